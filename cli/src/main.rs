@@ -1,0 +1,2 @@
+//! Placeholder until the command is written.
+fn main() {}

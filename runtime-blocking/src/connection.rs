@@ -1,0 +1,171 @@
+//! One live session over one stream.
+
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use postwire_tls::proto::{
+    Body, Capabilities, Endpoint, Envelope, Error, ErrorKind, Event, Reply, Report, Stage, TlsInfo,
+    TransactionId,
+};
+use postwire_tls::{TransportConfig, rustls};
+
+use crate::driver::Driver;
+use crate::{Stream, connect};
+
+/// A live session with a server: messages go out over it one after the other.
+///
+/// Opened with [`connect`](Self::connect), or with [`over`](Self::over) a stream
+/// of one's own (a proxy, a Unix socket, a pipe).
+#[derive(Debug)]
+pub struct Connection<S = TcpStream> {
+    driver: Driver<postwire_tls::Connection, S>,
+    /// Why the session ended.
+    ended: Option<Option<Error>>,
+}
+
+impl Connection {
+    /// Resolves the server's name and connects, trying each address in turn.
+    ///
+    /// Returns as soon as the socket stands; the session proceeds with the first
+    /// [`send`](Self::send), [`ready`](Self::ready) or
+    /// [`next_event`](Self::next_event).
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Connect`]: no address could be reached in time.
+    pub fn connect(config: &TransportConfig) -> Result<Self, Error> {
+        match connect::connect(config) {
+            Ok(stream) => Ok(Self::over(stream, config)),
+            Err(error) if error.is_timeout() => Err(Error::new(Stage::Connect, ErrorKind::TimedOut)),
+            Err(error) => {
+                let kind = ErrorKind::Transport(Arc::new(error));
+                Err(Error::new(Stage::Connect, kind))
+            }
+        }
+    }
+}
+
+impl<S: Stream> Connection<S> {
+    /// A session over a stream that is connected already. The host and port of
+    /// `config` are not used.
+    pub fn over(stream: S, config: &TransportConfig) -> Self {
+        let machine = postwire_tls::Connection::new(&config.client_config(), config.tls());
+        Self {
+            driver: Driver::new(machine, stream),
+            ended: None,
+        }
+    }
+
+    /// Waits until the session stands: greeted, under TLS and authenticated as
+    /// configured.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not.
+    pub fn ready(&mut self) -> Result<(), Error> {
+        while !self.machine().is_ready() {
+            if self.next_event().is_none() {
+                return Err(self.error());
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends one message and waits for the verdict.
+    pub fn send(&mut self, envelope: &Envelope, body: impl Into<Body>) -> Report {
+        let id = self.enqueue(envelope.clone(), body);
+        loop {
+            match self.next_event() {
+                Some(Event::Report(report)) if report.transaction() == id => return report,
+                Some(_) => {}
+                // Every message has its report before the session ends.
+                None => return Report::not_sent(envelope, self.error()),
+            }
+        }
+    }
+
+    /// Queues a message without waiting: [`next_event`](Self::next_event) brings
+    /// its report. Messages that are queued together are pipelined.
+    pub fn enqueue(&mut self, envelope: Envelope, body: impl Into<Body>) -> TransactionId {
+        self.driver.machine_mut().send(envelope, body.into())
+    }
+
+    /// Waits for the next thing that happens: a report, a line of the trace, the
+    /// end. `None` once the session is over.
+    ///
+    /// Waits for the server's next word even if nothing is under way.
+    pub fn next_event(&mut self) -> Option<Event> {
+        let event = self.driver.next_event();
+        if let Some(Event::Closed(why)) = &event {
+            self.ended = Some(why.clone());
+        }
+        event
+    }
+
+    /// Asks to leave once everything queued is done. [`next_event`](Self::next_event)
+    /// brings the rest.
+    pub fn begin_quit(&mut self) {
+        self.driver.machine_mut().quit();
+    }
+
+    /// Leaves politely, waiting for the server's reply no longer than the short
+    /// deadline of `QUIT`.
+    ///
+    /// # Errors
+    ///
+    /// The session had ended for another reason.
+    pub fn quit(mut self) -> Result<(), Error> {
+        self.begin_quit();
+        while self.next_event().is_some() {}
+        match self.ended.take() {
+            Some(Some(error)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends at once, without a word to the server.
+    pub fn abort(&mut self) {
+        self.driver.machine_mut().abort();
+    }
+
+    /// What the server offers now.
+    pub fn capabilities(&self) -> Option<&Capabilities> {
+        self.machine().capabilities()
+    }
+
+    /// The server's greeting; forgotten when STARTTLS begins.
+    pub fn greeting(&self) -> Option<&Reply> {
+        self.machine().greeting()
+    }
+
+    /// The TLS session, once it stands.
+    pub fn tls(&self) -> Option<&TlsInfo> {
+        self.machine().tls()
+    }
+
+    /// The server's certificate chain, its own first, once TLS stands.
+    pub fn peer_certificates(&self) -> Option<&[rustls::pki_types::CertificateDer<'static>]> {
+        self.machine().peer_certificates()
+    }
+
+    /// Whether the session stands and nothing is under way.
+    pub fn is_idle(&self) -> bool {
+        self.machine().is_idle()
+    }
+
+    /// Whether the session is over.
+    pub fn is_closed(&self) -> bool {
+        self.machine().is_closed()
+    }
+
+    fn machine(&self) -> &postwire_tls::Connection {
+        self.driver.machine()
+    }
+
+    fn error(&self) -> Error {
+        match &self.ended {
+            Some(Some(error)) => error.clone(),
+            _ => Error::new(Stage::Quit, ErrorKind::SessionOver),
+        }
+    }
+}

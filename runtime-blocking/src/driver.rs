@@ -1,0 +1,190 @@
+//! The drive loop: moves bytes between a state machine and a stream, and tells
+//! it the time. Knows nothing of SMTP or TLS.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Buf;
+use postwire_tls::proto::{Clock, Endpoint};
+
+use crate::Stream;
+
+/// How much is read at once: a TLS record, or a long reply.
+const READ: usize = 16 * 1024;
+
+/// How many slices go into one `writev`.
+const SLICES: usize = 64;
+
+/// How long a write may wait before the other direction is looked at: the peer
+/// may have said why it no longer reads, or be unable to read until it is heard.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The shortest wait that every stream accepts.
+const GLANCE: Duration = Duration::from_millis(1);
+
+/// A state machine (client or server, plaintext or TLS) and its stream.
+#[derive(Debug)]
+pub struct Driver<E, S> {
+    machine: E,
+    stream: S,
+    clock: Clock,
+    input: Box<[u8]>,
+    /// What `set_read_timeout` was last given.
+    read_timeout: Option<Duration>,
+    write_timeout_is_set: bool,
+    /// A write failed: nothing more is written, but the peer is heard to its end.
+    write_error: Option<io::Error>,
+}
+
+impl<E: Endpoint, S: Stream> Driver<E, S> {
+    /// Drives `machine` over `stream`.
+    pub fn new(machine: E, stream: S) -> Self {
+        Self {
+            machine,
+            stream,
+            clock: Clock::new(),
+            input: vec![0; READ].into_boxed_slice(),
+            read_timeout: None,
+            write_timeout_is_set: false,
+            write_error: None,
+        }
+    }
+
+    /// The state machine.
+    pub fn machine(&self) -> &E {
+        &self.machine
+    }
+
+    /// The state machine, to be told things.
+    pub fn machine_mut(&mut self) -> &mut E {
+        &mut self.machine
+    }
+
+    /// The stream.
+    pub fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// Waits until something happens, moving bytes meanwhile. `None` once the
+    /// session is over and all that was to be written has been, if it could be.
+    pub fn next_event(&mut self) -> Option<E::Event> {
+        loop {
+            if let Some(event) = self.machine.poll_event() {
+                return Some(event);
+            }
+            if self.machine.is_closed() {
+                self.write();
+                return None;
+            }
+            self.turn();
+        }
+    }
+
+    /// Writes what is to be written, then waits for the peer or a deadline.
+    fn turn(&mut self) {
+        self.write();
+        let now = self.clock.now();
+        let wait = match self.machine.poll_timeout() {
+            None => None,
+            Some(deadline) if deadline <= now => return self.machine.handle_timeout(now),
+            Some(deadline) => Some(deadline.saturating_duration_since(now)),
+        };
+        if self.machine.is_closed() {
+            return;
+        }
+        if let Err(error) = self.limit_reads(wait) {
+            return self.failed(error);
+        }
+        self.read();
+    }
+
+    fn read(&mut self) {
+        let read = self.stream.read(&mut self.input);
+        let now = self.clock.now();
+        match read {
+            Ok(0) => self.machine.handle_eof(now),
+            Ok(octets) => self.machine.handle_input(now, &self.input[..octets]),
+            Err(error) if is_wait(&error) => self.machine.handle_timeout(now),
+            Err(error) => self.failed(error),
+        }
+    }
+
+    fn failed(&mut self, error: io::Error) {
+        // The write that failed first says more than the read that follows it.
+        let error = self.write_error.take().unwrap_or(error);
+        let now = self.clock.now();
+        self.machine.handle_transport_error(now, Arc::new(error));
+    }
+
+    /// Makes a read wait no longer than `wait`, mostly without a system call: a
+    /// wait that ends early does no harm.
+    fn limit_reads(&mut self, wait: Option<Duration>) -> io::Result<()> {
+        let fits = match (self.read_timeout, wait) {
+            (None, None) => true,
+            (Some(set), Some(wait)) => set <= wait && set * 4 > wait,
+            _ => false,
+        };
+        if fits {
+            return Ok(());
+        }
+        let wait = wait.map(|wait| (wait / 2).max(GLANCE));
+        self.read_timeout = wait;
+        self.stream.set_read_timeout(wait)
+    }
+
+    /// Writes until nothing is left, the stream fails or the session ends.
+    fn write(&mut self) {
+        while self.write_error.is_none() {
+            let mut output = self.machine.output();
+            if !output.has_remaining() {
+                return;
+            }
+            if !self.write_timeout_is_set {
+                self.write_timeout_is_set = true;
+                if let Err(error) = self.stream.set_write_timeout(Some(PATIENCE)) {
+                    self.write_error = Some(error);
+                    return;
+                }
+            }
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let filled = output.chunks_vectored(&mut slices);
+            match self.stream.write_vectored(&slices[..filled]) {
+                Ok(0) => self.write_error = Some(io::ErrorKind::WriteZero.into()),
+                Ok(octets) => {
+                    output.advance(octets);
+                    drop(output);
+                    self.tell_time();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_wait(&error) => {
+                    drop(output);
+                    if self.machine.is_closed() {
+                        return;
+                    }
+                    self.glance();
+                    self.tell_time();
+                }
+                Err(error) => self.write_error = Some(error),
+            }
+        }
+    }
+
+    /// Reads what is there, while the stream takes nothing.
+    fn glance(&mut self) {
+        self.read_timeout = Some(GLANCE);
+        match self.stream.set_read_timeout(self.read_timeout) {
+            Ok(()) => self.read(),
+            Err(error) => self.write_error = Some(error),
+        }
+    }
+
+    fn tell_time(&mut self) {
+        self.machine.handle_timeout(self.clock.now());
+    }
+}
+
+fn is_wait(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), WouldBlock | TimedOut | Interrupted)
+}

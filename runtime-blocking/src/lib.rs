@@ -1,0 +1,36 @@
+//! Send mail over blocking sockets: `std::net`, or any `Read + Write`.
+//!
+//! ```no_run
+//! use postwire_blocking::{Transport, proto::Credentials, proto::Envelope};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let transport = Transport::relay("mail.example.org")?
+//!     .credentials(Credentials::new("alice", "correct horse"))
+//!     .build()?;
+//! let envelope = Envelope::new(
+//!     Some("alice@example.org".parse()?),
+//!     vec!["bob@example.net".parse()?],
+//! )?;
+//! let report = transport.send(&envelope, "Subject: hello\r\n\r\nHello, Bob.\r\n")?;
+//! for recipient in report.refused() {
+//!     eprintln!("{} was refused", recipient.address());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Nothing here knows what a reply means or when TLS begins: that is
+//! `postwire-proto` and `postwire-tls`, which the other adapters share.
+
+mod connect;
+mod connection;
+mod driver;
+mod stream;
+mod transport;
+
+pub use connect::ConnectError;
+pub use connection::Connection;
+pub use driver::Driver;
+pub use postwire_tls::{self as tls, proto};
+pub use stream::Stream;
+pub use transport::Transport;

@@ -1,0 +1,80 @@
+//! What the driver needs of a stream beyond reading and writing: that a wait
+//! can end.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// A byte stream that blocks.
+///
+/// Both timeouts are optional to implement, and without them no timeout of the
+/// session is kept while the stream blocks:
+///
+/// ```
+/// use std::io::{self, Read, Write};
+///
+/// struct Pipe<R, W>(R, W);
+///
+/// impl<R: Read, W> Read for Pipe<R, W> {
+///     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+///         self.0.read(into)
+///     }
+/// }
+///
+/// impl<R, W: Write> Write for Pipe<R, W> {
+///     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+///         self.1.write(octets)
+///     }
+///     fn flush(&mut self) -> io::Result<()> {
+///         self.1.flush()
+///     }
+/// }
+///
+/// impl<R: Read, W: Write> postwire_blocking::Stream for Pipe<R, W> {}
+/// ```
+pub trait Stream: Read + Write {
+    /// From now on a read that waits longer than this fails with
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) or
+    /// [`TimedOut`](io::ErrorKind::TimedOut). Never zero.
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let _ = timeout;
+        Ok(())
+    }
+
+    /// The same for a write.
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let _ = timeout;
+        Ok(())
+    }
+}
+
+impl Stream for TcpStream {
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        TcpStream::set_read_timeout(self, timeout)
+    }
+
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        TcpStream::set_write_timeout(self, timeout)
+    }
+}
+
+#[cfg(unix)]
+impl Stream for std::os::unix::net::UnixStream {
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        std::os::unix::net::UnixStream::set_read_timeout(self, timeout)
+    }
+
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        std::os::unix::net::UnixStream::set_write_timeout(self, timeout)
+    }
+}
+
+impl<S: Stream + ?Sized> Stream for Box<S> {
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        (**self).set_read_timeout(timeout)
+    }
+
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        (**self).set_write_timeout(timeout)
+    }
+}

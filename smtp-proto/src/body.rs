@@ -1,0 +1,277 @@
+//! The content of a message, as the caller gave it, and the facts that decide
+//! how it may travel.
+//!
+//! Knows octets and line ends. Must never know about envelopes, capabilities or
+//! the session: whether a fact is a problem is decided elsewhere. Content is
+//! never copied; what is added to it lies between slices of the caller's buffer.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::Bytes;
+
+mod canonical;
+mod dot;
+mod lines;
+mod scan;
+
+pub(crate) use canonical::CanonicalEncoder;
+pub(crate) use dot::DotEncoder;
+pub use scan::Facts;
+
+/// What to send: an RFC 5322 message, or whatever else the recipient expects.
+///
+/// Made from octets at hand, which are scanned once for their [`Facts`] (a few
+/// passes at memory speed), or declared as a [stream](Self::stream), whose
+/// octets are given while the message is sent. Cheap to clone: the octets are
+/// shared.
+///
+/// The server receives the octets that are given here, but for line ends (see
+/// [`LineEnds`]) and a final CRLF where `DATA` needs one (RFC 5321 §4.1.1.4).
+///
+/// ```
+/// use postwire_proto::Body;
+///
+/// let body = Body::from("Subject: hello\n\nGr\u{fc}\u{df}e\n");
+/// let facts = body.facts().expect("the octets are at hand");
+/// assert_eq!((facts.lone_lf, facts.eight_bit, facts.utf8_header), (3, true, false));
+/// ```
+#[derive(Clone)]
+pub struct Body(Source);
+
+#[derive(Clone)]
+enum Source {
+    Whole { octets: Bytes, facts: Facts },
+    Stream(StreamFacts),
+}
+
+impl Body {
+    /// A body whose octets are given piece by piece, asked for by
+    /// `Event::BodyWanted`. However long it is, only a window of it is held.
+    ///
+    /// Nobody can look at its octets beforehand: what is not declared here
+    /// (8-bit content, for one) is not asked of the server.
+    pub fn stream(declaration: StreamFacts) -> Self {
+        Self(Source::Stream(declaration))
+    }
+
+    /// What is known of the octets; `None` for a stream.
+    pub fn facts(&self) -> Option<&Facts> {
+        match &self.0 {
+            Source::Whole { facts, .. } => Some(facts),
+            Source::Stream(_) => None,
+        }
+    }
+
+    /// The octets, as given; `None` for a stream.
+    pub fn bytes(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Source::Whole { octets, .. } => Some(octets),
+            Source::Stream(_) => None,
+        }
+    }
+
+    /// What was declared of a stream; `None` where the octets are at hand.
+    pub fn stream_facts(&self) -> Option<&StreamFacts> {
+        match &self.0 {
+            Source::Whole { .. } => None,
+            Source::Stream(declaration) => Some(declaration),
+        }
+    }
+
+    /// Whether the octets are still to come.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.0, Source::Stream(_))
+    }
+}
+
+/// Shows what is known of the content, not the content.
+impl fmt::Debug for Body {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Source::Whole { facts, .. } => formatter.debug_tuple("Body").field(facts).finish(),
+            Source::Stream(declaration) => {
+                formatter.debug_tuple("Body").field(declaration).finish()
+            }
+        }
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(octets: Bytes) -> Self {
+        let facts = Facts::of(&octets);
+        Self(Source::Whole { octets, facts })
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(octets: Vec<u8>) -> Self {
+        Bytes::from(octets).into()
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Bytes::from_static(text.as_bytes()).into()
+    }
+}
+
+impl From<&'static [u8]> for Body {
+    fn from(octets: &'static [u8]) -> Self {
+        Bytes::from_static(octets).into()
+    }
+}
+
+impl<const N: usize> From<&'static [u8; N]> for Body {
+    fn from(octets: &'static [u8; N]) -> Self {
+        Bytes::from_static(octets).into()
+    }
+}
+
+/// What the caller declares of a body that he will give as a stream.
+///
+/// The declaration is a promise: the client asks the server for what is
+/// declared and does not check it against the octets that follow.
+///
+/// ```
+/// use postwire_proto::{Body, StreamFacts};
+///
+/// let body = Body::stream(StreamFacts::default().size_hint(1 << 30).eight_bit(true));
+/// assert!(body.is_stream());
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StreamFacts {
+    /// About how many octets there will be, for `SIZE=` (RFC 1870 §6: an
+    /// estimate will do, and should rather be too high).
+    pub size_hint: Option<u64>,
+    /// The content holds octets above 127: `BODY=8BITMIME` (RFC 6152).
+    pub eight_bit: bool,
+    /// The header section holds UTF-8: `SMTPUTF8` (RFC 6531).
+    pub smtp_utf8: bool,
+    /// The content is not text in lines: `BODY=BINARYMIME` (RFC 3030 §3), which
+    /// leaves every octet, line ends too, as it is.
+    pub binary: bool,
+}
+
+impl StreamFacts {
+    /// Declares about how many octets there will be.
+    #[must_use]
+    pub fn size_hint(mut self, octets: u64) -> Self {
+        self.size_hint = Some(octets);
+        self
+    }
+
+    /// Declares whether there are octets above 127.
+    #[must_use]
+    pub fn eight_bit(mut self, eight_bit: bool) -> Self {
+        self.eight_bit = eight_bit;
+        self
+    }
+
+    /// Declares whether the header section holds UTF-8.
+    #[must_use]
+    pub fn smtp_utf8(mut self, smtp_utf8: bool) -> Self {
+        self.smtp_utf8 = smtp_utf8;
+        self
+    }
+
+    /// Declares whether the content is something else than text in lines.
+    #[must_use]
+    pub fn binary(mut self, binary: bool) -> Self {
+        self.binary = binary;
+        self
+    }
+}
+
+/// What becomes of a CR without LF or an LF without CR in a message.
+///
+/// Neither ever goes out through `DATA` (RFC 5321 §2.3.8): servers that end the
+/// data at a bare LF let a second message be smuggled in the first.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum LineEnds {
+    /// Each is sent as CRLF.
+    #[default]
+    Normalize,
+    /// The message is refused before anything is sent.
+    Refuse,
+}
+
+/// A piece of encoded content: the caller's own octets, or what stands between
+/// them.
+#[derive(Clone, Debug)]
+pub(crate) enum Segment {
+    /// A slice of the caller's buffer.
+    Slice(Bytes),
+    /// What the encoding adds.
+    Static(&'static [u8]),
+}
+
+impl Segment {
+    /// How many octets it is.
+    pub(crate) fn octets(&self) -> usize {
+        match self {
+            Self::Slice(slice) => slice.len(),
+            Self::Static(text) => text.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::vec;
+
+    use super::*;
+
+    #[test]
+    fn every_source_is_scanned_and_shared() {
+        let octets = Bytes::from_static(b"a\n");
+        for body in [
+            Body::from(octets.clone()),
+            Body::from(vec![b'a', b'\n']),
+            Body::from(String::from("a\n")),
+            Body::from("a\n"),
+            Body::from(&b"a\n"[..]),
+            Body::from(b"a\n"),
+        ] {
+            assert_eq!(body.bytes(), Some(&octets));
+            assert_eq!(body.facts(), Some(&Facts::of(b"a\n")));
+            assert_eq!(body.stream_facts(), None);
+            assert!(!body.is_stream());
+        }
+        let body = Body::from(octets.clone());
+        let shared = body.clone();
+        assert_eq!(
+            shared.bytes().map(|octets| octets.as_ptr()),
+            Some(octets.as_ptr())
+        );
+    }
+
+    #[test]
+    fn a_stream_is_what_was_declared() {
+        let declaration = StreamFacts::default()
+            .size_hint(7)
+            .eight_bit(true)
+            .smtp_utf8(true)
+            .binary(true);
+        let body = Body::stream(declaration.clone());
+        assert_eq!(body.stream_facts(), Some(&declaration));
+        assert_eq!((body.facts(), body.bytes()), (None, None));
+        assert!(body.is_stream());
+    }
+
+    #[test]
+    fn content_is_not_shown() {
+        let shown = format!("{:?}", Body::from("confidential"));
+        assert!(!shown.contains("confidential"));
+        assert!(shown.contains("octets: 12"));
+    }
+}

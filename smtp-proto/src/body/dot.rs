@@ -1,0 +1,164 @@
+//! Content as it follows `DATA`: transparent dots, CRLF line ends and the final
+//! dot (RFC 5321 §4.5.2, §4.1.1.4), given lazily.
+//!
+//! Must never know how the segments reach the socket.
+
+use bytes::Bytes;
+
+use super::Segment;
+use super::lines::{LineEncoder, Mending};
+
+/// Encodes one message, chunk by chunk.
+#[derive(Debug)]
+pub(crate) struct DotEncoder(LineEncoder);
+
+impl DotEncoder {
+    /// For content of which nothing is known.
+    pub(crate) fn new() -> Self {
+        Self(LineEncoder::new(Mending::LineEndsAndDots))
+    }
+
+    /// For content that is known to hold no lone CR or LF
+    /// ([`Facts::is_canonical`](crate::Facts::is_canonical)): only dots are
+    /// looked for. Other content would go out unmended.
+    pub(crate) fn canonical() -> Self {
+        Self(LineEncoder::new(Mending::Dots))
+    }
+
+    /// Encodes from the front of `chunk`, which is advanced, until it is empty
+    /// or about `window` octets or 1,024 segments were given; each call makes
+    /// progress. A CR at the end is held until its successor or the end comes.
+    pub(crate) fn encode(
+        &mut self,
+        chunk: &mut Bytes,
+        window: usize,
+        push: &mut impl FnMut(Segment),
+    ) {
+        self.0.encode(chunk, window, push);
+    }
+
+    /// The end of the content: a CRLF where it does not end in one, and the
+    /// final dot. Nothing at all ends in a lone dot.
+    pub(crate) fn finish(&mut self, push: &mut impl FnMut(Segment)) {
+        let at_line_start = self.0.finish(push);
+        push(Segment::Static(if at_line_start {
+            b".\r\n"
+        } else {
+            b"\r\n.\r\n"
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::super::Facts;
+    use super::super::lines::tests::{append, cut_content, gather, has_lone_line_end, normalised};
+    use super::*;
+
+    fn encode(mut encoder: DotEncoder, chunks: &[Bytes], window: usize) -> Vec<u8> {
+        let mut all = gather(chunks, window, |chunk, window, mut push| {
+            encoder.encode(chunk, window, &mut push);
+        });
+        encoder.finish(&mut |segment| append(&mut all, &segment));
+        all
+    }
+
+    /// The receiver's view: the content, and what follows its end.
+    fn decode(encoded: &[u8]) -> (Vec<u8>, &[u8]) {
+        let mut content = Vec::new();
+        let mut rest = encoded;
+        loop {
+            let end = rest.windows(2).position(|pair| pair == b"\r\n");
+            let (line, after) = rest.split_at(end.expect("a line end") + 2);
+            rest = after;
+            if line == b".\r\n" {
+                return (content, rest);
+            }
+            content.extend_from_slice(line.strip_prefix(b".").unwrap_or(line));
+        }
+    }
+
+    #[test]
+    fn encodes_as_the_rfc_shows() {
+        for (content, encoded) in [
+            ("", ".\r\n"),
+            ("a", "a\r\n.\r\n"),
+            ("a\r\n", "a\r\n.\r\n"),
+            (".", "..\r\n.\r\n"),
+            (".\r\n", "..\r\n.\r\n"),
+            ("\r\n.\r\n", "\r\n..\r\n.\r\n"),
+            ("a\r\n.b\r\n..c\r\n", "a\r\n..b\r\n...c\r\n.\r\n"),
+            ("a.b\r\nc.", "a.b\r\nc.\r\n.\r\n"),
+            ("a\n.\n", "a\r\n..\r\n.\r\n"),
+            ("a\r.\r", "a\r\n..\r\n.\r\n"),
+            ("a\n\n.b", "a\r\n\r\n..b\r\n.\r\n"),
+            ("a\r\r\n.", "a\r\n\r\n..\r\n.\r\n"),
+            ("\r", "\r\n.\r\n"),
+            ("\n", "\r\n.\r\n"),
+        ] {
+            let content = Bytes::from_static(content.as_bytes());
+            for window in [0, 1, 2, 3, 1_000] {
+                let all = encode(DotEncoder::new(), core::slice::from_ref(&content), window);
+                assert_eq!(all, encoded.as_bytes(), "{content:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_of_the_content_is_copied() {
+        let content = Bytes::from_static(b"one\r\n.two\r\nthree");
+        let range = content.as_ptr_range();
+        let mut encoder = DotEncoder::canonical();
+        let mut slices = 0;
+        encoder.encode(&mut content.clone(), 1_000, &mut |segment| {
+            if let Segment::Slice(slice) = segment {
+                assert!(range.contains(&slice.as_ptr()));
+                slices += 1;
+            }
+        });
+        assert_eq!(slices, 2);
+    }
+
+    #[test]
+    fn an_encoder_can_be_used_again() {
+        let mut encoder = DotEncoder::new();
+        for _ in 0..2 {
+            let mut all = Vec::new();
+            let push = &mut |segment: Segment| append(&mut all, &segment);
+            encoder.encode(&mut Bytes::from_static(b".a\r"), 10, push);
+            encoder.finish(push);
+            assert_eq!(all, b"..a\r\n.\r\n");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_receiver_gets_what_was_given((chunks, window) in cut_content()) {
+            let content = chunks.concat();
+            let encoded = encode(DotEncoder::new(), &chunks, window);
+            let mut expected = normalised(&content);
+            if !expected.is_empty() && !expected.ends_with(b"\r\n") {
+                expected.extend_from_slice(b"\r\n");
+            }
+            prop_assert_eq!(decode(&encoded), (expected, &b""[..]));
+            prop_assert!(!has_lone_line_end(&encoded));
+            let whole = encode(DotEncoder::new(), &[content.into()], 100_000);
+            prop_assert_eq!(encoded, whole);
+        }
+
+        #[test]
+        fn the_fast_path_agrees((chunks, window) in cut_content(), size in 1..9_usize) {
+            let content = Bytes::from(normalised(&chunks.concat()));
+            prop_assert!(Facts::of(&content).is_canonical());
+            let chunks: Vec<_> = content.chunks(size).map(Bytes::copy_from_slice).collect();
+            prop_assert_eq!(
+                encode(DotEncoder::canonical(), &chunks, window),
+                encode(DotEncoder::new(), &[content], 100_000)
+            );
+        }
+    }
+}

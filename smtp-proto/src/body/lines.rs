@@ -1,0 +1,243 @@
+//! The walk over content that both encoders share: long runs go out as they
+//! are, and something is put between them where a line end or a dot asks for it.
+//!
+//! Knows CR, LF and the dot at the start of a line. Must never know which
+//! command the content follows.
+
+use bytes::{Buf, Bytes};
+use memchr::memchr2_iter;
+use memchr::memmem::Finder;
+
+use super::Segment;
+
+pub(super) const CRLF: Segment = Segment::Static(b"\r\n");
+const DOT: Segment = Segment::Static(b".");
+
+/// About how many segments one call gives, so that content made of nothing but
+/// line ends cannot fill a queue of segments.
+const SEGMENTS: usize = 1_024;
+
+/// What the walk looks for.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Mending {
+    /// Lone CR and LF become CRLF.
+    LineEnds,
+    /// The same, and dots at the start of a line are doubled.
+    LineEndsAndDots,
+    /// Dots only: whoever asks knows that all line ends are CRLF.
+    Dots,
+}
+
+/// The walk, between one chunk and the next.
+#[derive(Debug)]
+pub(super) struct LineEncoder {
+    mending: Mending,
+    /// A CR whose successor has not been seen, and which has not been given.
+    held_cr: bool,
+    at_line_start: bool,
+}
+
+/// Octets that go out as they are, and why they end.
+struct Run {
+    octets: usize,
+    end: RunEnd,
+}
+
+enum RunEnd {
+    /// There is nothing to be taken out of the content here.
+    Nothing,
+    /// An LF without CR follows.
+    LoneLineFeed,
+    /// A CR follows that is lone, or about which only the next octets can tell.
+    CarriageReturn,
+}
+
+impl LineEncoder {
+    pub(super) fn new(mending: Mending) -> Self {
+        Self {
+            mending,
+            held_cr: false,
+            at_line_start: true,
+        }
+    }
+
+    /// Encodes from the front of `chunk`, which is advanced, until it is empty
+    /// or about `window` octets or 1,024 segments were given. Something is
+    /// given or taken of a chunk that is not empty, whatever the window.
+    pub(super) fn encode(
+        &mut self,
+        chunk: &mut Bytes,
+        window: usize,
+        push: &mut impl FnMut(Segment),
+    ) {
+        let finder = (self.mending == Mending::Dots).then(|| Finder::new(b"\n."));
+        let mut segments = 0;
+        // Gives one segment; says how much of the window is left.
+        let mut give = |segment: Segment, left: usize| {
+            let left = left.saturating_sub(segment.octets());
+            segments += 1;
+            push(segment);
+            if segments < SEGMENTS { left } else { 0 }
+        };
+        let mut left = window.max(1);
+        while left > 0
+            && let Some(&first) = chunk.first()
+        {
+            if self.held_cr {
+                self.held_cr = false;
+                self.at_line_start = true;
+                if first == b'\n' {
+                    chunk.advance(1);
+                }
+                left = give(CRLF, left);
+                continue;
+            }
+            if self.at_line_start && first == b'.' && self.mending != Mending::LineEnds {
+                // Not apart from the dot that it announces, even in a full window.
+                left = give(DOT, left).max(1);
+            }
+            let within_reach = &chunk[..chunk.len().min(left)];
+            let run = match &finder {
+                Some(finder) => dotted_run(finder, within_reach),
+                None => self.run(within_reach),
+            };
+            if run.octets > 0 {
+                let slice = chunk.split_to(run.octets);
+                self.at_line_start = slice.last() == Some(&b'\n');
+                left = give(Segment::Slice(slice), left);
+            }
+            match run.end {
+                RunEnd::Nothing => {}
+                RunEnd::LoneLineFeed => {
+                    chunk.advance(1);
+                    self.at_line_start = true;
+                    left = give(CRLF, left);
+                }
+                RunEnd::CarriageReturn => {
+                    chunk.advance(1);
+                    self.held_cr = true;
+                }
+            }
+        }
+    }
+
+    /// The longest run at the start of `octets`, no CR being held.
+    fn run(&self, octets: &[u8]) -> Run {
+        let dots = self.mending == Mending::LineEndsAndDots;
+        for at in memchr2_iter(b'\r', b'\n', octets) {
+            let next = octets.get(at + 1);
+            if octets[at] == b'\r' {
+                if next != Some(&b'\n') {
+                    return Run {
+                        octets: at,
+                        end: RunEnd::CarriageReturn,
+                    };
+                }
+            } else if at == 0 || octets[at - 1] != b'\r' {
+                return Run {
+                    octets: at,
+                    end: RunEnd::LoneLineFeed,
+                };
+            } else if dots && next == Some(&b'.') {
+                return Run {
+                    octets: at + 1,
+                    end: RunEnd::Nothing,
+                };
+            }
+        }
+        Run {
+            octets: octets.len(),
+            end: RunEnd::Nothing,
+        }
+    }
+
+    /// The end of the content: gives a CR that was held. Afterwards the encoder
+    /// is as new. Says whether the content ended at the start of a line.
+    pub(super) fn finish(&mut self, push: &mut impl FnMut(Segment)) -> bool {
+        if core::mem::take(&mut self.held_cr) {
+            push(CRLF);
+            self.at_line_start = true;
+        }
+        core::mem::replace(&mut self.at_line_start, true)
+    }
+}
+
+/// The longest run at the start of canonical `octets`, up to a dot that starts a
+/// line.
+fn dotted_run(finder: &Finder<'_>, octets: &[u8]) -> Run {
+    Run {
+        octets: finder.find(octets).map_or(octets.len(), |at| at + 1),
+        end: RunEnd::Nothing,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What the segments say, one after the other.
+    pub(crate) fn gather(
+        chunks: &[Bytes],
+        window: usize,
+        mut encode: impl FnMut(&mut Bytes, usize, &mut dyn FnMut(Segment)),
+    ) -> Vec<u8> {
+        let mut all = Vec::new();
+        for chunk in chunks {
+            let mut chunk = chunk.clone();
+            while !chunk.is_empty() {
+                let before = (all.len(), chunk.len());
+                let mut segments = 0;
+                encode(&mut chunk, window, &mut |segment| {
+                    segments += 1;
+                    append(&mut all, &segment);
+                });
+                assert!(segments > 0 || chunk.len() < before.1, "no progress");
+                assert!(all.len() - before.0 <= window.max(1) + 4, "window exceeded");
+                assert!(segments <= SEGMENTS + 3);
+            }
+        }
+        all
+    }
+
+    pub(crate) fn append(all: &mut Vec<u8>, segment: &Segment) {
+        assert!(segment.octets() > 0, "an empty segment");
+        match segment {
+            Segment::Slice(slice) => all.extend_from_slice(slice),
+            Segment::Static(text) => all.extend_from_slice(text),
+        }
+    }
+
+    /// Line ends as CRLF, an octet at a time.
+    pub(crate) fn normalised(content: &[u8]) -> Vec<u8> {
+        let mut all = Vec::new();
+        for (at, &octet) in content.iter().enumerate() {
+            match octet {
+                b'\n' if at > 0 && content[at - 1] == b'\r' => {}
+                b'\r' | b'\n' => all.extend_from_slice(b"\r\n"),
+                _ => all.push(octet),
+            }
+        }
+        all
+    }
+
+    pub(crate) fn has_lone_line_end(octets: &[u8]) -> bool {
+        let mut octets_at = octets.iter().enumerate();
+        octets_at.any(|(at, octet)| match octet {
+            b'\r' => octets.get(at + 1) != Some(&b'\n'),
+            b'\n' => at == 0 || octets[at - 1] != b'\r',
+            _ => false,
+        })
+    }
+
+    /// Content in which every line end and dot that matters is frequent, cut
+    /// anywhere, and a window.
+    pub(crate) fn cut_content() -> impl Strategy<Value = (Vec<Bytes>, usize)> {
+        let octet = prop::sample::select(&b"\r\n\r\n..ab\xfc\0"[..]);
+        let chunk = prop::collection::vec(octet, 0..24).prop_map(Bytes::from);
+        (prop::collection::vec(chunk, 0..8), 0..40_usize)
+    }
+}

@@ -1,0 +1,465 @@
+//! What the server said that it can do.
+//!
+//! Knows the EHLO reply (RFC 5321 §4.1.1.1) and the keywords that this library acts on. Must
+//! never decide what is used: the session weighs capabilities against its configuration.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::ReplyRef;
+
+/// SASL mechanism names kept from the AUTH lines; servers offer about ten.
+const MAX_MECHANISMS: usize = 64;
+
+/// The capabilities in a server's reply to EHLO or LHLO.
+///
+/// The default holds none: that of a server which only knows HELO. Memory is that of the
+/// reply, which the reader bounds.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    greeting_line: Box<[u8]>,
+    /// The well-formed lines, each ended by LF.
+    lines: String,
+    malformed: usize,
+    mechanisms: Vec<Box<str>>,
+    known: Known,
+}
+
+/// Looked up once, as each message asks for them.
+#[derive(Copy, Clone, Default, PartialEq, Eq)]
+struct Known {
+    pipelining: bool,
+    chunking: bool,
+    eight_bit_mime: bool,
+    binary_mime: bool,
+    smtp_utf8: bool,
+    dsn: bool,
+    starttls: bool,
+    enhanced_status_codes: bool,
+    size: Option<SizeLimit>,
+    limits: LimitsParameters,
+}
+
+impl Capabilities {
+    /// Reads the capabilities of a positive reply to EHLO or LHLO: all lines but the first.
+    ///
+    /// # Errors
+    ///
+    /// The reply has more than `limit` lines after the first.
+    pub fn parse(reply: ReplyRef<'_>, limit: usize) -> Result<Self, CapabilitiesError> {
+        let mut raw_lines = reply.raw_lines();
+        let greeting_line = raw_lines.next().unwrap_or_default().into();
+        if raw_lines.clone().count() > limit {
+            return Err(CapabilitiesError::TooMany { limit });
+        }
+        let mut capabilities = Self {
+            greeting_line,
+            ..Self::default()
+        };
+        for raw in raw_lines {
+            match core::str::from_utf8(raw) {
+                Ok(line) if Capability::parse(line).is_some() => {
+                    capabilities.lines.push_str(line);
+                    capabilities.lines.push('\n');
+                }
+                _ => capabilities.malformed += 1,
+            }
+        }
+        capabilities.mechanisms = capabilities.collect_mechanisms();
+        capabilities.known = capabilities.look_up();
+        Ok(capabilities)
+    }
+
+    /// The well-formed capabilities, in the server's order.
+    pub fn iter(&self) -> impl Iterator<Item = Capability<'_>> {
+        self.lines
+            .split_terminator('\n')
+            .filter_map(Capability::parse)
+    }
+
+    /// The first capability of this keyword, whatever its case.
+    pub fn get(&self, keyword: &str) -> Option<Capability<'_>> {
+        self.iter()
+            .find(|capability| capability.keyword.eq_ignore_ascii_case(keyword))
+    }
+
+    /// Whether this keyword is offered, whatever its case.
+    pub fn has(&self, keyword: &str) -> bool {
+        self.get(keyword).is_some()
+    }
+
+    /// The first line of the reply, which is no keyword: the server's name, and perhaps a
+    /// greeting. Not necessarily UTF-8.
+    pub fn greeting_line(&self) -> &[u8] {
+        &self.greeting_line
+    }
+
+    /// How many lines were left out since they are not UTF-8 or have no valid keyword.
+    pub fn malformed(&self) -> usize {
+        self.malformed
+    }
+
+    /// `PIPELINING` (RFC 2920): commands may be sent ahead of their replies.
+    pub fn pipelining(&self) -> bool {
+        self.known.pipelining
+    }
+
+    /// `CHUNKING` (RFC 3030): the server knows BDAT.
+    pub fn chunking(&self) -> bool {
+        self.known.chunking
+    }
+
+    /// `8BITMIME` (RFC 6152): bodies may hold octets above 127.
+    pub fn eight_bit_mime(&self) -> bool {
+        self.known.eight_bit_mime
+    }
+
+    /// `BINARYMIME` (RFC 3030 §3): bodies may be any octets, by BDAT.
+    pub fn binary_mime(&self) -> bool {
+        self.known.binary_mime
+    }
+
+    /// `SMTPUTF8` (RFC 6531): addresses and headers may be UTF-8.
+    pub fn smtp_utf8(&self) -> bool {
+        self.known.smtp_utf8
+    }
+
+    /// `DSN` (RFC 3461): delivery reports can be asked for.
+    pub fn dsn(&self) -> bool {
+        self.known.dsn
+    }
+
+    /// `STARTTLS` (RFC 3207).
+    pub fn starttls(&self) -> bool {
+        self.known.starttls
+    }
+
+    /// `ENHANCEDSTATUSCODES` (RFC 2034).
+    pub fn enhanced_status_codes(&self) -> bool {
+        self.known.enhanced_status_codes
+    }
+
+    /// `SIZE` (RFC 1870): `None` if the server does not know the extension at all.
+    pub fn size(&self) -> Option<SizeLimit> {
+        self.known.size
+    }
+
+    /// `LIMITS` (RFC 9422): what one session and one transaction may hold. All `None` without
+    /// the extension.
+    pub fn limits(&self) -> LimitsParameters {
+        self.known.limits
+    }
+
+    /// The names of the SASL mechanisms of all `AUTH` lines (RFC 4954 §3), in the server's
+    /// order and case, each once; also those of the older form `AUTH=PLAIN LOGIN`. At most 64.
+    pub fn auth(&self) -> impl Iterator<Item = &str> {
+        self.mechanisms.iter().map(|name| &**name)
+    }
+
+    fn collect_mechanisms(&self) -> Vec<Box<str>> {
+        let mut mechanisms: Vec<Box<str>> = Vec::new();
+        let offered = self
+            .iter()
+            .filter(|capability| capability.keyword.eq_ignore_ascii_case("AUTH"))
+            .flat_map(Capability::parameters)
+            .filter(|name| is_mechanism_name(name));
+        for name in offered {
+            if mechanisms.len() == MAX_MECHANISMS {
+                break;
+            }
+            if !mechanisms
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(name))
+            {
+                mechanisms.push(name.into());
+            }
+        }
+        mechanisms
+    }
+
+    fn look_up(&self) -> Known {
+        Known {
+            pipelining: self.has("PIPELINING"),
+            chunking: self.has("CHUNKING"),
+            eight_bit_mime: self.has("8BITMIME"),
+            binary_mime: self.has("BINARYMIME"),
+            smtp_utf8: self.has("SMTPUTF8"),
+            dsn: self.has("DSN"),
+            starttls: self.has("STARTTLS"),
+            enhanced_status_codes: self.has("ENHANCEDSTATUSCODES"),
+            size: self.get("SIZE").map(SizeLimit::of),
+            limits: self
+                .get("LIMITS")
+                .map(LimitsParameters::of)
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl fmt::Debug for Capabilities {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_list()
+            .entries(self.lines.split_terminator('\n'))
+            .finish()
+    }
+}
+
+/// `sasl-mech` (RFC 4422 §3.1), in either case.
+fn is_mechanism_name(name: &str) -> bool {
+    (1..=20).contains(&name.len())
+        && name
+            .bytes()
+            .all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_'))
+}
+
+/// One line of the EHLO reply: a keyword and its parameters (RFC 5321 §4.1.1.1).
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Capability<'a> {
+    keyword: &'a str,
+    parameters: &'a str,
+}
+
+impl<'a> Capability<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let (word, parameters) = line.split_once([' ', '\t']).unwrap_or((line, ""));
+        let (keyword, parameters) = match word.split_once('=') {
+            // The form of servers older than RFC 2554, still sent beside the present one.
+            Some((keyword, _)) if keyword.eq_ignore_ascii_case("AUTH") => {
+                (keyword, line.get(keyword.len() + 1..).unwrap_or_default())
+            }
+            _ => (word.trim_end(), parameters),
+        };
+        let valid = keyword.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && keyword
+                .bytes()
+                .all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
+        valid.then_some(Self {
+            keyword,
+            parameters,
+        })
+    }
+
+    /// The keyword as the server wrote it.
+    pub fn keyword(self) -> &'a str {
+        self.keyword
+    }
+
+    /// What follows the keyword, word for word.
+    pub fn parameters(self) -> impl Iterator<Item = &'a str> {
+        self.parameters.split_ascii_whitespace()
+    }
+}
+
+/// How large a message the server says that it takes (RFC 1870 §4).
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum SizeLimit {
+    /// It knows `SIZE=` but names no fixed limit: `SIZE`, `SIZE 0`, or no number.
+    Unlimited,
+    /// At most this many octets, line ends counted as CRLF, without dot-stuffing.
+    Octets(u64),
+}
+
+impl SizeLimit {
+    fn of(capability: Capability<'_>) -> Self {
+        match capability
+            .parameters()
+            .next()
+            .and_then(|number| number.parse().ok())
+        {
+            None | Some(0) => Self::Unlimited,
+            Some(octets) => Self::Octets(octets),
+        }
+    }
+}
+
+/// The limits that a server declares with `LIMITS` (RFC 9422 §4); `None` where it names none.
+#[non_exhaustive]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct LimitsParameters {
+    /// `MAILMAX`: transactions in one session.
+    pub mail_max: Option<u32>,
+    /// `RCPTMAX`: recipients of one transaction.
+    pub rcpt_max: Option<u32>,
+    /// `RCPTDOMAINMAX`: recipient domains of one session.
+    pub rcpt_domain_max: Option<u32>,
+}
+
+impl LimitsParameters {
+    fn of(capability: Capability<'_>) -> Self {
+        let mut limits = Self::default();
+        for (name, value) in capability
+            .parameters()
+            .filter_map(|word| word.split_once('='))
+        {
+            let limit = match name {
+                _ if name.eq_ignore_ascii_case("MAILMAX") => &mut limits.mail_max,
+                _ if name.eq_ignore_ascii_case("RCPTMAX") => &mut limits.rcpt_max,
+                _ if name.eq_ignore_ascii_case("RCPTDOMAINMAX") => &mut limits.rcpt_domain_max,
+                _ => continue,
+            };
+            // RFC 9422 §4 has no limit of zero; taken at its word it would forbid all mail.
+            *limit = value.parse().ok().filter(|&number| number > 0);
+        }
+        limits
+    }
+}
+
+/// Why an EHLO reply was not taken.
+#[non_exhaustive]
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum CapabilitiesError {
+    /// It lists more capabilities than the configured limit.
+    TooMany {
+        /// The limit, in lines.
+        limit: usize,
+    },
+}
+
+impl fmt::Display for CapabilitiesError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooMany { limit } => {
+                write!(formatter, "the server lists more than {limit} capabilities")
+            }
+        }
+    }
+}
+
+impl core::error::Error for CapabilitiesError {}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::ToString;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{ReplyLimits, ReplyReader};
+
+    fn parse_with(lines: &[&[u8]], limit: usize) -> Result<Capabilities, CapabilitiesError> {
+        let mut wire = Vec::new();
+        for line in lines {
+            wire.extend_from_slice(b"250-");
+            wire.extend_from_slice(line);
+            wire.extend_from_slice(b"\r\n");
+        }
+        wire.extend_from_slice(b"250 HELP\r\n");
+        let mut reader = ReplyReader::new(ReplyLimits::default());
+        let reply = reader.read(&mut &wire[..]).expect("valid").expect("whole");
+        Capabilities::parse(reply, limit)
+    }
+
+    fn parse(lines: &[&str]) -> Capabilities {
+        let lines: Vec<&[u8]> = lines.iter().map(|line| line.as_bytes()).collect();
+        parse_with(&lines, 128).expect("within the limit")
+    }
+
+    #[test]
+    fn knows_what_the_library_acts_on() {
+        let capabilities = parse(&[
+            "mx.example greets you",
+            "pipelining",
+            "SIZE 1000",
+            "8BITMIME",
+            "X-Thing  a\tb ",
+            "SIZE 2",
+        ]);
+        assert_eq!(capabilities.greeting_line(), b"mx.example greets you");
+        assert!(capabilities.pipelining() && capabilities.eight_bit_mime());
+        assert!(!capabilities.chunking() && !capabilities.starttls());
+        assert!(!capabilities.has("mx.example") && capabilities.has("help"));
+        assert_eq!(capabilities.size(), Some(SizeLimit::Octets(1000)));
+        let thing = capabilities.get("x-thing").expect("offered");
+        assert_eq!(thing.keyword(), "X-Thing");
+        assert_eq!(thing.parameters().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(capabilities.iter().count(), 6);
+    }
+
+    #[test]
+    fn a_size_that_is_no_number_is_no_limit() {
+        for line in [
+            "SIZE",
+            "SIZE 0",
+            "SIZE many",
+            "SIZE -1",
+            "SIZE 99999999999999999999",
+        ] {
+            assert_eq!(
+                parse(&["mx", line]).size(),
+                Some(SizeLimit::Unlimited),
+                "{line}"
+            );
+        }
+        assert_eq!(parse(&["mx"]).size(), None);
+    }
+
+    #[test]
+    fn gathers_the_mechanisms_of_all_forms() {
+        let capabilities = parse(&[
+            "mx",
+            "AUTH PLAIN CRAM-MD5",
+            "auth=plain LOGIN",
+            "AUTH= XOAUTH2",
+            "AUTH \u{e9} =",
+        ]);
+        let mechanisms: Vec<&str> = capabilities.auth().collect();
+        assert_eq!(mechanisms, ["PLAIN", "CRAM-MD5", "LOGIN", "XOAUTH2"]);
+        assert_eq!(parse(&["mx", "AUTH"]).auth().count(), 0);
+    }
+
+    #[test]
+    fn a_flood_of_mechanisms_is_bounded() {
+        let line = (0..300).fold("AUTH".to_string(), |line, number| {
+            format!("{line} M{number}")
+        });
+        assert_eq!(parse(&["mx", &line]).auth().count(), MAX_MECHANISMS);
+    }
+
+    #[test]
+    fn reads_declared_limits() {
+        let capabilities = parse(&["mx", "LIMITS MAILMAX=5 rcptmax=100 RCPTDOMAINMAX=0 X=1 Y"]);
+        let expected = LimitsParameters {
+            mail_max: Some(5),
+            rcpt_max: Some(100),
+            rcpt_domain_max: None,
+        };
+        assert_eq!(capabilities.limits(), expected);
+    }
+
+    #[test]
+    fn malformed_lines_are_counted_only() {
+        let lines: [&[u8]; 6] = [b"mx", b"DSN\xff", b"", b" DSN", b"-X", b"D_N"];
+        let capabilities = parse_with(&lines, 128).expect("within the limit");
+        assert_eq!(
+            (capabilities.malformed(), capabilities.iter().count()),
+            (5, 1)
+        );
+        assert!(!capabilities.dsn());
+    }
+
+    #[test]
+    fn too_many_lines_are_an_error() {
+        assert!(parse_with(&[b"mx", b"DSN"], 2).is_ok());
+        let expected = CapabilitiesError::TooMany { limit: 1 };
+        assert_eq!(parse_with(&[b"mx", b"DSN"], 1), Err(expected));
+    }
+
+    proptest! {
+        #[test]
+        fn each_line_is_a_capability_or_malformed(
+            lines in prop::collection::vec("(AUTH|LIMITS|SIZE|[ -~\\r\\t]{0,5})[ =]?[ -~é]{0,20}", 1..9),
+        ) {
+            let lines: Vec<&str> = lines.iter().map(|line| line.trim_end_matches('\r')).collect();
+            let capabilities = parse(&lines);
+            prop_assert_eq!(capabilities.iter().count() + capabilities.malformed(), lines.len());
+            for capability in capabilities.iter() {
+                prop_assert!(capabilities.has(&capability.keyword().to_lowercase()));
+                prop_assert!(capability.parameters().all(|word| !word.is_empty()));
+            }
+        }
+    }
+}

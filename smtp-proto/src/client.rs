@@ -1,0 +1,283 @@
+//! The client: give it messages and the server's bytes, write what it puts out.
+//!
+//! ```text
+//! greeting → EHLO (→ HELO on 5xx) → [STARTTLS → TLS → EHLO] → [AUTH] → ready ⇄ transactions → QUIT
+//! transaction: MAIL → RCPT… → (DATA → content . | BDAT n LAST content) → verdict
+//! ```
+//!
+//! Two cursors over one list of messages. The *writer* decides the next command
+//! from what is queued and known and leaves an *expectation* for each; the
+//! *reader* gives each reply to the expectation at the head. Pipelining is how
+//! far the writer may run ahead of the reader, so there is one path with it and
+//! without.
+
+mod authentication;
+mod expectation;
+mod output;
+mod reader;
+mod redaction;
+mod session;
+mod timers;
+mod trace;
+mod transaction;
+mod writer;
+
+use alloc::sync::Arc;
+
+use bytes::{Buf, Bytes};
+
+pub use self::output::Output;
+use self::session::{Session, State};
+pub use self::trace::{Speaker, TraceLine};
+use self::transaction::{Content, Progress, Transaction};
+use crate::{
+    Body, Capabilities, ClientConfig, Endpoint, Envelope, Error, ErrorKind, Instant, Misuse, Reply,
+    ReplyReader, Report, Stage, TlsInfo, TransactionId, TransportError, Violation,
+};
+
+/// What a client session reports to whoever drives it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The verdict on a message: one for each [`Client::send`], in order.
+    Report(Report),
+    /// Greeted, under TLS and authenticated as configured: messages go out.
+    Ready,
+    /// Establish TLS now, as the client, then call
+    /// [`Client::handle_tls_established`]. Until then nothing is written, and
+    /// input is a violation: give what comes to the TLS session.
+    StartTls,
+    /// Wants content of a streamed body: [`Client::body_chunk`].
+    BodyWanted(TransactionId),
+    /// A line of the dialogue, if [`ClientConfig::trace`] is on.
+    Trace(TraceLine),
+    /// The session is over, by `QUIT` or by this error. Close the connection.
+    Closed(Option<Error>),
+}
+
+/// An SMTP or LMTP client session, without a socket.
+///
+/// See the [crate's page](crate) for the drive loop, and [`Endpoint`] for the
+/// methods that move bytes and time.
+#[derive(Debug)]
+pub struct Client {
+    reader: ReplyReader,
+    session: Session,
+}
+
+impl Client {
+    /// A session that waits for the server's greeting (or, under
+    /// [`Security::Wrapper`](crate::Security::Wrapper), for TLS).
+    pub fn new(config: Arc<ClientConfig>) -> Self {
+        Self {
+            reader: ReplyReader::new(config.limits.reply.clone()),
+            session: Session::new(config),
+        }
+    }
+
+    /// Queues a message. Allowed at any time, also before the greeting; many may
+    /// be queued. There will be exactly one [`Event::Report`] for it.
+    pub fn send(&mut self, envelope: Envelope, body: Body) -> TransactionId {
+        let session = &mut self.session;
+        let id = TransactionId(session.next_id);
+        session.next_id += 1;
+        let unsendable = session.config.check(&envelope, &body).err();
+        let mut transaction = Transaction::new(id, envelope, body);
+        let over =
+            session.quit_wanted || matches!(session.state, State::Leaving(_) | State::Closed);
+        if let Some(why) = unsendable {
+            transaction.give_up(Error::new(Stage::Mail, ErrorKind::Unsendable(why)));
+        } else if over {
+            transaction.give_up(Error::new(Stage::Mail, ErrorKind::SessionOver));
+        }
+        session.transactions.push_back(transaction);
+        session.pump();
+        id
+    }
+
+    /// Gives the next piece of a streamed body. An empty one is ignored.
+    pub fn body_chunk(&mut self, id: TransactionId, chunk: Bytes) -> Result<(), Misuse> {
+        let stream = self.open_stream(id)?;
+        stream.stream.asked = false;
+        if !chunk.is_empty() {
+            stream.stream.chunks.push_back(chunk);
+        }
+        self.session.pump();
+        Ok(())
+    }
+
+    /// A streamed body is complete.
+    pub fn body_end(&mut self, id: TransactionId) -> Result<(), Misuse> {
+        self.open_stream(id)?.stream.ended = true;
+        self.session.pump();
+        Ok(())
+    }
+
+    /// The source of a streamed body failed: the message is not sent. Where
+    /// content was written already after `DATA`, the session ends, since only
+    /// that keeps the server from taking the part for the whole.
+    pub fn body_failed(&mut self, id: TransactionId, error: TransportError) -> Result<(), Misuse> {
+        let transaction = self.open_stream(id)?;
+        let kind = ErrorKind::Source(error);
+        match &transaction.progress {
+            Progress::AwaitingGoAhead | Progress::Content(Content::Dotted { .. }) => {
+                self.session.end(kind);
+            }
+            begun => {
+                let open = !matches!(begun, Progress::Queued);
+                transaction.give_up(Error::new(Stage::Body, kind));
+                self.session.needs_rset |= open;
+            }
+        }
+        self.session.pump();
+        Ok(())
+    }
+
+    fn open_stream(&mut self, id: TransactionId) -> Result<&mut Transaction, Misuse> {
+        let transaction = self
+            .session
+            .transactions
+            .iter_mut()
+            .find(|transaction| transaction.id == id)
+            .ok_or(Misuse::NoSuchTransaction)?;
+        let done = matches!(transaction.progress, Progress::Done);
+        if done || !transaction.body.is_stream() || transaction.stream.ended {
+            return Err(Misuse::NotStreaming);
+        }
+        Ok(transaction)
+    }
+
+    /// Leaves politely after everything that is queued. Messages given later are
+    /// not sent.
+    pub fn quit(&mut self) {
+        self.session.quit_wanted = true;
+        self.session.pump();
+    }
+
+    /// Ends at once, without a word to the server. Every message without a
+    /// verdict gets one.
+    pub fn abort(&mut self) {
+        self.session.end(ErrorKind::Aborted);
+    }
+
+    /// TLS stands: goes on under its protection. Everything learnt before is
+    /// forgotten.
+    pub fn handle_tls_established(&mut self, now: Instant, info: TlsInfo) -> Result<(), Misuse> {
+        if !matches!(self.session.state, State::Handshake) {
+            return Err(Misuse::NoHandshake);
+        }
+        self.reader.reset();
+        self.session.tls_established(info);
+        self.session.pump();
+        self.session.tell_time(now);
+        Ok(())
+    }
+
+    /// The handshake failed, or TLS broke later: ends the session.
+    pub fn handle_tls_failed(&mut self, now: Instant, error: TransportError) {
+        self.session.end_at(Stage::Tls, ErrorKind::Tls(error));
+        self.session.tell_time(now);
+    }
+
+    /// Whether TLS is to be established now: [`Event::StartTls`] was or will be
+    /// reported.
+    pub fn is_awaiting_tls(&self) -> bool {
+        matches!(self.session.state, State::Handshake)
+    }
+
+    /// Plaintext came where TLS was to begin: ends the session.
+    pub fn handle_starttls_injection(&mut self, now: Instant) {
+        let kind = ErrorKind::Violation(Violation::StartTlsInjection);
+        self.session.end_at(Stage::StartTls, kind);
+        self.session.tell_time(now);
+    }
+
+    /// What the server offers; none before `EHLO` was answered, or between
+    /// STARTTLS and the second `EHLO`.
+    pub fn capabilities(&self) -> Option<&Capabilities> {
+        self.session.capabilities.as_ref()
+    }
+
+    /// The server's greeting; forgotten when STARTTLS begins.
+    pub fn greeting(&self) -> Option<&Reply> {
+        self.session.greeting.as_ref()
+    }
+
+    /// The TLS session, once it stands.
+    pub fn tls(&self) -> Option<&TlsInfo> {
+        self.session.tls.as_ref()
+    }
+
+    /// Whether `AUTH` succeeded.
+    pub fn is_authenticated(&self) -> bool {
+        self.session.authenticated
+    }
+
+    /// Whether the session stands, with or without messages under way.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.session.state, State::Ready)
+    }
+
+    /// Whether the session stands and nothing at all is under way: the moment to
+    /// keep it for later.
+    pub fn is_idle(&self) -> bool {
+        self.is_ready()
+            && self.session.transactions.is_empty()
+            && self.session.expectations.is_empty()
+            && self.session.output.pending() == 0
+            && !self.reader.is_midway()
+    }
+}
+
+impl Endpoint for Client {
+    type Event = Event;
+
+    fn handle_input(&mut self, now: Instant, mut input: &[u8]) {
+        let Self { reader, session } = self;
+        while !input.is_empty() && !matches!(session.state, State::Closed) {
+            if matches!(session.state, State::Handshake) {
+                let kind = ErrorKind::Violation(Violation::StartTlsInjection);
+                session.end_at(Stage::StartTls, kind);
+                break;
+            }
+            match reader.read(&mut input) {
+                Ok(Some(reply)) => session.handle_reply(reply),
+                Ok(None) => break,
+                Err(error) => session.end(ErrorKind::Violation(Violation::Reply(error))),
+            }
+            session.pump();
+        }
+        session.tell_time(now);
+    }
+
+    fn handle_eof(&mut self, now: Instant) {
+        self.session.end(ErrorKind::ConnectionClosed);
+        self.session.tell_time(now);
+    }
+
+    fn handle_transport_error(&mut self, now: Instant, error: TransportError) {
+        self.session.end(ErrorKind::Transport(error));
+        self.session.tell_time(now);
+    }
+
+    fn output(&mut self) -> impl Buf {
+        self.session.pump();
+        Output(&mut self.session.output)
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.session.next_event()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.session.current_timers().next()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.session.tell_time(now);
+    }
+
+    fn is_closed(&self) -> bool {
+        matches!(self.session.state, State::Closed)
+    }
+}

@@ -1,0 +1,230 @@
+//! AUTH (RFC 4954): which mechanism is taken, and the exchange with the server.
+//!
+//! Knows the envelope of an exchange (base64, `=`, `*`, line lengths, the number
+//! of rounds); what is inside belongs to the mechanism (`sasl`).
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::expectation::Command;
+use super::session::{Session, State};
+use super::trace::{Speaker, TraceLine};
+use crate::sasl::{decode, encode};
+use crate::{
+    Capabilities, ErrorKind, Exchange, Mechanism, Reply, ReplyRef, SaslContext, SaslError, Secret,
+    Stage, Violation,
+};
+
+/// RFC 5321 §4.5.3.1.4; an initial response that does not fit waits for the
+/// server's empty challenge (RFC 4954 §4).
+const MAX_COMMAND_LINE: usize = 512;
+
+/// An authentication in progress.
+pub(super) struct Authentication {
+    mechanism: Mechanism,
+    /// The place of `mechanism` in the order of preference.
+    rank: usize,
+    exchange: Box<dyn Exchange>,
+    /// An initial response that did not fit on the command line.
+    held: Option<Secret>,
+    rounds: usize,
+    /// `*` was sent; why.
+    cancelled: Option<ErrorKind>,
+}
+
+impl fmt::Debug for Authentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authentication")
+            .field("mechanism", &self.mechanism)
+            .field("rounds", &self.rounds)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Begins with the first usable mechanism whose rank is `from` or later.
+    pub(super) fn begin_authentication(&mut self, from: usize) {
+        let Some((rank, mechanism)) = self.usable_mechanism(from) else {
+            let kind = self.no_usable_mechanism();
+            return self.refuse(Stage::Auth, kind);
+        };
+        match self.start_exchange(mechanism) {
+            Ok((exchange, response)) => {
+                let (line, held) = auth_line(mechanism, response);
+                let said = match &line {
+                    Line::WithResponse(_) => " <redacted>",
+                    Line::Bare(_) => "",
+                };
+                self.trace_client(format_args!("AUTH {mechanism}{said}"));
+                match line {
+                    Line::WithResponse(secret) => self.output.write_secret(secret),
+                    Line::Bare(line) => {
+                        self.output
+                            .write_text(|out| out.extend_from_slice(line.as_bytes()));
+                    }
+                }
+                self.expect(Command::Auth);
+                self.state = State::Authenticating(Authentication {
+                    mechanism,
+                    rank,
+                    exchange,
+                    held,
+                    rounds: 0,
+                    cancelled: None,
+                });
+            }
+            Err(error) => self.refuse(Stage::Auth, ErrorKind::Sasl(error)),
+        }
+    }
+
+    fn start_exchange(
+        &self,
+        mechanism: Mechanism,
+    ) -> Result<(Box<dyn Exchange>, Option<Secret>), SaslError> {
+        let Some(credentials) = &self.config.credentials else {
+            return Err(SaslError::MissingContext("credentials"));
+        };
+        let offered: Vec<&str> = self.offered().collect();
+        let mut context = SaslContext::default();
+        context.channel_binding = self.tls.as_ref().and_then(|tls| tls.channel_binding());
+        context.host = &self.config.host;
+        context.offered = &offered;
+        let mut exchange = mechanism.start(credentials, &context)?;
+        let response = exchange.initial_response()?;
+        Ok((exchange, response))
+    }
+
+    fn offered(&self) -> impl Iterator<Item = &str> {
+        self.capabilities.iter().flat_map(Capabilities::auth)
+    }
+
+    fn is_offered(&self, mechanism: Mechanism) -> bool {
+        self.offered()
+            .any(|name| name.eq_ignore_ascii_case(mechanism.name()))
+    }
+
+    fn may_be_spoken(&self, mechanism: Mechanism) -> bool {
+        self.tls.is_some() || self.config.allow_plaintext_auth || !mechanism.reveals_secret()
+    }
+
+    fn usable_mechanism(&self, from: usize) -> Option<(usize, Mechanism)> {
+        let ranked = self.config.mechanisms.iter().copied().enumerate();
+        ranked
+            .skip(from)
+            .find(|(_, mechanism)| self.is_offered(*mechanism) && self.may_be_spoken(*mechanism))
+    }
+
+    fn no_usable_mechanism(&self) -> ErrorKind {
+        let offered: Vec<&str> = self.offered().collect();
+        let mut preferred = self.config.mechanisms.iter().copied();
+        ErrorKind::NoUsableMechanism {
+            offered: offered.join(" "),
+            withheld: preferred
+                .any(|mechanism| self.is_offered(mechanism) && !self.may_be_spoken(mechanism)),
+        }
+    }
+
+    /// A `334` or `235`.
+    pub(super) fn auth_continues(&mut self, reply: ReplyRef<'_>) {
+        let max_rounds = self.config.limits.auth_rounds;
+        let State::Authenticating(auth) = &mut self.state else {
+            return self.end(ErrorKind::Violation(Violation::UnexpectedChallenge));
+        };
+        if auth.cancelled.is_some() {
+            return self.end(ErrorKind::Violation(Violation::UnexpectedChallenge));
+        }
+        let text: Vec<u8> = reply.text_lines().next().unwrap_or_default().to_vec();
+        if reply.code().is_positive() {
+            // Data that some mechanisms attach to success; mostly it is prose.
+            let server_final = decode(text.trim_ascii()).ok();
+            let server_final = server_final.as_ref().map(|data| &data[..]);
+            return match auth.exchange.finish(server_final) {
+                Ok(()) => {
+                    self.authenticated = true;
+                    self.become_ready();
+                }
+                Err(error) => self.refuse(Stage::Auth, ErrorKind::Sasl(error)),
+            };
+        }
+        auth.rounds += 1;
+        let answer = if auth.rounds > max_rounds {
+            Err(SaslError::UnexpectedChallenge)
+        } else {
+            match auth.held.take() {
+                Some(held) => Ok(held),
+                None => decode(text.trim_ascii()).and_then(|data| auth.exchange.respond(&data)),
+            }
+        };
+        match answer {
+            Ok(response) => {
+                self.trace_client(format_args!("<redacted>"));
+                let encoded = encode(response.expose());
+                let line = [encoded.expose(), b"\r\n"].concat();
+                self.output.write_secret(Secret::from(line));
+            }
+            Err(error) => {
+                auth.cancelled = Some(match error {
+                    SaslError::UnexpectedChallenge => {
+                        ErrorKind::Violation(Violation::UnexpectedChallenge)
+                    }
+                    error => ErrorKind::Sasl(error),
+                });
+                self.trace_client(format_args!("*"));
+                self.output
+                    .write_text(|out| out.extend_from_slice(b"*\r\n"));
+            }
+        }
+        self.expect(Command::Auth);
+    }
+
+    /// A 4xx or 5xx.
+    pub(super) fn auth_refused(&mut self, reply: Reply) {
+        let State::Authenticating(auth) = &mut self.state else {
+            return self.refuse(Stage::Auth, ErrorKind::Refused(reply));
+        };
+        if let Some(kind) = auth.cancelled.take() {
+            return self.refuse(Stage::Auth, kind);
+        }
+        // 504: the mechanism is not known after all; 534: it is too weak for
+        // this user. Another one may do; after 535 it would be guessing.
+        let next = auth.rank + 1;
+        let another_may_do = matches!(reply.code().get(), 504 | 534);
+        if another_may_do && self.usable_mechanism(next).is_some() {
+            self.begin_authentication(next);
+        } else {
+            self.refuse(Stage::Auth, ErrorKind::Refused(reply));
+        }
+    }
+
+    fn trace_client(&mut self, text: fmt::Arguments<'_>) {
+        if self.config.trace {
+            let text = alloc::fmt::format(text);
+            self.trace(TraceLine::new(Speaker::Client, text));
+        }
+    }
+}
+
+enum Line {
+    Bare(String),
+    WithResponse(Secret),
+}
+
+/// The `AUTH` command, and the response that found no room on it.
+fn auth_line(mechanism: Mechanism, response: Option<Secret>) -> (Line, Option<Secret>) {
+    let bare = alloc::format!("AUTH {mechanism}\r\n");
+    let Some(response) = response else {
+        return (Line::Bare(bare), None);
+    };
+    let encoded = encode(response.expose());
+    let shown = match encoded.expose() {
+        b"" => b"=",
+        encoded => encoded,
+    };
+    if bare.len() + 1 + shown.len() > MAX_COMMAND_LINE {
+        return (Line::Bare(bare), Some(response));
+    }
+    let line = [b"AUTH ", mechanism.name().as_bytes(), b" ", shown, b"\r\n"].concat();
+    (Line::WithResponse(Secret::from(line)), None)
+}

@@ -1,0 +1,175 @@
+//! The reading cursor: gives each complete reply to the command that it answers.
+//!
+//! Knows which replies are impossible here; what a possible one means belongs to
+//! the session or the transaction.
+
+use super::expectation::{Command, Expectation, Judgement};
+use super::session::{Session, State};
+use super::trace::{Speaker, TraceLine};
+use super::transaction::{Progress, Transfer};
+use crate::{Capabilities, ErrorKind, ReplyRef, Stage, Violation};
+
+impl Session {
+    pub(super) fn handle_reply(&mut self, reply: ReplyRef<'_>) {
+        self.trace_reply(reply);
+        let head = self.expectations.front().copied();
+        let head = head.filter(|head| head.complete_at <= self.output.taken());
+        let Some(head) = head else {
+            return self.unexpected(reply);
+        };
+        if reply.code().get() == 421 {
+            return self.service_closing(head.command, reply);
+        }
+        let judgement = head.command.judge(reply.code());
+        if judgement == Judgement::Violation {
+            let reply = self.owned(reply);
+            let violation = Violation::UnexpectedReply(reply);
+            return self.end(ErrorKind::Violation(violation));
+        }
+        self.met(head.command, judgement == Judgement::Yes, reply);
+    }
+
+    /// RFC 5321 §3.8: the server closes, whatever it was asked.
+    fn service_closing(&mut self, command: Command, reply: ReplyRef<'_>) {
+        let reply = self.owned(reply);
+        if command == Command::Content
+            && let Some(transaction) = self.transactions.front_mut()
+        {
+            // Said to the content, it is an answer: the message was not taken.
+            transaction.answer_content(self.config.protocol, false, reply.clone());
+        }
+        self.end(ErrorKind::Refused(reply));
+    }
+
+    /// A reply to nothing that was written so far.
+    fn unexpected(&mut self, reply: ReplyRef<'_>) {
+        let code = reply.code();
+        let reply = self.owned(reply);
+        if self.front_is_midway() && code.is_negative() && code.get() != 421 {
+            // The server has seen enough of the content ("552 too big"). Its end
+            // was never written, so this is its answer; but the two sides no
+            // longer agree on where they are.
+            if let Some(transaction) = self.transactions.front_mut() {
+                transaction.refuse_content(reply);
+            }
+            return self.end(ErrorKind::SessionOver);
+        }
+        self.end(if code.get() == 421 {
+            ErrorKind::Refused(reply)
+        } else {
+            ErrorKind::Violation(Violation::SurplusReply(reply))
+        });
+    }
+
+    fn met(&mut self, command: Command, yes: bool, reply: ReplyRef<'_>) {
+        self.expectations.pop_front();
+        self.waits_over += 1;
+        match (command, yes) {
+            (Command::Greeting, true) => {
+                let greeting = self.owned(reply);
+                self.greeted(greeting);
+            }
+            (Command::Greeting, false) => {
+                let kind = ErrorKind::Refused(self.owned(reply));
+                self.refuse(Stage::Greeting, kind);
+            }
+            (Command::Ehlo, true) => {
+                match Capabilities::parse(reply, self.config.limits.capabilities) {
+                    Ok(capabilities) => self.hello_accepted(capabilities),
+                    Err(error) => {
+                        self.end(ErrorKind::Violation(Violation::Capabilities(error)));
+                    }
+                }
+            }
+            (Command::Helo, true) => self.hello_accepted(Capabilities::default()),
+            (Command::Ehlo, false) => {
+                let reply = self.owned(reply);
+                self.hello_refused(reply);
+            }
+            (Command::Helo, false) => {
+                let kind = ErrorKind::Refused(self.owned(reply));
+                self.refuse(Stage::Ehlo, kind);
+            }
+            (Command::StartTls, true) => self.starttls_accepted(),
+            (Command::StartTls, false) => {
+                let reply = self.owned(reply);
+                self.starttls_refused(reply);
+            }
+            (Command::Auth, true) => self.auth_continues(reply),
+            (Command::Auth, false) => {
+                let reply = self.owned(reply);
+                self.auth_refused(reply);
+            }
+            (Command::Rset, true) => {}
+            (Command::Rset, false) => {
+                let kind = ErrorKind::Refused(self.owned(reply));
+                self.end(kind);
+            }
+            (Command::Quit, _) => {
+                let why = match &mut self.state {
+                    State::Leaving(why) => why.take(),
+                    _ => None,
+                };
+                self.close(why);
+            }
+            _ => self.answered(command, yes, reply),
+        }
+    }
+
+    /// A reply to a command of the oldest unfinished transaction.
+    fn answered(&mut self, command: Command, yes: bool, reply: ReplyRef<'_>) {
+        let decisive = !yes || command == Command::Content;
+        let reply = decisive.then(|| self.owned(reply));
+        let refusal = if yes { Ok(()) } else { Err(()) };
+        let Some(transaction) = self.transactions.front_mut() else {
+            return;
+        };
+        match (command, refusal, reply) {
+            (Command::Mail, Ok(()), _) => transaction.answer_mail(Ok(())),
+            (Command::Mail, Err(()), Some(reply)) => transaction.answer_mail(Err(reply)),
+            (Command::Rcpt(index), Ok(()), _) => transaction.answer_rcpt(index, Ok(())),
+            (Command::Rcpt(index), Err(()), Some(reply)) => {
+                transaction.answer_rcpt(index, Err(reply));
+            }
+            (Command::Data, Ok(()), _) => {
+                transaction.outstanding -= 1;
+                return self.go_ahead();
+            }
+            (Command::Data, Err(()), Some(reply)) => {
+                transaction.refuse_data(reply);
+                transaction.progress = Progress::Done;
+                self.needs_rset |= transaction.mail_accepted();
+            }
+            (Command::Chunk, Ok(()), _) => {}
+            (Command::Chunk, Err(()), Some(reply)) => {
+                transaction.refuse_content(reply);
+                transaction.progress = Progress::Done;
+                self.needs_rset = true;
+            }
+            (Command::Content, _, Some(reply)) => {
+                let protocol = self.config.protocol;
+                if !transaction.answer_content(protocol, yes, reply) {
+                    // LMTP: the next recipient's reply is still to come.
+                    let complete_at = self.output.taken();
+                    self.expectations.push_front(Expectation {
+                        command,
+                        complete_at,
+                    });
+                    return;
+                }
+                // A BDAT that failed may leave the transaction open (RFC 3030 §2).
+                let chunked = transaction.transfer == Transfer::Chunking;
+                self.needs_rset |= chunked && !yes && transaction.mail_accepted();
+            }
+            _ => {}
+        }
+        transaction.outstanding -= 1;
+    }
+
+    fn trace_reply(&mut self, reply: ReplyRef<'_>) {
+        if self.config.trace {
+            let text = alloc::format!("{}", self.owned(reply));
+            self.trace(TraceLine::new(Speaker::Server, text));
+        }
+    }
+}

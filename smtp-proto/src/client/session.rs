@@ -1,0 +1,405 @@
+//! The session: greeting, EHLO, STARTTLS, AUTH, then one transaction after the
+//! other, and how it ends (RFC 5321 §3, RFC 3207, RFC 4954).
+//!
+//! The one place that changes the session's state. The reader (`reader.rs`)
+//! tells it what was answered, the writer (`writer.rs`) asks it what may be
+//! written.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+
+use super::authentication::Authentication;
+use super::expectation::{Command, Expectation};
+use super::output::OutputQueue;
+use super::redaction::Redaction;
+use super::timers::{Timer, Timers};
+use super::trace::{Speaker, TraceLine};
+use super::transaction::{Progress, Transaction};
+use crate::{
+    Capabilities, ClientConfig, Error, ErrorKind, Event, Instant, Protocol, Reply, ReplyRef,
+    Security, Stage, TlsInfo, command,
+};
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(super) config: Arc<ClientConfig>,
+    pub(super) state: State,
+    pub(super) output: OutputQueue,
+    pub(super) expectations: VecDeque<Expectation>,
+    /// How many waits were ever over: replies, and handshakes.
+    pub(super) waits_over: u64,
+    pub(super) transactions: VecDeque<Transaction>,
+    /// The position in `transactions` of the one being written.
+    pub(super) writing: usize,
+    pub(super) next_id: u64,
+    /// A transaction was abandoned midway: `RSET` goes before the next `MAIL`.
+    pub(super) needs_rset: bool,
+    pub(super) quit_wanted: bool,
+    pub(super) capabilities: Option<Capabilities>,
+    pub(super) greeting: Option<Reply>,
+    pub(super) tls: Option<TlsInfo>,
+    pub(super) authenticated: bool,
+    pub(super) events: VecDeque<Event>,
+    pub(super) traced: usize,
+    pub(super) timers: Timers,
+    pub(super) redaction: Redaction,
+}
+
+#[derive(Debug)]
+pub(super) enum State {
+    /// TLS is being established by whoever drives this.
+    Handshake,
+    Greeting,
+    Ehlo,
+    StartTls,
+    Authenticating(Authentication),
+    /// Messages may go out.
+    Ready,
+    /// `QUIT` was written; why, unless the caller wanted it.
+    Leaving(Option<Error>),
+    Closed,
+}
+
+impl Session {
+    pub(super) fn new(config: Arc<ClientConfig>) -> Self {
+        let redaction = Redaction::of(config.credentials.as_ref());
+        let mut session = Self {
+            config,
+            state: State::Greeting,
+            output: OutputQueue::default(),
+            expectations: VecDeque::new(),
+            waits_over: 0,
+            transactions: VecDeque::new(),
+            writing: 0,
+            next_id: 0,
+            needs_rset: false,
+            quit_wanted: false,
+            capabilities: None,
+            greeting: None,
+            tls: None,
+            authenticated: false,
+            events: VecDeque::new(),
+            traced: 0,
+            timers: Timers::default(),
+            redaction,
+        };
+        if session.config.security == Security::Wrapper {
+            session.begin_handshake();
+        } else {
+            session.expect(Command::Greeting);
+        }
+        session
+    }
+
+    // ---- greeting → EHLO → STARTTLS → AUTH → ready
+
+    pub(super) fn greeted(&mut self, greeting: Reply) {
+        self.greeting = Some(greeting);
+        self.say_hello();
+    }
+
+    fn say_hello(&mut self) {
+        self.state = State::Ehlo;
+        let verb = match self.config.protocol {
+            Protocol::Smtp => "EHLO",
+            Protocol::Lmtp => "LHLO",
+        };
+        let config = Arc::clone(&self.config);
+        self.write_command(Command::Ehlo, |out| {
+            command::ehlo(out, verb, &config.hello_name);
+        });
+    }
+
+    pub(super) fn hello_refused(&mut self, reply: Reply) {
+        let plaintext_may_go_on = self.tls.is_some() || self.config.security != Security::Required;
+        if reply.code().is_permanent()
+            && self.config.protocol == Protocol::Smtp
+            && plaintext_may_go_on
+        {
+            let config = Arc::clone(&self.config);
+            self.write_command(Command::Helo, |out| {
+                command::ehlo(out, "HELO", &config.hello_name);
+            });
+        } else {
+            self.refuse(Stage::Ehlo, ErrorKind::Refused(reply));
+        }
+    }
+
+    pub(super) fn hello_accepted(&mut self, capabilities: Capabilities) {
+        let offered = capabilities.starttls();
+        self.capabilities = Some(capabilities);
+        match self.config.security {
+            _ if self.tls.is_some() => self.authenticate(),
+            Security::Required | Security::Opportunistic if offered => {
+                self.state = State::StartTls;
+                self.write_command(Command::StartTls, |out| {
+                    out.extend_from_slice(b"STARTTLS\r\n");
+                });
+            }
+            Security::Required => self.refuse(Stage::StartTls, ErrorKind::StartTlsNotOffered),
+            _ => self.authenticate(),
+        }
+    }
+
+    pub(super) fn starttls_accepted(&mut self) {
+        // Everything learnt so far was said by nobody in particular.
+        self.capabilities = None;
+        self.greeting = None;
+        self.begin_handshake();
+    }
+
+    pub(super) fn starttls_refused(&mut self, reply: Reply) {
+        if self.config.security == Security::Opportunistic {
+            self.authenticate();
+        } else {
+            self.refuse(Stage::StartTls, ErrorKind::Refused(reply));
+        }
+    }
+
+    fn begin_handshake(&mut self) {
+        self.state = State::Handshake;
+        self.events.push_back(Event::StartTls);
+    }
+
+    pub(super) fn tls_established(&mut self, info: TlsInfo) {
+        self.tls = Some(info);
+        self.waits_over += 1;
+        if self.config.security == Security::Wrapper {
+            self.state = State::Greeting;
+            self.expect(Command::Greeting);
+        } else {
+            self.say_hello();
+        }
+    }
+
+    fn authenticate(&mut self) {
+        match self.config.credentials {
+            Some(_) => self.begin_authentication(0),
+            None => self.become_ready(),
+        }
+    }
+
+    pub(super) fn become_ready(&mut self) {
+        self.state = State::Ready;
+        self.events.push_back(Event::Ready);
+    }
+
+    // ---- what is written
+
+    /// Writes a command and expects its reply.
+    pub(super) fn write_command(
+        &mut self,
+        command: Command,
+        write: impl FnOnce(&mut alloc::vec::Vec<u8>),
+    ) {
+        let written = self.output.write_text(write);
+        if self.config.trace {
+            let line = TraceLine::new(Speaker::Client, command::line(written));
+            self.trace(line);
+        }
+        self.expect(command);
+    }
+
+    /// Expects a reply to what was written last.
+    pub(super) fn expect(&mut self, command: Command) {
+        let complete_at = self.output.queued();
+        self.expectations.push_back(Expectation {
+            command,
+            complete_at,
+        });
+    }
+
+    pub(super) fn trace(&mut self, line: TraceLine) {
+        if !self.config.trace {
+            return;
+        }
+        if self.traced >= self.config.limits.trace_lines {
+            let oldest = self
+                .events
+                .iter()
+                .position(|event| matches!(event, Event::Trace(_)));
+            if let Some(oldest) = oldest {
+                self.events.remove(oldest);
+                self.traced -= 1;
+            }
+        }
+        self.traced += 1;
+        self.events.push_back(Event::Trace(line));
+    }
+
+    pub(super) fn next_event(&mut self) -> Option<Event> {
+        let event = self.events.pop_front();
+        if matches!(event, Some(Event::Trace(_))) {
+            self.traced -= 1;
+        }
+        event
+    }
+
+    // ---- how it ends
+
+    /// The session cannot go on, though the server keeps to the protocol: say
+    /// goodbye. Nothing else is outstanding at such a point.
+    pub(super) fn refuse(&mut self, stage: Stage, kind: ErrorKind) {
+        let error = Error::new(stage, kind);
+        self.report_all(&error);
+        self.write_quit(Some(error));
+    }
+
+    pub(super) fn write_quit(&mut self, why: Option<Error>) {
+        self.state = State::Leaving(why);
+        self.write_command(Command::Quit, |out| out.extend_from_slice(b"QUIT\r\n"));
+    }
+
+    /// Ends at once: nothing more is written or understood. Once every message
+    /// has its verdict and `QUIT` is under way, nothing can go wrong any more.
+    pub(super) fn end(&mut self, kind: ErrorKind) {
+        self.end_at(self.stage(), kind);
+    }
+
+    pub(super) fn end_at(&mut self, stage: Stage, kind: ErrorKind) {
+        match &mut self.state {
+            State::Closed => {}
+            State::Leaving(why) if self.transactions.is_empty() => {
+                let why = why.take();
+                self.close(why);
+            }
+            _ => {
+                let error = Error::new(stage, kind);
+                self.report_all(&error);
+                self.close(Some(error));
+            }
+        }
+    }
+
+    pub(super) fn close(&mut self, error: Option<Error>) {
+        self.state = State::Closed;
+        self.output.discard();
+        self.expectations.clear();
+        self.events.push_back(Event::Closed(error));
+    }
+
+    /// Gives every message that has no verdict yet its own.
+    fn report_all(&mut self, error: &Error) {
+        let taken = self.output.taken();
+        self.writing = 0;
+        for transaction in core::mem::take(&mut self.transactions) {
+            let report = transaction.report_at_end(error, taken);
+            self.events.push_back(Event::Report(report));
+        }
+        self.timers.overall = Timer::Off;
+    }
+
+    /// Reports the messages at the front that are finished, in order.
+    pub(super) fn settle(&mut self) {
+        while let Some(front) = self.transactions.front() {
+            if front.outstanding > 0 || !matches!(front.progress, Progress::Done) {
+                return;
+            }
+            if let Some(finished) = self.transactions.pop_front() {
+                self.events.push_back(Event::Report(finished.report()));
+                self.writing = self.writing.saturating_sub(1);
+                self.timers.overall = Timer::Off;
+            }
+        }
+    }
+
+    // ---- where it is
+
+    /// The stage that an error at this moment belongs to.
+    pub(super) fn stage(&self) -> Stage {
+        let in_content = matches!(
+            self.transactions.get(self.writing),
+            Some(Transaction {
+                progress: Progress::Content(_),
+                ..
+            })
+        );
+        match (&self.state, self.expectations.front()) {
+            (State::Handshake, _) => Stage::Tls,
+            (_, Some(expectation)) => expectation.command.stage(),
+            (State::Ready, None) if in_content => Stage::Body,
+            (State::Leaving(_) | State::Closed, None) => Stage::Quit,
+            _ => Stage::Mail,
+        }
+    }
+
+    /// Whether the content of the oldest message is on its way out: begun, and
+    /// not all taken.
+    pub(super) fn front_is_midway(&self) -> bool {
+        self.transactions.front().is_some_and(|front| {
+            let written = matches!(front.progress, Progress::Content(_));
+            let end = front.content_end;
+            written || end.is_some_and(|end| end > self.output.taken())
+        })
+    }
+
+    pub(super) fn owned(&self, reply: ReplyRef<'_>) -> Reply {
+        self.redaction.reply(reply)
+    }
+
+    // ---- time
+
+    /// The deadlines that the present state calls for.
+    pub(super) fn current_timers(&self) -> Timers {
+        let mut timers = self.timers;
+        if matches!(self.state, State::Closed) {
+            (timers.reply, timers.write, timers.overall) = (Timer::Off, Timer::Off, Timer::Off);
+            return timers;
+        }
+        let head = self.expectations.front();
+        let handed_over = head.is_some_and(|head| head.complete_at <= self.output.taken());
+        if !handed_over && !matches!(self.state, State::Handshake) {
+            timers.reply = Timer::Off;
+        } else if timers.reply == Timer::Off || timers.awaited != self.waits_over {
+            timers.reply = Timer::Unarmed;
+            timers.awaited = self.waits_over;
+        }
+        if self.output.pending() == 0 {
+            timers.write = Timer::Off;
+        } else if timers.write == Timer::Off {
+            timers.write = Timer::Unarmed;
+            timers.taken = self.output.taken();
+        }
+        if self.transactions.is_empty() || self.config.timeouts.overall.is_none() {
+            timers.overall = Timer::Off;
+        } else if timers.overall == Timer::Off {
+            timers.overall = Timer::Unarmed;
+        }
+        timers
+    }
+
+    /// The time is `now`: ends what is overdue, arms what is not.
+    pub(super) fn tell_time(&mut self, now: Instant) {
+        self.timers = self.current_timers();
+        self.timers.now = now;
+        if self.timers.taken != self.output.taken() && self.timers.write != Timer::Off {
+            self.timers.write = Timer::Unarmed;
+            self.timers.taken = self.output.taken();
+        }
+        let overdue = [self.timers.reply, self.timers.write, self.timers.overall]
+            .into_iter()
+            .any(|timer| timer.is_over(now));
+        if overdue {
+            self.end(ErrorKind::TimedOut);
+            return;
+        }
+        let timeouts = &self.config.timeouts;
+        let reply = match self.expectations.front() {
+            Some(head) if !matches!(self.state, State::Handshake) => head.command.timeout(timeouts),
+            _ => timeouts.tls,
+        };
+        self.timers.reply.arm(now, reply);
+        let write = if self.front_is_midway() {
+            timeouts.body
+        } else {
+            match self.expectations.front() {
+                Some(head) => head.command.timeout(timeouts).min(timeouts.body),
+                None => timeouts.body,
+            }
+        };
+        self.timers.write.arm(now, write);
+        if let Some(overall) = timeouts.overall {
+            self.timers.overall.arm(now, overall);
+        }
+    }
+}

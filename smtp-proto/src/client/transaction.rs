@@ -1,0 +1,414 @@
+//! One message on its way: what was written of it, what was answered, and the
+//! verdict that follows.
+//!
+//! Knows what replies mean for the message (RFC 5321 §3.3). Knows neither the
+//! socket nor the other messages; the session decides when to write.
+
+use alloc::collections::VecDeque;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::body::{CanonicalEncoder, DotEncoder};
+use crate::command::{BodyType, MailParameters};
+use crate::{
+    Body, Capabilities, ClientConfig, Envelope, Error, ErrorKind, Outcome, Protocol,
+    RecipientReport, RecipientStatus, Recipients, Reply, Report, SizeLimit, Stage, TransactionId,
+};
+
+/// A message in a session's queue.
+#[derive(Debug)]
+pub(crate) struct Transaction {
+    pub(crate) id: TransactionId,
+    pub(crate) envelope: Envelope,
+    pub(crate) body: Body,
+    /// How far the writer is.
+    pub(crate) progress: Progress,
+    /// How many of this message's replies are awaited.
+    pub(crate) outstanding: usize,
+    /// How the content travels; decided with `MAIL`.
+    pub(crate) transfer: Transfer,
+    /// Chunks of a streamed body that wait to be written.
+    pub(crate) stream: Stream,
+    /// The position in the output at which the content is complete.
+    pub(crate) content_end: Option<u64>,
+    mail: Answer,
+    recipients: Vec<Answer>,
+    data: Answer,
+    content: Answer,
+    /// Replies to the content that LMTP still owes (RFC 2033 §4.2).
+    finals_due: VecDeque<usize>,
+    /// A verdict that needs no reply.
+    not_sent: Option<Error>,
+}
+
+/// How far the writer is with a message.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    /// Nothing was written.
+    Queued,
+    /// `MAIL` was, and this many `RCPT`.
+    Recipients(usize),
+    /// `DATA` was; its `354` is awaited.
+    AwaitingGoAhead,
+    /// The content is being written.
+    Content(Content),
+    /// Nothing more will be written.
+    Done,
+}
+
+/// The content on its way out.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// After `DATA`: dot-stuffed, ended by a dot.
+    Dotted { encoder: DotEncoder, rest: Bytes },
+    /// After `BDAT n LAST`: text whose line ends need mending.
+    Canonical {
+        encoder: CanonicalEncoder,
+        rest: Bytes,
+    },
+    /// `BDAT` as it is, whole or chunk by chunk.
+    Verbatim { rest: Option<Bytes> },
+}
+
+/// A server's answer to one command, with its words where they decide.
+#[derive(Clone, Debug, Default)]
+enum Answer {
+    #[default]
+    Awaited,
+    Yes(Option<Reply>),
+    No(Reply),
+}
+
+/// How the content travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transfer {
+    Data,
+    Chunking,
+}
+
+/// Where a streamed body stands.
+#[derive(Debug, Default)]
+pub(crate) struct Stream {
+    pub(crate) chunks: VecDeque<Bytes>,
+    /// The caller was asked for more and has not answered.
+    pub(crate) asked: bool,
+    pub(crate) ended: bool,
+}
+
+impl Transaction {
+    pub(crate) fn new(id: TransactionId, envelope: Envelope, body: Body) -> Self {
+        let recipients = vec![Answer::Awaited; envelope.forward_paths().len()];
+        Self {
+            id,
+            envelope,
+            body,
+            progress: Progress::Queued,
+            outstanding: 0,
+            transfer: Transfer::Data,
+            stream: Stream::default(),
+            content_end: None,
+            mail: Answer::Awaited,
+            recipients,
+            data: Answer::Awaited,
+            content: Answer::Awaited,
+            finals_due: VecDeque::new(),
+            not_sent: None,
+        }
+    }
+
+    /// Settles the verdict without asking the server anything more.
+    pub(crate) fn give_up(&mut self, error: Error) {
+        self.not_sent = Some(error);
+        self.progress = Progress::Done;
+    }
+
+    /// Decides how this message is sent to a server with these capabilities.
+    pub(crate) fn plan(
+        &mut self,
+        config: &ClientConfig,
+        capabilities: &Capabilities,
+    ) -> Result<MailParameters, ErrorKind> {
+        let facts = self.body.facts();
+        let stream = self.body.stream_facts();
+        let binary = facts.is_some_and(|facts| facts.nul) || stream.is_some_and(|s| s.binary);
+        let eight_bit =
+            facts.is_some_and(|facts| facts.eight_bit) || stream.is_some_and(|s| s.eight_bit);
+        let international = !self.envelope.is_ascii()
+            || facts.is_some_and(|facts| facts.utf8_header)
+            || stream.is_some_and(|s| s.smtp_utf8);
+        let chunking = config.chunking && capabilities.chunking();
+
+        if binary && !(capabilities.binary_mime() && chunking) {
+            return Err(ErrorKind::ExtensionNotOffered("BINARYMIME"));
+        }
+        if eight_bit && !binary && !capabilities.eight_bit_mime() {
+            return Err(ErrorKind::ExtensionNotOffered("8BITMIME"));
+        }
+        if international && !capabilities.smtp_utf8() {
+            return Err(ErrorKind::ExtensionNotOffered("SMTPUTF8"));
+        }
+        self.transfer = if chunking && (binary || !self.body.is_stream()) {
+            Transfer::Chunking
+        } else {
+            Transfer::Data
+        };
+        let size = match (facts, self.transfer) {
+            (Some(facts), Transfer::Data) => {
+                let final_line_end = if facts.ends_with_crlf { 0 } else { 2 };
+                Some(facts.canonical_octets() + final_line_end)
+            }
+            (Some(facts), Transfer::Chunking) if facts.nul => Some(facts.octets),
+            (Some(facts), Transfer::Chunking) => Some(facts.canonical_octets()),
+            (None, _) => stream.and_then(|s| s.size_hint),
+        };
+        let limit = capabilities.size();
+        if let (Some(octets), Some(SizeLimit::Octets(limit))) = (size, limit)
+            && octets > limit
+        {
+            return Err(ErrorKind::TooLarge { octets, limit });
+        }
+        Ok(MailParameters {
+            size: size.filter(|_| limit.is_some()),
+            body: match (binary, eight_bit) {
+                (true, _) => Some(BodyType::BinaryMime),
+                (false, true) => Some(BodyType::EightBitMime),
+                (false, false) => None,
+            },
+            smtp_utf8: international,
+        })
+    }
+
+    /// The octets announced by `BDAT … LAST`; none for a stream.
+    pub(crate) fn announced_octets(&self) -> Option<u64> {
+        let facts = self.body.facts()?;
+        Some(if facts.nul {
+            facts.octets
+        } else {
+            facts.canonical_octets()
+        })
+    }
+
+    /// Content as it follows `DATA`'s `354`.
+    pub(crate) fn dotted_content(&self) -> Content {
+        let encoder = match self.body.facts() {
+            Some(facts) if facts.is_canonical() => DotEncoder::canonical(),
+            _ => DotEncoder::new(),
+        };
+        let rest = self.body.bytes().cloned().unwrap_or_default();
+        Content::Dotted { encoder, rest }
+    }
+
+    /// Content as it follows `BDAT`.
+    pub(crate) fn chunked_content(&self) -> Content {
+        let rest = self.body.bytes().cloned();
+        match self.body.facts() {
+            Some(facts) if !facts.is_canonical() && !facts.nul => Content::Canonical {
+                encoder: CanonicalEncoder::new(),
+                rest: rest.unwrap_or_default(),
+            },
+            _ => Content::Verbatim { rest },
+        }
+    }
+
+    pub(crate) fn answer_mail(&mut self, answer: Result<(), Reply>) {
+        self.mail = match answer {
+            Ok(()) => Answer::Yes(None),
+            Err(reply) => Answer::No(reply),
+        };
+    }
+
+    /// `Err` is a refusal; a yes to `RCPT` decides nothing, so its words are not kept.
+    pub(crate) fn answer_rcpt(&mut self, index: usize, answer: Result<(), Reply>) {
+        if let Some(recipient) = self.recipients.get_mut(index) {
+            *recipient = match answer {
+                Ok(()) => Answer::Yes(None),
+                Err(reply) => Answer::No(reply),
+            };
+        }
+    }
+
+    pub(crate) fn refuse_data(&mut self, reply: Reply) {
+        self.data = Answer::No(reply);
+    }
+
+    /// The content was refused before it was complete, or by a chunk's reply.
+    pub(crate) fn refuse_content(&mut self, reply: Reply) {
+        self.content = Answer::No(reply);
+    }
+
+    /// Takes a reply to the end of the content. Says whether it was the last.
+    pub(crate) fn answer_content(
+        &mut self,
+        protocol: Protocol,
+        accepted: bool,
+        reply: Reply,
+    ) -> bool {
+        if protocol == Protocol::Lmtp && self.has_accepted_recipient() {
+            if self.finals_due.is_empty() && matches!(self.content, Answer::Awaited) {
+                self.finals_due = self.accepted_indices().collect();
+            }
+            let answer = if accepted {
+                Answer::Yes(Some(reply))
+            } else {
+                Answer::No(reply)
+            };
+            if let Some(index) = self.finals_due.pop_front()
+                && let Some(recipient) = self.recipients.get_mut(index)
+            {
+                *recipient = answer.clone();
+            }
+            self.content = match (core::mem::take(&mut self.content), answer) {
+                (yes @ Answer::Yes(_), _) => yes,
+                (Answer::No(worst), Answer::No(_)) if worst.code().is_permanent() => {
+                    Answer::No(worst)
+                }
+                (_, answer) => answer,
+            };
+            return self.finals_due.is_empty();
+        }
+        // A chunk that was refused has decided already.
+        if !matches!(self.content, Answer::No(_)) {
+            self.content = if accepted {
+                Answer::Yes(Some(reply))
+            } else {
+                Answer::No(reply)
+            };
+        }
+        true
+    }
+
+    fn accepted_indices(&self) -> impl Iterator<Item = usize> + '_ {
+        let answers = self.recipients.iter().enumerate();
+        answers.filter_map(|(index, answer)| matches!(answer, Answer::Yes(_)).then_some(index))
+    }
+
+    /// Whether the content has anywhere to go.
+    pub(crate) fn has_accepted_recipient(&self) -> bool {
+        matches!(self.mail, Answer::Yes(_)) && self.accepted_indices().next().is_some()
+    }
+
+    pub(crate) fn mail_accepted(&self) -> bool {
+        matches!(self.mail, Answer::Yes(_))
+    }
+
+    /// Whether the server can no longer take this message, from what it has said
+    /// so far to `MAIL` and `RCPT`.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.envelope_refusal().is_some()
+    }
+
+    pub(crate) fn recipients_answered(&self) -> bool {
+        !self
+            .recipients
+            .iter()
+            .any(|answer| matches!(answer, Answer::Awaited))
+    }
+
+    /// The refusal of `MAIL`, of every recipient, or (all or nothing) of one.
+    fn envelope_refusal(&self) -> Option<(Stage, &Reply)> {
+        if let Answer::No(reply) = &self.mail {
+            return Some((Stage::Mail, reply));
+        }
+        let all_or_nothing = self.envelope.recipients() == Recipients::All;
+        let enough = all_or_nothing
+            || self
+                .recipients
+                .iter()
+                .all(|answer| matches!(answer, Answer::No(_)));
+        enough
+            .then(|| self.worst_recipient_refusal())
+            .flatten()
+            .map(|reply| (Stage::Rcpt, reply))
+    }
+
+    /// A permanent refusal of a recipient if there is one, else the first.
+    fn worst_recipient_refusal(&self) -> Option<&Reply> {
+        let refusals = || {
+            self.recipients.iter().filter_map(|answer| match answer {
+                Answer::No(reply) => Some(reply),
+                _ => None,
+            })
+        };
+        refusals()
+            .find(|reply| reply.code().is_permanent())
+            .or_else(|| refusals().next())
+    }
+
+    /// The report on a message whose replies have all come.
+    pub(crate) fn report(self) -> Report {
+        let over = || Error::new(Stage::Body, ErrorKind::SessionOver);
+        self.settle(over, false)
+    }
+
+    /// The report on a message whose session ended with `error` after the driver
+    /// had taken `taken` octets of the output.
+    pub(crate) fn report_at_end(self, error: &Error, taken: u64) -> Report {
+        let complete = self.content_end.is_some_and(|end| end <= taken);
+        // A server that refuses and hangs up: its refusal is the error, not the
+        // end of file that followed.
+        let hung_up = matches!(
+            error.kind(),
+            ErrorKind::ConnectionClosed | ErrorKind::Transport(_)
+        );
+        let last_word = self.worst_recipient_refusal().cloned();
+        let error = match last_word {
+            Some(reply) if hung_up && !complete && !self.has_accepted_recipient() => {
+                Error::new(Stage::Rcpt, ErrorKind::Refused(reply))
+            }
+            _ => error.clone(),
+        };
+        self.settle(|| error, complete)
+    }
+
+    fn settle(mut self, error: impl FnOnce() -> Error, complete: bool) -> Report {
+        let outcome = if let Some(error) = self.not_sent.take() {
+            Outcome::NotSent(error)
+        } else if let Some((stage, reply)) = self.envelope_refusal() {
+            let reply = reply.clone();
+            Outcome::Rejected { stage, reply }
+        } else if let Answer::No(reply) = &self.data {
+            Outcome::Rejected {
+                stage: Stage::Data,
+                reply: reply.clone(),
+            }
+        } else if !self.finals_due.is_empty() {
+            Outcome::InDoubt(error())
+        } else {
+            match core::mem::take(&mut self.content) {
+                Answer::Yes(Some(reply)) => Outcome::Accepted(reply),
+                Answer::No(reply) => Outcome::Rejected {
+                    stage: Stage::Body,
+                    reply,
+                },
+                _ if complete => Outcome::InDoubt(error()),
+                _ => Outcome::NotSent(error()),
+            }
+        };
+        let id = self.id;
+        let recipients = self.recipient_reports(&outcome);
+        Report::new(id, outcome, recipients)
+    }
+
+    fn recipient_reports(self, outcome: &Outcome) -> Vec<RecipientReport> {
+        let addresses = self.envelope.forward_paths().iter().cloned();
+        let answered = addresses.zip(self.recipients);
+        answered
+            .map(|(address, answer)| {
+                let (status, reply) = match (answer, outcome) {
+                    (Answer::No(reply), _) => (RecipientStatus::Refused, Some(reply)),
+                    (Answer::Yes(Some(reply)), _) => (RecipientStatus::Accepted, Some(reply)),
+                    (Answer::Yes(None), Outcome::Accepted(reply)) => {
+                        (RecipientStatus::Accepted, Some(reply.clone()))
+                    }
+                    (_, Outcome::Rejected { reply, stage }) if *stage != Stage::Rcpt => {
+                        (RecipientStatus::Refused, Some(reply.clone()))
+                    }
+                    _ => (RecipientStatus::Unknown, None),
+                };
+                RecipientReport::new(address, status, reply)
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,321 @@
+//! The writing cursor: which command comes next, and whether it may go out yet.
+//!
+//! Pipelining (RFC 2920) is how far this cursor may run ahead of the replies;
+//! without it the limit is one command outstanding. It never looks at a reply:
+//! what was answered is in the transactions.
+
+use alloc::format;
+
+use bytes::Bytes;
+
+use super::expectation::Command;
+use super::output::WINDOW;
+use super::session::{Session, State};
+use super::trace::{Speaker, TraceLine};
+use super::transaction::{Content, Progress, Transaction, Transfer};
+use crate::{Event, Protocol, Recipients, Stage, command};
+
+/// Whether the cursor moved.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Taken,
+    Blocked,
+}
+
+impl Session {
+    /// Writes whatever may be written, up to a window.
+    pub(super) fn pump(&mut self) {
+        while self.output.pending() < WINDOW && self.write_next() == Step::Taken {}
+        self.settle();
+    }
+
+    fn write_next(&mut self) -> Step {
+        if !matches!(self.state, State::Ready) {
+            return Step::Blocked;
+        }
+        let Some(transaction) = self.transactions.get(self.writing) else {
+            return self.quit_if_wanted();
+        };
+        match transaction.progress {
+            Progress::Queued => self.write_mail(),
+            Progress::Recipients(written) => self.write_rcpt(written),
+            Progress::AwaitingGoAhead => Step::Blocked,
+            Progress::Content(_) => self.write_content(),
+            Progress::Done => self.move_on(),
+        }
+    }
+
+    /// On to the next message.
+    fn move_on(&mut self) -> Step {
+        self.writing += 1;
+        Step::Taken
+    }
+
+    fn pipelining(&self) -> bool {
+        let offered = self.capabilities.as_ref().is_some_and(|c| c.pipelining());
+        self.config.pipelining && offered
+    }
+
+    /// Whether one more command may be outstanding.
+    fn may_write(&self) -> bool {
+        let limit = if self.pipelining() {
+            self.config.limits.outstanding_replies.max(1)
+        } else {
+            1
+        };
+        self.expectations.len() < limit
+    }
+
+    /// The message being written, which exists wherever this is called.
+    fn current(&mut self) -> Option<&mut Transaction> {
+        self.transactions.get_mut(self.writing)
+    }
+
+    fn write_mail(&mut self) -> Step {
+        if !self.may_write() || !self.earlier_ones_end_by_themselves() {
+            return Step::Blocked;
+        }
+        if self.needs_rset {
+            self.needs_rset = false;
+            self.write_command(Command::Rset, |out| out.extend_from_slice(b"RSET\r\n"));
+            return Step::Taken;
+        }
+        let Some(capabilities) = &self.capabilities else {
+            return Step::Blocked;
+        };
+        let Some(transaction) = self.transactions.get_mut(self.writing) else {
+            return Step::Blocked;
+        };
+        let parameters = match transaction.plan(&self.config, capabilities) {
+            Ok(parameters) => parameters,
+            Err(kind) => {
+                transaction.give_up(crate::Error::new(Stage::Mail, kind));
+                return self.move_on();
+            }
+        };
+        transaction.progress = Progress::Recipients(0);
+        transaction.outstanding += 1;
+        let envelope = transaction.envelope.clone();
+        self.write_command(Command::Mail, |out| {
+            command::mail(out, envelope.reverse_path(), &parameters);
+        });
+        Step::Taken
+    }
+
+    /// Whether a `MAIL` may follow what was written of earlier messages. The
+    /// reply to `DATA`'s content ends a transaction, whatever it says; after a
+    /// `BDAT` that failed a `RSET` must come first (RFC 3030 §2), so its reply
+    /// is waited for.
+    fn earlier_ones_end_by_themselves(&self) -> bool {
+        let mut earlier = self.transactions.iter().take(self.writing);
+        earlier.all(|earlier| earlier.outstanding == 0 || earlier.transfer == Transfer::Data)
+    }
+
+    fn write_rcpt(&mut self, written: usize) -> Step {
+        let Some(transaction) = self.transactions.get(self.writing) else {
+            return Step::Blocked;
+        };
+        if transaction.is_refused() {
+            return self.abandon();
+        }
+        let Some(forward_path) = transaction.envelope.forward_paths().get(written) else {
+            return self.write_data();
+        };
+        if !self.may_write() {
+            return Step::Blocked;
+        }
+        let forward_path = forward_path.clone();
+        self.write_command(Command::Rcpt(written), |out| {
+            command::rcpt(out, &forward_path);
+        });
+        self.advance(Progress::Recipients(written + 1));
+        Step::Taken
+    }
+
+    /// Counts a command of the current message.
+    fn advance(&mut self, progress: Progress) {
+        if let Some(transaction) = self.current() {
+            transaction.progress = progress;
+            transaction.outstanding += 1;
+        }
+    }
+
+    /// The server will not take this message, and no content was asked for.
+    fn abandon(&mut self) -> Step {
+        if let Some(transaction) = self.current() {
+            transaction.progress = Progress::Done;
+            let open = transaction.mail_accepted();
+            self.needs_rset |= open;
+        }
+        self.move_on()
+    }
+
+    fn write_data(&mut self) -> Step {
+        let Some(transaction) = self.transactions.get(self.writing) else {
+            return Step::Blocked;
+        };
+        let wait_for_all = transaction.envelope.recipients() == Recipients::All;
+        let answered = transaction.recipients_answered();
+        if !self.may_write() || (wait_for_all && !answered) {
+            return Step::Blocked;
+        }
+        match (transaction.transfer, transaction.announced_octets()) {
+            (Transfer::Data, _) => {
+                self.write_command(Command::Data, |out| out.extend_from_slice(b"DATA\r\n"));
+                self.advance(Progress::AwaitingGoAhead);
+                Step::Taken
+            }
+            (Transfer::Chunking, Some(octets)) => {
+                if !answered && octets > self.config.speculation {
+                    return Step::Blocked;
+                }
+                self.write_bdat(octets, true);
+                self.begin_content(Transaction::chunked_content)
+            }
+            (Transfer::Chunking, None) if !answered => Step::Blocked,
+            (Transfer::Chunking, None) => self.begin_content(Transaction::chunked_content),
+        }
+    }
+
+    fn write_bdat(&mut self, octets: u64, last: bool) {
+        let written = self
+            .output
+            .write_text(|out| command::bdat(out, octets, last));
+        if self.config.trace {
+            let line = TraceLine::new(Speaker::Client, command::line(written));
+            self.trace(line);
+        }
+    }
+
+    fn begin_content(&mut self, content: impl FnOnce(&Transaction) -> Content) -> Step {
+        if let Some(transaction) = self.current() {
+            let content = content(transaction);
+            transaction.progress = Progress::Content(content);
+        }
+        Step::Taken
+    }
+
+    /// The `354` came. Where nobody was accepted, a lone dot must go out
+    /// (RFC 2920 §3.1).
+    pub(super) fn go_ahead(&mut self) {
+        let Some(transaction) = self.current() else {
+            return;
+        };
+        if transaction.has_accepted_recipient() {
+            self.begin_content(Transaction::dotted_content);
+        } else {
+            self.output
+                .write_text(|out| out.extend_from_slice(b".\r\n"));
+            self.trace(TraceLine::new(Speaker::Client, "."));
+            self.content_complete();
+        }
+    }
+
+    fn write_content(&mut self) -> Step {
+        let window = WINDOW - self.output.pending().min(WINDOW);
+        let output = &mut self.output;
+        let Some(transaction) = self.transactions.get_mut(self.writing) else {
+            return Step::Blocked;
+        };
+        let is_stream = transaction.body.is_stream();
+        let stream = &mut transaction.stream;
+        let Progress::Content(content) = &mut transaction.progress else {
+            return Step::Blocked;
+        };
+        match content {
+            Content::Dotted { encoder, rest } => {
+                if rest.is_empty()
+                    && let Some(chunk) = stream.chunks.pop_front()
+                {
+                    *rest = chunk;
+                }
+                if !rest.is_empty() {
+                    encoder.encode(rest, window, &mut |segment| output.write_segment(segment));
+                    return Step::Taken;
+                }
+                if is_stream && !stream.ended {
+                    return self.ask_for_more();
+                }
+                encoder.finish(&mut |segment| output.write_segment(segment));
+            }
+            Content::Canonical { encoder, rest } => {
+                if !rest.is_empty() {
+                    encoder.encode(rest, window, &mut |segment| output.write_segment(segment));
+                    return Step::Taken;
+                }
+                encoder.finish(&mut |segment| output.write_segment(segment));
+            }
+            Content::Verbatim { rest } => match rest.take() {
+                Some(whole) => output.write_slice(whole),
+                None => {
+                    if let Some(chunk) = stream.chunks.pop_front() {
+                        return self.write_chunk(chunk);
+                    }
+                    if !stream.ended {
+                        return self.ask_for_more();
+                    }
+                    self.write_bdat(0, true);
+                }
+            },
+        }
+        self.content_complete();
+        Step::Taken
+    }
+
+    fn write_chunk(&mut self, chunk: Bytes) -> Step {
+        if !chunk.is_empty() {
+            self.write_bdat(chunk.len() as u64, false);
+            self.output.write_slice(chunk);
+            self.expect(Command::Chunk);
+            if let Some(transaction) = self.current() {
+                transaction.outstanding += 1;
+            }
+        }
+        Step::Taken
+    }
+
+    fn ask_for_more(&mut self) -> Step {
+        if let Some(transaction) = self.current()
+            && !transaction.stream.asked
+        {
+            transaction.stream.asked = true;
+            let id = transaction.id;
+            self.events.push_back(Event::BodyWanted(id));
+        }
+        Step::Blocked
+    }
+
+    /// The content is out (or in the output): its replies are awaited.
+    fn content_complete(&mut self) {
+        let complete_at = self.output.queued();
+        let lmtp = self.config.protocol == Protocol::Lmtp;
+        let Some(transaction) = self.current() else {
+            return;
+        };
+        transaction.content_end = Some(complete_at);
+        transaction.progress = Progress::Done;
+        let after_data = transaction.transfer == Transfer::Data;
+        let octets = transaction.body.facts().map(|facts| facts.octets);
+        // RFC 2033 §4.2: with nobody accepted, nothing is said to the dot.
+        let answered = !(lmtp && after_data && !transaction.has_accepted_recipient());
+        if answered {
+            transaction.outstanding += 1;
+            self.expect(Command::Content);
+        }
+        if let Some(octets) = octets
+            && self.config.trace
+        {
+            let summary = format!("(content, {octets} octets)");
+            self.trace(TraceLine::new(Speaker::Client, summary));
+        }
+        self.move_on();
+    }
+
+    fn quit_if_wanted(&mut self) -> Step {
+        if !self.quit_wanted || !(self.expectations.is_empty() || self.pipelining()) {
+            return Step::Blocked;
+        }
+        self.write_quit(None);
+        Step::Taken
+    }
+}

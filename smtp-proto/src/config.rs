@@ -1,0 +1,349 @@
+//! What a client session is told beforehand: built once, immutable, shared by
+//! `Arc` among all connections to one server.
+//!
+//! Knows no host to connect to and no certificate: those are the adapter's and
+//! the TLS layer's. Defaults are the safe ones.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::{Body, Credentials, Envelope, HelloName, LineEnds, Mechanism, ReplyLimits, Unsendable};
+
+/// Which of the two protocols is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// SMTP (RFC 5321): one final reply a message.
+    #[default]
+    Smtp,
+    /// LMTP (RFC 2033): `LHLO`, and a final reply for each accepted recipient.
+    Lmtp,
+}
+
+/// When TLS is used: the four modes, without the parameters of the TLS session.
+///
+/// The core keeps their promises; `postwire_tls::Tls` pairs each with what TLS
+/// itself needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Security {
+    /// Plaintext only. For a trusted local relay.
+    None,
+    /// STARTTLS if the server offers it, plaintext otherwise.
+    ///
+    /// Anyone between client and server can strip the offer: use
+    /// [`Required`](Self::Required) wherever the server is known to have TLS.
+    /// Passwords still stay out of plaintext.
+    Opportunistic,
+    /// STARTTLS, or the attempt fails. Before TLS nothing but `EHLO`,
+    /// `STARTTLS` and `QUIT` is written.
+    Required,
+    /// TLS from the first byte (RFC 8314 "implicit TLS"). Fewest round trips.
+    Wrapper,
+}
+
+/// How long each stage may take. RFC 5321 §4.5.3.2 gives the defaults.
+///
+/// A reply's time is counted from when its command was handed over (or from the
+/// reply before it, for a command sent in a group) and is absolute: a server
+/// that sends a line now and then gains nothing by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Resolving a name and connecting, all addresses together. 2 minutes.
+    pub connect: Duration,
+    /// The TLS handshake. 1 minute.
+    pub tls: Duration,
+    /// The greeting, from when the connection stands. 5 minutes.
+    pub greeting: Duration,
+    /// The reply to `EHLO`, `HELO` or `LHLO`. 5 minutes.
+    pub ehlo: Duration,
+    /// The reply to `STARTTLS`. 2 minutes.
+    pub starttls: Duration,
+    /// Each reply in an authentication exchange. 2 minutes.
+    pub auth: Duration,
+    /// The reply to `MAIL` or `RSET`. 5 minutes.
+    pub mail: Duration,
+    /// The reply to each `RCPT`. 5 minutes.
+    pub rcpt: Duration,
+    /// The `354` to `DATA`. 2 minutes.
+    pub data: Duration,
+    /// Writing without any progress. 3 minutes.
+    pub body: Duration,
+    /// The reply to the end of the content. 10 minutes: a client that gives up
+    /// earlier makes duplicates.
+    pub end_of_data: Duration,
+    /// The reply to `QUIT`. 5 seconds: nothing depends on it.
+    pub quit: Duration,
+    /// From one verdict (or the start) to the next while a message is queued.
+    /// None by default.
+    pub overall: Option<Duration>,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        const MINUTE: Duration = Duration::from_secs(60);
+        Self {
+            connect: MINUTE.saturating_mul(2),
+            tls: MINUTE,
+            greeting: MINUTE.saturating_mul(5),
+            ehlo: MINUTE.saturating_mul(5),
+            starttls: MINUTE.saturating_mul(2),
+            auth: MINUTE.saturating_mul(2),
+            mail: MINUTE.saturating_mul(5),
+            rcpt: MINUTE.saturating_mul(5),
+            data: MINUTE.saturating_mul(2),
+            body: MINUTE.saturating_mul(3),
+            end_of_data: MINUTE.saturating_mul(10),
+            quit: Duration::from_secs(5),
+            overall: None,
+        }
+    }
+}
+
+impl Timeouts {
+    /// The same, no stage longer than `cap`.
+    #[must_use]
+    pub fn capped(mut self, cap: Duration) -> Self {
+        for stage in [
+            &mut self.connect,
+            &mut self.tls,
+            &mut self.greeting,
+            &mut self.ehlo,
+            &mut self.starttls,
+            &mut self.auth,
+            &mut self.mail,
+            &mut self.rcpt,
+            &mut self.data,
+            &mut self.body,
+            &mut self.end_of_data,
+            &mut self.quit,
+        ] {
+            *stage = (*stage).min(cap);
+        }
+        self
+    }
+}
+
+/// Bounds on what the server may make the client keep.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bounds on a single reply.
+    pub reply: ReplyLimits,
+    /// How many capabilities an `EHLO` reply may list. 128.
+    pub capabilities: usize,
+    /// How many challenges an authentication may take. 8.
+    pub auth_rounds: usize,
+    /// How many replies may be outstanding at once (RFC 2920 §3.1). 1,000.
+    ///
+    /// Bounds what the server may have to say while nobody reads: a driver that
+    /// writes and reads in turn cannot be locked up by replies of ordinary
+    /// length.
+    pub outstanding_replies: usize,
+    /// How many trace lines are kept for a caller who does not poll. 1,024.
+    pub trace_lines: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            reply: ReplyLimits::default(),
+            capabilities: 128,
+            auth_rounds: 8,
+            outstanding_replies: 1_000,
+            trace_lines: 1_024,
+        }
+    }
+}
+
+/// Everything a [`Client`](crate::Client) is told before it starts.
+///
+/// ```
+/// use postwire_proto::{ClientConfig, Credentials, HelloName, Security};
+///
+/// let config = ClientConfig::new(HelloName::localhost(), Security::Required)
+///     .credentials(Credentials::new("alice", "correct horse"));
+/// assert!(!format!("{config:?}").contains("horse"));
+/// ```
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    pub(crate) hello_name: HelloName,
+    pub(crate) protocol: Protocol,
+    pub(crate) security: Security,
+    pub(crate) host: String,
+    pub(crate) credentials: Option<Credentials>,
+    pub(crate) mechanisms: Vec<Mechanism>,
+    pub(crate) allow_plaintext_auth: bool,
+    pub(crate) pipelining: bool,
+    pub(crate) chunking: bool,
+    pub(crate) speculation: u64,
+    pub(crate) line_ends: LineEnds,
+    pub(crate) max_line_length: Option<u64>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) limits: Limits,
+    pub(crate) trace: bool,
+}
+
+impl ClientConfig {
+    /// The defaults, for a client that greets as `hello_name`.
+    pub fn new(hello_name: HelloName, security: Security) -> Self {
+        Self {
+            hello_name,
+            protocol: Protocol::Smtp,
+            security,
+            host: String::new(),
+            credentials: None,
+            mechanisms: Mechanism::default_preference().to_vec(),
+            allow_plaintext_auth: false,
+            pipelining: true,
+            chunking: true,
+            speculation: 256 * 1024,
+            line_ends: LineEnds::Normalize,
+            max_line_length: None,
+            timeouts: Timeouts::default(),
+            limits: Limits::default(),
+            trace: false,
+        }
+    }
+
+    /// The name given to `EHLO` (RFC 5321 §4.1.1.1).
+    #[must_use]
+    pub fn hello_name(mut self, hello_name: HelloName) -> Self {
+        self.hello_name = hello_name;
+        self
+    }
+
+    /// SMTP (default) or LMTP.
+    #[must_use]
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
+        self
+    }
+
+    /// The server's name, for the SASL mechanisms that want one. Empty by default.
+    #[must_use]
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        self.host = host.into();
+        self
+    }
+
+    /// Authenticate with these. Given, and no usable mechanism offered: nothing
+    /// is sent.
+    #[must_use]
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
+    /// The mechanisms that may be used, the preferred one first.
+    #[must_use]
+    pub fn mechanisms(mut self, mechanisms: Vec<Mechanism>) -> Self {
+        self.mechanisms = mechanisms;
+        self
+    }
+
+    /// Let passwords and tokens travel in plaintext. Off by default; anyone on
+    /// the way can read them.
+    #[must_use]
+    pub fn allow_plaintext_auth(mut self, allow: bool) -> Self {
+        self.allow_plaintext_auth = allow;
+        self
+    }
+
+    /// Use PIPELINING (RFC 2920) where it is offered. On by default.
+    #[must_use]
+    pub fn pipelining(mut self, on: bool) -> Self {
+        self.pipelining = on;
+        self
+    }
+
+    /// Use CHUNKING (RFC 3030) where it is offered. On by default.
+    #[must_use]
+    pub fn chunking(mut self, on: bool) -> Self {
+        self.chunking = on;
+        self
+    }
+
+    /// How many octets of content may be written under CHUNKING before it is
+    /// known that a recipient was accepted. 256 KiB by default; 0 waits always.
+    #[must_use]
+    pub fn speculation(mut self, octets: u64) -> Self {
+        self.speculation = octets;
+        self
+    }
+
+    /// What becomes of a lone CR or LF in a message.
+    #[must_use]
+    pub fn line_ends(mut self, line_ends: LineEnds) -> Self {
+        self.line_ends = line_ends;
+        self
+    }
+
+    /// Refuse a message with a longer line (octets, without its CRLF). None by
+    /// default; RFC 5321 §4.5.3.1.6 guarantees 998.
+    #[must_use]
+    pub fn max_line_length(mut self, octets: Option<u64>) -> Self {
+        self.max_line_length = octets;
+        self
+    }
+
+    /// How long each stage may take.
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Bounds on what the server may make the client keep.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Report the dialogue as [`Event::Trace`](crate::Event::Trace), secrets
+    /// redacted. Off by default.
+    #[must_use]
+    pub fn trace(mut self, on: bool) -> Self {
+        self.trace = on;
+        self
+    }
+
+    /// The TLS mode, after the fact.
+    #[must_use]
+    pub fn security_mode(mut self, security: Security) -> Self {
+        self.security = security;
+        self
+    }
+
+    /// The TLS mode.
+    pub fn security(&self) -> Security {
+        self.security
+    }
+
+    /// The stage timeouts, for an adapter's own waits (connecting).
+    pub fn stage_timeouts(&self) -> &Timeouts {
+        &self.timeouts
+    }
+
+    /// Whether this message could be sent to *some* server under this
+    /// configuration: what [`Client::send`](crate::Client::send) would refuse
+    /// at once is told here before any connection is made.
+    pub fn check(&self, _envelope: &Envelope, body: &Body) -> Result<(), Unsendable> {
+        let Some(facts) = body.facts() else {
+            return Ok(());
+        };
+        if self.line_ends == LineEnds::Refuse && !facts.is_canonical() {
+            return Err(Unsendable::LoneLineEnd {
+                carriage_returns: facts.lone_cr,
+                line_feeds: facts.lone_lf,
+            });
+        }
+        match self.max_line_length {
+            Some(limit) if facts.longest_line > limit => Err(Unsendable::LineTooLong {
+                octets: facts.longest_line,
+                limit,
+            }),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The one shape of every state machine here: client and server, in plaintext
+//! and (in `postwire-tls`) under TLS.
+//!
+//! A driver is written once, generic over [`Endpoint`]; so are the in-memory
+//! pair of the tests and the fuzzers.
+
+use alloc::sync::Arc;
+
+use bytes::Buf;
+
+use crate::Instant;
+
+/// What the operating system said when the transport failed, kept as a source.
+pub type TransportError = Arc<dyn core::error::Error + Send + Sync + 'static>;
+
+/// One end of a connection, without the connection.
+///
+/// Bytes and the time go in; bytes, events and a deadline come out. Any order
+/// of calls is right: there is no "drain this before that". Nothing here fails
+/// or panics, whatever the peer sent; a fault becomes an event.
+pub trait Endpoint {
+    /// What this end reports to whoever drives it.
+    type Event;
+
+    /// Takes bytes from the peer, cut anywhere. All of them are consumed.
+    fn handle_input(&mut self, now: Instant, input: &[u8]);
+
+    /// The peer closed its side: nothing more will come.
+    fn handle_eof(&mut self, now: Instant);
+
+    /// Reading failed, or nothing more can be read after a failed write.
+    ///
+    /// A failed write alone is no reason to call this: read first what the peer
+    /// said before it closed, until end of file or an error.
+    fn handle_transport_error(&mut self, now: Instant, error: TransportError);
+
+    /// What is to be written now. `advance` it by as much as the socket took.
+    ///
+    /// Empty when there is nothing to write for the moment. Dropping it without
+    /// an `advance` loses nothing.
+    fn output(&mut self) -> impl Buf;
+
+    /// The next thing that happened, in order; `None` when there is no more.
+    fn poll_event(&mut self) -> Option<Self::Event>;
+
+    /// When [`handle_timeout`](Self::handle_timeout) is next wanted.
+    ///
+    /// May lie in the past: a command was handed over and its deadline is
+    /// counted from the next time that is told.
+    fn poll_timeout(&self) -> Option<Instant>;
+
+    /// Tells the time. Safe to call at any moment, early or late.
+    fn handle_timeout(&mut self, now: Instant);
+
+    /// Whether the session is over: what [`output`](Self::output) still holds is
+    /// to be written if that can be done at once, then the connection closed.
+    fn is_closed(&self) -> bool;
+}

@@ -1,0 +1,333 @@
+//! What can go wrong with a session or a message, apart from a refusal of the
+//! message itself (that is [`Outcome::Rejected`](crate::Outcome::Rejected)).
+//!
+//! Four different things in types: a wrong call by the program ([`Misuse`]), a
+//! fault of the peer ([`Violation`]), a refusal by the server
+//! ([`ErrorKind::Refused`]) and the network's failures.
+
+use alloc::string::String;
+use core::fmt;
+
+use crate::{CapabilitiesError, Reply, ReplyError, SaslError, TransportError};
+
+/// Where in the session something happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Resolving the server's name and connecting.
+    Connect,
+    /// Waiting for the greeting.
+    Greeting,
+    /// `EHLO`, `HELO` or `LHLO`.
+    Ehlo,
+    /// `STARTTLS`.
+    StartTls,
+    /// The TLS handshake or the TLS session.
+    Tls,
+    /// `AUTH`.
+    Auth,
+    /// `MAIL`; also `RSET` and an idle session between two messages.
+    Mail,
+    /// `RCPT`.
+    Rcpt,
+    /// `DATA`, up to its `354`.
+    Data,
+    /// The content, and the reply to its end.
+    Body,
+    /// `QUIT`.
+    Quit,
+}
+
+impl Stage {
+    /// The stage in one lower-case word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Greeting => "greeting",
+            Self::Ehlo => "ehlo",
+            Self::StartTls => "starttls",
+            Self::Tls => "tls",
+            Self::Auth => "auth",
+            Self::Mail => "mail",
+            Self::Rcpt => "rcpt",
+            Self::Data => "data",
+            Self::Body => "body",
+            Self::Quit => "quit",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a message was not sent, or why nobody knows whether it was.
+#[derive(Clone, Debug)]
+pub struct Error {
+    stage: Stage,
+    kind: ErrorKind,
+}
+
+/// What happened; [`Error::stage`] says where.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The server refused the session, or hung up after this refusal.
+    Refused(Reply),
+    /// The server broke the protocol.
+    Violation(Violation),
+    /// The server closed the connection.
+    ConnectionClosed,
+    /// The transport failed: connecting, reading or writing.
+    Transport(TransportError),
+    /// The stage took longer than it may.
+    TimedOut,
+    /// STARTTLS is required and the server does not offer it.
+    StartTlsNotOffered,
+    /// The handshake or a certificate failed, or the TLS session broke.
+    Tls(TransportError),
+    /// Credentials were given and no mechanism can be used.
+    NoUsableMechanism {
+        /// What the server offers, blank-separated; empty if it has no AUTH.
+        offered: String,
+        /// Whether one was kept back because it would reveal the secret in
+        /// plaintext.
+        withheld: bool,
+    },
+    /// The mechanism gave up.
+    Sasl(SaslError),
+    /// The message needs an extension that the server does not offer.
+    ExtensionNotOffered(&'static str),
+    /// The message is larger than the server's declared maximum (RFC 1870).
+    TooLarge {
+        /// The message's size as `SIZE=` counts it.
+        octets: u64,
+        /// What the server accepts.
+        limit: u64,
+    },
+    /// The message cannot be sent to any server.
+    Unsendable(Unsendable),
+    /// The source of a streamed body failed.
+    Source(TransportError),
+    /// The program aborted the session.
+    Aborted,
+    /// The session had ended, or was ending, when the message was given to it.
+    SessionOver,
+}
+
+impl Error {
+    /// An error at a stage: for adapters, which meet failures of their own.
+    pub fn new(stage: Stage, kind: ErrorKind) -> Self {
+        Self { stage, kind }
+    }
+
+    /// Where it happened.
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// What happened.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.kind
+    }
+
+    /// The server's reply, where it was one that ended the attempt.
+    pub fn reply(&self) -> Option<&Reply> {
+        match &self.kind {
+            ErrorKind::Refused(reply)
+            | ErrorKind::Violation(
+                Violation::UnexpectedReply(reply) | Violation::SurplusReply(reply),
+            ) => Some(reply),
+            _ => None,
+        }
+    }
+
+    /// Whether trying again later, unchanged, may help.
+    pub fn is_transient(&self) -> bool {
+        match &self.kind {
+            ErrorKind::Refused(reply) => reply.code().is_transient(),
+            ErrorKind::ConnectionClosed
+            | ErrorKind::Transport(_)
+            | ErrorKind::TimedOut
+            | ErrorKind::Aborted
+            | ErrorKind::SessionOver => true,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.stage)?;
+        match &self.kind {
+            ErrorKind::Refused(reply) => write!(f, "the server refused: {reply}"),
+            ErrorKind::Violation(violation) => {
+                write!(f, "the server broke the protocol: {violation}")
+            }
+            ErrorKind::ConnectionClosed => f.write_str("the server closed the connection"),
+            ErrorKind::Transport(error) => write!(f, "{error}"),
+            ErrorKind::TimedOut => f.write_str("timed out"),
+            ErrorKind::StartTlsNotOffered => f.write_str(
+                "STARTTLS is required and the server does not offer it; use the port for implicit TLS, \
+                 or another server",
+            ),
+            ErrorKind::Tls(error) => write!(f, "TLS failed: {error}"),
+            ErrorKind::NoUsableMechanism { offered, withheld } => {
+                if offered.is_empty() {
+                    f.write_str("credentials were given and the server offers no AUTH")?;
+                } else {
+                    write!(
+                        f,
+                        "none of the mechanisms that the server offers ({offered}) can be used"
+                    )?;
+                }
+                if *withheld {
+                    f.write_str("; a secret is not sent in plaintext unless that is allowed")?;
+                }
+                Ok(())
+            }
+            ErrorKind::Sasl(error) => write!(f, "{error}"),
+            ErrorKind::ExtensionNotOffered(keyword) => {
+                write!(
+                    f,
+                    "the message needs {keyword}, which the server does not offer"
+                )
+            }
+            ErrorKind::TooLarge { octets, limit } => write!(
+                f,
+                "the message has {octets} octets and the server accepts {limit}"
+            ),
+            ErrorKind::Unsendable(why) => write!(f, "{why}"),
+            ErrorKind::Source(error) => write!(f, "the source of the content failed: {error}"),
+            ErrorKind::Aborted => f.write_str("aborted by the program"),
+            ErrorKind::SessionOver => f.write_str("the session had ended; open another"),
+        }
+    }
+}
+
+impl core::error::Error for Error {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match &self.kind {
+            ErrorKind::Violation(violation) => Some(violation),
+            ErrorKind::Transport(error) | ErrorKind::Tls(error) | ErrorKind::Source(error) => {
+                Some(error.as_ref())
+            }
+            ErrorKind::Sasl(error) => Some(error),
+            ErrorKind::Unsendable(why) => Some(why),
+            _ => None,
+        }
+    }
+}
+
+/// How the server broke the protocol. The session ends at once; nothing is
+/// resynchronised by guess.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Violation {
+    /// Something that is no reply.
+    Reply(ReplyError),
+    /// A reply whose code has no meaning at this point.
+    UnexpectedReply(Reply),
+    /// A reply to nothing, or one that came before its command.
+    SurplusReply(Reply),
+    /// Bytes in plaintext after the `220` to STARTTLS: an injection that a
+    /// careless client would take for the server's protected words
+    /// (CVE-2011-0411 and its kin).
+    StartTlsInjection,
+    /// Too much in an `EHLO` reply.
+    Capabilities(CapabilitiesError),
+    /// More challenges than any mechanism needs, or one where there can be none.
+    UnexpectedChallenge,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reply(error) => write!(f, "{error}"),
+            Self::UnexpectedReply(reply) => write!(f, "unexpected reply: {reply}"),
+            Self::SurplusReply(reply) => write!(f, "a reply to nothing: {reply}"),
+            Self::StartTlsInjection => {
+                f.write_str("plaintext after its 220 to STARTTLS (an injection?)")
+            }
+            Self::Capabilities(error) => write!(f, "{error}"),
+            Self::UnexpectedChallenge => f.write_str("an authentication challenge too many"),
+        }
+    }
+}
+
+impl core::error::Error for Violation {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Reply(error) => Some(error),
+            Self::Capabilities(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Why a message cannot be sent to any server, under the given configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unsendable {
+    /// CR or LF that does not stand in a CRLF, and the configuration refuses it.
+    LoneLineEnd {
+        /// How many lone CRs.
+        carriage_returns: u64,
+        /// How many lone LFs.
+        line_feeds: u64,
+    },
+    /// A line longer than the configuration allows.
+    LineTooLong {
+        /// The longest line, in octets without its CRLF.
+        octets: u64,
+        /// What is allowed.
+        limit: u64,
+    },
+}
+
+impl fmt::Display for Unsendable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LoneLineEnd {
+                carriage_returns,
+                line_feeds,
+            } => write!(
+                f,
+                "the message holds {carriage_returns} lone CR and {line_feeds} lone LF; lines must end in CRLF"
+            ),
+            Self::LineTooLong { octets, limit } => write!(
+                f,
+                "the message has a line of {octets} octets; at most {limit} are allowed"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for Unsendable {}
+
+/// A call that makes no sense at this point. A mistake of the program, not of
+/// the peer; nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Misuse {
+    /// A body chunk for a transaction that has ended or does not exist.
+    NoSuchTransaction,
+    /// A body chunk for a message whose body is not a stream, or has ended.
+    NotStreaming,
+    /// TLS was reported as established, or failed, while nobody asked for it.
+    NoHandshake,
+}
+
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoSuchTransaction => "there is no such transaction, or it has ended",
+            Self::NotStreaming => "this message's body is not a stream, or has ended",
+            Self::NoHandshake => "no TLS handshake was asked for",
+        })
+    }
+}
+
+impl core::error::Error for Misuse {}

@@ -1,0 +1,246 @@
+//! The verdict on each message: exactly one [`Report`] for each `send`.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::{Address, Envelope, Error, Reply, Stage};
+
+/// Names a message within one session, in the order of `send`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TransactionId(pub(crate) u64);
+
+impl TransactionId {
+    /// Its position among the messages given to this session, from 0.
+    pub const fn index(self) -> u64 {
+        self.0
+    }
+}
+
+/// What became of one message.
+#[derive(Clone, Debug)]
+#[must_use = "the message may have been rejected, or not sent"]
+pub struct Report {
+    transaction: TransactionId,
+    outcome: Outcome,
+    recipients: Vec<RecipientReport>,
+}
+
+/// What became of a message as a whole.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The server took responsibility (final 2xx), for at least one recipient:
+    /// some may have been refused.
+    Accepted(Reply),
+    /// The server gave a definite no to this message, 4xx or 5xx: to `MAIL`, to
+    /// every `RCPT`, to `DATA`, or to the content.
+    Rejected {
+        /// Which of them.
+        stage: Stage,
+        /// The server's words.
+        reply: Reply,
+    },
+    /// Certainly not delivered: sending it again cannot make a duplicate.
+    NotSent(Error),
+    /// The end of the content went out, or may have, and no reply came, or none
+    /// that makes sense. Sending it again may make a duplicate.
+    InDoubt(Error),
+}
+
+/// What became of a message for one recipient.
+#[derive(Clone, Debug)]
+pub struct RecipientReport {
+    address: Address,
+    status: RecipientStatus,
+    reply: Option<Reply>,
+}
+
+/// Whether the server answers for a recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RecipientStatus {
+    /// The server took final responsibility.
+    Accepted,
+    /// The server said no.
+    Refused,
+    /// It was never asked, or its final reply never came.
+    Unknown,
+}
+
+impl Report {
+    pub(crate) fn new(
+        transaction: TransactionId,
+        outcome: Outcome,
+        recipients: Vec<RecipientReport>,
+    ) -> Self {
+        Self {
+            transaction,
+            outcome,
+            recipients,
+        }
+    }
+
+    /// The report on a message that was never given to a session: for adapters
+    /// that could not connect.
+    pub fn not_sent(envelope: &Envelope, error: Error) -> Self {
+        let unknown = |address: &Address| {
+            RecipientReport::new(address.clone(), RecipientStatus::Unknown, None)
+        };
+        Self {
+            transaction: TransactionId(0),
+            outcome: Outcome::NotSent(error),
+            recipients: envelope.forward_paths().iter().map(unknown).collect(),
+        }
+    }
+
+    /// Which message this is about.
+    pub fn transaction(&self) -> TransactionId {
+        self.transaction
+    }
+
+    /// What became of the message as a whole.
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    /// What became of it for each recipient, in the envelope's order.
+    pub fn recipients(&self) -> &[RecipientReport] {
+        &self.recipients
+    }
+
+    /// Whether the server took the message, for at least one recipient.
+    pub fn is_accepted(&self) -> bool {
+        matches!(self.outcome, Outcome::Accepted(_))
+    }
+
+    /// Whether the server took the message for some recipients and refused others.
+    pub fn is_partial(&self) -> bool {
+        self.is_accepted()
+            && self
+                .recipients
+                .iter()
+                .any(|recipient| recipient.status != RecipientStatus::Accepted)
+    }
+
+    /// The recipients for whom the server does not answer, with its words.
+    pub fn refused(&self) -> impl Iterator<Item = &RecipientReport> {
+        self.recipients
+            .iter()
+            .filter(|recipient| recipient.status == RecipientStatus::Refused)
+    }
+
+    /// The stage at which it ended, where it was not accepted.
+    pub fn stage(&self) -> Option<Stage> {
+        match &self.outcome {
+            Outcome::Accepted(_) => None,
+            Outcome::Rejected { stage, .. } => Some(*stage),
+            Outcome::NotSent(error) | Outcome::InDoubt(error) => Some(error.stage()),
+        }
+    }
+
+    /// The reply that decided, if it was one.
+    pub fn reply(&self) -> Option<&Reply> {
+        match &self.outcome {
+            Outcome::Accepted(reply) | Outcome::Rejected { reply, .. } => Some(reply),
+            Outcome::NotSent(error) | Outcome::InDoubt(error) => error.reply(),
+        }
+    }
+
+    /// The error, of a message that was not sent or is in doubt.
+    pub fn error(&self) -> Option<&Error> {
+        match &self.outcome {
+            Outcome::NotSent(error) | Outcome::InDoubt(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Splits accepted messages (perhaps not for all recipients) from the rest,
+    /// so that `?` lets no failure pass for success.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the report is the value in both cases"
+    )]
+    pub fn into_result(self) -> Result<Self, SendError> {
+        if self.is_accepted() {
+            Ok(self)
+        } else {
+            Err(SendError(self))
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.outcome {
+            Outcome::Accepted(reply) => {
+                let refused = self.refused().count();
+                if refused == 0 {
+                    write!(f, "accepted: {reply}")
+                } else {
+                    let of = self.recipients.len();
+                    write!(
+                        f,
+                        "accepted, but not for {refused} of {of} recipients: {reply}"
+                    )
+                }
+            }
+            Outcome::Rejected { stage, reply } => write!(f, "rejected at {stage}: {reply}"),
+            Outcome::NotSent(error) => write!(f, "not sent: {error}"),
+            Outcome::InDoubt(error) => write!(
+                f,
+                "in doubt (sending it again may make a duplicate): {error}"
+            ),
+        }
+    }
+}
+
+impl RecipientReport {
+    pub(crate) fn new(address: Address, status: RecipientStatus, reply: Option<Reply>) -> Self {
+        Self {
+            address,
+            status,
+            reply,
+        }
+    }
+
+    /// The forward-path.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Whether the server answers for it.
+    pub fn status(&self) -> RecipientStatus {
+        self.status
+    }
+
+    /// The reply that decided; none where none came.
+    pub fn reply(&self) -> Option<&Reply> {
+        self.reply.as_ref()
+    }
+}
+
+/// A message that was not accepted, as an error. Holds the whole [`Report`].
+#[derive(Clone, Debug)]
+pub struct SendError(Report);
+
+impl SendError {
+    /// What became of the message.
+    pub fn report(&self) -> &Report {
+        &self.0
+    }
+
+    /// The same, by value.
+    pub fn into_report(self) -> Report {
+        self.0
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl core::error::Error for SendError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        self.0.error().map(|error| error as _)
+    }
+}

@@ -1,0 +1,74 @@
+//! What the protocol is told about the TLS session below it.
+//!
+//! Knows names to show and the material that binds an authentication to the channel. Must
+//! never know certificates, keys or a TLS library.
+
+use alloc::borrow::Cow;
+
+use crate::ChannelBinding;
+
+/// An established TLS session, described by the layer that made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsInfo {
+    version: Cow<'static, str>,
+    cipher: Cow<'static, str>,
+    channel_binding: Option<ChannelBinding>,
+}
+
+impl TlsInfo {
+    /// A session of this protocol version and cipher suite, by the names to show, such as
+    /// `TLSv1.3` and `TLS13_AES_256_GCM_SHA384`; without channel binding.
+    pub fn new(
+        version: impl Into<Cow<'static, str>>,
+        cipher: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            version: version.into(),
+            cipher: cipher.into(),
+            channel_binding: None,
+        }
+    }
+
+    /// The same with channel binding, for SASL mechanisms that use it (RFC 5056).
+    #[must_use]
+    pub fn with_channel_binding(self, channel_binding: ChannelBinding) -> Self {
+        Self {
+            channel_binding: Some(channel_binding),
+            ..self
+        }
+    }
+
+    /// The protocol version's name.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The cipher suite's name.
+    pub fn cipher(&self) -> &str {
+        &self.cipher
+    }
+
+    /// What binds an authentication to this session, if the TLS layer gave it.
+    pub fn channel_binding(&self) -> Option<&ChannelBinding> {
+        self.channel_binding.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::String;
+    use alloc::vec;
+
+    use super::*;
+
+    #[test]
+    fn shows_names_but_no_binding() {
+        let binding = ChannelBinding::TlsServerEndPoint(vec![77]);
+        let info =
+            TlsInfo::new("TLSv1.3", String::from("AES")).with_channel_binding(binding.clone());
+        assert_eq!((info.version(), info.cipher()), ("TLSv1.3", "AES"));
+        assert_eq!(info.channel_binding(), Some(&binding));
+        assert!(!format!("{info:?}").contains("77"));
+    }
+}

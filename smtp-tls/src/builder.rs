@@ -1,0 +1,535 @@
+//! From the few things that differ between one user and the next to a whole
+//! [`TransportConfig`].
+//!
+//! Generic in what it builds, so that each adapter's transport has the same
+//! builder. Knows the safe defaults; connects to nothing.
+
+use std::sync::Arc;
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::net::IpAddr;
+use core::time::Duration;
+
+use postwire_proto::{
+    ClientConfig, Credentials, HelloName, Limits, LineEnds, Mechanism, Protocol, Security, Timeouts,
+};
+
+use crate::parameters::{server_name, without_brackets};
+use crate::url::default_port;
+use crate::{
+    Certificate, ConfigError, ServerUrl, Tls, TlsError, TlsParameters, TlsParametersBuilder,
+    TransportConfig,
+};
+
+/// Configures a transport `T`: any type that can be made from a
+/// [`TransportConfig`], as is that type itself.
+///
+/// TLS parameters are made in [`build`](Self::build), so that root certificates
+/// and the like can be added to whatever [`relay`](Self::relay) or
+/// [`from_url`](Self::from_url) began.
+///
+/// ```no_run
+/// use postwire_proto::Credentials;
+/// use postwire_tls::{Certificate, TransportBuilder, TransportConfig};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let config: TransportConfig = TransportBuilder::relay("mail.example.org")?
+///     .credentials(Credentials::new("alice", "correct horse"))
+///     .add_root_certificate(Certificate::from_pem(&std::fs::read("ca.pem")?)?)
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub struct TransportBuilder<T> {
+    settings: Settings,
+    target: PhantomData<fn() -> T>,
+}
+
+#[derive(Clone, Debug)]
+struct Settings {
+    host: String,
+    port: Option<u16>,
+    mode: Security,
+    tls_parameters: TlsParametersBuilder,
+    tls_parameters_were_set: bool,
+    /// What the caller finished himself; mode and parameters above then count
+    /// for nothing.
+    finished_tls: Option<Tls>,
+    local_address: Option<IpAddr>,
+    /// All but the mode, the host and the timeouts, which are settled at the end.
+    client: ClientConfig,
+    protocol: Protocol,
+    timeouts: Timeouts,
+    timeout: Option<Duration>,
+}
+
+impl<T> TransportBuilder<T> {
+    /// TLS from the first byte ([`Tls::Wrapper`]) on port 465 (RFC 8314): the
+    /// best choice for a server on a network.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidHost`]
+    pub fn relay(host: impl Into<String>) -> Result<Self, ConfigError> {
+        Self::checked(host.into(), Security::Wrapper)
+    }
+
+    /// STARTTLS, or the attempt fails ([`Tls::Required`]), on port 587 (RFC
+    /// 6409): for a server that does not wrap the session in TLS.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidHost`]
+    pub fn starttls_relay(host: impl Into<String>) -> Result<Self, ConfigError> {
+        Self::checked(host.into(), Security::Required)
+    }
+
+    /// Plaintext to `localhost` on port 25: for a relay on this machine.
+    pub fn unencrypted_localhost() -> Self {
+        Self::builder_dangerous("localhost")
+    }
+
+    /// What a URL says; see [`ServerUrl`] for its form. `smtp://` means that TLS
+    /// is required unless it says otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Url`]
+    pub fn from_url(url: impl AsRef<str>) -> Result<Self, ConfigError> {
+        Ok(Self::from_server_url(&ServerUrl::parse(url.as_ref())?))
+    }
+
+    /// What a parsed URL says.
+    pub fn from_server_url(url: &ServerUrl) -> Self {
+        let mut builder = Self::new(url.host().to_owned(), url.mode()).protocol(url.protocol());
+        builder.settings.port = url.explicit_port();
+        if let Some(credentials) = url.credentials() {
+            builder = builder.credentials(credentials.clone());
+        }
+        if let Some(name) = url.hello_name() {
+            builder = builder.hello_name(name.clone());
+        }
+        builder
+    }
+
+    /// Plaintext ([`Tls::None`]) on port 25, until [`tls`](Self::tls) says
+    /// otherwise.
+    ///
+    /// **Danger**: as it stands, anyone on the way reads the mail and can alter
+    /// it. Prefer [`relay`](Self::relay).
+    pub fn builder_dangerous(host: impl Into<String>) -> Self {
+        Self::new(host.into(), Security::None)
+    }
+
+    fn checked(host: String, mode: Security) -> Result<Self, ConfigError> {
+        if server_name(&host).is_none() {
+            return Err(ConfigError::InvalidHost);
+        }
+        Ok(Self::new(host, mode))
+    }
+
+    fn new(host: String, mode: Security) -> Self {
+        Self {
+            settings: Settings {
+                mode,
+                tls_parameters: TlsParameters::builder(host.clone()),
+                tls_parameters_were_set: false,
+                finished_tls: None,
+                host,
+                port: None,
+                local_address: None,
+                client: ClientConfig::new(HelloName::localhost(), mode),
+                protocol: Protocol::default(),
+                timeouts: Timeouts::default(),
+                timeout: None,
+            },
+            target: PhantomData,
+        }
+    }
+
+    /// The port; never 0. By default 25 (plaintext, opportunistic), 587
+    /// (required) or 465 (wrapper) after the mode that holds in the end, and 24
+    /// for LMTP.
+    pub fn port(mut self, port: u16) -> Self {
+        self.settings.port = Some(port);
+        self
+    }
+
+    /// TLS mode and finished parameters. Replaces what the constructor chose;
+    /// the default port follows the mode.
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.settings.finished_tls = Some(tls);
+        self
+    }
+
+    /// Trusts this certificate in addition to the certificate store.
+    ///
+    /// Without effect in plaintext, where nobody is asked for a certificate.
+    /// Together with finished parameters ([`tls`](Self::tls)),
+    /// [`build`](Self::build) fails.
+    pub fn add_root_certificate(self, certificate: Certificate) -> Self {
+        self.tls_parameters(|parameters| parameters.add_root_certificate(certificate))
+    }
+
+    /// Any other setting of the TLS parameters.
+    ///
+    /// Without effect in plaintext; together with finished parameters
+    /// ([`tls`](Self::tls)), [`build`](Self::build) fails.
+    ///
+    /// ```
+    /// # use postwire_tls::{ConfigError, TransportBuilder, TransportConfig};
+    /// use postwire_tls::TlsVersion;
+    ///
+    /// let builder = TransportBuilder::<TransportConfig>::relay("mail.example.org")?
+    ///     .tls_parameters(|parameters| parameters.min_tls_version(TlsVersion::Tls13));
+    /// # Ok::<(), ConfigError>(())
+    /// ```
+    pub fn tls_parameters(
+        mut self,
+        set: impl FnOnce(TlsParametersBuilder) -> TlsParametersBuilder,
+    ) -> Self {
+        self.settings.tls_parameters = set(self.settings.tls_parameters);
+        self.settings.tls_parameters_were_set = true;
+        self
+    }
+
+    /// SMTP (default) or LMTP.
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.settings.protocol = protocol;
+        self
+    }
+
+    /// The name given to `EHLO` (RFC 5321 §4.1.1.1). `[127.0.0.1]` by default.
+    pub fn hello_name(mut self, name: HelloName) -> Self {
+        self.settings.client = self.settings.client.hello_name(name);
+        self
+    }
+
+    /// Authenticates with these, or sends nothing. None by default.
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.settings.client = self.settings.client.credentials(credentials);
+        self
+    }
+
+    /// The mechanisms that may be used, the preferred one first.
+    /// [`Mechanism::default_preference`] by default.
+    pub fn authentication(mut self, mechanisms: Vec<Mechanism>) -> Self {
+        self.settings.client = self.settings.client.mechanisms(mechanisms);
+        self
+    }
+
+    /// Lets passwords and tokens travel in plaintext. Off by default.
+    ///
+    /// **Danger**: anyone on the way reads them.
+    pub fn allow_plaintext_auth(mut self, allow: bool) -> Self {
+        self.settings.client = self.settings.client.allow_plaintext_auth(allow);
+        self
+    }
+
+    /// How long each stage may take, connecting included. The defaults are
+    /// those of RFC 5321 §4.5.3.2.
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.settings.timeouts = timeouts;
+        self
+    }
+
+    /// No stage may take longer than this, whatever [`timeouts`](Self::timeouts)
+    /// says. No cap by default.
+    pub fn timeout(mut self, cap: Option<Duration>) -> Self {
+        self.settings.timeout = cap;
+        self
+    }
+
+    /// Uses PIPELINING (RFC 2920) where it is offered. On by default.
+    pub fn pipelining(mut self, on: bool) -> Self {
+        self.settings.client = self.settings.client.pipelining(on);
+        self
+    }
+
+    /// Uses CHUNKING (RFC 3030) where it is offered. On by default.
+    pub fn chunking(mut self, on: bool) -> Self {
+        self.settings.client = self.settings.client.chunking(on);
+        self
+    }
+
+    /// How many octets of content may be written under CHUNKING before a
+    /// recipient is known to be accepted; see [`ClientConfig::speculation`].
+    pub fn speculation(mut self, octets: u64) -> Self {
+        self.settings.client = self.settings.client.speculation(octets);
+        self
+    }
+
+    /// What becomes of a lone CR or LF in a message. Made a CRLF by default.
+    pub fn line_ends(mut self, line_ends: LineEnds) -> Self {
+        self.settings.client = self.settings.client.line_ends(line_ends);
+        self
+    }
+
+    /// Refuses a message with a longer line (octets, without its CRLF). None by
+    /// default; RFC 5321 §4.5.3.1.6 guarantees 998.
+    pub fn max_line_length(mut self, octets: Option<u64>) -> Self {
+        self.settings.client = self.settings.client.max_line_length(octets);
+        self
+    }
+
+    /// Bounds on what the server may make the client keep.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.settings.client = self.settings.client.limits(limits);
+        self
+    }
+
+    /// Reports the dialogue, secrets redacted. Off by default.
+    pub fn trace(mut self, on: bool) -> Self {
+        self.settings.client = self.settings.client.trace(on);
+        self
+    }
+
+    /// The address to connect from. The system's choice by default.
+    pub fn local_address(mut self, address: Option<IpAddr>) -> Self {
+        self.settings.local_address = address;
+        self
+    }
+
+    /// The transport, without connecting.
+    ///
+    /// May read the system's certificates from disk.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::InvalidHost`], [`ConfigError::InvalidPort`],
+    /// [`ConfigError::Tls`], [`ConfigError::TlsAlreadyFinished`].
+    pub fn build(self) -> Result<T, ConfigError>
+    where
+        T: From<TransportConfig>,
+    {
+        self.settings.finish().map(T::from)
+    }
+}
+
+impl<T> Clone for TransportBuilder<T> {
+    fn clone(&self) -> Self {
+        Self {
+            settings: self.settings.clone(),
+            target: PhantomData,
+        }
+    }
+}
+
+/// Shows neither user nor secret.
+impl<T> fmt::Debug for TransportBuilder<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TransportBuilder")
+            .field(&self.settings)
+            .finish()
+    }
+}
+
+impl Settings {
+    fn finish(self) -> Result<TransportConfig, ConfigError> {
+        if server_name(&self.host).is_none() {
+            return Err(ConfigError::InvalidHost);
+        }
+        let tls = match self.finished_tls {
+            None => make_tls(self.mode, self.tls_parameters)?,
+            Some(tls) if self.tls_parameters_were_set && tls.parameters().is_some() => {
+                return Err(ConfigError::TlsAlreadyFinished);
+            }
+            Some(tls) => tls,
+        };
+        let port = match self.port {
+            Some(0) => return Err(ConfigError::InvalidPort),
+            Some(port) => port,
+            None => default_port(self.protocol, tls.security()),
+        };
+        let timeouts = match self.timeout {
+            Some(cap) => self.timeouts.capped(cap),
+            None => self.timeouts,
+        };
+        let host = without_brackets(&self.host);
+        let client = self
+            .client
+            .security_mode(tls.security())
+            .protocol(self.protocol)
+            .host(host)
+            .timeouts(timeouts);
+        Ok(TransportConfig {
+            host: Arc::from(host),
+            port,
+            tls,
+            local_address: self.local_address,
+            client: Arc::new(client),
+        })
+    }
+}
+
+fn make_tls(mode: Security, parameters: TlsParametersBuilder) -> Result<Tls, TlsError> {
+    Ok(match mode {
+        Security::None => Tls::None,
+        Security::Opportunistic => Tls::Opportunistic(parameters.build()?),
+        Security::Required => Tls::Required(parameters.build()?),
+        Security::Wrapper => Tls::Wrapper(parameters.build()?),
+    })
+}
+
+#[cfg(test)]
+#[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+mod tests {
+    use super::*;
+    use crate::{CertificateStore, UrlError};
+
+    type Builder = TransportBuilder<TransportConfig>;
+
+    fn root() -> Certificate {
+        let generated =
+            rcgen::generate_simple_self_signed(["mail.example.org".to_owned()]).unwrap();
+        Certificate::from_pem(generated.cert.pem().as_bytes()).unwrap()
+    }
+
+    fn rooted(builder: Builder) -> TransportConfig {
+        builder.add_root_certificate(root()).build().unwrap()
+    }
+
+    #[test]
+    fn hosts_ports_and_modes() {
+        let host = "mail.example.org";
+        for (config, security, port) in [
+            (
+                rooted(Builder::relay(host).unwrap()),
+                Security::Wrapper,
+                465,
+            ),
+            (
+                rooted(Builder::starttls_relay(host).unwrap()),
+                Security::Required,
+                587,
+            ),
+            (rooted(Builder::builder_dangerous(host)), Security::None, 25),
+            (
+                rooted(Builder::from_url("smtp://mail.example.org").unwrap()),
+                Security::Required,
+                587,
+            ),
+            (
+                rooted(Builder::from_url("smtps://mail.example.org:1").unwrap()),
+                Security::Wrapper,
+                1,
+            ),
+            (
+                rooted(Builder::from_url("smtp://mail.example.org?tls=opportunistic").unwrap()),
+                Security::Opportunistic,
+                25,
+            ),
+            (
+                rooted(Builder::relay(host).unwrap().port(2465)),
+                Security::Wrapper,
+                2465,
+            ),
+            (
+                rooted(Builder::relay(host).unwrap().protocol(Protocol::Lmtp)),
+                Security::Wrapper,
+                24,
+            ),
+        ] {
+            assert_eq!(config.host(), host);
+            assert_eq!(config.tls().security(), security);
+            assert_eq!(config.client_config().security(), security);
+            assert_eq!(config.port(), port);
+            let domain = config.tls().parameters().map(TlsParameters::domain);
+            assert_eq!(domain, (security != Security::None).then_some(host));
+        }
+        let local = Builder::unencrypted_localhost().build().unwrap();
+        assert_eq!((local.host(), local.port()), ("localhost", 25));
+    }
+
+    #[test]
+    fn an_address_loses_its_brackets() {
+        let config = Builder::builder_dangerous("[::1]").build().unwrap();
+        assert_eq!(config.host(), "::1");
+    }
+
+    #[test]
+    fn finished_parameters_replace_and_take_nothing_more() {
+        let parameters = TlsParameters::builder("mail.example.org")
+            .certificate_store(CertificateStore::None)
+            .add_root_certificate(root())
+            .build()
+            .unwrap();
+        let finished =
+            || Builder::builder_dangerous("192.0.2.1").tls(Tls::Wrapper(parameters.clone()));
+        let config = finished().build().unwrap();
+        assert_eq!((config.host(), config.port()), ("192.0.2.1", 465));
+        for confused in [
+            finished().add_root_certificate(root()),
+            Builder::relay("192.0.2.1")
+                .unwrap()
+                .add_root_certificate(root())
+                .tls(Tls::Required(parameters.clone())),
+        ] {
+            assert!(matches!(
+                confused.build(),
+                Err(ConfigError::TlsAlreadyFinished)
+            ));
+        }
+        assert!(
+            finished()
+                .tls(Tls::None)
+                .add_root_certificate(root())
+                .build()
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn what_a_url_says_can_be_overruled() {
+        let url = "smtp://alice:hunter2@mail.example.org/client.example?tls=none";
+        let config = Builder::from_url(url)
+            .unwrap()
+            .hello_name(HelloName::localhost())
+            .timeout(Some(Duration::from_secs(7)))
+            .timeouts(Timeouts::default())
+            .local_address(Some(IpAddr::from([127, 0, 0, 1])))
+            .build()
+            .unwrap();
+        assert_eq!(config.timeouts().connect, Duration::from_secs(7));
+        assert_eq!(config.local_address(), Some(IpAddr::from([127, 0, 0, 1])));
+        let shown = format!("{config:?}");
+        assert!(shown.contains("[127.0.0.1]") && !shown.contains("client.example"));
+        assert!(!shown.contains("hunter2") && !shown.contains("alice"));
+        let shown = format!("{:?}", Builder::from_url(url).unwrap().clone());
+        assert!(shown.contains("client.example"));
+        assert!(!shown.contains("hunter2") && !shown.contains("alice"));
+    }
+
+    #[test]
+    fn what_cannot_be_built() {
+        assert!(matches!(
+            Builder::relay("a b"),
+            Err(ConfigError::InvalidHost)
+        ));
+        assert!(matches!(
+            Builder::starttls_relay(""),
+            Err(ConfigError::InvalidHost)
+        ));
+        assert!(matches!(
+            Builder::from_url("smtp://h?tls=maybe"),
+            Err(ConfigError::Url(UrlError::UnknownTlsMode))
+        ));
+        assert!(matches!(
+            Builder::builder_dangerous("a\r\nb").build(),
+            Err(ConfigError::InvalidHost)
+        ));
+        assert!(matches!(
+            Builder::unencrypted_localhost().port(0).build(),
+            Err(ConfigError::InvalidPort)
+        ));
+        assert!(matches!(
+            Builder::relay("h")
+                .unwrap()
+                .tls_parameters(|parameters| parameters.certificate_store(CertificateStore::None))
+                .build(),
+            Err(ConfigError::Tls(TlsError::NoRootCertificates))
+        ));
+    }
+}

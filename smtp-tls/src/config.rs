@@ -1,0 +1,58 @@
+//! What a transport is told beforehand: where the server is, how TLS is done,
+//! how the protocol is spoken.
+//!
+//! A finished value; the builder makes it, the adapters read it. Opens nothing.
+
+use std::sync::Arc;
+
+use core::net::IpAddr;
+
+use postwire_proto::{ClientConfig, Timeouts};
+
+use crate::Tls;
+
+/// Everything that an adapter needs in order to connect to one server.
+///
+/// Made by [`TransportBuilder::build`](crate::TransportBuilder::build). Cheap to
+/// clone: what is large is shared. `Debug` shows no secret.
+#[derive(Clone, Debug)]
+pub struct TransportConfig {
+    pub(crate) host: Arc<str>,
+    pub(crate) port: u16,
+    pub(crate) tls: Tls,
+    pub(crate) local_address: Option<IpAddr>,
+    pub(crate) client: Arc<ClientConfig>,
+}
+
+impl TransportConfig {
+    /// The host to resolve and connect to: a DNS name or an IP address, an IPv6
+    /// one without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port to connect to; never 0.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The TLS mode and its parameters.
+    pub fn tls(&self) -> &Tls {
+        &self.tls
+    }
+
+    /// The address to connect from, if it is not the system's choice.
+    pub fn local_address(&self) -> Option<IpAddr> {
+        self.local_address
+    }
+
+    /// How the protocol is spoken; its mode is that of [`tls`](Self::tls).
+    pub fn client_config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.client)
+    }
+
+    /// How long each stage may take, connecting included.
+    pub fn timeouts(&self) -> &Timeouts {
+        self.client.stage_timeouts()
+    }
+}

@@ -1,0 +1,185 @@
+//! The client on the wire: the SMTP client session with TLS around it.
+
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use postwire_proto::{
+    Body, Capabilities, Client, ClientConfig, Endpoint, Envelope, Event, Instant, Misuse, Reply,
+    Security, TlsInfo, TransactionId, TransportError,
+};
+use rustls::pki_types::CertificateDer;
+
+use crate::secured::{Secured, Upgradable};
+use crate::{Tls, TlsParameters};
+
+/// A client session as it stands on the wire, without a socket: the SMTP client
+/// and, as the [`Tls`] mode demands, the TLS session around it.
+///
+/// It has the shape of every machine here ([`Endpoint`]), so a loop written for
+/// the plaintext [`Client`] drives it unchanged. [`Event::StartTls`] never comes
+/// out of it: it establishes TLS itself.
+#[derive(Debug)]
+pub struct Connection {
+    secured: Secured<Client>,
+    parameters: Option<TlsParameters>,
+    after_plaintext: bool,
+}
+
+impl Upgradable for Client {
+    fn is_awaiting_tls(&self) -> bool {
+        Client::is_awaiting_tls(self)
+    }
+
+    fn tls_established(&mut self, now: Instant, info: TlsInfo) {
+        // Fails only where the session has ended in the meantime.
+        let _ = self.handle_tls_established(now, info);
+    }
+
+    fn tls_failed(&mut self, now: Instant, error: TransportError) {
+        self.handle_tls_failed(now, error);
+    }
+
+    fn injected(&mut self, now: Instant) {
+        self.handle_starttls_injection(now);
+    }
+}
+
+impl Connection {
+    /// A session that is about to begin. The TLS mode is `tls`'s, whatever
+    /// `config` said.
+    pub fn new(config: &Arc<ClientConfig>, tls: &Tls) -> Self {
+        let config = if config.security() == tls.security() {
+            Arc::clone(config)
+        } else {
+            Arc::new((**config).clone().security_mode(tls.security()))
+        };
+        let mut connection = Self {
+            secured: Secured::new(Client::new(config)),
+            parameters: tls.parameters().cloned(),
+            after_plaintext: tls.security() != Security::Wrapper,
+        };
+        connection.secure_if_wanted(Instant::EPOCH);
+        connection
+    }
+
+    fn secure_if_wanted(&mut self, now: Instant) {
+        if !self.secured.wants_session() {
+            return;
+        }
+        let Some(parameters) = &self.parameters else {
+            return;
+        };
+        let config = Arc::clone(parameters.rustls_config());
+        match rustls::ClientConnection::new(config, parameters.server_name()) {
+            Ok(session) => self.secured.secure(session.into(), self.after_plaintext),
+            Err(error) => self.secured.machine.tls_failed(now, Arc::new(error)),
+        }
+    }
+
+    /// Queues a message: [`Client::send`].
+    pub fn send(&mut self, envelope: Envelope, body: Body) -> TransactionId {
+        self.secured.machine.send(envelope, body)
+    }
+
+    /// Gives the next piece of a streamed body: [`Client::body_chunk`].
+    pub fn body_chunk(&mut self, id: TransactionId, chunk: Bytes) -> Result<(), Misuse> {
+        self.secured.machine.body_chunk(id, chunk)
+    }
+
+    /// A streamed body is complete: [`Client::body_end`].
+    pub fn body_end(&mut self, id: TransactionId) -> Result<(), Misuse> {
+        self.secured.machine.body_end(id)
+    }
+
+    /// The source of a streamed body failed: [`Client::body_failed`].
+    pub fn body_failed(&mut self, id: TransactionId, error: TransportError) -> Result<(), Misuse> {
+        self.secured.machine.body_failed(id, error)
+    }
+
+    /// Leaves politely after everything that is queued: [`Client::quit`].
+    pub fn quit(&mut self) {
+        self.secured.machine.quit();
+    }
+
+    /// Ends at once: [`Client::abort`].
+    pub fn abort(&mut self) {
+        self.secured.machine.abort();
+    }
+
+    /// What the server offers now: [`Client::capabilities`].
+    pub fn capabilities(&self) -> Option<&Capabilities> {
+        self.secured.machine.capabilities()
+    }
+
+    /// The server's greeting: [`Client::greeting`].
+    pub fn greeting(&self) -> Option<&Reply> {
+        self.secured.machine.greeting()
+    }
+
+    /// The TLS session, once it stands.
+    pub fn tls(&self) -> Option<&TlsInfo> {
+        self.secured.machine.tls()
+    }
+
+    /// The server's certificate chain, its own first, once TLS stands.
+    pub fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
+        self.secured.session()?.peer_certificates()
+    }
+
+    /// Whether `AUTH` succeeded.
+    pub fn is_authenticated(&self) -> bool {
+        self.secured.machine.is_authenticated()
+    }
+
+    /// Whether the session stands: [`Client::is_ready`].
+    pub fn is_ready(&self) -> bool {
+        self.secured.machine.is_ready()
+    }
+
+    /// Whether the session stands and nothing is under way: [`Client::is_idle`].
+    pub fn is_idle(&self) -> bool {
+        self.secured.machine.is_idle()
+    }
+}
+
+impl Endpoint for Connection {
+    type Event = Event;
+
+    fn handle_input(&mut self, now: Instant, input: &[u8]) {
+        self.secured.handle_input(now, input);
+        self.secure_if_wanted(now);
+    }
+
+    fn handle_eof(&mut self, now: Instant) {
+        self.secured.handle_eof(now);
+    }
+
+    fn handle_transport_error(&mut self, now: Instant, error: TransportError) {
+        self.secured.machine.handle_transport_error(now, error);
+    }
+
+    fn output(&mut self) -> impl Buf {
+        self.secured.output()
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        loop {
+            match self.secured.machine.poll_event()? {
+                Event::StartTls => {}
+                event => return Some(event),
+            }
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.secured.machine.poll_timeout()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.secured.machine.handle_timeout(now);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.secured.machine.is_closed()
+    }
+}

@@ -1,0 +1,53 @@
+//! SMTP over TLS, without a socket.
+//!
+//! [`Connection`] is the client session of `postwire-proto` with the rustls
+//! session that the [`Tls`] mode demands around it: bytes in, bytes out, as they
+//! stand on the wire. Adapters move those bytes; an event loop of one's own does
+//! the same in a dozen lines.
+//!
+//! ```
+//! use postwire_tls::proto::{Clock, Endpoint, Event};
+//! use postwire_tls::{Connection, TransportBuilder, TransportConfig};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config: TransportConfig = TransportBuilder::unencrypted_localhost().build()?;
+//! let mut connection = Connection::new(&config.client_config(), config.tls());
+//! let clock = Clock::new();
+//!
+//! // What a socket would bring; then what it would be given.
+//! connection.handle_input(clock.now(), b"220 mail.example.org ESMTP\r\n");
+//! assert_eq!(bytes::Buf::chunk(&connection.output()), b"EHLO [127.0.0.1]\r\n");
+//! # Ok(())
+//! # }
+//! ```
+
+mod builder;
+mod certificate;
+mod config;
+mod connection;
+mod error;
+mod parameters;
+mod secured;
+#[cfg(feature = "server")]
+mod server_connection;
+mod server_parameters;
+mod tls;
+mod url;
+mod verifier;
+
+pub use builder::TransportBuilder;
+pub use certificate::{Certificate, CertificateStore, Identity};
+pub use config::TransportConfig;
+pub use connection::Connection;
+pub use error::{ConfigError, TlsError};
+pub use parameters::{TlsParameters, TlsParametersBuilder, TlsVersion};
+/// The protocol itself: envelopes, bodies, reports, the sessions.
+pub use postwire_proto as proto;
+/// The TLS library, for finished configurations and certificate types.
+pub use rustls;
+pub use secured::Truncated;
+#[cfg(feature = "server")]
+pub use server_connection::{ServerConnection, ServerTls};
+pub use server_parameters::ServerTlsParameters;
+pub use tls::Tls;
+pub use url::{ServerUrl, UrlError, UrlPart};

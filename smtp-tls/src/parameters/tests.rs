@@ -1,0 +1,308 @@
+//! Handshakes in memory: who is believed, and what is negotiated.
+
+use std::error::Error as _;
+
+use rustls::pki_types::PrivateKeyDer;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{
+    ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore, ServerConfig, ServerConnection,
+};
+
+use super::*;
+
+struct Generated {
+    certificate: Certificate,
+    identity: Identity,
+    key: PrivateKeyDer<'static>,
+}
+
+fn self_signed(name: &str) -> Generated {
+    let generated = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let (chain, key) = (generated.cert.pem(), generated.signing_key.serialize_pem());
+    let identity = Identity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
+    Generated {
+        certificate: Certificate::from_pem(chain.as_bytes()).unwrap(),
+        key: identity.clone().into_parts().1,
+        identity,
+    }
+}
+
+fn server_of(identity: &Identity) -> Arc<ServerConfig> {
+    let (chain, key) = identity.clone().into_parts();
+    let config = ServerConfig::builder_with_provider(default_crypto_provider().unwrap())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    Arc::new(config)
+}
+
+fn trusting_only(certificate: &Certificate) -> TlsParametersBuilder {
+    TlsParameters::builder("mail.example.org")
+        .certificate_store(CertificateStore::None)
+        .add_root_certificate(certificate.clone())
+}
+
+fn handshake(
+    parameters: &TlsParameters,
+    server: &Arc<ServerConfig>,
+) -> Result<(ClientConnection, ServerConnection), rustls::Error> {
+    let mut client = ClientConnection::new(
+        Arc::clone(parameters.rustls_config()),
+        parameters.server_name(),
+    )?;
+    let mut server = ServerConnection::new(Arc::clone(server))?;
+    let mut wire = Vec::new();
+    while client.wants_write() || server.wants_write() {
+        wire.clear();
+        client.write_tls(&mut wire).unwrap();
+        let mut unread = wire.as_slice();
+        while !unread.is_empty() {
+            server.read_tls(&mut unread).unwrap();
+        }
+        // An alert of the client's explains itself better than its echo.
+        let at_server = server.process_new_packets();
+        wire.clear();
+        server.write_tls(&mut wire).unwrap();
+        let mut unread = wire.as_slice();
+        while !unread.is_empty() {
+            client.read_tls(&mut unread).unwrap();
+        }
+        client.process_new_packets()?;
+        at_server?;
+    }
+    assert!(!client.is_handshaking() && !server.is_handshaking());
+    Ok((client, server))
+}
+
+#[test]
+fn certificates_and_names_are_verified() {
+    let (own, other) = (
+        self_signed("mail.example.org"),
+        self_signed("mail.example.org"),
+    );
+    let elsewhere = self_signed("mail.example.net");
+    let parameters = trusting_only(&own.certificate)
+        .add_root_certificate(elsewhere.certificate.clone())
+        .build()
+        .unwrap();
+    let (client, server) = handshake(&parameters, &server_of(&own.identity)).unwrap();
+    assert_eq!(client.protocol_version(), Some(ProtocolVersion::TLSv1_3));
+    assert_eq!(client.alpn_protocol(), None);
+    assert_eq!(server.server_name(), Some("mail.example.org"));
+    assert!(handshake(&parameters, &server_of(&other.identity)).is_err());
+    assert!(handshake(&parameters, &server_of(&elsewhere.identity)).is_err());
+    assert!(
+        handshake(
+            &parameters.for_domain("mail.example.net").unwrap(),
+            &server_of(&elsewhere.identity)
+        )
+        .is_ok()
+    );
+}
+
+#[test]
+fn the_default_store_trusts_no_stranger() {
+    let own = self_signed("mail.example.org");
+    // A machine without certificates has no default store to ask.
+    if let Ok(parameters) = TlsParameters::new("mail.example.org") {
+        assert!(handshake(&parameters, &server_of(&own.identity)).is_err());
+    }
+    let parameters = TlsParameters::builder("mail.example.org")
+        .add_root_certificate(own.certificate.clone())
+        .build()
+        .unwrap();
+    assert!(handshake(&parameters, &server_of(&own.identity)).is_ok());
+}
+
+#[test]
+fn an_address_is_not_sent_as_a_name() {
+    for (address, shown) in [("127.0.0.1", "127.0.0.1"), ("[::1]", "::1"), ("::1", "::1")] {
+        let own = self_signed(shown);
+        let parameters = TlsParameters::builder(address)
+            .certificate_store(CertificateStore::None)
+            .add_root_certificate(own.certificate.clone())
+            .build()
+            .unwrap();
+        assert_eq!(parameters.domain(), shown);
+        let (_, server) = handshake(&parameters, &server_of(&own.identity)).unwrap();
+        assert_eq!(server.server_name(), None);
+    }
+}
+
+#[test]
+fn a_second_connection_of_any_clone_resumes() {
+    let own = self_signed("mail.example.org");
+    let parameters = trusting_only(&own.certificate).build().unwrap();
+    let server = server_of(&own.identity);
+    let (first, _) = handshake(&parameters, &server).unwrap();
+    assert_eq!(first.handshake_kind(), Some(HandshakeKind::Full));
+    let (second, _) = handshake(&parameters.clone(), &server).unwrap();
+    assert_eq!(second.handshake_kind(), Some(HandshakeKind::Resumed));
+}
+
+#[test]
+fn the_minimum_version_holds() {
+    let own = self_signed("mail.example.org");
+    let (chain, key) = own.identity.clone().into_parts();
+    let old = ServerConfig::builder_with_provider(default_crypto_provider().unwrap())
+        .with_protocol_versions(&[&version::TLS12])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let old = Arc::new(old);
+    let (client, _) = handshake(&trusting_only(&own.certificate).build().unwrap(), &old).unwrap();
+    assert_eq!(client.protocol_version(), Some(ProtocolVersion::TLSv1_2));
+    let strict = trusting_only(&own.certificate)
+        .min_tls_version(TlsVersion::Tls13)
+        .build()
+        .unwrap();
+    assert!(handshake(&strict, &old).is_err());
+}
+
+#[test]
+fn any_hostname_is_dangerous_but_not_any_certificate() {
+    let (own, other) = (
+        self_signed("mail.example.net"),
+        self_signed("mail.example.net"),
+    );
+    let parameters = trusting_only(&own.certificate)
+        .dangerous_accept_invalid_hostnames(true)
+        .build()
+        .unwrap();
+    assert!(handshake(&parameters, &server_of(&own.identity)).is_ok());
+    assert!(handshake(&parameters, &server_of(&other.identity)).is_err());
+}
+
+/// A server that shows one certificate and holds another one's key.
+#[derive(Debug)]
+struct Impostor(Arc<CertifiedKey>);
+
+impl ResolvesServerCert for Impostor {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+}
+
+#[test]
+fn any_certificate_must_still_be_the_peers() {
+    let (own, other) = (
+        self_signed("mail.example.net"),
+        self_signed("mail.example.net"),
+    );
+    let parameters = TlsParameters::builder("mail.example.org")
+        .dangerous_accept_invalid_certs(true)
+        .build()
+        .unwrap();
+    assert!(handshake(&parameters, &server_of(&own.identity)).is_ok());
+
+    let provider = default_crypto_provider().unwrap();
+    let key = provider.key_provider.load_private_key(other.key).unwrap();
+    let shown = CertifiedKey::new(own.identity.into_parts().0, key);
+    for versions in [&[&version::TLS12][..], &[&version::TLS13][..]] {
+        let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Impostor(Arc::new(shown.clone()))));
+        let error = handshake(&parameters, &Arc::new(server)).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                rustls::Error::InvalidCertificate(rustls::CertificateError::BadSignature)
+            ),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn the_client_identifies_itself() {
+    let (own, client) = (
+        self_signed("mail.example.org"),
+        self_signed("client.example.org"),
+    );
+    let mut clients = RootCertStore::empty();
+    clients.add(client.certificate.der()).unwrap();
+    let provider = default_crypto_provider().unwrap();
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(clients), Arc::clone(&provider))
+            .build()
+            .unwrap();
+    let (chain, key) = own.identity.clone().into_parts();
+    let server = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)
+        .unwrap();
+    let server = Arc::new(server);
+    assert!(handshake(&trusting_only(&own.certificate).build().unwrap(), &server).is_err());
+    let identified = trusting_only(&own.certificate)
+        .identify_with(client.identity)
+        .build()
+        .unwrap();
+    let (_, server) = handshake(&identified, &server).unwrap();
+    assert!(server.peer_certificates().is_some());
+}
+
+#[test]
+fn errors_before_any_connection() {
+    let own = self_signed("mail.example.org");
+    for domain in [
+        "",
+        "mail example org",
+        "mail.exämple.org",
+        "[mail.example.org]",
+        "1.2.3",
+        "a\r\nb",
+    ] {
+        let built = trusting_only(&own.certificate).build().unwrap();
+        assert!(
+            matches!(built.for_domain(domain), Err(TlsError::InvalidDomain)),
+            "{domain:?}"
+        );
+    }
+    assert!(matches!(
+        TlsParameters::builder("mail.example.org")
+            .certificate_store(CertificateStore::None)
+            .build(),
+        Err(TlsError::NoRootCertificates)
+    ));
+    let stray_key = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    let chain = rcgen::generate_simple_self_signed(["client.example.org".to_owned()]).unwrap();
+    let mismatched = Identity::from_pem(chain.cert.pem().as_bytes(), stray_key.as_bytes()).unwrap();
+    let error = trusting_only(&own.certificate)
+        .identify_with(mismatched)
+        .build()
+        .unwrap_err();
+    assert!(matches!(error, TlsError::InvalidIdentity(_)));
+    assert!(error.source().is_some());
+}
+
+#[test]
+fn a_provider_without_the_version_is_refused() {
+    let mut provider = (*default_crypto_provider().unwrap()).clone();
+    provider
+        .cipher_suites
+        .retain(|suite| suite.tls13().is_none());
+    let error = TlsParameters::builder("mail.example.org")
+        .dangerous_accept_invalid_certs(true)
+        .min_tls_version(TlsVersion::Tls13)
+        .crypto_provider(Arc::new(provider))
+        .build()
+        .unwrap_err();
+    assert!(matches!(error, TlsError::UnusableCryptoProvider(_)));
+}
+
+#[test]
+fn debug_shows_neither_key_nor_certificate() {
+    let own = self_signed("mail.example.org");
+    let builder = trusting_only(&own.certificate).identify_with(own.identity);
+    let shown = format!("{builder:?} {:?}", builder.clone().build().unwrap());
+    assert!(shown.contains("mail.example.org"));
+    assert!(shown.len() < 600, "{shown}");
+}

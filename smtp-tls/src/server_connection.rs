@@ -1,0 +1,147 @@
+//! The server on the wire: the SMTP server session with TLS around it.
+
+use std::sync::Arc;
+
+use bytes::Buf;
+use postwire_proto::{
+    Endpoint, Instant, Reply, Server, ServerConfig, ServerEvent, ServerMisuse, TlsInfo,
+    TransportError,
+};
+
+use crate::ServerTlsParameters;
+use crate::secured::{Secured, Upgradable};
+
+/// When a [`ServerConnection`] uses TLS.
+#[derive(Clone, Debug, Default)]
+pub enum ServerTls {
+    /// Never: STARTTLS is not offered.
+    #[default]
+    None,
+    /// STARTTLS is offered.
+    StartTls(ServerTlsParameters),
+    /// From the first byte.
+    Wrapper(ServerTlsParameters),
+}
+
+/// A server session as it stands on the wire, without a socket.
+///
+/// For embedded test servers. It has the shape of every machine here
+/// ([`Endpoint`]); [`ServerEvent::StartTls`] never comes out of it.
+#[derive(Debug)]
+pub struct ServerConnection {
+    secured: Secured<Server>,
+    parameters: Option<ServerTlsParameters>,
+    after_plaintext: bool,
+}
+
+impl Upgradable for Server {
+    fn is_awaiting_tls(&self) -> bool {
+        Server::is_awaiting_tls(self)
+    }
+
+    fn tls_established(&mut self, now: Instant, info: TlsInfo) {
+        // Fails only where the session has ended in the meantime.
+        let _ = self.handle_tls_established(now, info);
+    }
+
+    fn tls_failed(&mut self, now: Instant, error: TransportError) {
+        self.handle_transport_error(now, error);
+    }
+
+    fn injected(&mut self, now: Instant) {
+        self.handle_eof(now);
+    }
+}
+
+impl ServerConnection {
+    /// A session with a client that has just connected.
+    pub fn new(config: &Arc<ServerConfig>, tls: &ServerTls) -> Self {
+        let offered = matches!(tls, ServerTls::StartTls(_));
+        let config = Arc::new((**config).clone().starttls(offered));
+        let (server, parameters) = match tls {
+            ServerTls::None => (Server::new(config), None),
+            ServerTls::StartTls(parameters) => (Server::new(config), Some(parameters.clone())),
+            ServerTls::Wrapper(parameters) => (Server::wrapped(config), Some(parameters.clone())),
+        };
+        let mut connection = Self {
+            secured: Secured::new(server),
+            parameters,
+            after_plaintext: offered,
+        };
+        connection.secure_if_wanted(Instant::EPOCH);
+        connection
+    }
+
+    fn secure_if_wanted(&mut self, now: Instant) {
+        // The 220 to STARTTLS goes out in plaintext first.
+        if !self.secured.wants_session() || self.secured.machine.output().has_remaining() {
+            return;
+        }
+        let Some(parameters) = &self.parameters else {
+            return;
+        };
+        match rustls::ServerConnection::new(Arc::clone(parameters.rustls_config())) {
+            Ok(session) => self.secured.secure(session.into(), self.after_plaintext),
+            Err(error) => self.secured.machine.tls_failed(now, Arc::new(error)),
+        }
+    }
+
+    /// Answers the oldest open question: [`Server::respond`].
+    pub fn respond(&mut self, reply: Reply) -> Result<(), ServerMisuse> {
+        self.secured.machine.respond(reply)
+    }
+
+    /// Answers it with yes: [`Server::accept`].
+    pub fn accept(&mut self) -> Result<(), ServerMisuse> {
+        self.secured.machine.accept()
+    }
+
+    /// The TLS session, once it stands.
+    pub fn tls(&self) -> Option<&TlsInfo> {
+        self.secured.machine.tls()
+    }
+}
+
+impl Endpoint for ServerConnection {
+    type Event = ServerEvent;
+
+    fn handle_input(&mut self, now: Instant, input: &[u8]) {
+        self.secure_if_wanted(now);
+        self.secured.handle_input(now, input);
+        self.secure_if_wanted(now);
+    }
+
+    fn handle_eof(&mut self, now: Instant) {
+        self.secured.handle_eof(now);
+    }
+
+    fn handle_transport_error(&mut self, now: Instant, error: TransportError) {
+        self.secured.machine.handle_transport_error(now, error);
+    }
+
+    fn output(&mut self) -> impl Buf {
+        self.secure_if_wanted(Instant::EPOCH);
+        self.secured.output()
+    }
+
+    fn poll_event(&mut self) -> Option<ServerEvent> {
+        loop {
+            match self.secured.machine.poll_event()? {
+                ServerEvent::StartTls => {}
+                event => return Some(event),
+            }
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.secured.machine.poll_timeout()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.secured.machine.handle_timeout(now);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.secured.machine.is_closed()
+    }
+}

@@ -1,0 +1,96 @@
+//! What the server role presents in a handshake.
+//!
+//! Knows the chain and the key; asks the client for no certificate. Anything
+//! finer is a finished `rustls` configuration.
+
+use std::sync::Arc;
+
+use core::fmt;
+
+use rustls::ServerConfig;
+
+use crate::parameters::default_crypto_provider;
+use crate::{Identity, TlsError};
+
+/// The TLS side of a server: its certificate chain and key.
+///
+/// Cheap to clone; the clones share one configuration, and with it the session
+/// resumption.
+#[derive(Clone)]
+pub struct ServerTlsParameters {
+    rustls: Arc<ServerConfig>,
+}
+
+impl ServerTlsParameters {
+    /// TLS 1.2 and 1.3, no client certificates, no ALPN, with the chain and the
+    /// key of two PEM texts (see [`Identity::from_pem`]).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Identity::from_pem`] and [`new`](Self::new).
+    pub fn from_pem(chain_pem: &[u8], key_pem: &[u8]) -> Result<Self, TlsError> {
+        Self::new(Identity::from_pem(chain_pem, key_pem)?)
+    }
+
+    /// TLS 1.2 and 1.3, no client certificates, no ALPN, with this identity.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError::NoCryptoProvider`], [`TlsError::UnusableCryptoProvider`],
+    /// [`TlsError::InvalidIdentity`].
+    pub fn new(identity: Identity) -> Result<Self, TlsError> {
+        let (chain, key) = identity.into_parts();
+        let config = ServerConfig::builder_with_provider(default_crypto_provider()?)
+            .with_protocol_versions(rustls::ALL_VERSIONS)
+            .map_err(TlsError::UnusableCryptoProvider)?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .map_err(TlsError::InvalidIdentity)?;
+        Ok(Self::from_rustls(Arc::new(config)))
+    }
+
+    /// A finished configuration, taken as it is.
+    pub fn from_rustls(config: Arc<ServerConfig>) -> Self {
+        Self { rustls: config }
+    }
+
+    /// The configuration that each connection is made from.
+    pub fn rustls_config(&self) -> &Arc<ServerConfig> {
+        &self.rustls
+    }
+}
+
+impl fmt::Debug for ServerTlsParameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerTlsParameters")
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_must_belong_to_the_certificate() {
+        let name = || ["mail.example.org".to_owned()];
+        let own = rcgen::generate_simple_self_signed(name()).unwrap();
+        let other = rcgen::generate_simple_self_signed(name()).unwrap();
+        let chain = own.cert.pem();
+        assert!(
+            ServerTlsParameters::from_pem(
+                chain.as_bytes(),
+                own.signing_key.serialize_pem().as_bytes()
+            )
+            .is_ok()
+        );
+        assert!(matches!(
+            ServerTlsParameters::from_pem(
+                chain.as_bytes(),
+                other.signing_key.serialize_pem().as_bytes()
+            ),
+            Err(TlsError::InvalidIdentity(_))
+        ));
+    }
+}

@@ -1,0 +1,143 @@
+//! What can be wrong with a URL, said without repeating any of it.
+//!
+//! Knows no value of the URL, only which part is wrong and why.
+
+use core::error::Error;
+use core::fmt;
+
+use postwire_proto::AddressError;
+
+/// A part of a URL that may be percent-encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UrlPart {
+    /// The user name.
+    User,
+    /// The password.
+    Password,
+    /// The hello name, which is the path.
+    HelloName,
+    /// The query.
+    Query,
+}
+
+impl fmt::Display for UrlPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::User => "user name",
+            Self::Password => "password",
+            Self::HelloName => "hello name",
+            Self::Query => "query",
+        })
+    }
+}
+
+/// Why a URL names no server. Never repeats a part of the URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UrlError {
+    /// A blank or a control character (also CR, LF, NUL) at this octet.
+    ForbiddenCharacter {
+        /// Octets before it.
+        position: usize,
+    },
+    /// There is no `://`.
+    MissingScheme,
+    /// The scheme is none of `smtp`, `smtps` and `lmtp`.
+    UnknownScheme,
+    /// An `@` after the first `/`, `?` or `#`: mostly one of these stands
+    /// unencoded in the password.
+    UnencodedDelimiter,
+    /// There is a `#`, which has no meaning here.
+    Fragment,
+    /// There is no host.
+    MissingHost,
+    /// The host is neither a DNS name in ASCII nor an IP address.
+    InvalidHost,
+    /// What stands in brackets is no IPv6 address, or one stands without them.
+    InvalidIpv6,
+    /// What follows the host is no port from 1 to 65535.
+    InvalidPort,
+    /// There is a password but no user name.
+    MissingUser,
+    /// There is a user name but no password.
+    MissingPassword,
+    /// A `%` is not followed by two hexadecimal digits; `%` itself is `%25`.
+    InvalidPercentEncoding(UrlPart),
+    /// The part is not UTF-8 when decoded.
+    NotUtf8(UrlPart),
+    /// The part has a control character when decoded.
+    ControlCharacter(UrlPart),
+    /// The path is neither a domain nor an address literal.
+    InvalidHelloName(AddressError),
+    /// The query holds something else than `tls=`.
+    UnknownParameter,
+    /// The query holds `tls=` twice.
+    RepeatedParameter,
+    /// `tls=` is none of `none`, `opportunistic`, `required` and `wrapper`.
+    UnknownTlsMode,
+    /// `smtps://` with another mode than `wrapper`.
+    TlsModeNotOfSmtps,
+    /// `smtp://` with `tls=wrapper`, which is `smtps://`.
+    WrapperIsSmtps,
+}
+
+impl fmt::Display for UrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ForbiddenCharacter { position } => {
+                return write!(
+                    f,
+                    "a blank or control character at octet {position} of the URL must be percent-encoded or left out"
+                );
+            }
+            Self::InvalidPercentEncoding(part) => {
+                return write!(
+                    f,
+                    "a `%` in the {part} is not followed by two hexadecimal digits (`%` itself is `%25`)"
+                );
+            }
+            Self::NotUtf8(part) => return write!(f, "the {part} is not UTF-8"),
+            Self::ControlCharacter(part) => {
+                return write!(f, "the {part} has a control character");
+            }
+            Self::InvalidHelloName(error) => {
+                return write!(f, "the URL's path is no valid hello name: {error}");
+            }
+            Self::MissingScheme => "the URL does not begin with `smtp://`, `smtps://` or `lmtp://`",
+            Self::UnknownScheme => "the URL's scheme is none of `smtp`, `smtps` and `lmtp`",
+            Self::UnencodedDelimiter => {
+                "an `@` stands after the host: `/`, `?` and `#` in a user name or password must be percent-encoded"
+            }
+            Self::Fragment => {
+                "the URL has a fragment: `#` in a user name or password must be percent-encoded"
+            }
+            Self::MissingHost => "the URL has no host",
+            Self::InvalidHost => {
+                "the URL's host is neither a DNS name in ASCII nor an IP address"
+            }
+            Self::InvalidIpv6 => {
+                "the URL's host is not an IPv6 address in brackets, such as `[2001:db8::1]`"
+            }
+            Self::InvalidPort => "the URL's port is not a number from 1 to 65535",
+            Self::MissingUser => "the URL has a password but no user name",
+            Self::MissingPassword => "the URL has a user name but no password",
+            Self::UnknownParameter => "the URL's query holds something else than `tls=`",
+            Self::RepeatedParameter => "the URL's query holds `tls=` twice",
+            Self::UnknownTlsMode => {
+                "`tls=` is none of `none`, `opportunistic`, `required` and `wrapper`"
+            }
+            Self::TlsModeNotOfSmtps => "`smtps://` always wraps the session in TLS: use `smtp://` with this `tls=`",
+            Self::WrapperIsSmtps => "`smtp://` with `tls=wrapper` is written `smtps://`",
+        })
+    }
+}
+
+impl Error for UrlError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::InvalidHelloName(error) => Some(error),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,444 @@
+//! Who says yes to a server's certificate: a trust store, or one of the two
+//! dangerous exceptions.
+//!
+//! Knows nothing of SMTP. Whatever is excepted, the handshake's signatures are
+//! always checked: the peer holds the key of the certificate that it shows.
+
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
+    SignatureScheme,
+};
+
+use crate::{Certificate, CertificateStore, TlsError};
+
+/// The verifier that trusts `store` and, in addition, `roots`.
+pub(crate) fn trusting(
+    store: CertificateStore,
+    roots: &[Certificate],
+    provider: &Arc<CryptoProvider>,
+) -> Result<Trusting, TlsError> {
+    match store {
+        CertificateStore::Default if cfg!(feature = "platform-verifier") => {
+            trusting(CertificateStore::Platform, roots, provider)
+        }
+        CertificateStore::Default if cfg!(feature = "webpki-roots") => {
+            trusting(CertificateStore::WebpkiRoots, roots, provider)
+        }
+        CertificateStore::Default | CertificateStore::None => {
+            trusting_only(RootCertStore::empty(), roots, provider)
+        }
+        CertificateStore::Platform => trusting_platform(roots, provider),
+        CertificateStore::WebpkiRoots => trusting_only(webpki_roots()?, roots, provider),
+    }
+}
+
+/// A verifier, and what must be known of it to make an exception.
+pub(crate) struct Trusting {
+    verifier: Arc<dyn ServerCertVerifier>,
+    name_is_checked_last: bool,
+}
+
+impl Trusting {
+    /// Chain and name, as it should be.
+    pub(crate) fn fully(self) -> Arc<dyn ServerCertVerifier> {
+        self.verifier
+    }
+
+    /// The chain, but not the name.
+    pub(crate) fn for_any_name(self) -> Arc<dyn ServerCertVerifier> {
+        Arc::new(AnyName {
+            inner: self.verifier,
+            name_is_checked_last: self.name_is_checked_last,
+        })
+    }
+}
+
+fn trusting_only(
+    mut anchors: RootCertStore,
+    roots: &[Certificate],
+    provider: &Arc<CryptoProvider>,
+) -> Result<Trusting, TlsError> {
+    for root in roots {
+        anchors
+            .add(root.der())
+            .map_err(TlsError::InvalidCertificate)?;
+    }
+    // Without revocation lists this is the only way in which it can fail.
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(anchors), Arc::clone(provider))
+            .build()
+            .map_err(|_| TlsError::NoRootCertificates)?;
+    Ok(Trusting {
+        verifier,
+        name_is_checked_last: true,
+    })
+}
+
+#[cfg(feature = "webpki-roots")]
+#[allow(clippy::unnecessary_wraps)]
+fn webpki_roots() -> Result<RootCertStore, TlsError> {
+    Ok(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect())
+}
+
+#[cfg(not(feature = "webpki-roots"))]
+fn webpki_roots() -> Result<RootCertStore, TlsError> {
+    Err(TlsError::StoreNotAvailable(CertificateStore::WebpkiRoots))
+}
+
+#[cfg(feature = "platform-verifier")]
+fn trusting_platform(
+    roots: &[Certificate],
+    provider: &Arc<CryptoProvider>,
+) -> Result<Trusting, TlsError> {
+    let verifier = platform_verifier(roots, Arc::clone(provider))?;
+    Ok(Trusting {
+        verifier: Arc::new(verifier),
+        // Elsewhere than on these it is rustls's own verifier over the
+        // system's certificates.
+        name_is_checked_last: cfg!(not(any(
+            windows,
+            target_vendor = "apple",
+            target_os = "android"
+        ))),
+    })
+}
+
+#[cfg(not(feature = "platform-verifier"))]
+fn trusting_platform(
+    _roots: &[Certificate],
+    _provider: &Arc<CryptoProvider>,
+) -> Result<Trusting, TlsError> {
+    Err(TlsError::StoreNotAvailable(CertificateStore::Platform))
+}
+
+#[cfg(all(feature = "platform-verifier", not(target_os = "android")))]
+fn platform_verifier(
+    roots: &[Certificate],
+    provider: Arc<CryptoProvider>,
+) -> Result<rustls_platform_verifier::Verifier, TlsError> {
+    rustls_platform_verifier::Verifier::new_with_extra_roots(
+        roots.iter().map(Certificate::der),
+        provider,
+    )
+    .map_err(TlsError::PlatformStore)
+}
+
+/// Android's verifier takes no roots beside the system's.
+#[cfg(all(feature = "platform-verifier", target_os = "android"))]
+fn platform_verifier(
+    roots: &[Certificate],
+    provider: Arc<CryptoProvider>,
+) -> Result<rustls_platform_verifier::Verifier, TlsError> {
+    if !roots.is_empty() {
+        return Err(TlsError::StoreNotAvailable(CertificateStore::Platform));
+    }
+    rustls_platform_verifier::Verifier::new(provider).map_err(TlsError::PlatformStore)
+}
+
+/// Says yes to every certificate.
+#[derive(Debug)]
+pub(crate) struct AnyCertificate {
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl AnyCertificate {
+    pub(crate) fn new(provider: &CryptoProvider) -> Self {
+        Self {
+            algorithms: provider.signature_verification_algorithms,
+        }
+    }
+}
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// Checks the chain; lets any name pass.
+#[derive(Debug)]
+struct AnyName {
+    inner: Arc<dyn ServerCertVerifier>,
+    /// Whether "not valid for this name" means that all else was in order.
+    name_is_checked_last: bool,
+}
+
+impl ServerCertVerifier for AnyName {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let ask = |name: &ServerName<'_>| {
+            self.inner
+                .verify_server_cert(end_entity, intermediates, name, ocsp_response, now)
+        };
+        match ask(server_name) {
+            Err(
+                error @ Error::InvalidCertificate(
+                    CertificateError::NotValidForName
+                    | CertificateError::NotValidForNameContext { .. },
+                ),
+            ) => {
+                if self.name_is_checked_last {
+                    return Ok(ServerCertVerified::assertion());
+                }
+                // An operating system may name the wrong name first and an
+                // untrusted chain never: ask again under a name that is right.
+                own_name(end_entity).map_or(Err(error), |name| ask(&name))
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+
+    fn requires_raw_public_keys(&self) -> bool {
+        self.inner.requires_raw_public_keys()
+    }
+
+    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
+        self.inner.root_hint_subjects()
+    }
+}
+
+/// A DNS name that the certificate is valid for.
+#[cfg(feature = "platform-verifier")]
+fn own_name(end_entity: &CertificateDer<'_>) -> Option<ServerName<'static>> {
+    let certificate = webpki::EndEntityCert::try_from(end_entity).ok()?;
+    certificate.valid_dns_names().find_map(|name| {
+        let name = match name.strip_prefix("*.") {
+            Some(parent) => format!("any.{parent}"),
+            None => name.to_owned(),
+        };
+        ServerName::try_from(name).ok()
+    })
+}
+
+/// Without the platform's verifier the name is always checked last.
+#[cfg(not(feature = "platform-verifier"))]
+fn own_name(_end_entity: &CertificateDer<'_>) -> Option<ServerName<'static>> {
+    None
+}
+
+#[cfg(test)]
+#[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
+mod tests {
+    use core::slice;
+
+    use super::*;
+    use crate::parameters::default_crypto_provider;
+
+    fn self_signed(name: &str) -> Certificate {
+        let generated = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        Certificate::from_der(generated.cert.der().to_vec()).unwrap()
+    }
+
+    fn ask(verifier: &dyn ServerCertVerifier, shown: &Certificate, name: &str) -> bool {
+        verifier
+            .verify_server_cert(
+                &shown.der(),
+                &[],
+                &ServerName::try_from(name).unwrap(),
+                &[],
+                UnixTime::now(),
+            )
+            .is_ok()
+    }
+
+    #[test]
+    fn roots_are_all_that_is_trusted_without_a_store() {
+        let provider = default_crypto_provider().unwrap();
+        let (known, stranger) = (
+            self_signed("mail.example.org"),
+            self_signed("mail.example.org"),
+        );
+        let verifier = trusting(CertificateStore::None, slice::from_ref(&known), &provider)
+            .unwrap()
+            .fully();
+        assert!(ask(&*verifier, &known, "mail.example.org"));
+        assert!(!ask(&*verifier, &known, "mail.example.net"));
+        assert!(!ask(&*verifier, &stranger, "mail.example.org"));
+        assert!(matches!(
+            trusting(CertificateStore::None, &[], &provider),
+            Err(TlsError::NoRootCertificates)
+        ));
+    }
+
+    #[test]
+    fn any_name_still_needs_a_chain() {
+        let provider = default_crypto_provider().unwrap();
+        for name in ["mail.example.org", "*.example.org"] {
+            let (known, stranger) = (self_signed(name), self_signed(name));
+            for name_is_checked_last in [true, false] {
+                let verifier = Trusting {
+                    name_is_checked_last,
+                    ..trusting(CertificateStore::None, slice::from_ref(&known), &provider).unwrap()
+                }
+                .for_any_name();
+                assert!(ask(&*verifier, &known, "mail.example.org"));
+                assert_eq!(
+                    ask(&*verifier, &known, "192.0.2.1"),
+                    name_is_checked_last || cfg!(feature = "platform-verifier")
+                );
+                assert!(!ask(&*verifier, &stranger, "mail.example.org"));
+                assert!(!ask(&*verifier, &stranger, "192.0.2.1"));
+            }
+        }
+    }
+
+    /// An operating system that complains of the name before it has looked at
+    /// the chain.
+    #[cfg(feature = "platform-verifier")]
+    #[derive(Debug)]
+    struct NameFirst(Arc<dyn ServerCertVerifier>);
+
+    #[cfg(feature = "platform-verifier")]
+    impl ServerCertVerifier for NameFirst {
+        fn verify_server_cert(
+            &self,
+            end_entity: &CertificateDer<'_>,
+            intermediates: &[CertificateDer<'_>],
+            server_name: &ServerName<'_>,
+            ocsp_response: &[u8],
+            now: UnixTime,
+        ) -> Result<ServerCertVerified, Error> {
+            if *server_name != ServerName::try_from("mail.example.org").unwrap() {
+                return Err(CertificateError::NotValidForName.into());
+            }
+            self.0
+                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            dss: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            self.0.verify_tls12_signature(message, cert, dss)
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            dss: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            self.0.verify_tls13_signature(message, cert, dss)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.0.supported_verify_schemes()
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "platform-verifier")]
+    fn a_wrong_name_does_not_hide_an_untrusted_chain() {
+        let provider = default_crypto_provider().unwrap();
+        let (known, stranger) = (
+            self_signed("mail.example.org"),
+            self_signed("mail.example.org"),
+        );
+        let inner = trusting(CertificateStore::None, slice::from_ref(&known), &provider)
+            .unwrap()
+            .fully();
+        let verifier = Trusting {
+            verifier: Arc::new(NameFirst(inner)),
+            name_is_checked_last: false,
+        }
+        .for_any_name();
+        assert!(ask(&*verifier, &known, "mail.example.net"));
+        assert!(!ask(&*verifier, &stranger, "mail.example.net"));
+    }
+
+    #[test]
+    fn a_store_that_is_not_compiled_in_is_said_to_be_so() {
+        let provider = default_crypto_provider().unwrap();
+        assert_eq!(
+            matches!(
+                trusting(CertificateStore::WebpkiRoots, &[], &provider),
+                Err(TlsError::StoreNotAvailable(CertificateStore::WebpkiRoots))
+            ),
+            cfg!(not(feature = "webpki-roots"))
+        );
+        assert_eq!(
+            matches!(
+                trusting(CertificateStore::Platform, &[], &provider),
+                Err(TlsError::StoreNotAvailable(CertificateStore::Platform))
+            ),
+            cfg!(not(feature = "platform-verifier"))
+        );
+    }
+
+    #[test]
+    fn roots_are_added_to_the_default_store() {
+        let provider = default_crypto_provider().unwrap();
+        let root = self_signed("mail.example.org");
+        let verifier = trusting(CertificateStore::Default, slice::from_ref(&root), &provider)
+            .unwrap()
+            .fully();
+        assert!(ask(&*verifier, &root, "mail.example.org"));
+    }
+}
