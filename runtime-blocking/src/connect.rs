@@ -24,7 +24,9 @@ pub struct ConnectError {
 impl ConnectError {
     /// The addresses that were tried, and how each failed.
     pub fn attempts(&self) -> impl Iterator<Item = (SocketAddr, &io::Error)> {
-        self.attempts.iter().map(|(address, error)| (*address, error))
+        self.attempts
+            .iter()
+            .map(|(address, error)| (*address, error))
     }
 
     /// Whether the time was up.

@@ -19,8 +19,8 @@ use crate::{Stream, connect};
 #[derive(Debug)]
 pub struct Connection<S = TcpStream> {
     driver: Driver<postwire_tls::Connection, S>,
-    /// Why the session ended.
-    ended: Option<Option<Error>>,
+    /// Why the session ended, if not by `QUIT`.
+    ended_by: Option<Error>,
 }
 
 impl Connection {
@@ -36,7 +36,9 @@ impl Connection {
     pub fn connect(config: &TransportConfig) -> Result<Self, Error> {
         match connect::connect(config) {
             Ok(stream) => Ok(Self::over(stream, config)),
-            Err(error) if error.is_timeout() => Err(Error::new(Stage::Connect, ErrorKind::TimedOut)),
+            Err(error) if error.is_timeout() => {
+                Err(Error::new(Stage::Connect, ErrorKind::TimedOut))
+            }
             Err(error) => {
                 let kind = ErrorKind::Transport(Arc::new(error));
                 Err(Error::new(Stage::Connect, kind))
@@ -52,7 +54,7 @@ impl<S: Stream> Connection<S> {
         let machine = postwire_tls::Connection::new(&config.client_config(), config.tls());
         Self {
             driver: Driver::new(machine, stream),
-            ended: None,
+            ended_by: None,
         }
     }
 
@@ -97,7 +99,7 @@ impl<S: Stream> Connection<S> {
     pub fn next_event(&mut self) -> Option<Event> {
         let event = self.driver.next_event();
         if let Some(Event::Closed(why)) = &event {
-            self.ended = Some(why.clone());
+            self.ended_by.clone_from(why);
         }
         event
     }
@@ -117,9 +119,9 @@ impl<S: Stream> Connection<S> {
     pub fn quit(mut self) -> Result<(), Error> {
         self.begin_quit();
         while self.next_event().is_some() {}
-        match self.ended.take() {
-            Some(Some(error)) => Err(error),
-            _ => Ok(()),
+        match self.ended_by.take() {
+            Some(error) => Err(error),
+            None => Ok(()),
         }
     }
 
@@ -163,9 +165,7 @@ impl<S: Stream> Connection<S> {
     }
 
     fn error(&self) -> Error {
-        match &self.ended {
-            Some(Some(error)) => error.clone(),
-            _ => Error::new(Stage::Quit, ErrorKind::SessionOver),
-        }
+        let by_quit = || Error::new(Stage::Quit, ErrorKind::SessionOver);
+        self.ended_by.clone().unwrap_or_else(by_quit)
     }
 }

@@ -3,9 +3,7 @@
 use std::collections::VecDeque;
 use std::iter::Fuse;
 
-use postwire_tls::proto::{
-    Body, Envelope, Error, ErrorKind, Event, Report, SendError, Stage,
-};
+use postwire_tls::proto::{Body, Envelope, Error, ErrorKind, Event, Report, SendError, Stage};
 use postwire_tls::{ConfigError, TransportBuilder, TransportConfig};
 
 use crate::Connection;
@@ -75,10 +73,6 @@ impl Transport {
     /// # Errors
     ///
     /// The server did not take it: the error holds the whole report.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the report is the value in both cases"
-    )]
     pub fn send(&self, envelope: &Envelope, body: impl Into<Body>) -> Result<Report, SendError> {
         let message = (envelope.clone(), body.into());
         let mut reports = self.send_all([message]);

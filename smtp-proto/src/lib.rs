@@ -1,6 +1,129 @@
-//! SMTP and LMTP as pure state machines.
+//! SMTP and LMTP as pure state machines: bytes and the time go in; bytes, events
+//! and deadlines come out. No socket, no thread, no clock, no randomness, no
+//! `std`.
+//!
+//! # The map
+//!
+//! ```text
+//!             ┌──────── Required / Opportunistic ────────┐
+//! greeting → EHLO → STARTTLS → (TLS, driven by you) → EHLO → AUTH → ready ⇄ transactions → QUIT
+//!             └─ HELO where EHLO is not known
+//!
+//! transaction:  MAIL → RCPT… → DATA → 354 → content .  ─┐
+//!                           └→ BDAT n LAST content ─────┴→ verdict
+//! ```
+//!
+//! A [`Client`] is given messages, each an [`Envelope`] and a [`Body`], and gives
+//! exactly one [`Report`] for each. What may be pipelined is. [`ClientConfig`]
+//! says how; [`Security`] names the four TLS modes. With the feature `server`
+//! there is a server of the same shape, for embedded test servers.
+//!
+//! # Driving it
+//!
+//! Whoever owns the socket moves the bytes. Any order of calls is right, and
+//! nothing here fails: faults are events.
+//!
+//! ```
+//! use std::io::{ErrorKind, IoSlice, Read, Write};
+//! use std::time::Duration;
+//!
+//! use bytes::Buf;
+//! use postwire_proto::{Client, Clock, Endpoint, Event};
+//!
+//! /// Runs a session to its end, for a socket with `set_read_timeout`.
+//! fn drive<S: Read + Write>(
+//!     client: &mut Client,
+//!     stream: &mut S,
+//!     set_read_timeout: impl Fn(&S, Option<Duration>) -> std::io::Result<()>,
+//! ) -> std::io::Result<()> {
+//!     let clock = Clock::new();
+//!     let mut input = [0; 4096];
+//!     while !client.is_closed() {
+//!         loop {
+//!             let mut output = client.output();
+//!             let mut slices = [IoSlice::new(&[]); 16];
+//!             let n = output.chunks_vectored(&mut slices);
+//!             if n == 0 { break }
+//!             let taken = stream.write_vectored(&slices[..n])?;
+//!             output.advance(taken);
+//!         }
+//!         while let Some(event) = client.poll_event() {
+//!             if let Event::Report(report) = event { println!("{report}") }
+//!         }
+//!         let now = clock.now();
+//!         let wait = client.poll_timeout().map(|at| at.saturating_duration_since(now));
+//!         if wait == Some(Duration::ZERO) { client.handle_timeout(now); continue }
+//!         set_read_timeout(stream, wait)?;
+//!         match stream.read(&mut input) {
+//!             Ok(0) => client.handle_eof(clock.now()),
+//!             Ok(n) => client.handle_input(clock.now(), &input[..n]),
+//!             Err(e) if e.kind() == ErrorKind::WouldBlock => client.handle_timeout(clock.now()),
+//!             Err(e) => return Err(e),
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # One message, every byte
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use bytes::Buf;
+//! use postwire_proto::{
+//!     Client, ClientConfig, Endpoint, Envelope, Event, HelloName, Instant, Security,
+//! };
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = ClientConfig::new(HelloName::localhost(), Security::None);
+//! let mut client = Client::new(Arc::new(config));
+//! let envelope = Envelope::new(
+//!     Some("alice@example.org".parse()?),
+//!     vec!["bob@example.net".parse()?],
+//! )?;
+//! client.send(envelope, "Subject: hello\n\n.\n".into());
+//! client.quit();
+//!
+//! let mut exchange = |server: &str, client_says: &str| {
+//!     client.handle_input(Instant::EPOCH, server.as_bytes());
+//!     let mut output = client.output();
+//!     let flight = output.copy_to_bytes(output.remaining());
+//!     assert_eq!(flight, client_says);
+//! };
+//! exchange("220 mail.example.net ESMTP\r\n", "EHLO [127.0.0.1]\r\n");
+//! exchange(
+//!     "250-mail.example.net\r\n250 PIPELINING\r\n",
+//!     "MAIL FROM:<alice@example.org>\r\nRCPT TO:<bob@example.net>\r\nDATA\r\n",
+//! );
+//! exchange(
+//!     "250 ok\r\n250 ok\r\n354 go ahead\r\n",
+//!     "Subject: hello\r\n\r\n..\r\n.\r\nQUIT\r\n",
+//! );
+//! exchange("250 2.0.0 queued as 42\r\n221 bye\r\n", "");
+//!
+//! let reports: Vec<_> = std::iter::from_fn(|| client.poll_event())
+//!     .filter_map(|event| match event {
+//!         Event::Report(report) => Some(report),
+//!         _ => None,
+//!     })
+//!     .collect();
+//! assert_eq!(reports.len(), 1);
+//! assert_eq!(reports[0].to_string(), "accepted: 250 2.0.0 queued as 42");
+//! assert!(client.is_closed());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Promises
+//!
+//! * Nothing panics, whatever the peer sends; memory is bounded ([`Limits`]).
+//! * The same bytes in, cut differently, give the same events and output.
+//! * Before TLS, under [`Security::Required`], nothing but `EHLO`, `STARTTLS` and
+//!   `QUIT` is written. Passwords stay out of plaintext unless that is allowed.
+//! * No `Debug`, error or trace shows a secret, not even where a server repeats it.
+
 #![no_std]
-#![doc(html_root_url = "https://docs.rs/postwire-proto")]
 
 extern crate alloc;
 #[cfg(any(feature = "std", test))]

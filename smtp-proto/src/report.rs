@@ -154,10 +154,6 @@ impl Report {
 
     /// Splits accepted messages (perhaps not for all recipients) from the rest,
     /// so that `?` lets no failure pass for success.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the report is the value in both cases"
-    )]
     pub fn into_result(self) -> Result<Self, SendError> {
         if self.is_accepted() {
             Ok(self)

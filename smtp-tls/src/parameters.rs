@@ -325,3 +325,13 @@ pub(crate) fn without_brackets(host: &str) -> &str {
 #[cfg(test)]
 #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 mod tests;
+
+#[cfg(test)]
+#[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
+#[test]
+fn without_a_provider_nothing_is_guessed() {
+    assert!(matches!(
+        TlsParameters::new("mail.example.org"),
+        Err(TlsError::NoCryptoProvider)
+    ));
+}

@@ -117,7 +117,8 @@ impl<E: Upgradable> Secured<E> {
     pub(crate) fn handle_eof(&mut self, now: Instant) {
         match &self.tls {
             Tls::On(channel) if channel.established && !channel.close_notify_received => {
-                self.machine.handle_transport_error(now, Arc::new(Truncated));
+                self.machine
+                    .handle_transport_error(now, Arc::new(Truncated));
             }
             _ => self.machine.handle_eof(now),
         }

@@ -87,10 +87,12 @@ impl Session {
             return Err(SaslError::MissingContext("credentials"));
         };
         let offered: Vec<&str> = self.offered().collect();
-        let mut context = SaslContext::default();
-        context.channel_binding = self.tls.as_ref().and_then(|tls| tls.channel_binding());
-        context.host = &self.config.host;
-        context.offered = &offered;
+        let context = SaslContext {
+            channel_binding: self.tls.as_ref().and_then(|tls| tls.channel_binding()),
+            host: &self.config.host,
+            offered: &offered,
+            ..SaslContext::default()
+        };
         let mut exchange = mechanism.start(credentials, &context)?;
         let response = exchange.initial_response()?;
         Ok((exchange, response))

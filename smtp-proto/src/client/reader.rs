@@ -118,52 +118,50 @@ impl Session {
 
     /// A reply to a command of the oldest unfinished transaction.
     fn answered(&mut self, command: Command, yes: bool, reply: ReplyRef<'_>) {
-        let decisive = !yes || command == Command::Content;
-        let reply = decisive.then(|| self.owned(reply));
-        let refusal = if yes { Ok(()) } else { Err(()) };
+        if command == Command::Content {
+            return self.content_answered(yes, reply);
+        }
+        let answer = if yes { Ok(()) } else { Err(self.owned(reply)) };
         let Some(transaction) = self.transactions.front_mut() else {
             return;
         };
-        match (command, refusal, reply) {
-            (Command::Mail, Ok(()), _) => transaction.answer_mail(Ok(())),
-            (Command::Mail, Err(()), Some(reply)) => transaction.answer_mail(Err(reply)),
-            (Command::Rcpt(index), Ok(()), _) => transaction.answer_rcpt(index, Ok(())),
-            (Command::Rcpt(index), Err(()), Some(reply)) => {
-                transaction.answer_rcpt(index, Err(reply));
-            }
-            (Command::Data, Ok(()), _) => {
-                transaction.outstanding -= 1;
-                return self.go_ahead();
-            }
-            (Command::Data, Err(()), Some(reply)) => {
+        transaction.outstanding -= 1;
+        match (command, answer) {
+            (Command::Mail, answer) => transaction.answer_mail(answer),
+            (Command::Rcpt(index), answer) => transaction.answer_rcpt(index, answer),
+            (Command::Data, Ok(())) => self.go_ahead(),
+            (Command::Data, Err(reply)) => {
                 transaction.refuse_data(reply);
                 transaction.progress = Progress::Done;
                 self.needs_rset |= transaction.mail_accepted();
             }
-            (Command::Chunk, Ok(()), _) => {}
-            (Command::Chunk, Err(()), Some(reply)) => {
+            (_, Err(reply)) => {
+                // A chunk: the rest of the message is not sent (RFC 3030 §2).
                 transaction.refuse_content(reply);
                 transaction.progress = Progress::Done;
                 self.needs_rset = true;
             }
-            (Command::Content, _, Some(reply)) => {
-                let protocol = self.config.protocol;
-                if !transaction.answer_content(protocol, yes, reply) {
-                    // LMTP: the next recipient's reply is still to come.
-                    let complete_at = self.output.taken();
-                    self.expectations.push_front(Expectation {
-                        command,
-                        complete_at,
-                    });
-                    return;
-                }
-                // A BDAT that failed may leave the transaction open (RFC 3030 §2).
-                let chunked = transaction.transfer == Transfer::Chunking;
-                self.needs_rset |= chunked && !yes && transaction.mail_accepted();
-            }
-            _ => {}
+            (_, Ok(())) => {}
+        }
+    }
+
+    fn content_answered(&mut self, yes: bool, reply: ReplyRef<'_>) {
+        let reply = self.owned(reply);
+        let Some(transaction) = self.transactions.front_mut() else {
+            return;
+        };
+        if !transaction.answer_content(self.config.protocol, yes, reply) {
+            // LMTP: the next recipient's reply is still to come.
+            self.expectations.push_front(Expectation {
+                command: Command::Content,
+                complete_at: self.output.taken(),
+            });
+            return;
         }
         transaction.outstanding -= 1;
+        // A BDAT that failed may leave the transaction open (RFC 3030 §2).
+        let chunked = transaction.transfer == Transfer::Chunking;
+        self.needs_rset |= chunked && !yes && transaction.mail_accepted();
     }
 
     fn trace_reply(&mut self, reply: ReplyRef<'_>) {

@@ -5,6 +5,7 @@
 //! what was answered is in the transactions.
 
 use alloc::format;
+use core::mem;
 
 use bytes::Bytes;
 
@@ -13,7 +14,7 @@ use super::output::WINDOW;
 use super::session::{Session, State};
 use super::trace::{Speaker, TraceLine};
 use super::transaction::{Content, Progress, Transaction, Transfer};
-use crate::{Event, Protocol, Recipients, Stage, command};
+use crate::{Capabilities, Event, Protocol, Recipients, Stage, command};
 
 /// Whether the cursor moved.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,8 +53,8 @@ impl Session {
     }
 
     fn pipelining(&self) -> bool {
-        let offered = self.capabilities.as_ref().is_some_and(|c| c.pipelining());
-        self.config.pipelining && offered
+        let capabilities = self.capabilities.as_ref();
+        self.config.pipelining && capabilities.is_some_and(Capabilities::pipelining)
     }
 
     /// Whether one more command may be outstanding.
@@ -245,18 +246,16 @@ impl Session {
                 }
                 encoder.finish(&mut |segment| output.write_segment(segment));
             }
-            Content::Verbatim { rest } => match rest.take() {
-                Some(whole) => output.write_slice(whole),
-                None => {
-                    if let Some(chunk) = stream.chunks.pop_front() {
-                        return self.write_chunk(chunk);
-                    }
-                    if !stream.ended {
-                        return self.ask_for_more();
-                    }
-                    self.write_bdat(0, true);
+            Content::Verbatim { rest: Some(whole) } => output.write_slice(mem::take(whole)),
+            Content::Verbatim { rest: None } => {
+                if let Some(chunk) = stream.chunks.pop_front() {
+                    return self.write_chunk(chunk);
                 }
-            },
+                if !stream.ended {
+                    return self.ask_for_more();
+                }
+                self.write_bdat(0, true);
+            }
         }
         self.content_complete();
         Step::Taken
