@@ -74,7 +74,8 @@ impl Session {
                 self.refuse(Stage::Greeting, kind);
             }
             (Command::Ehlo, true) => {
-                match Capabilities::parse(reply, self.config.limits.capabilities) {
+                let reply = self.owned(reply);
+                match Capabilities::parse(reply.as_ref(), self.config.limits.capabilities) {
                     Ok(capabilities) => self.hello_accepted(capabilities),
                     Err(error) => {
                         self.end(ErrorKind::Violation(Violation::Capabilities(error)));

@@ -213,6 +213,7 @@ impl Session {
     }
 
     fn write_content(&mut self) -> Step {
+        let may_write = self.may_write();
         let window = WINDOW - self.output.pending().min(WINDOW);
         let output = &mut self.output;
         let Some(transaction) = self.transactions.get_mut(self.writing) else {
@@ -247,6 +248,7 @@ impl Session {
                 encoder.finish(&mut |segment| output.write_segment(segment));
             }
             Content::Verbatim { rest: Some(whole) } => output.write_slice(mem::take(whole)),
+            Content::Verbatim { rest: None } if !may_write => return Step::Blocked,
             Content::Verbatim { rest: None } => {
                 if let Some(chunk) = stream.chunks.pop_front() {
                     return self.write_chunk(chunk);

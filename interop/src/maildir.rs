@@ -1,0 +1,117 @@
+//! What the server delivered.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a delivery may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What delivery puts on top of a message (RFC 5321 §4.4, and Postfix's own).
+const TRACE_FIELDS: [&[u8]; 4] = [
+    b"Return-Path:",
+    b"X-Original-To:",
+    b"Delivered-To:",
+    b"Received:",
+];
+
+/// One mailbox, read as mail comes in.
+#[derive(Debug)]
+pub(crate) struct Maildir {
+    new: PathBuf,
+    seen: HashSet<PathBuf>,
+}
+
+impl Maildir {
+    /// What lies there already is not looked at.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let mut maildir = Self {
+            new: path.join("new"),
+            seen: HashSet::new(),
+        };
+        maildir.unseen()?;
+        Ok(maildir)
+    }
+
+    /// The files that came since the last call, and no others.
+    pub(crate) fn unseen(&mut self) -> io::Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(&self.new) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut unseen = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            if self.seen.insert(path.clone()) {
+                unseen.push(path);
+            }
+        }
+        Ok(unseen)
+    }
+
+    /// Waits for `count` files.
+    pub(crate) fn wait_for(&mut self, count: usize) -> io::Result<Vec<Vec<u8>>> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut paths = self.unseen()?;
+        while paths.len() < count && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(10));
+            paths.extend(self.unseen()?);
+        }
+        paths.into_iter().map(fs::read).collect()
+    }
+}
+
+/// A delivered file without the trace fields on top. An empty line that the
+/// server put between them and a message that begins with no header is trace too.
+pub(crate) fn without_trace<'a>(file: &'a [u8], message: &[u8]) -> &'a [u8] {
+    let mut rest = file;
+    while TRACE_FIELDS.iter().any(|field| rest.starts_with(field)) {
+        rest = after_field(rest);
+    }
+    if begins_with_field(message) {
+        rest
+    } else {
+        rest.strip_prefix(b"\n").unwrap_or(rest)
+    }
+}
+
+/// What follows the field at the start, its continuation lines skipped.
+fn after_field(mut rest: &[u8]) -> &[u8] {
+    loop {
+        let end = rest.iter().position(|octet| *octet == b'\n');
+        rest = end.map_or(&[], |end| &rest[end + 1..]);
+        if !matches!(rest.first(), Some(b' ' | b'\t')) {
+            return rest;
+        }
+    }
+}
+
+fn begins_with_field(message: &[u8]) -> bool {
+    let end = message
+        .iter()
+        .position(|octet| !octet.is_ascii_graphic() || *octet == b':');
+    end.is_some_and(|end| end > 0 && message[end] == b':')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_trace_fields_are_taken_off() {
+        let file = b"Return-Path: <a@b>\nReceived: from x\n\tby y\nSubject: s\n\nReceived: no\n";
+        let message = b"Subject: s\n\nReceived: no\n";
+        assert_eq!(without_trace(file, message), message);
+    }
+
+    #[test]
+    fn the_servers_own_empty_line_is_taken_off_once() {
+        assert_eq!(without_trace(b"Received: x\n\n.\n", b".\n"), b".\n");
+        assert_eq!(without_trace(b"Received: x\n\n\n", b"\n"), b"\n");
+        assert_eq!(without_trace(b"Received: x\n\nA: b\n", b"A: b\n"), b"\nA: b\n");
+    }
+}

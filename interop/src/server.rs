@@ -1,0 +1,101 @@
+//! Where the server listens and what it takes, as `tests/servers/postfix` says.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use postwire_blocking::proto::{Address, Credentials};
+use postwire_blocking::tls::Certificate;
+
+/// The server under test.
+#[derive(Debug)]
+pub(crate) struct Server {
+    plain: u16,
+    no_tls: u16,
+    submission: u16,
+    smtps: u16,
+    /// The CA behind its certificate.
+    pub(crate) ca: Certificate,
+    user: String,
+    password: String,
+    domain: String,
+    /// Holds a Maildir for each mailbox.
+    pub(crate) mail: PathBuf,
+}
+
+/// The ports, by what stands behind them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Port {
+    /// STARTTLS offered, no AUTH.
+    Plain,
+    /// No STARTTLS, AUTH offered.
+    NoTls,
+    /// STARTTLS and AUTH required.
+    Submission,
+    /// TLS from the first byte, AUTH required.
+    Smtps,
+}
+
+impl Port {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::NoTls => "no-tls",
+            Self::Submission => "submission",
+            Self::Smtps => "smtps",
+        }
+    }
+}
+
+impl Server {
+    pub(crate) fn from_file(path: &Path) -> Result<Self, Box<dyn Error>> {
+        let text = fs::read_to_string(path)?;
+        let settings: HashMap<&str, &str> = text
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, value)| (name, value.trim_matches('\'')))
+            .collect();
+        let setting = |name: &str| {
+            let value = settings.get(name).copied();
+            value.ok_or_else(|| format!("{name} is not set"))
+        };
+        let port = |name: &str| -> Result<u16, Box<dyn Error>> {
+            Ok(u16::from_str(setting(name)?).map_err(|error| format!("{name}: {error}"))?)
+        };
+        Ok(Self {
+            plain: port("PLAIN_PORT")?,
+            no_tls: port("NOTLS_PORT")?,
+            submission: port("SUBMISSION_PORT")?,
+            smtps: port("SMTPS_PORT")?,
+            ca: Certificate::from_pem(&fs::read(setting("CA_FILE")?)?)?,
+            user: setting("AUTH_USER")?.to_owned(),
+            password: setting("AUTH_PASSWORD")?.to_owned(),
+            domain: setting("DOMAIN")?.to_owned(),
+            mail: PathBuf::from(setting("MAIL_DIR")?),
+        })
+    }
+
+    pub(crate) fn port(&self, port: Port) -> u16 {
+        match port {
+            Port::Plain => self.plain,
+            Port::NoTls => self.no_tls,
+            Port::Submission => self.submission,
+            Port::Smtps => self.smtps,
+        }
+    }
+
+    pub(crate) fn credentials(&self) -> Credentials {
+        Credentials::new(self.user.as_str(), self.password.as_str())
+    }
+
+    pub(crate) fn wrong_credentials(&self) -> Credentials {
+        Credentials::new(self.user.as_str(), "battery staple")
+    }
+
+    /// A mailbox of the server's domain, whether it exists or not.
+    pub(crate) fn address(&self, user: &str) -> Result<Address, Box<dyn Error>> {
+        Ok(Address::new(user, &self.domain)?)
+    }
+}

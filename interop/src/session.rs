@@ -1,0 +1,210 @@
+//! One session with the server, set up as a case wants it, and its outcome in
+//! words.
+
+use std::error::Error;
+use std::time::Duration;
+
+use postwire_blocking::Connection;
+use postwire_blocking::proto::{
+    Body, Credentials, Endpoint as _, Envelope, ErrorKind, Event, Mechanism, Outcome, Reply, Report,
+};
+use postwire_blocking::tls::{
+    Certificate, CertificateStore, TlsParameters, TransportBuilder, TransportConfig,
+};
+
+use crate::server::{Port, Server};
+
+/// How the session is set up.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) mode: Mode,
+    pub(crate) port: Port,
+    pub(crate) credentials: Option<Credentials>,
+    pub(crate) mechanisms: Vec<Mechanism>,
+    pub(crate) allow_plaintext_auth: bool,
+    pub(crate) pipelining: bool,
+    pub(crate) chunking: bool,
+    /// Whose certificates are believed, if not those of the server's own CA.
+    pub(crate) other_ca: Option<Certificate>,
+    /// The name in the certificate, if not that of the host.
+    pub(crate) other_name: Option<&'static str>,
+    pub(crate) timeout: Duration,
+}
+
+/// The four modes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    None,
+    Opportunistic,
+    Required,
+    Wrapper,
+}
+
+impl Mode {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Opportunistic => "opportunistic",
+            Self::Required => "required",
+            Self::Wrapper => "wrapper",
+        }
+    }
+
+    fn url(self, port: u16) -> String {
+        match self {
+            Self::Wrapper => format!("smtps://localhost:{port}/interop.postwire.test"),
+            mode => {
+                let tls = mode.name();
+                format!("smtp://localhost:{port}/interop.postwire.test?tls={tls}")
+            }
+        }
+    }
+}
+
+impl Setup {
+    pub(crate) fn new(mode: Mode, port: Port) -> Self {
+        Self {
+            mode,
+            port,
+            credentials: None,
+            mechanisms: Mechanism::default_preference().to_vec(),
+            allow_plaintext_auth: false,
+            pipelining: true,
+            chunking: true,
+            other_ca: None,
+            other_name: None,
+            timeout: Duration::from_secs(60),
+        }
+    }
+
+    pub(crate) fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
+    pub(crate) fn mechanism(mut self, mechanism: Mechanism) -> Self {
+        self.mechanisms = vec![mechanism];
+        self
+    }
+
+    fn config(&self, server: &Server) -> Result<TransportConfig, Box<dyn Error>> {
+        let ca = self.other_ca.as_ref().unwrap_or(&server.ca).clone();
+        let mut builder =
+            TransportBuilder::<TransportConfig>::from_url(self.mode.url(server.port(self.port)))?
+                .authentication(self.mechanisms.clone())
+                .allow_plaintext_auth(self.allow_plaintext_auth)
+                .pipelining(self.pipelining)
+                .chunking(self.chunking)
+                .timeout(Some(self.timeout));
+        if let Some(credentials) = &self.credentials {
+            builder = builder.credentials(credentials.clone());
+        }
+        if let Some(name) = self.other_name {
+            let parameters = TlsParameters::builder(name)
+                .certificate_store(CertificateStore::None)
+                .add_root_certificate(ca)
+                .build()?;
+            return Ok(builder
+                .tls(match self.mode {
+                    Mode::Wrapper => postwire_blocking::tls::Tls::Wrapper(parameters),
+                    Mode::Required => postwire_blocking::tls::Tls::Required(parameters),
+                    _ => postwire_blocking::tls::Tls::Opportunistic(parameters),
+                })
+                .build()?);
+        }
+        Ok(builder
+            .tls_parameters(|parameters| parameters.certificate_store(CertificateStore::None))
+            .add_root_certificate(ca)
+            .build()?)
+    }
+
+    /// Sends the messages over one connection, all queued at once.
+    pub(crate) fn send(
+        &self,
+        server: &Server,
+        messages: Vec<(Envelope, Body)>,
+    ) -> Result<Sent, Box<dyn Error>> {
+        let config = self.config(server)?;
+        let mut connection = Connection::connect(&config)?;
+        let mut sent = Sent {
+            reports: Vec::new(),
+            tls: None,
+        };
+        for (envelope, body) in messages {
+            connection.enqueue(envelope, body);
+        }
+        connection.begin_quit();
+        while let Some(event) = connection.next_event() {
+            match event {
+                Event::Report(report) => sent.reports.push(report),
+                Event::Ready => {
+                    let tls = connection.tls();
+                    sent.tls = tls.map(|tls| tls.version().to_owned());
+                }
+                _ => {}
+            }
+        }
+        Ok(sent)
+    }
+}
+
+/// What came of a session.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) reports: Vec<Report>,
+    tls: Option<String>,
+}
+
+impl Sent {
+    /// The outcome of all messages in words; each once, where they agree.
+    pub(crate) fn summary(&self) -> String {
+        let mut outcomes: Vec<String> = self.reports.iter().map(|r| self.outcome(r)).collect();
+        outcomes.dedup();
+        outcomes.join("; ")
+    }
+
+    fn outcome(&self, report: &Report) -> String {
+        match report.outcome() {
+            Outcome::Accepted(_) if report.is_partial() => {
+                let recipients = report.recipients().iter().map(|recipient| {
+                    let user = recipient.address().user();
+                    let reply = recipient.reply().map_or("?".to_owned(), code);
+                    format!("{user} {reply}")
+                });
+                format!("partial: {}", recipients.collect::<Vec<_>>().join(", "))
+            }
+            Outcome::Accepted(_) => match &self.tls {
+                Some(version) => format!("accepted, {version}"),
+                None => "accepted, plaintext".to_owned(),
+            },
+            Outcome::Rejected { stage, reply } => format!("rejected at {stage}: {}", code(reply)),
+            Outcome::NotSent(error) => {
+                format!("not sent at {}: {}", error.stage(), reason(error.kind()))
+            }
+            Outcome::InDoubt(error) => {
+                format!("in doubt at {}: {}", error.stage(), reason(error.kind()))
+            }
+        }
+    }
+}
+
+fn code(reply: &Reply) -> String {
+    match reply.enhanced() {
+        Some(enhanced) => format!("{} {enhanced}", reply.code()),
+        None => reply.code().to_string(),
+    }
+}
+
+fn reason(kind: &ErrorKind) -> String {
+    match kind {
+        ErrorKind::Refused(reply) => code(reply),
+        ErrorKind::StartTlsNotOffered => "STARTTLS not offered".to_owned(),
+        ErrorKind::Tls(_) => "TLS failed".to_owned(),
+        ErrorKind::NoUsableMechanism { withheld: true, .. } => "secret withheld".to_owned(),
+        ErrorKind::NoUsableMechanism { .. } => "no mechanism".to_owned(),
+        ErrorKind::ExtensionNotOffered(keyword) => format!("{keyword} not offered"),
+        ErrorKind::TooLarge { .. } => "too large".to_owned(),
+        ErrorKind::TimedOut => "timed out".to_owned(),
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,83 @@
+//! The table of cases and its sums.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// One case, after it ran.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) mode: &'static str,
+    pub(crate) port: &'static str,
+    pub(crate) case: String,
+    pub(crate) expected: String,
+    pub(crate) outcome: String,
+    pub(crate) octets: Octets,
+}
+
+/// How what was stored compares with what was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Octets {
+    /// This many messages, every octet of each.
+    Equal(usize),
+    /// Nothing was to arrive, and nothing did.
+    Nothing,
+    /// What differs.
+    Differ(String),
+}
+
+impl fmt::Display for Octets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Equal(1) => f.write_str("equal"),
+            Self::Equal(count) => write!(f, "equal ({count})"),
+            Self::Nothing => f.write_str("-"),
+            Self::Differ(what) => write!(f, "DIFFER: {what}"),
+        }
+    }
+}
+
+/// Prints rows as they come and counts them.
+#[derive(Debug)]
+pub(crate) struct Table {
+    passed: usize,
+    failed: usize,
+}
+
+impl Table {
+    pub(crate) fn new() -> Self {
+        print_line("mode", "port", "case", "outcome", "octets");
+        Self {
+            passed: 0,
+            failed: 0,
+        }
+    }
+
+    pub(crate) fn add(&mut self, row: &Row) {
+        let as_expected = row.outcome == row.expected;
+        let octets = row.octets.to_string();
+        print_line(row.mode, row.port, &row.case, &row.outcome, &octets);
+        if !as_expected {
+            println!("    expected: {}", row.expected);
+        }
+        if as_expected && !matches!(row.octets, Octets::Differ(_)) {
+            self.passed += 1;
+        } else {
+            println!("    FAILED");
+            self.failed += 1;
+        }
+    }
+
+    /// Prints the sums.
+    pub(crate) fn close(self) -> ExitCode {
+        println!("{} passed, {} failed", self.passed, self.failed);
+        if self.failed == 0 && self.passed > 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print_line(mode: &str, port: &str, case: &str, outcome: &str, octets: &str) {
+    println!("{mode:<13} {port:<10} {case:<54} {outcome:<50} {octets}");
+}

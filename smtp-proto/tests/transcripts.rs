@@ -1,0 +1,155 @@
+//! Dialogues with a client, told as text files in `transcripts/`, a folder a stage. Adding a
+//! case is adding a file.
+//!
+//! ```text
+//! # RFC 5321 §3.3: what happens here, and why it must
+//! config: pipelining off, credentials alice "correct horse"
+//! message: from a@example.org to b@example.org, c@example.org body "hello\r\n"
+//!
+//! S: 220 mail.example.org ESMTP     one line of the server, with its CRLF
+//! S: 250-in two\                    without one: the rest comes later
+//!                                   a blank line ends what arrives at once
+//! S: EOF                            the server closes
+//! C: MAIL FROM:<a@example.org>      what the client writes, exactly; lines that follow
+//! C: DATA                           each other are one flight, and nothing more comes
+//! @5m timeout                       time passes: nothing until then, then it is over
+//! @4m59s                            time passes, and nothing is over
+//! no deadline                       nothing is waited for
+//! ```
+//!
+//! The caller: `message:` (`from <>`, `to a@b, c@d (all)`, `body stream 8bit utf8 binary
+//! size 100`), `quit`, `abort`, `chunk 0: "text"`, `end 0`, `fail 0: reason` (each with
+//! ` is misuse` where it must be refused), `TLS established`, `TLS failed: reason`,
+//! `plaintext instead of TLS`, `transport error: reason`.
+//!
+//! The socket: `stall` (takes nothing until the next `C:`), `take 100` (takes so many octets,
+//! unseen, then nothing).
+//!
+//! Events, all of which must be told before anything else happens: `report 0: …`, `wanted 0`,
+//! `TLS wanted`, `closed: clean`, `closed: error`; `ready` may be left out. A report names its
+//! recipients behind ` ; ` unless all of them fared as the message did. A final `…` stands for
+//! any text. Further claims: `idle`, `not idle`, `offered: KEYWORD…`, `offered: nothing`,
+//! `trace: C: line`.
+//!
+//! In texts: `\r`, `\n`, `\t`, `\0`, `\"`, `\\`, `\x7f`, and `\{998*text}` for a repetition.
+//!
+//! Each file is played with the input whole and cut at every byte, with the output taken at
+//! once and byte by byte; all must be the same. At its end every message has exactly one
+//! report, nothing that can be shown holds a secret, and under `security required` nothing but
+//! EHLO, LHLO, STARTTLS and QUIT was written before TLS.
+//!
+//! `TRANSCRIPT=rcpt/all` plays only the files whose name contains that.
+
+#[path = "transcripts/player.rs"]
+mod player;
+#[path = "transcripts/script.rs"]
+mod script;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use player::Cuts;
+use script::Script;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts")
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the folder is there");
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("the entry can be read").path())
+        .collect();
+    paths.sort();
+    paths
+}
+
+/// Plays every file of a stage's folder; panics with all that failed.
+fn play_stage(stage: &str) {
+    let only = std::env::var("TRANSCRIPT").unwrap_or_default();
+    let files = entries(&root().join(stage));
+    assert!(!files.is_empty(), "no transcript in {stage}");
+    let mut failures = Vec::new();
+    for path in files {
+        let file = path.strip_prefix(root()).expect("below the root");
+        let file = file.display().to_string();
+        if !file.contains(&only) {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("the transcript can be read");
+        if let Err(failure) = play(&text) {
+            failures.push(format!("tests/transcripts/{file}:{failure}"));
+        }
+    }
+    assert!(
+        failures.is_empty(),
+        "{} transcript(s) failed\n\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}
+
+/// Plays one transcript with every way of cutting.
+fn play(text: &str) -> Result<(), String> {
+    let script = Script::parse(text)?;
+    let mut told = None;
+    for cuts in [Cuts::None, Cuts::Input, Cuts::Output] {
+        let tale = player::play(&script, cuts)?;
+        let first = told.get_or_insert_with(|| tale.clone());
+        if *first != tale {
+            return Err(format!(
+                "1: ({cuts}) is told differently\n  whole: {first:#?}\n  cut:   {tale:#?}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+macro_rules! stages {
+    ($($stage:ident)*) => {
+        $(
+            #[test]
+            fn $stage() {
+                play_stage(stringify!($stage));
+            }
+        )*
+
+        #[test]
+        fn every_folder_is_a_stage() {
+            let folders: Vec<String> = entries(&root())
+                .into_iter()
+                .filter(|path| path.is_dir())
+                .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+                .collect();
+            let mut stages = vec![$(stringify!($stage)),*];
+            stages.sort_unstable();
+            assert_eq!(folders, stages);
+        }
+    };
+}
+
+stages! {
+    greeting ehlo starttls auth mail rcpt data body chunking lmtp pipelining quit timers violations
+}
+
+/// A runner that lets everything pass would please us all.
+#[test]
+fn a_wrong_transcript_fails() {
+    let right = "S: 220 hello\nC: EHLO [127.0.0.1]\nS: EOF\nclosed: ehlo: the server closed the connection\n";
+    assert_eq!(play(right), Ok(()));
+    for wrong in [
+        "S: 220 hello\nC: HELO [127.0.0.1]\nS: EOF\nclosed: …\n",
+        "S: 220 hello\nC: EHLO [127.0.0.1]\nC: QUIT\nS: EOF\nclosed: …\n",
+        "S: 220 hello\nC: EHLO [127.0.0.1]\\\nS: EOF\nclosed: …\n",
+        "S: 220 hello\nS: EOF\nclosed: …\n",
+        "S: 220 hello\nC: EHLO [127.0.0.1]\nS: EOF\n",
+        "S: 220 hello\nC: EHLO [127.0.0.1]\nS: EOF\nclosed: clean\n",
+        "S: 220 hello\nC: EHLO [127.0.0.1]\nwanted 0\nS: EOF\nclosed: …\n",
+        "S: 220 hello\nC: EHLO [127.0.0.1]\n@4m timeout\nclosed: …\n",
+        "S: 220 hello\nC: EHLO [127.0.0.1]\n@6m\nclosed: …\n",
+        "message: from <> to b@example.org body \"\"\nS: 220 hello\nC: EHLO [127.0.0.1]\n",
+        "nonsense\n",
+    ] {
+        assert!(play(wrong).is_err(), "passed:\n{wrong}");
+    }
+}

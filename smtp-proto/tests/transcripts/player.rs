@@ -1,0 +1,534 @@
+//! Plays a script: drives a client as a socket and a clock would, and compares.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::fmt::Write as _;
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use postwire_proto::{
+    Client, ClientConfig, Credentials, Endpoint, Event, Instant, Misuse, Outcome, RecipientStatus,
+    Report, Security, TlsInfo, TransactionId, TransportError,
+};
+
+use crate::script::{Script, Step};
+
+/// What is cut into single bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cuts {
+    None,
+    Input,
+    Output,
+}
+
+impl fmt::Display for Cuts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "input and output whole",
+            Self::Input => "input byte by byte",
+            Self::Output => "output byte by byte",
+        })
+    }
+}
+
+/// How often a driver may be asked for the time before it has a right to complain.
+const PATIENCE: usize = 4;
+
+/// Plays the script and returns all that was seen, in order.
+pub(crate) fn play(script: &Script, cuts: Cuts) -> Result<Vec<String>, String> {
+    let mut player = Player::new(script, cuts);
+    for (line, step) in &script.steps {
+        player
+            .step(step)
+            .map_err(|error| player.failure(*line, &error))?;
+    }
+    let last = script.steps.last().map_or(1, |(line, _)| *line);
+    player
+        .finish(&script.config, script.credentials.as_ref())
+        .map_err(|error| player.failure(last, &error))?;
+    Ok(player.tale)
+}
+
+struct Player {
+    client: Client,
+    cuts: Cuts,
+    now: Instant,
+    /// The socket is full.
+    stalled: bool,
+    messages: Vec<TransactionId>,
+    reported: Vec<TransactionId>,
+    /// Events that the script has not told yet.
+    pending: VecDeque<String>,
+    trace: Vec<String>,
+    /// All that was seen.
+    tale: Vec<String>,
+    /// All that could be shown to somebody.
+    shown: String,
+    written_before_tls: Vec<u8>,
+    tls: bool,
+}
+
+impl Player {
+    fn new(script: &Script, cuts: Cuts) -> Self {
+        Self {
+            client: Client::new(Arc::new(script.config.clone())),
+            cuts,
+            // Not the epoch: the clock is the caller's own.
+            now: Instant::from_epoch(Duration::from_secs(1_000)),
+            stalled: false,
+            messages: Vec::new(),
+            reported: Vec::new(),
+            pending: VecDeque::new(),
+            trace: Vec::new(),
+            tale: Vec::new(),
+            shown: String::new(),
+            written_before_tls: Vec::new(),
+            tls: false,
+        }
+    }
+
+    fn failure(&self, line: usize, error: &str) -> String {
+        let mut text = format!("{line}: ({}) {error}\n  so far:\n", self.cuts);
+        for line in &self.tale[self.tale.len().saturating_sub(12)..] {
+            let _ = writeln!(text, "    | {line}");
+        }
+        text
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), String> {
+        match step {
+            Step::Flight(expected) => self.expect_flight(expected)?,
+            Step::Event(expected) => return self.expect_event(expected),
+            Step::Trace(line) => return self.expect_trace(line),
+            Step::Idle(idle) => {
+                return check(self.client.is_idle() == *idle, || {
+                    format!("idle: {}", self.client.is_idle())
+                });
+            }
+            Step::Offered(keywords) => return self.expect_offered(keywords),
+            Step::NoDeadline => {
+                let deadline = self.client.poll_timeout();
+                return check(deadline.is_none(), || format!("a deadline: {deadline:?}"));
+            }
+            stimulus => {
+                if *stimulus == Step::TlsEstablished || matches!(stimulus, Step::TlsFailed(_)) {
+                    self.pending.pop_front_if(|event| event == "TLS wanted");
+                }
+                self.expect_nothing_more()?;
+                self.stimulate(stimulus)?;
+            }
+        }
+        self.tell_time()
+    }
+
+    fn stimulate(&mut self, step: &Step) -> Result<(), String> {
+        let now = self.now;
+        match step {
+            Step::Arrives(octets) => {
+                self.note(format!("S: {}", octets.escape_ascii()));
+                let cut = match self.cuts {
+                    Cuts::Input => 1,
+                    _ => octets.len(),
+                };
+                for piece in octets.chunks(cut.max(1)) {
+                    self.client.handle_input(now, piece);
+                }
+            }
+            Step::EndOfFile => self.client.handle_eof(now),
+            Step::TransportError(reason) => {
+                self.client.handle_transport_error(now, error(reason));
+            }
+            Step::Stall => self.stalled = true,
+            Step::Take(octets) => {
+                self.stalled = true;
+                let taken = self.take(*octets);
+                check(taken.len() == *octets, || {
+                    format!("only {} octets could be taken", taken.len())
+                })?;
+            }
+            Step::Message(envelope, body) => {
+                let id = self.client.send(envelope.clone(), body.clone());
+                self.messages.push(id);
+            }
+            Step::Quit => self.client.quit(),
+            Step::Abort => self.client.abort(),
+            Step::Chunk {
+                message,
+                octets,
+                misuse,
+            } => {
+                let chunk = Bytes::from(octets.clone());
+                let result = self.client.body_chunk(self.messages[*message], chunk);
+                check_call(result, *misuse)?;
+            }
+            Step::End { message, misuse } => {
+                check_call(self.client.body_end(self.messages[*message]), *misuse)?;
+            }
+            Step::Fail { message, reason } => {
+                let id = self.messages[*message];
+                check_call(self.client.body_failed(id, error(reason)), false)?;
+            }
+            Step::TlsEstablished => {
+                self.note("TLS established".into());
+                let info = TlsInfo::new("TLSv1.3", "TLS13_AES_256_GCM_SHA384");
+                check_call(self.client.handle_tls_established(now, info), false)?;
+                self.tls = true;
+            }
+            Step::TlsFailed(reason) => self.client.handle_tls_failed(now, error(reason)),
+            Step::TlsInjection => self.client.handle_starttls_injection(now),
+            Step::Passes(duration) => {
+                self.pass(*duration);
+                check(!self.client.is_closed(), || {
+                    "it was over too early".to_owned()
+                })?;
+            }
+            Step::TimesOut(duration) => {
+                let moment = Duration::from_nanos(1);
+                self.pass(duration.saturating_sub(moment));
+                check(!self.client.is_closed(), || {
+                    "it was over too early".to_owned()
+                })?;
+                self.pass(moment);
+                check(self.client.is_closed(), || {
+                    format!(
+                        "not over; the next deadline: {:?}",
+                        self.client.poll_timeout()
+                    )
+                })?;
+            }
+            _ => unreachable!("claims are no stimuli"),
+        }
+        self.collect();
+        Ok(())
+    }
+
+    // ---- the driver
+
+    /// Lets time pass as a driver would, which wakes at each deadline.
+    fn pass(&mut self, duration: Duration) {
+        let until = self.now + duration;
+        while let Some(deadline) = self.client.poll_timeout().filter(|at| *at <= until) {
+            self.now = self.now.max(deadline);
+            self.client.handle_timeout(self.now);
+        }
+        self.now = until;
+        // Early or late, telling the time does no harm.
+        self.client.handle_timeout(until);
+    }
+
+    /// A deadline in the past asks to be told the time, and is then content.
+    fn tell_time(&mut self) -> Result<(), String> {
+        for _ in 0..PATIENCE {
+            match self.client.poll_timeout() {
+                Some(deadline) if deadline <= self.now => self.client.handle_timeout(self.now),
+                _ => {
+                    self.collect();
+                    return Ok(());
+                }
+            }
+        }
+        Err("asks for the time again and again".into())
+    }
+
+    /// Takes up to `most` octets of output, as a socket with room for them would.
+    fn take(&mut self, most: usize) -> Vec<u8> {
+        let mut all = Vec::new();
+        while all.len() < most {
+            let mut output = self.client.output();
+            let wanted = output.remaining().min(most - all.len());
+            if wanted == 0 {
+                break;
+            }
+            if self.cuts == Cuts::Output {
+                all.push(output.chunk()[0]);
+                output.advance(1);
+                continue;
+            }
+            let mut slices = [IoSlice::new(&[]); 16];
+            let filled = output.chunks_vectored(&mut slices);
+            let room = all.len() + wanted;
+            for slice in &slices[..filled] {
+                let part = slice.len().min(room - all.len());
+                all.extend_from_slice(&slice[..part]);
+            }
+            let taken = wanted - (room - all.len());
+            output.advance(taken);
+        }
+        if !self.tls {
+            self.written_before_tls.extend_from_slice(&all);
+        }
+        all
+    }
+
+    fn collect(&mut self) {
+        while let Some(event) = self.client.poll_event() {
+            let _ = writeln!(self.shown, "{event:?}");
+            let told = match &event {
+                Event::Report(report) => {
+                    self.reported.push(report.transaction());
+                    let _ = writeln!(self.shown, "{report}");
+                    show_report(report)
+                }
+                Event::Ready => "ready".into(),
+                Event::StartTls => "TLS wanted".into(),
+                Event::BodyWanted(id) => format!("wanted {}", id.index()),
+                Event::Trace(line) => {
+                    let _ = writeln!(self.shown, "{line}");
+                    self.trace.push(line.to_string());
+                    continue;
+                }
+                Event::Closed(None) => "closed: clean".into(),
+                Event::Closed(Some(error)) => format!("closed: {error}"),
+                other => format!("{other:?}"),
+            };
+            let _ = writeln!(self.shown, "{told}");
+            self.note(told.clone());
+            self.pending.push_back(told);
+        }
+        let _ = writeln!(self.shown, "{:?}", self.client);
+    }
+
+    fn note(&mut self, line: String) {
+        self.tale.push(line);
+    }
+
+    // ---- what is expected
+
+    fn expect_flight(&mut self, expected: &[u8]) -> Result<(), String> {
+        let written = self.take(usize::MAX);
+        self.stalled = false;
+        self.note(format!("C: {}", written.escape_ascii()));
+        check(written == expected, || {
+            format!(
+                "the client writes something else\n{}",
+                difference(expected, &written)
+            )
+        })
+    }
+
+    /// Before anything else happens all output and all events have been told.
+    fn expect_nothing_more(&mut self) -> Result<(), String> {
+        if !self.stalled || self.client.is_closed() {
+            let written = self.take(usize::MAX);
+            check(written.is_empty(), || {
+                format!("the client writes more\n{}", difference(b"", &written))
+            })?;
+        }
+        self.pending.retain(|event| event != "ready");
+        check(self.pending.is_empty(), || {
+            let events: Vec<_> = self.pending.iter().map(|e| format!("    {e}")).collect();
+            format!("more happened:\n{}", events.join("\n"))
+        })
+    }
+
+    fn expect_event(&mut self, expected: &str) -> Result<(), String> {
+        if expected != "ready" {
+            while self
+                .pending
+                .pop_front_if(|event| event == "ready")
+                .is_some()
+            {}
+        }
+        let event = self.pending.pop_front();
+        let Some(event) = event else {
+            return Err(format!("did not happen: {expected}"));
+        };
+        check(is_told_by(&event, expected), || {
+            format!("something else happened\n  - {expected}\n  + {event}")
+        })
+    }
+
+    fn expect_trace(&mut self, line: &str) -> Result<(), String> {
+        check(self.trace.iter().any(|traced| traced == line), || {
+            format!(
+                "not in the trace: {line}\n    {}",
+                self.trace.join("\n    ")
+            )
+        })
+    }
+
+    fn expect_offered(&self, keywords: &[String]) -> Result<(), String> {
+        let offered: Vec<&str> = self
+            .client
+            .capabilities()
+            .iter()
+            .flat_map(|capabilities| capabilities.iter())
+            .map(|capability| capability.keyword())
+            .collect();
+        check(offered == keywords, || format!("offered: {offered:?}"))
+    }
+
+    /// What holds at the end of every session.
+    fn finish(
+        &mut self,
+        config: &ClientConfig,
+        credentials: Option<&Credentials>,
+    ) -> Result<(), String> {
+        self.expect_nothing_more()?;
+        check(self.reported == self.messages, || {
+            format!(
+                "one report for each message, in order: {:?} for {:?}",
+                self.reported, self.messages
+            )
+        })?;
+        if self.client.is_closed() {
+            let deadline = self.client.poll_timeout();
+            check(deadline.is_none(), || {
+                "a closed session waits for something".to_owned()
+            })?;
+        }
+        if config.security() == Security::Required {
+            for line in self
+                .written_before_tls
+                .split_inclusive(|octet| *octet == b'\n')
+            {
+                let allowed = [&b"EHLO "[..], b"LHLO ", b"STARTTLS\r\n", b"QUIT\r\n"];
+                check(allowed.iter().any(|verb| line.starts_with(verb)), || {
+                    format!("written before TLS: {}", line.escape_ascii())
+                })?;
+            }
+        }
+        let _ = writeln!(self.shown, "{config:?}");
+        let secret = credentials.map_or(&[][..], |credentials| credentials.secret().expose());
+        for form in forms_of_secret(secret) {
+            check(!self.shown.contains(&form), || {
+                format!("shows the secret, as {form}")
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn check(holds: bool, error: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(error()) }
+}
+
+fn check_call(result: Result<(), Misuse>, misuse: bool) -> Result<(), String> {
+    check(result.is_err() == misuse, || {
+        format!("the call's result is {result:?}")
+    })
+}
+
+fn error(reason: &str) -> TransportError {
+    Arc::new(std::io::Error::other(reason.to_owned()))
+}
+
+/// A report in the transcripts' notation; its recipients only where they fared in another way.
+fn show_report(report: &Report) -> String {
+    let mut text = format!("report {}: ", report.transaction().index());
+    let (status, reply) = match report.outcome() {
+        Outcome::Accepted(reply) => {
+            let _ = write!(text, "accepted {reply}");
+            (RecipientStatus::Accepted, Some(reply))
+        }
+        Outcome::Rejected { stage, reply } => {
+            let _ = write!(text, "rejected {stage} {reply}");
+            (RecipientStatus::Refused, Some(reply))
+        }
+        Outcome::NotSent(error) => {
+            let _ = write!(text, "not sent: {error}");
+            (RecipientStatus::Unknown, None)
+        }
+        Outcome::InDoubt(error) => {
+            let _ = write!(text, "in doubt: {error}");
+            (RecipientStatus::Unknown, None)
+        }
+    };
+    let alike = report
+        .recipients()
+        .iter()
+        .all(|recipient| recipient.status() == status && recipient.reply() == reply);
+    if !alike {
+        let each = report.recipients().iter().map(|recipient| {
+            let status = match recipient.status() {
+                RecipientStatus::Accepted => "accepted",
+                RecipientStatus::Refused => "refused",
+                RecipientStatus::Unknown => "unknown",
+            };
+            let code = recipient
+                .reply()
+                .map(|reply| format!(" {}", reply.code()))
+                .unwrap_or_default();
+            format!("{} {status}{code}", recipient.address())
+        });
+        let each: Vec<String> = each.collect();
+        let _ = write!(text, " ; {}", each.join(", "));
+    }
+    text
+}
+
+/// Whether the transcript tells of this event; a final `…` stands for any text.
+fn is_told_by(event: &str, expected: &str) -> bool {
+    let (text, recipients) = event.split_once(" ; ").unwrap_or((event, ""));
+    let (expected, expected_recipients) = expected.split_once(" ; ").unwrap_or((expected, ""));
+    let same = match expected.strip_suffix('…') {
+        Some(start) => text.starts_with(start),
+        None => text == expected,
+    };
+    same && recipients == expected_recipients
+}
+
+/// The lines of both, the ones that differ marked.
+fn difference(expected: &[u8], written: &[u8]) -> String {
+    let lines = |octets: &[u8]| -> Vec<String> {
+        octets
+            .split_inclusive(|octet| *octet == b'\n')
+            .map(|line| match line.strip_suffix(b"\r\n") {
+                Some(line) => line.escape_ascii().to_string(),
+                None => format!("{}\\", line.escape_ascii()),
+            })
+            .collect()
+    };
+    let (expected, written) = (lines(expected), lines(written));
+    let same = expected
+        .iter()
+        .zip(&written)
+        .take_while(|(expected, written)| expected == written)
+        .count();
+    let mut text = String::new();
+    let marked = [
+        (' ', &expected[..same]),
+        ('-', &expected[same..]),
+        ('+', &written[same..]),
+    ];
+    for (mark, lines) in marked {
+        for line in lines {
+            let shown: String = line.chars().take(200).collect();
+            let _ = writeln!(text, "  {mark} C: {shown}");
+        }
+    }
+    text
+}
+
+/// A secret as it is, and in base64 by where it may stand in a longer message.
+fn forms_of_secret(secret: &[u8]) -> Vec<String> {
+    if secret.is_empty() {
+        return Vec::new();
+    }
+    let mut forms = vec![String::from_utf8_lossy(secret).into_owned()];
+    for before in 0..3 {
+        // What the neighbours in the message share with it is left out.
+        let start = (before * 8_usize).div_ceil(6);
+        let end = (before + secret.len()) * 8 / 6;
+        let padded = [&vec![0; before][..], secret].concat();
+        forms.push(base64(&padded)[start..end].to_owned());
+    }
+    forms
+}
+
+/// Written anew, so that the library's own is not its judge.
+fn base64(octets: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let bits = octets
+        .iter()
+        .flat_map(|octet| (0..8).rev().map(move |bit| octet >> bit & 1));
+    let bits: Vec<u8> = bits.collect();
+    bits.chunks(6)
+        .map(|digit| {
+            let value = (0..6).fold(0, |value, bit| value << 1 | digit.get(bit).unwrap_or(&0));
+            char::from(DIGITS[usize::from(value)])
+        })
+        .collect()
+}

@@ -1,0 +1,495 @@
+//! The text of a transcript, as steps. Knows the notation, and nothing of a client.
+
+use std::iter::Peekable;
+use std::str::Chars;
+use std::time::Duration;
+
+use postwire_proto::{
+    Address, Body, ClientConfig, Credentials, Envelope, HelloName, Limits, LineEnds, Mechanism,
+    Protocol, Recipients, Security, StreamFacts, Timeouts,
+};
+
+pub(crate) struct Script {
+    pub(crate) config: ClientConfig,
+    pub(crate) credentials: Option<Credentials>,
+    /// Each with the number of its (first) line.
+    pub(crate) steps: Vec<(usize, Step)>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// What arrives from the server in one piece.
+    Arrives(Vec<u8>),
+    EndOfFile,
+    TransportError(String),
+    /// What the client writes in one flight.
+    Flight(Vec<u8>),
+    Stall,
+    Take(usize),
+    Message(Envelope, Body),
+    Quit,
+    Abort,
+    Chunk {
+        message: usize,
+        octets: Vec<u8>,
+        misuse: bool,
+    },
+    End {
+        message: usize,
+        misuse: bool,
+    },
+    Fail {
+        message: usize,
+        reason: String,
+    },
+    TlsEstablished,
+    TlsFailed(String),
+    TlsInjection,
+    Passes(Duration),
+    TimesOut(Duration),
+    NoDeadline,
+    Event(String),
+    Idle(bool),
+    Offered(Vec<String>),
+    Trace(String),
+}
+
+impl Script {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let mut config = ConfigText::default();
+        let mut steps: Vec<(usize, Step)> = Vec::new();
+        // A blank line: what the server says next arrives on its own.
+        let mut gap = true;
+        for (index, line) in text.lines().enumerate() {
+            let number = index + 1;
+            let located = |error: String| format!("{number}: {error}\n    {line}");
+            if line.is_empty() {
+                gap = true;
+            } else if let Some(text) = line.strip_prefix("config:") {
+                config.read(text).map_err(located)?;
+            } else if !line.starts_with('#') {
+                let step = Step::parse(line).map_err(located)?;
+                match (steps.last_mut(), step) {
+                    (Some((_, Step::Arrives(before))), Step::Arrives(more)) if !gap => {
+                        before.extend(more);
+                    }
+                    (Some((_, Step::Flight(before))), Step::Flight(more)) => before.extend(more),
+                    (_, step) => steps.push((number, step)),
+                }
+                gap = false;
+            }
+        }
+        let (config, credentials) = config.finish();
+        Ok(Self {
+            config,
+            credentials,
+            steps,
+        })
+    }
+}
+
+impl Step {
+    fn parse(line: &str) -> Result<Self, String> {
+        if let Some(text) = line.strip_prefix("C:") {
+            return wire_line(text).map(Self::Flight);
+        }
+        if let Some(text) = line.strip_prefix("S:") {
+            return match text.trim() {
+                "EOF" => Ok(Self::EndOfFile),
+                _ => wire_line(text).map(Self::Arrives),
+            };
+        }
+        if let Some(text) = line.strip_prefix("message:") {
+            return message(text);
+        }
+        if let Some(text) = line.strip_prefix('@') {
+            return Ok(match text.strip_suffix(" timeout") {
+                Some(after) => Self::TimesOut(duration(after)?),
+                None => Self::Passes(duration(text)?),
+            });
+        }
+        if let Some(text) = line.strip_prefix("trace: ") {
+            return Ok(Self::Trace(text.to_owned()));
+        }
+        if let Some(text) = line.strip_prefix("offered:") {
+            let keywords = text.split_whitespace().filter(|word| *word != "nothing");
+            return Ok(Self::Offered(keywords.map(str::to_owned).collect()));
+        }
+        let (call, misuse) = match line.strip_suffix(" is misuse") {
+            Some(call) => (call, true),
+            None => (line, false),
+        };
+        if let Some(text) = call.strip_prefix("chunk ") {
+            let (message, text) = text.split_once(": ").ok_or("chunk N: \"text\"")?;
+            let words = words(text)?;
+            let [Word::Quoted(octets)] = &words[..] else {
+                return Err("chunk N: \"text\"".into());
+            };
+            return Ok(Self::Chunk {
+                message: number(message)?,
+                octets: octets.clone(),
+                misuse,
+            });
+        }
+        if let Some(text) = call.strip_prefix("end ") {
+            let message = number(text)?;
+            return Ok(Self::End { message, misuse });
+        }
+        if let Some(text) = line.strip_prefix("fail ") {
+            let (message, reason) = text.split_once(": ").ok_or("fail N: reason")?;
+            return Ok(Self::Fail {
+                message: number(message)?,
+                reason: reason.to_owned(),
+            });
+        }
+        if let Some(reason) = line.strip_prefix("TLS failed: ") {
+            return Ok(Self::TlsFailed(reason.to_owned()));
+        }
+        if let Some(reason) = line.strip_prefix("transport error: ") {
+            return Ok(Self::TransportError(reason.to_owned()));
+        }
+        if let Some(octets) = line.strip_prefix("take ") {
+            return number(octets).map(Self::Take);
+        }
+        Ok(match line {
+            "stall" => Self::Stall,
+            "quit" => Self::Quit,
+            "abort" => Self::Abort,
+            "TLS established" => Self::TlsEstablished,
+            "plaintext instead of TLS" => Self::TlsInjection,
+            "no deadline" => Self::NoDeadline,
+            "idle" => Self::Idle(true),
+            "not idle" => Self::Idle(false),
+            "ready" | "TLS wanted" => Self::Event(line.to_owned()),
+            _ if ["report ", "closed: ", "wanted "]
+                .iter()
+                .any(|event| line.starts_with(event)) =>
+            {
+                Self::Event(line.to_owned())
+            }
+            _ => return Err("no such step".into()),
+        })
+    }
+}
+
+fn message(text: &str) -> Result<Step, String> {
+    let form = || "from A to B, C body \"text\"".to_owned();
+    let text = text.trim().strip_prefix("from ").ok_or_else(form)?;
+    let (reverse_path, text) = text.split_once(" to ").ok_or_else(form)?;
+    let (forward_paths, body) = text.split_once(" body ").ok_or_else(form)?;
+    let (forward_paths, rule) = match forward_paths.strip_suffix(" (all)") {
+        Some(forward_paths) => (forward_paths, Recipients::All),
+        None => (forward_paths, Recipients::Any),
+    };
+    let reverse_path = Envelope::parse_reverse_path(reverse_path).map_err(|e| e.to_string())?;
+    let mut paths: Vec<Address> = Vec::new();
+    for path in forward_paths.split(", ") {
+        paths.push(path.parse().map_err(|e| format!("{path}: {e}"))?);
+    }
+    let envelope = Envelope::new(reverse_path, paths).map_err(|e| e.to_string())?;
+    let words = words(body)?;
+    let body = match &words[..] {
+        [Word::Quoted(octets)] => Body::from(octets.clone()),
+        [Word::Bare(stream), declared @ ..] if stream == "stream" => {
+            Body::stream(stream_facts(declared)?)
+        }
+        _ => return Err(form()),
+    };
+    Ok(Step::Message(envelope.with_recipients(rule), body))
+}
+
+fn stream_facts(declared: &[Word]) -> Result<StreamFacts, String> {
+    let mut facts = StreamFacts::default();
+    let mut words = declared.iter().map(Word::text);
+    while let Some(word) = words.next() {
+        facts = match word.as_str() {
+            "8bit" => facts.eight_bit(true),
+            "utf8" => facts.smtp_utf8(true),
+            "binary" => facts.binary(true),
+            "size" => facts.size_hint(number(&words.next().unwrap_or_default())?),
+            _ => return Err(format!("a stream is not {word}")),
+        };
+    }
+    Ok(facts)
+}
+
+/// What `config:` lines have said so far.
+struct ConfigText {
+    security: Security,
+    settings: Vec<Vec<Word>>,
+}
+
+impl Default for ConfigText {
+    fn default() -> Self {
+        Self {
+            security: Security::None,
+            settings: Vec::new(),
+        }
+    }
+}
+
+impl ConfigText {
+    fn read(&mut self, text: &str) -> Result<(), String> {
+        let words = words(text)?;
+        for setting in words.split(|word| *word == Word::Comma) {
+            let mut texts = setting.iter().map(Word::text);
+            if texts.next().as_deref() == Some("security") {
+                self.security = match texts.next().as_deref() {
+                    Some("none") => Security::None,
+                    Some("opportunistic") => Security::Opportunistic,
+                    Some("required") => Security::Required,
+                    Some("wrapper") => Security::Wrapper,
+                    _ => return Err("security none|opportunistic|required|wrapper".into()),
+                };
+            } else {
+                // Errors are told here, where the line is known.
+                apply(&mut Settings::new(self.security), setting)?;
+                self.settings.push(setting.to_vec());
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> (ClientConfig, Option<Credentials>) {
+        let mut settings = Settings::new(self.security);
+        for setting in &self.settings {
+            apply(&mut settings, setting).expect("was applied before");
+        }
+        let config = settings
+            .config
+            .limits(settings.limits)
+            .timeouts(settings.timeouts)
+            .trace(true);
+        (config, settings.credentials)
+    }
+}
+
+struct Settings {
+    config: ClientConfig,
+    credentials: Option<Credentials>,
+    limits: Limits,
+    timeouts: Timeouts,
+}
+
+impl Settings {
+    fn new(security: Security) -> Self {
+        Self {
+            config: ClientConfig::new(HelloName::localhost(), security),
+            credentials: None,
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
+fn apply(settings: &mut Settings, setting: &[Word]) -> Result<(), String> {
+    let texts: Vec<String> = setting.iter().map(Word::text).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let config = settings.config.clone();
+    settings.config = match texts[..] {
+        ["pipelining", switch] => config.pipelining(on(switch)?),
+        ["chunking", switch] => config.chunking(on(switch)?),
+        ["lmtp"] => config.protocol(Protocol::Lmtp),
+        ["hello", name] => config.hello_name(name.parse().map_err(|e| format!("{e}"))?),
+        ["credentials", user, secret] => {
+            let credentials = Credentials::new(user, secret);
+            settings.credentials = Some(credentials.clone());
+            config.credentials(credentials)
+        }
+        ["mechanisms", ref names @ ..] => {
+            let mut mechanisms: Vec<Mechanism> = Vec::new();
+            for name in names {
+                mechanisms.push(name.parse().map_err(|e| format!("{name}: {e}"))?);
+            }
+            config.mechanisms(mechanisms)
+        }
+        ["allow-plaintext-auth"] => config.allow_plaintext_auth(true),
+        ["speculation", octets] => config.speculation(number(octets)?),
+        ["line-ends", "refuse"] => config.line_ends(LineEnds::Refuse),
+        ["max-line", octets] => config.max_line_length(Some(number(octets)?)),
+        ["timeout", stage, after] => {
+            set_timeout(&mut settings.timeouts, stage, duration(after)?)?;
+            config
+        }
+        ["limit", what, most] => {
+            set_limit(&mut settings.limits, what, number(most)?)?;
+            config
+        }
+        _ => return Err(format!("no such setting: {}", texts.join(" "))),
+    };
+    Ok(())
+}
+
+fn set_timeout(timeouts: &mut Timeouts, stage: &str, after: Duration) -> Result<(), String> {
+    let stage = match stage {
+        "tls" => &mut timeouts.tls,
+        "greeting" => &mut timeouts.greeting,
+        "ehlo" => &mut timeouts.ehlo,
+        "starttls" => &mut timeouts.starttls,
+        "auth" => &mut timeouts.auth,
+        "mail" => &mut timeouts.mail,
+        "rcpt" => &mut timeouts.rcpt,
+        "data" => &mut timeouts.data,
+        "body" => &mut timeouts.body,
+        "end-of-data" => &mut timeouts.end_of_data,
+        "quit" => &mut timeouts.quit,
+        "overall" => timeouts.overall.insert(after),
+        _ => return Err(format!("no timeout for {stage}")),
+    };
+    *stage = after;
+    Ok(())
+}
+
+fn set_limit(limits: &mut Limits, what: &str, most: usize) -> Result<(), String> {
+    let limit = match what {
+        "reply-line" => &mut limits.reply.line,
+        "reply-lines" => &mut limits.reply.lines,
+        "reply-bytes" => &mut limits.reply.bytes,
+        "capabilities" => &mut limits.capabilities,
+        "auth-rounds" => &mut limits.auth_rounds,
+        "outstanding" => &mut limits.outstanding_replies,
+        _ => return Err(format!("no limit on {what}")),
+    };
+    *limit = most;
+    Ok(())
+}
+
+fn on(switch: &str) -> Result<bool, String> {
+    match switch {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("{switch} is neither on nor off")),
+    }
+}
+
+fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    let wrong = |_| format!("{text} is no number");
+    text.trim().parse().map_err(wrong)
+}
+
+/// Such as `1h2m3s` or `500ms`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let mut total = Duration::ZERO;
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (amount, unit) = rest.split_at(digits);
+        let amount: u64 = number(amount)?;
+        let letters = unit.bytes().take_while(u8::is_ascii_alphabetic).count();
+        let (unit, after) = unit.split_at(letters);
+        total += match unit {
+            "h" => Duration::from_secs(amount * 3_600),
+            "m" => Duration::from_secs(amount * 60),
+            "s" => Duration::from_secs(amount),
+            "ms" => Duration::from_millis(amount),
+            _ => return Err(format!("{text} is no duration")),
+        };
+        rest = after;
+    }
+    Ok(total)
+}
+
+/// A line on the wire: with CRLF, unless a backslash is the last character.
+fn wire_line(text: &str) -> Result<Vec<u8>, String> {
+    let text = text.strip_prefix(' ').unwrap_or(text);
+    match text.strip_suffix('\\') {
+        Some(partial) if !partial.ends_with('\\') => octets(partial),
+        _ => {
+            let mut line = octets(text)?;
+            line.extend(b"\r\n");
+            Ok(line)
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Word {
+    Bare(String),
+    Quoted(Vec<u8>),
+    Comma,
+}
+
+impl Word {
+    fn text(&self) -> String {
+        match self {
+            Self::Bare(text) => text.clone(),
+            Self::Quoted(octets) => String::from_utf8_lossy(octets).into_owned(),
+            Self::Comma => ",".into(),
+        }
+    }
+}
+
+fn words(text: &str) -> Result<Vec<Word>, String> {
+    let mut words = Vec::new();
+    let mut characters = text.chars().peekable();
+    while let Some(&character) = characters.peek() {
+        match character {
+            ' ' => {
+                characters.next();
+            }
+            ',' => {
+                characters.next();
+                words.push(Word::Comma);
+            }
+            '"' => {
+                characters.next();
+                let mut raw = String::new();
+                loop {
+                    match characters.next().ok_or("a quote is not closed")? {
+                        '"' => break,
+                        '\\' => {
+                            raw.push('\\');
+                            raw.extend(characters.next());
+                        }
+                        other => raw.push(other),
+                    }
+                }
+                words.push(Word::Quoted(octets(&raw)?));
+            }
+            _ => {
+                let mut word = String::new();
+                while let Some(other) = characters.next_if(|other| !matches!(other, ' ' | ',')) {
+                    word.push(other);
+                }
+                words.push(Word::Bare(word));
+            }
+        }
+    }
+    Ok(words)
+}
+
+/// Resolves the escapes of a text.
+fn octets(text: &str) -> Result<Vec<u8>, String> {
+    let mut octets = Vec::new();
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        if character == '\\' {
+            escape(&mut characters, &mut octets)?;
+        } else {
+            octets.extend(character.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+    }
+    Ok(octets)
+}
+
+fn escape(characters: &mut Peekable<Chars<'_>>, into: &mut Vec<u8>) -> Result<(), String> {
+    match characters.next() {
+        Some('r') => into.push(b'\r'),
+        Some('n') => into.push(b'\n'),
+        Some('t') => into.push(b'\t'),
+        Some('0') => into.push(0),
+        Some(itself @ ('\\' | '"')) => into.push(itself as u8),
+        Some('x') => {
+            let digits: String = characters.by_ref().take(2).collect();
+            let octet = u8::from_str_radix(&digits, 16).map_err(|_| format!("\\x{digits}"))?;
+            into.push(octet);
+        }
+        Some('{') => {
+            let inside: String = characters.by_ref().take_while(|c| *c != '}').collect();
+            let (times, text) = inside.split_once('*').ok_or("\\{times*text}")?;
+            into.extend(octets(text)?.repeat(number(times)?));
+        }
+        other => return Err(format!("no such escape: \\{}", other.unwrap_or(' '))),
+    }
+    Ok(())
+}
