@@ -1,2 +1,35 @@
-//! Placeholder until the command is written.
-fn main() {}
+//! `postwire`: send mail, run a sink for tests, look at a server, see it all work.
+//!
+//! Thin: each command is a file, and each is written on the library's public
+//! interface alone. What a command *decides* (`exit`, `json`) is kept apart from
+//! what it does.
+
+mod arguments;
+mod dial;
+mod exit;
+mod json;
+mod meter;
+mod messages;
+mod output;
+mod probe;
+mod send;
+mod server_options;
+mod text;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::arguments::{Arguments, Command};
+use crate::exit::Exit;
+
+fn main() -> ExitCode {
+    let exit = match Arguments::try_parse() {
+        Err(error) => arguments::refuse(&error),
+        Ok(arguments) => match arguments.command {
+            Command::Send(arguments) => send::run(&arguments).unwrap_or_else(Exit::from),
+            Command::Probe(arguments) => probe::run(&arguments).unwrap_or_else(Exit::from),
+        },
+    };
+    ExitCode::from(exit.code())
+}

@@ -65,14 +65,15 @@ impl Maildir {
     }
 }
 
-/// A delivered file without the trace fields on top. An empty line that the
-/// server put between them and a message that begins with no header is trace too.
+/// A delivered file without what the server put on top: the trace fields, and an
+/// empty line where the message begins with neither a header nor an empty line.
 pub(crate) fn without_trace<'a>(file: &'a [u8], message: &[u8]) -> &'a [u8] {
     let mut rest = file;
     while TRACE_FIELDS.iter().any(|field| rest.starts_with(field)) {
         rest = after_field(rest);
     }
-    if begins_with_field(message) {
+    let has_separator = message.is_empty() || message.starts_with(b"\r\n");
+    if has_separator || begins_with_field(message) {
         rest
     } else {
         rest.strip_prefix(b"\n").unwrap_or(rest)
@@ -111,7 +112,10 @@ mod tests {
     #[test]
     fn the_servers_own_empty_line_is_taken_off_once() {
         assert_eq!(without_trace(b"Received: x\n\n.\n", b".\n"), b".\n");
-        assert_eq!(without_trace(b"Received: x\n\n\n", b"\n"), b"\n");
-        assert_eq!(without_trace(b"Received: x\n\nA: b\n", b"A: b\n"), b"\nA: b\n");
+        assert_eq!(without_trace(b"Received: x\n\n", b"\r\n"), b"\n");
+        assert_eq!(
+            without_trace(b"Received: x\n\nA: b\n", b"A: b\n"),
+            b"\nA: b\n"
+        );
     }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use postwire_blocking::Connection;
 use postwire_blocking::proto::{
-    Body, Credentials, Endpoint as _, Envelope, ErrorKind, Event, Mechanism, Outcome, Reply, Report,
+    Body, Credentials, Envelope, ErrorKind, Event, Mechanism, Outcome, Reply, Report,
 };
 use postwire_blocking::tls::{
-    Certificate, CertificateStore, TlsParameters, TransportBuilder, TransportConfig,
+    Certificate, CertificateStore, Tls, TlsParameters, TransportBuilder, TransportConfig,
 };
 
 use crate::server::{Port, Server};
@@ -47,6 +47,15 @@ impl Mode {
             Self::Opportunistic => "opportunistic",
             Self::Required => "required",
             Self::Wrapper => "wrapper",
+        }
+    }
+
+    fn with(self, parameters: TlsParameters) -> Tls {
+        match self {
+            Self::None => Tls::None,
+            Self::Opportunistic => Tls::Opportunistic(parameters),
+            Self::Required => Tls::Required(parameters),
+            Self::Wrapper => Tls::Wrapper(parameters),
         }
     }
 
@@ -104,13 +113,7 @@ impl Setup {
                 .certificate_store(CertificateStore::None)
                 .add_root_certificate(ca)
                 .build()?;
-            return Ok(builder
-                .tls(match self.mode {
-                    Mode::Wrapper => postwire_blocking::tls::Tls::Wrapper(parameters),
-                    Mode::Required => postwire_blocking::tls::Tls::Required(parameters),
-                    _ => postwire_blocking::tls::Tls::Opportunistic(parameters),
-                })
-                .build()?);
+            return Ok(builder.tls(self.mode.with(parameters)).build()?);
         }
         Ok(builder
             .tls_parameters(|parameters| parameters.certificate_store(CertificateStore::None))

@@ -79,5 +79,5 @@ impl Table {
 }
 
 fn print_line(mode: &str, port: &str, case: &str, outcome: &str, octets: &str) {
-    println!("{mode:<13} {port:<10} {case:<54} {outcome:<50} {octets}");
+    println!("{mode:<13} {port:<10} {case:<62} {outcome:<46} {octets}");
 }

@@ -1,98 +1,37 @@
 //! From a name to a connected socket: resolve, then try each address in turn,
 //! all within one deadline.
 
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use postwire_tls::TransportConfig;
+use postwire_tls::{ConnectError, TransportConfig, connection_order};
 use socket2::{Domain, Protocol, Socket, Type};
-
-/// The server cannot be reached: what was tried, and how each failed.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct ConnectError {
-    host: String,
-    port: u16,
-    attempts: Vec<(SocketAddr, io::Error)>,
-    resolution: Option<io::Error>,
-}
-
-impl ConnectError {
-    /// The addresses that were tried, and how each failed.
-    pub fn attempts(&self) -> impl Iterator<Item = (SocketAddr, &io::Error)> {
-        self.attempts
-            .iter()
-            .map(|(address, error)| (*address, error))
-    }
-
-    /// Whether the time was up.
-    pub fn is_timeout(&self) -> bool {
-        let last = self.resolution.as_ref();
-        last.or(self.attempts.last().map(|(_, error)| error))
-            .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
-    }
-}
-
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot connect to {} port {}", self.host, self.port)?;
-        if let Some(error) = &self.resolution {
-            return write!(f, ": resolving the name failed: {error}");
-        }
-        for (position, (address, error)) in self.attempts.iter().enumerate() {
-            let separator = if position == 0 { ": " } else { "; " };
-            write!(f, "{separator}{address}: {error}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for ConnectError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        let last = self.resolution.as_ref();
-        last.or(self.attempts.last().map(|(_, error)| error))
-            .map(|error| error as _)
-    }
-}
 
 /// Connects to the server, one address after the other, with `TCP_NODELAY`: a
 /// flight is one write, and waiting for more would only delay it.
 pub(crate) fn connect(config: &TransportConfig) -> Result<TcpStream, ConnectError> {
     let deadline = Instant::now() + config.timeouts().connect;
-    let mut error = ConnectError {
-        host: config.host().to_owned(),
-        port: config.port(),
-        attempts: Vec::new(),
-        resolution: None,
-    };
-    let addresses = match resolve(config.host(), config.port(), deadline) {
+    let (host, port) = (config.host(), config.port());
+    let addresses = match resolve(host, port, deadline) {
         Ok(addresses) => addresses,
-        Err(why) => {
-            error.resolution = Some(why);
-            return Err(error);
-        }
+        Err(error) => return Err(ConnectError::unresolved(host, port, error)),
     };
     let local = config.local_address();
-    let usable = |address: &&SocketAddr| local.is_none_or(|l| l.is_ipv4() == address.is_ipv4());
-    let mut left = addresses.iter().filter(usable).count() as u32;
-    for address in addresses.iter().filter(usable) {
+    let addresses = connection_order(addresses, local);
+    let mut failed = ConnectError::new(host, port);
+    for (position, address) in addresses.iter().enumerate() {
         // An address that swallows packets must not use up the others' time.
-        let share = deadline.saturating_duration_since(Instant::now()) / left.max(1);
+        let untried = (addresses.len() - position) as u32;
+        let share = deadline.saturating_duration_since(Instant::now()) / untried;
         match connect_to(*address, local, share) {
             Ok(stream) => return Ok(stream),
-            Err(why) => error.attempts.push((*address, why)),
+            Err(error) => failed.attempt(*address, error),
         }
-        left -= 1;
     }
-    if error.attempts.is_empty() {
-        let why = "no address of the local address's family";
-        error.resolution = Some(io::Error::new(io::ErrorKind::AddrNotAvailable, why));
-    }
-    Err(error)
+    Err(failed)
 }
 
 fn connect_to(

@@ -28,9 +28,8 @@ mod driver;
 mod stream;
 mod transport;
 
-pub use connect::ConnectError;
 pub use connection::Connection;
 pub use driver::Driver;
-pub use postwire_tls::{self as tls, proto};
+pub use postwire_tls::{self as tls, ConnectError, proto};
 pub use stream::Stream;
 pub use transport::Transport;

@@ -119,13 +119,18 @@ impl Client {
     pub fn body_failed(&mut self, id: TransactionId, error: TransportError) -> Result<(), Misuse> {
         let transaction = self.open_stream(id)?;
         let kind = ErrorKind::Source(error);
+        let error = Error::new(Stage::Body, kind);
         match &transaction.progress {
-            Progress::AwaitingGoAhead | Progress::Content(Content::Dotted { .. }) => {
-                self.session.end(kind);
+            // Earlier messages may still await their verdict, and the server may
+            // refuse this one: only its 354 leaves no other way out.
+            Progress::AwaitingGoAhead => transaction.lose_source(error),
+            Progress::Content(Content::Dotted { .. }) => {
+                transaction.give_up(error.clone());
+                self.session.end_because(error);
             }
             begun => {
                 let open = !matches!(begun, Progress::Queued);
-                transaction.give_up(Error::new(Stage::Body, kind));
+                transaction.give_up(error);
                 self.session.needs_rset |= open;
             }
         }

@@ -143,6 +143,8 @@ mod pool;
 mod reply;
 mod report;
 mod sasl;
+#[cfg(feature = "server")]
+mod server;
 mod time;
 mod tls_info;
 
@@ -156,13 +158,20 @@ pub use endpoint::{Endpoint, TransportError};
 pub use envelope::{Envelope, EnvelopeError, Recipients};
 pub use error::{Error, ErrorKind, Misuse, Stage, Unsendable, Violation};
 pub use hello::HelloName;
-pub use pool::{Pool, PoolAction, PoolConfig, PoolConnectionId, PoolTicket};
+pub use pool::{
+    Pool, PoolAction, PoolConfig, PoolConnectionId, PoolGrant, PoolShelf, PoolTicket,
+    deserves_a_fresh_connection, server_has_no_room,
+};
 pub use reply::{EnhancedCode, Reply, ReplyCode, ReplyError, ReplyLimits, ReplyReader, ReplyRef};
 pub use report::TransactionId;
 pub use report::{Outcome, RecipientReport, RecipientStatus, Report, SendError};
 pub use sasl::{
     ChannelBinding, Credentials, Exchange, Mechanism, SaslContext, SaslError, Secret,
     UnknownMechanism,
+};
+#[cfg(feature = "server")]
+pub use server::{
+    BodyDeclaration, Received, Server, ServerConfig, ServerEvent, ServerMisuse, ServerViolation,
 };
 #[cfg(feature = "std")]
 pub use time::Clock;

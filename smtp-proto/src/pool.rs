@@ -4,11 +4,14 @@
 //! and the time, and carries out the [`PoolAction`]s. Both worlds, blocking and
 //! async, share this, so they cannot differ.
 
+mod shelf;
+
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::Instant;
+pub use self::shelf::{PoolGrant, PoolShelf};
+use crate::{Error, ErrorKind, Instant, Outcome, Report};
 
 /// How many connections there may be, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +35,43 @@ pub struct PoolConfig {
     pub longest_pause: Duration,
 }
 
+impl PoolConfig {
+    /// At most this many live connections, those being opened included.
+    #[must_use]
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
+    /// At most this many connections kept though nobody needs them.
+    #[must_use]
+    pub fn max_idle(mut self, connections: usize) -> Self {
+        self.max_idle = connections;
+        self
+    }
+
+    /// How long a connection is kept unused.
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// How long a connection is used at all.
+    #[must_use]
+    pub fn max_lifetime(mut self, lifetime: Duration) -> Self {
+        self.max_lifetime = lifetime;
+        self
+    }
+
+    /// How many messages are sent over a connection before it is replaced.
+    #[must_use]
+    pub fn max_messages(mut self, messages: u64) -> Self {
+        self.max_messages = messages;
+        self
+    }
+}
+
 impl Default for PoolConfig {
     fn default() -> Self {
         Self {
@@ -43,6 +83,26 @@ impl Default for PoolConfig {
             first_pause: Duration::from_millis(500),
             longest_pause: Duration::from_secs(30),
         }
+    }
+}
+
+/// Whether an error at the start of a session means that the server has no room
+/// for another one now: [`Pool::open_failed`].
+pub fn server_has_no_room(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Refused(reply) if reply.code().is_transient())
+}
+
+/// Whether a message that went out over a pooled connection is worth one more
+/// try over a fresh one: it was certainly not sent, because the connection had
+/// died, or died, of old age.
+pub fn deserves_a_fresh_connection(report: &Report) -> bool {
+    let Outcome::NotSent(error) = report.outcome() else {
+        return false;
+    };
+    match error.kind() {
+        ErrorKind::ConnectionClosed | ErrorKind::Transport(_) | ErrorKind::SessionOver => true,
+        ErrorKind::Refused(reply) => reply.code().get() == 421,
+        _ => false,
     }
 }
 

@@ -12,7 +12,8 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use postwire_proto::{
-    ClientConfig, Credentials, HelloName, Limits, LineEnds, Mechanism, Protocol, Security, Timeouts,
+    ClientConfig, Credentials, HelloName, Limits, LineEnds, Mechanism, PoolConfig, Protocol,
+    Security, Timeouts,
 };
 
 use crate::parameters::{server_name, without_brackets};
@@ -63,6 +64,7 @@ struct Settings {
     protocol: Protocol,
     timeouts: Timeouts,
     timeout: Option<Duration>,
+    pool: PoolConfig,
 }
 
 impl<T> TransportBuilder<T> {
@@ -144,6 +146,7 @@ impl<T> TransportBuilder<T> {
                 protocol: Protocol::default(),
                 timeouts: Timeouts::default(),
                 timeout: None,
+                pool: PoolConfig::default(),
             },
             target: PhantomData,
         }
@@ -286,6 +289,12 @@ impl<T> TransportBuilder<T> {
         self
     }
 
+    /// How many connections there may be, and for how long.
+    pub fn pool_config(mut self, pool: PoolConfig) -> Self {
+        self.settings.pool = pool;
+        self
+    }
+
     /// The address to connect from. The system's choice by default.
     pub fn local_address(mut self, address: Option<IpAddr>) -> Self {
         self.settings.local_address = address;
@@ -360,6 +369,7 @@ impl Settings {
             tls,
             local_address: self.local_address,
             client: Arc::new(client),
+            pool: Arc::new(self.pool),
         })
     }
 }

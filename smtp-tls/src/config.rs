@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use core::net::IpAddr;
 
-use postwire_proto::{ClientConfig, Timeouts};
+use postwire_proto::{ClientConfig, PoolConfig, Timeouts};
 
 use crate::Tls;
 
@@ -22,6 +22,7 @@ pub struct TransportConfig {
     pub(crate) tls: Tls,
     pub(crate) local_address: Option<IpAddr>,
     pub(crate) client: Arc<ClientConfig>,
+    pub(crate) pool: Arc<PoolConfig>,
 }
 
 impl TransportConfig {
@@ -49,6 +50,11 @@ impl TransportConfig {
     /// How the protocol is spoken; its mode is that of [`tls`](Self::tls).
     pub fn client_config(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.client)
+    }
+
+    /// How many connections there may be, and for how long.
+    pub fn pool(&self) -> &PoolConfig {
+        &self.pool
     }
 
     /// How long each stage may take, connecting included.

@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod addresses;
 mod builder;
 mod certificate;
 mod config;
@@ -35,6 +36,7 @@ mod tls;
 mod url;
 mod verifier;
 
+pub use addresses::{ConnectError, connection_order};
 pub use builder::TransportBuilder;
 pub use certificate::{Certificate, CertificateStore, Identity};
 pub use config::TransportConfig;

@@ -132,10 +132,12 @@ impl Session {
     pub(super) fn auth_continues(&mut self, reply: ReplyRef<'_>) {
         let max_rounds = self.config.limits.auth_rounds;
         let State::Authenticating(auth) = &mut self.state else {
-            return self.end(ErrorKind::Violation(Violation::UnexpectedChallenge));
+            let kind = ErrorKind::Violation(Violation::UnexpectedChallenge);
+            return self.end_at(Stage::Auth, kind);
         };
         if auth.cancelled.is_some() {
-            return self.end(ErrorKind::Violation(Violation::UnexpectedChallenge));
+            let kind = ErrorKind::Violation(Violation::UnexpectedChallenge);
+            return self.end_at(Stage::Auth, kind);
         }
         let text: Vec<u8> = reply.text_lines().next().unwrap_or_default().to_vec();
         if reply.code().is_positive() {

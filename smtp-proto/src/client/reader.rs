@@ -7,7 +7,7 @@ use super::expectation::{Command, Expectation, Judgement};
 use super::session::{Session, State};
 use super::trace::{Speaker, TraceLine};
 use super::transaction::{Progress, Transfer};
-use crate::{Capabilities, ErrorKind, ReplyRef, Stage, Violation};
+use crate::{Capabilities, Error, ErrorKind, ReplyRef, Stage, Violation};
 
 impl Session {
     pub(super) fn handle_reply(&mut self, reply: ReplyRef<'_>) {
@@ -50,9 +50,9 @@ impl Session {
             // was never written, so this is its answer; but the two sides no
             // longer agree on where they are.
             if let Some(transaction) = self.transactions.front_mut() {
-                transaction.refuse_content(reply);
+                transaction.refuse_content(reply.clone());
             }
-            return self.end(ErrorKind::SessionOver);
+            return self.end_because(Error::new(Stage::Body, ErrorKind::Refused(reply)));
         }
         self.end(if code.get() == 421 {
             ErrorKind::Refused(reply)
@@ -78,7 +78,8 @@ impl Session {
                 match Capabilities::parse(reply.as_ref(), self.config.limits.capabilities) {
                     Ok(capabilities) => self.hello_accepted(capabilities),
                     Err(error) => {
-                        self.end(ErrorKind::Violation(Violation::Capabilities(error)));
+                        let kind = ErrorKind::Violation(Violation::Capabilities(error));
+                        self.end_at(Stage::Ehlo, kind);
                     }
                 }
             }
@@ -128,7 +129,11 @@ impl Session {
         };
         transaction.outstanding -= 1;
         match (command, answer) {
-            (Command::Mail, answer) => transaction.answer_mail(answer),
+            (Command::Mail, answer) => {
+                // Where MAIL was refused, nothing is left open to reset.
+                self.needs_rset &= answer.is_ok();
+                transaction.answer_mail(answer);
+            }
             (Command::Rcpt(index), answer) => transaction.answer_rcpt(index, answer),
             (Command::Data, Ok(())) => self.go_ahead(),
             (Command::Data, Err(reply)) => {

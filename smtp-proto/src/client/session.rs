@@ -271,6 +271,13 @@ impl Session {
         }
     }
 
+    /// Ends at once for the sake of one message, which has its verdict: the
+    /// others have only lost their session.
+    pub(super) fn end_because(&mut self, error: Error) {
+        self.report_all(&Error::new(error.stage(), ErrorKind::SessionOver));
+        self.close(Some(error));
+    }
+
     pub(super) fn close(&mut self, error: Option<Error>) {
         self.state = State::Closed;
         self.output.discard();
@@ -327,9 +334,10 @@ impl Session {
     /// not all taken.
     pub(super) fn front_is_midway(&self) -> bool {
         self.transactions.front().is_some_and(|front| {
+            let taken = self.output.taken();
             let written = matches!(front.progress, Progress::Content(_));
-            let end = front.content_end;
-            written || end.is_some_and(|end| end > self.output.taken())
+            let unfinished = written || front.content_end.is_some_and(|end| end > taken);
+            unfinished && front.content_begin.is_none_or(|begin| begin <= taken)
         })
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Transaction {
     pub(crate) transfer: Transfer,
     /// Chunks of a streamed body that wait to be written.
     pub(crate) stream: Stream,
+    /// The position in the output at which `BDAT` has announced the content.
+    pub(crate) content_begin: Option<u64>,
     /// The position in the output at which the content is complete.
     pub(crate) content_end: Option<u64>,
     mail: Answer,
@@ -108,6 +110,7 @@ impl Transaction {
             outstanding: 0,
             transfer: Transfer::Data,
             stream: Stream::default(),
+            content_begin: None,
             content_end: None,
             mail: Answer::Awaited,
             recipients,
@@ -122,6 +125,17 @@ impl Transaction {
     pub(crate) fn give_up(&mut self, error: Error) {
         self.not_sent = Some(error);
         self.progress = Progress::Done;
+    }
+
+    /// The source of the content failed while the server's go-ahead was awaited.
+    pub(crate) fn lose_source(&mut self, error: Error) {
+        self.not_sent = Some(error);
+        self.stream.ended = true;
+    }
+
+    /// Why this message is not sent, if that is settled already.
+    pub(crate) fn failure(&self) -> Option<&Error> {
+        self.not_sent.as_ref()
     }
 
     /// Decides how this message is sent to a server with these capabilities.
@@ -235,7 +249,10 @@ impl Transaction {
 
     /// The content was refused before it was complete, or by a chunk's reply.
     pub(crate) fn refuse_content(&mut self, reply: Reply) {
-        self.content = Answer::No(reply);
+        // What later chunks are told ("503 out of step") decides nothing.
+        if !matches!(self.content, Answer::No(_)) {
+            self.content = Answer::No(reply);
+        }
     }
 
     /// Takes a reply to the end of the content. Says whether it was the last.
@@ -397,6 +414,14 @@ impl Transaction {
         answered
             .map(|(address, answer)| {
                 let (status, reply) = match (answer, outcome) {
+                    // What `RCPT` was told after that ("503 MAIL first") decided nothing.
+                    (
+                        _,
+                        Outcome::Rejected {
+                            reply,
+                            stage: Stage::Mail,
+                        },
+                    ) => (RecipientStatus::Refused, Some(reply.clone())),
                     (Answer::No(reply), _) => (RecipientStatus::Refused, Some(reply)),
                     (Answer::Yes(Some(reply)), _) => (RecipientStatus::Accepted, Some(reply)),
                     (Answer::Yes(None), Outcome::Accepted(reply)) => {

@@ -186,6 +186,10 @@ impl Session {
             let line = TraceLine::new(Speaker::Client, command::line(written));
             self.trace(line);
         }
+        let begin = self.output.queued();
+        if let Some(transaction) = self.current() {
+            transaction.content_begin = Some(begin);
+        }
     }
 
     fn begin_content(&mut self, content: impl FnOnce(&Transaction) -> Content) -> Step {
@@ -203,6 +207,9 @@ impl Session {
             return;
         };
         if transaction.has_accepted_recipient() {
+            if let Some(failure) = transaction.failure().cloned() {
+                return self.end_because(failure);
+            }
             self.begin_content(Transaction::dotted_content);
         } else {
             self.output

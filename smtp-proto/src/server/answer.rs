@@ -69,8 +69,7 @@ pub(super) const AUTH_FIRST: Answer = answer(530, "5.7.0", "authentication requi
 pub(super) const AUTHORIZATION_REFUSED: Answer =
     answer(535, "5.7.8", "acting for another user is not supported");
 pub(super) const AUTH_NEEDS_TLS: Answer = answer(538, "5.7.11", "encryption required");
-pub(super) const BARE_LINE_END_IN_CONTENT: Answer =
-    answer(550, "5.6.11", "bare line feed refused");
+pub(super) const BARE_LINE_END_IN_CONTENT: Answer = answer(550, "5.6.11", "bare line feed refused");
 pub(super) const TOO_LARGE: Answer = answer(552, "5.3.4", "message too large");
 pub(super) const NEEDS_SMTPUTF8: Answer = answer(553, "5.6.7", "address needs SMTPUTF8");
 pub(super) const NOBODY_TO_DELIVER_TO: Answer = answer(554, "5.5.1", "no valid recipients");

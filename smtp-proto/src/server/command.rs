@@ -174,7 +174,7 @@ fn auth(arguments: Option<&str>) -> Result<Command<'_>, Answer> {
 }
 
 /// A number without sign; none if it has more than 20 digits or is too large.
-pub(super) fn parse_digits(text: &str) -> Option<u64> {
+fn parse_digits(text: &str) -> Option<u64> {
     let is_number = (1..=20).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
     is_number.then(|| text.parse().ok()).flatten()
 }

@@ -196,8 +196,20 @@ mod tests {
     #[test]
     fn nothing_else_ends_the_data() {
         for wire in [
-            "", ".", ".\r", ".\n", "\n.\n", "\n.\r\n", "\r.\r", "\r.\r\n", "\r\n.\n", "\r\n.\r",
-            "\r\n.\r\r\n", "\r\n..\r\n", "\r\n.\n\r\n", "\n.\r\nQUIT\r\n",
+            "",
+            ".",
+            ".\r",
+            ".\n",
+            "\n.\n",
+            "\n.\r\n",
+            "\r.\r",
+            "\r.\r\n",
+            "\r\n.\n",
+            "\r\n.\r",
+            "\r\n.\r\r\n",
+            "\r\n..\r\n",
+            "\r\n.\n\r\n",
+            "\n.\r\nQUIT\r\n",
         ] {
             assert_eq!(content(wire.as_bytes()), None, "{wire:?}");
             let wire = [wire, "x\r\n.\r\n"].concat();

@@ -3,11 +3,10 @@
 //! A new extension's parameter is a line in [`mail`] or [`rcpt`]. Must never
 //! know the transaction that they belong to.
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::answer::{self, Answer};
-use super::command::parse_digits;
 use super::config::ServerConfig;
 
 /// What a client declares its content to be, with `BODY=`.
@@ -33,42 +32,221 @@ pub(super) struct MailParameters {
     pub(super) smtp_utf8: bool,
 }
 
-/// Reads the parameters of `MAIL`. Without extensions there are none.
+/// Reads the parameters of `MAIL`. After `HELO` none are offered.
 pub(super) fn mail(text: &str, offered: Option<&ServerConfig>) -> Result<MailParameters, Answer> {
     let mut declared = MailParameters::default();
     each(text, offered, |config, keyword, value| {
-        match (keyword, value) {
-            ("SIZE", Some(value)) if config.size.is_some() => {
-                declared.size = Some(octets(value)?);
-            }
-            ("BODY", Some(value)) if config.eight_bit_mime || config.offers_binary_mime() => {
+        match keyword {
+            "SIZE" if config.size.is_some() => declared.size = Some(octets(value)?),
+            "BODY" if config.eight_bit_mime || config.offers_binary_mime() => {
                 declared.body = body(value, config)?;
             }
-            ("SMTPUTF8", None) if config.smtp_utf8 => declared.smtp_utf8 = true,
-            ("AUTH", Some(_)) if !config.mechanisms.is_empty() => {}
-            ("RET", Some(value)) if config.dsn => require(is_one_of(value, &["FULL", "HDRS"]))?,
-            ("ENVID", Some(_)) if config.dsn => {}
-            _ => return Err(unfit(keyword, &["SIZE", "BODY", "SMTPUTF8", "AUTH", "RET", "ENVID"])),
+            "SMTPUTF8" if config.smtp_utf8 => {
+                require(value.is_none())?;
+                declared.smtp_utf8 = true;
+            }
+            // RFC 4954 §5: taken for what it is, an assertion.
+            "AUTH" if !config.mechanisms.is_empty() => require(value.is_some())?,
+            "RET" if config.dsn => require(is_one_of(value, &["FULL", "HDRS"]))?,
+            "ENVID" if config.dsn => require(value.is_some())?,
+            _ => return Err(answer::PARAMETER_NOT_OFFERED),
         }
         Ok(())
     })?;
     Ok(declared)
 }
 
-/// Checks the parameters of `RCPT`.
+/// Checks the parameters of `RCPT`. After `HELO` none are offered.
 pub(super) fn rcpt(text: &str, offered: Option<&ServerConfig>) -> Result<(), Answer> {
-    each(text, offered, |config, keyword, value| match (keyword, value) {
-        ("NOTIFY", Some(value)) if config.dsn => require(is_notify(value)),
-        ("ORCPT", Some(value)) if config.dsn => require(value.contains(';')),
-        _ => Err(unfit(keyword, &[])),
+    each(text, offered, |config, keyword, value| match keyword {
+        "NOTIFY" if config.dsn => require(is_notify(value)),
+        "ORCPT" if config.dsn => require(value.is_some_and(|value| value.contains(';'))),
+        _ => Err(answer::PARAMETER_NOT_OFFERED),
     })
 }
 
 /// The parameters as they were given, one by one.
 pub(super) fn list(text: &str) -> Vec<String> {
-    words(text).map(ToString::to_string).collect()
+    words(text).map(String::from).collect()
 }
 
-fn words(text: &str) -> impl Iterator<Item = &str> + Clone {
+fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(' ').filter(|word| !word.is_empty())
+}
+
+/// Calls `read` with each parameter's keyword, in capitals, and its value.
+fn each(
+    text: &str,
+    offered: Option<&ServerConfig>,
+    mut read: impl FnMut(&ServerConfig, &str, Option<&str>) -> Result<(), Answer>,
+) -> Result<(), Answer> {
+    let mut seen: Vec<String> = Vec::new();
+    for word in words(text) {
+        let (keyword, value) = match word.split_once('=') {
+            Some((keyword, value)) => (keyword, Some(value)),
+            None => (word, None),
+        };
+        require(is_keyword(keyword) && value.is_none_or(is_value))?;
+        let config = offered.ok_or(answer::PARAMETER_NOT_OFFERED)?;
+        let keyword = keyword.to_ascii_uppercase();
+        read(config, &keyword, value)?;
+        // RFC 5321 §4.1.1.11 leaves it open; which of two would count?
+        require(!seen.contains(&keyword))?;
+        seen.push(keyword);
+    }
+    Ok(())
+}
+
+fn require(valid: bool) -> Result<(), Answer> {
+    if valid {
+        Ok(())
+    } else {
+        Err(answer::INVALID_PARAMETER)
+    }
+}
+
+/// `esmtp-keyword`.
+fn is_keyword(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text
+            .bytes()
+            .all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+}
+
+/// `esmtp-value`, with the UTF-8 of RFC 6531 §3.3.
+fn is_value(text: &str) -> bool {
+    !text.is_empty() && !text.contains(['=', ' '])
+}
+
+/// RFC 1870 §4: up to 20 digits, so a number beyond ours is well-formed.
+fn octets(value: Option<&str>) -> Result<u64, Answer> {
+    let digits = value.filter(|value| value.bytes().all(|octet| octet.is_ascii_digit()));
+    let digits = digits.filter(|digits| digits.len() <= 20);
+    let digits = digits.ok_or(answer::INVALID_PARAMETER)?;
+    Ok(digits.parse().unwrap_or(u64::MAX))
+}
+
+fn body(value: Option<&str>, config: &ServerConfig) -> Result<BodyDeclaration, Answer> {
+    let (body, offered) = if is_one_of(value, &["7BIT"]) {
+        (BodyDeclaration::SevenBit, true)
+    } else if is_one_of(value, &["8BITMIME"]) {
+        (BodyDeclaration::EightBitMime, config.eight_bit_mime)
+    } else if is_one_of(value, &["BINARYMIME"]) {
+        (BodyDeclaration::BinaryMime, config.offers_binary_mime())
+    } else {
+        return Err(answer::INVALID_PARAMETER);
+    };
+    offered.then_some(body).ok_or(answer::PARAMETER_NOT_OFFERED)
+}
+
+fn is_one_of(value: Option<&str>, choices: &[&str]) -> bool {
+    value.is_some_and(|value| {
+        choices
+            .iter()
+            .any(|choice| value.eq_ignore_ascii_case(choice))
+    })
+}
+
+/// RFC 3461 §4.1: `NEVER`, or any of the others.
+fn is_notify(value: Option<&str>) -> bool {
+    is_one_of(value, &["NEVER"])
+        || value.is_some_and(|value| {
+            let mut reasons = value.split(',');
+            reasons.all(|reason| is_one_of(Some(reason), &["SUCCESS", "FAILURE", "DELAY"]))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{HelloName, Mechanism};
+
+    fn config() -> ServerConfig {
+        ServerConfig::new(HelloName::localhost()).auth([Mechanism::PLAIN])
+    }
+
+    #[test]
+    fn mail_declares() {
+        let declared = mail(
+            "size=17  BODY=8bitmime SMTPUTF8 AUTH=<> RET=hdrs ENVID=x",
+            Some(&config()),
+        );
+        let expected = MailParameters {
+            size: Some(17),
+            body: BodyDeclaration::EightBitMime,
+            smtp_utf8: true,
+        };
+        assert_eq!(declared, Ok(expected));
+        let declared = mail("SIZE=99999999999999999999", Some(&config()));
+        assert_eq!(declared.map(|declared| declared.size), Ok(Some(u64::MAX)));
+        let declared = mail("BODY=BINARYMIME", Some(&config()));
+        assert_eq!(
+            declared.map(|declared| declared.body),
+            Ok(BodyDeclaration::BinaryMime)
+        );
+        assert_eq!(mail("", None), Ok(MailParameters::default()));
+    }
+
+    #[test]
+    fn what_is_malformed_is_invalid() {
+        for text in [
+            "SIZE",
+            "SIZE=",
+            "SIZE=x",
+            "SIZE=+1",
+            "SIZE=1 SIZE=1",
+            "SIZE=1=2",
+            "BODY=9BIT",
+            "BODY",
+            "SMTPUTF8=yes",
+            "RET=ALL",
+            "-X",
+            "=",
+        ] {
+            let declared = mail(text, Some(&config()));
+            assert_eq!(declared, Err(answer::INVALID_PARAMETER), "{text}");
+        }
+        for text in ["NOTIFY", "NOTIFY=NEVER,DELAY", "NOTIFY=,", "ORCPT=x"] {
+            let checked = rcpt(text, Some(&config()));
+            assert_eq!(checked, Err(answer::INVALID_PARAMETER), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_offered_is_not_understood() {
+        let bare = config()
+            .size(None)
+            .eight_bit_mime(false)
+            .chunking(false)
+            .smtp_utf8(false)
+            .dsn(false)
+            .auth([]);
+        for text in [
+            "SIZE=1",
+            "BODY=8BITMIME",
+            "SMTPUTF8",
+            "AUTH=<>",
+            "RET=FULL",
+            "ENVID=x",
+        ] {
+            assert!(mail(text, Some(&config())).is_ok(), "{text}");
+            for offered in [None, Some(&bare)] {
+                let declared = mail(text, offered);
+                assert_eq!(declared, Err(answer::PARAMETER_NOT_OFFERED), "{text}");
+            }
+        }
+        let text_only = config().binary_mime(false);
+        assert_eq!(
+            mail("BODY=BINARYMIME", Some(&text_only)),
+            Err(answer::PARAMETER_NOT_OFFERED)
+        );
+        for text in ["NOTIFY=SUCCESS,delay", "ORCPT=rfc822;a@b"] {
+            assert_eq!(rcpt(text, Some(&config())), Ok(()));
+            assert_eq!(rcpt(text, Some(&bare)), Err(answer::PARAMETER_NOT_OFFERED));
+        }
+        assert_eq!(
+            rcpt("SIZE=1", Some(&config())),
+            Err(answer::PARAMETER_NOT_OFFERED)
+        );
+    }
 }

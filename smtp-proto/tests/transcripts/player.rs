@@ -36,6 +36,9 @@ impl fmt::Display for Cuts {
 /// How often a driver may be asked for the time before it has a right to complain.
 const PATIENCE: usize = 4;
 
+/// How many lines of a difference are shown.
+const SHOWN_LINES: usize = 12;
+
 /// Plays the script and returns all that was seen, in order.
 pub(crate) fn play(script: &Script, cuts: Cuts) -> Result<Vec<String>, String> {
     let mut player = Player::new(script, cuts);
@@ -113,8 +116,11 @@ impl Player {
                 return check(deadline.is_none(), || format!("a deadline: {deadline:?}"));
             }
             stimulus => {
-                if *stimulus == Step::TlsEstablished || matches!(stimulus, Step::TlsFailed(_)) {
+                if matches!(stimulus, Step::TlsEstablished | Step::TlsFailed(_)) {
                     self.pending.pop_front_if(|event| event == "TLS wanted");
+                }
+                if matches!(stimulus, Step::Stall | Step::Take(_)) {
+                    self.stalled = true;
                 }
                 self.expect_nothing_more()?;
                 self.stimulate(stimulus)?;
@@ -140,9 +146,8 @@ impl Player {
             Step::TransportError(reason) => {
                 self.client.handle_transport_error(now, error(reason));
             }
-            Step::Stall => self.stalled = true,
+            Step::Stall => {}
             Step::Take(octets) => {
-                self.stalled = true;
                 let taken = self.take(*octets);
                 check(taken.len() == *octets, || {
                     format!("only {} octets could be taken", taken.len())
@@ -494,9 +499,15 @@ fn difference(expected: &[u8], written: &[u8]) -> String {
         ('+', &written[same..]),
     ];
     for (mark, lines) in marked {
-        for line in lines {
+        let unshown = lines.len().saturating_sub(SHOWN_LINES);
+        // Of what is the same the end tells most, of the rest the beginning.
+        let skipped = if mark == ' ' { unshown } else { 0 };
+        for line in lines.iter().skip(skipped).take(SHOWN_LINES) {
             let shown: String = line.chars().take(200).collect();
             let _ = writeln!(text, "  {mark} C: {shown}");
+        }
+        if unshown > 0 {
+            let _ = writeln!(text, "  {mark} ({unshown} more lines)");
         }
     }
     text

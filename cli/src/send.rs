@@ -1,0 +1,274 @@
+//! `send`: messages over one connection, and what became of each.
+//!
+//! In this order, so that nothing is connected in vain: what was typed is
+//! judged, the messages are read, then the server is called.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use postwire_blocking::proto::{
+    Address, Envelope, Error, ErrorKind, Event, LineEnds, Outcome, RecipientStatus, Report, Stage,
+    TlsInfo,
+};
+use postwire_blocking::tls::TransportConfig;
+use postwire_blocking::Connection;
+
+use crate::arguments::{LineEndsChoice, Runtime, SendArguments, Switch, UsageError};
+use crate::dial::dial;
+use crate::exit::Exit;
+use crate::json;
+use crate::messages::{self, Message};
+use crate::meter::{Meter, Metered};
+use crate::output::{complain, note, say};
+use crate::server_options::{self, Builder};
+use crate::text::Plain;
+
+/// A body larger than this is worth a progress bar.
+const WORTH_A_BAR: u64 = 1024 * 1024;
+
+/// Sends what the arguments say.
+pub(crate) fn run(arguments: &SendArguments) -> Result<Exit, UsageError> {
+    let envelope = parse_envelope(arguments)?;
+    let builder = parse_server(arguments)?;
+    let names = messages::names(&arguments.message)?;
+    let config = server_options::build(builder)?;
+
+    let messages = match messages::read(&names) {
+        Ok(messages) => messages,
+        Err(error) => {
+            complain(&error);
+            if arguments.server_options.json {
+                for position in 0..names.len() {
+                    let error = format!("no message was sent: {error}");
+                    let paths = envelope.forward_paths();
+                    say(json::line(&json::Message::unread(position, error, paths)));
+                }
+            }
+            return Ok(Exit::MessageFile);
+        }
+    };
+    let printer = Printer {
+        json: arguments.server_options.json,
+        several: messages.len() > 1,
+        bar: progress_bar(&messages, arguments.server_options.trace),
+        exit: Exit::Accepted,
+    };
+    Ok(send(config, &envelope, &messages, printer))
+}
+
+fn parse_envelope(arguments: &SendArguments) -> Result<Envelope, UsageError> {
+    let reverse_path = Envelope::parse_reverse_path(&arguments.from)
+        .map_err(|why| UsageError::new("--from", why))?;
+    let forward_paths = arguments.to.iter().map(|address| address.parse());
+    let forward_paths = forward_paths
+        .collect::<Result<Vec<Address>, _>>()
+        .map_err(|why| UsageError::new("--to", why))?;
+    Envelope::new(reverse_path, forward_paths).map_err(|why| UsageError::new("--to", why))
+}
+
+fn parse_server(arguments: &SendArguments) -> Result<Builder, UsageError> {
+    if arguments.runtime != Runtime::Blocking {
+        let why = "this build has the runtime `blocking` only";
+        return Err(UsageError::new("--runtime", why));
+    }
+    let max_line = match &arguments.max_line {
+        None => None,
+        Some(octets) => match octets.parse() {
+            Ok(octets) if octets > 0 => Some(octets),
+            _ => return Err(UsageError::new("--max-line", "must be a number above 0")),
+        },
+    };
+    let builder = server_options::parse(
+        ("--server", &arguments.server),
+        &arguments.server_options,
+    )?;
+    Ok(builder
+        .pipelining(arguments.pipelining == Switch::On)
+        .chunking(arguments.chunking == Switch::On)
+        .line_ends(match arguments.line_ends {
+            LineEndsChoice::Normalize => LineEnds::Normalize,
+            LineEndsChoice::Refuse => LineEnds::Refuse,
+        })
+        .max_line_length(max_line))
+}
+
+/// A bar on a terminal for what takes a while; hidden otherwise.
+fn progress_bar(messages: &[Message], trace: bool) -> ProgressBar {
+    let sizes = || messages.iter().filter_map(|message| message.body.facts()).map(|facts| facts.octets);
+    let is_worth_it = sizes().any(|octets| octets > WORTH_A_BAR);
+    if !is_worth_it || trace || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let target = ProgressDrawTarget::stderr();
+    let bar = ProgressBar::with_draw_target(Some(sizes().sum()), target);
+    let template = "{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// Sends everything over one connection.
+fn send(
+    config: Result<TransportConfig, Error>,
+    envelope: &Envelope,
+    messages: &[Message],
+    mut printer: Printer,
+) -> Exit {
+    let config = match config {
+        Ok(config) => config,
+        Err(error) => {
+            for (position, message) in messages.iter().enumerate() {
+                let report = Report::not_sent(envelope, error.clone());
+                printer.print(position, message, &report, None);
+            }
+            return printer.finish();
+        }
+    };
+    let unsendable = |message: &Message| {
+        let why = config.client_config().check(envelope, &message.body).err()?;
+        Some(Error::new(Stage::Mail, ErrorKind::Unsendable(why)))
+    };
+    let failure = if messages.iter().all(|message| unsendable(message).is_some()) {
+        // There is nothing to call the server for.
+        Err(None)
+    } else {
+        dial(&config).map_err(Some)
+    };
+    match failure {
+        Ok(stream) => {
+            let stream = Metered::new(stream, Arc::new(Meter::default()), printer.bar.clone());
+            converse(Connection::over(stream, &config), envelope, messages, &mut printer);
+        }
+        Err(no_connection) => {
+            for (position, message) in messages.iter().enumerate() {
+                let error = unsendable(message).or_else(|| no_connection.clone());
+                let error = error.unwrap_or_else(session_over);
+                let report = Report::not_sent(envelope, error);
+                printer.print(position, message, &report, None);
+            }
+        }
+    }
+    printer.finish()
+}
+
+/// Gives all messages to the session, and prints what comes of them as it comes.
+fn converse(
+    mut connection: Connection<Metered<std::net::TcpStream>>,
+    envelope: &Envelope,
+    messages: &[Message],
+    printer: &mut Printer,
+) {
+    for message in messages {
+        connection.enqueue(envelope.clone(), message.body.clone());
+    }
+    connection.begin_quit();
+    let mut waiting = messages.iter().enumerate();
+    while let Some(event) = connection.next_event() {
+        match event {
+            Event::Report(report) => {
+                if let Some((position, message)) = waiting.next() {
+                    printer.print(position, message, &report, connection.tls());
+                }
+            }
+            Event::Trace(line) => note(Plain(&line.to_string())),
+            _ => {}
+        }
+    }
+    // The session owes a report for each; whatever happens, so does this program.
+    for (position, message) in waiting {
+        let report = Report::not_sent(envelope, session_over());
+        printer.print(position, message, &report, connection.tls());
+    }
+}
+
+fn session_over() -> Error {
+    Error::new(Stage::Mail, ErrorKind::SessionOver)
+}
+
+/// Says what became of each message, and remembers the worst.
+struct Printer {
+    json: bool,
+    several: bool,
+    bar: ProgressBar,
+    exit: Exit,
+}
+
+impl Printer {
+    fn print(
+        &mut self,
+        position: usize,
+        message: &Message,
+        report: &Report,
+        tls: Option<&TlsInfo>,
+    ) {
+        self.exit = self.exit.or_worse(Exit::of_report(report));
+        self.bar.suspend(|| {
+            if self.json {
+                say(json::line(&json::Message::new(position, report, tls)));
+            } else {
+                self.print_for_people(message, report);
+            }
+        });
+    }
+
+    fn print_for_people(&self, message: &Message, report: &Report) {
+        let report_line = report.to_string();
+        if self.several {
+            say(format_args!("{}: {}", message.name, Plain(&report_line)));
+        } else {
+            say(Plain(&report_line));
+        }
+        let someone_has_it = report
+            .recipients()
+            .iter()
+            .any(|recipient| recipient.status() == RecipientStatus::Accepted);
+        for recipient in report.recipients() {
+            let address = Plain(recipient.address().as_str());
+            match (recipient.status(), recipient.reply()) {
+                (RecipientStatus::Refused, Some(reply)) => {
+                    say(format_args!("  {address} was refused: {reply}"));
+                }
+                (RecipientStatus::Refused, None) => say(format_args!("  {address} was refused")),
+                (RecipientStatus::Unknown, _) if someone_has_it => {
+                    say(format_args!("  {address}: nobody knows"));
+                }
+                _ => {}
+            }
+        }
+        if let Some(hint) = hint(report) {
+            note(format_args!("hint: {hint}"));
+        }
+    }
+
+    fn finish(self) -> Exit {
+        self.bar.finish_and_clear();
+        self.exit
+    }
+}
+
+/// What the user may want to do about it.
+fn hint(report: &Report) -> Option<&'static str> {
+    let error = match report.outcome() {
+        Outcome::NotSent(error) => error,
+        Outcome::Rejected { reply, .. } if reply.code().is_transient() => {
+            return Some("the server may take it later");
+        }
+        Outcome::InDoubt(_) => return Some("look for it at the recipient before sending it again"),
+        _ => return None,
+    };
+    match error.kind() {
+        ErrorKind::Tls(_) => {
+            Some("a certificate of a private authority is accepted with --ca FILE")
+        }
+        ErrorKind::NoUsableMechanism { withheld: true, .. } => Some(
+            "use TLS (smtps://, or ?tls=required), or --allow-plaintext-auth on a network that nobody listens to",
+        ),
+        ErrorKind::StartTlsNotOffered => {
+            Some("a trusted local server can be reached in plaintext with ?tls=none")
+        }
+        ErrorKind::Unsendable(_) => Some("nothing was sent; see --line-ends and --max-line"),
+        _ => None,
+    }
+}

@@ -1,0 +1,60 @@
+//! Text that may become part of a command.
+
+use postwire_proto::{Address, Envelope, HelloName};
+
+/// Addresses, reverse-paths and hello names: what parses cannot break out.
+pub fn address(octets: &[u8]) {
+    let Ok(text) = core::str::from_utf8(octets) else {
+        return;
+    };
+    if let Ok(address) = text.parse::<Address>() {
+        check_address(text, &address);
+        let reverse_path = Envelope::parse_reverse_path(text);
+        assert_eq!(reverse_path, Ok(Some(address)));
+    }
+    if let Some((user, domain)) = text.rsplit_once('@') {
+        let joined = Address::new(user, domain);
+        assert_eq!(joined.ok(), text.parse().ok().filter(|whole: &Address| whole.user() == user));
+    }
+    if let Ok(name) = text.parse::<HelloName>() {
+        assert_eq!((name.as_str(), name.to_string().as_str()), (text, text));
+        assert!(name.as_str().bytes().all(|octet| octet.is_ascii_graphic()));
+        assert!(!text.is_empty() && text.len() <= 255 && !text.contains(['<', '>']));
+    }
+    if let Ok(None) = Envelope::parse_reverse_path(text) {
+        assert!(matches!(text, "" | "<>"));
+    }
+}
+
+fn check_address(text: &str, address: &Address) {
+    assert_eq!((address.as_str(), address.to_string().as_str()), (text, text));
+    let (user, domain) = (address.user(), address.domain());
+    assert_eq!(format!("{user}@{domain}"), text);
+    assert_eq!(Address::new(user, domain).as_ref(), Ok(address));
+    assert!(text.len() <= 254 && user.len() <= 64 && domain.len() <= 255);
+    assert!(!user.is_empty() && !domain.is_empty());
+    assert!(!text.contains(|character: char| character.is_control()));
+    let quoted = user.starts_with('"') && user.ends_with('"') && user.len() >= 2;
+    let outside = if quoted { domain } else { text };
+    assert!(!outside.contains([' ', '<', '>', '"']), "{text:?}");
+    assert_eq!(address.is_ascii(), text.is_ascii());
+    // The path as a server finds its end: at the first `>` outside of quotes.
+    let path = format!("<{text}>");
+    assert_eq!(end_of_path(&path), Some(path.len()), "{path:?}");
+}
+
+fn end_of_path(path: &str) -> Option<usize> {
+    let mut quoted = false;
+    let mut octets = path.bytes().enumerate();
+    while let Some((position, octet)) = octets.next() {
+        match octet {
+            b'\\' if quoted => {
+                octets.next();
+            }
+            b'"' => quoted = !quoted,
+            b'>' if !quoted => return Some(position + 1),
+            _ => {}
+        }
+    }
+    None
+}

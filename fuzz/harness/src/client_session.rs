@@ -1,0 +1,421 @@
+//! A client session against a server that may say anything, at any time.
+//!
+//! ```text
+//! input    = 8 octets of configuration, then the server's bytes and calls
+//! call     = 0xFF and an octet, see `Run::call`; 0xFF 0xFF is an octet of the server's
+//! ```
+//!
+//! Each line of the server's is given to the client as soon as it is whole, and
+//! what the client wrote is taken before; calls change that.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use postwire_proto::{
+    Client, ClientConfig, Endpoint, Event, HelloName, Instant, LineEnds, Mechanism, Outcome,
+    Protocol, Security, Timeouts, TlsInfo, TransactionId, TransportError,
+};
+
+use crate::input::Input;
+use crate::messages::{self, Content};
+use crate::plaintext::{self, Written};
+
+/// How much may wait to be written: a window, and what was written into it last.
+const MAX_OUTPUT: usize = 64 * 1024 + 16 * 1024;
+
+/// How many messages a run may queue.
+const MAX_MESSAGES: usize = 24;
+
+/// The client, whatever its server says and its program does.
+pub fn client_session(octets: &[u8]) {
+    let mut input = Input::new(octets);
+    let setup = Setup::read(&mut input);
+    let script = input.rest();
+    let as_cut = Run::new(&setup).play(script, usize::MAX);
+    let cut_finely = Run::new(&setup).play(script, 1);
+    assert_eq!(as_cut, cut_finely, "the cuts made a difference");
+}
+
+/// The configuration, chosen by the first octets.
+#[derive(Debug)]
+struct Setup {
+    config: Arc<ClientConfig>,
+    plaintext_auth: bool,
+    first_messages: Vec<u8>,
+    end: End,
+}
+
+/// How a session ends that is still open when the script is over.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Eof,
+    Abort,
+    Error,
+    Time,
+}
+
+impl Setup {
+    fn read(input: &mut Input<'_>) -> Self {
+        let security = input.one_of([
+            Security::None,
+            Security::Opportunistic,
+            Security::Required,
+            Security::Wrapper,
+        ]);
+        let [pipelining, chunking, refuse_lone, lmtp] = input.flags();
+        let [with_credentials, plaintext_auth, prefer_login, trace] = input.flags();
+        let speculation = input.one_of([256 * 1024, 0, 20]);
+        let outstanding = input.one_of([1_000, 1, 2, 5]);
+        let overall = input.one_of([None, Some(Duration::from_secs(600))]);
+        let end = input.one_of([End::Eof, End::Abort, End::Error, End::Time]);
+        let queued = input.one_of([1, 0, 2, 3, 8]);
+        let first_messages = input.take(queued).collect();
+
+        let mut limits = postwire_proto::Limits::default();
+        limits.outstanding_replies = outstanding;
+        limits.trace_lines = 16;
+        let mut timeouts = Timeouts::default();
+        timeouts.overall = overall;
+        let mut config = ClientConfig::new(HelloName::localhost(), security)
+            .pipelining(pipelining)
+            .chunking(chunking)
+            .allow_plaintext_auth(plaintext_auth)
+            .speculation(speculation)
+            .limits(limits)
+            .timeouts(timeouts)
+            .trace(trace);
+        if refuse_lone {
+            config = config.line_ends(LineEnds::Refuse);
+        }
+        if lmtp {
+            config = config.protocol(Protocol::Lmtp);
+        }
+        if with_credentials {
+            config = config.credentials(plaintext::credentials());
+        }
+        if prefer_login {
+            config = config.mechanisms(vec![
+                Mechanism::LOGIN,
+                Mechanism::XOAUTH2,
+                Mechanism::PLAIN,
+            ]);
+        }
+        Self {
+            config: Arc::new(config),
+            plaintext_auth,
+            first_messages,
+            end,
+        }
+    }
+}
+
+/// All that can be seen of a run from outside.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    events: Vec<String>,
+    written: Written,
+}
+
+struct Run<'a> {
+    setup: &'a Setup,
+    client: Client,
+    now: Instant,
+    /// The server's bytes that the client was not given yet.
+    held: Vec<u8>,
+    /// Give lines as they come, and take output before each.
+    by_line: bool,
+    written: Written,
+    events: Vec<String>,
+    contents: Vec<Content>,
+    verdicts: Vec<Outcome>,
+    /// The streamed body that the client wants more of.
+    wanted: Option<TransactionId>,
+    closed: bool,
+}
+
+impl<'a> Run<'a> {
+    fn new(setup: &'a Setup) -> Self {
+        Self {
+            setup,
+            client: Client::new(Arc::clone(&setup.config)),
+            now: Instant::EPOCH,
+            held: Vec::new(),
+            by_line: true,
+            written: Written::default(),
+            events: Vec::new(),
+            contents: Vec::new(),
+            verdicts: Vec::new(),
+            wanted: None,
+            closed: false,
+        }
+    }
+
+    fn play(mut self, script: &[u8], cut: usize) -> Seen {
+        for choice in &self.setup.first_messages {
+            self.send(*choice);
+        }
+        let mut script = Input::new(script);
+        while let Some(octet) = script.next() {
+            match octet {
+                0xFF => match script.octet() {
+                    0xFF => self.held.push(0xFF),
+                    call => self.call(call, &mut script, cut),
+                },
+                octet => self.held.push(octet),
+            }
+            if octet == b'\n' && self.by_line {
+                self.settle();
+                self.give(cut);
+            }
+        }
+        self.settle();
+        self.give(cut);
+        self.finish();
+        self.check();
+        Seen {
+            events: self.events,
+            written: self.written,
+        }
+    }
+
+    /// What a program or the world around it may do at any moment.
+    fn call(&mut self, call: u8, script: &mut Input<'_>, cut: usize) {
+        match call {
+            // The server's bytes so far reach the client.
+            b'g' => self.give(cut),
+            // From now on only that does it, or the contrary.
+            b'l' => self.by_line = !self.by_line,
+            // Take all that is to be written, or a part of it.
+            b'w' => self.take(usize::MAX),
+            b'b' => {
+                let octets = usize::from(script.octet());
+                self.take(octets);
+            }
+            b'p' => self.poll(),
+            b't' => {
+                let wait = script.one_of([1, 1_000, 60_000, 120_000, 299_999, 300_000, 600_001]);
+                self.pass(self.now + Duration::from_millis(wait));
+            }
+            // The next deadline, and not a moment later.
+            b'd' => {
+                if let Some(deadline) = self.client.poll_timeout() {
+                    self.pass(deadline.max(self.now));
+                }
+            }
+            b'e' => self.client.handle_eof(self.now),
+            b'x' => {
+                let error: TransportError = Arc::new(std::fmt::Error);
+                self.client.handle_transport_error(self.now, error);
+            }
+            b's' => self.establish_tls(),
+            b'f' => {
+                let error: TransportError = Arc::new(std::fmt::Error);
+                self.client.handle_tls_failed(self.now, error);
+            }
+            b'i' => self.client.handle_starttls_injection(self.now),
+            b'm' => {
+                let choice = script.octet();
+                self.send(choice);
+            }
+            b'q' => self.client.quit(),
+            b'a' => self.client.abort(),
+            // More of a streamed body, its end, its failure.
+            b'c' => {
+                let octets = usize::from(script.octet()) * 16;
+                self.feed(|client, id, content| {
+                    let chunk = content.octets.iter().copied().cycle().take(octets);
+                    client.body_chunk(id, chunk.collect::<Bytes>())
+                });
+            }
+            b'n' => self.feed(|client, id, _| client.body_end(id)),
+            b'k' => self.feed(|client, id, _| client.body_failed(id, Arc::new(std::fmt::Error))),
+            _ => self.settle(),
+        }
+        assert!(self.client.output().remaining() <= MAX_OUTPUT);
+    }
+
+    fn send(&mut self, choice: u8) {
+        if self.contents.len() == MAX_MESSAGES {
+            return;
+        }
+        let (envelope, content) = messages::message(choice, self.contents.len());
+        let id = self.client.send(envelope, content.body());
+        assert_eq!(id.index(), self.contents.len() as u64);
+        self.contents.push(content);
+    }
+
+    fn feed<M>(&mut self, feed: impl FnOnce(&mut Client, TransactionId, Content) -> Result<(), M>) {
+        let Some(id) = self.wanted else {
+            return;
+        };
+        let content = self.contents[usize::try_from(id.index()).expect("a small number")];
+        if feed(&mut self.client, id, content).is_err() {
+            // The message got its verdict in the meantime, or is complete.
+            self.wanted = None;
+        }
+    }
+
+    fn establish_tls(&mut self) {
+        let awaited = self.client.is_awaiting_tls();
+        if awaited {
+            assert!(!self.client.output().has_remaining(), "output beside TLS");
+            self.written.tls_begins();
+        }
+        let info = TlsInfo::new("TLSv1.3", "TLS13_AES_256_GCM_SHA384");
+        let established = self.client.handle_tls_established(self.now, info);
+        assert_eq!(established.is_ok(), awaited);
+    }
+
+    /// Gives the client what the server said.
+    fn give(&mut self, cut: usize) {
+        for piece in self.held.chunks(cut) {
+            self.client.handle_input(self.now, piece);
+        }
+        self.held.clear();
+        assert!(self.client.output().remaining() <= MAX_OUTPUT);
+    }
+
+    fn pass(&mut self, now: Instant) {
+        self.now = now;
+        self.client.handle_timeout(now);
+        let next = self.client.poll_timeout();
+        assert!(next.is_none_or(|next| next > now), "a loop would spin");
+    }
+
+    /// What a driver does between two waits.
+    fn settle(&mut self) {
+        loop {
+            self.poll();
+            self.take(usize::MAX);
+            self.pass(self.now);
+            if !self.client.output().has_remaining() {
+                break;
+            }
+        }
+        self.poll();
+    }
+
+    fn take(&mut self, octets: usize) {
+        let mut left = octets;
+        loop {
+            let mut output = self.client.output();
+            let remaining = output.remaining();
+            let chunk = output.chunk();
+            assert_eq!(chunk.is_empty(), remaining == 0);
+            let taken = chunk.len().min(left);
+            if taken == 0 {
+                return;
+            }
+            self.written.add(&chunk[..taken]);
+            output.advance(taken);
+            left -= taken;
+        }
+    }
+
+    fn poll(&mut self) {
+        while let Some(event) = self.client.poll_event() {
+            assert!(!self.closed, "an event after the last: {event:?}");
+            let shown = match &event {
+                Event::Report(report) => {
+                    let index = report.transaction().index();
+                    assert_eq!(index, self.verdicts.len() as u64, "out of order");
+                    self.verdicts.push(report.outcome().clone());
+                    format!("{report} {report:?}")
+                }
+                Event::BodyWanted(id) => {
+                    self.wanted = Some(*id);
+                    format!("{event:?}")
+                }
+                Event::Closed(why) => {
+                    self.closed = true;
+                    why.as_ref().map_or(String::new(), |why| format!("{why} {why:?}"))
+                }
+                Event::Trace(line) => line.to_string(),
+                event => format!("{event:?}"),
+            };
+            plaintext::assert_no_secret(shown.as_bytes());
+            self.events.push(shown);
+        }
+    }
+
+    /// Ends the session, whatever state it is in.
+    fn finish(&mut self) {
+        if let End::Time = self.setup.end {
+            // Nobody says anything any more: every wait has its deadline. Only an
+            // idle session, or one that waits for its own program, has none.
+            for _ in 0..64 {
+                self.settle();
+                match self.client.poll_timeout() {
+                    Some(deadline) => self.pass(deadline.max(self.now)),
+                    None => break,
+                }
+            }
+            assert_eq!(self.client.poll_timeout(), None, "timers without end");
+        }
+        match self.setup.end {
+            End::Abort => self.client.abort(),
+            End::Error => {
+                let error: TransportError = Arc::new(std::fmt::Error);
+                self.client.handle_transport_error(self.now, error);
+            }
+            End::Eof | End::Time => self.client.handle_eof(self.now),
+        }
+        self.settle();
+    }
+
+    fn check(&mut self) {
+        assert!(self.closed && self.client.is_closed());
+        assert_eq!(self.client.poll_timeout(), None);
+        assert!(!self.client.output().has_remaining());
+        assert_eq!(self.verdicts.len(), self.contents.len(), "verdicts missing");
+        // A message given to a closed session gets its verdict too.
+        let sent = self.contents.len();
+        self.closed = false;
+        self.contents.truncate(MAX_MESSAGES - 1);
+        let (envelope, content) = messages::message(0, 0);
+        self.client.send(envelope, content.body());
+        self.poll();
+        assert_eq!(self.verdicts.len(), sent + 1, "no verdict after the end");
+        assert!(matches!(self.verdicts.last(), Some(Outcome::NotSent(_))));
+        assert!(!self.client.output().has_remaining());
+
+        let setup = self.setup;
+        self.written.check(setup.config.security(), setup.plaintext_auth);
+        let written = [
+            &self.written.before_tls[..],
+            self.written.under_tls.as_deref().unwrap_or_default(),
+        ]
+        .concat();
+        if !self.contents.iter().any(|content| content.is_binary()) {
+            assert_lines_end_in_crlf(&written);
+        }
+        // Nobody claims more than he wrote the end of.
+        let ended = written
+            .split(|octet| *octet == b'\n')
+            .filter(|line| *line == b".\r" || is_last_chunk(line))
+            .count();
+        let delivered = self.verdicts.iter().filter(|outcome| {
+            matches!(outcome, Outcome::Accepted(_) | Outcome::InDoubt(_))
+        });
+        assert!(delivered.count() <= ended, "more messages than ends");
+    }
+}
+
+fn is_last_chunk(line: &[u8]) -> bool {
+    // The command may follow content that does not end its line.
+    let mut words = line.rsplit(|octet| *octet == b' ');
+    words.next() == Some(b"LAST\r")
+}
+
+fn assert_lines_end_in_crlf(octets: &[u8]) {
+    let mut before = 0;
+    for (position, octet) in octets.iter().enumerate() {
+        match octet {
+            b'\n' => assert_eq!(before, b'\r', "a lone LF at {position}"),
+            _ if before == b'\r' => panic!("a lone CR at {position}"),
+            _ => {}
+        }
+        before = *octet;
+    }
+}

@@ -1,0 +1,99 @@
+//! Messages that try the rules of content and envelopes.
+
+use bytes::Bytes;
+use postwire_proto::{Address, Body, Envelope, Recipients, StreamFacts};
+
+/// Contents, hard ones among them.
+const CONTENTS: [&[u8]; 12] = [
+    b"Subject: x\r\n\r\nHello.\r\n",
+    b"",
+    b".",
+    b"\r\n.\r\n..\r\n",
+    b"Subject: x\r\n\r\nno line end",
+    b"Subject: x\n\nLF\n.\nMAIL FROM:<m@e>\n",
+    b"a\rb\r\rc\n\rd\r",
+    b"\xfc\xdf 8-bit\r\n",
+    "Subject: gr\u{fc}\u{df}e\r\n\r\n".as_bytes(),
+    b"NUL \0, binary\r\n.\r\nlone \r and \n",
+    // Longer than what is copied rather than sliced.
+    &[b'.'; 700],
+    &[b'\n'; 700],
+];
+
+/// Recipients whose local part tells a server what to say to them.
+const RECIPIENTS: [&[&str]; 8] = [
+    &["yes@e.example"],
+    &["yes@e.example", "no@e.example"],
+    &["no@e.example"],
+    &["no@e.example", "later@e.example", "yes@e.example"],
+    &["yes@e.example", "yes@e.example", "also@e.example"],
+    &["\"odd \\\" <>\"@[IPv6:::1]"],
+    &["gr\u{fc}n@e.example"],
+    &["later@e.example", "late@e.example"],
+];
+
+/// A message that an octet chooses.
+pub(crate) fn message(choice: u8, number: usize) -> (Envelope, Content) {
+    let choice = usize::from(choice);
+    let recipients = RECIPIENTS[choice % RECIPIENTS.len()];
+    let rule = if choice & 0x40 == 0 {
+        Recipients::Any
+    } else {
+        Recipients::All
+    };
+    let content = CONTENTS[(choice + number) % CONTENTS.len()];
+    let streamed = choice & 0x80 != 0;
+    let reverse_path: Option<Address> = match choice % 3 {
+        0 => None,
+        _ => format!("{number}@s.example").parse().ok(),
+    };
+    let forward_paths = recipients.iter().filter_map(|path| path.parse().ok());
+    let envelope = Envelope::new(reverse_path, forward_paths.collect())
+        .expect("every list has an address")
+        .with_recipients(rule);
+    (envelope, Content { octets: content, streamed })
+}
+
+/// What is sent, and whether at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Content {
+    pub(crate) octets: &'static [u8],
+    pub(crate) streamed: bool,
+}
+
+impl Content {
+    pub(crate) fn body(self) -> Body {
+        if !self.streamed {
+            return Body::from(Bytes::from_static(self.octets));
+        }
+        Body::stream(
+            StreamFacts::default()
+                .eight_bit(!self.octets.is_ascii())
+                .smtp_utf8(!self.octets.is_ascii())
+                .binary(self.is_binary()),
+        )
+    }
+
+    /// Whether it travels as it is, or not at all.
+    pub(crate) fn is_binary(self) -> bool {
+        self.octets.contains(&0)
+    }
+
+    /// What a server must have stored: each line end a CRLF, and at the end of
+    /// the last line too if `DATA` carried it (RFC 5321 §4.1.1.4).
+    pub(crate) fn canonical(self) -> Vec<u8> {
+        let mut canonical = Vec::new();
+        let mut rest = self.octets.iter().peekable();
+        while let Some(octet) = rest.next() {
+            match octet {
+                b'\r' => {
+                    rest.next_if(|next| **next == b'\n');
+                    canonical.extend_from_slice(b"\r\n");
+                }
+                b'\n' => canonical.extend_from_slice(b"\r\n"),
+                octet => canonical.push(*octet),
+            }
+        }
+        canonical
+    }
+}

@@ -1,0 +1,3 @@
+//! Not written yet.
+/// Nothing yet.
+pub fn pair(_octets: &[u8]) {}

@@ -1,0 +1,82 @@
+//! What may be seen on the wire before TLS, and what may never be shown.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use postwire_proto::{Credentials, Security};
+
+/// A user and a secret that stand out in any output.
+pub(crate) const USER: &str = "alice";
+pub(crate) const SECRET: &str = "x9-secret-9x";
+
+pub(crate) fn credentials() -> Credentials {
+    Credentials::new(USER, SECRET)
+}
+
+/// The forms in which the secret travels (RFC 4616, LOGIN, XOAUTH2).
+fn forms() -> [String; 4] {
+    [
+        SECRET.to_owned(),
+        STANDARD.encode(SECRET),
+        STANDARD.encode(format!("\0{USER}\0{SECRET}")),
+        STANDARD.encode(format!("user={USER}\x01auth=Bearer {SECRET}\x01\x01")),
+    ]
+}
+
+fn contains(octets: &[u8], needle: &str) -> bool {
+    octets
+        .windows(needle.len())
+        .any(|window| window == needle.as_bytes())
+}
+
+pub(crate) fn assert_no_secret(octets: &[u8]) {
+    for form in forms() {
+        assert!(!contains(octets, &form), "a secret shows as {form:?}");
+    }
+}
+
+/// What a client wrote, parted where TLS began.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Written {
+    pub(crate) before_tls: Vec<u8>,
+    pub(crate) under_tls: Option<Vec<u8>>,
+}
+
+impl Written {
+    pub(crate) fn add(&mut self, octets: &[u8]) {
+        let part = self.under_tls.as_mut().unwrap_or(&mut self.before_tls);
+        part.extend_from_slice(octets);
+    }
+
+    pub(crate) fn tls_begins(&mut self) {
+        assert_eq!(self.under_tls, None, "TLS began twice");
+        self.under_tls = Some(Vec::new());
+    }
+
+    /// The promises of the four modes.
+    pub(crate) fn check(&self, security: Security, plaintext_auth: bool) {
+        if !plaintext_auth {
+            assert_no_secret(&self.before_tls);
+        }
+        match security {
+            Security::None => assert_eq!(self.under_tls, None),
+            Security::Opportunistic => {}
+            Security::Required => {
+                for line in self.before_tls.split_inclusive(|octet| *octet == b'\n') {
+                    assert!(
+                        ["EHLO ", "LHLO ", "STARTTLS\r\n", "QUIT\r\n"]
+                            .iter()
+                            .any(|harmless| is_prefix_of_either(line, harmless.as_bytes())),
+                        "in plaintext: {:?}",
+                        String::from_utf8_lossy(line)
+                    );
+                }
+            }
+            Security::Wrapper => assert_eq!(self.before_tls, b""),
+        }
+    }
+}
+
+/// The last line may be cut off.
+fn is_prefix_of_either(line: &[u8], harmless: &[u8]) -> bool {
+    line.starts_with(harmless) || (!line.ends_with(b"\n") && harmless.starts_with(line))
+}

@@ -1,0 +1,63 @@
+//! Every input of the corpora, in an ordinary test run.
+
+use std::fs;
+use std::path::Path;
+
+fn replay(name: &str) {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(name);
+    let (_, target) = postwire_fuzz_harness::TARGETS
+        .into_iter()
+        .find(|(known, _)| *known == name)
+        .unwrap();
+    let mut inputs = 0;
+    for entry in fs::read_dir(&corpus).unwrap() {
+        let path = entry.unwrap().path();
+        println!("{}", path.display());
+        target(&fs::read(&path).unwrap());
+        inputs += 1;
+    }
+    assert!(inputs >= 10, "only {inputs} inputs in {}", corpus.display());
+}
+
+#[test]
+fn reply() {
+    replay("reply");
+}
+
+#[test]
+fn capabilities() {
+    replay("capabilities");
+}
+
+#[test]
+fn address() {
+    replay("address");
+}
+
+#[test]
+fn client_session() {
+    replay("client_session");
+}
+
+#[test]
+fn server_session() {
+    replay("server_session");
+}
+
+#[test]
+fn pair() {
+    replay("pair");
+}
+
+#[test]
+fn every_target_is_replayed() {
+    let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus");
+    let mut names: Vec<String> = fs::read_dir(corpora)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let mut targets = postwire_fuzz_harness::TARGETS.map(|(name, _)| name);
+    targets.sort_unstable();
+    assert_eq!(names, targets);
+}

@@ -1,0 +1,100 @@
+//! Send mail with [async-std](https://docs.rs/async-std).
+//!
+//! **async-std is no longer maintained** (RUSTSEC-2025-0052). This crate is for
+//! programs that have it in production; new ones take `postwire-smol`, which has
+//! the same types and names.
+//!
+//! ```no_run
+//! use postwire_async_std::{Transport, proto::{Credentials, Envelope}};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! async_std::task::block_on(async {
+//!     let transport = postwire_async_std::relay("mail.example.org")?
+//!         .credentials(Credentials::new("alice", "correct horse"))
+//!         .build()?;
+//!     let envelope = Envelope::new(
+//!         Some("alice@example.org".parse()?),
+//!         vec!["bob@example.net".parse()?],
+//!     )?;
+//!     let report = transport
+//!         .send(&envelope, "Subject: hello\r\n\r\nHello, Bob.\r\n")
+//!         .await?;
+//!     println!("{report}");
+//!     transport.shutdown().await;
+//!     Ok(())
+//! })
+//! # }
+//! ```
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::time::Duration;
+
+use async_std::net::{TcpStream, ToSocketAddrs};
+use async_std::task;
+use postwire_futures::tls::{ConfigError, TransportBuilder};
+pub use postwire_futures::{Driver, Runtime, proto, tls};
+use socket2::{Domain, Socket, Type};
+
+/// async-std's sockets and timers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AsyncStd;
+
+/// A server to send mail through, with a pool of connections to it.
+pub type Transport = postwire_futures::Transport<AsyncStd>;
+
+/// One live session with a server.
+pub type Connection<S = TcpStream> = postwire_futures::Connection<S, AsyncStd>;
+
+/// The reports of [`Transport::send_all`](postwire_futures::Transport::send_all).
+pub type SendAll<I> = postwire_futures::SendAll<AsyncStd, I>;
+
+/// TLS from the first byte on port 465: [`TransportBuilder::relay`].
+///
+/// # Errors
+///
+/// `host` is neither a name nor an address.
+pub fn relay(host: impl Into<String>) -> Result<TransportBuilder<Transport>, ConfigError> {
+    TransportBuilder::relay(host)
+}
+
+/// What a URL says: [`TransportBuilder::from_url`].
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn from_url(url: impl AsRef<str>) -> Result<TransportBuilder<Transport>, ConfigError> {
+    TransportBuilder::from_url(url)
+}
+
+impl Runtime for AsyncStd {
+    type Stream = TcpStream;
+    type Sleep = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+
+    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        Ok((host, port).to_socket_addrs().await?.collect())
+    }
+
+    async fn connect(&self, address: SocketAddr, local: Option<IpAddr>) -> io::Result<TcpStream> {
+        let stream = match local {
+            None => TcpStream::connect(address).await?,
+            Some(local) => task::spawn_blocking(move || connect_from(local, address)).await?,
+        };
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    fn sleep(&self, duration: Duration) -> Self::Sleep {
+        Box::pin(task::sleep(duration))
+    }
+}
+
+/// async-std cannot bind a socket before it connects; a thread of its pool can.
+fn connect_from(local: IpAddr, address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.bind(&SocketAddr::new(local, 0).into())?;
+    socket.connect(&address.into())?;
+    Ok(std::net::TcpStream::from(socket).into())
+}

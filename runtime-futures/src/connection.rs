@@ -1,0 +1,187 @@
+//! One live session over one stream.
+
+use std::future::poll_fn;
+use std::task::Context;
+
+use futures_io::{AsyncRead, AsyncWrite};
+use postwire_tls::proto::{
+    Body, Capabilities, Endpoint, Envelope, Error, ErrorKind, Event, Reply, Report, Stage, TlsInfo,
+    TransactionId,
+};
+use postwire_tls::{TransportConfig, rustls};
+
+use crate::Runtime;
+use crate::connect::connect;
+use crate::driver::Driver;
+
+/// A live session with a server: messages go out over it one after the other.
+///
+/// Opened with [`connect`](Self::connect), or with [`over`](Self::over) a stream
+/// of one's own (a proxy, a Unix socket, a pipe).
+///
+/// A future of its methods may be dropped at any point: the session keeps its
+/// state, and goes on where it was with the next call.
+#[derive(Debug)]
+pub struct Connection<S, R: Runtime> {
+    driver: Driver<postwire_tls::Connection, S, R>,
+    /// Why the session ended, if not by `QUIT`.
+    ended_by: Option<Error>,
+}
+
+impl<R: Runtime> Connection<R::Stream, R> {
+    /// Resolves the server's name and connects, racing its addresses (RFC 8305).
+    ///
+    /// Returns as soon as the socket stands; the session proceeds with the first
+    /// [`send`](Self::send), [`ready`](Self::ready) or
+    /// [`next_event`](Self::next_event).
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Connect`]: no address could be reached in time.
+    pub async fn connect(runtime: R, config: &TransportConfig) -> Result<Self, Error> {
+        let stream = connect(&runtime, config).await?;
+        Ok(Self::over(stream, runtime, config))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
+    /// A session over a stream that is connected already. The host and port of
+    /// `config` are not used.
+    pub fn over(stream: S, runtime: R, config: &TransportConfig) -> Self {
+        let machine = postwire_tls::Connection::new(&config.client_config(), config.tls());
+        Self {
+            driver: Driver::new(machine, stream, runtime),
+            ended_by: None,
+        }
+    }
+
+    /// Waits until the session stands: greeted, under TLS and authenticated as
+    /// configured.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not.
+    pub async fn ready(&mut self) -> Result<(), Error> {
+        while !self.machine().is_ready() {
+            if self.next_event().await.is_none() {
+                return Err(self.error());
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends one message and waits for the verdict.
+    pub async fn send(&mut self, envelope: &Envelope, body: impl Into<Body>) -> Report {
+        let id = self.enqueue(envelope.clone(), body);
+        loop {
+            match self.next_event().await {
+                Some(Event::Report(report)) if report.transaction() == id => return report,
+                Some(_) => {}
+                // Every message has its report before the session ends.
+                None => return Report::not_sent(envelope, self.error()),
+            }
+        }
+    }
+
+    /// Queues a message without waiting: [`next_event`](Self::next_event) brings
+    /// its report. Messages that are queued together are pipelined.
+    pub fn enqueue(&mut self, envelope: Envelope, body: impl Into<Body>) -> TransactionId {
+        self.driver.machine_mut().send(envelope, body.into())
+    }
+
+    /// Waits for the next thing that happens: a report, a line of the trace, the
+    /// end. `None` once the session is over.
+    pub async fn next_event(&mut self) -> Option<Event> {
+        let event = poll_fn(|cx| self.driver.poll_event(cx)).await;
+        if let Some(Event::Closed(why)) = &event {
+            self.ended_by.clone_from(why);
+        }
+        event
+    }
+
+    /// Takes in what the server has said already, without waiting.
+    pub(crate) fn glance(&mut self, cx: &mut Context<'_>) {
+        self.driver.glance(cx);
+    }
+
+    /// Moves what can be moved at once, and takes the next report if there is one.
+    pub(crate) fn pending_report(&mut self) -> Option<Report> {
+        loop {
+            if let Event::Report(report) = self.driver.machine_mut().poll_event()? {
+                return Some(report);
+            }
+        }
+    }
+
+    /// Says `QUIT` if that can be done at once, and leaves.
+    pub(crate) fn depart(mut self) {
+        self.begin_quit();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        while let std::task::Poll::Ready(Some(_)) = self.driver.poll_event(&mut cx) {}
+    }
+
+    /// Asks to leave once everything queued is done. [`next_event`](Self::next_event)
+    /// brings the rest.
+    pub fn begin_quit(&mut self) {
+        self.driver.machine_mut().quit();
+    }
+
+    /// Leaves politely, waiting for the server's reply no longer than the short
+    /// deadline of `QUIT`.
+    ///
+    /// # Errors
+    ///
+    /// The session had ended for another reason.
+    pub async fn quit(mut self) -> Result<(), Error> {
+        self.begin_quit();
+        while self.next_event().await.is_some() {}
+        match self.ended_by.take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends at once, without a word to the server.
+    pub fn abort(&mut self) {
+        self.driver.machine_mut().abort();
+    }
+
+    /// What the server offers now.
+    pub fn capabilities(&self) -> Option<&Capabilities> {
+        self.machine().capabilities()
+    }
+
+    /// The server's greeting; forgotten when STARTTLS begins.
+    pub fn greeting(&self) -> Option<&Reply> {
+        self.machine().greeting()
+    }
+
+    /// The TLS session, once it stands.
+    pub fn tls(&self) -> Option<&TlsInfo> {
+        self.machine().tls()
+    }
+
+    /// The server's certificate chain, its own first, once TLS stands.
+    pub fn peer_certificates(&self) -> Option<&[rustls::pki_types::CertificateDer<'static>]> {
+        self.machine().peer_certificates()
+    }
+
+    /// Whether the session stands and nothing is under way.
+    pub fn is_idle(&self) -> bool {
+        self.machine().is_idle()
+    }
+
+    /// Whether the session is over.
+    pub fn is_closed(&self) -> bool {
+        self.machine().is_closed()
+    }
+
+    fn machine(&self) -> &postwire_tls::Connection {
+        self.driver.machine()
+    }
+
+    fn error(&self) -> Error {
+        let by_quit = || Error::new(Stage::Quit, ErrorKind::SessionOver);
+        self.ended_by.clone().unwrap_or_else(by_quit)
+    }
+}

@@ -1,0 +1,36 @@
+//! What the driver needs of a runtime: names, sockets and a timer.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use futures_io::{AsyncRead, AsyncWrite};
+
+/// A runtime, as far as sending mail needs one. No executor, no spawning: a new
+/// adapter is these four items.
+pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
+    /// A connected TCP socket.
+    type Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static;
+
+    /// A timer that is running.
+    type Sleep: Future<Output = ()> + Send + Sync + Unpin + 'static;
+
+    /// The addresses of a host.
+    fn resolve(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+
+    /// Connects, from `local` if it is given, with `TCP_NODELAY` set: a flight is
+    /// one write.
+    fn connect(
+        &self,
+        address: SocketAddr,
+        local: Option<IpAddr>,
+    ) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// A timer that ends after `duration`.
+    fn sleep(&self, duration: Duration) -> Self::Sleep;
+}

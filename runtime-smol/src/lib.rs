@@ -1,0 +1,117 @@
+//! Send mail with [smol](https://docs.rs/smol).
+//!
+//! ```no_run
+//! use postwire_smol::{Transport, proto::{Credentials, Envelope}};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! smol::block_on(async {
+//!     let transport = postwire_smol::relay("mail.example.org")?
+//!         .credentials(Credentials::new("alice", "correct horse"))
+//!         .build()?;
+//!     let envelope = Envelope::new(
+//!         Some("alice@example.org".parse()?),
+//!         vec!["bob@example.net".parse()?],
+//!     )?;
+//!     let report = transport
+//!         .send(&envelope, "Subject: hello\r\n\r\nHello, Bob.\r\n")
+//!         .await?;
+//!     println!("{report}");
+//!     transport.shutdown().await;
+//!     Ok(())
+//! })
+//! # }
+//! ```
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use postwire_futures::tls::{ConfigError, TransportBuilder};
+pub use postwire_futures::{Driver, Runtime, proto, tls};
+use smol::net::TcpStream;
+use socket2::{Domain, Socket, Type};
+
+/// smol's sockets and timers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Smol;
+
+/// A server to send mail through, with a pool of connections to it.
+pub type Transport = postwire_futures::Transport<Smol>;
+
+/// One live session with a server.
+pub type Connection<S = TcpStream> = postwire_futures::Connection<S, Smol>;
+
+/// The reports of [`Transport::send_all`](postwire_futures::Transport::send_all).
+pub type SendAll<I> = postwire_futures::SendAll<Smol, I>;
+
+/// TLS from the first byte on port 465: [`TransportBuilder::relay`].
+///
+/// # Errors
+///
+/// `host` is neither a name nor an address.
+pub fn relay(host: impl Into<String>) -> Result<TransportBuilder<Transport>, ConfigError> {
+    TransportBuilder::relay(host)
+}
+
+/// What a URL says: [`TransportBuilder::from_url`].
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn from_url(url: impl AsRef<str>) -> Result<TransportBuilder<Transport>, ConfigError> {
+    TransportBuilder::from_url(url)
+}
+
+impl Runtime for Smol {
+    type Stream = TcpStream;
+    type Sleep = Sleep;
+
+    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        smol::net::resolve((host, port)).await
+    }
+
+    async fn connect(&self, address: SocketAddr, local: Option<IpAddr>) -> io::Result<TcpStream> {
+        let stream = match local {
+            None => TcpStream::connect(address).await?,
+            Some(local) => connect_from(local, address).await?,
+        };
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    fn sleep(&self, duration: Duration) -> Sleep {
+        Sleep(smol::Timer::after(duration))
+    }
+}
+
+async fn connect_from(local: IpAddr, address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.bind(&SocketAddr::new(local, 0).into())?;
+    socket.set_nonblocking(true)?;
+    // Connecting has begun, or has failed at once: the socket knows which.
+    let begun = socket.connect(&address.into());
+    let stream = smol::Async::<std::net::TcpStream>::new(socket.into())?;
+    stream.writable().await?;
+    if let Some(error) = stream.get_ref().take_error()? {
+        return Err(error);
+    }
+    if stream.get_ref().peer_addr().is_err() {
+        begun?;
+    }
+    Ok(stream.into())
+}
+
+/// A timer of smol.
+#[derive(Debug)]
+pub struct Sleep(smol::Timer);
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.0).poll(cx).map(|_| ())
+    }
+}

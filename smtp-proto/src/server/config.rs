@@ -1,0 +1,312 @@
+//! What a server session is told beforehand: built once, immutable, shared by
+//! `Arc` among all sessions.
+//!
+//! Knows no socket and no certificate. Defaults are those of a server to test
+//! clients against: every extension that needs nothing else is offered.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::authentication::Dialogue;
+use crate::{HelloName, Mechanism, Protocol};
+
+/// How much content is taken where `SIZE` does not say, and the default of it:
+/// 50 MiB.
+const DEFAULT_SIZE: u64 = 50 * 1024 * 1024;
+
+/// Everything a [`Server`](crate::Server) is told before it starts.
+///
+/// ```
+/// use postwire_proto::{HelloName, Mechanism, ServerConfig};
+///
+/// let config = ServerConfig::new(HelloName::localhost())
+///     .starttls(true)
+///     .auth([Mechanism::PLAIN])
+///     .size(Some(10_000_000));
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServerConfig {
+    pub(super) hostname: HelloName,
+    pub(super) protocol: Protocol,
+    pub(super) greeting: String,
+    pub(super) starttls: bool,
+    pub(super) require_tls: bool,
+    pub(super) mechanisms: Vec<Mechanism>,
+    pub(super) auth_in_plaintext: bool,
+    pub(super) require_auth: bool,
+    pub(super) pipelining: bool,
+    pub(super) chunking: bool,
+    pub(super) eight_bit_mime: bool,
+    pub(super) binary_mime: bool,
+    pub(super) smtp_utf8: bool,
+    pub(super) dsn: bool,
+    pub(super) enhanced_status_codes: bool,
+    pub(super) size: Option<u64>,
+    pub(super) capabilities: Vec<String>,
+    pub(super) data_without_recipients: bool,
+    pub(super) max_recipients: usize,
+    pub(super) max_line: usize,
+    pub(super) max_waiting_input: usize,
+    pub(super) idle_timeout: Duration,
+    pub(super) trace: bool,
+}
+
+impl ServerConfig {
+    /// The defaults, for a server that calls itself `hostname`.
+    pub fn new(hostname: HelloName) -> Self {
+        Self {
+            hostname,
+            protocol: Protocol::Smtp,
+            greeting: String::from("postwire"),
+            starttls: false,
+            require_tls: false,
+            mechanisms: Vec::new(),
+            auth_in_plaintext: false,
+            require_auth: false,
+            pipelining: true,
+            chunking: true,
+            eight_bit_mime: true,
+            binary_mime: true,
+            smtp_utf8: true,
+            dsn: true,
+            enhanced_status_codes: true,
+            size: Some(DEFAULT_SIZE),
+            capabilities: Vec::new(),
+            data_without_recipients: false,
+            max_recipients: 1_000,
+            max_line: 2_048,
+            max_waiting_input: 1024 * 1024,
+            idle_timeout: Duration::from_secs(5 * 60),
+            trace: false,
+        }
+    }
+
+    /// SMTP (default) or LMTP.
+    #[must_use]
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
+        self
+    }
+
+    /// What the greeting says after the hostname and the protocol. Characters
+    /// that cannot stand in a reply become blanks.
+    #[must_use]
+    pub fn greeting(mut self, text: impl Into<String>) -> Self {
+        self.greeting = text.into();
+        self
+    }
+
+    /// Offer STARTTLS (RFC 3207) in plaintext. Off by default, as it takes a
+    /// driver that can establish TLS.
+    #[must_use]
+    pub fn starttls(mut self, offer: bool) -> Self {
+        self.starttls = offer;
+        self
+    }
+
+    /// Refuse with `530` everything but `EHLO`, `NOOP`, `STARTTLS` and `QUIT`
+    /// before TLS (RFC 3207 §4). Off by default.
+    #[must_use]
+    pub fn require_tls(mut self, require: bool) -> Self {
+        self.require_tls = require;
+        self
+    }
+
+    /// Offer AUTH (RFC 4954) with these mechanisms; those whose server side is
+    /// not known here are left out. None by default. Offered only under TLS,
+    /// unless [`auth_in_plaintext`](Self::auth_in_plaintext) is on.
+    #[must_use]
+    pub fn auth(mut self, mechanisms: impl IntoIterator<Item = Mechanism>) -> Self {
+        let mechanisms = mechanisms.into_iter();
+        self.mechanisms = mechanisms
+            .filter(|mechanism| Dialogue::begin(*mechanism).is_some())
+            .collect();
+        self
+    }
+
+    /// Offer AUTH without TLS as well. Off by default.
+    #[must_use]
+    pub fn auth_in_plaintext(mut self, allow: bool) -> Self {
+        self.auth_in_plaintext = allow;
+        self
+    }
+
+    /// Refuse `MAIL` with `530` before an authentication (RFC 4954 §6). Off by
+    /// default.
+    #[must_use]
+    pub fn require_auth(mut self, require: bool) -> Self {
+        self.require_auth = require;
+        self
+    }
+
+    /// Offer PIPELINING (RFC 2920). On by default. Pipelined input is taken
+    /// either way.
+    #[must_use]
+    pub fn pipelining(mut self, offer: bool) -> Self {
+        self.pipelining = offer;
+        self
+    }
+
+    /// Offer CHUNKING (RFC 3030). On by default.
+    #[must_use]
+    pub fn chunking(mut self, offer: bool) -> Self {
+        self.chunking = offer;
+        self
+    }
+
+    /// Offer 8BITMIME (RFC 6152). On by default.
+    #[must_use]
+    pub fn eight_bit_mime(mut self, offer: bool) -> Self {
+        self.eight_bit_mime = offer;
+        self
+    }
+
+    /// Offer BINARYMIME (RFC 3030 §3), provided that CHUNKING is. On by default.
+    #[must_use]
+    pub fn binary_mime(mut self, offer: bool) -> Self {
+        self.binary_mime = offer;
+        self
+    }
+
+    /// Offer SMTPUTF8 (RFC 6531). On by default.
+    #[must_use]
+    pub fn smtp_utf8(mut self, offer: bool) -> Self {
+        self.smtp_utf8 = offer;
+        self
+    }
+
+    /// Offer DSN (RFC 3461): its parameters are checked and handed on. On by
+    /// default.
+    #[must_use]
+    pub fn dsn(mut self, offer: bool) -> Self {
+        self.dsn = offer;
+        self
+    }
+
+    /// Offer ENHANCEDSTATUSCODES (RFC 2034) and say them. On by default.
+    #[must_use]
+    pub fn enhanced_status_codes(mut self, offer: bool) -> Self {
+        self.enhanced_status_codes = offer;
+        self
+    }
+
+    /// Offer SIZE (RFC 1870) and take no more octets of content than this.
+    /// 50 MiB by default, and also where SIZE is not offered (`None`) or names
+    /// no limit (`Some(0)`).
+    #[must_use]
+    pub fn size(mut self, octets: Option<u64>) -> Self {
+        self.size = octets;
+        self
+    }
+
+    /// A further line in the reply to EHLO, such as `LIMITS RCPTMAX=10`. It is
+    /// only said: parameters that belong to it are refused.
+    #[must_use]
+    pub fn capability(mut self, line: impl Into<String>) -> Self {
+        self.capabilities.push(line.into());
+        self
+    }
+
+    /// Answer `DATA` with `354` although no recipient was accepted, and refuse
+    /// what follows, as some old servers do (RFC 2920 §3.1). Off by default.
+    #[must_use]
+    pub fn data_without_recipients(mut self, accept: bool) -> Self {
+        self.data_without_recipients = accept;
+        self
+    }
+
+    /// How many recipients one message may have; `452` for each beyond them.
+    /// 1,000 by default; RFC 5321 §4.5.3.1.8 asks for at least 100.
+    #[must_use]
+    pub fn max_recipients(mut self, recipients: usize) -> Self {
+        self.max_recipients = recipients;
+        self
+    }
+
+    /// How many octets a command may have, CRLF included. 2,048 by default;
+    /// RFC 5321 §4.5.3.1.4 asks for at least 512. Responses within AUTH may have
+    /// 12,288 (RFC 4954 §4).
+    #[must_use]
+    pub fn max_line(mut self, octets: usize) -> Self {
+        self.max_line = octets;
+        self
+    }
+
+    /// How many octets may come while a question is open. More end the session.
+    /// 1 MiB by default.
+    #[must_use]
+    pub fn max_waiting_input(mut self, octets: usize) -> Self {
+        self.max_waiting_input = octets;
+        self
+    }
+
+    /// How long the client may take for a command, or stop in its content,
+    /// before it gets `421`. 5 minutes by default (RFC 5321 §4.5.3.2.7).
+    #[must_use]
+    pub fn idle_timeout(mut self, limit: Duration) -> Self {
+        self.idle_timeout = limit;
+        self
+    }
+
+    /// Report each command as
+    /// [`ServerEvent::Command`](crate::ServerEvent::Command). Off by default.
+    #[must_use]
+    pub fn trace(mut self, on: bool) -> Self {
+        self.trace = on;
+        self
+    }
+
+    pub(super) fn offers_binary_mime(&self) -> bool {
+        self.binary_mime && self.chunking
+    }
+
+    /// How many octets of content are taken.
+    pub(super) fn content_limit(&self) -> usize {
+        let octets = self.size.filter(|&octets| octets > 0);
+        usize::try_from(octets.unwrap_or(DEFAULT_SIZE)).unwrap_or(usize::MAX)
+    }
+
+    /// Whether a client may authenticate with it, given that TLS is active or
+    /// not (RFC 4954 §4).
+    pub(super) fn allows_mechanism(&self, mechanism: Mechanism, tls: bool) -> bool {
+        tls || self.auth_in_plaintext || !mechanism.reveals_secret()
+    }
+
+    /// What follows the first line of the reply to EHLO (RFC 5321 §4.1.1.1).
+    pub(super) fn capability_lines(&self, tls: bool) -> Vec<String> {
+        use core::fmt::Write as _;
+
+        let mut lines = Vec::new();
+        for (offered, keyword) in [
+            (self.pipelining, "PIPELINING"),
+            (self.chunking, "CHUNKING"),
+            (self.eight_bit_mime, "8BITMIME"),
+            (self.offers_binary_mime(), "BINARYMIME"),
+            (self.smtp_utf8, "SMTPUTF8"),
+            (self.dsn, "DSN"),
+            (self.enhanced_status_codes, "ENHANCEDSTATUSCODES"),
+            (self.starttls && !tls, "STARTTLS"),
+        ] {
+            if offered {
+                lines.push(String::from(keyword));
+            }
+        }
+        if let Some(octets) = self.size {
+            lines.push(alloc::format!("SIZE {octets}"));
+        }
+        let mut auth = String::from("AUTH");
+        for mechanism in &self.mechanisms {
+            if self.allows_mechanism(*mechanism, tls) {
+                // Writing to a string cannot fail.
+                let _ = write!(auth, " {mechanism}");
+            }
+        }
+        if auth.contains(' ') {
+            lines.push(auth);
+        }
+        lines.extend(self.capabilities.iter().cloned());
+        lines
+    }
+}

@@ -1,0 +1,121 @@
+//! What the application was asked, and where its answer leads.
+//!
+//! Knows which replies mean yes to which question (RFC 5321 §4.3.2). Must never
+//! know how the application decides.
+
+use alloc::string::String;
+
+use super::answer::{self, Answer};
+use super::authentication::Dialogue;
+use super::event::ServerMisuse;
+use super::session::{Phase, Session};
+use super::transaction::Transaction;
+use crate::{Address, Mechanism, Reply};
+
+/// What was asked, and what its answer is needed for.
+#[derive(Debug)]
+pub(super) enum Question {
+    Authenticate {
+        mechanism: Mechanism,
+        user: String,
+    },
+    MailFrom(Transaction),
+    RcptTo(Transaction, Address),
+    Data(Transaction),
+    /// How many answers are still to come.
+    Message {
+        answers: usize,
+    },
+}
+
+impl Question {
+    /// What is said if the application merely says yes.
+    fn yes(&self) -> Answer {
+        match self {
+            Self::Authenticate { .. } => answer::AUTHENTICATED,
+            Self::MailFrom(_) => answer::SENDER_OK,
+            Self::RcptTo(..) => answer::RECIPIENT_OK,
+            Self::Data(_) => answer::START_CONTENT,
+            Self::Message { .. } => answer::MESSAGE_ACCEPTED,
+        }
+    }
+
+    /// Whether the reply says yes or no; `None` if it says neither.
+    fn verdict(&self, reply: &Reply) -> Option<bool> {
+        let code = reply.code();
+        let yes = match self {
+            Self::Data(_) => code.is_intermediate(),
+            _ => code.is_positive(),
+        };
+        (yes || code.is_negative()).then_some(yes)
+    }
+}
+
+impl Session {
+    /// Answers the open question, by the default words if `reply` is `None`.
+    /// What the end of the session has overtaken may still be answered.
+    pub(super) fn answer(&mut self, reply: Option<Reply>) -> Result<(), ServerMisuse> {
+        let question = match &self.phase {
+            Phase::Answer(question) => question,
+            Phase::Closed => return Ok(()),
+            _ => return Err(ServerMisuse::NoQuestion),
+        };
+        let yes = match &reply {
+            None => {
+                self.replies.say(question.yes());
+                true
+            }
+            Some(reply) => {
+                let verdict = question.verdict(reply);
+                verdict.ok_or(ServerMisuse::UnfitReply(reply.code()))?
+            }
+        };
+        // How long the application took is not the client's affair.
+        self.waiting_since = None;
+        let phase = core::mem::replace(&mut self.phase, Phase::Closed);
+        self.phase = match phase {
+            Phase::Answer(question) => self.answered(question, yes, reply),
+            phase => phase,
+        };
+        Ok(())
+    }
+
+    fn answered(&mut self, question: Question, yes: bool, reply: Option<Reply>) -> Phase {
+        if let (Question::Authenticate { mechanism, .. }, Some(verdict)) = (&question, &reply)
+            && *mechanism == Mechanism::XOAUTH2
+            && !yes
+        {
+            // The client is told why, and has to acknowledge it.
+            let verdict = verdict.clone();
+            return self.challenge(Dialogue::Xoauth2Failure { verdict });
+        }
+        if let Some(reply) = reply {
+            self.replies.relay(&reply);
+            // RFC 5321 §3.8: the connection is closed after it.
+            if reply.code().get() == 421 {
+                return self.closed(None);
+            }
+        }
+        match question {
+            Question::Authenticate { user, .. } => {
+                if yes {
+                    self.client.user = Some(user);
+                }
+                Phase::Command(None)
+            }
+            Question::MailFrom(transaction) => Phase::Command(yes.then_some(transaction)),
+            Question::RcptTo(mut transaction, recipient) => {
+                if yes {
+                    transaction.recipients.push(recipient);
+                }
+                Phase::Command(Some(transaction))
+            }
+            Question::Data(transaction) if yes => self.await_content(transaction),
+            Question::Data(transaction) => Phase::Command(Some(transaction)),
+            Question::Message { answers } if answers > 1 => Phase::Answer(Question::Message {
+                answers: answers - 1,
+            }),
+            Question::Message { .. } => Phase::Command(None),
+        }
+    }
+}

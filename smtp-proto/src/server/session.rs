@@ -1,0 +1,295 @@
+//! The session (RFC 5321 §3): what is awaited, and where each line, octet and
+//! answer leads.
+//!
+//! The one place that changes state: whatever was read or answered gives the
+//! next [`Phase`]. Reading ([`LineReader`], [`DotDecoder`]), deciding (`commands`,
+//! `delivery`, `question`) and writing ([`Replies`]) are elsewhere.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use bytes::Bytes;
+
+use super::answer::{self, Answer};
+use super::authentication::Dialogue;
+use super::command::HelloKind;
+use super::config::ServerConfig;
+use super::content::DotDecoder;
+use super::event::{ServerEvent, ServerMisuse, ServerViolation};
+use super::line::LineReader;
+use super::output::Replies;
+use super::question::Question;
+use super::transaction::Transaction;
+use crate::{Instant, Protocol, TlsInfo};
+
+/// RFC 4954 §4, and its CRLF.
+const MAX_RESPONSE: usize = 12_288 + 2;
+
+/// A client that lets so many octets of replies lie does not read them.
+const MAX_REPLIES: usize = 1024 * 1024;
+
+/// How many events may lie unpolled before trace lines are left out.
+const MAX_TRACE: usize = 1_024;
+
+pub(super) struct Session {
+    pub(super) config: Arc<ServerConfig>,
+    pub(super) replies: Replies,
+    pub(super) events: VecDeque<ServerEvent>,
+    pub(super) phase: Phase,
+    pub(super) client: Client,
+    lines: LineReader,
+    now: Instant,
+    /// Since when the client has kept the server waiting; unknown until the time
+    /// is told.
+    pub(super) waiting_since: Option<Instant>,
+}
+
+/// What is awaited.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// A command.
+    Command(Option<Transaction>),
+    /// A response within AUTH.
+    Response(Dialogue),
+    /// The content behind `354`.
+    Content(Transaction, DotDecoder),
+    /// The octets of a chunk.
+    Chunk(Chunk),
+    /// The application's answer.
+    Answer(Question),
+    /// The end of the TLS handshake, which is not seen here.
+    Handshake { greeted: bool },
+    /// Nothing.
+    Closed,
+}
+
+/// Whether there may be more to take.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Step {
+    Taken,
+    Blocked,
+}
+
+/// `BDAT` (RFC 3030 §2). A refused one still has its octets behind it.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub(super) transaction: Option<Transaction>,
+    pub(super) remaining: u64,
+    pub(super) last: bool,
+    pub(super) refusal: Option<Answer>,
+}
+
+/// What is known of the client.
+#[derive(Debug, Default)]
+pub(super) struct Client {
+    pub(super) hello: Option<(HelloKind, String)>,
+    pub(super) tls: Option<TlsInfo>,
+    pub(super) user: Option<String>,
+}
+
+impl Session {
+    /// A session that waits for TLS before it says anything.
+    pub(super) fn wrapped(config: Arc<ServerConfig>) -> Self {
+        let mut session = Self {
+            replies: Replies::new(config.enhanced_status_codes),
+            config,
+            events: VecDeque::new(),
+            phase: Phase::Handshake { greeted: false },
+            client: Client::default(),
+            lines: LineReader::new(),
+            now: Instant::EPOCH,
+            waiting_since: None,
+        };
+        session.events.push_back(ServerEvent::StartTls);
+        session
+    }
+
+    /// A session that greets.
+    pub(super) fn greeting(config: Arc<ServerConfig>, tls: Option<TlsInfo>) -> Self {
+        let mut session = Self::wrapped(config);
+        session.events.clear();
+        session.client.tls = tls;
+        session.greet();
+        session.phase = Phase::Command(None);
+        session
+    }
+
+    fn greet(&mut self) {
+        let config = &self.config;
+        let protocol = match config.protocol {
+            Protocol::Smtp => "ESMTP",
+            Protocol::Lmtp => "LMTP",
+        };
+        let line = format_args!("{} {protocol} {}", config.hostname, config.greeting);
+        self.replies.say_lines(220, &[line]);
+    }
+
+    pub(super) fn tls(&self) -> Option<&TlsInfo> {
+        self.client.tls.as_ref()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed)
+    }
+
+    pub(super) fn is_awaiting_answer(&self) -> bool {
+        matches!(self.phase, Phase::Answer(_))
+    }
+
+    pub(super) fn is_awaiting_tls(&self) -> bool {
+        matches!(self.phase, Phase::Handshake { .. })
+    }
+
+    /// RFC 3207 §4.2: everything learnt before TLS is forgotten.
+    pub(super) fn tls_established(&mut self, info: TlsInfo) -> Result<(), ServerMisuse> {
+        let greeted = match self.phase {
+            Phase::Handshake { greeted } => greeted,
+            Phase::Closed => return Ok(()),
+            _ => return Err(ServerMisuse::NoHandshake),
+        };
+        self.client = Client {
+            tls: Some(info),
+            ..Client::default()
+        };
+        if !greeted {
+            self.greet();
+        }
+        self.phase = Phase::Command(None);
+        self.waiting_since = Some(self.now);
+        Ok(())
+    }
+
+    /// Ends the session, once.
+    pub(super) fn close(&mut self, violation: Option<ServerViolation>) {
+        if !self.is_closed() {
+            self.phase = self.closed(violation);
+        }
+    }
+
+    pub(super) fn closed(&mut self, violation: Option<ServerViolation>) -> Phase {
+        self.events.push_back(ServerEvent::Closed(violation));
+        Phase::Closed
+    }
+
+    /// Says why, and ends the session.
+    pub(super) fn expel(&mut self, answer: Answer, violation: ServerViolation) {
+        if !self.is_closed() {
+            // Nobody who waits for TLS would understand it.
+            if !self.is_awaiting_tls() {
+                self.replies.say(answer);
+            }
+            self.phase = self.closed(Some(violation));
+        }
+    }
+}
+
+/// Time.
+impl Session {
+    pub(super) fn tell_time(&mut self, now: Instant) {
+        self.now = now;
+        self.waiting_since.get_or_insert(now);
+    }
+
+    /// The client has done its part: a whole line, or some content. Half a line
+    /// does not count, or one octet now and then would keep a session for ever.
+    fn note_progress(&mut self) {
+        self.waiting_since = Some(self.now);
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Answer(_) | Phase::Closed => None,
+            _ => Some(match self.waiting_since {
+                Some(since) => since + self.config.idle_timeout,
+                None => Instant::EPOCH,
+            }),
+        }
+    }
+
+    pub(super) fn check_deadline(&mut self) {
+        if self.deadline().is_some_and(|deadline| deadline <= self.now) {
+            self.expel(answer::IDLE_TOO_LONG, ServerViolation::IdleTimeout);
+        }
+    }
+}
+
+/// Input.
+impl Session {
+    /// Takes off the front of `input` what can be acted on now.
+    pub(super) fn read(&mut self, input: &mut &[u8]) {
+        loop {
+            if self.replies.pending() > MAX_REPLIES {
+                self.expel(answer::TOO_MUCH_INPUT, ServerViolation::RepliesNotRead);
+            }
+            let phase = core::mem::replace(&mut self.phase, Phase::Closed);
+            let (phase, step) = self.step(phase, input);
+            self.phase = phase;
+            if step == Step::Blocked {
+                return;
+            }
+        }
+    }
+
+    /// Takes one line or run of octets, if there is one.
+    fn step(&mut self, phase: Phase, input: &mut &[u8]) -> (Phase, Step) {
+        let phase = match phase {
+            Phase::Command(transaction) => {
+                let Some(line) = self.lines.read(input, self.config.max_line) else {
+                    return (Phase::Command(transaction), Step::Blocked);
+                };
+                self.note_progress();
+                self.command_line(transaction, line)
+            }
+            Phase::Response(dialogue) => {
+                let Some(line) = self.lines.read(input, MAX_RESPONSE) else {
+                    return (Phase::Response(dialogue), Step::Blocked);
+                };
+                self.note_progress();
+                self.response_line(dialogue, line)
+            }
+            Phase::Chunk(chunk) if chunk.remaining == 0 => self.chunk_ended(chunk),
+            Phase::Closed => {
+                *input = &[];
+                return (Phase::Closed, Step::Blocked);
+            }
+            Phase::Answer(question) => return (Phase::Answer(question), Step::Blocked),
+            phase if input.is_empty() => return (phase, Step::Blocked),
+            Phase::Content(transaction, mut decoder) => {
+                self.note_progress();
+                if decoder.read(input) {
+                    self.content_ended(transaction, decoder.into_content())
+                } else {
+                    Phase::Content(transaction, decoder)
+                }
+            }
+            Phase::Chunk(mut chunk) => {
+                self.note_progress();
+                chunk.read(&self.config, input);
+                Phase::Chunk(chunk)
+            }
+            Phase::Handshake { .. } => self.closed(Some(ServerViolation::StartTlsInjection)),
+        };
+        (phase, Step::Taken)
+    }
+
+    pub(super) fn trace(&mut self, line: &[u8]) {
+        if self.config.trace && self.events.len() < MAX_TRACE {
+            let line = Bytes::copy_from_slice(line);
+            self.events.push_back(ServerEvent::Command(line));
+        }
+    }
+}
+
+impl Chunk {
+    /// Takes octets of the chunk off the front of `input`.
+    fn read(&mut self, config: &ServerConfig, input: &mut &[u8]) {
+        let length = usize::try_from(self.remaining).unwrap_or(usize::MAX);
+        let (octets, rest) = input.split_at(input.len().min(length));
+        *input = rest;
+        self.remaining -= octets.len() as u64;
+        if let (None, Some(transaction)) = (self.refusal, &mut self.transaction) {
+            transaction.append(config, octets);
+        }
+    }
+}
