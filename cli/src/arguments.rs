@@ -100,15 +100,30 @@ pub(crate) struct SendArguments {
     pub(crate) server_options: ServerArguments,
 
     /// Use PIPELINING where it is offered
-    #[arg(long, value_name = "off|on", default_value = "on", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "off|on",
+        default_value = "on",
+        hide_default_value = true
+    )]
     pub(crate) pipelining: Switch,
 
     /// Use CHUNKING where it is offered
-    #[arg(long, value_name = "off|on", default_value = "on", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "off|on",
+        default_value = "on",
+        hide_default_value = true
+    )]
     pub(crate) chunking: Switch,
 
     /// What becomes of a lone CR or LF: made a CRLF, or the message refused
-    #[arg(long, value_name = "normalize|refuse", default_value = "normalize", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "normalize|refuse",
+        default_value = "normalize",
+        hide_default_value = true
+    )]
     pub(crate) line_ends: LineEndsChoice,
 
     /// Refuse a message with a longer line (octets without CRLF)
@@ -202,7 +217,10 @@ pub(crate) fn refuse(error: &clap::Error) -> Exit {
                     None => String::new(),
                 };
                 let name = argument.split('=').next().unwrap_or_default();
-                about(Some(name.to_owned()), &format!("there is no such option{suggestion}"))
+                about(
+                    Some(name.to_owned()),
+                    &format!("there is no such option{suggestion}"),
+                )
             }
             _ => "there is an argument too many (not shown, as it may hold a secret)".to_owned(),
         },

@@ -16,8 +16,13 @@ use postwire_blocking::tls::TransportConfig;
 pub(crate) fn dial(config: &TransportConfig) -> Result<TcpStream, Error> {
     let (host, port) = (config.host(), config.port());
     let deadline = Instant::now() + config.timeouts().connect;
-    let addresses = resolve(host, port, deadline)
-        .map_err(|error| failed(config, &error, format!("resolving the name failed: {error}")))?;
+    let addresses = resolve(host, port, deadline).map_err(|error| {
+        failed(
+            config,
+            &error,
+            format!("resolving the name failed: {error}"),
+        )
+    })?;
     let mut said = Vec::new();
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for (tried, address) in addresses.iter().enumerate() {

@@ -63,7 +63,11 @@ impl Exit {
     /// The one that counts of two messages' outcomes.
     pub(crate) fn or_worse(self, other: Self) -> Self {
         let rank = |exit| PRECEDENCE.iter().position(|ranked| *ranked == exit);
-        if rank(other) < rank(self) { other } else { self }
+        if rank(other) < rank(self) {
+            other
+        } else {
+            self
+        }
     }
 
     /// What one message's report comes to.

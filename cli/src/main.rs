@@ -5,13 +5,15 @@
 //! what it does.
 
 mod arguments;
+mod certificate;
 mod dial;
 mod exit;
 mod json;
-mod meter;
 mod messages;
+mod meter;
 mod output;
 mod probe;
+mod secrets;
 mod send;
 mod server_options;
 mod text;

@@ -3,11 +3,23 @@
 //! A reader that has gone away ends nothing here: mail that is under way is
 //! still sent, and the exit status still says what became of it.
 
-use std::fmt;
+use std::fmt::Display;
 use std::io::{self, Write};
 
+use crate::json;
+use crate::secrets::hide;
+
 /// A line for whoever uses the result.
-pub(crate) fn say(line: impl fmt::Display) {
+pub(crate) fn say(line: impl Display) {
+    print(&hide(&line.to_string()));
+}
+
+/// An object for the program that uses the result.
+pub(crate) fn say_object(object: &impl serde::Serialize) {
+    print(&json::line(object));
+}
+
+fn print(line: &str) {
     let mut stdout = io::stdout().lock();
     let written = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
     if let Err(error) = written
@@ -18,12 +30,12 @@ pub(crate) fn say(line: impl fmt::Display) {
 }
 
 /// What is wrong, in one sentence, for whoever started the program.
-pub(crate) fn complain(sentence: impl fmt::Display) {
+pub(crate) fn complain(sentence: impl Display) {
     note(format_args!("postwire: {sentence}"));
 }
 
 /// A line beside the result.
-pub(crate) fn note(line: impl fmt::Display) {
-    // There is nobody left to tell.
-    let _ = writeln!(io::stderr().lock(), "{line}");
+pub(crate) fn note(line: impl Display) {
+    // Where it cannot be written, there is nobody left to tell.
+    let _ = writeln!(io::stderr().lock(), "{}", hide(&line.to_string()));
 }

@@ -7,12 +7,12 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use postwire_blocking::Connection;
 use postwire_blocking::proto::{
     Address, Envelope, Error, ErrorKind, Event, LineEnds, Outcome, RecipientStatus, Report, Stage,
     TlsInfo,
 };
 use postwire_blocking::tls::TransportConfig;
-use postwire_blocking::Connection;
 
 use crate::arguments::{LineEndsChoice, Runtime, SendArguments, Switch, UsageError};
 use crate::dial::dial;
@@ -20,7 +20,7 @@ use crate::exit::Exit;
 use crate::json;
 use crate::messages::{self, Message};
 use crate::meter::{Meter, Metered};
-use crate::output::{complain, note, say};
+use crate::output::{complain, note, say, say_object};
 use crate::server_options::{self, Builder};
 use crate::text::Plain;
 
@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<Exit, UsageError> {
                 for position in 0..names.len() {
                     let error = format!("no message was sent: {error}");
                     let paths = envelope.forward_paths();
-                    say(json::line(&json::Message::unread(position, error, paths)));
+                    say_object(&json::Message::unread(position, error, paths));
                 }
             }
             return Ok(Exit::MessageFile);
@@ -79,10 +79,8 @@ fn parse_server(arguments: &SendArguments) -> Result<Builder, UsageError> {
             _ => return Err(UsageError::new("--max-line", "must be a number above 0")),
         },
     };
-    let builder = server_options::parse(
-        ("--server", &arguments.server),
-        &arguments.server_options,
-    )?;
+    let builder =
+        server_options::parse(("--server", &arguments.server), &arguments.server_options)?;
     Ok(builder
         .pipelining(arguments.pipelining == Switch::On)
         .chunking(arguments.chunking == Switch::On)
@@ -95,7 +93,12 @@ fn parse_server(arguments: &SendArguments) -> Result<Builder, UsageError> {
 
 /// A bar on a terminal for what takes a while; hidden otherwise.
 fn progress_bar(messages: &[Message], trace: bool) -> ProgressBar {
-    let sizes = || messages.iter().filter_map(|message| message.body.facts()).map(|facts| facts.octets);
+    let sizes = || {
+        messages
+            .iter()
+            .filter_map(|message| message.body.facts())
+            .map(|facts| facts.octets)
+    };
     let is_worth_it = sizes().any(|octets| octets > WORTH_A_BAR);
     if !is_worth_it || trace || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -127,7 +130,10 @@ fn send(
         }
     };
     let unsendable = |message: &Message| {
-        let why = config.client_config().check(envelope, &message.body).err()?;
+        let why = config
+            .client_config()
+            .check(envelope, &message.body)
+            .err()?;
         Some(Error::new(Stage::Mail, ErrorKind::Unsendable(why)))
     };
     let failure = if messages.iter().all(|message| unsendable(message).is_some()) {
@@ -139,7 +145,12 @@ fn send(
     match failure {
         Ok(stream) => {
             let stream = Metered::new(stream, Arc::new(Meter::default()), printer.bar.clone());
-            converse(Connection::over(stream, &config), envelope, messages, &mut printer);
+            converse(
+                Connection::over(stream, &config),
+                envelope,
+                messages,
+                &mut printer,
+            );
         }
         Err(no_connection) => {
             for (position, message) in messages.iter().enumerate() {
@@ -206,7 +217,7 @@ impl Printer {
         self.exit = self.exit.or_worse(Exit::of_report(report));
         self.bar.suspend(|| {
             if self.json {
-                say(json::line(&json::Message::new(position, report, tls)));
+                say_object(&json::Message::new(position, report, tls));
             } else {
                 self.print_for_people(message, report);
             }

@@ -14,6 +14,7 @@ use postwire_blocking::tls::{
 };
 
 use crate::arguments::{ServerArguments, UsageError};
+use crate::secrets;
 
 /// What is known of the server; the last step may still fail, though not
 /// through the user's fault.
@@ -39,7 +40,10 @@ pub(crate) fn parse(
         builder = builder.hello_name(name);
     }
     builder = match parse_credentials(url.credentials(), options)? {
-        Some(credentials) => builder.credentials(credentials),
+        Some(credentials) => {
+            secrets::keep(&credentials);
+            builder.credentials(credentials)
+        }
         None if options.auth.is_empty() => builder,
         None => {
             let why = "a user and a password are needed as well";
@@ -94,7 +98,11 @@ fn parse_credentials(
             return Err(UsageError::new("--user", "holds a control character"));
         }
     }
-    let password = options.password_env.as_deref().map(password_of).transpose()?;
+    let password = options
+        .password_env
+        .as_deref()
+        .map(password_of)
+        .transpose()?;
     let user = options
         .user
         .clone()
@@ -104,7 +112,8 @@ fn parse_credentials(
         (Some(user), Some(password)) => Ok(Some(Credentials::new(user, password))),
         (None, None) => Ok(None),
         (Some(_), None) => {
-            let why = "a password is needed as well: --password-env names the variable that holds it";
+            let why =
+                "a password is needed as well: --password-env names the variable that holds it";
             Err(UsageError::new("--user", why))
         }
         (None, Some(_)) => Err(UsageError::new(
@@ -145,8 +154,7 @@ fn add_authorities(builder: Builder, options: &ServerArguments) -> Result<Builde
     let authorities =
         Certificate::from_pem_bundle(&pem).map_err(|error| refuse(error.to_string()))?;
     // Whoever names an authority means it, not it and a hundred others.
-    let mut builder =
-        builder.tls_parameters(|tls| tls.certificate_store(CertificateStore::None));
+    let mut builder = builder.tls_parameters(|tls| tls.certificate_store(CertificateStore::None));
     for authority in authorities {
         builder = builder.add_root_certificate(authority);
     }

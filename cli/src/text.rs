@@ -49,10 +49,7 @@ mod tests {
     #[test]
     fn a_terminal_gets_no_commands() {
         let shown = Plain("a\u{1b}[2J\r\n\u{9b}\u{202e}\u{fc}").to_string();
-        assert_eq!(
-            shown,
-            "a\\u{1b}[2J\\u{d}\\u{a}\\u{9b}\\u{202e}\u{fc}"
-        );
+        assert_eq!(shown, "a\\u{1b}[2J\\u{d}\\u{a}\\u{9b}\\u{202e}\u{fc}");
     }
 
     #[test]

@@ -170,6 +170,7 @@ impl Server {
     fn answer(&mut self, reply: Option<Reply>) -> Result<(), ServerMisuse> {
         self.session.answer(reply)?;
         self.read_waiting();
+        self.session.restart_clock();
         Ok(())
     }
 

@@ -1,7 +1,9 @@
 //! A client session against a server that may say anything, at any time.
 //!
 //! ```text
-//! input    = 8 octets of configuration, then the server's bytes and calls
+//! input    = 8 octets of configuration (the last says how many messages are
+//!            queued at first), an octet for each of these messages, and then the
+//!            server's bytes and calls
 //! call     = 0xFF and an octet, see `Run::call`; 0xFF 0xFF is an octet of the server's
 //! ```
 //!
@@ -372,7 +374,6 @@ impl<'a> Run<'a> {
         // A message given to a closed session gets its verdict too.
         let sent = self.contents.len();
         self.closed = false;
-        self.contents.truncate(MAX_MESSAGES - 1);
         let (envelope, content) = messages::message(0, 0);
         self.client.send(envelope, content.body());
         self.poll();

@@ -12,10 +12,6 @@ impl<'a> Input<'a> {
         Self { rest: octets }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rest.is_empty()
-    }
-
     pub(crate) fn octet(&mut self) -> u8 {
         self.next().unwrap_or_default()
     }

@@ -41,6 +41,8 @@ pub(crate) struct Transaction {
     content: Answer,
     /// Replies to the content that LMTP still owes (RFC 2033 §4.2).
     finals_due: VecDeque<usize>,
+    /// The content was answered for each recipient apart.
+    answered_apart: bool,
     /// A verdict that needs no reply.
     not_sent: Option<Error>,
 }
@@ -117,6 +119,7 @@ impl Transaction {
             data: Answer::Awaited,
             content: Answer::Awaited,
             finals_due: VecDeque::new(),
+            answered_apart: false,
             not_sent: None,
         }
     }
@@ -263,7 +266,8 @@ impl Transaction {
         reply: Reply,
     ) -> bool {
         if protocol == Protocol::Lmtp && self.has_accepted_recipient() {
-            if self.finals_due.is_empty() && matches!(self.content, Answer::Awaited) {
+            if !self.answered_apart {
+                self.answered_apart = true;
                 self.finals_due = self.accepted_indices().collect();
             }
             let answer = if accepted {
@@ -327,6 +331,9 @@ impl Transaction {
     fn envelope_refusal(&self) -> Option<(Stage, &Reply)> {
         if let Answer::No(reply) = &self.mail {
             return Some((Stage::Mail, reply));
+        }
+        if self.answered_apart {
+            return None;
         }
         let all_or_nothing = self.envelope.recipients() == Recipients::All;
         let enough = all_or_nothing

@@ -4,6 +4,7 @@
 //! but through the session.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 
@@ -224,7 +225,7 @@ impl Session {
 
     pub(super) fn await_content(&self, transaction: Transaction) -> Phase {
         let content = Content::new(self.config.content_limit());
-        Phase::Content(transaction, DotDecoder::new(content))
+        Phase::Content(transaction, Box::new(DotDecoder::new(content)))
     }
 
     /// RFC 3030 §2. Whether it is welcome or not, its octets follow, and would be

@@ -70,8 +70,6 @@ impl Session {
                 verdict.ok_or(ServerMisuse::UnfitReply(reply.code()))?
             }
         };
-        // How long the application took is not the client's affair.
-        self.waiting_since = None;
         let phase = core::mem::replace(&mut self.phase, Phase::Closed);
         self.phase = match phase {
             Phase::Answer(question) => self.answered(question, yes, reply),

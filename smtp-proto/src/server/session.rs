@@ -5,6 +5,7 @@
 //! next [`Phase`]. Reading ([`LineReader`], [`DotDecoder`]), deciding (`commands`,
 //! `delivery`, `question`) and writing ([`Replies`]) are elsewhere.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -42,7 +43,7 @@ pub(super) struct Session {
     now: Instant,
     /// Since when the client has kept the server waiting; unknown until the time
     /// is told.
-    pub(super) waiting_since: Option<Instant>,
+    waiting_since: Option<Instant>,
 }
 
 /// What is awaited.
@@ -53,7 +54,7 @@ pub(super) enum Phase {
     /// A response within AUTH.
     Response(Dialogue),
     /// The content behind `354`.
-    Content(Transaction, DotDecoder),
+    Content(Transaction, Box<DotDecoder>),
     /// The octets of a chunk.
     Chunk(Chunk),
     /// The application's answer.
@@ -195,6 +196,12 @@ impl Session {
     /// does not count, or one octet now and then would keep a session for ever.
     fn note_progress(&mut self) {
         self.waiting_since = Some(self.now);
+    }
+
+    /// An answer has come, at a time that was not told: the client's time counts
+    /// from when it is.
+    pub(super) fn restart_clock(&mut self) {
+        self.waiting_since = None;
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {

@@ -1,0 +1,369 @@
+//! The pair, the wire between them and the clock.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use postwire_proto::{
+    Address, Body, Client, ClientConfig, Endpoint, EnhancedCode, Envelope, Error, Event, HelloName,
+    Instant, Outcome, Protocol, Received, RecipientStatus, Recipients, Reply, ReplyCode, Report,
+    Security, Server, ServerConfig, ServerEvent,
+};
+
+/// A message to be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Message {
+    pub(crate) envelope: Envelope,
+    pub(crate) content: Bytes,
+}
+
+impl Message {
+    pub(crate) fn new(recipients: &[&str], content: &[u8]) -> Self {
+        Self::from("sender@sender.example", recipients, content)
+    }
+
+    pub(crate) fn from(sender: &str, recipients: &[&str], content: &[u8]) -> Self {
+        let recipients = recipients.iter().map(|r| r.parse().unwrap()).collect();
+        Self {
+            envelope: Envelope::new(Some(sender.parse().unwrap()), recipients).unwrap(),
+            content: Bytes::copy_from_slice(content),
+        }
+    }
+
+    pub(crate) fn all_or_nothing(mut self) -> Self {
+        self.envelope = self.envelope.with_recipients(Recipients::All);
+        self
+    }
+}
+
+/// What goes wrong with the wire.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// It breaks, both ways, once `side` has said this many octets.
+    Break { side: Side, at: usize },
+    /// Nothing the server says arrives after this many octets.
+    Silence { after: usize },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Client,
+    Server,
+}
+
+/// Client and server, and all that is known of them afterwards.
+pub(crate) struct Pair {
+    client: Client,
+    server: Server,
+    now: Instant,
+    protocol: Protocol,
+    pub(crate) sent: Vec<Message>,
+    pub(crate) stored: Vec<Stored>,
+    pub(crate) reports: Vec<Report>,
+    pub(crate) said_by_client: Vec<u8>,
+    pub(crate) said_by_server: Vec<u8>,
+    /// How the client's session ended.
+    pub(crate) closed: Option<Option<String>>,
+}
+
+/// A message that the server took responsibility for.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) recipients: Vec<Address>,
+    pub(crate) content: Bytes,
+}
+
+pub(crate) fn config(security: Security) -> ClientConfig {
+    ClientConfig::new(HelloName::localhost(), security)
+}
+
+impl Pair {
+    pub(crate) fn new(client: ClientConfig, server: ServerConfig) -> Self {
+        let protocol = if format!("{client:?}").contains("protocol: Lmtp") {
+            Protocol::Lmtp
+        } else {
+            Protocol::Smtp
+        };
+        Self {
+            client: Client::new(Arc::new(client)),
+            server: Server::new(Arc::new(server)),
+            now: Instant::EPOCH,
+            protocol,
+            sent: Vec::new(),
+            stored: Vec::new(),
+            reports: Vec::new(),
+            said_by_client: Vec::new(),
+            said_by_server: Vec::new(),
+            closed: None,
+        }
+    }
+
+    pub(crate) fn dialogue(&self) -> String {
+        format!(
+            "--- client\n{}\n--- server\n{}\n--- reports\n{:#?}",
+            String::from_utf8_lossy(&self.said_by_client),
+            String::from_utf8_lossy(&self.said_by_server),
+            self.reports
+        )
+    }
+
+    /// Decides as the names in the message say.
+    fn answer_server(&mut self) {
+        while let Some(event) = self.server.poll_event() {
+            match event {
+                ServerEvent::MailFrom { reverse_path, .. } => {
+                    let user = reverse_path.as_ref().map(Address::user);
+                    self.decide(user == Some("nobody"), 550, "no mail from nobody");
+                }
+                ServerEvent::RcptTo { forward_path, .. } => match forward_path.user() {
+                    "later" => self.decide(true, 450, "come back later"),
+                    user => self.decide(user == "no", 550, "no such user"),
+                },
+                ServerEvent::Data => self.server.accept().unwrap(),
+                ServerEvent::Message(received) => self.take(received),
+                _ => {}
+            }
+        }
+    }
+
+    fn decide(&mut self, refuse: bool, code: u16, why: &str) {
+        if refuse {
+            let code = ReplyCode::new(code).unwrap();
+            let enhanced = EnhancedCode::new(code.get() as u8 / 100, 1, 1);
+            let reply = Reply::new(code, enhanced, &[why]);
+            self.server.respond(reply).unwrap();
+        } else {
+            self.server.accept().unwrap();
+        }
+    }
+
+    fn take(&mut self, received: Received) {
+        let refuse = received.content.starts_with(b"refuse");
+        let answers = match self.protocol {
+            Protocol::Smtp => 1,
+            Protocol::Lmtp => received.recipients.len(),
+        };
+        for _ in 0..answers {
+            self.decide(refuse, 554, "refused content");
+        }
+        if !refuse {
+            self.stored.push(Stored {
+                recipients: received.recipients,
+                content: received.content,
+            });
+        }
+    }
+
+    fn hear_client(&mut self) {
+        while let Some(event) = self.client.poll_event() {
+            match event {
+                Event::Report(report) => self.reports.push(report),
+                Event::Closed(why) => {
+                    assert!(self.closed.is_none(), "closed twice");
+                    self.closed = Some(why.as_ref().map(Error::to_string));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Takes at most `most` octets of what `endpoint` has to say.
+fn take(endpoint: &mut impl Endpoint, most: usize) -> Vec<u8> {
+    let mut output = endpoint.output();
+    let octets = output.remaining().min(most);
+    output.copy_to_bytes(octets).to_vec()
+}
+
+/// Sends the messages and leaves, in pieces of `cuts` octets in turn.
+pub(crate) fn run(
+    mut pair: Pair,
+    messages: Vec<Message>,
+    cuts: &[usize],
+    fault: Option<Fault>,
+) -> Pair {
+    for message in messages {
+        let body = Body::from(message.content.clone());
+        pair.client.send(message.envelope.clone(), body);
+        pair.sent.push(message);
+    }
+    pair.client.quit();
+    let mut cuts = cuts.iter().copied().cycle();
+    let mut broken = false;
+    for round in 0.. {
+        assert!(round < 1_000_000, "no end: {}", pair.dialogue());
+        pair.answer_server();
+        pair.hear_client();
+        if pair.client.is_closed() {
+            break;
+        }
+        let mut most = cuts.next().unwrap_or(usize::MAX);
+        let mut most_back = most;
+        match fault {
+            Some(Fault::Break {
+                side: Side::Client,
+                at,
+            }) => {
+                most = most.min(at - pair.said_by_client.len().min(at));
+                broken = pair.said_by_client.len() >= at;
+            }
+            Some(Fault::Break {
+                side: Side::Server,
+                at,
+            }) => {
+                most_back = most_back.min(at - pair.said_by_server.len().min(at));
+                broken = pair.said_by_server.len() >= at;
+            }
+            _ => {}
+        }
+        if broken {
+            pair.client.handle_eof(pair.now);
+            pair.server.handle_eof(pair.now);
+            continue;
+        }
+        let forth = take(&mut pair.client, most);
+        pair.said_by_client.extend_from_slice(&forth);
+        if !forth.is_empty() {
+            pair.server.handle_input(pair.now, &forth);
+            pair.answer_server();
+        }
+        let back = take(&mut pair.server, most_back);
+        let before = pair.said_by_server.len();
+        pair.said_by_server.extend_from_slice(&back);
+        let heard = match fault {
+            Some(Fault::Silence { after }) => &back[..back.len().min(after - before.min(after))],
+            _ => &back[..],
+        };
+        if !heard.is_empty() {
+            pair.client.handle_input(pair.now, heard);
+        }
+        if forth.is_empty() && back.is_empty() {
+            pair.advance_clock();
+        }
+    }
+    pair.hear_client();
+    // What the client had said by then reaches the server all the same.
+    pair
+}
+
+impl Pair {
+    fn advance_clock(&mut self) {
+        if self.server.is_closed() {
+            self.client.handle_eof(self.now);
+            return;
+        }
+        let next = self.client.poll_timeout();
+        let next = next.expect("the client waits for something, and for no longer than a while");
+        assert!(
+            next <= self.now + Duration::from_secs(601),
+            "a deadline out of bounds"
+        );
+        self.now = self.now.max(next);
+        self.client.handle_timeout(self.now);
+    }
+}
+
+/// CRLF line ends, and one at the end if `closed`.
+pub(crate) fn canonical(content: &[u8], closed: bool) -> Vec<u8> {
+    let mut lines = Vec::new();
+    let mut rest = content;
+    while let Some(at) = rest.iter().position(|octet| matches!(octet, b'\r' | b'\n')) {
+        lines.extend_from_slice(&rest[..at]);
+        lines.extend_from_slice(b"\r\n");
+        let both = rest[at..].starts_with(b"\r\n");
+        rest = &rest[at + 1 + usize::from(both)..];
+    }
+    lines.extend_from_slice(rest);
+    if closed && !rest.is_empty() {
+        lines.extend_from_slice(b"\r\n");
+    }
+    lines
+}
+
+/// Holds what the client reported against what the server stored.
+pub(crate) fn check(pair: &Pair) -> Result<(), String> {
+    if pair.reports.len() != pair.sent.len() {
+        return Err(format!(
+            "{} reports on {} messages",
+            pair.reports.len(),
+            pair.sent.len()
+        ));
+    }
+    if pair.closed.is_none() {
+        return Err("never closed".to_owned());
+    }
+    let mut stored = pair.stored.iter().peekable();
+    for (index, (message, report)) in pair.sent.iter().zip(&pair.reports).enumerate() {
+        if report.transaction().index() != index as u64 {
+            return Err(format!(
+                "report {index} is about {:?}",
+                report.transaction()
+            ));
+        }
+        let is_this = |stored: &&Stored| is_of(stored, message);
+        let taken = match report.outcome() {
+            Outcome::Accepted(_) => {
+                let taken = stored.next_if(is_this);
+                Some(taken.ok_or_else(|| format!("message {index} was accepted, not stored"))?)
+            }
+            Outcome::InDoubt(_) => stored.next_if(is_this),
+            _ => None,
+        };
+        check_recipients(index, message, report, taken)?;
+    }
+    match stored.next() {
+        Some(extra) => Err(format!("stored, and nobody says so: {extra:?}")),
+        None => Ok(()),
+    }
+}
+
+fn is_of(stored: &Stored, message: &Message) -> bool {
+    let whom: BTreeSet<&str> = message
+        .envelope
+        .forward_paths()
+        .iter()
+        .map(Address::as_str)
+        .collect();
+    let same_content = [false, true]
+        .iter()
+        .any(|closed| stored.content == canonical(&message.content, *closed))
+        || stored.content == message.content;
+    same_content && stored.recipients.iter().all(|r| whom.contains(r.as_str()))
+}
+
+fn check_recipients(
+    index: usize,
+    message: &Message,
+    report: &Report,
+    stored: Option<&Stored>,
+) -> Result<(), String> {
+    let asked: Vec<&Address> = message.envelope.forward_paths().iter().collect();
+    let told: Vec<&Address> = report.recipients().iter().map(|r| r.address()).collect();
+    if asked != told {
+        return Err(format!("message {index}: asked {asked:?}, told {told:?}"));
+    }
+    let said = |status| {
+        let of = report
+            .recipients()
+            .iter()
+            .filter(move |r| r.status() == status);
+        of.map(|r| r.address().as_str()).collect::<Vec<_>>()
+    };
+    let accepted = said(RecipientStatus::Accepted);
+    let really: Vec<&str> = stored.map_or(Vec::new(), |s| {
+        s.recipients.iter().map(Address::as_str).collect()
+    });
+    match report.outcome() {
+        Outcome::Accepted(_) if accepted != really => Err(format!(
+            "message {index}: accepted for {really:?}, reported {accepted:?}"
+        )),
+        Outcome::Rejected { .. } | Outcome::NotSent(_) if !accepted.is_empty() => Err(format!(
+            "message {index}: not accepted, but for {accepted:?}"
+        )),
+        Outcome::InDoubt(_) if !accepted.iter().all(|r| really.contains(r)) => {
+            Err(format!("message {index}: not stored for {accepted:?}"))
+        }
+        _ => Ok(()),
+    }
+}
