@@ -1,7 +1,7 @@
 //! A connected socket of the program's own, so that what goes over it can be
 //! counted: the library's `Connection::connect` keeps its socket to itself.
 //!
-//! Knows names, addresses and one deadline for all of them; nothing of mail.
+//! Knows one deadline for all addresses of a name; nothing of mail.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -10,34 +10,37 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use postwire_blocking::proto::{Error, ErrorKind, Stage};
-use postwire_blocking::tls::TransportConfig;
+use postwire_blocking::tls::{ConnectError, TransportConfig, connection_order};
 
 /// Connects to the configured server, one address after the other.
 pub(crate) fn dial(config: &TransportConfig) -> Result<TcpStream, Error> {
+    connect(config).map_err(|error| {
+        let kind = if error.is_timeout() {
+            ErrorKind::TimedOut
+        } else {
+            ErrorKind::Transport(Arc::new(error))
+        };
+        Error::new(Stage::Connect, kind)
+    })
+}
+
+fn connect(config: &TransportConfig) -> Result<TcpStream, ConnectError> {
     let (host, port) = (config.host(), config.port());
     let deadline = Instant::now() + config.timeouts().connect;
-    let addresses = resolve(host, port, deadline).map_err(|error| {
-        failed(
-            config,
-            &error,
-            format!("resolving the name failed: {error}"),
-        )
-    })?;
-    let mut said = Vec::new();
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    let addresses = resolve(host, port, deadline)
+        .map_err(|error| ConnectError::unresolved(host, port, error))?;
+    let addresses = connection_order(addresses, None);
+    let mut failed = ConnectError::new(host, port);
     for (tried, address) in addresses.iter().enumerate() {
         // An address that swallows packets must not use up the others' time.
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
         match connect_to(*address, share) {
             Ok(stream) => return Ok(stream),
-            Err(error) => {
-                said.push(format!("{address}: {error}"));
-                last = error;
-            }
+            Err(error) => failed.attempt(*address, error),
         }
     }
-    Err(failed(config, &last, said.join("; ")))
+    Err(failed)
 }
 
 fn connect_to(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
@@ -61,25 +64,9 @@ fn resolve(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAdd
     thread::Builder::new().spawn(move || {
         let addresses = (host.as_str(), port).to_socket_addrs();
         // Nobody listens any more if the time was up.
-        let _ = answer.send(addresses.map(Iterator::collect::<Vec<_>>));
+        let _ = answer.send(addresses.map(Iterator::collect));
     })?;
     let left = deadline.saturating_duration_since(Instant::now());
-    match answered.recv_timeout(left) {
-        Ok(Ok(addresses)) if addresses.is_empty() => {
-            let why = "the name has no address";
-            Err(io::Error::new(io::ErrorKind::NotFound, why))
-        }
-        Ok(resolved) => resolved,
-        Err(_) => Err(io::ErrorKind::TimedOut.into()),
-    }
-}
-
-fn failed(config: &TransportConfig, error: &io::Error, how: String) -> Error {
-    if error.kind() == io::ErrorKind::TimedOut {
-        return Error::new(Stage::Connect, ErrorKind::TimedOut);
-    }
-    let (host, port) = (config.host(), config.port());
-    let said = format!("cannot connect to {host} port {port}: {how}");
-    let source = io::Error::new(error.kind(), said);
-    Error::new(Stage::Connect, ErrorKind::Transport(Arc::new(source)))
+    let answer = answered.recv_timeout(left);
+    answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }

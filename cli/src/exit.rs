@@ -85,11 +85,9 @@ impl Exit {
                 Some(first) if is_permanent(first) || refusals.any(is_permanent) => Self::Refused,
                 Some(_) => Self::Temporary,
             },
-            Outcome::Rejected {
-                stage: Stage::Rcpt,
-                reply,
-            } => Self::of_refusal(is_permanent(reply) || refusals.any(is_permanent)),
-            Outcome::Rejected { reply, .. } => Self::of_refusal(is_permanent(reply)),
+            Outcome::Rejected { reply, .. } => {
+                Self::of_refusal(is_permanent(reply) || refusals.any(is_permanent))
+            }
             Outcome::NotSent(error) => Self::of_error(error),
             Outcome::InDoubt(error) => match error.kind() {
                 ErrorKind::Violation(_) => Self::Protocol,
@@ -255,7 +253,8 @@ mod tests {
             (rejected(Stage::Rcpt, 450), &[450, 550], 69),
             (rejected(Stage::Data, 554), nobody, 69),
             (rejected(Stage::Body, 552), &[450], 69),
-            (rejected(Stage::Body, 451), &[550], 75),
+            (rejected(Stage::Body, 451), &[550, 451], 69),
+            (rejected(Stage::Body, 451), &[450, 451], 75),
             (rejected(Stage::Body, 421), nobody, 75),
             (in_doubt(ErrorKind::TimedOut), nobody, 75),
             (in_doubt(ErrorKind::ConnectionClosed), nobody, 75),

@@ -17,7 +17,8 @@ use crate::text::{is_unfit, lossless};
 /// What became of one message.
 #[derive(Serialize)]
 pub(crate) struct Message<'a> {
-    message: usize,
+    #[serde(rename = "message")]
+    position: usize,
     outcome: &'static str,
     stage: Option<&'static str>,
     reply: Option<ReplyObject>,
@@ -51,7 +52,7 @@ pub(crate) struct Tls<'a> {
 
 impl<'a> Message<'a> {
     /// The report on the message at this position, with the session that it went over.
-    pub(crate) fn new(message: usize, report: &'a Report, tls: Option<&'a TlsInfo>) -> Self {
+    pub(crate) fn new(position: usize, report: &'a Report, tls: Option<&'a TlsInfo>) -> Self {
         let outcome = match report.outcome() {
             Outcome::Accepted(_) if report.is_partial() => "partial",
             Outcome::Accepted(_) => "accepted",
@@ -60,7 +61,7 @@ impl<'a> Message<'a> {
             Outcome::InDoubt(_) => "in_doubt",
         };
         Self {
-            message,
+            position,
             outcome,
             stage: report.stage().map(Stage::as_str),
             reply: report.reply().map(ReplyObject::new),
@@ -71,14 +72,14 @@ impl<'a> Message<'a> {
     }
 
     /// A message that no session ever heard of, since the files could not be read.
-    pub(crate) fn unread(message: usize, error: String, recipients: &'a [Address]) -> Self {
+    pub(crate) fn unread(position: usize, error: String, recipients: &'a [Address]) -> Self {
         let unasked = |address: &'a Address| Recipient {
             address: address.as_str(),
             accepted: None,
             reply: None,
         };
         Self {
-            message,
+            position,
             outcome: "not_sent",
             stage: None,
             reply: None,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use postwire_blocking::proto::Body;
 
@@ -51,14 +51,18 @@ pub(crate) fn names(arguments: &[PathBuf]) -> Result<Vec<Name>, UsageError> {
     if arguments.is_empty() {
         return Ok(vec![Name::StandardInput]);
     }
-    let is_standard_input = |path: &&PathBuf| path.as_path() == Path::new("-");
-    if arguments.iter().filter(is_standard_input).count() > 1 {
+    let is_standard_input = |path: &PathBuf| path.as_os_str() == "-";
+    let times = arguments.iter().filter(|path| is_standard_input(path));
+    if times.count() > 1 {
         let why = "standard input can be read once only";
         return Err(UsageError::new("--message", why));
     }
-    let name = |path: &PathBuf| match path.as_path() == Path::new("-") {
-        true => Name::StandardInput,
-        false => Name::File(path.clone()),
+    let name = |path: &PathBuf| {
+        if is_standard_input(path) {
+            Name::StandardInput
+        } else {
+            Name::File(path.clone())
+        }
     };
     Ok(arguments.iter().map(name).collect())
 }

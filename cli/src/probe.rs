@@ -1,9 +1,7 @@
 //! `probe`: what a server says of itself, as far as it lets one in.
 
 use postwire_blocking::Connection;
-use postwire_blocking::proto::{
-    Capabilities, Error, Event, LimitsParameters, Reply, SizeLimit, Stage,
-};
+use postwire_blocking::proto::{Capabilities, Error, Event, LimitsParameters, Reply, SizeLimit};
 use serde::Serialize;
 
 use crate::arguments::{ProbeArguments, UsageError};
@@ -159,9 +157,12 @@ struct Size {
 /// RFC 9422.
 #[derive(Serialize)]
 struct Limits {
-    mail_max: Option<u32>,
-    rcpt_max: Option<u32>,
-    rcpt_domain_max: Option<u32>,
+    #[serde(rename = "mail_max")]
+    messages: Option<u32>,
+    #[serde(rename = "rcpt_max")]
+    recipients: Option<u32>,
+    #[serde(rename = "rcpt_domain_max")]
+    domains: Option<u32>,
 }
 
 impl CapabilitiesObject {
@@ -192,9 +193,9 @@ impl CapabilitiesObject {
                 },
             }),
             limits: Limits {
-                mail_max,
-                rcpt_max,
-                rcpt_domain_max,
+                messages: mail_max,
+                recipients: rcpt_max,
+                domains: rcpt_domain_max,
             },
         }
     }
@@ -223,14 +224,14 @@ impl CapabilitiesObject {
             None => {}
         }
         let Limits {
-            mail_max,
-            rcpt_max,
-            rcpt_domain_max,
+            messages,
+            recipients,
+            domains,
         } = self.limits;
         for (most, of) in [
-            (mail_max, "messages a connection"),
-            (rcpt_max, "recipients a message"),
-            (rcpt_domain_max, "domains of recipients a message"),
+            (messages, "messages a connection"),
+            (recipients, "recipients a message"),
+            (domains, "domains of recipients a message"),
         ] {
             if let Some(most) = most {
                 row("at most", &format!("{most} {of}"));

@@ -364,7 +364,8 @@ impl Session {
         }
         if self.output.pending() == 0 {
             timers.write = Timer::Off;
-        } else if timers.write == Timer::Off {
+        } else if timers.write == Timer::Off || timers.taken != self.output.taken() {
+            // Counted from the last progress, of which nobody has told the time yet.
             timers.write = Timer::Unarmed;
             timers.taken = self.output.taken();
         }
@@ -380,10 +381,6 @@ impl Session {
     pub(super) fn tell_time(&mut self, now: Instant) {
         self.timers = self.current_timers();
         self.timers.now = now;
-        if self.timers.taken != self.output.taken() && self.timers.write != Timer::Off {
-            self.timers.write = Timer::Unarmed;
-            self.timers.taken = self.output.taken();
-        }
         let overdue = [self.timers.reply, self.timers.write, self.timers.overall]
             .into_iter()
             .any(|timer| timer.is_over(now));

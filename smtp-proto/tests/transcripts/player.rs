@@ -42,6 +42,7 @@ const SHOWN_LINES: usize = 12;
 /// Plays the script and returns all that was seen, in order.
 pub(crate) fn play(script: &Script, cuts: Cuts) -> Result<Vec<String>, String> {
     let mut player = Player::new(script, cuts);
+    player.tell_time()?;
     for (line, step) in &script.steps {
         player
             .step(step)

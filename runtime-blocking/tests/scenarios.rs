@@ -1,0 +1,26 @@
+//! The scenarios of every adapter, over `std::net`.
+
+use postwire_blocking::Transport;
+use postwire_blocking::proto::{Body, Envelope, Report};
+use postwire_blocking::tls::TransportConfig;
+use postwire_testing::{Adapter, scenarios};
+
+struct Blocking;
+
+impl Adapter for Blocking {
+    fn send_all(&self, config: TransportConfig, messages: Vec<(Envelope, Body)>) -> Vec<Report> {
+        Transport::from(config).send_all(messages).collect()
+    }
+
+    fn send(&self, config: TransportConfig, envelope: &Envelope, body: Body) -> Report {
+        match Transport::from(config).send(envelope, body) {
+            Ok(report) => report,
+            Err(error) => error.into_report(),
+        }
+    }
+}
+
+#[test]
+fn every_scenario() {
+    scenarios::run_all(&Blocking);
+}

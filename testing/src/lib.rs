@@ -1,0 +1,27 @@
+//! What every adapter is tested with: an embedded server that records what it
+//! saw, octet by octet, and one list of scenarios.
+//!
+//! An adapter implements [`Adapter`] and runs [`scenarios::ALL`], so no adapter
+//! can drift from the others.
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on panics"
+)]
+
+pub mod certificates;
+pub mod scenarios;
+pub mod server;
+
+use postwire_tls::TransportConfig;
+use postwire_tls::proto::{Body, Envelope, Report};
+
+/// An adapter, as a test needs it.
+pub trait Adapter {
+    /// Sends the messages over one connection, in order, and leaves. One report
+    /// for each.
+    fn send_all(&self, config: TransportConfig, messages: Vec<(Envelope, Body)>) -> Vec<Report>;
+
+    /// Sends one message through the adapter's transport.
+    fn send(&self, config: TransportConfig, envelope: &Envelope, body: Body) -> Report;
+}

@@ -1,0 +1,611 @@
+//! What must hold over every adapter. The promises of the modes are proven by
+//! what the server saw, not by what the client says.
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use postwire_tls::proto::{
+    Body, Credentials, Envelope, ErrorKind, Mechanism, Outcome, RecipientStatus, Report, Stage,
+    Timeouts, Violation,
+};
+use postwire_tls::{ServerTls, TransportBuilder, TransportConfig};
+
+use crate::Adapter;
+use crate::certificates::{Authority, Flaw};
+use crate::server::{Embedded, PASSWORD, Scripted, USER, everything, exchange};
+
+type Builder = TransportBuilder<TransportConfig>;
+/// A scenario and its name.
+pub type Scenario = (&'static str, fn(&dyn Adapter));
+
+/// Every scenario. An adapter's test runs them all.
+pub const ALL: &[Scenario] = &[
+    ("four modes deliver the same octets", four_modes),
+    ("none is plaintext and keeps passwords out of it", none),
+    ("opportunistic takes what it gets", opportunistic),
+    ("required says nothing before TLS", required),
+    ("wrapper says nothing in plaintext", wrapper),
+    ("a flawed certificate ends the attempt", certificates),
+    ("plaintext after the 220 ends the session", injection),
+    ("authentication", authentication),
+    ("recipients are reported one by one", recipients),
+    ("many messages over one connection", many),
+    ("a large message arrives whole", large),
+    ("nobody listens", nobody_listens),
+    ("a silent server does not hold anyone up", silence),
+    ("a server that stops reading does not either", no_reading),
+    (
+        "a refusal in the midst of the content is heard",
+        refusal_midway,
+    ),
+    ("a server that talks without end", endless_talk),
+    ("a server that talks and does not listen", flood),
+    ("the connection breaks", breaks),
+];
+
+/// Runs them all, naming the one that fails.
+pub fn run_all(adapter: &dyn Adapter) {
+    for (name, scenario) in ALL {
+        let begun = Instant::now();
+        scenario(adapter);
+        println!("{name}: ok ({:.1?})", begun.elapsed());
+    }
+}
+
+fn message() -> String {
+    "From: alice@sender.example\r\nSubject: a secret plan\r\n\r\nLine one.\r\n.\r\n..dots\r\n"
+        .to_owned()
+}
+
+fn envelope(recipients: &[&str]) -> Envelope {
+    let recipients = recipients.iter().map(|r| r.parse().unwrap()).collect();
+    Envelope::new(Some("alice@sender.example".parse().unwrap()), recipients).unwrap()
+}
+
+fn bob() -> Envelope {
+    envelope(&["bob@recipient.example"])
+}
+
+fn url(tls: &str, port: u16) -> Builder {
+    let url = match tls {
+        "wrapper" => format!("smtps://localhost:{port}"),
+        mode => format!("smtp://localhost:{port}?tls={mode}"),
+    };
+    // Nothing listens on ::1; the first address that answers is taken.
+    Builder::from_url(url).unwrap()
+}
+
+fn credentials() -> Credentials {
+    Credentials::new(USER, PASSWORD)
+}
+
+fn quick() -> Timeouts {
+    Timeouts::default().capped(Duration::from_millis(500))
+}
+
+fn error(report: &Report) -> (Stage, &ErrorKind) {
+    match report.outcome() {
+        Outcome::NotSent(error) => (error.stage(), error.kind()),
+        other => panic!("not a message that was not sent: {other:?}"),
+    }
+}
+
+fn assert_accepted(report: &Report) {
+    assert!(report.is_accepted() && !report.is_partial(), "{report}");
+}
+
+/// The plaintext at the start of what came over the wire, and whether TLS
+/// follows it.
+fn plaintext(wire: &[u8]) -> (String, bool) {
+    const HANDSHAKE: u8 = 22;
+    let start = wire.windows(2).position(|pair| pair == [HANDSHAKE, 3]);
+    let words = String::from_utf8_lossy(&wire[..start.unwrap_or(wire.len())]);
+    (words.into_owned(), start.is_some())
+}
+
+fn four_modes(adapter: &dyn Adapter) {
+    let authority = Authority::new();
+    let tls = authority.server(Flaw::None);
+    let mut contents = Vec::new();
+    for (mode, server_tls) in [
+        ("none", ServerTls::None),
+        ("opportunistic", ServerTls::StartTls(tls.clone())),
+        ("required", ServerTls::StartTls(tls.clone())),
+        ("wrapper", ServerTls::Wrapper(tls)),
+    ] {
+        let server = Embedded::start(everything(), server_tls);
+        let builder = url(mode, server.port()).add_root_certificate(authority.certificate());
+        let config = builder.build().unwrap();
+        assert_accepted(&adapter.send(config, &bob(), message().into()));
+        let stored = server.seen().stored;
+        assert_eq!(stored.len(), 1);
+        assert_eq!(stored[0].tls.is_some(), mode != "none", "{mode}");
+        contents.push(stored[0].content.clone());
+    }
+    assert!(contents.iter().all(|content| *content == message()));
+}
+
+fn none(adapter: &dyn Adapter) {
+    let server = Embedded::start(everything().auth_in_plaintext(true), ServerTls::None);
+    let config = || url("none", server.port());
+    let withheld = adapter.send(
+        config().credentials(credentials()).build().unwrap(),
+        &bob(),
+        message().into(),
+    );
+    let (stage, kind) = error(&withheld);
+    assert_eq!(stage, Stage::Auth);
+    assert!(matches!(
+        kind,
+        ErrorKind::NoUsableMechanism { withheld: true, .. }
+    ));
+    assert_eq!(
+        server.wire(),
+        b"EHLO [127.0.0.1]\r\nQUIT\r\n",
+        "nothing of the message or the password"
+    );
+    let allowed = config()
+        .credentials(credentials())
+        .allow_plaintext_auth(true);
+    assert_accepted(&adapter.send(allowed.build().unwrap(), &bob(), message().into()));
+    assert_eq!(server.seen().stored[0].authenticated.as_deref(), Some(USER));
+}
+
+fn opportunistic(adapter: &dyn Adapter) {
+    let authority = Authority::new();
+    let builder = |port| {
+        url("opportunistic", port)
+            .add_root_certificate(authority.certificate())
+            .timeouts(quick())
+    };
+    // Offered: taken, and nothing but the two commands before it.
+    let tls = ServerTls::StartTls(authority.server(Flaw::None));
+    let server = Embedded::start(everything(), tls);
+    let config = builder(server.port()).build().unwrap();
+    assert_accepted(&adapter.send(config, &bob(), message().into()));
+    let begun = "EHLO [127.0.0.1]\r\nSTARTTLS\r\n".to_owned();
+    assert_eq!(plaintext(&server.wire()), (begun.clone(), true));
+
+    // Not offered: plaintext, without passwords.
+    let server = Embedded::start(everything().auth_in_plaintext(true), ServerTls::None);
+    let config = builder(server.port()).build().unwrap();
+    assert_accepted(&adapter.send(config, &bob(), message().into()));
+    assert!(!plaintext(&server.wire()).1);
+    let config = builder(server.port()).credentials(credentials());
+    let withheld = adapter.send(config.build().unwrap(), &bob(), message().into());
+    assert_eq!(error(&withheld).0, Stage::Auth);
+    assert_eq!(server.seen().wire[1], b"EHLO [127.0.0.1]\r\nQUIT\r\n");
+
+    // Refused by a reply: plaintext.
+    let server = Scripted::start(|mut stream| {
+        exchange(&mut stream, "220 hi\r\n", "EHLO");
+        exchange(&mut stream, "250-hi\r\n250 STARTTLS\r\n", "STARTTLS");
+        exchange(&mut stream, "454 not now\r\n", "MAIL");
+        exchange(&mut stream, "550 enough\r\n", "QUIT")
+    });
+    let config = builder(server.port()).build().unwrap();
+    let report = adapter.send(config, &bob(), message().into());
+    assert_eq!(report.stage(), Some(Stage::Mail), "{report}");
+    assert_eq!(server.finish(), "QUIT\r\n");
+
+    // A certificate that fails is no downgrade.
+    let tls = ServerTls::StartTls(authority.server(Flaw::SelfSigned));
+    let server = Embedded::start(everything(), tls);
+    let config = builder(server.port()).build().unwrap();
+    let report = adapter.send(config, &bob(), message().into());
+    assert_eq!(error(&report).0, Stage::Tls);
+    assert_eq!(plaintext(&server.wire()).0, begun);
+    assert!(server.seen().questions.is_empty());
+}
+
+fn required(adapter: &dyn Adapter) {
+    let authority = Authority::new();
+    let builder = |port| {
+        url("required", port)
+            .add_root_certificate(authority.certificate())
+            .credentials(credentials())
+            .timeouts(quick())
+    };
+    let tls = ServerTls::StartTls(authority.server(Flaw::None));
+    let server = Embedded::start(everything(), tls);
+    let config = builder(server.port()).build().unwrap();
+    assert_accepted(&adapter.send(config, &bob(), message().into()));
+    let begun = "EHLO [127.0.0.1]\r\nSTARTTLS\r\n".to_owned();
+    assert_eq!(plaintext(&server.wire()), (begun, true));
+
+    // Stripped: two commands, and goodbye.
+    let server = Embedded::start(everything().auth_in_plaintext(true), ServerTls::None);
+    let config = builder(server.port()).build().unwrap();
+    let report = adapter.send(config, &bob(), message().into());
+    assert!(matches!(
+        error(&report),
+        (Stage::StartTls, ErrorKind::StartTlsNotOffered)
+    ));
+    assert_eq!(server.wire(), b"EHLO [127.0.0.1]\r\nQUIT\r\n");
+
+    // Refused.
+    let server = Scripted::start(|mut stream| {
+        let mut heard = exchange(&mut stream, "220 hi\r\n", "EHLO");
+        heard += &exchange(&mut stream, "250-hi\r\n250 STARTTLS\r\n", "STARTTLS");
+        heard += &exchange(&mut stream, "454 not now\r\n", "QUIT");
+        heard
+    });
+    let config = builder(server.port()).build().unwrap();
+    let report = adapter.send(config, &bob(), message().into());
+    assert!(matches!(
+        error(&report),
+        (Stage::StartTls, ErrorKind::Refused(reply)) if reply.code().get() == 454
+    ));
+    assert_eq!(server.finish(), "EHLO [127.0.0.1]\r\nSTARTTLS\r\nQUIT\r\n");
+}
+
+fn wrapper(adapter: &dyn Adapter) {
+    let authority = Authority::new();
+    let tls = ServerTls::Wrapper(authority.server(Flaw::None));
+    let server = Embedded::start(everything(), tls);
+    let builder = |port| {
+        url("wrapper", port)
+            .add_root_certificate(authority.certificate())
+            .credentials(credentials())
+            .timeouts(quick())
+    };
+    let config = builder(server.port()).build().unwrap();
+    assert_accepted(&adapter.send(config, &bob(), message().into()));
+    let wire = server.wire();
+    assert_eq!(plaintext(&wire), (String::new(), true));
+    for words in ["EHLO", "MAIL", "bob@", "secret plan", PASSWORD] {
+        let words = words.as_bytes();
+        assert!(!wire.windows(words.len()).any(|window| window == words));
+    }
+    // A server that speaks plaintext is told nothing.
+    let server = Scripted::start(|mut stream| {
+        let mut heard = Vec::new();
+        let _ = stream.write_all(b"220 plain mail.example\r\n");
+        let _ = stream.read_to_end(&mut heard);
+        heard
+    });
+    let config = builder(server.port()).build().unwrap();
+    let report = adapter.send(config, &bob(), message().into());
+    assert!(matches!(error(&report), (Stage::Tls, ErrorKind::Tls(_))));
+    assert_eq!(plaintext(&server.finish()), (String::new(), true));
+}
+
+fn certificates(adapter: &dyn Adapter) {
+    let authority = Authority::new();
+    for flaw in [Flaw::Expired, Flaw::WrongHost, Flaw::SelfSigned] {
+        for mode in ["opportunistic", "required", "wrapper"] {
+            let parameters = authority.server(flaw);
+            let tls = match mode {
+                "wrapper" => ServerTls::Wrapper(parameters),
+                _ => ServerTls::StartTls(parameters),
+            };
+            let server = Embedded::start(everything(), tls);
+            let builder = url(mode, server.port()).add_root_certificate(authority.certificate());
+            let report = adapter.send(builder.build().unwrap(), &bob(), message().into());
+            assert!(
+                matches!(error(&report), (Stage::Tls, ErrorKind::Tls(_))),
+                "{flaw:?} {mode}: {report}"
+            );
+            assert!(server.seen().questions.is_empty());
+        }
+    }
+}
+
+fn injection(adapter: &dyn Adapter) {
+    let authority = Authority::new();
+    for mode in ["opportunistic", "required"] {
+        for pause in [Duration::ZERO, Duration::from_millis(50)] {
+            let server = Scripted::start(move |mut stream| {
+                exchange(&mut stream, "220 hi\r\n", "EHLO");
+                exchange(&mut stream, "250-hi\r\n250 STARTTLS\r\n", "STARTTLS");
+                if pause.is_zero() {
+                    exchange(&mut stream, "220 go\r\n250 injected\r\n", "never")
+                } else {
+                    stream.write_all(b"220 go\r\n").unwrap();
+                    std::thread::sleep(pause);
+                    exchange(&mut stream, "250 injected\r\n", "never")
+                }
+            });
+            let builder = url(mode, server.port())
+                .add_root_certificate(authority.certificate())
+                .timeouts(quick());
+            let report = adapter.send(builder.build().unwrap(), &bob(), message().into());
+            assert!(
+                matches!(
+                    error(&report),
+                    (_, ErrorKind::Violation(Violation::StartTlsInjection))
+                ),
+                "{mode}: {report}"
+            );
+            assert!(!server.finish().contains("MAIL"));
+        }
+    }
+}
+
+fn authentication(adapter: &dyn Adapter) {
+    let authority = Authority::new();
+    for mechanism in [Mechanism::PLAIN, Mechanism::LOGIN] {
+        let tls = ServerTls::Wrapper(authority.server(Flaw::None));
+        let server = Embedded::start(everything().require_auth(true), tls);
+        let builder = |credentials| {
+            url("wrapper", server.port())
+                .add_root_certificate(authority.certificate())
+                .authentication(vec![mechanism])
+                .credentials(credentials)
+                .build()
+                .unwrap()
+        };
+        assert_accepted(&adapter.send(builder(credentials()), &bob(), message().into()));
+        let wrong = Credentials::new(USER, "a wrong guess");
+        let report = adapter.send(builder(wrong), &bob(), message().into());
+        assert!(matches!(
+            error(&report),
+            (Stage::Auth, ErrorKind::Refused(reply)) if reply.code().get() == 535
+        ));
+        let shown = format!("{report} {report:?}");
+        assert!(!shown.contains("wrong guess"));
+    }
+}
+
+fn recipients(adapter: &dyn Adapter) {
+    let server = Embedded::start(everything(), ServerTls::None);
+    let config = || url("none", server.port()).build().unwrap();
+    let mixed = envelope(&["no@r.example", "bob@r.example", "later@r.example"]);
+    let report = adapter.send(config(), &mixed, message().into());
+    assert!(report.is_partial());
+    let told: Vec<_> = report
+        .recipients()
+        .iter()
+        .map(|r| (r.status(), r.reply().unwrap().code().get()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (RecipientStatus::Refused, 550),
+            (RecipientStatus::Accepted, 250),
+            (RecipientStatus::Refused, 450),
+        ]
+    );
+    let nobody = envelope(&["later@r.example", "no@r.example"]);
+    let report = adapter.send(config(), &nobody, message().into());
+    assert!(matches!(
+        report.outcome(),
+        Outcome::Rejected { stage: Stage::Rcpt, reply } if reply.code().get() == 550
+    ));
+    let report = adapter.send(config(), &bob(), "refuse this".into());
+    assert!(matches!(
+        report.outcome(),
+        Outcome::Rejected {
+            stage: Stage::Body,
+            ..
+        }
+    ));
+    assert_eq!(server.seen().stored.len(), 1);
+}
+
+fn many(adapter: &dyn Adapter) {
+    let authority = Authority::new();
+    let tls = ServerTls::Wrapper(authority.server(Flaw::None));
+    let server = Embedded::start(everything(), tls);
+    let builder = url("wrapper", server.port()).add_root_certificate(authority.certificate());
+    let content = |n: usize| format!("Subject: {n}\r\n\r\n{}\r\n", "x".repeat(n * 10));
+    let messages = (0..100)
+        .map(|n| {
+            let to = if n % 10 == 3 {
+                "no@r.example"
+            } else {
+                "bob@r.example"
+            };
+            (envelope(&[to]), Body::from(content(n)))
+        })
+        .collect();
+    let reports = adapter.send_all(builder.build().unwrap(), messages);
+    assert_eq!(reports.len(), 100);
+    for (n, report) in reports.iter().enumerate() {
+        assert_eq!(report.is_accepted(), n % 10 != 3, "{n}: {report}");
+    }
+    let seen = server.seen();
+    assert_eq!(seen.wire.len(), 1, "connections");
+    let stored: Vec<_> = seen.stored.iter().map(|s| s.content.clone()).collect();
+    let sent: Vec<_> = (0..100).filter(|n| n % 10 != 3).map(content).collect();
+    assert!(stored == sent);
+}
+
+fn large(adapter: &dyn Adapter) {
+    let mut text = "Subject: large\r\n\r\n".to_owned();
+    for line in 0..150_000 {
+        let dot = if line % 7 == 0 { "." } else { "" };
+        let _ = write!(
+            text,
+            "{dot}{line} quite a long line, so that there is much of it\r\n"
+        );
+    }
+    let authority = Authority::new();
+    for chunking in [true, false] {
+        for mode in ["none", "wrapper"] {
+            let tls = match mode {
+                "wrapper" => ServerTls::Wrapper(authority.server(Flaw::None)),
+                _ => ServerTls::None,
+            };
+            let server = Embedded::start(everything().chunking(chunking), tls);
+            let builder = url(mode, server.port()).add_root_certificate(authority.certificate());
+            let report = adapter.send(builder.build().unwrap(), &bob(), text.clone().into());
+            assert_accepted(&report);
+            assert!(server.seen().stored[0].content == text);
+        }
+    }
+}
+
+fn nobody_listens(adapter: &dyn Adapter) {
+    let port = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let config = url("none", port).build().unwrap();
+    let reports = adapter.send_all(config, vec![(bob(), message().into()); 3]);
+    assert_eq!(reports.len(), 3);
+    for report in &reports {
+        assert!(matches!(
+            error(report),
+            (Stage::Connect, ErrorKind::Transport(_))
+        ));
+        assert_eq!(report.recipients()[0].status(), RecipientStatus::Unknown);
+    }
+}
+
+/// The time that a scenario may take at most before it counts as hanging.
+fn within_patience(begun: Instant) {
+    assert!(begun.elapsed() < Duration::from_secs(30), "it hangs");
+}
+
+fn silence(adapter: &dyn Adapter) {
+    for words in ["", "220 hi\r\n", "220 hi\r\n250 hi\r\n250 ok\r\n"] {
+        let begun = Instant::now();
+        let server = Scripted::start(move |mut stream| exchange(&mut stream, words, "never"));
+        let builder = url("none", server.port()).timeouts(quick());
+        let report = adapter.send(builder.build().unwrap(), &bob(), message().into());
+        let (_, kind) = error(&report);
+        let surplus = words.len() > 20;
+        assert!(
+            matches!(kind, ErrorKind::TimedOut) || surplus,
+            "{words:?}: {report}"
+        );
+        server.finish();
+        within_patience(begun);
+    }
+}
+
+fn no_reading(adapter: &dyn Adapter) {
+    let begun = Instant::now();
+    let server = Scripted::start(|mut stream| {
+        exchange(&mut stream, "220 hi\r\n", "EHLO");
+        exchange(&mut stream, "250 hi\r\n", "MAIL");
+        exchange(&mut stream, "250 ok\r\n", "RCPT");
+        exchange(&mut stream, "250 ok\r\n", "DATA");
+        stream.write_all(b"354 go\r\n").unwrap();
+        std::thread::sleep(Duration::from_secs(2));
+    });
+    let builder = url("none", server.port()).timeouts(quick());
+    let body = Body::from(vec![b'x'; 64 << 20]);
+    let report = adapter.send(builder.build().unwrap(), &bob(), body);
+    assert!(
+        matches!(error(&report), (Stage::Body, ErrorKind::TimedOut)),
+        "{report}"
+    );
+    server.finish();
+    within_patience(begun);
+}
+
+fn refusal_midway(adapter: &dyn Adapter) {
+    for close in [true, false] {
+        let begun = Instant::now();
+        let server = Scripted::start(move |mut stream| {
+            exchange(&mut stream, "220 hi\r\n", "EHLO");
+            exchange(&mut stream, "250 hi\r\n", "MAIL");
+            exchange(&mut stream, "250 ok\r\n", "RCPT");
+            exchange(&mut stream, "250 ok\r\n", "DATA");
+            exchange(&mut stream, "354 go\r\n", "xxxx");
+            stream.write_all(b"552 5.3.4 too big\r\n").unwrap();
+            if !close {
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        });
+        let timeouts = Timeouts::default().capped(Duration::from_secs(5));
+        let builder = url("none", server.port()).timeouts(timeouts);
+        let body = Body::from(vec![b'x'; 64 << 20]);
+        let report = adapter.send(builder.build().unwrap(), &bob(), body);
+        assert!(
+            matches!(
+                report.outcome(),
+                Outcome::Rejected { stage: Stage::Body, reply } if reply.code().get() == 552
+            ),
+            "{report}"
+        );
+        server.finish();
+        within_patience(begun);
+    }
+}
+
+fn endless_talk(adapter: &dyn Adapter) {
+    for piece in ["x".repeat(8_192), "220-more\r\n".repeat(1_000)] {
+        let begun = Instant::now();
+        let server = Scripted::start(move |mut stream| {
+            let _ = stream.write_all(b"220-");
+            while stream.write_all(piece.as_bytes()).is_ok() {}
+        });
+        let config = url("none", server.port()).build().unwrap();
+        let report = adapter.send(config, &bob(), message().into());
+        assert!(
+            matches!(
+                error(&report),
+                (Stage::Greeting, ErrorKind::Violation(Violation::Reply(_)))
+            ),
+            "{report}"
+        );
+        server.finish();
+        within_patience(begun);
+    }
+}
+
+/// The server answers without end while the client writes content: neither may
+/// wait for the other.
+fn flood(adapter: &dyn Adapter) {
+    let begun = Instant::now();
+    let server = Scripted::start(|mut stream| {
+        exchange(&mut stream, "220 hi\r\n", "EHLO");
+        exchange(&mut stream, "250 hi\r\n", "MAIL");
+        exchange(&mut stream, "250 ok\r\n", "RCPT");
+        exchange(&mut stream, "250 ok\r\n", "DATA");
+        stream.write_all(b"354 go\r\n").unwrap();
+        let talk = "250 surplus\r\n".repeat(1_000);
+        for _ in 0..1_000 {
+            if stream.write_all(talk.as_bytes()).is_err() {
+                break;
+            }
+        }
+    });
+    let timeouts = Timeouts::default().capped(Duration::from_secs(10));
+    let builder = url("none", server.port()).timeouts(timeouts);
+    let body = Body::from(vec![b'x'; 64 << 20]);
+    let report = adapter.send(builder.build().unwrap(), &bob(), body);
+    assert!(
+        matches!(
+            error(&report),
+            (
+                Stage::Body,
+                ErrorKind::Violation(Violation::SurplusReply(_))
+            )
+        ),
+        "{report}"
+    );
+    server.finish();
+    within_patience(begun);
+}
+
+fn breaks(adapter: &dyn Adapter) {
+    let script: &[(&str, &str)] = &[
+        ("220 hi\r\n", "EHLO"),
+        ("250 hi\r\n", "MAIL"),
+        ("250 ok\r\n", "RCPT"),
+        ("250 ok\r\n", "DATA"),
+        ("354 go\r\n", "\r\n.\r\n"),
+    ];
+    for answered in 0..=script.len() {
+        let server = Scripted::start(move |mut stream| {
+            for (words, until) in &script[..answered] {
+                exchange(&mut stream, words, until);
+            }
+        });
+        let builder = url("none", server.port()).timeouts(quick());
+        let reports = adapter.send_all(
+            builder.build().unwrap(),
+            vec![(bob(), message().into()), (bob(), message().into())],
+        );
+        let in_doubt = matches!(reports[0].outcome(), Outcome::InDoubt(_));
+        assert_eq!(in_doubt, answered == script.len(), "{}", reports[0]);
+        error(&reports[1]);
+        server.finish();
+    }
+}
