@@ -23,7 +23,9 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Send(SendArguments),
+    Serve(ServeArguments),
     Probe(ProbeArguments),
+    Demo(DemoArguments),
 }
 
 /// How to reach a server, for `send` and `probe`.
@@ -147,6 +149,149 @@ pub(crate) struct ProbeArguments {
 
     #[command(flatten)]
     pub(crate) server_options: ServerArguments,
+}
+
+/// Take mail and store or discard it: a server for tests.
+///
+/// The first line on standard output is `listening on ADDRESS:PORT`; then there is one for each
+/// message. Ctrl-C ends it.
+#[derive(Args, Debug)]
+pub(crate) struct ServeArguments {
+    /// Where to listen; port 0 lets the system choose
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:2525")]
+    pub(crate) listen: String,
+
+    /// Plaintext only, STARTTLS offered, or TLS from the first byte
+    #[arg(long, value_name = "none|starttls|wrapper", default_value = "none")]
+    pub(crate) tls: ServeTls,
+
+    /// The certificate chain to show; without it one is made for localhost and --hostname
+    #[arg(long, value_name = "PEM", requires = "key")]
+    pub(crate) cert: Option<PathBuf>,
+
+    /// The certificate's private key
+    #[arg(long, value_name = "PEM", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
+
+    /// Write the authority of the certificate that was made to this file, for send --ca
+    #[arg(long, value_name = "FILE", conflicts_with = "cert")]
+    pub(crate) ca_out: Option<PathBuf>,
+
+    /// The server's name
+    #[arg(long, value_name = "NAME", default_value = "localhost")]
+    pub(crate) hostname: String,
+
+    /// Demand a login of this user, whose password the variable holds; may be given again
+    #[arg(long, value_name = "USER[:VAR]")]
+    pub(crate) auth: Vec<String>,
+
+    /// The variable that holds the password of a user who is given without one
+    #[arg(long, value_name = "VAR", requires = "auth")]
+    pub(crate) password_env: Option<String>,
+
+    /// Take mail without a login as well
+    #[arg(long, requires = "auth")]
+    pub(crate) optional_auth: bool,
+
+    /// Offer the login in plaintext as well
+    #[arg(long, requires = "auth")]
+    pub(crate) plaintext_auth: bool,
+
+    /// Take nothing before STARTTLS
+    #[arg(long)]
+    pub(crate) require_tls: bool,
+
+    /// Store the messages in this Maildir, octet for octet; without it they are discarded
+    #[arg(long, value_name = "DIR")]
+    pub(crate) maildir: Option<PathBuf>,
+
+    /// Speak LMTP
+    #[arg(long)]
+    pub(crate) lmtp: bool,
+
+    /// Take no message of more octets, and say so (RFC 1870)
+    #[arg(long, value_name = "OCTETS")]
+    pub(crate) size: Option<u64>,
+
+    /// Take no more recipients for one message
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub(crate) max_recipients: usize,
+
+    /// Serve no more connections at a time
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub(crate) max_connections: usize,
+
+    /// Refuse this recipient, as in bob@example.org=550 or 'bob@example.org=450 4.2.2 full'
+    #[arg(long, value_name = "ADDR=REPLY")]
+    pub(crate) reject: Vec<String>,
+
+    /// Do not offer PIPELINING
+    #[arg(long)]
+    pub(crate) no_pipelining: bool,
+
+    /// Do not offer CHUNKING
+    #[arg(long)]
+    pub(crate) no_chunking: bool,
+
+    /// Do not offer 8BITMIME
+    #[arg(long)]
+    pub(crate) no_8bitmime: bool,
+
+    /// Do not offer BINARYMIME
+    #[arg(long)]
+    pub(crate) no_binarymime: bool,
+
+    /// Do not offer SMTPUTF8
+    #[arg(long)]
+    pub(crate) no_smtputf8: bool,
+
+    /// Do not offer DSN
+    #[arg(long)]
+    pub(crate) no_dsn: bool,
+
+    /// Do not offer ENHANCEDSTATUSCODES
+    #[arg(long)]
+    pub(crate) no_enhancedstatuscodes: bool,
+}
+
+/// Send a real message over each TLS mode to a server of its own, and compare.
+///
+/// Nothing leaves this machine. The exit status is 0 if each mode kept its promise and all
+/// delivered messages are, octet for octet, the one sent; 70 otherwise.
+#[derive(Args, Debug)]
+pub(crate) struct DemoArguments {
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Print the dialogues on standard error, secrets redacted
+    #[arg(long)]
+    pub(crate) trace: bool,
+
+    /// Use PIPELINING
+    #[arg(
+        long,
+        value_name = "off|on",
+        default_value = "on",
+        hide_default_value = true
+    )]
+    pub(crate) pipelining: Switch,
+
+    /// Use CHUNKING: BDAT instead of DATA
+    #[arg(
+        long,
+        value_name = "off|on",
+        default_value = "on",
+        hide_default_value = true
+    )]
+    pub(crate) chunking: Switch,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ServeTls {
+    None,
+    Starttls,
+    Wrapper,
 }
 
 /// An option that is on or off.

@@ -5,16 +5,21 @@
 //! what it does.
 
 mod arguments;
+mod authority;
 mod certificate;
+mod demo;
 mod dial;
 mod exit;
 mod json;
+mod maildir;
 mod messages;
 mod meter;
 mod output;
 mod probe;
 mod secrets;
 mod send;
+mod serve;
+mod server;
 mod server_options;
 mod text;
 
@@ -30,6 +35,8 @@ fn main() -> ExitCode {
         Err(error) => arguments::refuse(&error),
         Ok(arguments) => match arguments.command {
             Command::Send(arguments) => send::run(&arguments).unwrap_or_else(Exit::from),
+            Command::Serve(arguments) => serve::run(&arguments).unwrap_or_else(Exit::from),
+            Command::Demo(arguments) => demo::run(&arguments),
             Command::Probe(arguments) => probe::run(&arguments).unwrap_or_else(Exit::from),
         },
     };

@@ -104,6 +104,17 @@ impl<S: Stream> Connection<S> {
         event
     }
 
+    /// Takes in what the server has said already.
+    pub(crate) fn glance(&mut self) {
+        self.driver.glance();
+    }
+
+    /// Says `QUIT`, and leaves without waiting for the reply.
+    pub(crate) fn depart(mut self) {
+        self.begin_quit();
+        self.driver.write_out();
+    }
+
     /// Asks to leave once everything queued is done. [`next_event`](Self::next_event)
     /// brings the rest.
     pub fn begin_quit(&mut self) {

@@ -81,6 +81,19 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
         }
     }
 
+    /// Takes in what the peer has said already, waiting a millisecond at most: an
+    /// idle session may have ended meanwhile.
+    pub fn glance(&mut self) {
+        if !self.machine.is_closed() {
+            self.read_for(GLANCE);
+        }
+    }
+
+    /// Writes what is to be written, but waits for nothing.
+    pub fn write_out(&mut self) {
+        self.write();
+    }
+
     /// Writes what is to be written, then waits for the peer or a deadline.
     fn turn(&mut self) {
         self.write();
@@ -162,7 +175,8 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
                     if self.machine.is_closed() {
                         return;
                     }
-                    self.glance();
+                    // What is there is read, while the stream takes nothing.
+                    self.read_for(GLANCE);
                     self.tell_time();
                 }
                 Err(error) => self.write_error = Some(error),
@@ -170,12 +184,11 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
         }
     }
 
-    /// Reads what is there, while the stream takes nothing.
-    fn glance(&mut self) {
-        self.read_timeout = Some(GLANCE);
+    fn read_for(&mut self, wait: Duration) {
+        self.read_timeout = Some(wait);
         match self.stream.set_read_timeout(self.read_timeout) {
             Ok(()) => self.read(),
-            Err(error) => self.write_error = Some(error),
+            Err(error) => self.failed(error),
         }
     }
 

@@ -25,6 +25,7 @@
 mod connect;
 mod connection;
 mod driver;
+mod pool;
 mod stream;
 mod transport;
 
@@ -32,4 +33,4 @@ pub use connection::Connection;
 pub use driver::Driver;
 pub use postwire_tls::{self as tls, ConnectError, proto};
 pub use stream::Stream;
-pub use transport::Transport;
+pub use transport::{SendAll, Transport};

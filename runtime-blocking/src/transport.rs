@@ -2,24 +2,28 @@
 
 use std::collections::VecDeque;
 use std::iter::Fuse;
+use std::sync::Arc;
 
-use postwire_tls::proto::{Body, Envelope, Error, ErrorKind, Event, Report, SendError, Stage};
+use postwire_tls::proto::{
+    Body, Envelope, Error, ErrorKind, Report, SendError, Stage, deserves_a_fresh_connection,
+};
 use postwire_tls::{ConfigError, TransportBuilder, TransportConfig};
 
-use crate::Connection;
+use crate::pool::{Lease, Shared};
 
-/// A server to send mail through.
+/// A server to send mail through, with a pool of connections to it.
 ///
-/// Cheap to clone, and shared by threads. Each [`send`](Self::send) opens a
-/// connection; [`send_all`](Self::send_all) sends many over one.
+/// Cheap to clone, and shared by threads; clones share the pool.
 #[derive(Clone, Debug)]
 pub struct Transport {
-    config: TransportConfig,
+    shared: Arc<Shared>,
 }
 
 impl From<TransportConfig> for Transport {
     fn from(config: TransportConfig) -> Self {
-        Self { config }
+        Self {
+            shared: Arc::new(Shared::new(config)),
+        }
     }
 }
 
@@ -65,35 +69,73 @@ impl Transport {
 
     /// How the server is reached and spoken to.
     pub fn config(&self) -> &TransportConfig {
-        &self.config
+        &self.shared.config
     }
 
-    /// Sends one message.
+    /// Sends one message, over a pooled connection or a new one. A message that
+    /// was certainly not sent because a pooled connection had died is tried once
+    /// more over another.
     ///
     /// # Errors
     ///
     /// The server did not take it: the error holds the whole report.
     pub fn send(&self, envelope: &Envelope, body: impl Into<Body>) -> Result<Report, SendError> {
-        let message = (envelope.clone(), body.into());
-        let mut reports = self.send_all([message]);
-        let report = reports.next();
-        let report = report.unwrap_or_else(|| Report::not_sent(envelope, session_over()));
-        report.into_result()
+        let body = body.into();
+        if let Some(report) = self.refused_at_once(envelope, &body) {
+            return report.into_result();
+        }
+        loop {
+            let mut lease = match self.shared.lease() {
+                Ok(lease) => lease,
+                Err(error) => return Report::not_sent(envelope, error).into_result(),
+            };
+            lease.enqueue(envelope, body.clone());
+            let report = lease.next_report();
+            let report = report.unwrap_or_else(|| Report::not_sent(envelope, session_over()));
+            let again =
+                lease.is_reused() && !body.is_stream() && deserves_a_fresh_connection(&report);
+            if !again {
+                return report.into_result();
+            }
+            // Others that stand idle are likely as old; each is looked at first,
+            // and once all are gone a new one is opened.
+        }
+    }
+
+    /// What nobody could take is refused before anyone is called.
+    fn refused_at_once(&self, envelope: &Envelope, body: &Body) -> Option<Report> {
+        let config = self.shared.config.client_config();
+        let why = config.check(envelope, body).err()?;
+        let error = Error::new(Stage::Mail, ErrorKind::Unsendable(why));
+        Some(Report::not_sent(envelope, error))
     }
 
     /// Sends many messages over one connection, pipelined where the server has
     /// it. Gives one report for each, in order; sending goes on as they are
     /// taken.
-    pub fn send_all(
-        &self,
-        messages: impl IntoIterator<Item = (Envelope, Body)>,
-    ) -> impl Iterator<Item = Report> {
-        Reports {
-            config: self.config.clone(),
+    pub fn send_all<I>(&self, messages: I) -> SendAll<I::IntoIter>
+    where
+        I: IntoIterator<Item = (Envelope, Body)>,
+    {
+        SendAll {
+            transport: self.clone(),
             messages: messages.into_iter().fuse(),
             waiting: VecDeque::new(),
-            connection: None,
+            lease: None,
         }
+    }
+
+    /// Closes connections that have stood idle too long. They are closed with
+    /// the next `send` anyway; a program that seldom sends may call this now and
+    /// then.
+    pub fn close_idle(&self) {
+        self.shared.close_the_old();
+    }
+
+    /// Finishes what is queued, says `QUIT` to every connection and waits until
+    /// that is done. Messages given later are not sent.
+    pub fn shutdown(&self) {
+        self.shared.shut_down();
     }
 }
 
@@ -101,27 +143,26 @@ impl Transport {
 const AHEAD: usize = 16;
 
 /// The reports of [`Transport::send_all`].
-struct Reports<I> {
-    config: TransportConfig,
+#[derive(Debug)]
+pub struct SendAll<I> {
+    transport: Transport,
     messages: Fuse<I>,
     waiting: VecDeque<Waiting>,
-    connection: Option<Result<Connection, Error>>,
+    lease: Option<Result<Lease, Error>>,
 }
 
 /// A message whose report was not given out yet.
+#[derive(Debug)]
 enum Waiting {
     Settled(Report),
     UnderWay(Envelope),
 }
 
-impl<I: Iterator<Item = (Envelope, Body)>> Reports<I> {
+impl<I: Iterator<Item = (Envelope, Body)>> SendAll<I> {
     /// Keeps the session supplied.
     fn refill(&mut self) {
         while self.waiting.len() < AHEAD {
             let Some((envelope, body)) = self.messages.next() else {
-                if let Some(Ok(connection)) = &mut self.connection {
-                    connection.begin_quit();
-                }
                 return;
             };
             let waiting = self.begin(envelope, body);
@@ -130,17 +171,13 @@ impl<I: Iterator<Item = (Envelope, Body)>> Reports<I> {
     }
 
     fn begin(&mut self, envelope: Envelope, body: Body) -> Waiting {
-        // What nobody could take is refused before anyone is called.
-        if let Err(why) = self.config.client_config().check(&envelope, &body) {
-            let error = Error::new(Stage::Mail, ErrorKind::Unsendable(why));
-            return Waiting::Settled(Report::not_sent(&envelope, error));
+        if let Some(report) = self.transport.refused_at_once(&envelope, &body) {
+            return Waiting::Settled(report);
         }
-        let connection = self
-            .connection
-            .get_or_insert_with(|| Connection::connect(&self.config));
-        match connection {
-            Ok(connection) => {
-                connection.enqueue(envelope.clone(), body);
+        let shared = &self.transport.shared;
+        match self.lease.get_or_insert_with(|| shared.lease()) {
+            Ok(lease) => {
+                lease.enqueue(&envelope, body);
                 Waiting::UnderWay(envelope)
             }
             Err(error) => Waiting::Settled(Report::not_sent(&envelope, error.clone())),
@@ -148,7 +185,7 @@ impl<I: Iterator<Item = (Envelope, Body)>> Reports<I> {
     }
 }
 
-impl<I: Iterator<Item = (Envelope, Body)>> Iterator for Reports<I> {
+impl<I: Iterator<Item = (Envelope, Body)>> Iterator for SendAll<I> {
     type Item = Report;
 
     fn next(&mut self) -> Option<Report> {
@@ -157,24 +194,12 @@ impl<I: Iterator<Item = (Envelope, Body)>> Iterator for Reports<I> {
             Waiting::Settled(report) => return Some(report),
             Waiting::UnderWay(envelope) => envelope,
         };
-        if let Some(Ok(connection)) = &mut self.connection {
-            while let Some(event) = connection.next_event() {
-                if let Event::Report(report) = event {
-                    return Some(report);
-                }
-            }
-        }
+        let report = match &mut self.lease {
+            Some(Ok(lease)) => lease.next_report(),
+            _ => None,
+        };
         // Every message has its report before the session ends.
-        Some(Report::not_sent(&envelope, session_over()))
-    }
-}
-
-impl<I> Drop for Reports<I> {
-    fn drop(&mut self) {
-        if let Some(Ok(connection)) = self.connection.take() {
-            // The reports are out; how QUIT fares concerns nobody.
-            let _ = connection.quit();
-        }
+        Some(report.unwrap_or_else(|| Report::not_sent(&envelope, session_over())))
     }
 }
 

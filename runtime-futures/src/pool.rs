@@ -140,6 +140,13 @@ impl<R: Runtime> Shared<R> {
     }
 }
 
+impl<R: Runtime> Drop for Shared<R> {
+    /// The last clone is gone: nobody else says goodbye.
+    fn drop(&mut self) {
+        self.tell(|shelf| shelf.shut_down(self.clock.now()));
+    }
+}
+
 impl<R: Runtime> State<R> {
     fn wakers_of_the_served(&mut self) -> Vec<Waker> {
         let mut wakers = Vec::new();

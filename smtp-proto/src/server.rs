@@ -53,8 +53,8 @@ use session::Session;
 /// a command, a `BDAT` of unknown size and bytes behind STARTTLS end the session.
 ///
 /// Memory is bounded by [`ServerConfig::size`] for content, by
-/// [`ServerConfig::max_waiting_input`] for input that waits, and by 1 MiB for
-/// replies that nobody reads.
+/// [`ServerConfig::max_waiting_input`] (or the longest piece given at once) for
+/// input that waits, and by 1 MiB for replies that nobody reads.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -190,19 +190,21 @@ impl Endpoint for Server {
 
     fn handle_input(&mut self, now: Instant, input: &[u8]) {
         self.session.tell_time(now);
-        if self.waiting.is_empty() {
+        let limit = self.session.config.max_waiting_input;
+        let waiting = self.waiting.as_slice().len();
+        // What came in one piece with the command that is asked about was at
+        // hand anyway: how input is cut must make no difference.
+        if self.session.is_awaiting_answer() && waiting.saturating_add(input.len()) > limit {
+            let violation = ServerViolation::TooMuchInput { limit };
+            self.session.expel(answer::TOO_MUCH_INPUT, violation);
+            self.waiting.retain_last(0);
+        } else if waiting == 0 {
             let mut rest = input;
             self.session.read(&mut rest);
             self.waiting.append(rest);
         } else {
             self.waiting.append(input);
             self.read_waiting();
-        }
-        let limit = self.session.config.max_waiting_input;
-        if self.session.is_awaiting_answer() && self.waiting.as_slice().len() > limit {
-            let violation = ServerViolation::TooMuchInput { limit };
-            self.session.expel(answer::TOO_MUCH_INPUT, violation);
-            self.waiting.retain_last(0);
         }
     }
 

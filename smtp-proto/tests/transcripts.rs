@@ -48,7 +48,7 @@ mod script;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use player::Cuts;
+use player::{Cuts, Ending};
 use script::Script;
 
 fn root() -> PathBuf {
@@ -130,6 +130,34 @@ macro_rules! stages {
 
 stages! {
     greeting ehlo starttls auth mail rcpt data body chunking lmtp pipelining quit timers violations
+}
+
+/// The line may break at any moment of any dialogue.
+#[test]
+fn every_transcript_may_be_cut_off_anywhere() {
+    let mut failures = Vec::new();
+    let files = entries(&root()).into_iter().filter(|path| path.is_dir());
+    for path in files.flat_map(|stage| entries(&stage)) {
+        let text = fs::read_to_string(&path).expect("the transcript can be read");
+        // What does not parse or play fails in its stage's test.
+        let Ok(script) = Script::parse(&text) else {
+            continue;
+        };
+        for steps in 0..=script.steps.len() {
+            for ending in Ending::ALL {
+                if let Err(failure) = player::cut_off(&script, steps, ending) {
+                    failures.push(format!("{}:{failure}", path.display()));
+                }
+            }
+        }
+    }
+    let shown = failures.len().min(10);
+    assert!(
+        failures.is_empty(),
+        "{} failed\n\n{}",
+        failures.len(),
+        failures[..shown].join("\n")
+    );
 }
 
 /// A runner that lets everything pass would please us all.

@@ -49,7 +49,8 @@ impl Upgradable for Server {
     }
 
     fn injected(&mut self, now: Instant) {
-        self.handle_eof(now);
+        // Whatever comes where TLS is to begin is an injection to it.
+        self.handle_input(now, b"\0");
     }
 }
 

@@ -234,8 +234,8 @@ impl ServerConfig {
         self
     }
 
-    /// How many octets may come while a question is open. More end the session.
-    /// 1 MiB by default.
+    /// How many octets may wait while a question is open. More that come then
+    /// end the session. 1 MiB by default.
     #[must_use]
     pub fn max_waiting_input(mut self, octets: usize) -> Self {
         self.max_waiting_input = octets;

@@ -94,10 +94,6 @@ impl Waiting {
         self.octets.get(self.start..).unwrap_or_default()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.as_slice().is_empty()
-    }
-
     pub(super) fn append(&mut self, input: &[u8]) {
         // Moving is paid for by the octets that were taken since the last move.
         if self.start > self.octets.len() / 2 {

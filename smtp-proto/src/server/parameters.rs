@@ -90,7 +90,7 @@ fn each(
         let config = offered.ok_or(answer::PARAMETER_NOT_OFFERED)?;
         let keyword = keyword.to_ascii_uppercase();
         read(config, &keyword, value)?;
-        // RFC 5321 §4.1.1.11 leaves it open; which of two would count?
+        // Which of two would count? RFC 5321 does not say.
         require(!seen.contains(&keyword))?;
         seen.push(keyword);
     }

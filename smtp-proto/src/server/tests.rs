@@ -25,6 +25,7 @@ use crate::{Address, EnhancedCode, Mechanism, Protocol, ReplyCode};
 
 mod authentication;
 mod content;
+mod cuts;
 mod mail;
 mod session;
 

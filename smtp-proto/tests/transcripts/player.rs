@@ -55,6 +55,49 @@ pub(crate) fn play(script: &Script, cuts: Cuts) -> Result<Vec<String>, String> {
     Ok(player.tale)
 }
 
+/// How a session can be cut off.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ending {
+    EndOfFile,
+    TransportError,
+    ServiceClosing,
+    Garbage,
+    Surplus,
+    Silence,
+    Abort,
+    Quit,
+}
+
+impl Ending {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::EndOfFile,
+        Self::TransportError,
+        Self::ServiceClosing,
+        Self::Garbage,
+        Self::Surplus,
+        Self::Silence,
+        Self::Abort,
+        Self::Quit,
+    ];
+}
+
+/// Plays the first steps and cuts the session off: whatever it was about, each message has one
+/// report, and only one whose end was written can be in doubt.
+pub(crate) fn cut_off(script: &Script, steps: usize, ending: Ending) -> Result<(), String> {
+    let mut player = Player::new(script, Cuts::None);
+    player.tell_time()?;
+    let mut line = 1;
+    for (number, step) in &script.steps[..steps] {
+        line = *number;
+        player
+            .step(step)
+            .map_err(|error| player.failure(line, &error))?;
+    }
+    player
+        .end(ending, script)
+        .map_err(|error| player.failure(line, &format!("then {ending:?}: {error}")))
+}
+
 struct Player {
     client: Client,
     cuts: Cuts,
@@ -70,8 +113,11 @@ struct Player {
     tale: Vec<String>,
     /// All that could be shown to somebody.
     shown: String,
+    has_secret: bool,
+    written: Vec<u8>,
     written_before_tls: Vec<u8>,
     tls: bool,
+    in_doubt: usize,
 }
 
 impl Player {
@@ -88,8 +134,11 @@ impl Player {
             trace: Vec::new(),
             tale: Vec::new(),
             shown: String::new(),
+            has_secret: script.credentials.is_some(),
+            written: Vec::new(),
             written_before_tls: Vec::new(),
             tls: false,
+            in_doubt: 0,
         }
     }
 
@@ -262,6 +311,7 @@ impl Player {
             let taken = wanted - (room - all.len());
             output.advance(taken);
         }
+        self.written.extend_from_slice(&all);
         if !self.tls {
             self.written_before_tls.extend_from_slice(&all);
         }
@@ -274,6 +324,7 @@ impl Player {
             let told = match &event {
                 Event::Report(report) => {
                     self.reported.push(report.transaction());
+                    self.in_doubt += usize::from(matches!(report.outcome(), Outcome::InDoubt(_)));
                     let _ = writeln!(self.shown, "{report}");
                     show_report(report)
                 }
@@ -293,7 +344,9 @@ impl Player {
             self.note(told.clone());
             self.pending.push_back(told);
         }
-        let _ = writeln!(self.shown, "{:?}", self.client);
+        if self.has_secret {
+            let _ = writeln!(self.shown, "{:?}", self.client);
+        }
     }
 
     fn note(&mut self, line: String) {
@@ -364,6 +417,41 @@ impl Player {
             .map(|capability| capability.keyword())
             .collect();
         check(offered == keywords, || format!("offered: {offered:?}"))
+    }
+
+    /// Cuts the session off, and looks at what holds however that happens.
+    fn end(&mut self, ending: Ending, script: &Script) -> Result<(), String> {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        let now = self.now;
+        match ending {
+            Ending::EndOfFile => self.client.handle_eof(now),
+            Ending::TransportError => self.client.handle_transport_error(now, error("broken")),
+            Ending::ServiceClosing => self.client.handle_input(now, b"421 4.3.2 going down\r\n"),
+            Ending::Garbage => self.client.handle_input(now, b"\0"),
+            Ending::Surplus => self.client.handle_input(now, &b"250 ok\r\n".repeat(1_000)),
+            Ending::Silence => self.pass(DAY),
+            Ending::Abort => self.client.abort(),
+            Ending::Quit => {
+                self.client.quit();
+                self.take(usize::MAX);
+                self.pass(DAY);
+            }
+        }
+        self.collect();
+        // An idle session, or a slow source, is waited for without an end.
+        self.client.abort();
+        self.collect();
+        self.pending.clear();
+        let ends = |end: &[u8]| {
+            let windows = self.written.windows(end.len());
+            windows.filter(|window| *window == end).count()
+        };
+        let complete = ends(b"\r\n.\r\n") + ends(b" LAST\r\n");
+        check(self.in_doubt <= complete, || {
+            format!("{} in doubt, {complete} complete", self.in_doubt)
+        })?;
+        check(self.client.is_closed(), || "is not closed".to_owned())?;
+        self.finish(&script.config, script.credentials.as_ref())
     }
 
     /// What holds at the end of every session.

@@ -1,0 +1,440 @@
+//! `demo`: the main job. A real message over each of the four TLS modes to the
+//! embedded server, and a proof that what arrived is what was sent.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use indicatif::ProgressBar;
+use mail_builder::MessageBuilder;
+use mail_builder::headers::content_type::ContentType;
+use mail_builder::mime::MimePart;
+use postwire_blocking::Connection;
+use postwire_blocking::proto::{
+    Address, Credentials, Envelope, Event, HelloName, Mechanism, Protocol, Received, Reply, Report,
+    Security, ServerConfig, Speaker, TlsInfo, TraceLine,
+};
+use postwire_blocking::tls::{
+    Certificate, CertificateStore, ServerTls, Tls, TlsParameters, TransportBuilder, TransportConfig,
+};
+use serde::Serialize;
+
+use crate::arguments::{DemoArguments, Switch};
+use crate::authority;
+use crate::exit::Exit;
+use crate::meter::{Meter, Metered};
+use crate::output::{complain, note, say, say_object};
+use crate::server::{Server, Settings, Sink};
+use crate::text::Plain;
+
+const USER: &str = "alice";
+const PASSWORD: &str = "correct horse battery staple";
+const SENDER: &str = "alice@example.org";
+const RECIPIENTS: [&str; 2] = ["bob@example.net", "carol@example.net"];
+
+/// Nothing on this machine takes longer.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Shows it all working, and checks that it does.
+pub(crate) fn run(arguments: &DemoArguments) -> Exit {
+    match demonstrate(arguments) {
+        Ok(true) => Exit::Accepted,
+        Ok(false) => Exit::Internal,
+        Err(why) => {
+            complain(format_args!("the demonstration failed: {why}"));
+            Exit::Internal
+        }
+    }
+}
+
+fn demonstrate(arguments: &DemoArguments) -> Result<bool, Failure> {
+    let message = Bytes::from(build_message()?);
+    let generated = authority::generate("localhost")?;
+    let parameters = TlsParameters::builder("localhost")
+        .certificate_store(CertificateStore::None)
+        .add_root_certificate(Certificate::from_pem(generated.ca_pem.as_bytes())?)
+        .build()?;
+    let plaintext_server = Embedded::start(ServerTls::None)?;
+    let starttls_server = Embedded::start(ServerTls::StartTls(generated.server.clone()))?;
+    let wrapper_server = Embedded::start(ServerTls::Wrapper(generated.server))?;
+
+    let mut runs = Vec::new();
+    for (server, tls) in [
+        (&plaintext_server, Tls::None),
+        (&starttls_server, Tls::Opportunistic(parameters.clone())),
+        (&starttls_server, Tls::Required(parameters.clone())),
+        (&wrapper_server, Tls::Wrapper(parameters)),
+    ] {
+        let run = Run::perform(server, tls, &message, arguments)?;
+        if !arguments.json {
+            if runs.is_empty() {
+                say_heading(&message);
+            }
+            say(run.row());
+        }
+        runs.push(run);
+    }
+    let findings = Findings {
+        octets: message.len(),
+        identical: runs.iter().filter(|run| run.identical).count(),
+        success: runs.iter().all(Run::is_success),
+        modes: runs,
+    };
+    if arguments.json {
+        say_object(&findings);
+    } else {
+        findings.conclude();
+    }
+    Ok(findings.success)
+}
+
+#[derive(Serialize)]
+struct Findings {
+    /// The message's size.
+    octets: usize,
+    modes: Vec<Run>,
+    /// How many of the delivered messages are, octet for octet, the one sent.
+    identical: usize,
+    success: bool,
+}
+
+impl Findings {
+    fn conclude(&self) {
+        let of = self.modes.len();
+        say(format_args!(
+            "\n{} of {of} delivered messages are identical, octet for octet, to the one sent",
+            self.identical
+        ));
+        for run in &self.modes {
+            for fault in &run.faults {
+                complain(format_args!("{}: {fault}", run.mode));
+            }
+        }
+    }
+}
+
+/// One mode: what went over the wire, and what arrived.
+#[derive(Serialize)]
+struct Run {
+    mode: &'static str,
+    tls: Option<String>,
+    /// The commands written, in order.
+    commands: Vec<String>,
+    /// How often the client wrote after it had read, TLS handshake included.
+    flights: u64,
+    written: u64,
+    read: u64,
+    outcome: &'static str,
+    verdict: String,
+    identical: bool,
+    /// What is not as it must be.
+    faults: Vec<String>,
+}
+
+impl Run {
+    fn perform(
+        server: &Embedded,
+        tls: Tls,
+        message: &Bytes,
+        arguments: &DemoArguments,
+    ) -> Result<Self, Failure> {
+        let security = tls.security();
+        let config = configure(server.address, tls, arguments)?;
+        let stream = TcpStream::connect(server.address)?;
+        stream.set_nodelay(true)?;
+        let meter = Arc::new(Meter::default());
+        let stream = Metered::new(stream, Arc::clone(&meter), ProgressBar::hidden());
+        let mut connection = Connection::over(stream, &config);
+        connection.enqueue(envelope()?, message.clone());
+        connection.begin_quit();
+
+        let mut commands = Vec::new();
+        let mut report = None;
+        while let Some(event) = connection.next_event() {
+            match event {
+                Event::Trace(line) => {
+                    commands.extend(command(&line));
+                    if arguments.trace {
+                        note(Plain(&line.to_string()));
+                    }
+                }
+                Event::Report(verdict) => report = Some(verdict),
+                _ => {}
+            }
+        }
+        let report = report.ok_or("the session gave no report")?;
+        let delivered = server.mailbox.empty();
+        let faults = find_faults(security, &report, connection.tls(), &delivered, message);
+        Ok(Self {
+            mode: mode(security),
+            tls: connection.tls().map(|tls| tls.version().to_owned()),
+            commands,
+            flights: meter.flights(),
+            written: meter.written(),
+            read: meter.read(),
+            outcome: if report.is_accepted() && !report.is_partial() {
+                "accepted"
+            } else {
+                "failed"
+            },
+            verdict: report.to_string(),
+            identical: matches!(&delivered[..], [one] if one.content == *message),
+            faults,
+        })
+    }
+
+    fn is_success(&self) -> bool {
+        self.faults.is_empty() && self.identical && self.outcome == "accepted"
+    }
+
+    fn row(&self) -> String {
+        format!(
+            "{:<14} {:<8} {:>7} {:>8} {:>8} {:>6}  {}\n{:>15}{}",
+            self.mode,
+            self.tls.as_deref().unwrap_or("none"),
+            self.flights,
+            self.commands.len(),
+            self.written,
+            self.read,
+            Plain(&self.verdict),
+            "",
+            self.commands.join(" ")
+        )
+    }
+}
+
+fn say_heading(message: &Bytes) {
+    say(format_args!(
+        "a message of {} octets with two attachments, to {} recipients, over each TLS mode\n",
+        message.len(),
+        RECIPIENTS.len()
+    ));
+    say(format_args!(
+        "{:<14} {:<8} {:>7} {:>8} {:>8} {:>6}  {}",
+        "mode", "tls", "flights", "commands", "written", "read", "verdict"
+    ));
+}
+
+/// What is not as the mode promises, by what the server saw.
+fn find_faults(
+    security: Security,
+    report: &Report,
+    tls: Option<&TlsInfo>,
+    delivered: &[Received],
+    message: &Bytes,
+) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut check = |holds: bool, fault: &str| {
+        if !holds {
+            faults.push(fault.to_owned());
+        }
+    };
+    let secure = security != Security::None;
+    check(
+        report.is_accepted() && !report.is_partial(),
+        "the message was not accepted for everyone",
+    );
+    check(tls.is_some() == secure, "TLS was not used as the mode says");
+    let [received] = delivered else {
+        check(false, "the server did not store exactly one message");
+        return faults;
+    };
+    check(
+        received.content == *message,
+        "the delivered message differs from the one sent",
+    );
+    check(
+        received.tls.is_some() == secure,
+        "the server did not see TLS as the mode says",
+    );
+    check(
+        received.authenticated.as_deref() == secure.then_some(USER),
+        "the server did not see the login",
+    );
+    let sender = received.reverse_path.as_ref().map(Address::as_str);
+    let recipients = received.recipients.iter().map(Address::as_str);
+    check(
+        sender == Some(SENDER) && recipients.eq(RECIPIENTS),
+        "the server did not see the envelope",
+    );
+    faults
+}
+
+const fn mode(security: Security) -> &'static str {
+    match security {
+        Security::None => "none",
+        Security::Opportunistic => "opportunistic",
+        Security::Required => "required",
+        Security::Wrapper => "wrapper",
+    }
+}
+
+/// The verb of a command; nothing for a reply, content or an AUTH response.
+fn command(line: &TraceLine) -> Option<String> {
+    let verb = line.text.split(' ').next()?;
+    let is_verb = !verb.is_empty() && verb.bytes().all(|octet| octet.is_ascii_uppercase());
+    (line.speaker == Speaker::Client && is_verb).then(|| verb.to_owned())
+}
+
+fn envelope() -> Result<Envelope, Failure> {
+    let recipients = RECIPIENTS.iter().map(|address| address.parse());
+    let recipients = recipients.collect::<Result<Vec<Address>, _>>()?;
+    Ok(Envelope::new(Some(SENDER.parse()?), recipients)?)
+}
+
+fn configure(
+    address: SocketAddr,
+    tls: Tls,
+    arguments: &DemoArguments,
+) -> Result<TransportConfig, Failure> {
+    let secure = tls.security() != Security::None;
+    let builder: TransportBuilder<TransportConfig> =
+        TransportBuilder::builder_dangerous(address.ip().to_string())
+            .port(address.port())
+            .tls(tls)
+            .hello_name("client.example.org".parse::<HelloName>()?)
+            .authentication(vec![Mechanism::PLAIN])
+            .pipelining(arguments.pipelining == Switch::On)
+            .chunking(arguments.chunking == Switch::On)
+            .timeout(Some(TIMEOUT))
+            .trace(true);
+    let builder = if secure {
+        builder.credentials(Credentials::new(USER, PASSWORD))
+    } else {
+        builder
+    };
+    Ok(builder.build()?)
+}
+
+/// A server on a port of its own, and what it was given.
+struct Embedded {
+    address: SocketAddr,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Embedded {
+    fn start(tls: ServerTls) -> Result<Self, Failure> {
+        let wants_login = !matches!(tls, ServerTls::None);
+        let mut config = ServerConfig::new("localhost".parse::<HelloName>()?);
+        if wants_login {
+            config = config.auth([Mechanism::PLAIN]).require_auth(true);
+        }
+        let settings = Settings {
+            config: Arc::new(config),
+            protocol: Protocol::Smtp,
+            tls,
+            users: vec![Credentials::new(USER, PASSWORD)],
+            refusals: Vec::new(),
+            max_connections: 8,
+        };
+        let mailbox = Arc::new(Mailbox::default());
+        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let sink = Arc::clone(&mailbox) as Arc<dyn Sink>;
+        let server = Server::bind(any_port, settings, sink)?;
+        let address = server.address()?;
+        thread::Builder::new().spawn(move || server.run())?;
+        Ok(Self { address, mailbox })
+    }
+}
+
+#[derive(Default)]
+struct Mailbox(Mutex<Vec<Received>>);
+
+impl Mailbox {
+    fn empty(&self) -> Vec<Received> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Sink for Mailbox {
+    fn take(&self, message: &Received) -> Result<(), Reply> {
+        let mut messages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        messages.push(message.clone());
+        Ok(())
+    }
+}
+
+/// A message as people send them: two forms of a text, a file of lines and a
+/// picture's worth of octets. The same each time.
+fn build_message() -> Result<Vec<u8>, Failure> {
+    /// 2026-01-01T12:00:00Z
+    const DATE: i64 = 1_767_268_800;
+    let multipart = |kind: &'static str, boundary: &'static str| {
+        ContentType::new(kind).attribute("boundary", boundary)
+    };
+    let text = "Dear Bob, dear Carol,\r\n\r\nthe report and the picture are attached.\r\n\r\n.\r\n..\r\n. Lines of dots must arrive as they are.\r\n\r\nAlice\r\n";
+    let html = "<p>Dear Bob, dear Carol,</p>\r\n<p>the report and the picture are attached.</p>\r\n<p>Alice, from Z\u{fc}rich</p>\r\n";
+    let alternative = MimePart::new(
+        multipart("multipart/alternative", "postwire-alternative"),
+        vec![
+            MimePart::new("text/plain", text),
+            MimePart::new("text/html", html),
+        ],
+    );
+    let mut report = String::new();
+    for line in 0..1_500 {
+        // Writing to a string cannot fail.
+        let _ = write!(
+            report,
+            "{}{line:05}, measured twice\r\n",
+            ".".repeat(line % 4)
+        );
+    }
+    // A linear congruential generator: any octets, the same each time.
+    let mut state: u32 = 1;
+    let picture: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    })
+    .take(96 * 1024)
+    .collect();
+    let body = MimePart::new(
+        multipart("multipart/mixed", "postwire-mixed"),
+        vec![
+            alternative,
+            MimePart::new("text/plain", report).attachment("report.txt"),
+            MimePart::new("image/png", picture).attachment("picture.png"),
+        ],
+    );
+    let message = MessageBuilder::new()
+        .message_id("demo@example.org")
+        .date(DATE)
+        .from(("Alice", SENDER))
+        .to(vec![("Bob", RECIPIENTS[0]), ("Carol", RECIPIENTS[1])])
+        .subject("The report, and a picture of Z\u{fc}rich")
+        .body(body)
+        .write_to_vec()?;
+    Ok(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use postwire_blocking::proto::Body;
+
+    use super::*;
+
+    #[test]
+    fn the_message_is_a_real_one_and_always_the_same() {
+        let message = build_message().unwrap();
+        assert_eq!(message, build_message().unwrap());
+        let text = String::from_utf8(message.clone()).unwrap();
+        for piece in [
+            "\r\n.\r\n",
+            "\r\n...0",
+            "multipart/alternative",
+            "picture.png",
+        ] {
+            assert!(text.contains(piece), "{piece}");
+        }
+        let body = Body::from(message);
+        let facts = body.facts().unwrap();
+        assert!(facts.octets > 100 * 1024);
+        assert!(facts.longest_line <= 998);
+        assert!(!facts.eight_bit && facts.is_canonical());
+    }
+}

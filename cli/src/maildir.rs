@@ -1,0 +1,94 @@
+//! A Maildir: a folder in which each message is a file, and none is ever half
+//! there.
+//!
+//! Knows names and the order of writes; takes the octets as they are.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A folder with `tmp`, `new` and `cur` in it.
+#[derive(Debug)]
+pub(crate) struct Maildir {
+    folder: PathBuf,
+    host: String,
+    delivered: AtomicU64,
+}
+
+impl Maildir {
+    /// Opens the folder, and makes it where it is missing. `host` stands in the
+    /// names of the files.
+    pub(crate) fn open(folder: &Path, host: &str) -> io::Result<Self> {
+        for name in ["tmp", "new", "cur"] {
+            fs::create_dir_all(folder.join(name))?;
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            // Both have a meaning in a file's name.
+            host: host.replace('/', "\\057").replace(':', "\\072"),
+            delivered: AtomicU64::new(0),
+        })
+    }
+
+    /// Stores a message; gives its path within the folder. Once this returns it
+    /// survives a loss of power; if this fails, there is nothing.
+    pub(crate) fn deliver(&self, content: &[u8]) -> io::Result<PathBuf> {
+        let name = self.unique_name();
+        let temporary = self.folder.join("tmp").join(&name);
+        let delivered = Path::new("new").join(&name);
+        let stored = write_through(&temporary, content)
+            .and_then(|()| fs::rename(&temporary, self.folder.join(&delivered)))
+            .and_then(|()| File::open(self.folder.join("new"))?.sync_all());
+        if let Err(error) = stored {
+            // What is left in tmp is nobody's message.
+            let _ = fs::remove_file(&temporary);
+            return Err(error);
+        }
+        Ok(delivered)
+    }
+
+    fn unique_name(&self) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default();
+        let (seconds, micros) = (now.as_secs(), now.subsec_micros());
+        let number = self.delivered.fetch_add(1, Ordering::Relaxed);
+        let (process, host) = (process::id(), &self.host);
+        format!("{seconds}.M{micros}P{process}Q{number}.{host}")
+    }
+}
+
+fn write_through(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_message_is_a_file_with_its_octets() {
+        let folder = tempfile::tempdir().unwrap();
+        let maildir = Maildir::open(folder.path(), "[IPv6:::1]").unwrap();
+        let first = maildir.deliver(b"a\r\n").unwrap();
+        let second = maildir.deliver(b"").unwrap();
+        assert_ne!(first, second);
+        assert_eq!(fs::read(folder.path().join(first)).unwrap(), b"a\r\n");
+        assert_eq!(fs::read(folder.path().join(&second)).unwrap(), b"");
+        assert!(!second.to_string_lossy().contains(':'));
+        assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_failure_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let maildir = Maildir::open(folder.path(), "localhost").unwrap();
+        fs::remove_dir(folder.path().join("new")).unwrap();
+        assert!(maildir.deliver(b"a").is_err());
+        assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,182 @@
+//! The embedded server of `serve` and `demo`: the library's server role over
+//! loopback sockets, a thread a connection.
+//!
+//! Knows who is let in and who is refused. Must never know what becomes of a
+//! message: that is the [`Sink`]'s.
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use postwire_blocking::Driver;
+use postwire_blocking::proto::{
+    Address, Credentials, EnhancedCode, Protocol, Received, Reply, ReplyCode, Secret, ServerConfig,
+    ServerEvent,
+};
+use postwire_blocking::tls::{ServerConnection, ServerTls};
+
+/// Where messages go.
+pub(crate) trait Sink: Send + Sync {
+    /// Takes responsibility for a message, or says why not.
+    fn take(&self, message: &Received) -> Result<(), Reply>;
+}
+
+/// How clients are treated.
+pub(crate) struct Settings {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) protocol: Protocol,
+    pub(crate) tls: ServerTls,
+    pub(crate) users: Vec<Credentials>,
+    /// Recipients that are refused, and in which words.
+    pub(crate) refusals: Vec<(Address, Reply)>,
+    pub(crate) max_connections: usize,
+}
+
+/// A server that listens, and answers once it [runs](Self::run).
+pub(crate) struct Server {
+    listener: TcpListener,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: Settings,
+    sink: Arc<dyn Sink>,
+    connections: AtomicUsize,
+}
+
+impl Server {
+    /// Listens.
+    pub(crate) fn bind(
+        address: SocketAddr,
+        settings: Settings,
+        sink: Arc<dyn Sink>,
+    ) -> io::Result<Self> {
+        let shared = Shared {
+            settings,
+            sink,
+            connections: AtomicUsize::new(0),
+        };
+        Ok(Self {
+            listener: TcpListener::bind(address)?,
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Where it listens: the port that was chosen, if 0 was asked for.
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until the process ends.
+    pub(crate) fn run(&self) -> ! {
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => self.admit(stream),
+                // Too many files are open, or the client has gone already.
+                Err(_) => thread::sleep(Duration::from_millis(50)),
+            }
+        }
+    }
+
+    fn admit(&self, stream: TcpStream) {
+        let Some(place) = Place::take(&self.shared) else {
+            return refuse(stream, &self.shared.settings.tls);
+        };
+        // Without a thread the stream is closed: the client tries later.
+        let _ = thread::Builder::new().spawn(move || {
+            if stream.set_nodelay(true).is_ok() {
+                converse(stream, &place.0);
+            }
+        });
+    }
+}
+
+/// One of the connections that may be open at a time.
+struct Place(Arc<Shared>);
+
+impl Place {
+    fn take(shared: &Arc<Shared>) -> Option<Self> {
+        let taken = shared.connections.fetch_add(1, Ordering::AcqRel);
+        // Given back at once if it is one too many.
+        let place = Self(Arc::clone(shared));
+        (taken < shared.settings.max_connections).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn refuse(mut stream: TcpStream, tls: &ServerTls) {
+    if !matches!(tls, ServerTls::Wrapper(_)) {
+        // A fresh socket has room for a line; who does not read it hears nothing.
+        let _ = stream.write_all(b"421 4.3.2 too many connections, try later\r\n");
+    }
+}
+
+fn converse(stream: TcpStream, shared: &Shared) {
+    let settings = &shared.settings;
+    let connection = ServerConnection::new(&settings.config, &settings.tls);
+    let mut driver = Driver::new(connection, stream);
+    while let Some(event) = driver.next_event() {
+        let (answers, refusal) = match event {
+            ServerEvent::Authenticate { user, secret, .. } => {
+                (1, settings.authenticate(&user, &secret))
+            }
+            ServerEvent::RcptTo { forward_path, .. } => (1, settings.refusal(&forward_path)),
+            ServerEvent::Message(message) => {
+                let answers = match settings.protocol {
+                    Protocol::Smtp => 1,
+                    Protocol::Lmtp => message.recipients.len(),
+                };
+                (answers, shared.sink.take(&message).err())
+            }
+            ServerEvent::MailFrom { .. } | ServerEvent::Data => (1, None),
+            _ => (0, None),
+        };
+        for _ in 0..answers {
+            let connection = driver.machine_mut();
+            let answered = match refusal.clone() {
+                Some(reply) => connection.respond(reply),
+                None => connection.accept(),
+            };
+            if answered.is_err() {
+                // An answer that answers nothing: end rather than wait for ever.
+                return;
+            }
+        }
+    }
+}
+
+impl Settings {
+    fn authenticate(&self, user: &str, secret: &Secret) -> Option<Reply> {
+        let known = |known: &Credentials| known.user() == user && known.secret() == secret;
+        let refusal = || reply(const { code(535) }, (5, 7, 8), "authentication failed");
+        (!self.users.iter().any(known)).then(refusal)
+    }
+
+    fn refusal(&self, recipient: &Address) -> Option<Reply> {
+        let of_this = |(refused, _): &&(Address, Reply)| refused == recipient;
+        let refusal = self.refusals.iter().find(of_this);
+        refusal.map(|(_, reply)| reply.clone())
+    }
+}
+
+/// A code that is known to be one.
+pub(crate) const fn code(number: u16) -> ReplyCode {
+    match ReplyCode::new(number) {
+        Some(code) => code,
+        None => panic!("no reply code"),
+    }
+}
+
+/// A reply of one line.
+pub(crate) fn reply(code: ReplyCode, enhanced: (u8, u16, u16), text: &str) -> Reply {
+    let (class, subject, detail) = enhanced;
+    Reply::new(code, EnhancedCode::new(class, subject, detail), &[text])
+}

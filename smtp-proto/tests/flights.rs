@@ -1,0 +1,255 @@
+//! Counts flights: how often the client writes and then has to wait. A round trip is what a
+//! message costs on a real network, so each count here is exact.
+//!
+//! The server is scripted: it accepts everything, and answers each flight as a whole.
+
+use std::sync::Arc;
+
+use bytes::Buf;
+use postwire_proto::{
+    Client, ClientConfig, Credentials, Endpoint, Envelope, Event, HelloName, Instant, Security,
+    TlsInfo,
+};
+
+/// A server that says yes to everything it is asked.
+struct Server {
+    capabilities: &'static [&'static str],
+    input: Vec<u8>,
+    reading: Reading,
+}
+
+enum Reading {
+    Commands,
+    /// Lines up to the lone dot.
+    Data,
+    /// So many octets.
+    Chunk(usize),
+}
+
+impl Server {
+    fn new(capabilities: &'static [&'static str]) -> Self {
+        Self {
+            capabilities,
+            input: Vec::new(),
+            reading: Reading::Commands,
+        }
+    }
+
+    /// The replies to a flight.
+    fn answer(&mut self, flight: &[u8]) -> String {
+        self.input.extend_from_slice(flight);
+        let mut replies = String::new();
+        loop {
+            if let Reading::Chunk(octets) = self.reading {
+                if self.input.len() < octets {
+                    return replies;
+                }
+                self.input.drain(..octets);
+                self.reading = Reading::Commands;
+                replies.push_str("250 queued\r\n");
+            }
+            let Some(end) = self.input.iter().position(|octet| *octet == b'\n') else {
+                return replies;
+            };
+            let line: Vec<u8> = self.input.drain(..=end).collect();
+            let line = String::from_utf8(line).expect("ASCII");
+            match self.reading {
+                Reading::Data if line == ".\r\n" => {
+                    self.reading = Reading::Commands;
+                    replies.push_str("250 queued\r\n");
+                }
+                Reading::Data => {}
+                _ => replies.push_str(&self.command(&line)),
+            }
+        }
+    }
+
+    fn command(&mut self, line: &str) -> String {
+        let mut words = line.split_whitespace();
+        match words.next().unwrap_or_default() {
+            "EHLO" => {
+                let mut reply = "250-mail.example.org\r\n".to_owned();
+                for keyword in self.capabilities {
+                    reply.push_str(&format!("250-{keyword}\r\n"));
+                }
+                reply + "250 HELP\r\n"
+            }
+            "STARTTLS" => "220 go on\r\n".into(),
+            "AUTH" => "235 welcome\r\n".into(),
+            "MAIL" | "RCPT" | "RSET" => "250 ok\r\n".into(),
+            "DATA" => {
+                self.reading = Reading::Data;
+                "354 go on\r\n".into()
+            }
+            "BDAT" => {
+                let octets = words.next().and_then(|octets| octets.parse().ok());
+                self.reading = Reading::Chunk(octets.expect("a length"));
+                String::new()
+            }
+            "QUIT" => "221 bye\r\n".into(),
+            other => panic!("{other}?"),
+        }
+    }
+}
+
+/// How many flights it takes to send so many messages to so many recipients each, from the
+/// greeting to `QUIT`.
+fn flights(
+    config: ClientConfig,
+    capabilities: &'static [&'static str],
+    messages: usize,
+    recipients: usize,
+) -> usize {
+    let now = Instant::EPOCH;
+    let mut server = Server::new(capabilities);
+    let mut client = Client::new(Arc::new(config));
+    let forward_paths: Vec<_> = (0..recipients)
+        .map(|n| format!("recipient{n}@example.org").parse().expect("an address"))
+        .collect();
+    let sender = "sender@example.org".parse().expect("an address");
+    let envelope = Envelope::new(Some(sender), forward_paths).expect("recipients");
+    for _ in 0..messages {
+        client.send(envelope.clone(), "Subject: hello\r\n\r\n.\r\n".into());
+    }
+    client.quit();
+
+    let mut flights = 0;
+    let mut accepted = 0;
+    let mut greeting = Some("220 mail.example.org\r\n");
+    loop {
+        while let Some(event) = client.poll_event() {
+            match event {
+                Event::Report(report) => {
+                    assert!(report.is_accepted() && !report.is_partial(), "{report}");
+                    accepted += 1;
+                }
+                Event::StartTls => {
+                    let info = TlsInfo::new("TLSv1.3", "TLS13_AES_128_GCM_SHA256");
+                    let established = client.handle_tls_established(now, info);
+                    established.expect("TLS was asked for");
+                }
+                Event::Closed(error) => {
+                    assert!(error.is_none(), "{error:?}");
+                    assert_eq!(accepted, messages);
+                    return flights;
+                }
+                _ => {}
+            }
+        }
+        let mut flight = Vec::new();
+        loop {
+            let mut output = client.output();
+            if !output.has_remaining() {
+                break;
+            }
+            flight.extend_from_slice(output.chunk());
+            let taken = output.chunk().len();
+            output.advance(taken);
+        }
+        let replies = match (flight.is_empty(), greeting) {
+            (true, Some(greeting)) => greeting.to_owned(),
+            (true, None) => panic!("waits for nothing: {client:?}"),
+            (false, _) => {
+                flights += 1;
+                server.answer(&flight)
+            }
+        };
+        if flight.is_empty() {
+            greeting = None;
+        }
+        client.handle_input(now, replies.as_bytes());
+    }
+}
+
+
+fn config(security: Security) -> ClientConfig {
+    ClientConfig::new(HelloName::localhost(), security)
+        .credentials(Credentials::new("alice", "correct horse"))
+}
+
+const PIPELINING: &[&str] = &["PIPELINING", "SIZE", "STARTTLS", "AUTH PLAIN LOGIN"];
+const CHUNKING: &[&str] = &["PIPELINING", "CHUNKING", "STARTTLS", "AUTH PLAIN LOGIN"];
+const NOTHING: &[&str] = &["STARTTLS", "AUTH PLAIN LOGIN"];
+
+#[test]
+fn one_message_under_wrapper() {
+    // EHLO; AUTH with its initial response; MAIL RCPT… DATA; content QUIT. With the wait for
+    // the greeting five turns, however many recipients there are.
+    for recipients in [1, 10, 500] {
+        let count = flights(config(Security::Wrapper), PIPELINING, 1, recipients);
+        assert_eq!(count, 4, "{recipients} recipients");
+    }
+}
+
+#[test]
+fn starttls_costs_two_more() {
+    // EHLO; STARTTLS; EHLO under TLS; and the rest as under Wrapper.
+    for recipients in [1, 10, 500] {
+        for security in [Security::Required, Security::Opportunistic] {
+            let count = flights(config(security), PIPELINING, 1, recipients);
+            assert_eq!(count, 6, "{security:?}, {recipients} recipients");
+        }
+    }
+}
+
+#[test]
+fn plaintext_without_credentials() {
+    // EHLO; MAIL RCPT… DATA; content QUIT.
+    let config = ClientConfig::new(HelloName::localhost(), Security::None);
+    assert_eq!(flights(config, PIPELINING, 1, 10), 3);
+}
+
+#[test]
+fn a_further_message_costs_one() {
+    for messages in [2, 3, 50] {
+        for recipients in [1, 10] {
+            let count = flights(config(Security::Wrapper), PIPELINING, messages, recipients);
+            assert_eq!(count, 4 + messages - 1, "{messages} messages");
+        }
+    }
+}
+
+#[test]
+fn chunking_saves_the_wait_for_354() {
+    // EHLO; AUTH; MAIL RCPT… BDAT content QUIT.
+    for recipients in [1, 10, 500] {
+        let count = flights(config(Security::Wrapper), CHUNKING, 1, recipients);
+        assert_eq!(count, 3, "{recipients} recipients");
+    }
+    for messages in [2, 3, 50] {
+        let count = flights(config(Security::Wrapper), CHUNKING, messages, 1);
+        assert!(count <= 3 + messages - 1, "{messages} messages: {count}");
+    }
+    // Without speculation the content waits for the RCPT replies.
+    let wary = config(Security::Wrapper).speculation(0);
+    assert_eq!(flights(wary, CHUNKING, 1, 10), 4);
+}
+
+#[test]
+fn one_command_at_a_time_without_pipelining() {
+    // MAIL, each RCPT, DATA, content: three and the recipients for a message; EHLO, AUTH, QUIT.
+    for recipients in [1, 10, 500] {
+        let count = flights(config(Security::Wrapper), NOTHING, 1, recipients);
+        assert_eq!(count, 3 + 3 + recipients);
+        let count = flights(config(Security::Wrapper), NOTHING, 3, recipients);
+        assert_eq!(count, 3 + 3 * (3 + recipients));
+        let off = config(Security::Wrapper).pipelining(false);
+        assert_eq!(flights(off, PIPELINING, 1, recipients), 3 + 3 + recipients);
+    }
+}
+
+#[test]
+fn chunking_without_pipelining() {
+    // BDAT takes the place of DATA and its content: one flight less a message.
+    let off = config(Security::Wrapper).pipelining(false);
+    assert_eq!(flights(off, CHUNKING, 2, 10), 3 + 2 * (2 + 10));
+}
+
+#[test]
+fn the_bound_on_outstanding_replies_costs_little() {
+    // 1,000 replies at most: MAIL and 999 RCPT; the other RCPT and DATA; content QUIT.
+    assert_eq!(
+        flights(config(Security::Wrapper), PIPELINING, 1, 1_500),
+        5
+    );
+}
