@@ -154,7 +154,8 @@ pub(crate) struct ProbeArguments {
 /// Take mail and store or discard it: a server for tests.
 ///
 /// The first line on standard output is `listening on ADDRESS:PORT`; then there is one for each
-/// message. Ctrl-C ends it.
+/// message. Ctrl-C ends it, with exit status 0; it is 71 if the address or the Maildir cannot be
+/// used.
 #[derive(Args, Debug)]
 pub(crate) struct ServeArguments {
     /// Where to listen; port 0 lets the system choose
@@ -377,8 +378,10 @@ pub(crate) fn refuse(error: &clap::Error) -> Exit {
             None => "arguments are missing".to_owned(),
         },
         ErrorKind::ArgumentConflict => match shown(error, ContextKind::PriorArg) {
-            Some(prior) => about(argument, &format!("cannot be given with {prior}")),
-            None => about(argument, "cannot be given twice"),
+            Some(prior) if argument.as_ref() != Some(&prior) => {
+                about(argument, &format!("cannot be given with {prior}"))
+            }
+            _ => about(argument, "cannot be given twice"),
         },
         ErrorKind::InvalidUtf8 => "an argument is not UTF-8".to_owned(),
         ErrorKind::TooManyValues => about(argument, "takes no such value"),

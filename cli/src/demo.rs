@@ -106,8 +106,12 @@ struct Findings {
 impl Findings {
     fn conclude(&self) {
         let of = self.modes.len();
+        say(
+            "\na flight is what is written between two reads, those of the TLS handshake and its \
+             farewell included",
+        );
         say(format_args!(
-            "\n{} of {of} delivered messages are identical, octet for octet, to the one sent",
+            "{} of {of} delivered messages are identical, octet for octet, to the one sent",
             self.identical
         ));
         for run in &self.modes {

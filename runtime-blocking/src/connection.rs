@@ -34,8 +34,23 @@ impl Connection {
     ///
     /// At [`Stage::Connect`]: no address could be reached in time.
     pub fn connect(config: &TransportConfig) -> Result<Self, Error> {
+        Self::connect_with(config, |stream| stream)
+    }
+}
+
+impl<S: Stream> Connection<S> {
+    /// The same, with something around the socket: to count or to watch its
+    /// octets.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Connect`]: no address could be reached in time.
+    pub fn connect_with(
+        config: &TransportConfig,
+        around: impl FnOnce(TcpStream) -> S,
+    ) -> Result<Self, Error> {
         match connect::connect(config) {
-            Ok(stream) => Ok(Self::over(stream, config)),
+            Ok(stream) => Ok(Self::over(around(stream), config)),
             Err(error) if error.is_timeout() => {
                 Err(Error::new(Stage::Connect, ErrorKind::TimedOut))
             }
@@ -45,9 +60,7 @@ impl Connection {
             }
         }
     }
-}
 
-impl<S: Stream> Connection<S> {
     /// A session over a stream that is connected already. The host and port of
     /// `config` are not used.
     pub fn over(stream: S, config: &TransportConfig) -> Self {

@@ -39,12 +39,26 @@ impl<R: Runtime> Connection<R::Stream, R> {
     ///
     /// At [`Stage::Connect`]: no address could be reached in time.
     pub async fn connect(runtime: R, config: &TransportConfig) -> Result<Self, Error> {
-        let stream = connect(&runtime, config).await?;
-        Ok(Self::over(stream, runtime, config))
+        Self::connect_with(runtime, config, |stream| stream).await
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
+    /// The same, with something around the socket: to count or to watch its
+    /// octets.
+    ///
+    /// # Errors
+    ///
+    /// At [`Stage::Connect`]: no address could be reached in time.
+    pub async fn connect_with(
+        runtime: R,
+        config: &TransportConfig,
+        around: impl FnOnce(R::Stream) -> S,
+    ) -> Result<Self, Error> {
+        let stream = connect(&runtime, config).await?;
+        Ok(Self::over(around(stream), runtime, config))
+    }
+
     /// A session over a stream that is connected already. The host and port of
     /// `config` are not used.
     pub fn over(stream: S, runtime: R, config: &TransportConfig) -> Self {

@@ -70,7 +70,7 @@ impl Server {
             "EHLO" => {
                 let mut reply = "250-mail.example.org\r\n".to_owned();
                 for keyword in self.capabilities {
-                    reply.push_str(&format!("250-{keyword}\r\n"));
+                    reply.extend(["250-", keyword, "\r\n"]);
                 }
                 reply + "250 HELP\r\n"
             }
@@ -104,7 +104,11 @@ fn flights(
     let mut server = Server::new(capabilities);
     let mut client = Client::new(Arc::new(config));
     let forward_paths: Vec<_> = (0..recipients)
-        .map(|n| format!("recipient{n}@example.org").parse().expect("an address"))
+        .map(|n| {
+            format!("recipient{n}@example.org")
+                .parse()
+                .expect("an address")
+        })
         .collect();
     let sender = "sender@example.org".parse().expect("an address");
     let envelope = Envelope::new(Some(sender), forward_paths).expect("recipients");
@@ -160,7 +164,6 @@ fn flights(
         client.handle_input(now, replies.as_bytes());
     }
 }
-
 
 fn config(security: Security) -> ClientConfig {
     ClientConfig::new(HelloName::localhost(), security)
@@ -218,7 +221,7 @@ fn chunking_saves_the_wait_for_354() {
     }
     for messages in [2, 3, 50] {
         let count = flights(config(Security::Wrapper), CHUNKING, messages, 1);
-        assert!(count <= 3 + messages - 1, "{messages} messages: {count}");
+        assert!(count < 3 + messages, "{messages} messages: {count}");
     }
     // Without speculation the content waits for the RCPT replies.
     let wary = config(Security::Wrapper).speculation(0);
@@ -248,8 +251,5 @@ fn chunking_without_pipelining() {
 #[test]
 fn the_bound_on_outstanding_replies_costs_little() {
     // 1,000 replies at most: MAIL and 999 RCPT; the other RCPT and DATA; content QUIT.
-    assert_eq!(
-        flights(config(Security::Wrapper), PIPELINING, 1, 1_500),
-        5
-    );
+    assert_eq!(flights(config(Security::Wrapper), PIPELINING, 1, 1_500), 5);
 }

@@ -44,6 +44,8 @@
 mod player;
 #[path = "transcripts/script.rs"]
 mod script;
+#[path = "transcripts/telling.rs"]
+mod telling;
 
 use std::fs;
 use std::path::{Path, PathBuf};

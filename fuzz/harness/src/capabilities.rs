@@ -46,10 +46,7 @@ fn check(capabilities: &Capabilities, lines: usize) {
         (capabilities.smtp_utf8(), "SMTPUTF8"),
         (capabilities.dsn(), "DSN"),
         (capabilities.starttls(), "STARTTLS"),
-        (
-            capabilities.enhanced_status_codes(),
-            "ENHANCEDSTATUSCODES",
-        ),
+        (capabilities.enhanced_status_codes(), "ENHANCEDSTATUSCODES"),
         (capabilities.size().is_some(), "SIZE"),
     ] {
         assert_eq!(getter, capabilities.has(keyword), "{keyword}");

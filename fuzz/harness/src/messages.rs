@@ -32,7 +32,8 @@ const RECIPIENTS: [&[&str]; 8] = [
     &["later@e.example", "late@e.example"],
 ];
 
-/// A message that an octet chooses.
+/// A message that an octet chooses. The reverse-path tells its number, or is the
+/// null one.
 pub(crate) fn message(choice: u8, number: usize) -> (Envelope, Content) {
     let choice = usize::from(choice);
     let recipients = RECIPIENTS[choice % RECIPIENTS.len()];
@@ -51,7 +52,13 @@ pub(crate) fn message(choice: u8, number: usize) -> (Envelope, Content) {
     let envelope = Envelope::new(reverse_path, forward_paths.collect())
         .expect("every list has an address")
         .with_recipients(rule);
-    (envelope, Content { octets: content, streamed })
+    (
+        envelope,
+        Content {
+            octets: content,
+            streamed,
+        },
+    )
 }
 
 /// What is sent, and whether at once.

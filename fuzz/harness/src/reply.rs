@@ -17,7 +17,11 @@ pub fn reply(octets: &[u8]) {
 
     let whole = read(&limits, stream, stream.len().max(1));
     assert_eq!(whole, read(&limits, stream, 1), "cut at every octet");
-    assert_eq!(whole, read(&limits, stream, cut), "cut into pieces of {cut}");
+    assert_eq!(
+        whole,
+        read(&limits, stream, cut),
+        "cut into pieces of {cut}"
+    );
 
     for reply in &whole.replies {
         check(&limits, reply);

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::Path;
 
 fn replay(name: &str) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(name);
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../corpus")
+        .join(name);
     let (_, target) = postwire_fuzz_harness::TARGETS
         .into_iter()
         .find(|(known, _)| *known == name)

@@ -29,6 +29,8 @@ pub(super) struct Authentication {
     exchange: Box<dyn Exchange>,
     /// An initial response that did not fit on the command line.
     held: Option<Secret>,
+    /// Whether the server was told any response.
+    responded: bool,
     rounds: usize,
     /// `*` was sent; why.
     cancelled: Option<ErrorKind>,
@@ -53,10 +55,8 @@ impl Session {
         match self.start_exchange(mechanism) {
             Ok((exchange, response)) => {
                 let (line, held) = auth_line(mechanism, response);
-                let said = match &line {
-                    Line::WithResponse(_) => " <redacted>",
-                    Line::Bare(_) => "",
-                };
+                let responded = matches!(line, Line::WithResponse(_));
+                let said = if responded { " <redacted>" } else { "" };
                 self.trace_client(format_args!("AUTH {mechanism}{said}"));
                 match line {
                     Line::WithResponse(secret) => self.output.write_secret(secret),
@@ -71,6 +71,7 @@ impl Session {
                     rank,
                     exchange,
                     held,
+                    responded,
                     rounds: 0,
                     cancelled: None,
                 });
@@ -122,7 +123,7 @@ impl Session {
         let offered: Vec<&str> = self.offered().collect();
         let mut preferred = self.config.mechanisms.iter().copied();
         ErrorKind::NoUsableMechanism {
-            offered: offered.join(" "),
+            offered: self.redaction.text(&offered.join(" ")),
             withheld: preferred
                 .any(|mechanism| self.is_offered(mechanism) && !self.may_be_spoken(mechanism)),
         }
@@ -135,6 +136,12 @@ impl Session {
             let kind = ErrorKind::Violation(Violation::UnexpectedChallenge);
             return self.end_at(Stage::Auth, kind);
         };
+        // What was cancelled cannot succeed, and to be let in without a word of the
+        // credentials proves nothing.
+        if reply.code().is_positive() && (auth.cancelled.is_some() || !auth.responded) {
+            let violation = Violation::UnexpectedReply(self.owned(reply));
+            return self.end_at(Stage::Auth, ErrorKind::Violation(violation));
+        }
         if auth.cancelled.is_some() {
             let kind = ErrorKind::Violation(Violation::UnexpectedChallenge);
             return self.end_at(Stage::Auth, kind);
@@ -163,6 +170,7 @@ impl Session {
         };
         match answer {
             Ok(response) => {
+                auth.responded = true;
                 self.trace_client(format_args!("<redacted>"));
                 let encoded = encode(response.expose());
                 let line = [encoded.expose(), b"\r\n"].concat();

@@ -74,8 +74,7 @@ impl Session {
                 self.refuse(Stage::Greeting, kind);
             }
             (Command::Ehlo, true) => {
-                let reply = self.owned(reply);
-                match Capabilities::parse(reply.as_ref(), self.config.limits.capabilities) {
+                match Capabilities::parse(reply, self.config.limits.capabilities) {
                     Ok(capabilities) => self.hello_accepted(capabilities),
                     Err(error) => {
                         let kind = ErrorKind::Violation(Violation::Capabilities(error));

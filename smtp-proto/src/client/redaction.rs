@@ -62,6 +62,11 @@ impl Redaction {
         Reply::new(reply.code(), None, &text)
     }
 
+    /// Text of the server's without a secret in it.
+    pub(crate) fn text(&self, text: &str) -> String {
+        String::from_utf8_lossy(&self.bytes(text.as_bytes())).into_owned()
+    }
+
     fn applies_to(&self, bytes: &[u8]) -> bool {
         self.needles
             .iter()

@@ -1,0 +1,119 @@
+//! Certificates that must not be trusted.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+
+use crate::run::{Serve, finish, postwire, run, send_to, with};
+
+/// A server's certificate, and the authority that signed it, as files.
+struct Files {
+    folder: tempfile::TempDir,
+}
+
+impl Files {
+    fn make(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority_key = KeyPair::generate().unwrap();
+        let authority_pem = authority.self_signed(&authority_key).unwrap().pem();
+        let mut server = CertificateParams::new([name.to_owned()]).unwrap();
+        change(&mut server);
+        let key = KeyPair::generate().unwrap();
+        let issuer = Issuer::new(authority, authority_key);
+        let certificate = server.signed_by(&key, &issuer).unwrap().pem();
+        let files = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        fs::write(files.path("ca"), authority_pem).unwrap();
+        fs::write(files.path("cert"), certificate).unwrap();
+        fs::write(files.path("key"), key.serialize_pem()).unwrap();
+        files
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn serve(&self, tls: &str) -> Serve {
+        let (cert, key) = (self.path("cert"), self.path("key"));
+        let files = [
+            "--cert",
+            cert.to_str().unwrap(),
+            "--key",
+            key.to_str().unwrap(),
+        ];
+        Serve::start(&[&["--tls", tls][..], &files[..]].concat())
+    }
+}
+
+/// Sends in each mode that has TLS; the server must see nothing.
+#[track_caller]
+fn assert_refused(files: &Files, trust: bool) {
+    for (tls, scheme, mode) in [
+        ("starttls", "smtp", "?tls=required"),
+        ("starttls", "smtp", "?tls=opportunistic"),
+        ("wrapper", "smtps", ""),
+    ] {
+        let server = files.serve(tls);
+        let url = format!("{scheme}://localhost:{}{mode}", server.port);
+        let authority = files.path("ca");
+        let trusted = ["--ca", authority.to_str().unwrap()];
+        let more = if trust { &trusted[..] } else { &[] };
+        let sent = run(&with(send_to(&url), more));
+        let object = sent.assert_is(77, "not_sent", Some("tls"));
+        assert!(
+            object["error"].as_str().unwrap().contains("certificate"),
+            "{sent:#?}"
+        );
+        assert_eq!(object["tls"], serde_json::Value::Null);
+        assert_eq!(server.messages().len(), 0);
+    }
+}
+
+#[test]
+fn of_an_unknown_authority() {
+    assert_refused(&Files::make("localhost", |_| {}), false);
+}
+
+#[test]
+fn expired() {
+    let expired = Files::make("localhost", |certificate| {
+        certificate.not_before = date_time_ymd(2020, 1, 1);
+        certificate.not_after = date_time_ymd(2021, 1, 1);
+    });
+    assert_refused(&expired, true);
+}
+
+#[test]
+fn of_another_host() {
+    assert_refused(&Files::make("other.example", |_| {}), true);
+}
+
+/// Where the system has no authorities, nobody can be trusted: no server is called.
+#[test]
+#[cfg(target_os = "linux")]
+fn nobody_is_trusted() {
+    let mut command = postwire();
+    command
+        .args(send_to("smtps://localhost:1"))
+        .env("SSL_CERT_FILE", "/dev/null")
+        .env("SSL_CERT_DIR", "/no/such/folder")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    finish(command, b"").assert_is(77, "not_sent", Some("tls"));
+}
+
+#[test]
+fn a_good_one_is_accepted() {
+    let files = Files::make("localhost", |_| {});
+    let server = files.serve("wrapper");
+    let url = format!("smtps://localhost:{}", server.port);
+    let authority = files.path("ca");
+    let sent = run(&with(send_to(&url), &["--ca", authority.to_str().unwrap()]));
+    sent.assert_is(0, "accepted", None);
+    assert_eq!(server.messages().len(), 1);
+}

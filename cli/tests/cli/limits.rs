@@ -1,0 +1,82 @@
+//! Servers that say more than anyone could keep.
+
+use crate::run::{LOGIN, Run, run, send_to, with};
+use crate::script::Scripted;
+
+/// 64 MiB, in KiB.
+const MEMORY: u64 = 64 * 1024;
+
+#[track_caller]
+fn assert_bounded(run: &Run, stage: &str) {
+    run.assert_is(76, "not_sent", Some(stage));
+    assert!(run.memory < MEMORY, "{run:#?}");
+    assert!(run.took.as_secs_f32() < 3.0, "{run:#?}");
+}
+
+#[test]
+fn a_line_without_end() {
+    let server = Scripted::play(|peer| {
+        peer.say("220 ");
+        peer.say_for_ever("aaaaaaaa");
+    });
+    assert_bounded(&run(&send_to(&server.url())), "greeting");
+}
+
+#[test]
+fn lines_without_end() {
+    let server = Scripted::play(|peer| peer.say_for_ever("220-mx\r\n"));
+    assert_bounded(&run(&send_to(&server.url())), "greeting");
+
+    let server = Scripted::play(|peer| {
+        peer.say("220 mx\r\n");
+        peer.hear();
+        peer.say_for_ever("250-SIZE\r\n");
+    });
+    assert_bounded(&run(&send_to(&server.url())), "ehlo");
+}
+
+#[test]
+fn replies_without_end() {
+    let server = Scripted::play(|peer| {
+        peer.say("220 mx\r\n");
+        peer.hear();
+        peer.say_for_ever("250 mx\r\n");
+    });
+    let run = run(&send_to(&server.url()));
+    assert_eq!(run.status, 76, "{run:#?}");
+}
+
+#[test]
+fn challenges_without_end() {
+    let server = Scripted::play(|peer| {
+        peer.say("220 mx\r\n");
+        peer.hear();
+        peer.say("250-mx\r\n250 AUTH LOGIN\r\n");
+        while !peer.hear().is_empty() {
+            peer.say("334 VXNlcm5hbWU6\r\n");
+        }
+    });
+    let arguments = with(send_to(&server.url()), &LOGIN);
+    let run = run(&with(arguments, &["--allow-plaintext-auth"]));
+    assert_bounded(&run, "auth");
+    let heard = server.heard();
+    assert_eq!(heard[1], "AUTH LOGIN");
+    assert_eq!(heard[4], "*");
+    assert!(heard.len() <= 5, "{heard:?}");
+}
+
+#[test]
+fn a_dripping_server_gains_nothing() {
+    let server = Scripted::play(|peer| {
+        for _ in 0..60 {
+            peer.say("220-a\r\n");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    });
+    let mut arguments = send_to(&server.url());
+    let seconds = arguments.iter().position(|a| a == "5").unwrap();
+    arguments[seconds] = "0.5".to_owned();
+    let run = run(&arguments);
+    run.assert_is(75, "not_sent", Some("greeting"));
+    assert!(run.took.as_secs_f32() < 2.5, "{run:#?}");
+}

@@ -1,0 +1,132 @@
+//! Credentials: where they come from, when they are spoken, and that they are
+//! never shown.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::run::{LOGIN, PASSWORD, USER, run, send_to, with};
+use crate::script::Scripted;
+
+fn plain() -> String {
+    STANDARD.encode(format!("\0{USER}\0{PASSWORD}"))
+}
+
+#[test]
+fn a_password_stays_out_of_plaintext() {
+    let server = Scripted::script("S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH PLAIN LOGIN");
+    let sent = run(&with(send_to(&server.url()), &LOGIN));
+    sent.assert_is(77, "not_sent", Some("auth"));
+    let heard = server.heard();
+    assert!(
+        !heard.iter().any(|line| line.starts_with("AUTH")),
+        "{heard:?}"
+    );
+}
+
+#[test]
+fn a_login_that_is_not_offered() {
+    let server = Scripted::script("S: 220 mx\nC: EHLO\nS: 250 mx");
+    let arguments = with(send_to(&server.url()), &LOGIN);
+    run(&with(arguments, &["--allow-plaintext-auth"])).assert_is(77, "not_sent", Some("auth"));
+}
+
+#[test]
+fn a_mechanism_that_is_not_offered() {
+    let server = Scripted::script("S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH PLAIN");
+    let arguments = with(send_to(&server.url()), &LOGIN);
+    let arguments = with(arguments, &["--allow-plaintext-auth", "--auth", "login"]);
+    run(&arguments).assert_is(77, "not_sent", Some("auth"));
+}
+
+#[test]
+fn login_has_no_initial_response() {
+    let server = Scripted::script(
+        "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH LOGIN PLAIN\nC: AUTH LOGIN
+         S: 334 VXNlcm5hbWU6\nC: YWxpY2U=\nS: 334 UGFzc3dvcmQ6\nC: dHIwdWI0ZG9yJjM=\nS: 235 ok
+         C: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\nS: 250 ok",
+    );
+    let arguments = with(send_to(&server.url()), &LOGIN);
+    let arguments = with(
+        arguments,
+        &["--allow-plaintext-auth", "--auth", "LOGIN", "--trace"],
+    );
+    let sent = run(&arguments);
+    sent.assert_is(0, "accepted", None);
+    assert_eq!(server.heard()[1], "AUTH LOGIN");
+    assert!(sent.stderr.contains("\nC: AUTH LOGIN\n"), "{sent:#?}");
+    assert!(
+        sent.stderr
+            .lines()
+            .all(|line| line.starts_with("C: ") || line.starts_with("S: "))
+    );
+}
+
+#[test]
+fn options_win_over_the_url() {
+    let server = Scripted::script(
+        "S: 220 mx\nC: EHLO there.example\nS: 250-mx\nS: 250 AUTH PLAIN\nC: AUTH PLAIN \nS: 535 no",
+    );
+    let url = format!(
+        "smtp://eve:wrong@127.0.0.1:{}/here.example?tls=none",
+        server.port
+    );
+    let arguments = with(send_to(&url), &LOGIN);
+    let more = ["--allow-plaintext-auth", "--hello", "there.example"];
+    let sent = run(&with(arguments, &more));
+    let object = sent.assert_is(77, "not_sent", Some("auth"));
+    assert_eq!(object["reply"]["code"], 535);
+    assert_eq!(server.heard()[1], format!("AUTH PLAIN {}", plain()));
+}
+
+#[test]
+fn the_url_may_hold_the_credentials() {
+    let server = Scripted::script(
+        "S: 220 mx\nC: EHLO here.example\nS: 250-mx\nS: 250 AUTH PLAIN\nC: AUTH PLAIN \nS: 454 later",
+    );
+    let password = PASSWORD.replace('&', "%26");
+    let port = server.port;
+    let url = format!("smtp://{USER}:{password}@127.0.0.1:{port}/here.example?tls=none");
+    let sent = run(&with(send_to(&url), &["--allow-plaintext-auth", "--trace"]));
+    sent.assert_is(75, "not_sent", Some("auth"));
+    assert_eq!(server.heard()[1], format!("AUTH PLAIN {}", plain()));
+    assert!(!sent.stderr.contains(&password));
+}
+
+#[test]
+fn a_server_that_repeats_the_secret_is_not_quoted() {
+    let form = plain();
+    let server = Scripted::play(move |peer| {
+        peer.say(&format!("220 {PASSWORD}\r\n"));
+        peer.hear();
+        peer.say(&format!("250-mx {PASSWORD}\r\n250 AUTH PLAIN\r\n"));
+        peer.hear();
+        peer.say(&format!("535-{PASSWORD}\r\n535 {form} is wrong\r\n"));
+        peer.agree();
+    });
+    // That nothing is shown is asserted of every run.
+    let arguments = with(send_to(&server.url()), &LOGIN);
+    let arguments = with(arguments, &["--allow-plaintext-auth", "--trace"]);
+    let sent = run(&arguments);
+    let object = sent.assert_is(77, "not_sent", Some("auth"));
+    assert_eq!(object["reply"]["text"][0], "<redacted>");
+}
+
+#[test]
+fn a_mechanism_named_like_the_secret_is_not_quoted() {
+    let server = Scripted::play(|peer| {
+        peer.say("220 mx\r\n");
+        peer.hear();
+        peer.say("250-mx\r\n250 AUTH SECRET12\r\n");
+        peer.agree();
+    });
+    let mut command = crate::run::postwire();
+    command
+        .args(with(send_to(&server.url()), &LOGIN))
+        .env("POSTWIRE_TEST_PASSWORD", "SECRET12")
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    let sent = crate::run::finish(command, b"");
+    sent.assert_is(77, "not_sent", Some("auth"));
+    assert!(!sent.stdout.contains("SECRET12"), "{sent:#?}");
+}

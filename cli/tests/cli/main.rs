@@ -1,0 +1,15 @@
+//! The built command, as a shell would run it: what it prints, how it ends, and
+//! what the server at the other end saw.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod certificates;
+mod commands;
+mod faults;
+mod limits;
+mod login;
+mod run;
+mod script;
+mod sends;
+mod starttls;
+mod usage;

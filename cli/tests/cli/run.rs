@@ -1,0 +1,267 @@
+//! Runs the command, and the command as a server.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+pub(crate) const USER: &str = "alice";
+pub(crate) const PASSWORD: &str = "tr0ub4dor&3";
+
+/// What a command that should have ended long ago gets.
+const FAR_TOO_LONG: Duration = Duration::from_secs(20);
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) took: Duration,
+    /// The most memory it was seen to have, in KiB.
+    pub(crate) memory: u64,
+}
+
+impl Run {
+    /// The objects on standard output.
+    pub(crate) fn objects(&self) -> Vec<Value> {
+        let parse = |line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{self:#?}"));
+        self.stdout.lines().map(parse).collect()
+    }
+
+    /// The one object on standard output.
+    pub(crate) fn object(&self) -> Value {
+        let mut objects = self.objects();
+        assert_eq!(objects.len(), 1, "{self:#?}");
+        objects.remove(0)
+    }
+
+    /// Exit status, outcome and stage of the only message.
+    #[track_caller]
+    pub(crate) fn assert_is(&self, status: i32, outcome: &str, stage: Option<&str>) -> Value {
+        let object = self.object();
+        let found = (
+            self.status,
+            object["outcome"].as_str().unwrap(),
+            object["stage"].as_str(),
+        );
+        assert_eq!(found, (status, outcome, stage), "{self:#?}");
+        object
+    }
+}
+
+pub(crate) fn postwire() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postwire"));
+    command.env("POSTWIRE_TEST_PASSWORD", PASSWORD);
+    command
+}
+
+/// Runs to its end with this on standard input.
+pub(crate) fn run_with<S: AsRef<OsStr>>(arguments: &[S], input: &[u8]) -> Run {
+    let mut command = postwire();
+    command
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    finish(command, input)
+}
+
+/// The same with a short message on standard input.
+pub(crate) fn run<S: AsRef<OsStr>>(arguments: &[S]) -> Run {
+    run_with(arguments, b"Subject: test\r\n\r\nHello.\r\n")
+}
+
+pub(crate) fn finish(mut command: Command, input: &[u8]) -> Run {
+    let begun = Instant::now();
+    let mut child = command.spawn().expect("the command starts");
+    let input = input.to_vec();
+    let stdin = child.stdin.take();
+    let feeder = thread::spawn(move || {
+        if let Some(mut stdin) = stdin {
+            // It may have ended already.
+            let _ = stdin.write_all(&input);
+        }
+    });
+    let stdout = child.stdout.take().map(collect);
+    let stderr = child.stderr.take().map(collect);
+    let mut memory = 0;
+    let status = loop {
+        memory = memory.max(peak_memory(child.id()));
+        if let Some(status) = child.try_wait().expect("it is a child") {
+            break status;
+        }
+        if begun.elapsed() > FAR_TOO_LONG {
+            child.kill().expect("it runs");
+        }
+        thread::sleep(Duration::from_millis(2));
+    };
+    feeder.join().unwrap();
+    let collected = |reader: Option<thread::JoinHandle<Vec<u8>>>| {
+        let octets = reader.map_or_else(Vec::new, |reader| reader.join().unwrap());
+        String::from_utf8(octets).expect("output is UTF-8")
+    };
+    let run = Run {
+        status: status.code().unwrap_or(-1),
+        stdout: collected(stdout),
+        stderr: collected(stderr),
+        took: begun.elapsed(),
+        memory,
+    };
+    assert!(!run.stderr.contains("panicked"), "{run:#?}");
+    assert_no_secret(&run.stdout);
+    assert_no_secret(&run.stderr);
+    run
+}
+
+fn collect(mut stream: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut octets = Vec::new();
+        stream.read_to_end(&mut octets).expect("it is a pipe");
+        octets
+    })
+}
+
+fn peak_memory(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = peak.and_then(|line| line.split_whitespace().next());
+    kilobytes
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0)
+}
+
+/// Nothing that was printed holds the password, nor a base64 form of it.
+#[track_caller]
+pub(crate) fn assert_no_secret(output: &str) {
+    let plain = STANDARD.encode(format!("\0{USER}\0{PASSWORD}"));
+    for secret in [PASSWORD, &STANDARD.encode(PASSWORD), &plain] {
+        assert!(!output.contains(secret), "{output}");
+    }
+}
+
+/// The arguments of a `send` that prints an object.
+pub(crate) fn send_to(server: &str) -> Vec<String> {
+    let arguments = [
+        "send",
+        "--server",
+        server,
+        "--from",
+        "alice@example.org",
+        "--to",
+        "bob@example.net",
+        "--timeout",
+        "5",
+        "--json",
+    ];
+    arguments.map(str::to_owned).to_vec()
+}
+
+pub(crate) fn with(mut arguments: Vec<String>, more: &[&str]) -> Vec<String> {
+    arguments.extend(more.iter().map(|&argument| argument.to_owned()));
+    arguments
+}
+
+/// The options that log in.
+pub(crate) const LOGIN: [&str; 4] = ["--user", USER, "--password-env", "POSTWIRE_TEST_PASSWORD"];
+
+/// `postwire serve` on a port of its own, with a Maildir.
+pub(crate) struct Serve {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    pub(crate) port: u16,
+    folder: tempfile::TempDir,
+}
+
+impl Serve {
+    pub(crate) fn start(options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let makes_certificate = options.contains(&"--tls") && !options.contains(&"--cert");
+        let authority = folder.path().join("ca.pem").into_os_string();
+        let mut child = postwire()
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(
+                makes_certificate
+                    .then_some(["--ca-out".into(), authority])
+                    .into_iter()
+                    .flatten(),
+            )
+            .arg("--maildir")
+            .arg(folder.path().join("mail"))
+            .args(options)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("the server starts");
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("it is a pipe");
+        let address = line.trim_end().strip_prefix("listening on 127.0.0.1:");
+        let port = address.expect("it says where it listens").parse().unwrap();
+        Self {
+            child,
+            stdout,
+            port,
+            folder,
+        }
+    }
+
+    /// The authority that it made for itself.
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    /// The next line that it prints.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("it is a pipe");
+        line.trim_end().to_owned()
+    }
+
+    /// What lies in its Maildir, in the order of delivery.
+    pub(crate) fn messages(&self) -> Vec<Vec<u8>> {
+        let mut files = files(&self.folder.path().join("mail/new"));
+        let number = |path: &PathBuf| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let number = name.split('Q').nth(1).unwrap().split('.').next().unwrap();
+            number.parse::<u64>().unwrap()
+        };
+        files.sort_by_key(number);
+        assert_eq!(files_count(&self.folder.path().join("mail/tmp")), 0);
+        files.iter().map(|file| fs::read(file).unwrap()).collect()
+    }
+
+    /// Sends Ctrl-C; gives the exit status and the time that it took.
+    pub(crate) fn interrupt(mut self) -> (Option<i32>, Duration) {
+        let begun = Instant::now();
+        let process = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-INT", &process]).status();
+        assert!(sent.expect("kill is installed").success());
+        let status = self.child.wait().expect("it is a child");
+        (status.code(), begun.elapsed())
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+fn files_count(folder: &Path) -> usize {
+    files(folder).len()
+}

@@ -1,0 +1,143 @@
+//! Small servers that say what a script says, and keep what they heard.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// A server for one connection.
+pub(crate) struct Scripted {
+    pub(crate) port: u16,
+    thread: JoinHandle<Vec<String>>,
+}
+
+/// What a server does with its one connection.
+pub(crate) struct Peer {
+    reader: BufReader<TcpStream>,
+    writer: TcpStream,
+    heard: Vec<String>,
+}
+
+impl Scripted {
+    /// A server that plays this.
+    pub(crate) fn play(play: impl FnOnce(&mut Peer) + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let thread = thread::spawn(move || {
+            let (writer, _) = listener.accept().unwrap();
+            // A test that goes wrong ends all the same.
+            writer
+                .set_read_timeout(Some(Duration::from_secs(15)))
+                .unwrap();
+            writer
+                .set_write_timeout(Some(Duration::from_secs(15)))
+                .unwrap();
+            let mut peer = Peer {
+                reader: BufReader::new(writer.try_clone().unwrap()),
+                writer,
+                heard: Vec::new(),
+            };
+            play(&mut peer);
+            peer.heard
+        });
+        Self { port, thread }
+    }
+
+    /// A server that plays a text: `S: ` lines are said, for each `C: ` line one
+    /// is heard that must begin so, `C: .` hears all content; at the end every
+    /// command is answered with yes until the client leaves.
+    pub(crate) fn script(script: &'static str) -> Self {
+        Self::play(move |peer| {
+            for line in script
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.is_empty())
+            {
+                peer.play_line(line);
+            }
+            peer.agree();
+        })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("smtp://127.0.0.1:{}?tls=none", self.port)
+    }
+
+    /// The lines that it heard.
+    pub(crate) fn heard(self) -> Vec<String> {
+        self.thread.join().expect("the script was kept to")
+    }
+}
+
+impl Peer {
+    fn play_line(&mut self, line: &str) {
+        match line.split_once(": ") {
+            Some(("S", reply)) => self.say(&format!("{reply}\r\n")),
+            Some(("C", ".")) => self.hear_content(),
+            Some(("C", command)) => {
+                let heard = self.hear();
+                assert!(heard.starts_with(command), "{heard:?} is no {command:?}");
+            }
+            _ => panic!("{line:?} is no line of a script"),
+        }
+    }
+
+    pub(crate) fn say(&mut self, octets: &str) {
+        // The client may have left.
+        let _ = self.writer.write_all(octets.as_bytes());
+    }
+
+    /// Says it again and again until the client has had enough.
+    pub(crate) fn say_for_ever(&mut self, octets: &str) {
+        let many = octets.repeat(64 * 1024 / octets.len());
+        while self.writer.write_all(many.as_bytes()).is_ok() {}
+    }
+
+    /// One line, without its end; empty once the client has left.
+    pub(crate) fn hear(&mut self) -> String {
+        let mut line = Vec::new();
+        let _ = self.reader.read_until(b'\n', &mut line);
+        let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+        if !line.is_empty() {
+            self.heard.push(line.clone());
+        }
+        line
+    }
+
+    pub(crate) fn hear_content(&mut self) {
+        loop {
+            let line = self.hear_raw();
+            if line.is_empty() || line == b".\r\n" {
+                return;
+            }
+        }
+    }
+
+    fn hear_raw(&mut self) -> Vec<u8> {
+        let mut line = Vec::new();
+        let _ = self.reader.read_until(b'\n', &mut line);
+        line
+    }
+
+    /// Waits until the client leaves.
+    pub(crate) fn be_silent(&mut self) {
+        let mut rest = Vec::new();
+        let _ = self.reader.read_to_end(&mut rest);
+    }
+
+    pub(crate) fn close(&mut self) {
+        let _ = self.writer.shutdown(Shutdown::Both);
+    }
+
+    /// Says yes to every command until the client leaves.
+    pub(crate) fn agree(&mut self) {
+        loop {
+            let reply = match self.hear().split(' ').next() {
+                None | Some("") => return,
+                Some("QUIT") => "221 bye\r\n",
+                Some(_) => "250 ok\r\n",
+            };
+            self.say(reply);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! STARTTLS, up to where TLS would begin.
+
+use crate::run::{run, send_to, with};
+use crate::script::Scripted;
+
+const OFFER: &str = "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\n";
+
+fn url(server: &Scripted, mode: &str) -> String {
+    format!("smtp://127.0.0.1:{}?tls={mode}", server.port)
+}
+
+fn script(after_the_offer: &str) -> Scripted {
+    Scripted::script(Box::leak(
+        format!("{OFFER}{after_the_offer}").into_boxed_str(),
+    ))
+}
+
+/// Before TLS nothing else is ever written.
+fn assert_nothing_leaked(heard: &[String]) {
+    for line in heard {
+        let verb = line.split(' ').next().unwrap();
+        assert!(["EHLO", "STARTTLS", "QUIT"].contains(&verb), "{heard:?}");
+    }
+}
+
+#[test]
+fn stripped() {
+    let server = Scripted::script("S: 220 mx\nC: EHLO\nS: 250 mx");
+    run(&send_to(&url(&server, "required"))).assert_is(77, "not_sent", Some("starttls"));
+    assert_nothing_leaked(&server.heard());
+
+    let server = Scripted::script(
+        "S: 220 mx\nC: EHLO\nS: 250 mx\nC: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\nS: 250 ok",
+    );
+    run(&send_to(&url(&server, "opportunistic"))).assert_is(0, "accepted", None);
+}
+
+#[test]
+fn required_without_saying_so() {
+    let server = Scripted::script("S: 220 mx\nC: EHLO\nS: 250 mx");
+    let url = format!("smtp://127.0.0.1:{}", server.port);
+    run(&send_to(&url)).assert_is(77, "not_sent", Some("starttls"));
+    assert_nothing_leaked(&server.heard());
+}
+
+#[test]
+fn no_ehlo_no_tls() {
+    let server = Scripted::script("S: 220 mx\nC: EHLO\nS: 502 what?");
+    run(&send_to(&url(&server, "required"))).assert_is(69, "not_sent", Some("ehlo"));
+    assert_nothing_leaked(&server.heard());
+}
+
+#[test]
+fn refused() {
+    for reply in ["S: 454 4.7.0 not now", "S: 502 5.5.1 never"] {
+        let server = script(reply);
+        run(&send_to(&url(&server, "required"))).assert_is(77, "not_sent", Some("starttls"));
+        assert_nothing_leaked(&server.heard());
+    }
+    let server = script("S: 421 4.3.2 closing");
+    run(&send_to(&url(&server, "required"))).assert_is(75, "not_sent", Some("starttls"));
+}
+
+#[test]
+fn injected() {
+    for mode in ["required", "opportunistic"] {
+        let server = Scripted::play(|peer| {
+            peer.say("220 mx\r\n");
+            peer.hear();
+            peer.say("250-mx\r\n250 STARTTLS\r\n");
+            peer.hear();
+            peer.say("220 go\r\n250 mine\r\n");
+            peer.be_silent();
+        });
+        run(&send_to(&url(&server, mode))).assert_is(76, "not_sent", Some("starttls"));
+        assert_nothing_leaked(&server.heard());
+    }
+}
+
+#[test]
+fn cut_off_in_the_handshake() {
+    let server = Scripted::play(|peer| {
+        peer.say("220 mx\r\n");
+        peer.hear();
+        peer.say("250-mx\r\n250 STARTTLS\r\n");
+        peer.hear();
+        peer.say("220 go\r\n");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        peer.close();
+    });
+    run(&send_to(&url(&server, "required"))).assert_is(75, "not_sent", Some("tls"));
+}
+
+#[test]
+fn a_handshake_that_never_ends() {
+    let server = Scripted::play(|peer| {
+        peer.say("220 mx\r\n");
+        peer.hear();
+        peer.say("250-mx\r\n250 STARTTLS\r\n");
+        peer.hear();
+        peer.say("220 go\r\n");
+        peer.be_silent();
+    });
+    let mut arguments = send_to(&url(&server, "required"));
+    let seconds = arguments.iter().position(|a| a == "5").unwrap();
+    arguments[seconds] = "0.5".to_owned();
+    let run = run(&arguments);
+    run.assert_is(75, "not_sent", Some("tls"));
+    assert!(run.took.as_secs_f32() < 2.5, "{run:#?}");
+}
+
+#[test]
+fn plaintext_where_tls_is_expected() {
+    let server = Scripted::play(|peer| {
+        peer.say("220 mx ready\r\n");
+        peer.be_silent();
+    });
+    let url = format!("smtps://127.0.0.1:{}", server.port);
+    let sent = run(&with(send_to(&url), &["--message", "-"]));
+    sent.assert_is(77, "not_sent", Some("tls"));
+}

@@ -1,0 +1,352 @@
+//! What is refused before anything is connected.
+
+use std::net::TcpListener;
+
+use crate::run::{LOGIN, PASSWORD, Run, run, run_with, with};
+
+/// A server that nobody may call.
+struct Uncalled {
+    listener: TcpListener,
+    url: String,
+}
+
+impl Uncalled {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let url = format!("smtp://127.0.0.1:{port}?tls=none");
+        Self { listener, url }
+    }
+
+    /// A `send` to it with these options in place of the right ones.
+    fn send(&self, options: &[(&str, &str)]) -> Run {
+        let mut arguments = vec!["send".to_owned()];
+        for (name, right) in [
+            ("--server", self.url.as_str()),
+            ("--from", "alice@example.org"),
+            ("--to", "bob@example.net"),
+        ] {
+            if !options.iter().any(|(given, _)| *given == name) {
+                arguments.push(format!("{name}={right}"));
+            }
+        }
+        for (name, value) in options {
+            arguments.push(match *value {
+                "" if !name.contains("from") => (*name).to_owned(),
+                value => format!("{name}={value}"),
+            });
+        }
+        arguments.push("--json".to_owned());
+        run(&arguments)
+    }
+
+    #[track_caller]
+    fn assert_uncalled(&self) {
+        assert!(self.listener.accept().is_err(), "it was called");
+    }
+
+    #[track_caller]
+    fn refuses(&self, options: &[(&str, &str)], said: &str) -> Run {
+        let run = self.send(options);
+        assert_eq!(run.status, 64, "{options:?} {run:#?}");
+        assert_eq!(run.stdout, "", "{run:#?}");
+        assert!(run.stderr.starts_with("postwire: "), "{run:#?}");
+        assert!(run.stderr.contains(said), "{options:?} {run:#?}");
+        assert_eq!(run.stderr.lines().count(), 1, "{run:#?}");
+        self.assert_uncalled();
+        run
+    }
+}
+
+#[test]
+fn nothing_ends_its_line_early() {
+    let server = Uncalled::new();
+    for bad in [
+        "\r",
+        "\n",
+        "\r\n",
+        "\r\nQUIT\r\n",
+        " ",
+        "\t",
+        "\u{0b}",
+        "\u{85}",
+    ] {
+        let from = format!("alice{bad}@example.org");
+        server.refuses(&[("--from", &from)], "--from: ");
+        let from = format!("alice@example.org{bad}");
+        server.refuses(&[("--from", &from)], "--from: ");
+        let to = format!("bob@example{bad}.net");
+        server.refuses(&[("--to", "carol@example.net"), ("--to", &to)], "--to: ");
+        let hello = format!("client{bad}.example.org");
+        server.refuses(&[("--hello", &hello)], "--hello: ");
+        let url = format!("{}{bad}", server.url);
+        server.refuses(&[("--server", &url)], "--server: ");
+        let auth = format!("PLAIN{bad}");
+        let login = [
+            ("--user", "alice"),
+            ("--password-env", "POSTWIRE_TEST_PASSWORD"),
+        ];
+        server.refuses(&[login[0], login[1], ("--auth", &auth)], "--auth: ");
+        let timeout = format!("1{bad}");
+        server.refuses(&[("--timeout", &timeout)], "--timeout: ");
+        let number = format!("998{bad}");
+        server.refuses(&[("--max-line", &number)], "--max-line: ");
+        let switch = format!("on{bad}");
+        server.refuses(&[("--pipelining", &switch)], "--pipelining");
+        server.refuses(&[("--chunking", &switch)], "--chunking");
+        let runtime = format!("blocking{bad}");
+        server.refuses(&[("--runtime", &runtime)], "--runtime");
+    }
+    for bad in ["\r", "\n", "\r\nQUIT"] {
+        let user = format!("alice{bad}");
+        server.refuses(
+            &[
+                ("--user", &user),
+                ("--password-env", "POSTWIRE_TEST_PASSWORD"),
+            ],
+            "--user: ",
+        );
+        // Percent-encoded in the URL it is the same.
+        let encoded = bad.replace('\r', "%0d").replace('\n', "%0A");
+        let rest = server.url.strip_prefix("smtp://").unwrap();
+        let url = format!("smtp://alice{encoded}:secret@{rest}");
+        server.refuses(&[("--server", &url)], "--server: ");
+    }
+}
+
+#[test]
+fn addresses_urls_and_names() {
+    let server = Uncalled::new();
+    for bad in [
+        "bob",
+        "@example.net",
+        "bob@",
+        "<bob@example.net>",
+        "bob@example..net",
+        "a@b@c",
+    ] {
+        server.refuses(&[("--to", bad)], "--to: ");
+        server.refuses(&[("--from", bad)], "--from: ");
+    }
+    for bad in [
+        "127.0.0.1:25",
+        "http://127.0.0.1",
+        "smtp://",
+        "smtp://127.0.0.1:0",
+        "smtp://127.0.0.1:65536",
+        "smtp://127.0.0.1?tls=maybe",
+        "smtp://127.0.0.1?tls=none&x=y",
+        "smtps://127.0.0.1?tls=none",
+        "smtp://alice@127.0.0.1",
+        "smtp://::1",
+    ] {
+        server.refuses(&[("--server", bad)], "--server: ");
+    }
+    server.refuses(&[("--hello", "-a")], "--hello: ");
+}
+
+#[test]
+fn numbers_and_choices() {
+    let server = Uncalled::new();
+    for bad in ["0", "-1", "nan", "inf", "1e400", "soon", "0.0"] {
+        server.refuses(&[("--timeout", bad)], "--timeout: ");
+    }
+    server.refuses(&[("--max-line", "0")], "--max-line: ");
+    server.refuses(&[("--pipelining", "maybe")], "must be one of off, on");
+    server.refuses(&[("--runtime", "smol")], "--runtime: ");
+    server.refuses(&[("--runtime", "tokio")], "--runtime");
+    server.refuses(
+        &[("--line-ends", "mend")],
+        "must be one of normalize, refuse",
+    );
+    server.refuses(
+        &[("--no-such-option", "1")],
+        "--no-such-option: there is no such option",
+    );
+    server.refuses(&[("--message", "-"), ("--message", "-")], "--message: ");
+    server.refuses(
+        &[("--timeout", "1"), ("--timeout", "1")],
+        "cannot be given twice",
+    );
+    server.refuses(&[("--ca", "/no/such/file")], "--ca: ");
+    server.refuses(&[("--ca", "/dev/null")], "--ca: ");
+}
+
+#[test]
+fn half_a_login() {
+    let server = Uncalled::new();
+    server.refuses(&[("--user", "alice")], "a password is needed");
+    server.refuses(
+        &[("--password-env", "POSTWIRE_TEST_PASSWORD")],
+        "a user is needed",
+    );
+    server.refuses(&[("--auth", "PLAIN")], "--auth: ");
+    let unset = ("--password-env", "POSTWIRE_TEST_UNSET");
+    server.refuses(&[("--user", "alice"), unset], "is not set");
+    server.refuses(
+        &[("--user", "alice"), LOGIN_VARIABLE, ("--auth", "NTLM")],
+        "--auth: ",
+    );
+}
+
+const LOGIN_VARIABLE: (&str, &str) = (LOGIN[2], LOGIN[3]);
+
+#[test]
+fn a_password_given_in_the_wrong_place_is_not_repeated() {
+    // That the password is not shown is asserted of every run.
+    let server = Uncalled::new();
+    server.refuses(&[("--password", PASSWORD)], "there is no such option");
+    server.refuses(
+        &[("--user", "alice"), ("--password-env", PASSWORD)],
+        "is not set",
+    );
+    server.refuses(&[("--timeout", PASSWORD)], "--timeout: ");
+    server.refuses(&[("--pipelining", PASSWORD)], "must be one of");
+    server.refuses(
+        &[("--server", &format!("smtp://alice:{PASSWORD}@"))],
+        "--server: ",
+    );
+    server.refuses(
+        &[("--server", &format!("smpt://a:{PASSWORD}@host"))],
+        "--server: ",
+    );
+    server.refuses(
+        &[("--server", &format!("smtp://a:{PASSWORD}/x@host"))],
+        "--server: ",
+    );
+    server.refuses(&[("--to", &format!("{PASSWORD} @host"))], "--to: ");
+    let url = format!("smtp://alice:{PASSWORD}@host");
+    for arguments in [
+        vec!["send", url.as_str()],
+        vec![url.as_str()],
+        vec!["send", "--json", PASSWORD],
+    ] {
+        let run = run(&arguments);
+        assert_eq!((run.status, run.stdout.as_str()), (64, ""), "{run:#?}");
+    }
+}
+
+#[test]
+fn missing_arguments() {
+    for arguments in [
+        vec![],
+        vec!["send"],
+        vec![
+            "send",
+            "--server",
+            "smtp://localhost",
+            "--from",
+            "a@b.example",
+        ],
+        vec![
+            "send",
+            "--server",
+            "smtp://localhost",
+            "--to",
+            "a@b.example",
+        ],
+        vec!["send", "--from", "a@b.example", "--to", "a@b.example"],
+        vec!["send", "--server"],
+        vec!["probe"],
+        vec!["deliver"],
+    ] {
+        let run = run::<&str>(&arguments);
+        assert_eq!(run.status, 64, "{arguments:?} {run:#?}");
+        assert_eq!(run.stdout, "");
+        assert_ne!(run.stderr, "");
+    }
+}
+
+#[test]
+fn help_and_version_are_no_fault() {
+    for arguments in [
+        vec!["--help"],
+        vec!["--version"],
+        vec!["send", "--help"],
+        vec!["serve", "--help"],
+        vec!["probe", "--help"],
+        vec!["demo", "--help"],
+        vec!["help"],
+    ] {
+        let run = run(&arguments);
+        assert_eq!(run.status, 0, "{run:#?}");
+        assert_ne!(run.stdout, "");
+        assert_eq!(run.stderr, "");
+    }
+}
+
+#[test]
+fn an_unreadable_file() {
+    let server = Uncalled::new();
+    let arguments = |json: bool| {
+        let mut arguments = vec![
+            "send",
+            "--server",
+            server.url.as_str(),
+            "--from",
+            "",
+            "--to",
+        ];
+        arguments.extend(["a@b.example", "--to", "c@b.example"]);
+        arguments.extend([
+            "--message",
+            "-",
+            "--message",
+            "/no/such/file",
+            "--message",
+            "/",
+        ]);
+        arguments.extend(json.then_some("--json"));
+        arguments.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let sent = run(&arguments(true));
+    assert_eq!(sent.status, 66, "{sent:#?}");
+    let objects = sent.objects();
+    assert_eq!(objects.len(), 3);
+    for (position, object) in objects.iter().enumerate() {
+        assert_eq!(object["message"], position);
+        assert_eq!(object["outcome"], "not_sent");
+        assert_eq!(object["stage"], serde_json::Value::Null);
+        assert_eq!(object["recipients"][1]["address"], "c@b.example");
+        assert_eq!(object["recipients"][1]["accepted"], serde_json::Value::Null);
+        assert!(object["error"].as_str().unwrap().contains("/no/such/file"));
+    }
+    let sent = run(&arguments(false));
+    assert_eq!((sent.status, sent.stdout.as_str()), (66, ""));
+    assert!(
+        sent.stderr
+            .starts_with("postwire: cannot read /no/such/file: "),
+        "{sent:#?}"
+    );
+    server.assert_uncalled();
+
+    // Usage is judged before files.
+    server.refuses(
+        &[("--message", "/no/such/file"), ("--to", "nobody")],
+        "--to: ",
+    );
+}
+
+#[test]
+fn messages_that_no_server_could_take() {
+    let server = Uncalled::new();
+    let arguments = [
+        "send",
+        "--server",
+        &server.url,
+        "--from",
+        "",
+        "--to",
+        "a@b.example",
+        "--json",
+    ];
+    let arguments = arguments.map(str::to_owned).to_vec();
+    let refuse = with(arguments.clone(), &["--line-ends", "refuse"]);
+    let sent = run_with(&refuse, b"Subject: a\n\nb\rc\n");
+    let object = sent.assert_is(65, "not_sent", Some("mail"));
+    assert!(object["error"].as_str().unwrap().contains("lone"));
+    let short = with(arguments, &["--max-line", "10"]);
+    run_with(&short, b"Subject: a\r\n\r\n01234567890\r\n").assert_is(65, "not_sent", Some("mail"));
+    server.assert_uncalled();
+}
