@@ -185,6 +185,14 @@ fn one_message_under_wrapper() {
 }
 
 #[test]
+fn a_password_that_is_a_keyword_changes_nothing() {
+    // What is redacted for people to read is not what the client itself reads.
+    let config = ClientConfig::new(HelloName::localhost(), Security::Wrapper)
+        .credentials(Credentials::new("alice", "PIPELINING"));
+    assert_eq!(flights(config, PIPELINING, 1, 10), 4);
+}
+
+#[test]
 fn starttls_costs_two_more() {
     // EHLO; STARTTLS; EHLO under TLS; and the rest as under Wrapper.
     for recipients in [1, 10, 500] {

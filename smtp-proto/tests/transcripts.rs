@@ -29,7 +29,7 @@
 //! `TLS wanted`, `closed: clean`, `closed: error`; `ready` may be left out. A report names its
 //! recipients behind ` ; ` unless all of them fared as the message did. A final `…` stands for
 //! any text. Further claims: `idle`, `not idle`, `offered: KEYWORD…`, `offered: nothing`,
-//! `trace: C: line`.
+//! `greeting: 220 text`, `greeting: none`, `trace: C: line`.
 //!
 //! In texts: `\r`, `\n`, `\t`, `\0`, `\"`, `\\`, `\x7f`, and `\{998*text}` for a repetition.
 //!

@@ -10,6 +10,7 @@
 )]
 
 pub mod certificates;
+pub mod chaos;
 pub mod scenarios;
 pub mod server;
 

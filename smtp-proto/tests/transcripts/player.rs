@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use postwire_proto::{
     Capability, Client, ClientConfig, Credentials, Endpoint, Event, Instant, Misuse, Outcome,
-    RecipientStatus, Report, Security, TlsInfo, TransactionId, TransportError,
+    Security, TlsInfo, TransactionId, TransportError,
 };
 
 use crate::script::{Script, Step};
@@ -159,6 +159,12 @@ impl Player {
                 });
             }
             Step::Offered(keywords) => return self.expect_offered(keywords),
+            Step::Greeting(expected) => {
+                let greeting = self.client.greeting().map(ToString::to_string);
+                return check(greeting.as_deref().unwrap_or("none") == expected, || {
+                    format!("the greeting is {greeting:?}")
+                });
+            }
             Step::NoDeadline => {
                 let deadline = self.client.poll_timeout();
                 return check(deadline.is_none(), || format!("a deadline: {deadline:?}"));

@@ -51,6 +51,7 @@ pub(crate) enum Step {
     Event(String),
     Idle(bool),
     Offered(Vec<String>),
+    Greeting(String),
     Trace(String),
 }
 
@@ -110,6 +111,9 @@ impl Step {
         }
         if let Some(text) = line.strip_prefix("trace: ") {
             return Ok(Self::Trace(text.to_owned()));
+        }
+        if let Some(text) = line.strip_prefix("greeting: ") {
+            return Ok(Self::Greeting(text.to_owned()));
         }
         if let Some(text) = line.strip_prefix("offered:") {
             let keywords = text.split_whitespace().filter(|word| *word != "nothing");
