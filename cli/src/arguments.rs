@@ -132,8 +132,13 @@ pub(crate) struct SendArguments {
     #[arg(long, value_name = "N")]
     pub(crate) max_line: Option<String>,
 
-    /// What moves the bytes
-    #[arg(long, default_value = "blocking", hide_default_value = true)]
+    /// What moves the bytes: std::net (the default), async-std or smol; all else is the same
+    #[arg(
+        long,
+        value_name = "blocking|async-std|smol",
+        default_value = "blocking",
+        hide_default_value = true
+    )]
     pub(crate) runtime: Runtime,
 }
 
@@ -255,10 +260,11 @@ pub(crate) struct ServeArguments {
     pub(crate) no_enhancedstatuscodes: bool,
 }
 
-/// Send a real message over each TLS mode to a server of its own, and compare.
+/// Send a real message over each TLS mode by each runtime to a server of its own, and compare.
 ///
-/// Nothing leaves this machine. The exit status is 0 if each mode kept its promise and all
-/// delivered messages are, octet for octet, the one sent; 70 otherwise.
+/// Nothing leaves this machine. The exit status is 0 if each mode kept its promise, all runtimes
+/// said and heard the same, and all delivered messages are, octet for octet, the one sent; 70
+/// otherwise.
 #[derive(Args, Debug)]
 pub(crate) struct DemoArguments {
     /// Print the result as JSON
@@ -308,11 +314,23 @@ pub(crate) enum LineEndsChoice {
     Refuse,
 }
 
+/// What moves the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Runtime {
     Blocking,
     AsyncStd,
     Smol,
+}
+
+impl Runtime {
+    /// The name that `--runtime` takes.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Blocking => "blocking",
+            Self::AsyncStd => "async-std",
+            Self::Smol => "smol",
+        }
+    }
 }
 
 /// A value that the library's types refused. Never holds the value.
@@ -416,5 +434,13 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn runtimes_are_called_what_the_option_takes() {
+        for runtime in Runtime::value_variants() {
+            let value = runtime.to_possible_value().unwrap();
+            assert_eq!(value.get_name(), runtime.name());
+        }
     }
 }

@@ -1,18 +1,19 @@
-//! `demo`: the main job. A real message over each of the four TLS modes to the
-//! embedded server, and a proof that what arrived is what was sent.
+//! `demo`: the main job. A real message over each of the four TLS modes, by each
+//! runtime, to the embedded server, and a proof that what arrived is what was
+//! sent.
 
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
+use clap::ValueEnum;
 use indicatif::ProgressBar;
 use mail_builder::MessageBuilder;
 use mail_builder::headers::content_type::ContentType;
 use mail_builder::mime::MimePart;
-use postwire_blocking::Connection;
 use postwire_blocking::proto::{
     Address, Credentials, Envelope, Event, HelloName, Mechanism, Protocol, Received, Reply, Report,
     Security, ServerConfig, Speaker, TlsInfo, TraceLine,
@@ -22,12 +23,13 @@ use postwire_blocking::tls::{
 };
 use serde::Serialize;
 
-use crate::arguments::{DemoArguments, Switch};
+use crate::arguments::{DemoArguments, Runtime, Switch};
 use crate::authority;
 use crate::exit::Exit;
-use crate::meter::{Meter, Metered};
+use crate::meter::Meter;
 use crate::output::{complain, note, say, say_object};
 use crate::server::{Server, Settings, Sink};
+use crate::session;
 use crate::text::Plain;
 
 const USER: &str = "alice";
@@ -63,27 +65,39 @@ fn demonstrate(arguments: &DemoArguments) -> Result<bool, Failure> {
     let starttls_server = Embedded::start(ServerTls::StartTls(generated.server.clone()))?;
     let wrapper_server = Embedded::start(ServerTls::Wrapper(generated.server))?;
 
-    let mut runs = Vec::new();
+    if !arguments.json {
+        say_heading(&message);
+    }
+    let mut deliveries = Vec::new();
     for (server, tls) in [
         (&plaintext_server, Tls::None),
         (&starttls_server, Tls::Opportunistic(parameters.clone())),
         (&starttls_server, Tls::Required(parameters.clone())),
         (&wrapper_server, Tls::Wrapper(parameters)),
     ] {
-        let run = Run::perform(server, tls, &message, arguments)?;
-        if !arguments.json {
-            if runs.is_empty() {
-                say_heading(&message);
+        let mut of_mode = Vec::<Run>::new();
+        for &runtime in Runtime::value_variants() {
+            let mut run = Run::perform(server, runtime, tls.clone(), &message, arguments)?;
+            if let Some(first) = of_mode.first() {
+                run.compare(first);
             }
-            say(run.row());
+            if !arguments.json {
+                say(run.row());
+            }
+            of_mode.push(run);
         }
-        runs.push(run);
+        if !arguments.json
+            && let Some(first) = of_mode.first()
+        {
+            say(format_args!("{:14} {}", "", first.commands.join(" ")));
+        }
+        deliveries.append(&mut of_mode);
     }
     let findings = Findings {
         octets: message.len(),
-        identical: runs.iter().filter(|run| run.identical).count(),
-        success: runs.iter().all(Run::is_success),
-        modes: runs,
+        identical: deliveries.iter().filter(|run| run.identical).count(),
+        success: deliveries.iter().all(Run::is_success),
+        deliveries,
     };
     if arguments.json {
         say_object(&findings);
@@ -97,7 +111,8 @@ fn demonstrate(arguments: &DemoArguments) -> Result<bool, Failure> {
 struct Findings {
     /// The message's size.
     octets: usize,
-    modes: Vec<Run>,
+    /// Mode by mode, and in each runtime by runtime.
+    deliveries: Vec<Run>,
     /// How many of the delivered messages are, octet for octet, the one sent.
     identical: usize,
     success: bool,
@@ -105,7 +120,7 @@ struct Findings {
 
 impl Findings {
     fn conclude(&self) {
-        let of = self.modes.len();
+        let of = self.deliveries.len();
         say(
             "\na flight is what is written between two reads, those of the TLS handshake and its \
              farewell included",
@@ -114,18 +129,19 @@ impl Findings {
             "{} of {of} delivered messages are identical, octet for octet, to the one sent",
             self.identical
         ));
-        for run in &self.modes {
+        for run in &self.deliveries {
             for fault in &run.faults {
-                complain(format_args!("{}: {fault}", run.mode));
+                complain(format_args!("{}, {}: {fault}", run.mode, run.runtime));
             }
         }
     }
 }
 
-/// One mode: what went over the wire, and what arrived.
+/// One mode by one runtime: what went over the wire, and what arrived.
 #[derive(Serialize)]
 struct Run {
     mode: &'static str,
+    runtime: &'static str,
     tls: Option<String>,
     /// The commands written, in order.
     commands: Vec<String>,
@@ -143,23 +159,21 @@ struct Run {
 impl Run {
     fn perform(
         server: &Embedded,
+        runtime: Runtime,
         tls: Tls,
         message: &Bytes,
         arguments: &DemoArguments,
     ) -> Result<Self, Failure> {
         let security = tls.security();
         let config = configure(server.address, tls, arguments)?;
-        let stream = TcpStream::connect(server.address)?;
-        stream.set_nodelay(true)?;
-        let meter = Arc::new(Meter::default());
-        let stream = Metered::new(stream, Arc::clone(&meter), ProgressBar::hidden());
-        let mut connection = Connection::over(stream, &config);
-        connection.enqueue(envelope()?, message.clone());
-        connection.begin_quit();
+        let meter = Meter::new(ProgressBar::hidden());
+        let mut session = session::connect(runtime, &config, meter.clone())?;
+        session.enqueue(envelope()?, message.clone().into());
+        session.begin_quit();
 
         let mut commands = Vec::new();
         let mut report = None;
-        while let Some(event) = connection.next_event() {
+        while let Some(event) = session.next_event() {
             match event {
                 Event::Trace(line) => {
                     commands.extend(command(&line));
@@ -173,10 +187,11 @@ impl Run {
         }
         let report = report.ok_or("the session gave no report")?;
         let delivered = server.mailbox.empty();
-        let faults = find_faults(security, &report, connection.tls(), &delivered, message);
+        let faults = find_faults(security, &report, session.tls(), &delivered, message);
         Ok(Self {
             mode: mode(security),
-            tls: connection.tls().map(|tls| tls.version().to_owned()),
+            runtime: runtime.name(),
+            tls: session.tls().map(|tls| tls.version().to_owned()),
             commands,
             flights: meter.flights(),
             written: meter.written(),
@@ -192,35 +207,49 @@ impl Run {
         })
     }
 
+    /// What is not as it was by another runtime. Flights and octets may differ:
+    /// they depend on what had arrived when the client looked.
+    fn compare(&mut self, other: &Self) {
+        let same = [
+            ("TLS version", self.tls == other.tls),
+            ("list of commands", self.commands == other.commands),
+            ("verdict", self.verdict == other.verdict),
+        ];
+        for (what, _) in same.iter().filter(|(_, same)| !same) {
+            let fault = format!("the {what} differs from that of {}", other.runtime);
+            self.faults.push(fault);
+        }
+    }
+
     fn is_success(&self) -> bool {
         self.faults.is_empty() && self.identical && self.outcome == "accepted"
     }
 
     fn row(&self) -> String {
         format!(
-            "{:<14} {:<8} {:>7} {:>8} {:>8} {:>6}  {}\n{:>15}{}",
+            "{:<14} {:<10} {:<8} {:>7} {:>8} {:>8} {:>6}  {}",
             self.mode,
+            self.runtime,
             self.tls.as_deref().unwrap_or("none"),
             self.flights,
             self.commands.len(),
             self.written,
             self.read,
             Plain(&self.verdict),
-            "",
-            self.commands.join(" ")
         )
     }
 }
 
 fn say_heading(message: &Bytes) {
     say(format_args!(
-        "a message of {} octets with two attachments, to {} recipients, over each TLS mode\n",
+        "a message of {} octets with two attachments, to {} recipients, over each TLS mode by each \
+         runtime\n",
         message.len(),
         RECIPIENTS.len()
     ));
     say(format_args!(
-        "{:<14} {:<8} {:>7} {:>8} {:>8} {:>6}  {}",
-        "mode", "tls", "flights", "commands", "written", "read", "verdict"
+        "{:<14} {:<10} {:<8} {:>7} {:>8} {:>8} {:>6}  {}",
+        "mode", "runtime", "tls", "flights", "commands", "written", "read", "verdict"
     ));
 }
 

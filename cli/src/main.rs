@@ -8,7 +8,6 @@ mod arguments;
 mod authority;
 mod certificate;
 mod demo;
-mod dial;
 mod exit;
 mod json;
 mod maildir;
@@ -21,6 +20,7 @@ mod send;
 mod serve;
 mod server;
 mod server_options;
+mod session;
 mod text;
 
 use std::process::ExitCode;

@@ -1,54 +1,97 @@
-//! A stream that counts what goes over it.
+//! A stream that counts what goes over it, for every runtime.
 //!
 //! Knows octets and turns; moves the bar of a terminal if there is one. Must
 //! never know what the octets say.
 
 use std::io::{self, IoSlice, Read, Write};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_io::{AsyncRead, AsyncWrite};
 use indicatif::ProgressBar;
 use postwire_blocking::Stream;
 
-/// What went over a stream so far.
-#[derive(Debug, Default)]
+/// What went over a stream so far. Clones count the same stream.
+#[derive(Clone, Debug)]
 pub(crate) struct Meter {
+    counts: Arc<Counts>,
+    bar: ProgressBar,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
     written: AtomicU64,
     read: AtomicU64,
     flights: AtomicU64,
-    /// Whether the last thing that happened was a write.
+    /// Whether a flight is under way: it ends with the next read.
     writing: AtomicBool,
+    /// Whether the stream took nothing just now: what is read meanwhile was not
+    /// waited for, and ends no flight.
+    full: AtomicBool,
 }
 
 impl Meter {
+    /// Nothing so far. What will be is shown on `bar`, which may be hidden.
+    pub(crate) fn new(bar: ProgressBar) -> Self {
+        Self {
+            counts: Arc::default(),
+            bar,
+        }
+    }
+
     /// Octets written.
     pub(crate) fn written(&self) -> u64 {
-        self.written.load(Ordering::Relaxed)
+        self.counts.written.load(Ordering::Relaxed)
     }
 
     /// Octets read.
     pub(crate) fn read(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
+        self.counts.read.load(Ordering::Relaxed)
     }
 
     /// How often something was written after something had been read, or first
     /// of all: the writes between two reads are one flight.
     pub(crate) fn flights(&self) -> u64 {
-        self.flights.load(Ordering::Relaxed)
+        self.counts.flights.load(Ordering::Relaxed)
     }
 
-    fn count_write(&self, octets: usize) {
-        self.written.fetch_add(octets as u64, Ordering::Relaxed);
-        if octets > 0 && !self.writing.swap(true, Ordering::Relaxed) {
-            self.flights.fetch_add(1, Ordering::Relaxed);
+    fn wrote(&self, result: &io::Result<usize>) {
+        match result {
+            Ok(0) => {}
+            Ok(octets) => {
+                let counts = &self.counts;
+                counts.full.store(false, Ordering::Relaxed);
+                if !counts.writing.swap(true, Ordering::Relaxed) {
+                    counts.flights.fetch_add(1, Ordering::Relaxed);
+                }
+                counts.written.fetch_add(*octets as u64, Ordering::Relaxed);
+                // What is said around the content is not part of the bar's length.
+                let shown = self.written().min(self.bar.length().unwrap_or(0));
+                self.bar.set_position(shown);
+            }
+            Err(error) => {
+                use io::ErrorKind::{TimedOut, WouldBlock};
+                if matches!(error.kind(), TimedOut | WouldBlock) {
+                    self.was_full();
+                }
+            }
         }
     }
 
-    fn count_read(&self, octets: usize) {
-        self.read.fetch_add(octets as u64, Ordering::Relaxed);
-        if octets > 0 {
-            self.writing.store(false, Ordering::Relaxed);
+    fn was_full(&self) {
+        self.counts.full.store(true, Ordering::Relaxed);
+    }
+
+    fn did_read(&self, result: &io::Result<usize>) {
+        if let Ok(octets @ 1..) = result {
+            let counts = &self.counts;
+            counts.read.fetch_add(*octets as u64, Ordering::Relaxed);
+            if !counts.full.load(Ordering::Relaxed) {
+                counts.writing.store(false, Ordering::Relaxed);
+            }
         }
     }
 }
@@ -57,43 +100,43 @@ impl Meter {
 #[derive(Debug)]
 pub(crate) struct Metered<S> {
     stream: S,
-    meter: Arc<Meter>,
-    bar: ProgressBar,
+    meter: Meter,
 }
 
 impl<S> Metered<S> {
-    /// Counts what goes over `stream`, and shows it on `bar`, which may be hidden.
-    pub(crate) fn new(stream: S, meter: Arc<Meter>, bar: ProgressBar) -> Self {
-        Self { stream, meter, bar }
+    /// Counts what goes over `stream`.
+    pub(crate) fn new(stream: S, meter: Meter) -> Self {
+        Self { stream, meter }
     }
 
-    fn wrote(&self, octets: usize) {
-        self.meter.count_write(octets);
-        // What is said around the content is not part of the bar's length.
-        let shown = self.meter.written().min(self.bar.length().unwrap_or(0));
-        self.bar.set_position(shown);
+    fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &result {
+            Poll::Ready(result) => self.meter.wrote(result),
+            Poll::Pending => self.meter.was_full(),
+        }
+        result
     }
 }
 
 impl<S: Read> Read for Metered<S> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let octets = self.stream.read(into)?;
-        self.meter.count_read(octets);
-        Ok(octets)
+        let result = self.stream.read(into);
+        self.meter.did_read(&result);
+        result
     }
 }
 
 impl<S: Write> Write for Metered<S> {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        let written = self.stream.write(octets)?;
-        self.wrote(written);
-        Ok(written)
+        let result = self.stream.write(octets);
+        self.meter.wrote(&result);
+        result
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let written = self.stream.write_vectored(slices)?;
-        self.wrote(written);
-        Ok(written)
+        let result = self.stream.write_vectored(slices);
+        self.meter.wrote(&result);
+        result
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -111,15 +154,57 @@ impl<S: Stream> Stream for Metered<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_read(cx, into);
+        if let Poll::Ready(result) = &result {
+            self.meter.did_read(result);
+        }
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(cx, octets);
+        self.wrote(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.wrote(result)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_close(cx)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_flight_is_what_is_written_between_two_reads() {
-        let meter = Arc::new(Meter::default());
+        let meter = Meter::new(ProgressBar::hidden());
         let stream = io::Cursor::new(vec![0; 8]);
-        let mut stream = Metered::new(stream, Arc::clone(&meter), ProgressBar::hidden());
+        let mut stream = Metered::new(stream, meter.clone());
         stream.write_all(b"ab").unwrap();
         stream.write_all(b"c").unwrap();
         let mut buffer = [0; 2];
@@ -127,5 +212,46 @@ mod tests {
         stream.read_exact(&mut buffer).unwrap();
         stream.write_all(b"d").unwrap();
         assert_eq!((meter.flights(), meter.written(), meter.read()), (2, 4, 4));
+    }
+
+    /// Takes a write every other time.
+    struct Reluctant(bool);
+
+    impl Read for Reluctant {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            Ok(into.len())
+        }
+    }
+
+    impl Write for Reluctant {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            self.0 = !self.0;
+            match self.0 {
+                true => Ok(octets.len()),
+                false => Err(io::ErrorKind::WouldBlock.into()),
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_stream_ends_no_flight() {
+        let meter = Meter::new(ProgressBar::hidden());
+        let mut stream = Metered::new(Reluctant(false), meter.clone());
+        let mut buffer = [0; 2];
+        for _ in 0..3 {
+            assert_eq!(stream.write(b"ab").unwrap(), 2);
+            stream.write(b"cd").unwrap_err();
+            stream.read_exact(&mut buffer).unwrap();
+        }
+        assert_eq!((meter.flights(), meter.written(), meter.read()), (1, 6, 6));
+        stream.write_all(b"ab").unwrap();
+        stream.read_exact(&mut buffer).unwrap();
+        stream.write(b"cd").unwrap_err();
+        stream.write_all(b"cd").unwrap();
+        assert_eq!(meter.flights(), 2);
     }
 }

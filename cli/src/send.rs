@@ -4,10 +4,8 @@
 //! judged, the messages are read, then the server is called.
 
 use std::io::IsTerminal;
-use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use postwire_blocking::Connection;
 use postwire_blocking::proto::{
     Address, Envelope, Error, ErrorKind, Event, LineEnds, Outcome, RecipientStatus, Report, Stage,
     TlsInfo,
@@ -15,13 +13,13 @@ use postwire_blocking::proto::{
 use postwire_blocking::tls::TransportConfig;
 
 use crate::arguments::{LineEndsChoice, Runtime, SendArguments, Switch, UsageError};
-use crate::dial::dial;
 use crate::exit::Exit;
 use crate::json;
 use crate::messages::{self, Message};
-use crate::meter::{Meter, Metered};
+use crate::meter::Meter;
 use crate::output::{complain, note, say, say_object};
 use crate::server_options::{self, Builder};
+use crate::session::{self, Session};
 use crate::text::Plain;
 
 /// A body larger than this is worth a progress bar.
@@ -54,7 +52,13 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<Exit, UsageError> {
         bar: progress_bar(&messages, arguments.server_options.trace),
         exit: Exit::Accepted,
     };
-    Ok(send(config, &envelope, &messages, printer))
+    Ok(send(
+        arguments.runtime,
+        config,
+        &envelope,
+        &messages,
+        printer,
+    ))
 }
 
 fn parse_envelope(arguments: &SendArguments) -> Result<Envelope, UsageError> {
@@ -68,10 +72,6 @@ fn parse_envelope(arguments: &SendArguments) -> Result<Envelope, UsageError> {
 }
 
 fn parse_server(arguments: &SendArguments) -> Result<Builder, UsageError> {
-    if arguments.runtime != Runtime::Blocking {
-        let why = "this build has the runtime `blocking` only";
-        return Err(UsageError::new("--runtime", why));
-    }
     let max_line = match &arguments.max_line {
         None => None,
         Some(octets) => match octets.parse() {
@@ -114,6 +114,7 @@ fn progress_bar(messages: &[Message], trace: bool) -> ProgressBar {
 
 /// Sends everything over one connection.
 fn send(
+    runtime: Runtime,
     config: Result<TransportConfig, Error>,
     envelope: &Envelope,
     messages: &[Message],
@@ -140,18 +141,11 @@ fn send(
         // There is nothing to call the server for.
         Err(None)
     } else {
-        dial(&config).map_err(Some)
+        let meter = Meter::new(printer.bar.clone());
+        session::connect(runtime, &config, meter).map_err(Some)
     };
     match failure {
-        Ok(stream) => {
-            let stream = Metered::new(stream, Arc::new(Meter::default()), printer.bar.clone());
-            converse(
-                Connection::over(stream, &config),
-                envelope,
-                messages,
-                &mut printer,
-            );
-        }
+        Ok(mut session) => converse(session.as_mut(), envelope, messages, &mut printer),
         Err(no_connection) => {
             for (position, message) in messages.iter().enumerate() {
                 let error = unsendable(message).or_else(|| no_connection.clone());
@@ -166,21 +160,21 @@ fn send(
 
 /// Gives all messages to the session, and prints what comes of them as it comes.
 fn converse(
-    mut connection: Connection<Metered<std::net::TcpStream>>,
+    session: &mut dyn Session,
     envelope: &Envelope,
     messages: &[Message],
     printer: &mut Printer,
 ) {
     for message in messages {
-        connection.enqueue(envelope.clone(), message.body.clone());
+        session.enqueue(envelope.clone(), message.body.clone());
     }
-    connection.begin_quit();
+    session.begin_quit();
     let mut waiting = messages.iter().enumerate();
-    while let Some(event) = connection.next_event() {
+    while let Some(event) = session.next_event() {
         match event {
             Event::Report(report) => {
                 if let Some((position, message)) = waiting.next() {
-                    printer.print(position, message, &report, connection.tls());
+                    printer.print(position, message, &report, session.tls());
                 }
             }
             Event::Trace(line) => note(Plain(&line.to_string())),
@@ -190,7 +184,7 @@ fn converse(
     // The session owes a report for each; whatever happens, so does this program.
     for (position, message) in waiting {
         let report = Report::not_sent(envelope, session_over());
-        printer.print(position, message, &report, connection.tls());
+        printer.print(position, message, &report, session.tls());
     }
 }
 

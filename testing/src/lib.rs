@@ -9,6 +9,7 @@
     reason = "a test that cannot go on panics"
 )]
 
+pub mod cancellation;
 pub mod certificates;
 pub mod chaos;
 pub mod scenarios;

@@ -154,8 +154,10 @@ fn numbers_and_choices() {
     }
     server.refuses(&[("--max-line", "0")], "--max-line: ");
     server.refuses(&[("--pipelining", "maybe")], "must be one of off, on");
-    server.refuses(&[("--runtime", "smol")], "--runtime: ");
-    server.refuses(&[("--runtime", "tokio")], "--runtime");
+    server.refuses(
+        &[("--runtime", "tokio")],
+        "must be one of blocking, async-std, smol",
+    );
     server.refuses(
         &[("--line-ends", "mend")],
         "must be one of normalize, refuse",

@@ -1,0 +1,27 @@
+//! Futures dropped at any point; and the promises that are kept by types alone.
+
+use postwire_async_std::{AsyncStd, Connection, Transport};
+use postwire_testing::cancellation;
+
+#[test]
+fn dropping_a_send_leaves_nothing_out_of_step() {
+    async_std::task::block_on(cancellation::run::<AsyncStd>(cancellation::futures()));
+}
+
+fn shared_by_threads<T: Send + Sync>() {}
+fn moved_to_a_thread<T: Send>(_: &T) {}
+
+#[test]
+fn types_go_where_a_program_needs_them() {
+    shared_by_threads::<Transport>();
+    shared_by_threads::<Connection>();
+    let transport: Transport = postwire_async_std::tls::TransportBuilder::unencrypted_localhost()
+        .build()
+        .unwrap();
+    let envelope =
+        postwire_async_std::proto::Envelope::new(None, vec!["a@b.example".parse().unwrap()]);
+    let envelope = envelope.unwrap();
+    moved_to_a_thread(&transport.send(&envelope, "text"));
+    moved_to_a_thread(&transport.shutdown());
+    moved_to_a_thread(&transport.send_all(Vec::new()).next());
+}

@@ -1,0 +1,26 @@
+//! Futures dropped at any point; and the promises that are kept by types alone.
+
+use postwire_smol::{Connection, Smol, Transport};
+use postwire_testing::cancellation;
+
+#[test]
+fn dropping_a_send_leaves_nothing_out_of_step() {
+    smol::block_on(cancellation::run::<Smol>(cancellation::futures()));
+}
+
+fn shared_by_threads<T: Send + Sync>() {}
+fn moved_to_a_thread<T: Send>(_: &T) {}
+
+#[test]
+fn types_go_where_a_program_needs_them() {
+    shared_by_threads::<Transport>();
+    shared_by_threads::<Connection>();
+    let transport: Transport = postwire_smol::tls::TransportBuilder::unencrypted_localhost()
+        .build()
+        .unwrap();
+    let envelope = postwire_smol::proto::Envelope::new(None, vec!["a@b.example".parse().unwrap()]);
+    let envelope = envelope.unwrap();
+    moved_to_a_thread(&transport.send(&envelope, "text"));
+    moved_to_a_thread(&transport.shutdown());
+    moved_to_a_thread(&transport.send_all(Vec::new()).next());
+}
