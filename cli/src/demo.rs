@@ -57,10 +57,6 @@ pub(crate) fn run(arguments: &DemoArguments) -> Exit {
 fn demonstrate(arguments: &DemoArguments) -> Result<bool, Failure> {
     let message = Bytes::from(build_message()?);
     let generated = authority::generate("localhost")?;
-    let parameters = TlsParameters::builder("localhost")
-        .certificate_store(CertificateStore::None)
-        .add_root_certificate(Certificate::from_pem(generated.ca_pem.as_bytes())?)
-        .build()?;
     let plaintext_server = Embedded::start(ServerTls::None)?;
     let starttls_server = Embedded::start(ServerTls::StartTls(generated.server.clone()))?;
     let wrapper_server = Embedded::start(ServerTls::Wrapper(generated.server))?;
@@ -69,15 +65,16 @@ fn demonstrate(arguments: &DemoArguments) -> Result<bool, Failure> {
         say_heading(&message);
     }
     let mut deliveries = Vec::new();
-    for (server, tls) in [
-        (&plaintext_server, Tls::None),
-        (&starttls_server, Tls::Opportunistic(parameters.clone())),
-        (&starttls_server, Tls::Required(parameters.clone())),
-        (&wrapper_server, Tls::Wrapper(parameters)),
+    for (server, security) in [
+        (&plaintext_server, Security::None),
+        (&starttls_server, Security::Opportunistic),
+        (&starttls_server, Security::Required),
+        (&wrapper_server, Security::Wrapper),
     ] {
         let mut of_mode = Vec::<Run>::new();
         for &runtime in Runtime::value_variants() {
-            let mut run = Run::perform(server, runtime, tls.clone(), &message, arguments)?;
+            let tls = tls(security, &generated.ca_pem)?;
+            let mut run = Run::perform(server, runtime, tls, &message, arguments)?;
             if let Some(first) = of_mode.first() {
                 run.compare(first);
             }
@@ -312,6 +309,20 @@ fn command(line: &TraceLine) -> Option<String> {
     let verb = line.text.split(' ').next()?;
     let is_verb = !verb.is_empty() && verb.bytes().all(|octet| octet.is_ascii_uppercase());
     (line.speaker == Speaker::Client && is_verb).then(|| verb.to_owned())
+}
+
+/// Made anew each time: no session is resumed, and each one shows all there is.
+fn tls(security: Security, authority: &str) -> Result<Tls, Failure> {
+    let parameters = TlsParameters::builder("localhost")
+        .certificate_store(CertificateStore::None)
+        .add_root_certificate(Certificate::from_pem(authority.as_bytes())?)
+        .build()?;
+    Ok(match security {
+        Security::None => Tls::None,
+        Security::Opportunistic => Tls::Opportunistic(parameters),
+        Security::Required => Tls::Required(parameters),
+        Security::Wrapper => Tls::Wrapper(parameters),
+    })
 }
 
 fn envelope() -> Result<Envelope, Failure> {

@@ -5,33 +5,34 @@ use std::net::TcpStream;
 
 use serde_json::Value;
 
-use crate::run::{LOGIN, Serve, postwire, run, send_to, with};
+use crate::run::{LOGIN, RUNTIMES, Serve, postwire, run, send_to, with};
 use crate::script::Scripted;
 
 #[test]
-fn demo_shows_all_modes() {
+fn demo_shows_all_modes_and_runtimes() {
     let shown = run(&["demo"]);
     assert_eq!(shown.status, 0, "{shown:#?}");
     assert_eq!(shown.stderr, "");
-    for mode in [
-        "none  ",
-        "opportunistic  TLSv1.3",
-        "required       TLSv1.3",
-        "wrapper        TLSv1.3",
+    let mut rows = shown
+        .stdout
+        .lines()
+        .filter(|line| line.contains(" accepted: "));
+    for (mode, tls) in [
+        ("none", "none"),
+        ("opportunistic", "TLSv1.3"),
+        ("required", "TLSv1.3"),
+        ("wrapper", "TLSv1.3"),
     ] {
-        let row = shown.stdout.lines().find(|line| line.starts_with(mode));
-        assert!(
-            row.unwrap()
-                .ends_with("accepted: 250 2.0.0 message accepted"),
-            "{shown:#?}"
-        );
+        for runtime in RUNTIMES {
+            let row = rows.next().unwrap();
+            let words: Vec<&str> = row.split_whitespace().collect();
+            assert_eq!(words[..3], [mode, runtime, tls], "{shown:#?}");
+            assert!(row.ends_with(" accepted: 250 2.0.0 message accepted"));
+        }
     }
-    assert!(
-        shown
-            .stdout
-            .contains("4 of 4 delivered messages are identical"),
-        "{shown:#?}"
-    );
+    assert_eq!(rows.next(), None);
+    let last = "\n12 of 12 delivered messages are identical, octet for octet, to the one sent\n";
+    assert!(shown.stdout.ends_with(last), "{shown:#?}");
 }
 
 #[test]
@@ -48,12 +49,17 @@ fn demo_counts_flights() {
         let shown = run(&[&["demo", "--json"][..], options].concat());
         assert_eq!(shown.status, 0, "{shown:#?}");
         let findings = shown.object();
-        assert_eq!(findings["identical"], 4);
-        for (at, most) in most.into_iter().enumerate() {
-            let mode = &findings["modes"][at];
-            assert!(mode["flights"].as_u64().unwrap() <= most, "{mode:#}");
-            assert_eq!(mode["tls"].is_null(), at == 0);
-            assert!(mode["written"].as_u64() > findings["octets"].as_u64());
+        assert_eq!(findings["identical"], 12);
+        let deliveries = findings["deliveries"].as_array().unwrap();
+        assert_eq!(deliveries.len(), 12);
+        for (at, delivery) in deliveries.iter().enumerate() {
+            let (mode, runtime) = (at / 3, at % 3);
+            assert_eq!(delivery["runtime"], RUNTIMES[runtime]);
+            let flights = delivery["flights"].as_u64().unwrap();
+            assert!(flights <= most[mode], "{delivery:#}");
+            assert_eq!(delivery["tls"].is_null(), mode == 0);
+            assert!(delivery["written"].as_u64() > findings["octets"].as_u64());
+            assert_eq!(delivery["commands"], deliveries[mode * 3]["commands"]);
         }
     }
 }

@@ -9,6 +9,7 @@ mod faults;
 mod limits;
 mod login;
 mod run;
+mod runtimes;
 mod script;
 mod sends;
 mod starttls;

@@ -172,6 +172,9 @@ pub(crate) fn with(mut arguments: Vec<String>, more: &[&str]) -> Vec<String> {
 /// The options that log in.
 pub(crate) const LOGIN: [&str; 4] = ["--user", USER, "--password-env", "POSTWIRE_TEST_PASSWORD"];
 
+/// What `--runtime` takes.
+pub(crate) const RUNTIMES: [&str; 3] = ["blocking", "async-std", "smol"];
+
 /// `postwire serve` on a port of its own, with a Maildir.
 pub(crate) struct Serve {
     child: Child,

@@ -7,6 +7,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use core::fmt;
 
 use super::authentication::Authentication;
 use super::expectation::{Command, Expectation};
@@ -20,7 +21,6 @@ use crate::{
     Security, Stage, TlsInfo, command,
 };
 
-#[derive(Debug)]
 pub(crate) struct Session {
     pub(super) config: Arc<ClientConfig>,
     pub(super) state: State,
@@ -43,6 +43,18 @@ pub(crate) struct Session {
     pub(super) traced: usize,
     pub(super) timers: Timers,
     pub(super) redaction: Redaction,
+}
+
+/// Leaves out what the server said: it may have repeated a secret.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("state", &self.state)
+            .field("transactions", &self.transactions.len())
+            .field("expectations", &self.expectations.len())
+            .field("timers", &self.timers)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
