@@ -132,7 +132,7 @@ pub(crate) struct SendArguments {
     #[arg(long, value_name = "N")]
     pub(crate) max_line: Option<String>,
 
-    /// What moves the bytes: std::net (the default), async-std or smol; all else is the same
+    /// What moves the bytes: blocking sockets (the default), async-std or smol; all else is the same
     #[arg(
         long,
         value_name = "blocking|async-std|smol",

@@ -226,9 +226,10 @@ mod tests {
     impl Write for Reluctant {
         fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
             self.0 = !self.0;
-            match self.0 {
-                true => Ok(octets.len()),
-                false => Err(io::ErrorKind::WouldBlock.into()),
+            if self.0 {
+                Ok(octets.len())
+            } else {
+                Err(io::ErrorKind::WouldBlock.into())
             }
         }
 

@@ -368,18 +368,14 @@ impl<'a> Interop<'a> {
             for message in &accepted {
                 let stored = bodies::stored_form(message);
                 let same = |file: &Vec<u8>| maildir::without_trace(file, message) == stored;
-                match files.iter().position(same) {
-                    Some(position) => {
-                        files.swap_remove(position);
-                        equal += 1;
-                    }
-                    None => {
-                        let count = files.len();
-                        return Ok(Octets::Differ(format!(
-                            "none of {count} files for {user} holds it"
-                        )));
-                    }
-                }
+                let Some(position) = files.iter().position(same) else {
+                    let count = files.len();
+                    return Ok(Octets::Differ(format!(
+                        "none of {count} files for {user} holds it"
+                    )));
+                };
+                files.swap_remove(position);
+                equal += 1;
             }
             if !files.is_empty() {
                 let count = files.len();

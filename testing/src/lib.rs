@@ -27,3 +27,8 @@ pub trait Adapter {
     /// Sends one message through the adapter's transport.
     fn send(&self, config: TransportConfig, envelope: &Envelope, body: Body) -> Report;
 }
+
+/// A server without TLS.
+pub fn plaintext() -> postwire_tls::ServerTls {
+    postwire_tls::ServerTls::None
+}

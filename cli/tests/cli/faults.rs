@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use crate::run::{LOGIN, Run, run, send_to, with};
+use crate::run::{LOGIN, RUNTIMES, Run, run, send_to, with};
 use crate::script::{Peer, Scripted};
 
 /// A session without PIPELINING: what is heard, and the answer that lets it go on.
@@ -26,7 +26,7 @@ enum Fault {
 }
 
 /// A session that goes well up to the step whose command this is, and then not.
-fn fail_at(command: &'static str, fault: Fault) -> Run {
+fn fail_at(command: &'static str, fault: Fault, runtime: &str) -> Run {
     let server = Scripted::play(move |peer| {
         for (heard, answer) in STEPS {
             hear(peer, heard);
@@ -41,7 +41,16 @@ fn fail_at(command: &'static str, fault: Fault) -> Run {
         _ => "5",
     };
     let arguments = with(send_to(&server.url()), &LOGIN);
-    let arguments = with(arguments, &["--allow-plaintext-auth", "--timeout", timeout]);
+    let arguments = with(
+        arguments,
+        &[
+            "--allow-plaintext-auth",
+            "--runtime",
+            runtime,
+            "--timeout",
+            timeout,
+        ],
+    );
     // The last one counts.
     let position = arguments.iter().position(|a| a == "--timeout").unwrap();
     let arguments = [&arguments[..position], &arguments[position + 2..]].concat();
@@ -80,14 +89,16 @@ fn be_at_fault(peer: &mut Peer, fault: Fault) {
     }
 }
 
-/// Fails each step with this fault: the exit status, outcome and stage of each.
+/// Fails each step with this fault, by each runtime: the exit status, outcome and stage of each.
 fn fail_each(fault: Fault, expected: &[(i32, &str, Option<&str>); 8]) {
     for ((command, _), (status, outcome, stage)) in STEPS.iter().zip(*expected) {
-        let run = fail_at(command, fault);
-        let object = run.assert_is(status, outcome, stage);
-        assert_eq!(object["message"], 0);
-        assert_eq!(object["tls"], serde_json::Value::Null);
-        assert!(run.took.as_secs_f32() < 3.0, "{run:#?}");
+        for runtime in RUNTIMES {
+            let run = fail_at(command, fault, runtime);
+            let object = run.assert_is(status, outcome, stage);
+            assert_eq!(object["message"], 0);
+            assert_eq!(object["tls"], serde_json::Value::Null);
+            assert!(run.took.as_secs_f32() < 3.0, "{run:#?}");
+        }
     }
 }
 
@@ -199,7 +210,8 @@ fn garbage_at_every_stage() {
 
 #[test]
 fn the_servers_words_are_kept() {
-    let object = fail_at("MAIL", Fault::Say("550-5.7.1 not\r\n550 5.7.1 today\r\n")).object();
+    let refusal = Fault::Say("550-5.7.1 not\r\n550 5.7.1 today\r\n");
+    let object = fail_at("MAIL", refusal, "blocking").object();
     let reply = serde_json::json!({"code": 550, "enhanced": "5.7.1", "text": ["not", "today"]});
     assert_eq!(object["reply"], reply);
     assert_eq!(object["error"], serde_json::Value::Null);
@@ -208,7 +220,7 @@ fn the_servers_words_are_kept() {
     );
     assert_eq!(object["recipients"], serde_json::json!([recipient]));
 
-    let object = fail_at("", Fault::Say("554 go away\r\n")).object();
+    let object = fail_at("", Fault::Say("554 go away\r\n"), "blocking").object();
     let reply = serde_json::json!({"code": 554, "enhanced": null, "text": ["go away"]});
     assert_eq!(object["reply"], reply);
     assert_eq!(object["error"], "greeting: the server refused: 554 go away");
@@ -217,8 +229,15 @@ fn the_servers_words_are_kept() {
 
 #[test]
 fn a_surplus_reply() {
-    let server = Scripted::script("S: 220 mx\nS: 250 mx\nC: EHLO");
-    run(&send_to(&server.url())).assert_is(76, "not_sent", Some("ehlo"));
+    for runtime in RUNTIMES {
+        let server = Scripted::play(|peer| {
+            // At once: a moment later the second would answer EHLO.
+            peer.say("220 mx\r\n250 mx\r\n");
+            peer.be_silent();
+        });
+        let sent = run(&with(send_to(&server.url()), &["--runtime", runtime]));
+        sent.assert_is(76, "not_sent", Some("ehlo"));
+    }
 }
 
 #[test]

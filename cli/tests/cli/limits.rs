@@ -1,6 +1,6 @@
 //! Servers that say more than anyone could keep.
 
-use crate::run::{LOGIN, Run, run, send_to, with};
+use crate::run::{LOGIN, RUNTIMES, Run, run, send_to, with};
 use crate::script::Scripted;
 
 /// 64 MiB, in KiB.
@@ -15,35 +15,46 @@ fn assert_bounded(run: &Run, stage: &str) {
 
 #[test]
 fn a_line_without_end() {
-    let server = Scripted::play(|peer| {
-        peer.say("220 ");
-        peer.say_for_ever("aaaaaaaa");
-    });
-    assert_bounded(&run(&send_to(&server.url())), "greeting");
+    for runtime in RUNTIMES {
+        let server = Scripted::play(|peer| {
+            peer.say("220 ");
+            peer.say_for_ever("aaaaaaaa");
+        });
+        let arguments = with(send_to(&server.url()), &["--runtime", runtime]);
+        assert_bounded(&run(&arguments), "greeting");
+    }
 }
 
 #[test]
 fn lines_without_end() {
-    let server = Scripted::play(|peer| peer.say_for_ever("220-mx\r\n"));
-    assert_bounded(&run(&send_to(&server.url())), "greeting");
+    for runtime in RUNTIMES {
+        let send = |server: &Scripted| {
+            let arguments = with(send_to(&server.url()), &["--runtime", runtime]);
+            run(&arguments)
+        };
+        let server = Scripted::play(|peer| peer.say_for_ever("220-mx\r\n"));
+        assert_bounded(&send(&server), "greeting");
 
-    let server = Scripted::play(|peer| {
-        peer.say("220 mx\r\n");
-        peer.hear();
-        peer.say_for_ever("250-SIZE\r\n");
-    });
-    assert_bounded(&run(&send_to(&server.url())), "ehlo");
+        let server = Scripted::play(|peer| {
+            peer.say("220 mx\r\n");
+            peer.hear();
+            peer.say_for_ever("250-SIZE\r\n");
+        });
+        assert_bounded(&send(&server), "ehlo");
+    }
 }
 
 #[test]
 fn replies_without_end() {
-    let server = Scripted::play(|peer| {
-        peer.say("220 mx\r\n");
-        peer.hear();
-        peer.say_for_ever("250 mx\r\n");
-    });
-    let run = run(&send_to(&server.url()));
-    assert_eq!(run.status, 76, "{run:#?}");
+    for runtime in RUNTIMES {
+        let server = Scripted::play(|peer| {
+            peer.say("220 mx\r\n");
+            peer.hear();
+            peer.say_for_ever("250 mx\r\n");
+        });
+        let run = run(&with(send_to(&server.url()), &["--runtime", runtime]));
+        assert_eq!(run.status, 76, "{run:#?}");
+    }
 }
 
 #[test]

@@ -78,8 +78,10 @@ impl Setup {
         let mut limits = postwire_proto::Limits::default();
         limits.outstanding_replies = outstanding;
         limits.trace_lines = 16;
-        let mut timeouts = Timeouts::default();
-        timeouts.overall = overall;
+        let timeouts = Timeouts {
+            overall,
+            ..Timeouts::default()
+        };
         let mut config = ClientConfig::new(HelloName::localhost(), security)
             .pipelining(pipelining)
             .chunking(chunking)

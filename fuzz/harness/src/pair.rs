@@ -397,11 +397,12 @@ impl Pair {
                     self.answer(refused.then_some(451));
                 }
                 ServerEvent::RcptTo { forward_path, .. } => {
-                    self.answer(match forward_path.user() {
+                    let refusal = match forward_path.user() {
                         "no" => Some(550),
                         "later" => Some(450),
                         _ => None,
-                    })
+                    };
+                    self.answer(refusal);
                 }
                 ServerEvent::Data => {
                     let refused = steps.octet() == 0xED;

@@ -10,12 +10,12 @@ fn replay(name: &str) {
     let (_, target) = postwire_fuzz_harness::TARGETS
         .into_iter()
         .find(|(known, _)| *known == name)
-        .unwrap();
+        .expect("a target of this name");
     let mut inputs = 0;
-    for entry in fs::read_dir(&corpus).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(&corpus).expect("the corpus is there") {
+        let path = entry.expect("it can be listed").path();
         println!("{}", path.display());
-        target(&fs::read(&path).unwrap());
+        target(&fs::read(&path).expect("it can be read"));
         inputs += 1;
     }
     assert!(inputs >= 10, "only {inputs} inputs in {}", corpus.display());

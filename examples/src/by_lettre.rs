@@ -1,0 +1,73 @@
+//! `lettre`'s transport traits over postwire: a program that sends through a
+//! `lettre::Transport` takes one of these instead of its `SmtpTransport`.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use postwire_blocking::proto::{AddressError, Envelope, EnvelopeError, Report, SendError};
+use postwire_futures::Runtime;
+
+/// A blocking postwire transport, as lettre wants it.
+#[derive(Clone, Debug)]
+pub struct Blocking(pub postwire_blocking::Transport);
+
+/// An async one, on any runtime.
+#[derive(Clone, Debug)]
+pub struct Async<R: Runtime>(pub postwire_futures::Transport<R>);
+
+/// Why a message was not accepted.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The envelope is none.
+    Address(AddressError),
+    /// The envelope has no recipients.
+    Envelope(EnvelopeError),
+    /// The server did not take it.
+    Send(Box<SendError>),
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Address(error) => error.fmt(f),
+            Self::Envelope(error) => error.fmt(f),
+            Self::Send(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+fn envelope(envelope: &lettre::address::Envelope) -> Result<Envelope, Error> {
+    let parse = |address: &lettre::Address| address.to_string().parse().map_err(Error::Address);
+    let from = envelope.from().map(parse).transpose()?;
+    let to = envelope.to().iter().map(parse);
+    let to = to.collect::<Result<Vec<_>, _>>()?;
+    Envelope::new(from, to).map_err(Error::Envelope)
+}
+
+impl lettre::Transport for Blocking {
+    type Ok = Report;
+    type Error = Error;
+
+    fn send_raw(&self, to: &lettre::address::Envelope, email: &[u8]) -> Result<Report, Error> {
+        let sent = self.0.send(&envelope(to)?, Bytes::copy_from_slice(email));
+        sent.map_err(|error| Error::Send(Box::new(error)))
+    }
+}
+
+#[async_trait]
+impl<R: Runtime> lettre::AsyncTransport for Async<R> {
+    type Ok = Report;
+    type Error = Error;
+
+    async fn send_raw(
+        &self,
+        to: &lettre::address::Envelope,
+        email: &[u8],
+    ) -> Result<Report, Error> {
+        let envelope = envelope(to)?;
+        let sent = self.0.send(&envelope, Bytes::copy_from_slice(email));
+        sent.await.map_err(|error| Error::Send(Box::new(error)))
+    }
+}
