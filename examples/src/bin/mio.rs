@@ -3,17 +3,19 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Buf;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use postwire_testing::server::{Embedded, everything};
 use postwire_tls::proto::{
-    Client, ClientConfig, Clock, Endpoint, Envelope, Event, HelloName, Security,
+    Client, ClientConfig, Clock, Endpoint, Envelope, Event, HelloName, Instant, Security,
 };
 
 const SESSIONS: usize = 1_000;
+
+/// How many are being opened at once.
+const CONNECTING: usize = 64;
 
 struct Session {
     client: Client,
@@ -79,63 +81,89 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     )?;
     let clock = Clock::new();
 
-    let before = resident();
-    let idle: Vec<Client> = (0..SESSIONS)
-        .map(|_| Client::new(Arc::clone(&config)))
-        .collect();
-    if let (Some(before), Some(after)) = (before, resident()) {
-        println!(
-            "{} octets a session before its greeting",
-            after.saturating_sub(before) / SESSIONS
-        );
-    }
-    println!("{} octets of it in place", size_of::<Client>());
-
     let mut poll = Poll::new()?;
-    let mut sessions = Vec::with_capacity(SESSIONS);
-    for (number, mut client) in idle.into_iter().enumerate() {
-        let mut stream = TcpStream::connect(address)?;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        poll.registry()
-            .register(&mut stream, Token(number), interest)?;
-        client.send(
-            envelope.clone(),
-            format!("Subject: {number}\n\nhello\n").into(),
-        );
-        client.quit();
-        sessions.push(Session { client, stream });
-    }
-
-    let mut accepted = 0;
     let mut events = Events::with_capacity(1_024);
-    while !sessions.iter().all(|session| session.client.is_closed()) {
-        let next = sessions
-            .iter()
-            .filter_map(|session| session.client.poll_timeout())
-            .min();
-        let wait = next.map(|at| at.saturating_duration_since(clock.now()));
-        poll.poll(
-            &mut events,
-            wait.map(|wait| wait.min(Duration::from_secs(1))),
-        )?;
-        for event in &events {
-            accepted += sessions[event.token().0].advance(&clock)?;
+    let mut sessions: Vec<Session> = Vec::with_capacity(SESSIONS);
+
+    // Greeted and idle, all of them, a few at a time: a listener's queue is short.
+    let ready = |sessions: &[Session]| sessions.iter().filter(|s| s.client.is_ready()).count();
+    while ready(&sessions) < SESSIONS {
+        let under_way = sessions.len() - ready(&sessions);
+        for number in sessions.len()..SESSIONS.min(sessions.len() + CONNECTING - under_way) {
+            let mut stream = TcpStream::connect(address)?;
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            poll.registry()
+                .register(&mut stream, Token(number), interest)?;
+            let client = Client::new(Arc::clone(&config));
+            sessions.push(Session { client, stream });
         }
-        let now = clock.now();
-        for session in &mut sessions {
-            if session
-                .client
-                .poll_timeout()
-                .is_some_and(|deadline| deadline <= now)
-            {
-                session.client.handle_timeout(now);
-            }
+        turn(&mut poll, &mut events, &mut sessions, &clock)?;
+    }
+    println!("{SESSIONS} sessions stand idle in one thread");
+    println!("{} octets each, in place", size_of::<Client>());
+    println!("{} octets each, all told", octets_a_client(&config));
+
+    for (number, session) in sessions.iter_mut().enumerate() {
+        let message = format!("Subject: {number}\n\nhello\n");
+        session.client.send(envelope.clone(), message.into());
+        session.client.quit();
+        session.write()?;
+    }
+    let mut accepted = 0;
+    while !sessions.iter().all(|session| session.client.is_closed()) {
+        accepted += turn(&mut poll, &mut events, &mut sessions, &clock)?;
+    }
+    let stored = server.seen().stored.len();
+    println!("{accepted} of {SESSIONS} messages accepted, {stored} stored");
+    assert_eq!((accepted, stored), (SESSIONS, SESSIONS));
+    Ok(())
+}
+
+/// Waits for the sockets or the next deadline. Says how many messages were
+/// accepted.
+fn turn(
+    poll: &mut Poll,
+    events: &mut Events,
+    sessions: &mut [Session],
+    clock: &Clock,
+) -> io::Result<usize> {
+    let deadlines = sessions.iter().filter_map(|s| s.client.poll_timeout());
+    let wait = deadlines
+        .min()
+        .map(|at| at.saturating_duration_since(clock.now()));
+    poll.poll(events, wait)?;
+    let mut accepted = 0;
+    for event in &*events {
+        accepted += sessions[event.token().0].advance(clock)?;
+    }
+    let now = clock.now();
+    for Session { client, .. } in sessions {
+        if client
+            .poll_timeout()
+            .is_some_and(|deadline| deadline <= now)
+        {
+            client.handle_timeout(now);
         }
     }
-    println!(
-        "{accepted} of {SESSIONS} accepted, {} stored",
-        server.seen().stored.len()
-    );
-    assert_eq!((accepted, server.seen().stored.len()), (SESSIONS, SESSIONS));
-    Ok(())
+    Ok(accepted)
+}
+
+/// What a session costs that is greeted and idle, its share of the heap included.
+fn octets_a_client(config: &Arc<ClientConfig>) -> usize {
+    let idle = |_| {
+        let mut client = Client::new(Arc::clone(config));
+        client.handle_input(Instant::EPOCH, b"220 mail.example.net ESMTP\r\n");
+        let flight = client.output().remaining();
+        client.output().advance(flight);
+        client.handle_input(
+            Instant::EPOCH,
+            b"250-mail.example.net\r\n250-SIZE 52428800\r\n250-PIPELINING\r\n250 8BITMIME\r\n",
+        );
+        client
+    };
+    let before = resident().unwrap_or_default();
+    let many: Vec<Client> = (0..10 * SESSIONS).map(idle).collect();
+    let after = resident().unwrap_or_default();
+    assert!(many.iter().all(Client::is_idle));
+    after.saturating_sub(before) / many.len()
 }
