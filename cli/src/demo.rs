@@ -26,6 +26,7 @@ use serde::Serialize;
 use crate::arguments::{DemoArguments, Runtime, Switch};
 use crate::authority;
 use crate::exit::Exit;
+use crate::interrupt::Interrupt;
 use crate::meter::Meter;
 use crate::output::{complain, note, say, say_object};
 use crate::server::{Server, Settings, Sink};
@@ -164,7 +165,7 @@ impl Run {
         let security = tls.security();
         let config = configure(server.address, tls, arguments)?;
         let meter = Meter::new(ProgressBar::hidden());
-        let mut session = session::connect(runtime, &config, meter.clone())?;
+        let mut session = session::connect(runtime, &config, meter.clone(), &Interrupt::default())?;
         session.enqueue(envelope()?, message.clone().into());
         session.begin_quit();
 

@@ -9,6 +9,7 @@ mod authority;
 mod certificate;
 mod demo;
 mod exit;
+mod interrupt;
 mod json;
 mod maildir;
 mod messages;

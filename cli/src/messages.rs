@@ -11,7 +11,7 @@ use crate::arguments::UsageError;
 use crate::text::Plain;
 
 /// One message, and what it is called in what is said of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Message {
     pub(crate) name: Name,
     pub(crate) body: Body,

@@ -14,6 +14,7 @@ use postwire_blocking::tls::TransportConfig;
 
 use crate::arguments::{LineEndsChoice, Runtime, SendArguments, Switch, UsageError};
 use crate::exit::Exit;
+use crate::interrupt::Interrupt;
 use crate::json;
 use crate::messages::{self, Message};
 use crate::meter::Meter;
@@ -142,10 +143,17 @@ fn send(
         Err(None)
     } else {
         let meter = Meter::new(printer.bar.clone());
-        session::connect(runtime, &config, meter).map_err(Some)
+        let interrupt = Interrupt::listen(nothing_was_sent(envelope, messages, &printer));
+        let session = session::connect(runtime, &config, meter, &interrupt);
+        session.map(|session| (session, interrupt)).map_err(Some)
     };
     match failure {
-        Ok(mut session) => converse(session.as_mut(), envelope, messages, &mut printer),
+        Ok((mut session, interrupt)) => {
+            converse(session.as_mut(), envelope, messages, &mut printer);
+            if interrupt.was_heard() {
+                complain("interrupted");
+            }
+        }
         Err(no_connection) => {
             for (position, message) in messages.iter().enumerate() {
                 let error = unsendable(message).or_else(|| no_connection.clone());
@@ -188,11 +196,32 @@ fn converse(
     }
 }
 
+/// What Ctrl-C does before there is a connection: every message has its verdict,
+/// and the program ends.
+fn nothing_was_sent(
+    envelope: &Envelope,
+    messages: &[Message],
+    printer: &Printer,
+) -> impl FnOnce() + Send + 'static {
+    let (envelope, messages) = (envelope.clone(), messages.to_vec());
+    let mut printer = printer.clone();
+    move || {
+        for (position, message) in messages.iter().enumerate() {
+            let error = Error::new(Stage::Connect, ErrorKind::Aborted);
+            let report = Report::not_sent(&envelope, error);
+            printer.print(position, message, &report, None);
+        }
+        complain("interrupted");
+        std::process::exit(printer.finish().code().into());
+    }
+}
+
 fn session_over() -> Error {
     Error::new(Stage::Mail, ErrorKind::SessionOver)
 }
 
 /// Says what became of each message, and remembers the worst.
+#[derive(Clone)]
 struct Printer {
     json: bool,
     several: bool,

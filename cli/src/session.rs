@@ -3,7 +3,9 @@
 //! Knows the runtimes. Must never know what is sent, or what comes of it: a
 //! command sees no difference between them.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::net::{Shutdown, TcpStream};
+use std::pin::pin;
 
 use postwire_async_std::AsyncStd;
 use postwire_blocking::Stream;
@@ -13,6 +15,7 @@ use postwire_futures::Runtime as AsyncRuntime;
 use postwire_smol::Smol;
 
 use crate::arguments::Runtime;
+use crate::interrupt::Interrupt;
 use crate::meter::{Meter, Metered};
 
 /// A session that is waited for on this thread.
@@ -30,21 +33,29 @@ pub(crate) trait Session {
     fn tls(&self) -> Option<&TlsInfo>;
 }
 
-/// Connects to the configured server, and counts what goes over the socket.
+/// Connects to the configured server, and counts what goes over the socket. Once
+/// it is connected, Ctrl-C ends the session.
 pub(crate) fn connect(
     runtime: Runtime,
     config: &TransportConfig,
     meter: Meter,
+    interrupt: &Interrupt,
 ) -> Result<Box<dyn Session>, Error> {
     Ok(match runtime {
         Runtime::Blocking => {
-            let metered = |socket| Metered::new(socket, meter);
+            let metered = |socket: TcpStream| {
+                if let Ok(socket) = socket.try_clone() {
+                    // A read that waits in vain then ends.
+                    interrupt.instead(move || drop(socket.shutdown(Shutdown::Both)));
+                }
+                Metered::new(socket, meter)
+            };
             Box::new(postwire_blocking::Connection::connect_with(
                 config, metered,
             )?)
         }
-        Runtime::AsyncStd => Box::new(connect_async(AsyncStd, config, meter)?),
-        Runtime::Smol => Box::new(connect_async(Smol, config, meter)?),
+        Runtime::AsyncStd => Box::new(connect_async(AsyncStd, config, meter, interrupt)?),
+        Runtime::Smol => Box::new(connect_async(Smol, config, meter, interrupt)?),
     })
 }
 
@@ -83,31 +94,47 @@ impl BlockOn for Smol {
     }
 }
 
-type AsyncConnection<R> = postwire_futures::Connection<Metered<<R as AsyncRuntime>::Stream>, R>;
+/// A session on an async runtime.
+struct AsyncSession<R: AsyncRuntime> {
+    connection: postwire_futures::Connection<Metered<R::Stream>, R>,
+    interrupt: Interrupt,
+}
 
 fn connect_async<R: BlockOn>(
     runtime: R,
     config: &TransportConfig,
     meter: Meter,
-) -> Result<AsyncConnection<R>, Error> {
+    interrupt: &Interrupt,
+) -> Result<AsyncSession<R>, Error> {
     let metered = |socket| Metered::new(socket, meter);
-    R::block_on(AsyncConnection::connect_with(runtime, config, metered))
+    let connecting = postwire_futures::Connection::connect_with(runtime, config, metered);
+    let connection = R::block_on(connecting)?;
+    interrupt.instead(|| {});
+    Ok(AsyncSession {
+        connection,
+        interrupt: interrupt.clone(),
+    })
 }
 
-impl<R: BlockOn> Session for AsyncConnection<R> {
+impl<R: BlockOn> Session for AsyncSession<R> {
     fn enqueue(&mut self, envelope: Envelope, body: Body) {
-        self.enqueue(envelope, body);
+        self.connection.enqueue(envelope, body);
     }
 
     fn begin_quit(&mut self) {
-        self.begin_quit();
+        self.connection.begin_quit();
     }
 
     fn next_event(&mut self) -> Option<Event> {
-        R::block_on(self.next_event())
+        R::block_on(poll_fn(|cx| {
+            if self.interrupt.poll(cx.waker()) {
+                self.connection.abort();
+            }
+            pin!(self.connection.next_event()).poll(cx)
+        }))
     }
 
     fn tls(&self) -> Option<&TlsInfo> {
-        self.tls()
+        self.connection.tls()
     }
 }

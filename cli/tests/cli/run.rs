@@ -79,7 +79,23 @@ pub(crate) fn run<S: AsRef<OsStr>>(arguments: &[S]) -> Run {
     run_with(arguments, b"Subject: test\r\n\r\nHello.\r\n")
 }
 
-pub(crate) fn finish(mut command: Command, input: &[u8]) -> Run {
+pub(crate) fn finish(command: Command, input: &[u8]) -> Run {
+    finish_or_interrupt(command, input, None)
+}
+
+/// Sends it Ctrl-C after a while.
+pub(crate) fn interrupt<S: AsRef<OsStr>>(arguments: &[S], after: Duration) -> Run {
+    let mut command = postwire();
+    command
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let message = b"Subject: test\r\n\r\nHello.\r\n";
+    finish_or_interrupt(command, message, Some(after))
+}
+
+fn finish_or_interrupt(mut command: Command, input: &[u8], mut after: Option<Duration>) -> Run {
     let begun = Instant::now();
     let mut child = command.spawn().expect("the command starts");
     let input = input.to_vec();
@@ -97,6 +113,12 @@ pub(crate) fn finish(mut command: Command, input: &[u8]) -> Run {
         memory = memory.max(peak_memory(child.id()));
         if let Some(status) = child.try_wait().expect("it is a child") {
             break status;
+        }
+        if after.is_some_and(|after| begun.elapsed() > after) {
+            after = None;
+            let process = child.id().to_string();
+            let sent = Command::new("kill").args(["-INT", &process]).status();
+            assert!(sent.expect("kill is installed").success());
         }
         if begun.elapsed() > FAR_TOO_LONG {
             child.kill().expect("it runs");

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use crate::run::{LOGIN, RUNTIMES, Run, Serve, run, run_with, send_to, with};
+use crate::run::{LOGIN, RUNTIMES, Run, Serve, interrupt, run, run_with, send_to, with};
 use crate::script::{Peer, Scripted};
 
 /// Runs it by each runtime, and gives what all of them printed.
@@ -175,5 +175,27 @@ fn up_to_the_content(peer: &mut Peer) {
     ] {
         assert!(peer.hear().starts_with(command));
         peer.say(reply);
+    }
+}
+
+/// Ctrl-C while the server says nothing: a clean end, and a verdict that is true.
+#[test]
+fn ctrl_c_ends_with_a_verdict() {
+    let after = Duration::from_millis(700);
+    let script = "S: 220 hi\nC: EHLO\nS: 250 hi\nC: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\n\
+                  C: DATA\nS: 354 go\nC: .\n";
+    for (script, outcome, stage) in [("", "not_sent", "greeting"), (script, "in_doubt", "body")] {
+        for runtime in RUNTIMES {
+            let server = Scripted::play(move |peer| {
+                peer.play(script);
+                peer.be_silent();
+            });
+            let arguments = with(send_to(&server.url()), &["--runtime", runtime]);
+            let run = interrupt(&arguments, after);
+            run.assert_is(75, outcome, Some(stage));
+            assert!(run.stderr.contains("interrupted"), "{run:#?}");
+            assert!(run.took < after + Duration::from_secs(1), "{run:#?}");
+            server.heard();
+        }
     }
 }

@@ -48,13 +48,7 @@ impl Scripted {
     /// command is answered with yes until the client leaves.
     pub(crate) fn script(script: &'static str) -> Self {
         Self::play(move |peer| {
-            for line in script
-                .lines()
-                .map(str::trim)
-                .filter(|line| !line.is_empty())
-            {
-                peer.play_line(line);
-            }
+            peer.play(script);
             peer.agree();
         })
     }
@@ -70,6 +64,14 @@ impl Scripted {
 }
 
 impl Peer {
+    /// Plays the lines of a text.
+    pub(crate) fn play(&mut self, script: &str) {
+        let lines = script.lines().map(str::trim);
+        lines
+            .filter(|line| !line.is_empty())
+            .for_each(|line| self.play_line(line));
+    }
+
     fn play_line(&mut self, line: &str) {
         match line.split_once(": ") {
             Some(("S", reply)) => self.say(&format!("{reply}\r\n")),

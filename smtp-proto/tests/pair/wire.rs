@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use postwire_proto::{
     Address, Body, Client, ClientConfig, Endpoint, EnhancedCode, Envelope, Error, Event, HelloName,
-    Instant, Outcome, Protocol, Received, RecipientStatus, Recipients, Reply, ReplyCode, Report,
-    Security, Server, ServerConfig, ServerEvent,
+    Instant, Outcome, Protocol, Received, RecipientReport, RecipientStatus, Recipients, Reply,
+    ReplyCode, Report, Security, Server, ServerConfig, ServerEvent,
 };
 
 /// A message to be sent.
@@ -64,7 +64,7 @@ pub(crate) struct Pair {
     pub(crate) said_by_client: Vec<u8>,
     pub(crate) said_by_server: Vec<u8>,
     /// How the client's session ended.
-    pub(crate) closed: Option<Option<String>>,
+    pub(crate) closed: Option<Result<(), String>>,
 }
 
 /// A message that the server took responsibility for.
@@ -161,7 +161,8 @@ impl Pair {
                 Event::Report(report) => self.reports.push(report),
                 Event::Closed(why) => {
                     assert!(self.closed.is_none(), "closed twice");
-                    self.closed = Some(why.as_ref().map(Error::to_string));
+                    let why = why.as_ref().map(Error::to_string);
+                    self.closed = Some(why.map_or(Ok(()), Err));
                 }
                 _ => {}
             }
@@ -339,7 +340,11 @@ fn check_recipients(
     stored: Option<&Stored>,
 ) -> Result<(), String> {
     let asked: Vec<&Address> = message.envelope.forward_paths().iter().collect();
-    let told: Vec<&Address> = report.recipients().iter().map(|r| r.address()).collect();
+    let told: Vec<&Address> = report
+        .recipients()
+        .iter()
+        .map(RecipientReport::address)
+        .collect();
     if asked != told {
         return Err(format!("message {index}: asked {asked:?}, told {told:?}"));
     }
