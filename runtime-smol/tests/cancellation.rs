@@ -1,4 +1,5 @@
 //! Futures dropped at any point; and the promises that are kept by types alone.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use postwire_smol::{Connection, Smol, Transport};
 use postwire_testing::cancellation;
