@@ -1,11 +1,11 @@
 //! tokio: its stream and its timer, and nothing of SMTP.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
-use postwire_futures::Runtime;
+use postwire_futures::{Runtime, SocketOptions};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
@@ -24,15 +24,16 @@ impl Runtime for Tokio {
     async fn connect(
         &self,
         address: SocketAddr,
-        local: Option<IpAddr>,
+        options: &SocketOptions,
     ) -> io::Result<Self::Stream> {
         let socket = match address {
             SocketAddr::V4(_) => TcpSocket::new_v4()?,
             SocketAddr::V6(_) => TcpSocket::new_v6()?,
         };
-        if let Some(local) = local {
+        if let Some(local) = options.local_address {
             socket.bind(SocketAddr::new(local, 0))?;
         }
+        socket.set_keepalive(options.keep_alive.is_some())?;
         socket.set_nodelay(true)?;
         Ok(socket.connect(address).await?.compat())
     }

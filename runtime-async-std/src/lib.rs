@@ -28,15 +28,15 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
 use async_std::net::{TcpStream, ToSocketAddrs};
 use async_std::task;
 use postwire_futures::tls::{ConfigError, TransportBuilder};
-pub use postwire_futures::{Driver, Runtime, proto, tls};
-use socket2::{Domain, Socket, Type};
+pub use postwire_futures::{Driver, Runtime, SocketOptions, proto, tls};
+use socket2::{Domain, Socket, TcpKeepalive, Type};
 
 /// async-std's sockets and timers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,10 +77,12 @@ impl Runtime for AsyncStd {
         Ok((host, port).to_socket_addrs().await?.collect())
     }
 
-    async fn connect(&self, address: SocketAddr, local: Option<IpAddr>) -> io::Result<TcpStream> {
-        let stream = match local {
-            None => TcpStream::connect(address).await?,
-            Some(local) => task::spawn_blocking(move || connect_from(local, address)).await?,
+    async fn connect(&self, address: SocketAddr, options: &SocketOptions) -> io::Result<TcpStream> {
+        let options = *options;
+        let stream = if options == SocketOptions::default() {
+            TcpStream::connect(address).await?
+        } else {
+            task::spawn_blocking(move || connect_with(&options, address)).await?
         };
         stream.set_nodelay(true)?;
         Ok(stream)
@@ -91,10 +93,15 @@ impl Runtime for AsyncStd {
     }
 }
 
-/// async-std cannot bind a socket before it connects; a thread of its pool can.
-fn connect_from(local: IpAddr, address: SocketAddr) -> io::Result<TcpStream> {
+/// async-std's sockets have no options; a thread of its pool can set them.
+fn connect_with(options: &SocketOptions, address: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    socket.bind(&SocketAddr::new(local, 0).into())?;
+    if let Some(local) = options.local_address {
+        socket.bind(&SocketAddr::new(local, 0).into())?;
+    }
+    if let Some(idle) = options.keep_alive {
+        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle))?;
+    }
     socket.connect(&address.into())?;
     Ok(std::net::TcpStream::from(socket).into())
 }

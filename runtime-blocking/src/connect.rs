@@ -7,8 +7,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use postwire_tls::{ConnectError, TransportConfig, connection_order};
-use socket2::{Domain, Protocol, Socket, Type};
+use postwire_tls::{ConnectError, SocketOptions, TransportConfig, connection_order};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 /// Connects to the server, one address after the other, with `TCP_NODELAY`: a
 /// flight is one write, and waiting for more would only delay it.
@@ -19,14 +19,14 @@ pub(crate) fn connect(config: &TransportConfig) -> Result<TcpStream, ConnectErro
         Ok(addresses) => addresses,
         Err(error) => return Err(ConnectError::unresolved(host, port, error)),
     };
-    let local = config.local_address();
-    let addresses = connection_order(addresses, local);
+    let options = config.socket_options();
+    let addresses = connection_order(addresses, options.local_address);
     let mut failed = ConnectError::new(host, port);
     for (position, address) in addresses.iter().enumerate() {
         // An address that swallows packets must not use up the others' time.
         let untried = (addresses.len() - position) as u32;
         let share = deadline.saturating_duration_since(Instant::now()) / untried;
-        match connect_to(*address, local, share) {
+        match connect_to(*address, options, share) {
             Ok(stream) => return Ok(stream),
             Err(error) => failed.attempt(*address, error),
         }
@@ -36,7 +36,7 @@ pub(crate) fn connect(config: &TransportConfig) -> Result<TcpStream, ConnectErro
 
 fn connect_to(
     address: SocketAddr,
-    local: Option<IpAddr>,
+    options: &SocketOptions,
     timeout: Duration,
 ) -> io::Result<TcpStream> {
     if timeout.is_zero() {
@@ -47,8 +47,11 @@ fn connect_to(
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
-    if let Some(local) = local {
+    if let Some(local) = options.local_address {
         socket.bind(&SocketAddr::new(local, 0).into())?;
+    }
+    if let Some(idle) = options.keep_alive {
+        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle))?;
     }
     socket.connect_timeout(&address.into(), timeout)?;
     socket.set_tcp_nodelay(true)?;

@@ -50,8 +50,8 @@ async fn resolve_and_race<R: Runtime>(
             Err(error) => return Err(ConnectError::unresolved(host, port, error)),
         },
     };
-    let local = config.local_address();
-    let mut untried = connection_order(addresses, local).into_iter();
+    let options = config.socket_options();
+    let mut untried = connection_order(addresses, options.local_address).into_iter();
     let mut failed = ConnectError::new(host, port);
     let mut running: Vec<Attempt<'_, R::Stream>> = Vec::new();
     let mut delay: Option<R::Sleep> = None;
@@ -85,7 +85,7 @@ async fn resolve_and_race<R: Runtime>(
             match untried.next() {
                 Some(address) => {
                     running.push(Box::pin(async move {
-                        (address, runtime.connect(address, local).await)
+                        (address, runtime.connect(address, options).await)
                     }));
                     delay = Some(runtime.sleep(ATTEMPT_DELAY));
                 }

@@ -19,6 +19,7 @@ mod transport;
 
 pub use connection::Connection;
 pub use driver::Driver;
+pub use postwire_tls::SocketOptions;
 pub use postwire_tls::{self as tls, proto};
 pub use runtime::Runtime;
 pub use transport::{SendAll, Transport};

@@ -2,10 +2,11 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
+use postwire_tls::SocketOptions;
 
 /// A runtime, as far as sending mail needs one. No executor, no spawning: a new
 /// adapter is these four items.
@@ -23,12 +24,11 @@ pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
         port: u16,
     ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
 
-    /// Connects, from `local` if it is given, with `TCP_NODELAY` set: a flight is
-    /// one write.
+    /// Connects, with these options and `TCP_NODELAY` set: a flight is one write.
     fn connect(
         &self,
         address: SocketAddr,
-        local: Option<IpAddr>,
+        options: &SocketOptions,
     ) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
     /// A timer that ends after `duration`.

@@ -30,9 +30,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use postwire_futures::tls::{ConfigError, TransportBuilder};
-pub use postwire_futures::{Driver, Runtime, proto, tls};
+pub use postwire_futures::{Driver, Runtime, SocketOptions, proto, tls};
 use smol::net::TcpStream;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
 /// smol's sockets and timers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,12 +73,16 @@ impl Runtime for Smol {
         smol::net::resolve((host, port)).await
     }
 
-    async fn connect(&self, address: SocketAddr, local: Option<IpAddr>) -> io::Result<TcpStream> {
-        let stream = match local {
+    async fn connect(&self, address: SocketAddr, options: &SocketOptions) -> io::Result<TcpStream> {
+        let stream = match options.local_address {
             None => TcpStream::connect(address).await?,
             Some(local) => connect_from(local, address).await?,
         };
         stream.set_nodelay(true)?;
+        if let Some(idle) = options.keep_alive {
+            let keep_alive = TcpKeepalive::new().with_time(idle);
+            SockRef::from(&stream).set_tcp_keepalive(&keep_alive)?;
+        }
         Ok(stream)
     }
 

@@ -19,8 +19,8 @@ use postwire_proto::{
 use crate::parameters::{server_name, without_brackets};
 use crate::url::default_port;
 use crate::{
-    Certificate, ConfigError, ServerUrl, Tls, TlsError, TlsParameters, TlsParametersBuilder,
-    TransportConfig,
+    Certificate, ConfigError, ServerUrl, SocketOptions, Tls, TlsError, TlsParameters,
+    TlsParametersBuilder, TransportConfig,
 };
 
 /// Configures a transport `T`: any type that can be made from a
@@ -58,7 +58,7 @@ struct Settings {
     /// What the caller finished himself; mode and parameters above then count
     /// for nothing.
     finished_tls: Option<Tls>,
-    local_address: Option<IpAddr>,
+    socket: SocketOptions,
     /// All but the mode, the host and the timeouts, which are settled at the end.
     client: ClientConfig,
     protocol: Protocol,
@@ -141,7 +141,7 @@ impl<T> TransportBuilder<T> {
                 finished_tls: None,
                 host,
                 port: None,
-                local_address: None,
+                socket: SocketOptions::default(),
                 client: ClientConfig::new(HelloName::localhost(), mode),
                 protocol: Protocol::default(),
                 timeouts: Timeouts::default(),
@@ -289,6 +289,13 @@ impl<T> TransportBuilder<T> {
         self
     }
 
+    /// Sees after this much idle time whether the server is still there
+    /// (`SO_KEEPALIVE`). Never by default.
+    pub fn keep_alive(mut self, idle: Option<Duration>) -> Self {
+        self.settings.socket.keep_alive = idle;
+        self
+    }
+
     /// How many connections there may be, and for how long.
     pub fn pool_config(mut self, pool: PoolConfig) -> Self {
         self.settings.pool = pool;
@@ -297,7 +304,7 @@ impl<T> TransportBuilder<T> {
 
     /// The address to connect from. The system's choice by default.
     pub fn local_address(mut self, address: Option<IpAddr>) -> Self {
-        self.settings.local_address = address;
+        self.settings.socket.local_address = address;
         self
     }
 
@@ -367,7 +374,7 @@ impl Settings {
             host: Arc::from(host),
             port,
             tls,
-            local_address: self.local_address,
+            socket: self.socket,
             client: Arc::new(client),
             pool: Arc::new(self.pool),
         })
@@ -503,7 +510,8 @@ mod tests {
             .build()
             .unwrap();
         assert_eq!(config.timeouts().connect, Duration::from_secs(7));
-        assert_eq!(config.local_address(), Some(IpAddr::from([127, 0, 0, 1])));
+        let local = config.socket_options().local_address;
+        assert_eq!(local, Some(IpAddr::from([127, 0, 0, 1])));
         let shown = format!("{config:?}");
         assert!(shown.contains("[127.0.0.1]") && !shown.contains("client.example"));
         assert!(!shown.contains("hunter2") && !shown.contains("alice"));

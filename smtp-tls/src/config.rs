@@ -6,10 +6,23 @@
 use std::sync::Arc;
 
 use core::net::IpAddr;
+use core::time::Duration;
 
 use postwire_proto::{ClientConfig, PoolConfig, Timeouts};
 
 use crate::Tls;
+
+/// What is set on a socket, apart from `TCP_NODELAY`, which always is: a flight is
+/// one write, and waiting for more would only delay it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SocketOptions {
+    /// The address to connect from; the system's choice by default.
+    pub local_address: Option<IpAddr>,
+    /// How long a connection is idle before the system sees whether the peer is
+    /// still there (`SO_KEEPALIVE`); never by default.
+    pub keep_alive: Option<Duration>,
+}
 
 /// Everything that an adapter needs in order to connect to one server.
 ///
@@ -20,7 +33,7 @@ pub struct TransportConfig {
     pub(crate) host: Arc<str>,
     pub(crate) port: u16,
     pub(crate) tls: Tls,
-    pub(crate) local_address: Option<IpAddr>,
+    pub(crate) socket: SocketOptions,
     pub(crate) client: Arc<ClientConfig>,
     pub(crate) pool: Arc<PoolConfig>,
 }
@@ -42,9 +55,9 @@ impl TransportConfig {
         &self.tls
     }
 
-    /// The address to connect from, if it is not the system's choice.
-    pub fn local_address(&self) -> Option<IpAddr> {
-        self.local_address
+    /// What is set on the socket.
+    pub fn socket_options(&self) -> &SocketOptions {
+        &self.socket
     }
 
     /// How the protocol is spoken; its mode is that of [`tls`](Self::tls).

@@ -39,7 +39,7 @@ mod verifier;
 pub use addresses::{ConnectError, connection_order};
 pub use builder::TransportBuilder;
 pub use certificate::{Certificate, CertificateStore, Identity};
-pub use config::TransportConfig;
+pub use config::{SocketOptions, TransportConfig};
 pub use connection::Connection;
 pub use error::{ConfigError, TlsError};
 pub use parameters::{TlsParameters, TlsParametersBuilder, TlsVersion};

@@ -33,6 +33,7 @@ pub const ALL: &[Scenario] = &[
     ("recipients are reported one by one", recipients),
     ("many messages over one connection", many),
     ("a large message arrives whole", large),
+    ("from an address of one's own", from_an_address),
     ("nobody listens", nobody_listens),
     ("a silent server does not hold anyone up", silence),
     ("a server that stops reading does not either", no_reading),
@@ -436,6 +437,24 @@ fn large(adapter: &dyn Adapter) {
             assert!(server.seen().stored[0].content == text);
         }
     }
+}
+
+/// 127.0.0.2 is this machine as well; an address of another is refused by it.
+fn from_an_address(adapter: &dyn Adapter) {
+    let server = Embedded::start(everything(), ServerTls::None);
+    let config = |local: [u8; 4]| {
+        Builder::from_url(format!("smtp://127.0.0.1:{}?tls=none", server.port()))
+            .unwrap()
+            .local_address(Some(local.into()))
+            .keep_alive(Some(Duration::from_secs(60)))
+            .build()
+            .unwrap()
+    };
+    let report = adapter.send(config([127, 0, 0, 2]), &bob(), message().into());
+    assert_accepted(&report);
+    assert_eq!(server.seen().peers, ["127.0.0.2"]);
+    let report = adapter.send(config([192, 0, 2, 1]), &bob(), message().into());
+    assert_eq!(error(&report).0, Stage::Connect);
 }
 
 fn nobody_listens(adapter: &dyn Adapter) {

@@ -29,6 +29,8 @@ pub struct Embedded {
 pub struct Seen {
     /// The octets of each connection, as they came over the wire.
     pub wire: Vec<Vec<u8>>,
+    /// Where each connection came from.
+    pub peers: Vec<String>,
     /// The messages that it accepted.
     pub stored: Vec<Received>,
     /// What was asked of it, a word each: `auth`, `mail`, `rcpt`, `data`.
@@ -85,6 +87,8 @@ fn serve(stream: TcpStream, config: &Arc<ServerConfig>, tls: &ServerTls, seen: &
     let connection = {
         let mut seen = lock(seen);
         seen.wire.push(Vec::new());
+        let peer = stream.peer_addr().unwrap().ip().to_string();
+        seen.peers.push(peer);
         seen.wire.len() - 1
     };
     stream.set_nodelay(true).unwrap();
