@@ -81,7 +81,7 @@ impl Transport {
     /// The server did not take it: the error holds the whole report.
     pub fn send(&self, envelope: &Envelope, body: impl Into<Body>) -> Result<Report, SendError> {
         let body = body.into();
-        if let Some(report) = self.refused_at_once(envelope, &body) {
+        if let Some(report) = self.refuse(envelope, &body) {
             return report.into_result();
         }
         loop {
@@ -92,9 +92,7 @@ impl Transport {
             lease.enqueue(envelope, body.clone());
             let report = lease.next_report();
             let report = report.unwrap_or_else(|| Report::not_sent(envelope, session_over()));
-            let again =
-                lease.is_reused() && !body.is_stream() && deserves_a_fresh_connection(&report);
-            if !again {
+            if !deserves_a_fresh_connection(&report, lease.is_reused(), &body) {
                 return report.into_result();
             }
             // Others that stand idle are likely as old; each is looked at first,
@@ -103,11 +101,9 @@ impl Transport {
     }
 
     /// What nobody could take is refused before anyone is called.
-    fn refused_at_once(&self, envelope: &Envelope, body: &Body) -> Option<Report> {
+    fn refuse(&self, envelope: &Envelope, body: &Body) -> Option<Report> {
         let config = self.shared.config.client_config();
-        let why = config.check(envelope, body).err()?;
-        let error = Error::new(Stage::Mail, ErrorKind::Unsendable(why));
-        Some(Report::not_sent(envelope, error))
+        config.refuse(envelope, body)
     }
 
     /// Sends many messages over one connection, pipelined where the server has
@@ -171,7 +167,7 @@ impl<I: Iterator<Item = (Envelope, Body)>> SendAll<I> {
     }
 
     fn begin(&mut self, envelope: Envelope, body: Body) -> Waiting {
-        if let Some(report) = self.transport.refused_at_once(&envelope, &body) {
+        if let Some(report) = self.transport.refuse(&envelope, &body) {
             return Waiting::Settled(report);
         }
         let shared = &self.transport.shared;

@@ -77,7 +77,7 @@ impl<R: Runtime> Transport<R> {
         body: impl Into<Body>,
     ) -> Result<Report, SendError> {
         let body = body.into();
-        if let Some(report) = self.refused_at_once(envelope, &body) {
+        if let Some(report) = self.refuse(envelope, &body) {
             return report.into_result();
         }
         loop {
@@ -88,9 +88,7 @@ impl<R: Runtime> Transport<R> {
             lease.enqueue(envelope, body.clone());
             let report = lease.next_report().await;
             let report = report.unwrap_or_else(|| Report::not_sent(envelope, session_over()));
-            let again =
-                lease.is_reused() && !body.is_stream() && deserves_a_fresh_connection(&report);
-            if !again {
+            if !deserves_a_fresh_connection(&report, lease.is_reused(), &body) {
                 return report.into_result();
             }
             // Others that stand idle are likely as old; each is looked at first,
@@ -99,11 +97,9 @@ impl<R: Runtime> Transport<R> {
     }
 
     /// What nobody could take is refused before anyone is called.
-    fn refused_at_once(&self, envelope: &Envelope, body: &Body) -> Option<Report> {
+    fn refuse(&self, envelope: &Envelope, body: &Body) -> Option<Report> {
         let config = self.shared.config.client_config();
-        let why = config.check(envelope, body).err()?;
-        let error = Error::new(Stage::Mail, ErrorKind::Unsendable(why));
-        Some(Report::not_sent(envelope, error))
+        config.refuse(envelope, body)
     }
 
     /// Sends many messages over one connection, pipelined where the server has
@@ -172,7 +168,7 @@ impl<R: Runtime, I: Iterator<Item = (Envelope, Body)>> SendAll<R, I> {
             let Some((envelope, body)) = self.messages.next() else {
                 break;
             };
-            if let Some(report) = self.transport.refused_at_once(&envelope, &body) {
+            if let Some(report) = self.transport.refuse(&envelope, &body) {
                 self.waiting.push_back(Waiting::Settled(report));
                 continue;
             }

@@ -8,7 +8,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::{Body, Credentials, Envelope, HelloName, LineEnds, Mechanism, ReplyLimits, Unsendable};
+use crate::{
+    Body, Credentials, Envelope, Error, ErrorKind, HelloName, LineEnds, Mechanism, ReplyLimits,
+    Report, Stage, Unsendable,
+};
 
 /// Which of the two protocols is spoken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -323,6 +326,14 @@ impl ClientConfig {
     /// The stage timeouts, for an adapter's own waits (connecting).
     pub fn stage_timeouts(&self) -> &Timeouts {
         &self.timeouts
+    }
+
+    /// The report on a message that could not be sent to any server: for adapters,
+    /// which then need not connect. See [`check`](Self::check).
+    pub fn refuse(&self, envelope: &Envelope, body: &Body) -> Option<Report> {
+        let why = self.check(envelope, body).err()?;
+        let error = Error::new(Stage::Mail, ErrorKind::Unsendable(why));
+        Some(Report::not_sent(envelope, error))
     }
 
     /// Whether this message could be sent to *some* server under this

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 pub use self::shelf::{PoolGrant, PoolShelf};
-use crate::{Error, ErrorKind, Instant, Outcome, Report};
+use crate::{Body, Error, ErrorKind, Instant, Outcome, Report};
 
 /// How many connections there may be, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,13 +92,16 @@ pub fn server_has_no_room(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Refused(reply) if reply.code().is_transient())
 }
 
-/// Whether a message that went out over a pooled connection is worth one more
-/// try over a fresh one: it was certainly not sent, because the connection had
-/// died, or died, of old age.
-pub fn deserves_a_fresh_connection(report: &Report) -> bool {
+/// Whether a message that went out over a pooled connection is worth another try
+/// over a fresh one: it was certainly not sent, because a connection that had
+/// been used before had died, or died, of old age; and its body is at hand.
+pub fn deserves_a_fresh_connection(report: &Report, was_reused: bool, body: &Body) -> bool {
     let Outcome::NotSent(error) = report.outcome() else {
         return false;
     };
+    if !was_reused || body.is_stream() {
+        return false;
+    }
     match error.kind() {
         ErrorKind::ConnectionClosed | ErrorKind::Transport(_) | ErrorKind::SessionOver => true,
         ErrorKind::Refused(reply) => reply.code().get() == 421,
