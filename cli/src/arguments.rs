@@ -3,6 +3,10 @@
 //!
 //! Values arrive here as text; the library's types judge them later, so that no
 //! message of this parser repeats a value that may hold a password.
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "what stands beside an option is its help text, not a link"
+)]
 
 use std::path::PathBuf;
 
