@@ -85,9 +85,13 @@ pub(crate) struct ServerArguments {
 /// 69, 65, 75, 0 that occurred.
 #[derive(Args, Debug)]
 pub(crate) struct SendArguments {
-    /// The server: smtp://, smtps:// or lmtp://[USER:PASSWORD@]HOST[:PORT][/HELLO-NAME]
-    /// [?tls=none|opportunistic|required]; smtp:// means that TLS is required
-    #[arg(long, value_name = "URL")]
+    // As `help`: rustdoc would take the brackets for links.
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "The server: smtp://, smtps:// or lmtp://[USER:PASSWORD@]HOST[:PORT][/HELLO-NAME] \
+                [?tls=none|opportunistic|required]; smtp:// means that TLS is required"
+    )]
     pub(crate) server: String,
 
     /// The sender's address, where failures are reported to; '' or '<>' for nobody
