@@ -194,7 +194,7 @@ fn ctrl_c_ends_with_a_verdict() {
             let run = interrupt(&arguments, after);
             run.assert_is(75, outcome, Some(stage));
             assert!(run.stderr.contains("interrupted"), "{run:#?}");
-            assert!(run.took < after + Duration::from_secs(1), "{run:#?}");
+            assert!(run.took < after + Duration::from_secs(3), "{run:#?}");
             server.heard();
         }
     }
