@@ -31,6 +31,27 @@ impl Adapter for TokioAdapter {
         })
     }
 
+    fn send_twice(
+        &self,
+        config: TransportConfig,
+        envelope: &Envelope,
+        body: Body,
+        between: &dyn Fn(),
+    ) -> [Report; 2] {
+        block_on(async {
+            let transport = Transport::<Tokio>::from(config);
+            let send = async || match transport.send(envelope, body.clone()).await {
+                Ok(report) => report,
+                Err(error) => error.into_report(),
+            };
+            let first = send().await;
+            between();
+            let second = send().await;
+            transport.shutdown().await;
+            [first, second]
+        })
+    }
+
     fn send(&self, config: TransportConfig, envelope: &Envelope, body: Body) -> Report {
         block_on(async {
             let transport = Transport::<Tokio>::from(config);

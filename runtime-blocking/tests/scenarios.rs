@@ -12,6 +12,23 @@ impl Adapter for Blocking {
         Transport::from(config).send_all(messages).collect()
     }
 
+    fn send_twice(
+        &self,
+        config: TransportConfig,
+        envelope: &Envelope,
+        body: Body,
+        between: &dyn Fn(),
+    ) -> [Report; 2] {
+        let transport = Transport::from(config);
+        let send = || match transport.send(envelope, body.clone()) {
+            Ok(report) => report,
+            Err(error) => error.into_report(),
+        };
+        let first = send();
+        between();
+        [first, send()]
+    }
+
     fn send(&self, config: TransportConfig, envelope: &Envelope, body: Body) -> Report {
         match Transport::from(config).send(envelope, body) {
             Ok(report) => report,

@@ -24,6 +24,16 @@ pub trait Adapter {
     /// for each.
     fn send_all(&self, config: TransportConfig, messages: Vec<(Envelope, Body)>) -> Vec<Report>;
 
+    /// Sends one message through the adapter's transport, does `between`, and
+    /// sends it again through the same transport.
+    fn send_twice(
+        &self,
+        config: TransportConfig,
+        envelope: &Envelope,
+        body: Body,
+        between: &dyn Fn(),
+    ) -> [Report; 2];
+
     /// Sends one message through the adapter's transport.
     fn send(&self, config: TransportConfig, envelope: &Envelope, body: Body) -> Report;
 }

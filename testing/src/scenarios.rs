@@ -34,6 +34,8 @@ pub const ALL: &[Scenario] = &[
     ("many messages over one connection", many),
     ("a large message arrives whole", large),
     ("from an address of one's own", from_an_address),
+    ("a pooled connection is used again", pooled),
+    ("a stale connection is noticed in time", stale),
     ("nobody listens", nobody_listens),
     ("a silent server does not hold anyone up", silence),
     ("a server that stops reading does not either", no_reading),
@@ -455,6 +457,30 @@ fn from_an_address(adapter: &dyn Adapter) {
     assert_eq!(server.seen().peers, ["127.0.0.2"]);
     let report = adapter.send(config([192, 0, 2, 1]), &bob(), message().into());
     assert_eq!(error(&report).0, Stage::Connect);
+}
+
+fn pooled(adapter: &dyn Adapter) {
+    let server = Embedded::start(everything(), ServerTls::None);
+    let config = url("none", server.port()).build().unwrap();
+    let reports = adapter.send_twice(config, &bob(), message().into(), &|| {});
+    reports.iter().for_each(assert_accepted);
+    assert_eq!(server.seen().wire.len(), 1, "connections");
+    assert_eq!(server.seen().stored.len(), 2);
+}
+
+/// The server says 421 and hangs up while the connection stands idle.
+fn stale(adapter: &dyn Adapter) {
+    let limit = Duration::from_millis(200);
+    let server = Embedded::start(everything().idle_timeout(limit), ServerTls::None);
+    let config = url("none", server.port()).build().unwrap();
+    let wait = || std::thread::sleep(limit * 4);
+    let reports = adapter.send_twice(config, &bob(), message().into(), &wait);
+    reports.iter().for_each(assert_accepted);
+    let seen = server.seen();
+    assert_eq!(seen.wire.len(), 2, "connections");
+    let first = String::from_utf8_lossy(&seen.wire[0]).into_owned();
+    assert_eq!(first.matches("MAIL").count(), 1, "nothing is risked on it");
+    assert_eq!(seen.stored.len(), 2);
 }
 
 fn nobody_listens(adapter: &dyn Adapter) {
