@@ -199,7 +199,7 @@ impl ClientConfig {
             allow_plaintext_auth: false,
             pipelining: true,
             chunking: true,
-            speculation: 256 * 1024,
+            speculation: 0,
             line_ends: LineEnds::Normalize,
             max_line_length: None,
             timeouts: Timeouts::default(),
@@ -267,7 +267,14 @@ impl ClientConfig {
     }
 
     /// How many octets of content may be written under CHUNKING before it is
-    /// known that a recipient was accepted. 256 KiB by default; 0 waits always.
+    /// known that a recipient was accepted. 0 by default: the replies to `MAIL`
+    /// and `RCPT` are waited for.
+    ///
+    /// More saves a round trip, and is for servers that are known: one that
+    /// refuses `BDAT` *without reading its octets* (Postfix does where it demands
+    /// authentication first) takes content for commands, so whoever writes the
+    /// content writes commands. It also leaves a message in doubt that would
+    /// otherwise be known not to have been sent, should the connection break.
     #[must_use]
     pub fn speculation(mut self, octets: u64) -> Self {
         self.speculation = octets;

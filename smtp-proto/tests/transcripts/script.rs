@@ -278,7 +278,7 @@ struct Settings {
 impl Settings {
     fn new(security: Security) -> Self {
         Self {
-            config: ClientConfig::new(HelloName::localhost(), security),
+            config: ClientConfig::new(HelloName::localhost(), security).speculation(256 * 1024),
             credentials: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
