@@ -131,13 +131,7 @@ fn send(
             return printer.finish();
         }
     };
-    let unsendable = |message: &Message| {
-        let why = config
-            .client_config()
-            .check(envelope, &message.body)
-            .err()?;
-        Some(Error::new(Stage::Mail, ErrorKind::Unsendable(why)))
-    };
+    let unsendable = |message: &Message| config.client_config().refuse(envelope, &message.body);
     let failure = if messages.iter().all(|message| unsendable(message).is_some()) {
         // There is nothing to call the server for.
         Err(None)
@@ -156,9 +150,10 @@ fn send(
         }
         Err(no_connection) => {
             for (position, message) in messages.iter().enumerate() {
-                let error = unsendable(message).or_else(|| no_connection.clone());
-                let error = error.unwrap_or_else(session_over);
-                let report = Report::not_sent(envelope, error);
+                let report = unsendable(message).unwrap_or_else(|| {
+                    let error = no_connection.clone().unwrap_or_else(session_over);
+                    Report::not_sent(envelope, error)
+                });
                 printer.print(position, message, &report, None);
             }
         }

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Buf;
 use futures_io::{AsyncRead, AsyncWrite};
@@ -183,12 +183,5 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
         self.sleep = None;
         self.machine.handle_timeout(self.clock.now());
         true
-    }
-
-    /// Closes the stream, both ways.
-    pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_write(cx);
-        let _ = ready!(Pin::new(&mut self.stream).poll_close(cx));
-        Poll::Ready(())
     }
 }
