@@ -179,6 +179,7 @@ pub struct ClientConfig {
     pub(crate) pipelining: bool,
     pub(crate) chunking: bool,
     pub(crate) speculation: u64,
+    pub(crate) early_content: bool,
     pub(crate) line_ends: LineEnds,
     pub(crate) max_line_length: Option<u64>,
     pub(crate) timeouts: Timeouts,
@@ -199,7 +200,8 @@ impl ClientConfig {
             allow_plaintext_auth: false,
             pipelining: true,
             chunking: true,
-            speculation: 0,
+            speculation: 256 * 1024,
+            early_content: false,
             line_ends: LineEnds::Normalize,
             max_line_length: None,
             timeouts: Timeouts::default(),
@@ -266,18 +268,30 @@ impl ClientConfig {
         self
     }
 
-    /// How many octets of content may be written under CHUNKING before it is
-    /// known that a recipient was accepted. 0 by default: the replies to `MAIL`
-    /// and `RCPT` are waited for.
+    /// How many octets of content may be under way under CHUNKING before it is
+    /// known whether their recipients were accepted. 256 KiB by default; 0 waits
+    /// for the replies to `MAIL` and `RCPT` each time.
     ///
-    /// More saves a round trip, and is for servers that are known: one that
-    /// refuses `BDAT` *without reading its octets* (Postfix does where it demands
-    /// authentication first) takes content for commands, so whoever writes the
-    /// content writes commands. It also leaves a message in doubt that would
-    /// otherwise be known not to have been sent, should the connection break.
+    /// This is what lets many small messages go out in one flight. The first one
+    /// always waits, unless [`early_content`](Self::early_content) is on. Should
+    /// the connection break, this much at most is in doubt.
     #[must_use]
     pub fn speculation(mut self, octets: u64) -> Self {
         self.speculation = octets;
+        self
+    }
+
+    /// Spend that budget even before this server has taken a recipient, each time
+    /// the session comes from rest. Off by default.
+    ///
+    /// Saves a round trip a burst, and is for servers that are known: one that
+    /// refuses `BDAT` *without reading its octets* (Postfix does where it demands
+    /// authentication first) takes content for commands, so whoever writes the
+    /// content writes commands. It also leaves a message in doubt that would
+    /// otherwise be known not to have been sent, should the server be gone.
+    #[must_use]
+    pub fn early_content(mut self, on: bool) -> Self {
+        self.early_content = on;
         self
     }
 

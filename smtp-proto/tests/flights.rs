@@ -224,26 +224,43 @@ fn a_further_message_costs_one() {
 fn chunking_saves_the_wait_for_354() {
     // EHLO; AUTH; MAIL RCPT… BDAT content QUIT.
     for recipients in [1, 10, 500] {
-        let count = flights(
-            config(Security::Wrapper).speculation(256 * 1024),
-            CHUNKING,
-            1,
-            recipients,
-        );
+        let early = config(Security::Wrapper).early_content(true);
+        let count = flights(early, CHUNKING, 1, recipients);
         assert_eq!(count, 3, "{recipients} recipients");
     }
-    for messages in [2, 3, 50] {
-        let count = flights(
-            config(Security::Wrapper).speculation(256 * 1024),
-            CHUNKING,
-            messages,
-            1,
+    // By default the first content waits for its RCPT replies.
+    assert_eq!(flights(config(Security::Wrapper), CHUNKING, 1, 10), 4);
+}
+
+#[test]
+fn with_chunking_further_messages_cost_nothing() {
+    // EHLO; AUTH; MAIL RCPT…; BDAT content (RSET MAIL RCPT… BDAT content)… QUIT.
+    for messages in [2, 3, 50, 240] {
+        let count = flights(config(Security::Wrapper), CHUNKING, messages, 1);
+        assert_eq!(count, 4, "{messages} messages");
+        let early = config(Security::Wrapper).early_content(true);
+        assert_eq!(
+            flights(early, CHUNKING, messages, 1),
+            3,
+            "{messages} messages"
         );
-        assert!(count < 3 + messages, "{messages} messages: {count}");
     }
-    // Nor is anything saved by default: the content waits for the RCPT replies.
-    let wary = config(Security::Wrapper);
-    assert_eq!(flights(wary, CHUNKING, 1, 10), 4);
+    // A thousand replies may be outstanding, and a message has four.
+    assert_eq!(flights(config(Security::Wrapper), CHUNKING, 500, 1), 5);
+}
+
+#[test]
+fn the_budget_for_content_under_way_is_kept() {
+    // 21 octets each. The first content has its recipients known; the others go as the
+    // budget has room for them, which the reply to an earlier one makes.
+    for (budget, turns) in [(0, 10), (20, 10), (21, 9), (3 * 21, 3), (9 * 21, 1)] {
+        let config = config(Security::Wrapper).speculation(budget);
+        assert_eq!(
+            flights(config, CHUNKING, 10, 1),
+            3 + turns,
+            "{budget} octets"
+        );
+    }
 }
 
 #[test]

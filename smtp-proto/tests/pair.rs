@@ -257,6 +257,7 @@ prop_compose! {
         pipelining: bool,
         chunking: bool,
         speculation in prop_oneof![Just(0), Just(100), Just(1 << 20)],
+        early: bool,
         outstanding in prop_oneof![Just(1_usize), Just(3), Just(1_000)],
         lmtp: bool,
     ) -> ClientConfig {
@@ -267,6 +268,7 @@ prop_compose! {
             .pipelining(pipelining)
             .chunking(chunking)
             .speculation(speculation)
+            .early_content(early)
             .limits(limits)
     }
 }

@@ -257,10 +257,17 @@ impl<T> TransportBuilder<T> {
         self
     }
 
-    /// How many octets of content may be written under CHUNKING before a
-    /// recipient is known to be accepted; see [`ClientConfig::speculation`].
+    /// How many octets of content may be under way under CHUNKING before their
+    /// recipients are known to be accepted; see [`ClientConfig::speculation`].
     pub fn speculation(mut self, octets: u64) -> Self {
         self.settings.client = self.settings.client.speculation(octets);
+        self
+    }
+
+    /// Spends that budget before this server has taken anyone; see
+    /// [`ClientConfig::early_content`], and its warning.
+    pub fn early_content(mut self, on: bool) -> Self {
+        self.settings.client = self.settings.client.early_content(on);
         self
     }
 

@@ -68,7 +68,12 @@ impl Setup {
         ]);
         let [pipelining, chunking, refuse_lone, lmtp] = input.flags();
         let [with_credentials, plaintext_auth, prefer_login, trace] = input.flags();
-        let speculation = input.one_of([256 * 1024, 0, 20]);
+        let (speculation, early) = input.one_of([
+            (256 * 1024, true),
+            (0, false),
+            (20, true),
+            (256 * 1024, false),
+        ]);
         let outstanding = input.one_of([1_000, 1, 2, 5]);
         let overall = input.one_of([None, Some(Duration::from_secs(600))]);
         let end = input.one_of([End::Eof, End::Abort, End::Error, End::Time]);
@@ -87,6 +92,7 @@ impl Setup {
             .chunking(chunking)
             .allow_plaintext_auth(plaintext_auth)
             .speculation(speculation)
+            .early_content(early)
             .limits(limits)
             .timeouts(timeouts)
             .trace(trace);

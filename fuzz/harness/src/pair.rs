@@ -100,7 +100,12 @@ impl Pair {
             Security::Required,
             Security::Wrapper,
         ]);
-        let speculation = input.one_of([256 * 1024, 0, 20]);
+        let (speculation, early) = input.one_of([
+            (256 * 1024, true),
+            (0, false),
+            (20, true),
+            (256 * 1024, false),
+        ]);
         let outstanding_replies = input.one_of([1_000, 1, 2, 5]);
         let fault = input.octet();
         let after = u64::from(input.octet()) * 4;
@@ -130,6 +135,7 @@ impl Pair {
             .chunking(use_chunking)
             .allow_plaintext_auth(plaintext_auth)
             .speculation(speculation)
+            .early_content(early)
             .limits(limits);
         if with_credentials {
             client = client.credentials(plaintext::credentials());

@@ -38,7 +38,7 @@ impl Session {
             // Said to the content, it is an answer: the message was not taken.
             transaction.answer_content(self.config.protocol, false, reply.clone());
         }
-        self.end(ErrorKind::Refused(reply));
+        self.end_refused(reply);
     }
 
     /// A reply to nothing that was written so far.
@@ -54,11 +54,10 @@ impl Session {
             }
             return self.end_because(Error::new(Stage::Body, ErrorKind::Refused(reply)));
         }
-        self.end(if code.get() == 421 {
-            ErrorKind::Refused(reply)
-        } else {
-            ErrorKind::Violation(Violation::SurplusReply(reply))
-        });
+        if code.get() == 421 {
+            return self.end_refused(reply);
+        }
+        self.end(ErrorKind::Violation(Violation::SurplusReply(reply)));
     }
 
     fn met(&mut self, command: Command, yes: bool, reply: ReplyRef<'_>) {
@@ -129,11 +128,16 @@ impl Session {
         transaction.outstanding -= 1;
         match (command, answer) {
             (Command::Mail, answer) => {
-                // Where MAIL was refused, nothing is left open to reset.
-                self.needs_rset &= answer.is_ok();
+                // Where MAIL was refused, nothing is left open to reset; but a
+                // BDAT behind it is still to fail.
+                let chunked = transaction.content_begin.is_some();
+                self.needs_rset &= answer.is_ok() || chunked;
                 transaction.answer_mail(answer);
             }
-            (Command::Rcpt(index), answer) => transaction.answer_rcpt(index, answer),
+            (Command::Rcpt(index), answer) => {
+                self.recipient_accepted |= answer.is_ok() && transaction.mail_accepted();
+                transaction.answer_rcpt(index, answer);
+            }
             (Command::Data, Ok(())) => self.go_ahead(),
             (Command::Data, Err(reply)) => {
                 transaction.refuse_data(reply);
@@ -143,8 +147,10 @@ impl Session {
             (_, Err(reply)) => {
                 // A chunk: the rest of the message is not sent (RFC 3030 §2).
                 transaction.refuse_content(reply);
-                transaction.progress = Progress::Done;
-                self.needs_rset = true;
+                if !matches!(transaction.progress, Progress::Done) {
+                    transaction.progress = Progress::Done;
+                    self.needs_rset = true;
+                }
             }
             (_, Ok(())) => {}
         }
@@ -164,9 +170,11 @@ impl Session {
             return;
         }
         transaction.outstanding -= 1;
-        // A BDAT that failed may leave the transaction open (RFC 3030 §2).
-        let chunked = transaction.transfer == Transfer::Chunking;
-        self.needs_rset |= chunked && !yes && transaction.mail_accepted();
+        // A BDAT that failed may leave the transaction open (RFC 3030 §2). Where
+        // more was written since, a RSET was too.
+        if transaction.transfer == Transfer::Chunking && self.expectations.is_empty() {
+            self.needs_rset = !yes && transaction.mail_accepted();
+        }
     }
 
     fn trace_reply(&mut self, reply: ReplyRef<'_>) {

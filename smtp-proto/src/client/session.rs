@@ -34,6 +34,11 @@ pub(crate) struct Session {
     pub(super) next_id: u64,
     /// A transaction was abandoned midway: `RSET` goes before the next `MAIL`.
     pub(super) needs_rset: bool,
+    /// Octets of content in doubt as yet: written before their recipients were
+    /// known, and not answered.
+    pub(super) speculated: u64,
+    /// The server took a recipient since the session was last at rest.
+    pub(super) recipient_accepted: bool,
     pub(super) quit_wanted: bool,
     pub(super) capabilities: Option<Capabilities>,
     pub(super) greeting: Option<Reply>,
@@ -85,6 +90,8 @@ impl Session {
             writing: 0,
             next_id: 0,
             needs_rset: false,
+            speculated: 0,
+            recipient_accepted: false,
             quit_wanted: false,
             capabilities: None,
             greeting: None,
@@ -253,7 +260,7 @@ impl Session {
     /// goodbye. Nothing else is outstanding at such a point.
     pub(super) fn refuse(&mut self, stage: Stage, kind: ErrorKind) {
         let error = Error::new(stage, kind);
-        self.report_all(&error);
+        self.report_all(&error, self.output.taken());
         self.write_quit(Some(error));
     }
 
@@ -269,6 +276,17 @@ impl Session {
     }
 
     pub(super) fn end_at(&mut self, stage: Stage, kind: ErrorKind) {
+        self.end_having(self.output.taken(), stage, kind);
+    }
+
+    /// Ends with the server's own word that it does nothing more: what it was
+    /// given and has not answered it has not taken.
+    pub(super) fn end_refused(&mut self, reply: Reply) {
+        self.end_having(0, self.stage(), ErrorKind::Refused(reply));
+    }
+
+    /// Ends at once, with so many octets that the server may have acted on.
+    fn end_having(&mut self, taken: u64, stage: Stage, kind: ErrorKind) {
         match &mut self.state {
             State::Closed => {}
             State::Leaving(why) if self.transactions.is_empty() => {
@@ -277,7 +295,7 @@ impl Session {
             }
             _ => {
                 let error = Error::new(stage, kind);
-                self.report_all(&error);
+                self.report_all(&error, taken);
                 self.close(Some(error));
             }
         }
@@ -286,7 +304,8 @@ impl Session {
     /// Ends at once for the sake of one message, which has its verdict: the
     /// others have only lost their session.
     pub(super) fn end_because(&mut self, error: Error) {
-        self.report_all(&Error::new(error.stage(), ErrorKind::SessionOver));
+        let over = Error::new(error.stage(), ErrorKind::SessionOver);
+        self.report_all(&over, self.output.taken());
         self.close(Some(error));
     }
 
@@ -297,10 +316,11 @@ impl Session {
         self.events.push_back(Event::Closed(error));
     }
 
-    /// Gives every message that has no verdict yet its own.
-    fn report_all(&mut self, error: &Error) {
-        let taken = self.output.taken();
+    /// Gives every message that has no verdict yet its own. The server may have
+    /// acted on what lies before `taken` in the output.
+    fn report_all(&mut self, error: &Error, taken: u64) {
         self.writing = 0;
+        self.speculated = 0;
         for transaction in core::mem::take(&mut self.transactions) {
             let report = transaction.report_at_end(error, taken);
             self.events.push_back(Event::Report(report));
@@ -315,10 +335,13 @@ impl Session {
                 return;
             }
             if let Some(finished) = self.transactions.pop_front() {
+                self.speculated -= finished.speculated;
                 self.events.push_back(Event::Report(finished.report()));
                 self.writing = self.writing.saturating_sub(1);
                 self.timers.overall = Timer::Off;
             }
+            // Who has been quiet for a while may be gone.
+            self.recipient_accepted &= !self.transactions.is_empty();
         }
     }
 

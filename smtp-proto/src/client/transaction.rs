@@ -31,6 +31,8 @@ pub(crate) struct Transaction {
     pub(crate) transfer: Transfer,
     /// Chunks of a streamed body that wait to be written.
     pub(crate) stream: Stream,
+    /// Octets of content that were written before its recipients were known.
+    pub(crate) speculated: u64,
     /// The position in the output at which `BDAT` has announced the content.
     pub(crate) content_begin: Option<u64>,
     /// The position in the output at which the content is complete.
@@ -112,6 +114,7 @@ impl Transaction {
             outstanding: 0,
             transfer: Transfer::Data,
             stream: Stream::default(),
+            speculated: 0,
             content_begin: None,
             content_end: None,
             mail: Answer::Awaited,

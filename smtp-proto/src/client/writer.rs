@@ -73,7 +73,7 @@ impl Session {
     }
 
     fn write_mail(&mut self) -> Step {
-        if !self.may_write() || !self.earlier_ones_end_by_themselves() {
+        if !self.may_write() {
             return Step::Blocked;
         }
         if self.needs_rset {
@@ -101,15 +101,6 @@ impl Session {
             command::mail(out, envelope.reverse_path(), &parameters);
         });
         Step::Taken
-    }
-
-    /// Whether a `MAIL` may follow what was written of earlier messages. The
-    /// reply to `DATA`'s content ends a transaction, whatever it says; after a
-    /// `BDAT` that failed a `RSET` must come first (RFC 3030 §2), so its reply
-    /// is waited for.
-    fn earlier_ones_end_by_themselves(&self) -> bool {
-        let mut earlier = self.transactions.iter().take(self.writing);
-        earlier.all(|earlier| earlier.outstanding == 0 || earlier.transfer == Transfer::Data)
     }
 
     fn write_rcpt(&mut self, written: usize) -> Step {
@@ -167,7 +158,7 @@ impl Session {
                 Step::Taken
             }
             (Transfer::Chunking, Some(octets)) => {
-                if !answered && octets > self.config.speculation {
+                if !answered && !self.speculate(octets) {
                     return Step::Blocked;
                 }
                 self.write_bdat(octets, true);
@@ -176,6 +167,23 @@ impl Session {
             (Transfer::Chunking, None) if !answered => Step::Blocked,
             (Transfer::Chunking, None) => self.begin_content(Transaction::chunked_content),
         }
+    }
+
+    /// Takes so many octets off the budget for content that is written before its
+    /// recipients are known. A server that refuses everything (it demands
+    /// authentication first) may not read what follows a `BDAT` that it refuses;
+    /// one that took a recipient a moment ago is past that.
+    fn speculate(&mut self, octets: u64) -> bool {
+        let known = self.config.early_content || self.recipient_accepted;
+        let speculated = self.speculated.saturating_add(octets);
+        if !known || self.config.speculation == 0 || speculated > self.config.speculation {
+            return false;
+        }
+        self.speculated = speculated;
+        if let Some(transaction) = self.current() {
+            transaction.speculated = octets;
+        }
+        true
     }
 
     fn write_bdat(&mut self, octets: u64, last: bool) {
@@ -310,6 +318,10 @@ impl Session {
             transaction.outstanding += 1;
             self.expect(Command::Content);
         }
+        // The reply to `DATA`'s content ends the transaction whatever it says; a
+        // `BDAT` that failed does not (RFC 3030 §2). Whoever writes on without
+        // waiting for the reply resets first.
+        self.needs_rset |= !after_data;
         if let Some(octets) = octets
             && self.config.trace
         {

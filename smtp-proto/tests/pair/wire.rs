@@ -75,7 +75,7 @@ pub(crate) struct Stored {
 }
 
 pub(crate) fn config(security: Security) -> ClientConfig {
-    ClientConfig::new(HelloName::localhost(), security).speculation(256 * 1024)
+    ClientConfig::new(HelloName::localhost(), security).early_content(true)
 }
 
 impl Pair {

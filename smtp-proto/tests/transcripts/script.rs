@@ -278,7 +278,7 @@ struct Settings {
 impl Settings {
     fn new(security: Security) -> Self {
         Self {
-            config: ClientConfig::new(HelloName::localhost(), security).speculation(256 * 1024),
+            config: ClientConfig::new(HelloName::localhost(), security).early_content(true),
             credentials: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
@@ -309,6 +309,7 @@ fn apply(settings: &mut Settings, setting: &[Word]) -> Result<(), String> {
         }
         ["allow-plaintext-auth"] => config.allow_plaintext_auth(true),
         ["speculation", octets] => config.speculation(number(octets)?),
+        ["early", "content", "off"] => config.early_content(false),
         ["line-ends", "refuse"] => config.line_ends(LineEnds::Refuse),
         ["max-line", octets] => config.max_line_length(Some(number(octets)?)),
         ["timeout", stage, after] => {
