@@ -35,7 +35,7 @@ use std::time::Duration;
 use async_std::net::{TcpStream, ToSocketAddrs};
 use async_std::task;
 use postwire_futures::tls::{ConfigError, TransportBuilder};
-pub use postwire_futures::{Driver, Runtime, SocketOptions, proto, tls};
+pub use postwire_futures::{Chunks, Driver, Runtime, SocketOptions, chunks, proto, tls};
 use socket2::{Domain, Socket, TcpKeepalive, Type};
 
 /// async-std's sockets and timers.

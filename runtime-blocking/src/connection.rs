@@ -1,11 +1,13 @@
 //! One live session over one stream.
 
+use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use postwire_tls::proto::{
-    Body, Capabilities, Endpoint, Envelope, Error, ErrorKind, Event, Reply, Report, Stage, TlsInfo,
-    TransactionId,
+    Body, Capabilities, Endpoint, Envelope, Error, ErrorKind, Event, Reply, Report, Stage,
+    StreamFacts, TlsInfo, TransactionId,
 };
 use postwire_tls::{TransportConfig, rustls};
 
@@ -99,10 +101,41 @@ impl<S: Stream> Connection<S> {
         }
     }
 
+    /// Sends a message whose content is given piece by piece, however long it is:
+    /// [`chunks`](crate::chunks) of a file, for one. A piece is asked for when the
+    /// last one is on its way; an error among them means that the message is not
+    /// sent.
+    pub fn send_stream(
+        &mut self,
+        envelope: &Envelope,
+        facts: &StreamFacts,
+        chunks: impl IntoIterator<Item = io::Result<Bytes>>,
+    ) -> Report {
+        let mut chunks = chunks.into_iter();
+        let id = self.enqueue(envelope.clone(), Body::stream(facts.clone()));
+        loop {
+            match self.next_event() {
+                Some(Event::Report(report)) if report.transaction() == id => return report,
+                Some(Event::BodyWanted(of)) if of == id => {
+                    self.body_next(id, chunks.next());
+                }
+                Some(_) => {}
+                // Every message has its report before the session ends.
+                None => return Report::not_sent(envelope, self.error()),
+            }
+        }
+    }
+
     /// Queues a message without waiting: [`next_event`](Self::next_event) brings
     /// its report. Messages that are queued together are pipelined.
     pub fn enqueue(&mut self, envelope: Envelope, body: impl Into<Body>) -> TransactionId {
         self.driver.machine_mut().send(envelope, body.into())
+    }
+
+    /// The next piece of a streamed body, which [`Event::BodyWanted`] asked for;
+    /// `None` is its end. Ignored where the message has its verdict already.
+    pub fn body_next(&mut self, id: TransactionId, next: Option<io::Result<Bytes>>) {
+        let _ = self.driver.machine_mut().body_next(id, next);
     }
 
     /// Waits for the next thing that happens: a report, a line of the trace, the
@@ -120,6 +153,15 @@ impl<S: Stream> Connection<S> {
     /// Takes in what the server has said already.
     pub(crate) fn glance(&mut self) {
         self.driver.glance();
+    }
+
+    /// Takes the next report if there is one already.
+    pub(crate) fn pending_report(&mut self) -> Option<Report> {
+        loop {
+            if let Event::Report(report) = self.driver.machine_mut().poll_event()? {
+                return Some(report);
+            }
+        }
     }
 
     /// Says `QUIT`, and leaves without waiting for the reply.

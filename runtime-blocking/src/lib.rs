@@ -26,11 +26,13 @@ mod connect;
 mod connection;
 mod driver;
 mod pool;
+mod source;
 mod stream;
 mod transport;
 
 pub use connection::Connection;
 pub use driver::Driver;
 pub use postwire_tls::{self as tls, ConnectError, proto};
+pub use source::{Chunks, chunks};
 pub use stream::Stream;
 pub use transport::{SendAll, Transport};

@@ -1,12 +1,14 @@
 //! The connections that a transport shares: waits, wakes and opens, as
 //! `postwire_proto::Pool` decides.
 
+use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use postwire_tls::TransportConfig;
 use postwire_tls::proto::{
     Body, Clock, Envelope, Error, ErrorKind, Event, Instant, PoolConnectionId, PoolGrant,
-    PoolShelf, PoolTicket, Report, Stage, server_has_no_room,
+    PoolShelf, PoolTicket, Report, Stage, StreamFacts, server_has_no_room,
 };
 
 use crate::Connection;
@@ -55,9 +57,14 @@ impl Shared {
         told
     }
 
-    /// Gets a connection: one that stands idle, or a new one.
-    pub(crate) fn lease(self: &Arc<Self>) -> Result<Lease, Error> {
-        let ticket = self.tell(PoolShelf::request);
+    /// Gets a connection: one that stands idle, or a new one; surely a new one if it
+    /// is to be fresh.
+    pub(crate) fn lease(self: &Arc<Self>, fresh: bool) -> Result<Lease, Error> {
+        let ticket = self.tell(if fresh {
+            PoolShelf::request_fresh
+        } else {
+            PoolShelf::request
+        });
         loop {
             match self.wait_for(ticket) {
                 PoolGrant::Use(id, mut connection) => {
@@ -121,6 +128,10 @@ impl Shared {
         self.tell(PoolShelf::handle_timeout);
     }
 
+    pub(crate) fn take_abandoned(&self) -> Vec<Report> {
+        self.lock().take_abandoned()
+    }
+
     pub(crate) fn shut_down(&self) {
         self.tell(PoolShelf::shut_down);
         let mut shelf = self.lock();
@@ -171,6 +182,28 @@ impl Lease {
         self.reused
     }
 
+    /// Sends one message.
+    pub(crate) fn send(&mut self, envelope: &Envelope, body: Body) -> Report {
+        self.enqueue(envelope, body);
+        // Every message has its report before the session ends.
+        self.next_report()
+            .unwrap_or_else(|| Report::not_sent(envelope, session_over()))
+    }
+
+    /// Sends one message whose content is streamed.
+    pub(crate) fn send_stream(
+        &mut self,
+        envelope: &Envelope,
+        facts: &StreamFacts,
+        chunks: impl Iterator<Item = io::Result<Bytes>>,
+    ) -> Report {
+        self.messages += 1;
+        match &mut self.connection {
+            Some(connection) => connection.send_stream(envelope, facts, chunks),
+            None => Report::not_sent(envelope, session_over()),
+        }
+    }
+
     /// Queues a message.
     pub(crate) fn enqueue(&mut self, envelope: &Envelope, body: Body) {
         self.messages += 1;
@@ -192,17 +225,27 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(connection) = self.connection.take() else {
+        let Some(mut connection) = self.connection.take() else {
             return;
         };
         let (id, messages) = (self.id, self.messages);
         if connection.is_idle() {
-            self.shared
+            return self
+                .shared
                 .tell(|shelf, now| shelf.put_back(now, id, connection, messages));
-        } else {
-            // The session died, or somebody stopped asking for reports midway.
-            drop(connection);
-            self.shared.tell(|shelf, now| shelf.lost(now, id));
         }
+        // The session died, or somebody stopped asking for reports midway: where
+        // the two sides are is not for the next one to find out.
+        connection.abort();
+        self.shared.tell(|shelf, now| {
+            while let Some(report) = connection.pending_report() {
+                shelf.abandon(report);
+            }
+            shelf.lost(now, id);
+        });
     }
+}
+
+fn session_over() -> Error {
+    Error::new(Stage::Mail, ErrorKind::SessionOver)
 }

@@ -1,11 +1,11 @@
 //! A server to send mail through, and how.
 
-use std::collections::VecDeque;
-use std::iter::Fuse;
+use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use postwire_tls::proto::{
-    Body, Envelope, Error, ErrorKind, Report, SendError, Stage, deserves_a_fresh_connection,
+    Batch, BatchStep, Body, Envelope, Report, SendError, StreamFacts, deserves_a_fresh_connection,
 };
 use postwire_tls::{ConfigError, TransportBuilder, TransportConfig};
 
@@ -74,7 +74,7 @@ impl Transport {
 
     /// Sends one message, over a pooled connection or a new one. A message that
     /// was certainly not sent because a pooled connection had died is tried once
-    /// more over another.
+    /// more over a fresh one.
     ///
     /// # Errors
     ///
@@ -84,19 +84,55 @@ impl Transport {
         if let Some(report) = self.refuse(envelope, &body) {
             return report.into_result();
         }
+        let mut fresh = false;
         loop {
-            let mut lease = match self.shared.lease() {
+            let mut lease = match self.shared.lease(fresh) {
                 Ok(lease) => lease,
                 Err(error) => return Report::not_sent(envelope, error).into_result(),
             };
-            lease.enqueue(envelope, body.clone());
-            let report = lease.next_report();
-            let report = report.unwrap_or_else(|| Report::not_sent(envelope, session_over()));
-            if !deserves_a_fresh_connection(&report, lease.is_reused(), &body) {
+            let report = lease.send(envelope, body.clone());
+            fresh = deserves_a_fresh_connection(&report, lease.is_reused(), true);
+            if !fresh {
                 return report.into_result();
             }
-            // Others that stand idle are likely as old; each is looked at first,
-            // and once all are gone a new one is opened.
+        }
+    }
+
+    /// Sends one message whose content is given piece by piece, however long it
+    /// is: [`chunks`](crate::chunks) of a file, for one. Only a window of it is in
+    /// memory. What is not declared in `facts` (8-bit content, for one) is not
+    /// asked of the server.
+    ///
+    /// # Errors
+    ///
+    /// The server did not take it, or a piece was an error: the error holds the
+    /// whole report.
+    pub fn send_stream(
+        &self,
+        envelope: &Envelope,
+        facts: &StreamFacts,
+        chunks: impl IntoIterator<Item = io::Result<Bytes>>,
+    ) -> Result<Report, SendError> {
+        let body = Body::stream(facts.clone());
+        if let Some(report) = self.refuse(envelope, &body) {
+            return report.into_result();
+        }
+        let mut chunks = chunks.into_iter();
+        let (mut fresh, mut untouched) = (false, true);
+        loop {
+            let mut lease = match self.shared.lease(fresh) {
+                Ok(lease) => lease,
+                Err(error) => return Report::not_sent(envelope, error).into_result(),
+            };
+            let counted = std::iter::from_fn(|| {
+                untouched = false;
+                chunks.next()
+            });
+            let report = lease.send_stream(envelope, facts, counted);
+            fresh = deserves_a_fresh_connection(&report, lease.is_reused(), untouched);
+            if !fresh {
+                return report.into_result();
+            }
         }
     }
 
@@ -106,19 +142,28 @@ impl Transport {
         config.refuse(envelope, body)
     }
 
-    /// Sends many messages over one connection, pipelined where the server has
-    /// it. Gives one report for each, in order; sending goes on as they are
-    /// taken.
+    /// Sends many messages, pipelined where the server has it, over one connection
+    /// or, where that is worn or dies, one after the other. Gives one report for
+    /// each, in order; sending goes on as they are taken.
+    ///
+    /// Messages whose reports nobody waits for, since this was dropped midway, are
+    /// [`abandoned`](Self::abandoned). A body that is a stream is not sent.
     pub fn send_all<I>(&self, messages: I) -> SendAll<I::IntoIter>
     where
         I: IntoIterator<Item = (Envelope, Body)>,
     {
         SendAll {
             transport: self.clone(),
-            messages: messages.into_iter().fuse(),
-            waiting: VecDeque::new(),
+            messages: messages.into_iter(),
+            batch: Batch::new(self.shared.config.pool().max_messages),
             lease: None,
         }
+    }
+
+    /// Takes the reports of messages that nobody waited for, the oldest first. At
+    /// most 1,024 are kept.
+    pub fn abandoned(&self) -> Vec<Report> {
+        self.shared.take_abandoned()
     }
 
     /// Closes connections that have stood idle too long. They are closed with
@@ -129,54 +174,44 @@ impl Transport {
     }
 
     /// Finishes what is queued, says `QUIT` to every connection and waits until
-    /// that is done. Messages given later are not sent.
-    pub fn shutdown(&self) {
+    /// that is done. Messages given later are not sent. Whoever waits for a report
+    /// gets it; the others are given here, as by [`abandoned`](Self::abandoned).
+    pub fn shutdown(&self) -> Vec<Report> {
         self.shared.shut_down();
+        self.abandoned()
     }
 }
-
-/// How many messages are given to the session ahead of their reports.
-const AHEAD: usize = 16;
 
 /// The reports of [`Transport::send_all`].
 #[derive(Debug)]
 pub struct SendAll<I> {
     transport: Transport,
-    messages: Fuse<I>,
-    waiting: VecDeque<Waiting>,
-    lease: Option<Result<Lease, Error>>,
-}
-
-/// A message whose report was not given out yet.
-#[derive(Debug)]
-enum Waiting {
-    Settled(Report),
-    UnderWay(Envelope),
+    messages: I,
+    batch: Batch,
+    lease: Option<Lease>,
 }
 
 impl<I: Iterator<Item = (Envelope, Body)>> SendAll<I> {
-    /// Keeps the session supplied.
     fn refill(&mut self) {
-        while self.waiting.len() < AHEAD {
-            let Some((envelope, body)) = self.messages.next() else {
-                return;
-            };
-            let waiting = self.begin(envelope, body);
-            self.waiting.push_back(waiting);
+        while self.batch.wants_more() {
+            match self.messages.next() {
+                None => self.batch.end(),
+                Some((envelope, body)) => match self.transport.refuse(&envelope, &body) {
+                    Some(report) => self.batch.add_settled(envelope, body, report),
+                    None => self.batch.add(envelope, body),
+                },
+            }
         }
     }
 
-    fn begin(&mut self, envelope: Envelope, body: Body) -> Waiting {
-        if let Some(report) = self.transport.refuse(&envelope, &body) {
-            return Waiting::Settled(report);
-        }
-        let shared = &self.transport.shared;
-        match self.lease.get_or_insert_with(|| shared.lease()) {
+    fn connect(&mut self) {
+        self.lease = None;
+        match self.transport.shared.lease(self.batch.wants_fresh()) {
             Ok(lease) => {
-                lease.enqueue(&envelope, body);
-                Waiting::UnderWay(envelope)
+                self.batch.connected(lease.is_reused());
+                self.lease = Some(lease);
             }
-            Err(error) => Waiting::Settled(Report::not_sent(&envelope, error.clone())),
+            Err(error) => self.batch.failed(error),
         }
     }
 }
@@ -185,20 +220,27 @@ impl<I: Iterator<Item = (Envelope, Body)>> Iterator for SendAll<I> {
     type Item = Report;
 
     fn next(&mut self) -> Option<Report> {
-        self.refill();
-        let envelope = match self.waiting.pop_front()? {
-            Waiting::Settled(report) => return Some(report),
-            Waiting::UnderWay(envelope) => envelope,
-        };
-        let report = match &mut self.lease {
-            Some(Ok(lease)) => lease.next_report(),
-            _ => None,
-        };
-        // Every message has its report before the session ends.
-        Some(report.unwrap_or_else(|| Report::not_sent(&envelope, session_over())))
+        loop {
+            self.refill();
+            match self.batch.next_step() {
+                BatchStep::Report(report) => {
+                    if self.batch.is_done() {
+                        self.lease = None;
+                    }
+                    return Some(report);
+                }
+                BatchStep::Connect => self.connect(),
+                BatchStep::Enqueue(envelope, body) => {
+                    if let Some(lease) = &mut self.lease {
+                        lease.enqueue(&envelope, body);
+                    }
+                }
+                BatchStep::Await => match self.lease.as_mut().and_then(Lease::next_report) {
+                    Some(report) => self.batch.reported(report),
+                    None => self.batch.disconnected(),
+                },
+                BatchStep::Done => return None,
+            }
+        }
     }
-}
-
-fn session_over() -> Error {
-    Error::new(Stage::Mail, ErrorKind::SessionOver)
 }

@@ -1,12 +1,16 @@
 //! One live session over one stream.
 
 use std::future::poll_fn;
-use std::task::Context;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 
+use bytes::Bytes;
+use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use postwire_tls::proto::{
-    Body, Capabilities, Endpoint, Envelope, Error, ErrorKind, Event, Reply, Report, Stage, TlsInfo,
-    TransactionId,
+    Body, Capabilities, Endpoint, Envelope, Error, ErrorKind, Event, Reply, Report, Stage,
+    StreamFacts, TlsInfo, TransactionId,
 };
 use postwire_tls::{TransportConfig, rustls};
 
@@ -97,6 +101,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
         }
     }
 
+    /// Sends a message whose content is given piece by piece, however long it is:
+    /// [`chunks`](crate::chunks) of a file, for one. A piece is asked for when the
+    /// last one is on its way, and the server is listened to meanwhile; an error
+    /// among them means that the message is not sent.
+    pub async fn send_stream(
+        &mut self,
+        envelope: &Envelope,
+        facts: &StreamFacts,
+        chunks: impl Stream<Item = io::Result<Bytes>>,
+    ) -> Report {
+        let mut chunks = pin!(chunks);
+        let id = self.enqueue(envelope.clone(), Body::stream(facts.clone()));
+        let mut wanted = false;
+        loop {
+            let event = poll_fn(|cx| self.poll_streaming(cx, id, &mut wanted, chunks.as_mut()));
+            match event.await {
+                Some(Event::Report(report)) if report.transaction() == id => return report,
+                Some(Event::BodyWanted(of)) if of == id => wanted = true,
+                Some(_) => {}
+                // Every message has its report before the session ends.
+                None => return Report::not_sent(envelope, self.error()),
+            }
+        }
+    }
+
+    fn poll_streaming(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: TransactionId,
+        wanted: &mut bool,
+        chunks: Pin<&mut impl Stream<Item = io::Result<Bytes>>>,
+    ) -> Poll<Option<Event>> {
+        if *wanted && let Poll::Ready(next) = chunks.poll_next(cx) {
+            *wanted = false;
+            self.body_next(id, next);
+        }
+        self.poll_next_event(cx)
+    }
+
     /// Queues a message without waiting: [`next_event`](Self::next_event) brings
     /// its report. Messages that are queued together are pipelined.
     pub fn enqueue(&mut self, envelope: Envelope, body: impl Into<Body>) -> TransactionId {
@@ -106,11 +149,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
     /// Waits for the next thing that happens: a report, a line of the trace, the
     /// end. `None` once the session is over.
     pub async fn next_event(&mut self) -> Option<Event> {
-        let event = poll_fn(|cx| self.driver.poll_event(cx)).await;
-        if let Some(Event::Closed(why)) = &event {
+        poll_fn(|cx| self.poll_next_event(cx)).await
+    }
+
+    fn poll_next_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        let event = self.driver.poll_event(cx);
+        if let Poll::Ready(Some(Event::Closed(why))) = &event {
             self.ended_by.clone_from(why);
         }
         event
+    }
+
+    /// The next piece of a streamed body, which [`Event::BodyWanted`] asked for;
+    /// `None` is its end. Ignored where the message has its verdict already.
+    pub fn body_next(&mut self, id: TransactionId, next: Option<io::Result<Bytes>>) {
+        let _ = self.driver.machine_mut().body_next(id, next);
     }
 
     /// Takes in what the server has said already, without waiting.
@@ -131,7 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
     pub(crate) fn depart(mut self) {
         self.begin_quit();
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        while let std::task::Poll::Ready(Some(_)) = self.driver.poll_event(&mut cx) {}
+        while let Poll::Ready(Some(_)) = self.driver.poll_event(&mut cx) {}
     }
 
     /// Asks to leave once everything queued is done. [`next_event`](Self::next_event)

@@ -15,6 +15,7 @@ mod connection;
 mod driver;
 mod pool;
 mod runtime;
+mod source;
 mod transport;
 
 pub use connection::Connection;
@@ -22,4 +23,5 @@ pub use driver::Driver;
 pub use postwire_tls::SocketOptions;
 pub use postwire_tls::{self as tls, proto};
 pub use runtime::Runtime;
+pub use source::{Chunks, chunks};
 pub use transport::{SendAll, Transport};

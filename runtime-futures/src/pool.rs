@@ -2,14 +2,17 @@
 //! `postwire_proto::Pool` decides.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
+use futures_core::Stream;
 use postwire_tls::TransportConfig;
 use postwire_tls::proto::{
     Body, Clock, Envelope, Error, ErrorKind, Event, PoolConnectionId, PoolGrant, PoolShelf,
-    PoolTicket, Report, Stage, server_has_no_room,
+    PoolTicket, Report, Stage, StreamFacts, server_has_no_room,
 };
 
 use crate::{Connection, Runtime};
@@ -67,9 +70,17 @@ impl<R: Runtime> Shared<R> {
         told
     }
 
-    /// Gets a connection: one that stands idle, or a new one.
-    pub(crate) async fn lease(self: &Arc<Self>) -> Result<Lease<R>, Error> {
-        let ticket = self.tell(|shelf| shelf.request(self.clock.now()));
+    /// Gets a connection: one that stands idle, or a new one; surely a new one if it
+    /// is to be fresh.
+    pub(crate) async fn lease(self: &Arc<Self>, fresh: bool) -> Result<Lease<R>, Error> {
+        let now = self.clock.now();
+        let ticket = self.tell(|shelf| {
+            if fresh {
+                shelf.request_fresh(now)
+            } else {
+                shelf.request(now)
+            }
+        });
         let waiting = Waiting {
             shared: self,
             ticket,
@@ -272,6 +283,28 @@ impl<R: Runtime> Lease<R> {
         self.reused
     }
 
+    /// Sends one message.
+    pub(crate) async fn send(&mut self, envelope: &Envelope, body: Body) -> Report {
+        self.enqueue(envelope, body);
+        // Every message has its report before the session ends.
+        let report = self.next_report().await;
+        report.unwrap_or_else(|| Report::not_sent(envelope, session_over()))
+    }
+
+    /// Sends one message whose content is streamed.
+    pub(crate) async fn send_stream(
+        &mut self,
+        envelope: &Envelope,
+        facts: &StreamFacts,
+        chunks: impl Stream<Item = io::Result<Bytes>>,
+    ) -> Report {
+        self.messages += 1;
+        match &mut self.connection {
+            Some(connection) => connection.send_stream(envelope, facts, chunks).await,
+            None => Report::not_sent(envelope, session_over()),
+        }
+    }
+
     /// Queues a message.
     pub(crate) fn enqueue(&mut self, envelope: &Envelope, body: Body) {
         self.messages += 1;
@@ -313,4 +346,8 @@ impl<R: Runtime> Drop for Lease<R> {
             shelf.lost(now, id);
         });
     }
+}
+
+fn session_over() -> Error {
+    Error::new(Stage::Mail, ErrorKind::SessionOver)
 }

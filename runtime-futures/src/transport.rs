@@ -1,17 +1,20 @@
 //! A server to send mail through, and how.
 
-use std::collections::VecDeque;
 use std::fmt;
-use std::iter::Fuse;
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures_core::Stream;
 use postwire_tls::TransportConfig;
 use postwire_tls::proto::{
-    Body, Envelope, Error, ErrorKind, Report, SendError, Stage, deserves_a_fresh_connection,
+    Batch, BatchStep, Body, Envelope, Report, SendError, StreamFacts, deserves_a_fresh_connection,
 };
 
 use crate::Runtime;
 use crate::pool::{Lease, Shared};
+use crate::source::Counted;
 
 /// A server to send mail through, with a pool of connections to it.
 ///
@@ -58,7 +61,7 @@ impl<R: Runtime> Transport<R> {
 
     /// Sends one message, over a pooled connection or a new one. A message that
     /// was certainly not sent because a pooled connection had died is tried once
-    /// more over another.
+    /// more over a fresh one.
     ///
     /// # Cancellation
     ///
@@ -80,19 +83,54 @@ impl<R: Runtime> Transport<R> {
         if let Some(report) = self.refuse(envelope, &body) {
             return report.into_result();
         }
+        let mut fresh = false;
         loop {
-            let mut lease = match self.shared.lease().await {
+            let mut lease = match self.shared.lease(fresh).await {
                 Ok(lease) => lease,
                 Err(error) => return Report::not_sent(envelope, error).into_result(),
             };
-            lease.enqueue(envelope, body.clone());
-            let report = lease.next_report().await;
-            let report = report.unwrap_or_else(|| Report::not_sent(envelope, session_over()));
-            if !deserves_a_fresh_connection(&report, lease.is_reused(), &body) {
+            let report = lease.send(envelope, body.clone()).await;
+            fresh = deserves_a_fresh_connection(&report, lease.is_reused(), true);
+            if !fresh {
                 return report.into_result();
             }
-            // Others that stand idle are likely as old; each is looked at first,
-            // and once all are gone a new one is opened.
+        }
+    }
+
+    /// Sends one message whose content is given piece by piece, however long it
+    /// is: [`chunks`](crate::chunks) of a file, for one. Only a window of it is in
+    /// memory. What is not declared in `facts` (8-bit content, for one) is not
+    /// asked of the server.
+    ///
+    /// May be dropped midway like [`send`](Self::send).
+    ///
+    /// # Errors
+    ///
+    /// The server did not take it, or a piece was an error: the error holds the
+    /// whole report.
+    pub async fn send_stream(
+        &self,
+        envelope: &Envelope,
+        facts: &StreamFacts,
+        chunks: impl Stream<Item = io::Result<Bytes>> + Send,
+    ) -> Result<Report, SendError> {
+        let body = Body::stream(facts.clone());
+        if let Some(report) = self.refuse(envelope, &body) {
+            return report.into_result();
+        }
+        let mut chunks = pin!(Counted::new(chunks));
+        let mut fresh = false;
+        loop {
+            let mut lease = match self.shared.lease(fresh).await {
+                Ok(lease) => lease,
+                Err(error) => return Report::not_sent(envelope, error).into_result(),
+            };
+            let report = lease.send_stream(envelope, facts, chunks.as_mut()).await;
+            let untouched = chunks.is_untouched();
+            fresh = deserves_a_fresh_connection(&report, lease.is_reused(), untouched);
+            if !fresh {
+                return report.into_result();
+            }
         }
     }
 
@@ -102,22 +140,26 @@ impl<R: Runtime> Transport<R> {
         config.refuse(envelope, body)
     }
 
-    /// Sends many messages over one connection, pipelined where the server has
-    /// it: [`SendAll::next`] gives one report for each, in order.
+    /// Sends many messages, pipelined where the server has it, over one connection
+    /// or, where that is worn or dies, one after the other: [`SendAll::next`] gives
+    /// one report for each, in order.
+    ///
+    /// Messages whose reports nobody waits for, since this was dropped midway, are
+    /// [`abandoned`](Self::abandoned). A body that is a stream is not sent.
     pub fn send_all<I>(&self, messages: I) -> SendAll<R, I::IntoIter>
     where
         I: IntoIterator<Item = (Envelope, Body)>,
     {
         SendAll {
             transport: self.clone(),
-            messages: messages.into_iter().fuse(),
-            waiting: VecDeque::new(),
+            messages: messages.into_iter(),
+            batch: Batch::new(self.shared.config.pool().max_messages),
             lease: None,
         }
     }
 
-    /// Takes the reports of messages whose `send` was dropped midway, the oldest
-    /// first. At most 1,024 are kept.
+    /// Takes the reports of messages that nobody waited for (whose `send` was dropped
+    /// midway), the oldest first. At most 1,024 are kept.
     pub fn abandoned(&self) -> Vec<Report> {
         self.shared.take_abandoned()
     }
@@ -129,80 +171,85 @@ impl<R: Runtime> Transport<R> {
         self.shared.close_the_old();
     }
 
-    /// Finishes what is queued and says `QUIT` to every connection. Messages
-    /// given later are not sent.
-    pub async fn shutdown(&self) {
+    /// Finishes what is queued and says `QUIT` to every connection. Messages given
+    /// later are not sent. Whoever waits for a report gets it; the others are given
+    /// here, as by [`abandoned`](Self::abandoned).
+    pub async fn shutdown(&self) -> Vec<Report> {
         self.shared.shut_down().await;
+        self.abandoned()
     }
 }
-
-/// How many messages are given to the session ahead of their reports.
-const AHEAD: usize = 16;
 
 /// The reports of [`Transport::send_all`].
 pub struct SendAll<R: Runtime, I> {
     transport: Transport<R>,
-    messages: Fuse<I>,
-    waiting: VecDeque<Waiting>,
-    lease: Option<Result<Lease<R>, Error>>,
-}
-
-/// A message whose report was not given out yet.
-enum Waiting {
-    Settled(Report),
-    UnderWay(Envelope),
+    messages: I,
+    batch: Batch,
+    lease: Option<Lease<R>>,
 }
 
 impl<R: Runtime, I> fmt::Debug for SendAll<R, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SendAll")
-            .field("waiting", &self.waiting.len())
+            .field("batch", &self.batch)
             .finish_non_exhaustive()
     }
 }
 
 impl<R: Runtime, I: Iterator<Item = (Envelope, Body)>> SendAll<R, I> {
-    /// The next report, in the order of the messages; `None` after the last.
+    /// The next report, in the order of the messages; `None` after the last. May be
+    /// dropped and called again.
     pub async fn next(&mut self) -> Option<Report> {
-        while self.waiting.len() < AHEAD {
-            let Some((envelope, body)) = self.messages.next() else {
-                break;
-            };
-            if let Some(report) = self.transport.refuse(&envelope, &body) {
-                self.waiting.push_back(Waiting::Settled(report));
-                continue;
-            }
-            if self.lease.is_none() {
-                self.lease = Some(self.transport.shared.lease().await);
-            }
-            let waiting = match &mut self.lease {
-                Some(Ok(lease)) => {
-                    lease.enqueue(&envelope, body);
-                    Waiting::UnderWay(envelope)
+        loop {
+            self.refill();
+            match self.batch.next_step() {
+                BatchStep::Report(report) => {
+                    if self.batch.is_done() {
+                        self.lease = None;
+                    }
+                    return Some(report);
                 }
-                Some(Err(error)) => Waiting::Settled(Report::not_sent(&envelope, error.clone())),
-                None => Waiting::Settled(Report::not_sent(&envelope, session_over())),
-            };
-            self.waiting.push_back(waiting);
-        }
-        let report = match self.waiting.front()? {
-            Waiting::Settled(report) => report.clone(),
-            Waiting::UnderWay(envelope) => {
-                let report = match &mut self.lease {
-                    Some(Ok(lease)) => lease.next_report().await,
-                    _ => None,
-                };
-                report.unwrap_or_else(|| Report::not_sent(envelope, session_over()))
+                BatchStep::Connect => self.connect().await,
+                BatchStep::Enqueue(envelope, body) => {
+                    if let Some(lease) = &mut self.lease {
+                        lease.enqueue(&envelope, body);
+                    }
+                }
+                BatchStep::Await => {
+                    let report = match &mut self.lease {
+                        Some(lease) => lease.next_report().await,
+                        None => None,
+                    };
+                    match report {
+                        Some(report) => self.batch.reported(report),
+                        None => self.batch.disconnected(),
+                    }
+                }
+                BatchStep::Done => return None,
             }
-        };
-        self.waiting.pop_front();
-        if self.waiting.is_empty() && self.messages.size_hint().1 == Some(0) {
-            self.lease = None;
         }
-        Some(report)
     }
-}
 
-fn session_over() -> Error {
-    Error::new(Stage::Mail, ErrorKind::SessionOver)
+    fn refill(&mut self) {
+        while self.batch.wants_more() {
+            match self.messages.next() {
+                None => self.batch.end(),
+                Some((envelope, body)) => match self.transport.refuse(&envelope, &body) {
+                    Some(report) => self.batch.add_settled(envelope, body, report),
+                    None => self.batch.add(envelope, body),
+                },
+            }
+        }
+    }
+
+    async fn connect(&mut self) {
+        self.lease = None;
+        match self.transport.shared.lease(self.batch.wants_fresh()).await {
+            Ok(lease) => {
+                self.batch.connected(lease.is_reused());
+                self.lease = Some(lease);
+            }
+            Err(error) => self.batch.failed(error),
+        }
+    }
 }

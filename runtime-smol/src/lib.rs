@@ -30,7 +30,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use postwire_futures::tls::{ConfigError, TransportBuilder};
-pub use postwire_futures::{Driver, Runtime, SocketOptions, proto, tls};
+pub use postwire_futures::{Chunks, Driver, Runtime, SocketOptions, chunks, proto, tls};
 use smol::net::TcpStream;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 

@@ -130,6 +130,7 @@ extern crate alloc;
 extern crate std;
 
 mod address;
+mod batch;
 mod body;
 mod capabilities;
 mod client;
@@ -149,6 +150,7 @@ mod time;
 mod tls_info;
 
 pub use address::{Address, AddressError};
+pub use batch::{Batch, BatchStep};
 pub(crate) use body::Segment;
 pub use body::{Body, Facts, LineEnds, StreamFacts};
 pub use capabilities::{Capabilities, CapabilitiesError, Capability, LimitsParameters, SizeLimit};

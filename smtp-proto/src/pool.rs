@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 pub use self::shelf::{PoolGrant, PoolShelf};
-use crate::{Body, Error, ErrorKind, Instant, Outcome, Report};
+use crate::{Error, ErrorKind, Instant, Outcome, Report};
 
 /// How many connections there may be, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,14 +94,21 @@ pub fn server_has_no_room(error: &Error) -> bool {
 
 /// Whether a message that went out over a pooled connection is worth another try
 /// over a fresh one: it was certainly not sent, because a connection that had
-/// been used before had died, or died, of old age; and its body is at hand.
-pub fn deserves_a_fresh_connection(report: &Report, was_reused: bool, body: &Body) -> bool {
+/// been used before had died, or died, of old age; and all of its content is
+/// still at hand.
+pub fn deserves_a_fresh_connection(
+    report: &Report,
+    was_reused: bool,
+    content_is_at_hand: bool,
+) -> bool {
+    was_reused && content_is_at_hand && is_lost(report)
+}
+
+/// Whether a message was not sent because its session was over.
+pub(crate) fn is_lost(report: &Report) -> bool {
     let Outcome::NotSent(error) = report.outcome() else {
         return false;
     };
-    if !was_reused || body.is_stream() {
-        return false;
-    }
     match error.kind() {
         ErrorKind::ConnectionClosed | ErrorKind::Transport(_) | ErrorKind::SessionOver => true,
         ErrorKind::Refused(reply) => reply.code().get() == 421,
@@ -140,7 +147,7 @@ pub enum PoolAction {
 pub struct Pool {
     config: PoolConfig,
     connections: Vec<Connection>,
-    waiting: VecDeque<PoolTicket>,
+    waiting: VecDeque<Waiting>,
     actions: VecDeque<PoolAction>,
     next_connection: u64,
     next_ticket: u64,
@@ -149,6 +156,13 @@ pub struct Pool {
     pauses_in_a_row: u32,
     shutting_down: bool,
     now: Instant,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    ticket: PoolTicket,
+    /// Is not given a connection that was used before.
+    fresh: bool,
 }
 
 #[derive(Debug)]
@@ -179,12 +193,23 @@ impl Pool {
 
     /// Someone wants a connection. An action with this ticket will come.
     pub fn request(&mut self, now: Instant) -> PoolTicket {
+        self.enter(now, false)
+    }
+
+    /// The same, by someone who has lost a message to a connection that had died
+    /// of old age: he is given the right to open one, and where there are too
+    /// many, an idle one makes room.
+    pub fn request_fresh(&mut self, now: Instant) -> PoolTicket {
+        self.enter(now, true)
+    }
+
+    fn enter(&mut self, now: Instant, fresh: bool) -> PoolTicket {
         let ticket = PoolTicket(self.next_ticket);
         self.next_ticket += 1;
         if self.shutting_down {
             self.actions.push_back(PoolAction::Refuse(ticket));
         } else {
-            self.waiting.push_back(ticket);
+            self.waiting.push_back(Waiting { ticket, fresh });
         }
         self.decide(now);
         ticket
@@ -193,7 +218,7 @@ impl Pool {
     /// He who waited does so no more. What an action had given him already goes
     /// back.
     pub fn cancel(&mut self, now: Instant, ticket: PoolTicket) {
-        self.waiting.retain(|waiting| *waiting != ticket);
+        self.waiting.retain(|waiting| waiting.ticket != ticket);
         let given = self.actions.iter().position(|action| {
             matches!(action, PoolAction::Use(to, _) | PoolAction::Open(to, _) | PoolAction::Refuse(to)
                 if *to == ticket)
@@ -237,7 +262,10 @@ impl Pool {
     /// served again before all others.
     pub fn found_dead(&mut self, now: Instant, id: PoolConnectionId, ticket: PoolTicket) {
         self.forget(id);
-        self.waiting.push_front(ticket);
+        self.waiting.push_front(Waiting {
+            ticket,
+            fresh: false,
+        });
         self.decide(now);
     }
 
@@ -341,16 +369,18 @@ impl Pool {
     }
 
     fn serve(&mut self) {
-        while !self.waiting.is_empty() {
+        while let Some(first) = self.waiting.front() {
+            let wants_fresh = first.fresh;
+            let takes_any = self.waiting.iter().position(|waiting| !waiting.fresh);
             let used_last = self
                 .connections
                 .iter_mut()
                 .filter(|connection| connection.idle_since.is_some())
                 .max_by_key(|connection| connection.idle_since);
-            if let Some(connection) = used_last {
+            if let (Some(connection), Some(position)) = (used_last, takes_any) {
                 connection.idle_since = None;
                 let id = connection.id;
-                self.give(|ticket| PoolAction::Use(ticket, id));
+                self.give(position, |ticket| PoolAction::Use(ticket, id));
             } else if self.may_open() {
                 let id = PoolConnectionId(self.next_connection);
                 self.next_connection += 1;
@@ -360,22 +390,38 @@ impl Pool {
                     messages: 0,
                     idle_since: None,
                 });
-                self.give(|ticket| PoolAction::Open(ticket, id));
+                self.give(0, |ticket| PoolAction::Open(ticket, id));
+            } else if wants_fresh
+                && !self.is_paused()
+                && let Some(id) = self.longest_idle()
+            {
+                self.close(id);
             } else {
                 return;
             }
         }
     }
 
-    fn give(&mut self, action: impl FnOnce(PoolTicket) -> PoolAction) {
-        if let Some(ticket) = self.waiting.pop_front() {
-            self.actions.push_back(action(ticket));
+    fn give(&mut self, position: usize, action: impl FnOnce(PoolTicket) -> PoolAction) {
+        if let Some(waiting) = self.waiting.remove(position) {
+            self.actions.push_back(action(waiting.ticket));
         }
     }
 
+    fn is_paused(&self) -> bool {
+        self.paused_until.is_some_and(|until| self.now < until)
+    }
+
     fn may_open(&self) -> bool {
-        let paused = self.paused_until.is_some_and(|until| self.now < until);
-        !paused && self.connections.len() < self.config.max_connections.max(1)
+        !self.is_paused() && self.connections.len() < self.config.max_connections.max(1)
+    }
+
+    fn longest_idle(&self) -> Option<PoolConnectionId> {
+        self.connections
+            .iter()
+            .filter(|connection| connection.idle_since.is_some())
+            .min_by_key(|connection| connection.idle_since)
+            .map(|connection| connection.id)
     }
 
     fn close_the_excess(&mut self) {
@@ -385,13 +431,7 @@ impl Pool {
             self.config.max_idle
         };
         while self.idle() > kept {
-            let longest_idle = self
-                .connections
-                .iter()
-                .filter(|connection| connection.idle_since.is_some())
-                .min_by_key(|connection| connection.idle_since)
-                .map(|connection| connection.id);
-            if let Some(id) = longest_idle {
+            if let Some(id) = self.longest_idle() {
                 self.close(id);
             }
         }
@@ -490,6 +530,32 @@ mod tests {
         pool.found_dead(at(2), a, first);
         let after = actions(&mut pool);
         assert!(matches!(after[..], [PoolAction::Open(to, _)] if to == first && to != second));
+    }
+
+    #[test]
+    fn a_fresh_one_is_opened_for_who_lost_a_message() {
+        let mut pool = pool(|config| config.max_connections = 2);
+        let (a, b) = (opened(&mut pool, at(0)), opened(&mut pool, at(0)));
+        pool.released(at(1), a, 1);
+        pool.released(at(2), b, 1);
+        let fresh = pool.request_fresh(at(3));
+        let after = actions(&mut pool);
+        assert_eq!(after[0], PoolAction::Close(a));
+        assert!(matches!(after[1..], [PoolAction::Open(to, id)] if to == fresh && id != b));
+        // Who takes any is not kept waiting by one who does not.
+        let (busy, fresh, other) = (
+            pool.request(at(4)),
+            pool.request_fresh(at(4)),
+            pool.request(at(4)),
+        );
+        assert_eq!(actions(&mut pool), [PoolAction::Use(busy, b)]);
+        pool.released(at(5), b, 1);
+        assert_eq!(actions(&mut pool), [PoolAction::Use(other, b)]);
+        pool.released(at(6), b, 1);
+        let after = actions(&mut pool);
+        assert!(
+            matches!(after[..], [PoolAction::Close(id), PoolAction::Open(to, _)] if id == b && to == fresh)
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The client on the wire: the SMTP client session with TLS around it.
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
@@ -94,6 +95,24 @@ impl Connection {
     /// The source of a streamed body failed: [`Client::body_failed`].
     pub fn body_failed(&mut self, id: TransactionId, error: TransportError) -> Result<(), Misuse> {
         self.secured.machine.body_failed(id, error)
+    }
+
+    /// The next piece of a streamed body, as iterators and streams give it; `None`
+    /// is its end.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is wanted any more: the message has its verdict.
+    pub fn body_next(
+        &mut self,
+        id: TransactionId,
+        next: Option<io::Result<Bytes>>,
+    ) -> Result<(), Misuse> {
+        match next {
+            Some(Ok(chunk)) => self.body_chunk(id, chunk),
+            Some(Err(error)) => self.body_failed(id, Arc::new(error)),
+            None => self.body_end(id),
+        }
     }
 
     /// Leaves politely after everything that is queued: [`Client::quit`].

@@ -24,6 +24,7 @@
 mod addresses;
 mod builder;
 mod certificate;
+mod chunk_buffer;
 mod config;
 mod connection;
 mod error;
@@ -39,6 +40,7 @@ mod verifier;
 pub use addresses::{ConnectError, connection_order};
 pub use builder::TransportBuilder;
 pub use certificate::{Certificate, CertificateStore, Identity};
+pub use chunk_buffer::ChunkBuffer;
 pub use config::{SocketOptions, TransportConfig};
 pub use connection::Connection;
 pub use error::{ConfigError, TlsError};

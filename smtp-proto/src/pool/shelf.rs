@@ -57,6 +57,13 @@ impl<C> PoolShelf<C> {
         ticket
     }
 
+    /// Someone wants a connection of his own making: [`Pool::request_fresh`].
+    pub fn request_fresh(&mut self, now: Instant) -> PoolTicket {
+        let ticket = self.pool.request_fresh(now);
+        self.carry_out();
+        ticket
+    }
+
     /// What a ticket's holder was given, once he was.
     pub fn take_grant(&mut self, ticket: PoolTicket) -> Option<PoolGrant<C>> {
         let position = self.grants.iter().position(|(of, _)| *of == ticket)?;
