@@ -1,75 +1,22 @@
 //! The scenarios of every adapter, over the tokio example; lettre's traits; a proxy.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod executor;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
+use executor::OverTokio;
 use postwire_examples::by_lettre;
 use postwire_examples::by_tokio::Tokio;
 use postwire_futures::Transport;
-use postwire_futures::proto::{Body, Envelope, Report};
-use postwire_futures::tls::TransportConfig;
+use postwire_testing::futures::{Executor, FuturesAdapter};
+use postwire_testing::scenarios;
 use postwire_testing::server::{Embedded, everything};
-use postwire_testing::{Adapter, scenarios};
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Runtime::new().unwrap().block_on(future)
-}
-
-impl Adapter for TokioAdapter {
-    fn send_all(&self, config: TransportConfig, messages: Vec<(Envelope, Body)>) -> Vec<Report> {
-        block_on(async {
-            let transport = Transport::<Tokio>::from(config);
-            let mut sending = transport.send_all(messages);
-            let mut reports = Vec::new();
-            while let Some(report) = sending.next().await {
-                reports.push(report);
-            }
-            drop(sending);
-            transport.shutdown().await;
-            reports
-        })
-    }
-
-    fn send_twice(
-        &self,
-        config: TransportConfig,
-        envelope: &Envelope,
-        body: Body,
-        between: &dyn Fn(),
-    ) -> [Report; 2] {
-        block_on(async {
-            let transport = Transport::<Tokio>::from(config);
-            let send = async || match transport.send(envelope, body.clone()).await {
-                Ok(report) => report,
-                Err(error) => error.into_report(),
-            };
-            let first = send().await;
-            between();
-            let second = send().await;
-            transport.shutdown().await;
-            [first, second]
-        })
-    }
-
-    fn send(&self, config: TransportConfig, envelope: &Envelope, body: Body) -> Report {
-        block_on(async {
-            let transport = Transport::<Tokio>::from(config);
-            let report = match transport.send(envelope, body).await {
-                Ok(report) => report,
-                Err(error) => error.into_report(),
-            };
-            transport.shutdown().await;
-            report
-        })
-    }
-}
-
-struct TokioAdapter;
 
 #[test]
 fn every_scenario() {
-    scenarios::run_all(&TokioAdapter);
+    scenarios::run_all(&FuturesAdapter(OverTokio));
 }
 
 #[test]
@@ -90,7 +37,7 @@ fn a_lettre_program_moves_in_one_line() {
     let report = lettre::Transport::send(&by_lettre::Blocking(transport), &message).unwrap();
     assert!(report.is_accepted());
 
-    block_on(async {
+    OverTokio::block_on(async {
         let transport = postwire_futures::tls::TransportBuilder::from_url(&url).unwrap();
         let transport: Transport<Tokio> = transport.build().unwrap();
         let moved = by_lettre::Async(transport);

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postwire_blocking::proto::{Body, Envelope, Mechanism, RecipientStatus, Recipients, Report};
 use postwire_blocking::tls::Certificate;
@@ -10,7 +10,7 @@ use postwire_blocking::tls::Certificate;
 use crate::bodies::{self, Sample};
 use crate::maildir::{self, Maildir};
 use crate::server::{Port, Server};
-use crate::session::{Mode, Setup};
+use crate::session::{Mode, Runtime, Setup};
 use crate::table::{Octets, Row, Table};
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -24,12 +24,17 @@ const IN_PLAINTEXT: &str = "accepted, plaintext";
 
 pub(crate) fn run_all(server: &Server, table: &mut Table) -> Outcome {
     let mut interop = Interop::new(server, table)?;
-    interop.modes()?;
-    interop.failures_of_tls()?;
-    interop.authentication()?;
-    interop.recipients()?;
-    interop.bodies()?;
-    interop.many_messages()?;
+    for runtime in Runtime::ALL {
+        interop.runtime = runtime;
+        let begun = Instant::now();
+        interop.modes()?;
+        interop.failures_of_tls()?;
+        interop.authentication()?;
+        interop.recipients()?;
+        interop.bodies()?;
+        interop.many_messages()?;
+        println!("{}: {:.0?}", runtime.name(), begun.elapsed());
+    }
     interop.nothing_else_arrived()
 }
 
@@ -68,6 +73,7 @@ impl Message {
 struct Interop<'a> {
     server: &'a Server,
     table: &'a mut Table,
+    runtime: Runtime,
     mailboxes: Vec<(&'static str, Maildir)>,
 }
 
@@ -78,6 +84,7 @@ impl<'a> Interop<'a> {
         Ok(Self {
             server,
             table,
+            runtime: Runtime::Blocking,
             mailboxes: mailboxes?,
         })
     }
@@ -289,6 +296,7 @@ impl<'a> Interop<'a> {
             surplus.extend(mailbox.unseen()?);
         }
         self.table.add(&Row {
+            runtime: "",
             mode: "",
             port: "",
             case: "nothing else arrived".to_owned(),
@@ -333,9 +341,10 @@ impl<'a> Interop<'a> {
             .iter()
             .map(|message| message.for_sending(self.server))
             .collect();
-        let sent = setup.send(self.server, for_sending?)?;
+        let sent = setup.send(self.server, self.runtime, for_sending?)?;
         let octets = self.compare(messages, &sent.reports)?;
         self.table.add(&Row {
+            runtime: self.runtime.name(),
             mode: setup.mode.name(),
             port: setup.port.name(),
             case: case.to_owned(),

@@ -1,5 +1,5 @@
-//! Sends through a real Postfix in every mode and compares, octet for octet,
-//! what it stored with what was sent.
+//! Sends through a real Postfix, in every mode and over every runtime, and
+//! compares, octet for octet, what it stored with what was sent.
 //!
 //! ```text
 //! tests/servers/postfix start DIR

@@ -4,13 +4,14 @@
 use std::error::Error;
 use std::time::Duration;
 
-use postwire_blocking::Connection;
+use postwire_async_std::AsyncStd;
 use postwire_blocking::proto::{
-    Body, Credentials, Envelope, ErrorKind, Event, Mechanism, Outcome, Reply, Report,
+    Body, Credentials, Envelope, ErrorKind, Event, Mechanism, Outcome, Reply, Report, TlsInfo,
 };
 use postwire_blocking::tls::{
     Certificate, CertificateStore, Tls, TlsParameters, TransportBuilder, TransportConfig,
 };
+use postwire_smol::Smol;
 
 use crate::server::{Port, Server};
 
@@ -29,6 +30,26 @@ pub(crate) struct Setup {
     /// The name in the certificate, if not that of the host.
     pub(crate) other_name: Option<&'static str>,
     pub(crate) timeout: Duration,
+}
+
+/// Whose sockets and timers carry it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Runtime {
+    Blocking,
+    Smol,
+    AsyncStd,
+}
+
+impl Runtime {
+    pub(crate) const ALL: [Self; 3] = [Self::Blocking, Self::Smol, Self::AsyncStd];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Blocking => "blocking",
+            Self::Smol => "smol",
+            Self::AsyncStd => "async-std",
+        }
+    }
 }
 
 /// The four modes.
@@ -125,40 +146,67 @@ impl Setup {
     pub(crate) fn send(
         &self,
         server: &Server,
+        runtime: Runtime,
         messages: Vec<(Envelope, Body)>,
     ) -> Result<Sent, Box<dyn Error>> {
         let config = self.config(server)?;
-        let mut connection = Connection::connect(&config)?;
-        let mut sent = Sent {
-            reports: Vec::new(),
-            tls: None,
-        };
-        for (envelope, body) in messages {
-            connection.enqueue(envelope, body);
+        match runtime {
+            Runtime::Blocking => send_blocking(&config, messages),
+            Runtime::Smol => smol::block_on(send_async(Smol, &config, messages)),
+            Runtime::AsyncStd => async_std::task::block_on(send_async(AsyncStd, &config, messages)),
         }
-        connection.begin_quit();
-        while let Some(event) = connection.next_event() {
-            match event {
-                Event::Report(report) => sent.reports.push(report),
-                Event::Ready => {
-                    let tls = connection.tls();
-                    sent.tls = tls.map(|tls| tls.version().to_owned());
-                }
-                _ => {}
-            }
-        }
-        Ok(sent)
     }
 }
 
+fn send_blocking(
+    config: &TransportConfig,
+    messages: Vec<(Envelope, Body)>,
+) -> Result<Sent, Box<dyn Error>> {
+    let mut connection = postwire_blocking::Connection::connect(config)?;
+    for (envelope, body) in messages {
+        connection.enqueue(envelope, body);
+    }
+    connection.begin_quit();
+    let mut sent = Sent::default();
+    while let Some(event) = connection.next_event() {
+        sent.note(event, connection.tls());
+    }
+    Ok(sent)
+}
+
+async fn send_async<R: postwire_futures::Runtime>(
+    runtime: R,
+    config: &TransportConfig,
+    messages: Vec<(Envelope, Body)>,
+) -> Result<Sent, Box<dyn Error>> {
+    let mut connection = postwire_futures::Connection::connect(runtime, config).await?;
+    for (envelope, body) in messages {
+        connection.enqueue(envelope, body);
+    }
+    connection.begin_quit();
+    let mut sent = Sent::default();
+    while let Some(event) = connection.next_event().await {
+        sent.note(event, connection.tls());
+    }
+    Ok(sent)
+}
+
 /// What came of a session.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Sent {
     pub(crate) reports: Vec<Report>,
     tls: Option<String>,
 }
 
 impl Sent {
+    fn note(&mut self, event: Event, tls: Option<&TlsInfo>) {
+        match event {
+            Event::Report(report) => self.reports.push(report),
+            Event::Ready => self.tls = tls.map(|tls| tls.version().to_owned()),
+            _ => {}
+        }
+    }
+
     /// The outcome of all messages in words; each once, where they agree.
     pub(crate) fn summary(&self) -> String {
         let mut outcomes: Vec<String> = self.reports.iter().map(|r| self.outcome(r)).collect();

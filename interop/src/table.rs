@@ -6,6 +6,7 @@ use std::process::ExitCode;
 /// One case, after it ran.
 #[derive(Debug)]
 pub(crate) struct Row {
+    pub(crate) runtime: &'static str,
     pub(crate) mode: &'static str,
     pub(crate) port: &'static str,
     pub(crate) case: String,
@@ -45,7 +46,7 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new() -> Self {
-        print_line("mode", "port", "case", "outcome", "octets");
+        print_line("runtime", "mode", "port", "case", "outcome", "octets");
         Self {
             passed: 0,
             failed: 0,
@@ -55,7 +56,14 @@ impl Table {
     pub(crate) fn add(&mut self, row: &Row) {
         let as_expected = row.outcome == row.expected;
         let octets = row.octets.to_string();
-        print_line(row.mode, row.port, &row.case, &row.outcome, &octets);
+        print_line(
+            row.runtime,
+            row.mode,
+            row.port,
+            &row.case,
+            &row.outcome,
+            &octets,
+        );
         if !as_expected {
             println!("    expected: {}", row.expected);
         }
@@ -78,6 +86,6 @@ impl Table {
     }
 }
 
-fn print_line(mode: &str, port: &str, case: &str, outcome: &str, octets: &str) {
-    println!("{mode:<13} {port:<10} {case:<62} {outcome:<46} {octets}");
+fn print_line(runtime: &str, mode: &str, port: &str, case: &str, outcome: &str, octets: &str) {
+    println!("{runtime:<9} {mode:<13} {port:<10} {case:<62} {outcome:<46} {octets}");
 }

@@ -1,12 +1,15 @@
 //! Futures dropped at any point; and the promises that are kept by types alone.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use postwire_async_std::{AsyncStd, Connection, Transport};
+mod executor;
+
+use executor::AsyncStd;
+use postwire_async_std::{Connection, Transport};
 use postwire_testing::cancellation;
 
 #[test]
 fn dropping_a_send_leaves_nothing_out_of_step() {
-    async_std::task::block_on(cancellation::run::<AsyncStd>(cancellation::futures()));
+    cancellation::run::<AsyncStd>(cancellation::futures());
 }
 
 fn shared_by_threads<T: Send + Sync>() {}

@@ -1,62 +1,12 @@
 //! The scenarios of every adapter, over async-std.
 
-use postwire_async_std::Transport;
-use postwire_async_std::proto::{Body, Envelope, Report};
-use postwire_async_std::tls::TransportConfig;
-use postwire_testing::{Adapter, scenarios};
+mod executor;
 
-struct AsyncStd;
-
-impl Adapter for AsyncStd {
-    fn send_all(&self, config: TransportConfig, messages: Vec<(Envelope, Body)>) -> Vec<Report> {
-        async_std::task::block_on(async {
-            let transport = Transport::from(config);
-            let mut sending = transport.send_all(messages);
-            let mut reports = Vec::new();
-            while let Some(report) = sending.next().await {
-                reports.push(report);
-            }
-            drop(sending);
-            transport.shutdown().await;
-            reports
-        })
-    }
-
-    fn send_twice(
-        &self,
-        config: TransportConfig,
-        envelope: &Envelope,
-        body: Body,
-        between: &dyn Fn(),
-    ) -> [Report; 2] {
-        async_std::task::block_on(async {
-            let transport = Transport::from(config);
-            let send = async || match transport.send(envelope, body.clone()).await {
-                Ok(report) => report,
-                Err(error) => error.into_report(),
-            };
-            let first = send().await;
-            between();
-            let second = send().await;
-            transport.shutdown().await;
-            [first, second]
-        })
-    }
-
-    fn send(&self, config: TransportConfig, envelope: &Envelope, body: Body) -> Report {
-        async_std::task::block_on(async {
-            let transport = Transport::from(config);
-            let report = match transport.send(envelope, body).await {
-                Ok(report) => report,
-                Err(error) => error.into_report(),
-            };
-            transport.shutdown().await;
-            report
-        })
-    }
-}
+use executor::AsyncStd;
+use postwire_testing::futures::FuturesAdapter;
+use postwire_testing::scenarios;
 
 #[test]
 fn every_scenario() {
-    scenarios::run_all(&AsyncStd);
+    scenarios::run_all(&FuturesAdapter(AsyncStd));
 }

@@ -1,12 +1,15 @@
 //! Futures dropped at any point; and the promises that are kept by types alone.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-use postwire_smol::{Connection, Smol, Transport};
+mod executor;
+
+use executor::Smol;
+use postwire_smol::{Connection, Transport};
 use postwire_testing::cancellation;
 
 #[test]
 fn dropping_a_send_leaves_nothing_out_of_step() {
-    smol::block_on(cancellation::run::<Smol>(cancellation::futures()));
+    cancellation::run::<Smol>(cancellation::futures());
 }
 
 fn shared_by_threads<T: Send + Sync>() {}

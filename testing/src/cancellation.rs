@@ -1,16 +1,32 @@
 //! Futures that are dropped at any point: no connection out of step, none
-//! leaked, nobody left waiting, and no message without a trace that was stored.
+//! leaked, no memory either, nobody left waiting, and no message without a trace
+//! that was stored.
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::ops::Range;
+use std::pin::{Pin, pin};
 use std::task::Poll;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use postwire_futures::{Runtime, Transport};
-use postwire_tls::proto::{Envelope, Outcome, PoolConfig, Report};
+use postwire_tls::proto::{Body, Envelope, Outcome, PoolConfig, Report};
 use postwire_tls::{ServerTls, TransportBuilder};
 
+use crate::futures::Executor;
+use crate::memory::live_octets;
 use crate::server::{Embedded, everything};
+
+/// How many send at once when all is over: more than are ever served at once.
+const CROWD: usize = 64;
+
+/// Who still waits after this counts as stuck.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How much more memory may be in use after many futures than after the first
+/// hundred: a few octets for each, less than anything that could be forgotten.
+const MEMORY: usize = 4 * 1024;
 
 /// Polls a future a number of times, then drops it.
 async fn poll_at_most<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
@@ -30,54 +46,137 @@ async fn poll_at_most<T>(times: usize, future: impl Future<Output = T>) -> Optio
     .await
 }
 
-/// Drops `futures` sends, each after another number of polls.
-pub async fn run<R: Runtime + Default>(futures: usize) {
-    let server = Embedded::start(everything(), ServerTls::None);
-    let url = format!("smtp://127.0.0.1:{}?tls=none", server.port());
-    let transport: Transport<R> = TransportBuilder::from_url(url)
-        .unwrap()
-        .pool_config(PoolConfig::default().max_connections(2))
-        .build()
-        .unwrap();
-    let envelope = Envelope::new(
-        Some("sender@sender.example".parse().unwrap()),
-        vec!["recipient@recipient.example".parse().unwrap()],
-    )
-    .unwrap();
-    let content = |number: usize| format!("Subject: {number}\r\n\r\nmessage {number}\r\n");
-    let mut told: HashMap<usize, Report> = HashMap::new();
-    let mut dropped = 0;
-    for number in 0..futures {
-        let sending = transport.send(&envelope, content(number));
-        let report = match poll_at_most(number % 4 + 1, sending).await {
-            Some(Ok(report)) => Some(report),
-            Some(Err(error)) => panic!("{number}: {error}"),
-            None => {
-                dropped += 1;
-                let mut abandoned = transport.abandoned();
-                assert!(abandoned.len() <= 1);
-                abandoned.pop()
-            }
-        };
-        told.extend(report.map(|report| (number, report)));
-        if number % 100 == 0 {
-            // Who is not dropped is served as if nothing had been.
-            let report = transport.send(&envelope, "Subject: whole\r\n\r\n").await;
-            assert!(report.is_ok_and(|report| report.is_accepted()));
+/// Waits for all of them at once. Panics where that takes too long.
+async fn all<R: Runtime + Default, T>(futures: impl Iterator<Item = impl Future<Output = T>>) {
+    let mut waiting: Vec<_> = futures.map(Box::pin).collect();
+    let mut limit = R::default().sleep(PATIENCE);
+    poll_fn(|cx| {
+        waiting.retain_mut(|future| future.as_mut().poll(cx).is_pending());
+        if waiting.is_empty() {
+            return Poll::Ready(());
+        }
+        let late = Pin::new(&mut limit).poll(cx).is_ready();
+        assert!(!late, "{} are stuck", waiting.len());
+        Poll::Pending
+    })
+    .await;
+}
+
+/// A transport, and what came of the messages that were given to it.
+struct Sender<R: Runtime> {
+    transport: Transport<R>,
+    envelope: Envelope,
+    told: HashMap<usize, Report>,
+    dropped: usize,
+}
+
+fn content(number: usize) -> String {
+    format!("Subject: {number}\r\n\r\nmessage {number}\r\n")
+}
+
+impl<R: Runtime + Default> Sender<R> {
+    fn new(server: &Embedded, connections: usize) -> Self {
+        let url = format!("smtp://127.0.0.1:{}?tls=none", server.port());
+        let sender = Some("sender@sender.example".parse().unwrap());
+        let recipient = "recipient@recipient.example".parse().unwrap();
+        Self {
+            transport: TransportBuilder::from_url(url)
+                .unwrap()
+                .pool_config(PoolConfig::default().max_connections(connections))
+                .build()
+                .unwrap(),
+            envelope: Envelope::new(sender, vec![recipient]).unwrap(),
+            told: HashMap::new(),
+            dropped: 0,
         }
     }
-    transport.shutdown().await;
+
+    /// Sends these, and drops each after another number of polls.
+    async fn drop_midway(&mut self, numbers: Range<usize>) {
+        for number in numbers {
+            let sending = self.transport.send(&self.envelope, content(number));
+            let report = match poll_at_most(number % 4 + 1, sending).await {
+                Some(Ok(report)) => Some(report),
+                Some(Err(error)) => panic!("{number}: {error}"),
+                None => {
+                    self.dropped += 1;
+                    let mut abandoned = self.transport.abandoned();
+                    assert!(abandoned.len() <= 1);
+                    abandoned.pop()
+                }
+            };
+            self.told.extend(report.map(|report| (number, report)));
+            if number % 10 == 0 {
+                self.drop_in_the_queue().await;
+            }
+            if number % 100 == 0 {
+                self.send_whole().await;
+            }
+        }
+    }
+
+    /// With all connections in use, drops one that waits, and one that was given
+    /// a connection meanwhile and does not know yet.
+    async fn drop_in_the_queue(&self) {
+        let held = || (self.envelope.clone(), Body::from("Subject: held\r\n\r\n"));
+        let connections = self.transport.config().pool().max_connections;
+        let mut holders = Vec::new();
+        for _ in 0..connections {
+            let mut holder = self.transport.send_all([held(), held()]);
+            assert!(holder.next().await.is_some_and(|r| r.is_accepted()));
+            holders.push(holder);
+        }
+        {
+            let send = || {
+                self.transport
+                    .send(&self.envelope, "Subject: dropped\r\n\r\n")
+            };
+            let mut served = pin!(send());
+            let waits = poll_fn(|cx| Poll::Ready(served.as_mut().poll(cx).is_pending()));
+            assert!(waits.await);
+            assert!(poll_at_most(1, send()).await.is_none());
+            for mut holder in holders {
+                assert!(holder.next().await.is_some_and(|r| r.is_accepted()));
+            }
+        }
+        assert!(self.transport.abandoned().is_empty());
+    }
+
+    /// Who is not dropped is served as if nothing had been.
+    async fn send_whole(&self) {
+        let sending = self
+            .transport
+            .send(&self.envelope, "Subject: whole\r\n\r\n");
+        assert!(sending.await.is_ok_and(|report| report.is_accepted()));
+    }
+
+    async fn send_from_a_crowd(&self) {
+        all::<R, _>((0..CROWD).map(|_| self.send_whole())).await;
+    }
+}
+
+/// Drops `futures` sends, each after another number of polls, and holds what
+/// was reported against what was stored.
+pub fn run<E: Executor>(futures: usize) {
+    let server = Embedded::start(everything(), ServerTls::None);
+    let mut sender = Sender::<E::Runtime>::new(&server, 2);
+    E::block_on(async {
+        sender.drop_midway(0..futures).await;
+        sender.send_from_a_crowd().await;
+        sender.transport.shutdown().await;
+    });
+    server.wait_for_open_connections(0);
+    let Sender { told, dropped, .. } = sender;
     assert!(dropped > futures / 10, "{dropped} dropped");
 
-    let stored: Vec<String> = server
-        .seen()
-        .stored
-        .iter()
-        .map(|s| String::from_utf8_lossy(&s.content).into_owned())
-        .collect();
+    let mut stored: HashMap<Vec<u8>, usize> = HashMap::new();
+    for message in server.seen().stored {
+        *stored.entry(message.content.to_vec()).or_default() += 1;
+    }
     let mut by_outcome = [0; 3];
     for number in 0..futures {
-        let times = stored.iter().filter(|s| **s == content(number)).count();
+        let times = stored.get(content(number).as_bytes()).copied();
+        let times = times.unwrap_or_default();
         match told.get(&number).map(Report::outcome) {
             Some(Outcome::Accepted(_)) => {
                 by_outcome[0] += 1;
@@ -94,10 +193,38 @@ pub async fn run<R: Runtime + Default>(futures: usize) {
         }
     }
     let [accepted, in_doubt, not_sent] = by_outcome;
+    let connections = server.seen().wire.len();
     println!(
         "{futures} futures, {dropped} dropped: {accepted} accepted, {in_doubt} in doubt, \
-         {not_sent} not sent"
+         {not_sent} not sent; {connections} connections, none left"
     );
+}
+
+/// Drops `futures` sends likewise and counts the memory that is in use. To be
+/// the only test of its program, with an allocator that counts: [`crate::memory`].
+pub fn count_memory<E: Executor>(futures: usize) {
+    let server = Embedded::forgetting(everything(), ServerTls::None);
+    let mut sender = Sender::<E::Runtime>::new(&server, 1);
+    let [first, last] = [0..100, 100..futures].map(|numbers| {
+        E::block_on(async {
+            sender.drop_midway(numbers).await;
+            sender.told = HashMap::new();
+            sender.send_whole().await;
+        });
+        server.wait_for_open_connections(1);
+        live_octets()
+    });
+    let dropped = sender.dropped;
+    // A thread of the server that has ended may still have its own to give back.
+    let deadline = Instant::now() + PATIENCE;
+    while live_octets() > first + MEMORY && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let last = last.min(live_octets());
+    println!("{dropped} of {futures} dropped: {first} octets after the first hundred, {last} now");
+    assert!(last <= first + MEMORY, "{last} octets, {first} before");
+    E::block_on(sender.transport.shutdown());
+    server.wait_for_open_connections(0);
 }
 
 /// How many futures a test drops: 10,000 where `POSTWIRE_CHAOS_MESSAGES` says

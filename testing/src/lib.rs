@@ -2,7 +2,8 @@
 //! saw, octet by octet, and one list of scenarios.
 //!
 //! An adapter implements [`Adapter`] and runs [`scenarios::ALL`], so no adapter
-//! can drift from the others.
+//! can drift from the others. One that is futures has an [`futures::Executor`]
+//! and needs nothing else.
 #![allow(
     clippy::missing_panics_doc,
     clippy::unwrap_used,
@@ -12,6 +13,8 @@
 pub mod cancellation;
 pub mod certificates;
 pub mod chaos;
+pub mod futures;
+pub mod memory;
 pub mod scenarios;
 pub mod server;
 

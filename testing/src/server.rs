@@ -3,9 +3,10 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postwire_blocking::{Driver, Stream};
 use postwire_tls::proto::{
@@ -18,10 +19,22 @@ pub const USER: &str = "alice";
 /// Her password.
 pub const PASSWORD: &str = "correct horse battery";
 
+/// How long connections may take to go.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// An embedded server, listening on a port of its own until the test ends.
 pub struct Embedded {
     address: SocketAddr,
-    seen: Arc<Mutex<Seen>>,
+    shared: Arc<Shared>,
+}
+
+/// What the connections of a server share.
+struct Shared {
+    config: Arc<ServerConfig>,
+    tls: ServerTls,
+    seen: Mutex<Seen>,
+    forgets: bool,
+    open: AtomicUsize,
 }
 
 /// What a server saw.
@@ -47,18 +60,33 @@ impl Embedded {
     /// is `no` for good and `later` for now, content that starts with `refuse`
     /// for good.
     pub fn start(config: ServerConfig, tls: ServerTls) -> Self {
+        Self::new(config, tls, false)
+    }
+
+    /// Starts one that keeps nothing of what it sees, for tests that count
+    /// memory.
+    pub fn forgetting(config: ServerConfig, tls: ServerTls) -> Self {
+        Self::new(config, tls, true)
+    }
+
+    fn new(config: ServerConfig, tls: ServerTls, forgets: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let seen = Arc::new(Mutex::new(Seen::default()));
-        let shared = Arc::clone(&seen);
-        let config = Arc::new(config);
+        let shared = Arc::new(Shared {
+            config: Arc::new(config),
+            tls,
+            seen: Mutex::default(),
+            forgets,
+            open: AtomicUsize::new(0),
+        });
+        let server = Arc::clone(&shared);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (config, tls, seen) = (Arc::clone(&config), tls.clone(), Arc::clone(&shared));
-                thread::spawn(move || serve(stream, &config, &tls, &seen));
+                let open = Open::new(&server);
+                thread::spawn(move || serve(stream, &open.0));
             }
         });
-        Self { address, seen }
+        Self { address, shared }
     }
 
     /// Where it listens.
@@ -68,7 +96,22 @@ impl Embedded {
 
     /// What it has seen so far.
     pub fn seen(&self) -> Seen {
-        lock(&self.seen).clone()
+        self.shared.seen().clone()
+    }
+
+    /// How many connections are open now.
+    pub fn open_connections(&self) -> usize {
+        self.shared.open.load(Ordering::SeqCst)
+    }
+
+    /// Waits until only this many are open. Panics where that takes too long.
+    pub fn wait_for_open_connections(&self, expected: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.open_connections() != expected {
+            let open = self.open_connections();
+            assert!(Instant::now() < deadline, "{open} connections are open");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// The octets of its only connection.
@@ -79,39 +122,64 @@ impl Embedded {
     }
 }
 
-fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
-    seen.lock().unwrap_or_else(PoisonError::into_inner)
+impl Shared {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Seen)) {
+        if !self.forgets {
+            note(&mut self.seen());
+        }
+    }
 }
 
-fn serve(stream: TcpStream, config: &Arc<ServerConfig>, tls: &ServerTls, seen: &Arc<Mutex<Seen>>) {
-    let connection = {
-        let mut seen = lock(seen);
+/// A connection that counts as open.
+struct Open(Arc<Shared>);
+
+impl Open {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.open.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn serve(stream: TcpStream, shared: &Arc<Shared>) {
+    let mut connection = 0;
+    shared.note(|seen| {
+        connection = seen.wire.len();
         seen.wire.push(Vec::new());
         let peer = stream.peer_addr().unwrap().ip().to_string();
         seen.peers.push(peer);
-        seen.wire.len() - 1
-    };
+    });
     stream.set_nodelay(true).unwrap();
     let recorded = Recorded {
         stream,
         connection,
-        seen: Arc::clone(seen),
+        shared: Arc::clone(shared),
     };
-    let mut driver = Driver::new(ServerConnection::new(config, tls), recorded);
+    let machine = ServerConnection::new(&shared.config, &shared.tls);
+    let mut driver = Driver::new(machine, recorded);
     while let Some(event) = driver.next_event() {
         let server = driver.machine_mut();
         let answer = match event {
             ServerEvent::Authenticate { user, secret, .. } => {
-                lock(seen).questions.push("auth");
+                shared.note(|seen| seen.questions.push("auth"));
                 let known = user == USER && secret.expose() == PASSWORD.as_bytes();
                 (!known).then(|| reply(535, (5, 7, 8), "who are you?"))
             }
             ServerEvent::MailFrom { .. } => {
-                lock(seen).questions.push("mail");
+                shared.note(|seen| seen.questions.push("mail"));
                 None
             }
             ServerEvent::RcptTo { forward_path, .. } => {
-                lock(seen).questions.push("rcpt");
+                shared.note(|seen| seen.questions.push("rcpt"));
                 match forward_path.user() {
                     "no" => Some(reply(550, (5, 1, 1), "no such user")),
                     "later" => Some(reply(450, (4, 2, 1), "come back later")),
@@ -119,14 +187,14 @@ fn serve(stream: TcpStream, config: &Arc<ServerConfig>, tls: &ServerTls, seen: &
                 }
             }
             ServerEvent::Data => {
-                lock(seen).questions.push("data");
+                shared.note(|seen| seen.questions.push("data"));
                 None
             }
             ServerEvent::Message(received) => {
                 if received.content.starts_with(b"refuse") {
                     Some(reply(554, (5, 6, 0), "not this"))
                 } else {
-                    lock(seen).stored.push(received);
+                    shared.note(|seen| seen.stored.push(received));
                     None
                 }
             }
@@ -149,13 +217,14 @@ fn reply(code: u16, (class, subject, detail): (u8, u16, u16), text: &str) -> Rep
 struct Recorded {
     stream: TcpStream,
     connection: usize,
-    seen: Arc<Mutex<Seen>>,
+    shared: Arc<Shared>,
 }
 
 impl Read for Recorded {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let octets = self.stream.read(into)?;
-        lock(&self.seen).wire[self.connection].extend_from_slice(&into[..octets]);
+        self.shared
+            .note(|seen| seen.wire[self.connection].extend_from_slice(&into[..octets]));
         Ok(octets)
     }
 }

@@ -1,0 +1,110 @@
+//! The adapters that are futures: one for all, given how a runtime runs them.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+
+use postwire_futures::{Runtime, Transport};
+use postwire_tls::TransportConfig;
+use postwire_tls::proto::{Body, Envelope, Report, SendError};
+
+use crate::Adapter;
+use crate::chaos::ConcurrentAdapter;
+
+/// How a runtime runs futures.
+pub trait Executor {
+    /// Its sockets and timers.
+    type Runtime: Runtime + Default;
+
+    /// Runs one to its end.
+    fn block_on<T>(future: impl Future<Output = T>) -> T;
+
+    /// Runs one beside the others; gives what waits for its end.
+    fn spawn<T: Send + 'static>(
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> impl Future<Output = T>;
+}
+
+/// Every executor is an adapter: `FuturesAdapter(Smol)`.
+#[derive(Clone, Copy, Debug)]
+pub struct FuturesAdapter<E>(pub E);
+
+fn report(result: Result<Report, SendError>) -> Report {
+    result.unwrap_or_else(SendError::into_report)
+}
+
+impl<E: Executor> FuturesAdapter<E> {
+    fn with_transport<T>(
+        config: TransportConfig,
+        work: impl AsyncFnOnce(&Transport<E::Runtime>) -> T,
+    ) -> T {
+        E::block_on(async {
+            let transport = Transport::from(config);
+            let done = work(&transport).await;
+            transport.shutdown().await;
+            done
+        })
+    }
+}
+
+impl<E: Executor> Adapter for FuturesAdapter<E> {
+    fn send_all(&self, config: TransportConfig, messages: Vec<(Envelope, Body)>) -> Vec<Report> {
+        Self::with_transport(config, async |transport| {
+            let mut sending = transport.send_all(messages);
+            let mut reports = Vec::new();
+            while let Some(report) = sending.next().await {
+                reports.push(report);
+            }
+            reports
+        })
+    }
+
+    fn send_twice(
+        &self,
+        config: TransportConfig,
+        envelope: &Envelope,
+        body: Body,
+        between: &dyn Fn(),
+    ) -> [Report; 2] {
+        Self::with_transport(config, async |transport| {
+            let first = report(transport.send(envelope, body.clone()).await);
+            between();
+            [first, report(transport.send(envelope, body).await)]
+        })
+    }
+
+    fn send(&self, config: TransportConfig, envelope: &Envelope, body: Body) -> Report {
+        Self::with_transport(config, async |transport| {
+            report(transport.send(envelope, body).await)
+        })
+    }
+}
+
+impl<E: Executor> ConcurrentAdapter for FuturesAdapter<E> {
+    fn send_concurrently(
+        &self,
+        config: TransportConfig,
+        messages: Vec<(Envelope, Body)>,
+        senders: usize,
+    ) -> Vec<(usize, Report)> {
+        Self::with_transport(config, async |transport| {
+            let queue = Arc::new(Mutex::new(messages.into_iter().enumerate()));
+            let sender = |_| {
+                let (transport, queue) = (transport.clone(), Arc::clone(&queue));
+                E::spawn(async move {
+                    let next = || queue.lock().unwrap().next();
+                    let mut reports = Vec::new();
+                    while let Some((number, (envelope, body))) = next() {
+                        reports.push((number, report(transport.send(&envelope, body).await)));
+                    }
+                    reports
+                })
+            };
+            let senders: Vec<_> = (0..senders).map(sender).collect();
+            let mut reports = Vec::new();
+            for sender in senders {
+                reports.extend(sender.await);
+            }
+            reports
+        })
+    }
+}
