@@ -21,12 +21,22 @@ pub(crate) fn connect(config: &TransportConfig) -> Result<TcpStream, ConnectErro
     };
     let options = config.socket_options();
     let addresses = connection_order(addresses, options.local_address);
-    let mut failed = ConnectError::new(host, port);
+    let left = || deadline.saturating_duration_since(Instant::now());
+    let attempt = |address, share| connect_to(address, options, share);
+    try_in_turn(&addresses, left, attempt, ConnectError::new(host, port))
+}
+
+/// An address that swallows packets must not use up the others' time: each is given
+/// its share of what is left.
+fn try_in_turn<T>(
+    addresses: &[SocketAddr],
+    left: impl Fn() -> Duration,
+    mut attempt: impl FnMut(SocketAddr, Duration) -> io::Result<T>,
+    mut failed: ConnectError,
+) -> Result<T, ConnectError> {
     for (position, address) in addresses.iter().enumerate() {
-        // An address that swallows packets must not use up the others' time.
         let untried = (addresses.len() - position) as u32;
-        let share = deadline.saturating_duration_since(Instant::now()) / untried;
-        match connect_to(*address, options, share) {
+        match attempt(*address, left() / untried) {
             Ok(stream) => return Ok(stream),
             Err(error) => failed.attempt(*address, error),
         }
@@ -81,5 +91,55 @@ fn resolve(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAdd
         )),
         Ok(resolved) => resolved,
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn addresses() -> Vec<SocketAddr> {
+        let texts = ["[2001:db8::1]:25", "192.0.2.1:25", "192.0.2.2:25"];
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn each_address_has_its_share_of_the_time() {
+        let left = Cell::new(30 * SECOND);
+        let mut tried = Vec::new();
+        let swallows = |address, share| {
+            tried.push((address, share));
+            // The first refuses at once, the others use all they are given.
+            if tried.len() > 1 {
+                left.set(left.get().saturating_sub(share));
+            }
+            Err::<(), _>(io::ErrorKind::TimedOut.into())
+        };
+        let failed = ConnectError::new("mail.example", 25);
+        let error = try_in_turn(&addresses(), || left.get(), swallows, failed).unwrap_err();
+        let shares: Vec<_> = tried.iter().map(|(_, share)| *share).collect();
+        assert_eq!(shares, [10 * SECOND, 15 * SECOND, 15 * SECOND]);
+        assert!(error.is_timeout());
+        for address in addresses() {
+            assert!(error.to_string().contains(&address.to_string()), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_first_that_answers_is_taken() {
+        let attempt = |address: SocketAddr, _| {
+            if address.is_ipv6() {
+                Err(io::ErrorKind::ConnectionRefused.into())
+            } else {
+                Ok(address)
+            }
+        };
+        let failed = ConnectError::new("mail.example", 25);
+        let taken = try_in_turn(&addresses(), || SECOND, attempt, failed);
+        assert_eq!(taken.unwrap(), addresses()[1]);
     }
 }

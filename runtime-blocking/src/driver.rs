@@ -73,11 +73,16 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
             if let Some(event) = self.machine.poll_event() {
                 return Some(event);
             }
-            if self.machine.is_closed() {
-                self.write();
+            let was_closed = self.machine.is_closed();
+            self.write();
+            // Room in the output may be what it waited for: it wants more content.
+            if let Some(event) = self.machine.poll_event() {
+                return Some(event);
+            }
+            if was_closed {
                 return None;
             }
-            self.turn();
+            self.wait();
         }
     }
 
@@ -94,9 +99,8 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
         self.write();
     }
 
-    /// Writes what is to be written, then waits for the peer or a deadline.
-    fn turn(&mut self) {
-        self.write();
+    /// Waits for the peer or a deadline.
+    fn wait(&mut self) {
         let now = self.clock.now();
         let wait = match self.machine.poll_timeout() {
             None => None,

@@ -1,9 +1,9 @@
 //! The scenarios of every adapter, over `std::net`.
 
 use postwire_blocking::Transport;
-use postwire_blocking::proto::{Body, Envelope, Report};
+use postwire_blocking::proto::{Body, Envelope, Report, StreamFacts};
 use postwire_blocking::tls::TransportConfig;
-use postwire_testing::{Adapter, scenarios};
+use postwire_testing::{Adapter, Pieces, scenarios};
 
 struct Blocking;
 
@@ -27,6 +27,19 @@ impl Adapter for Blocking {
         let first = send();
         between();
         [first, send()]
+    }
+
+    fn send_stream(
+        &self,
+        config: TransportConfig,
+        envelope: &Envelope,
+        facts: &StreamFacts,
+        pieces: Pieces,
+    ) -> Report {
+        match Transport::from(config).send_stream(envelope, facts, pieces) {
+            Ok(report) => report,
+            Err(error) => error.into_report(),
+        }
     }
 
     fn send(&self, config: TransportConfig, envelope: &Envelope, body: Body) -> Report {

@@ -91,7 +91,10 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
             moved |= self.poll_read(cx);
             moved |= self.poll_deadline(cx);
             if !moved {
-                return Poll::Pending;
+                return match self.machine.poll_event() {
+                    Some(event) => Poll::Ready(Some(event)),
+                    None => Poll::Pending,
+                };
             }
         }
         cx.waker().wake_by_ref();

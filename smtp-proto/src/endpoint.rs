@@ -37,7 +37,8 @@ pub trait Endpoint {
     /// What is to be written now. `advance` it by as much as the socket took.
     ///
     /// Empty when there is nothing to write for the moment. Dropping it without
-    /// an `advance` loses nothing.
+    /// an `advance` loses nothing. Making it may bring an event (more content is
+    /// wanted): poll for those after writing, before waiting.
     fn output(&mut self) -> impl Buf;
 
     /// The next thing that happened, in order; `None` when there is no more.

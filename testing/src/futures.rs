@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use postwire_futures::{Runtime, Transport};
 use postwire_tls::TransportConfig;
-use postwire_tls::proto::{Body, Envelope, Report, SendError};
+use postwire_tls::proto::{Body, Envelope, Report, SendError, StreamFacts};
 
-use crate::Adapter;
 use crate::chaos::ConcurrentAdapter;
+use crate::{Adapter, Pieces};
 
 /// How a runtime runs futures.
 pub trait Executor {
@@ -69,6 +69,19 @@ impl<E: Executor> Adapter for FuturesAdapter<E> {
             let first = report(transport.send(envelope, body.clone()).await);
             between();
             [first, report(transport.send(envelope, body).await)]
+        })
+    }
+
+    fn send_stream(
+        &self,
+        config: TransportConfig,
+        envelope: &Envelope,
+        facts: &StreamFacts,
+        pieces: Pieces,
+    ) -> Report {
+        Self::with_transport(config, async |transport| {
+            let pieces = futures_lite::stream::iter(pieces);
+            report(transport.send_stream(envelope, facts, pieces).await)
         })
     }
 

@@ -18,8 +18,14 @@ pub mod memory;
 pub mod scenarios;
 pub mod server;
 
+use std::io;
+
+use bytes::Bytes;
 use postwire_tls::TransportConfig;
-use postwire_tls::proto::{Body, Envelope, Report};
+use postwire_tls::proto::{Body, Envelope, Report, StreamFacts};
+
+/// The pieces of streamed content.
+pub type Pieces = Box<dyn Iterator<Item = io::Result<Bytes>> + Send>;
 
 /// An adapter, as a test needs it.
 pub trait Adapter {
@@ -36,6 +42,16 @@ pub trait Adapter {
         body: Body,
         between: &dyn Fn(),
     ) -> [Report; 2];
+
+    /// Sends one message whose content comes in pieces, through the adapter's
+    /// transport.
+    fn send_stream(
+        &self,
+        config: TransportConfig,
+        envelope: &Envelope,
+        facts: &StreamFacts,
+        pieces: Pieces,
+    ) -> Report;
 
     /// Sends one message through the adapter's transport.
     fn send(&self, config: TransportConfig, envelope: &Envelope, body: Body) -> Report;

@@ -2,13 +2,14 @@
 //! what the server saw, not by what the client says.
 
 use std::fmt::Write as _;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use postwire_tls::proto::{
-    Body, Credentials, Envelope, ErrorKind, Mechanism, Outcome, RecipientStatus, Report, Stage,
-    Timeouts, Violation,
+    Body, Credentials, Envelope, ErrorKind, Mechanism, Outcome, PoolConfig, RecipientStatus,
+    Report, Stage, StreamFacts, Timeouts, Violation,
 };
 use postwire_tls::{ServerTls, TransportBuilder, TransportConfig};
 
@@ -33,6 +34,9 @@ pub const ALL: &[Scenario] = &[
     ("recipients are reported one by one", recipients),
     ("many messages over one connection", many),
     ("a large message arrives whole", large),
+    ("content that comes in pieces arrives whole", streamed),
+    ("a source that fails delivers nothing", source_fails),
+    ("a connection carries no more than it may", worn),
     ("from an address of one's own", from_an_address),
     ("a pooled connection is used again", pooled),
     ("a stale connection is noticed in time", stale),
@@ -439,6 +443,96 @@ fn large(adapter: &dyn Adapter) {
             assert!(server.seen().stored[0].content == text);
         }
     }
+}
+
+/// Pieces of every size, cut within line ends and before dots, of more than any
+/// buffer holds.
+fn pieces_of(text: &str) -> impl Iterator<Item = io::Result<Bytes>> + Send + use<> {
+    let mut rest = Bytes::from(text.to_owned());
+    let mut size = 1;
+    std::iter::from_fn(move || {
+        size = size * 7 % 99_991;
+        let piece = rest.split_to(rest.len().min(size));
+        (!piece.is_empty()).then_some(Ok(piece))
+    })
+}
+
+fn long_text(line_end: &str) -> String {
+    let mut text = format!("Subject: long{line_end}{line_end}");
+    for line in 0..100_000 {
+        let dot = if line % 3 == 0 { "." } else { "" };
+        let _ = write!(text, "{dot}{line} and some more of it{line_end}");
+    }
+    text
+}
+
+fn streamed(adapter: &dyn Adapter) {
+    let authority = Authority::new();
+    for (mode, line_end, chunking) in [
+        ("none", "\n", true),
+        ("none", "\r\n", false),
+        ("wrapper", "\n", false),
+    ] {
+        let tls = match mode {
+            "wrapper" => ServerTls::Wrapper(authority.server(Flaw::None)),
+            _ => ServerTls::None,
+        };
+        let server = Embedded::start(everything().chunking(chunking), tls);
+        let builder = url(mode, server.port()).add_root_certificate(authority.certificate());
+        let text = long_text(line_end);
+        let facts = StreamFacts::default().size_hint(text.len() as u64);
+        let pieces = Box::new(pieces_of(&text));
+        let report = adapter.send_stream(builder.build().unwrap(), &bob(), &facts, pieces);
+        assert_accepted(&report);
+        assert!(server.seen().stored[0].content == long_text("\r\n"));
+    }
+    // What is no text goes as it is, by BDAT.
+    let server = Embedded::start(everything().binary_mime(true), ServerTls::None);
+    let octets: String = (0..300_000_u32)
+        .map(|n| char::from((n % 128) as u8))
+        .collect();
+    let facts = StreamFacts::default().binary(true);
+    let config = url("none", server.port()).build().unwrap();
+    let pieces = Box::new(pieces_of(&octets));
+    assert_accepted(&adapter.send_stream(config, &bob(), &facts, pieces));
+    assert!(server.seen().stored[0].content == octets);
+}
+
+fn source_fails(adapter: &dyn Adapter) {
+    for after in [0, 2_000_000] {
+        let server = Embedded::start(everything(), ServerTls::None);
+        let text = long_text("\n");
+        let failure = io::Error::other("the disk is gone");
+        let pieces = pieces_of(&text[..after]).chain([Err(failure)]);
+        let config = url("none", server.port()).build().unwrap();
+        let facts = StreamFacts::default();
+        let report = adapter.send_stream(config, &bob(), &facts, Box::new(pieces));
+        let (stage, kind) = error(&report);
+        assert_eq!(stage, Stage::Body);
+        assert!(matches!(kind, ErrorKind::Source(_)), "{report}");
+        assert!(report.to_string().contains("the disk is gone"), "{report}");
+        assert!(server.seen().stored.is_empty());
+    }
+}
+
+/// Many messages go over several connections where one may not carry them all, and
+/// still in order.
+fn worn(adapter: &dyn Adapter) {
+    let server = Embedded::start(everything(), ServerTls::None);
+    let pool = PoolConfig::default().max_messages(3);
+    let config = url("none", server.port())
+        .pool_config(pool)
+        .build()
+        .unwrap();
+    let content = |n: usize| format!("Subject: {n}\r\n\r\n");
+    let messages = (0..10).map(|n| (bob(), content(n).into())).collect();
+    let reports = adapter.send_all(config, messages);
+    assert_eq!(reports.len(), 10);
+    reports.iter().for_each(assert_accepted);
+    let seen = server.seen();
+    assert_eq!(seen.wire.len(), 4, "connections");
+    let stored: Vec<_> = seen.stored.iter().map(|s| s.content.clone()).collect();
+    assert_eq!(stored, (0..10).map(content).collect::<Vec<_>>());
 }
 
 /// 127.0.0.2 is this machine as well; an address of another is refused by it.
