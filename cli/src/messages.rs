@@ -1,11 +1,17 @@
-//! The messages to send, read before anything is connected.
+//! The messages to send, opened and looked at before anything is connected.
+//!
+//! Small ones are held in memory. Of a large one only what it consists of is kept,
+//! and it is read again while it is sent; standard input, which cannot be, goes
+//! through a file without a name.
 
 use std::fmt;
-use std::fs;
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use postwire_blocking::proto::Body;
+use postwire_blocking::proto::{Body, Facts, Survey};
+use postwire_blocking::{Chunks, chunks};
 
 use crate::arguments::UsageError;
 use crate::text::Plain;
@@ -14,7 +20,24 @@ use crate::text::Plain;
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
     pub(crate) name: Name,
+    /// Its octets, or the promise of them.
     pub(crate) body: Body,
+    /// Where they are, if they are not at hand.
+    file: Option<Arc<File>>,
+}
+
+impl Message {
+    /// How many octets it has.
+    pub(crate) fn octets(&self) -> u64 {
+        let surveyed = self.body.stream_facts();
+        let facts = surveyed.map_or(self.body.facts(), |stream| stream.surveyed.as_ref());
+        facts.map_or(0, |facts| facts.octets)
+    }
+
+    /// Its octets from the first on, as they are read.
+    pub(crate) fn pieces(&self) -> Option<Chunks<Arc<File>>> {
+        self.file.clone().map(chunks)
+    }
 }
 
 /// A message file that cannot be read.
@@ -72,23 +95,69 @@ pub(crate) fn read(names: &[Name]) -> Result<Vec<Message>, Unreadable> {
     names.iter().map(read_one).collect()
 }
 
+/// What is larger than this is not held in memory.
+const LARGE: usize = 1024 * 1024;
+
 fn read_one(name: &Name) -> Result<Message, Unreadable> {
-    let content = match name {
-        Name::File(path) => fs::read(path),
-        Name::StandardInput => {
-            let mut content = Vec::new();
-            let read = io::stdin().lock().read_to_end(&mut content);
-            read.map(|_| content)
-        }
+    let opened = match name {
+        Name::File(path) => File::open(path).and_then(open),
+        Name::StandardInput => spool(io::stdin().lock()),
     };
-    match content {
-        Ok(content) => Ok(Message {
+    match opened {
+        Ok((body, file)) => Ok(Message {
             name: name.clone(),
-            body: Body::from(content),
+            body,
+            file: file.map(Arc::new),
         }),
         Err(error) => Err(Unreadable {
             name: name.clone(),
             error,
         }),
     }
+}
+
+type Opened = (Body, Option<File>);
+
+fn open(mut file: File) -> io::Result<Opened> {
+    // A pipe with a name gives its octets once only.
+    if !file.metadata()?.is_file() {
+        return spool(file);
+    }
+    if let Some(body) = read_small(&mut file, &mut Vec::new())? {
+        return Ok((body, None));
+    }
+    let facts = survey(&mut file)?;
+    Ok((Body::stream(facts.into()), Some(file)))
+}
+
+/// Reads what can be read once only.
+fn spool(mut source: impl Read) -> io::Result<Opened> {
+    let mut start = Vec::new();
+    if let Some(body) = read_small(&mut source, &mut start)? {
+        return Ok((body, None));
+    }
+    let mut file = tempfile::tempfile()?;
+    file.write_all(&start)?;
+    drop(start);
+    io::copy(&mut source, &mut file)?;
+    let facts = survey(&mut file)?;
+    Ok((Body::stream(facts.into()), Some(file)))
+}
+
+/// The whole of it, if it is small; otherwise its start.
+fn read_small(source: &mut impl Read, start: &mut Vec<u8>) -> io::Result<Option<Body>> {
+    source.take(LARGE as u64 + 1).read_to_end(start)?;
+    let is_small = start.len() <= LARGE;
+    Ok(is_small.then(|| std::mem::take(start).into()))
+}
+
+/// What a file consists of. Leaves it at its start.
+fn survey(file: &mut File) -> io::Result<Facts> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut survey = Survey::default();
+    for piece in chunks(&mut *file) {
+        survey.feed(&piece?);
+    }
+    file.seek(SeekFrom::Start(0))?;
+    Ok(survey.finish())
 }

@@ -3,12 +3,15 @@
 //! In this order, so that nothing is connected in vain: what was typed is
 //! judged, the messages are read, then the server is called.
 
+use std::fs::File;
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use postwire_blocking::Chunks;
 use postwire_blocking::proto::{
     Address, Envelope, Error, ErrorKind, Event, LineEnds, Outcome, RecipientStatus, Report, Stage,
-    TlsInfo,
+    TlsInfo, TransactionId,
 };
 use postwire_blocking::tls::TransportConfig;
 
@@ -94,12 +97,7 @@ fn parse_server(arguments: &SendArguments) -> Result<Builder, UsageError> {
 
 /// A bar on a terminal for what takes a while; hidden otherwise.
 fn progress_bar(messages: &[Message], trace: bool) -> ProgressBar {
-    let sizes = || {
-        messages
-            .iter()
-            .filter_map(|message| message.body.facts())
-            .map(|facts| facts.octets)
-    };
+    let sizes = || messages.iter().map(Message::octets);
     let is_worth_it = sizes().any(|octets| octets > WORTH_A_BAR);
     if !is_worth_it || trace || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -172,6 +170,7 @@ fn converse(
         session.enqueue(envelope.clone(), message.body.clone());
     }
     session.begin_quit();
+    let mut pieces = None;
     let mut waiting = messages.iter().enumerate();
     while let Some(event) = session.next_event() {
         match event {
@@ -179,6 +178,15 @@ fn converse(
                 if let Some((position, message)) = waiting.next() {
                     printer.print(position, message, &report, session.tls());
                 }
+            }
+            Event::BodyWanted(id) => {
+                // Only one is asked for at a time.
+                let (of, pieces) = pieces.get_or_insert_with(|| (id, pieces_of(id, messages)));
+                if *of != id {
+                    (*of, *pieces) = (id, pieces_of(id, messages));
+                }
+                let next = pieces.as_mut().and_then(Iterator::next);
+                session.body_next(id, next);
             }
             Event::Trace(line) => note(Plain(&line.to_string())),
             _ => {}
@@ -189,6 +197,12 @@ fn converse(
         let report = Report::not_sent(envelope, session_over());
         printer.print(position, message, &report, session.tls());
     }
+}
+
+/// The octets of the message that the session gave this name.
+fn pieces_of(id: TransactionId, messages: &[Message]) -> Option<Chunks<Arc<File>>> {
+    let position = usize::try_from(id.index()).ok()?;
+    messages.get(position)?.pieces()
 }
 
 /// What Ctrl-C does before there is a connection: every message has its verdict,

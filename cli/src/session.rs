@@ -4,12 +4,14 @@
 //! command sees no difference between them.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::pin::pin;
 
+use bytes::Bytes;
 use postwire_async_std::AsyncStd;
 use postwire_blocking::Stream;
-use postwire_blocking::proto::{Body, Envelope, Error, Event, TlsInfo};
+use postwire_blocking::proto::{Body, Envelope, Error, Event, TlsInfo, TransactionId};
 use postwire_blocking::tls::TransportConfig;
 use postwire_futures::Runtime as AsyncRuntime;
 use postwire_smol::Smol;
@@ -22,6 +24,9 @@ use crate::meter::{Meter, Metered};
 pub(crate) trait Session {
     /// Queues a message; its report is an event.
     fn enqueue(&mut self, envelope: Envelope, body: Body);
+
+    /// The next piece of a message whose octets were not at hand.
+    fn body_next(&mut self, id: TransactionId, next: Option<io::Result<Bytes>>);
 
     /// Leaves once everything queued is done.
     fn begin_quit(&mut self);
@@ -62,6 +67,10 @@ pub(crate) fn connect(
 impl<S: Stream> Session for postwire_blocking::Connection<S> {
     fn enqueue(&mut self, envelope: Envelope, body: Body) {
         self.enqueue(envelope, body);
+    }
+
+    fn body_next(&mut self, id: TransactionId, next: Option<io::Result<Bytes>>) {
+        self.body_next(id, next);
     }
 
     fn begin_quit(&mut self) {
@@ -119,6 +128,10 @@ fn connect_async<R: BlockOn>(
 impl<R: BlockOn> Session for AsyncSession<R> {
     fn enqueue(&mut self, envelope: Envelope, body: Body) {
         self.connection.enqueue(envelope, body);
+    }
+
+    fn body_next(&mut self, id: TransactionId, next: Option<io::Result<Bytes>>) {
+        self.connection.body_next(id, next);
     }
 
     fn begin_quit(&mut self) {

@@ -18,7 +18,7 @@ mod scan;
 
 pub(crate) use canonical::CanonicalEncoder;
 pub(crate) use dot::DotEncoder;
-pub use scan::Facts;
+pub use scan::{Facts, Survey};
 
 /// What to send: an RFC 5322 message, or whatever else the recipient expects.
 ///
@@ -77,6 +77,15 @@ impl Body {
         match &self.0 {
             Source::Whole { .. } => None,
             Source::Stream(declaration) => Some(declaration),
+        }
+    }
+
+    /// The facts, whether found in octets at hand or in those of a stream that was
+    /// surveyed beforehand.
+    pub(crate) fn known_facts(&self) -> Option<&Facts> {
+        match &self.0 {
+            Source::Whole { facts, .. } => Some(facts),
+            Source::Stream(declaration) => declaration.surveyed.as_ref(),
         }
     }
 
@@ -159,6 +168,22 @@ pub struct StreamFacts {
     /// The content is not text in lines: `BODY=BINARYMIME` (RFC 3030 §3), which
     /// leaves every octet, line ends too, as it is.
     pub binary: bool,
+    /// All of it was looked at beforehand.
+    pub surveyed: Option<Facts>,
+}
+
+/// Everything that a [`Survey`] of the content found.
+impl From<Facts> for StreamFacts {
+    fn from(facts: Facts) -> Self {
+        let final_line_end = if facts.ends_with_crlf { 0 } else { 2 };
+        Self {
+            size_hint: Some(facts.canonical_octets() + final_line_end),
+            eight_bit: facts.eight_bit,
+            smtp_utf8: facts.utf8_header,
+            binary: facts.nul,
+            surveyed: Some(facts),
+        }
+    }
 }
 
 impl StreamFacts {

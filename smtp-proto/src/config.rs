@@ -361,7 +361,7 @@ impl ClientConfig {
     /// configuration: what [`Client::send`](crate::Client::send) would refuse
     /// at once is told here before any connection is made.
     pub fn check(&self, _envelope: &Envelope, body: &Body) -> Result<(), Unsendable> {
-        let Some(facts) = body.facts() else {
+        let Some(facts) = body.known_facts() else {
             return Ok(());
         };
         if self.line_ends == LineEnds::Refuse && !facts.is_canonical() {

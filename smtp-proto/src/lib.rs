@@ -152,7 +152,7 @@ mod tls_info;
 pub use address::{Address, AddressError};
 pub use batch::{Batch, BatchStep};
 pub(crate) use body::Segment;
-pub use body::{Body, Facts, LineEnds, StreamFacts};
+pub use body::{Body, Facts, LineEnds, StreamFacts, Survey};
 pub use capabilities::{Capabilities, CapabilitiesError, Capability, LimitsParameters, SizeLimit};
 pub use client::{Client, Event, Output, Speaker, TraceLine};
 pub use config::{ClientConfig, Limits, Protocol, Security, Timeouts};

@@ -48,6 +48,50 @@ fn the_octets_that_were_given() {
     assert_eq!(&stored[bodies.len()..], &mended);
 }
 
+/// From a file, which is read twice, and from standard input, which cannot be.
+/// (How much memory the command takes is asserted of every run.)
+#[test]
+fn a_message_larger_than_memory_may_be() {
+    let server = Serve::start(&["--size", "200000000"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("large.eml");
+    let large = b"Subject: large\n\n.leading dot, and so on and on\n".repeat(2_000_000);
+    assert!(large.len() > 80 << 20);
+    fs::write(&file, &large).unwrap();
+    let arguments = with(send_to(&plaintext(&server)), &["--message"]);
+    let arguments = with(arguments, &[file.to_str().unwrap(), "--message", "-"]);
+    let sent = run_with(&arguments, b"Subject: small\n\n");
+    assert_eq!(sent.objects().len(), 2);
+    for (position, object) in sent.objects().iter().enumerate() {
+        assert_eq!(object["outcome"], "accepted", "{position}: {object}");
+    }
+    run_with(&send_to(&plaintext(&server)), &large).assert_is(0, "accepted", None);
+    let stored = server.messages();
+    let canonical = b"Subject: large\r\n\r\n.leading dot, and so on and on\r\n".repeat(2_000_000);
+    assert_eq!(stored[1], b"Subject: small\r\n\r\n");
+    for position in [0, 2] {
+        assert!(stored[position] == canonical, "message {position} differs");
+    }
+}
+
+/// What is known of a large file beforehand counts as for a small one.
+#[test]
+fn a_large_message_that_nobody_could_take() {
+    let server = Serve::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("large.eml");
+    let mut large = b"Subject: large\r\n\r\n".repeat(100_000);
+    large.extend_from_slice(b"a lone\nline feed\r\n");
+    fs::write(&file, &large).unwrap();
+    let arguments = with(
+        send_to(&plaintext(&server)),
+        &["--line-ends", "refuse", "--message"],
+    );
+    let refused = run(&with(arguments, &[file.to_str().unwrap()]));
+    refused.assert_is(65, "not_sent", Some("mail"));
+    assert!(server.messages().is_empty());
+}
+
 #[test]
 fn the_object_of_an_accepted_message() {
     let server = Serve::start(&[]);

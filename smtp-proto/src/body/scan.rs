@@ -1,4 +1,4 @@
-//! What a body consists of, found in a few passes at memory speed.
+//! What a body consists of, found in a few passes at the speed of the cache.
 //!
 //! Knows octets, lines and where the header section ends (RFC 5322 §2.1). Must
 //! never know which server would mind.
@@ -32,35 +32,9 @@ pub struct Facts {
 impl Facts {
     /// Scans `content`, in time that grows with its length and no memory.
     pub fn of(content: &[u8]) -> Self {
-        let carriage_returns = memchr_iter(b'\r', content).count() as u64;
-        let mut line_feeds = 0;
-        let mut pairs = 0;
-        let mut longest_line = 0;
-        let mut line_start = 0;
-        for at in memchr_iter(b'\n', content) {
-            line_feeds += 1;
-            let paired = at > line_start && content.get(at - 1) == Some(&b'\r');
-            pairs += u64::from(paired);
-            longest_line = longest_line.max(at - line_start - usize::from(paired));
-            line_start = at + 1;
-        }
-        longest_line = longest_line.max(content.len() - line_start);
-        let lone_cr = carriage_returns - pairs;
-        if lone_cr > 0 {
-            // Lines end at these, too: rare enough to look again.
-            longest_line = longest_line_of_any_end(content);
-        }
-        let eight_bit = !content.is_ascii();
-        Self {
-            octets: content.len() as u64,
-            eight_bit,
-            utf8_header: eight_bit && is_utf8_beyond_ascii(header_section(content)),
-            lone_cr,
-            lone_lf: line_feeds - pairs,
-            nul: memchr(0, content).is_some(),
-            longest_line: longest_line as u64,
-            ends_with_crlf: matches!(content.last(), None | Some(b'\r' | b'\n')),
-        }
+        let mut survey = Survey::default();
+        survey.feed(content);
+        survey.finish()
     }
 
     /// Whether every CR has its LF and every LF its CR.
@@ -75,32 +49,203 @@ impl Facts {
     }
 }
 
-fn longest_line_of_any_end(content: &[u8]) -> usize {
-    let mut line_start = 0;
-    let mut longest = 0;
-    for at in memchr2_iter(b'\r', b'\n', content) {
-        // The LF of a CRLF counts as an empty line, which is never the longest.
-        longest = longest.max(at - line_start);
-        line_start = at + 1;
-    }
-    longest.max(content.len() - line_start)
+/// How much is looked at in all passes before the next: it stays in the nearest
+/// cache.
+const BLOCK: usize = 16 * 1024;
+
+/// Finds the [`Facts`] of content that comes in pieces, cut anywhere: of a file that
+/// is too large to be held.
+///
+/// ```
+/// use postwire_proto::{Facts, Survey};
+///
+/// let mut survey = Survey::default();
+/// for piece in [&b"Subject: hello\r"[..], b"\n\r\n", b"Hello.\n"] {
+///     survey.feed(piece);
+/// }
+/// assert_eq!(survey.finish(), Facts::of(b"Subject: hello\r\n\r\nHello.\n"));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    octets: u64,
+    eight_bit: bool,
+    nul: bool,
+    lone_cr: u64,
+    lone_lf: u64,
+    longest_line: u64,
+    /// Octets of the line that is not ended yet.
+    line: u64,
+    /// The last octet was a CR, and what follows it is not known.
+    held_cr: bool,
+    header: HeaderSurvey,
 }
 
-/// All up to the first empty line; everything if there is none.
-fn header_section(content: &[u8]) -> &[u8] {
-    let mut line_start = 0;
-    for at in memchr2_iter(b'\r', b'\n', content) {
-        let second_half = at > 0 && content[at] == b'\n' && content[at - 1] == b'\r';
-        if at == line_start && !second_half {
-            return &content[..at];
+impl Survey {
+    /// The next piece.
+    pub fn feed(&mut self, content: &[u8]) {
+        for block in content.chunks(BLOCK) {
+            self.octets += block.len() as u64;
+            self.eight_bit |= !block.is_ascii();
+            self.nul |= memchr(0, block).is_some();
+            self.header.feed(block);
+            if !self.feed_canonical(block) {
+                self.feed_any(block);
+            }
         }
-        line_start = at + 1;
     }
-    content
+
+    /// What the content consists of.
+    pub fn finish(self) -> Facts {
+        Facts {
+            octets: self.octets,
+            eight_bit: self.eight_bit,
+            utf8_header: self.header.is_utf8_beyond_ascii(),
+            lone_cr: self.lone_cr + u64::from(self.held_cr),
+            lone_lf: self.lone_lf,
+            nul: self.nul,
+            longest_line: self.longest_line,
+            ends_with_crlf: self.line == 0,
+        }
+    }
+
+    /// Takes a block in which every CR has its LF, looking at the LF only; or leaves
+    /// it.
+    fn feed_canonical(&mut self, block: &[u8]) -> bool {
+        if self.held_cr && block.first() != Some(&b'\n') {
+            return false;
+        }
+        let carriage_returns = memchr_iter(b'\r', block).count();
+        let ends_with_cr = block.last() == Some(&b'\r');
+        let (mut line_feeds, mut pairs, mut longest) = (0, 0, self.longest_line);
+        let (mut line_start, mut before) = (0, self.line);
+        for at in memchr_iter(b'\n', block) {
+            line_feeds += 1;
+            let paired = at > line_start && block.get(at - 1) == Some(&b'\r');
+            pairs += usize::from(paired);
+            let line = before + (at - line_start - usize::from(paired)) as u64;
+            longest = longest.max(line);
+            line_start = at + 1;
+            before = 0;
+        }
+        if carriage_returns != pairs + usize::from(ends_with_cr) {
+            return false;
+        }
+        let rest = block.len() - line_start - usize::from(ends_with_cr);
+        let line = before + rest as u64;
+        self.longest_line = longest.max(line);
+        self.lone_lf += (line_feeds - pairs - usize::from(self.held_cr)) as u64;
+        self.line = if ends_with_cr { 0 } else { line };
+        self.held_cr = ends_with_cr;
+        true
+    }
+
+    fn feed_any(&mut self, block: &[u8]) {
+        let mut from = 0;
+        for at in memchr2_iter(b'\r', b'\n', block) {
+            let line_feed = block[at] == b'\n';
+            if core::mem::take(&mut self.held_cr) {
+                if at == from && line_feed {
+                    from = at + 1;
+                    continue;
+                }
+                self.lone_cr += 1;
+            }
+            self.end_line((at - from) as u64);
+            from = at + 1;
+            self.lone_lf += u64::from(line_feed);
+            self.held_cr = !line_feed;
+        }
+        if from < block.len() {
+            self.lone_cr += u64::from(core::mem::take(&mut self.held_cr));
+            self.line += (block.len() - from) as u64;
+            self.longest_line = self.longest_line.max(self.line);
+        }
+    }
+
+    fn end_line(&mut self, octets: u64) {
+        self.longest_line = self.longest_line.max(self.line + octets);
+        self.line = 0;
+    }
 }
 
-fn is_utf8_beyond_ascii(octets: &[u8]) -> bool {
-    !octets.is_ascii() && core::str::from_utf8(octets).is_ok()
+/// The header section: all up to the first empty line, everything if there is none.
+#[derive(Clone, Debug, Default)]
+struct HeaderSurvey {
+    over: bool,
+    eight_bit: bool,
+    not_utf8: bool,
+    /// The start of a character whose end is in the next piece.
+    tail: [u8; 4],
+    tail_length: usize,
+    line_is_begun: bool,
+    held_cr: bool,
+}
+
+impl HeaderSurvey {
+    fn feed(&mut self, block: &[u8]) {
+        if self.over {
+            return;
+        }
+        let end = self.find_end(block);
+        let text = &block[..end.unwrap_or(block.len())];
+        self.over = end.is_some();
+        if !text.is_ascii() || self.tail_length > 0 {
+            self.eight_bit = true;
+            self.feed_utf8(text);
+        }
+    }
+
+    fn is_utf8_beyond_ascii(&self) -> bool {
+        self.eight_bit && !self.not_utf8 && self.tail_length == 0
+    }
+
+    fn find_end(&mut self, block: &[u8]) -> Option<usize> {
+        let mut line_start = 0;
+        for at in memchr2_iter(b'\r', b'\n', block) {
+            let touches = at == line_start;
+            line_start = at + 1;
+            if core::mem::take(&mut self.held_cr) && touches && block[at] == b'\n' {
+                continue;
+            }
+            if touches && !self.line_is_begun {
+                return Some(at);
+            }
+            self.line_is_begun = false;
+            self.held_cr = block[at] == b'\r';
+        }
+        if line_start < block.len() {
+            self.line_is_begun = true;
+            self.held_cr = false;
+        }
+        None
+    }
+
+    fn feed_utf8(&mut self, mut text: &[u8]) {
+        while self.tail_length > 0
+            && let Some((&next, rest)) = text.split_first()
+        {
+            self.tail[self.tail_length] = next;
+            text = rest;
+            match core::str::from_utf8(&self.tail[..=self.tail_length]) {
+                Ok(_) => self.tail_length = 0,
+                Err(error) if error.error_len().is_none() => self.tail_length += 1,
+                Err(_) => {
+                    self.not_utf8 = true;
+                    self.tail_length = 0;
+                }
+            }
+        }
+        let Err(error) = core::str::from_utf8(text) else {
+            return;
+        };
+        let tail = &text[error.valid_up_to()..];
+        if error.error_len().is_some() {
+            self.not_utf8 = true;
+        } else {
+            self.tail[..tail.len()].copy_from_slice(tail);
+            self.tail_length = tail.len();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -200,6 +345,25 @@ mod tests {
             )
         ) {
             prop_assert_eq!(Facts::of(&content), naive(&content));
+        }
+
+        #[test]
+        fn pieces_make_no_difference(
+            content in prop::collection::vec(
+                prop::sample::select(&b"\r\r\n\n\n.abc\0\xfc\xc3\xbc\xe2\x82\xac"[..]), 0..100
+            ),
+            line in 0_usize..3,
+            size in 1_usize..9,
+        ) {
+            // Now and then all line ends are right, and the header is UTF-8.
+            let content = match line {
+                0 => content,
+                1 => alloc::string::String::from_utf8_lossy(&content).into_owned().into_bytes(),
+                _ => content.split(|octet| b"\r\n".contains(octet)).collect::<Vec<_>>().join(&b"\r\n"[..]),
+            };
+            let mut survey = Survey::default();
+            content.chunks(size).for_each(|piece| survey.feed(piece));
+            prop_assert_eq!(survey.finish(), naive(&content));
         }
     }
 }
