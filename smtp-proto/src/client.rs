@@ -31,8 +31,8 @@ use self::session::{Session, State};
 pub use self::trace::{Speaker, TraceLine};
 use self::transaction::{Content, Progress, Transaction};
 use crate::{
-    Body, Capabilities, ClientConfig, Endpoint, Envelope, Error, ErrorKind, Instant, Misuse, Reply,
-    ReplyReader, Report, Stage, TlsInfo, TransactionId, TransportError, Violation,
+    Body, Capabilities, ClientConfig, Credentials, Endpoint, Envelope, Error, ErrorKind, Instant,
+    Misuse, Reply, ReplyReader, Report, Stage, TlsInfo, TransactionId, TransportError, Violation,
 };
 
 /// What a client session reports to whoever drives it.
@@ -47,6 +47,10 @@ pub enum Event {
     /// [`Client::handle_tls_established`]. Until then nothing is written, and
     /// input is a violation: give what comes to the TLS session.
     StartTls,
+    /// Wants the credentials to log in with: [`Client::credentials`]. Asked if
+    /// [`ClientConfig::late_credentials`] is on; with the error, if the server refused those
+    /// that it was given last, and once only.
+    CredentialsWanted(Option<Error>),
     /// Wants content of a streamed body: [`Client::body_chunk`].
     BodyWanted(TransactionId),
     /// A line of the dialogue, if [`ClientConfig::trace`] is on.
@@ -150,6 +154,34 @@ impl Client {
             return Err(Misuse::NotStreaming);
         }
         Ok(transaction)
+    }
+
+    /// Gives random octets, 16 or more and fresh for this session, for the mechanisms that need
+    /// them (SCRAM). Without them those are not used. To be given before the server's answer to
+    /// `EHLO` is.
+    pub fn set_nonce(&mut self, nonce: &[u8]) {
+        self.session.nonce = nonce.to_vec();
+    }
+
+    /// Gives the credentials that [`Event::CredentialsWanted`] asked for.
+    pub fn credentials(&mut self, credentials: Credentials) -> Result<(), Misuse> {
+        if !matches!(self.session.state, State::CredentialsWanted) {
+            return Err(Misuse::NoCredentialsWanted);
+        }
+        self.session.log_in(credentials);
+        self.session.pump();
+        Ok(())
+    }
+
+    /// There are no credentials: the session ends politely, with nothing sent.
+    pub fn credentials_failed(&mut self, error: TransportError) -> Result<(), Misuse> {
+        if !matches!(self.session.state, State::CredentialsWanted) {
+            return Err(Misuse::NoCredentialsWanted);
+        }
+        let kind = ErrorKind::Credentials(error);
+        self.session.refuse(Stage::Auth, kind);
+        self.session.pump();
+        Ok(())
     }
 
     /// Leaves politely after everything that is queued. Messages given later are

@@ -136,6 +136,9 @@ pub struct Limits {
     pub capabilities: usize,
     /// How many challenges an authentication may take. 8.
     pub auth_rounds: usize,
+    /// How often a server may ask for a password to be hashed, which bounds the time that it
+    /// can make the client spend. 600,000.
+    pub auth_iterations: u32,
     /// How many replies may be outstanding at once (RFC 2920 §3.1). 1,000.
     ///
     /// Bounds what the server may have to say while nobody reads: a driver that
@@ -152,6 +155,7 @@ impl Default for Limits {
             reply: ReplyLimits::default(),
             capabilities: 128,
             auth_rounds: 8,
+            auth_iterations: 600_000,
             outstanding_replies: 1_000,
             trace_lines: 1_024,
         }
@@ -173,8 +177,10 @@ pub struct ClientConfig {
     pub(crate) protocol: Protocol,
     pub(crate) security: Security,
     pub(crate) host: String,
+    pub(crate) port: Option<u16>,
     pub(crate) credentials: Option<Credentials>,
-    pub(crate) mechanisms: Vec<Mechanism>,
+    pub(crate) late_credentials: bool,
+    pub(crate) mechanisms: Option<Vec<Mechanism>>,
     pub(crate) allow_plaintext_auth: bool,
     pub(crate) pipelining: bool,
     pub(crate) chunking: bool,
@@ -195,8 +201,10 @@ impl ClientConfig {
             protocol: Protocol::Smtp,
             security,
             host: String::new(),
+            port: None,
             credentials: None,
-            mechanisms: Mechanism::default_preference().to_vec(),
+            late_credentials: false,
+            mechanisms: None,
             allow_plaintext_auth: false,
             pipelining: true,
             chunking: true,
@@ -231,6 +239,13 @@ impl ClientConfig {
         self
     }
 
+    /// The port that the server listens on, for the SASL mechanisms that want it. None by default.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
     /// Authenticate with these. Given, and no usable mechanism offered: nothing
     /// is sent.
     #[must_use]
@@ -239,10 +254,22 @@ impl ClientConfig {
         self
     }
 
+    /// Ask for credentials when they are needed, and once more when they were refused:
+    /// [`Event::CredentialsWanted`](crate::Event::CredentialsWanted). Off by default.
+    ///
+    /// For tokens, which expire. Together with [`credentials`](Self::credentials) only the
+    /// renewal is asked for.
+    #[must_use]
+    pub fn late_credentials(mut self, on: bool) -> Self {
+        self.late_credentials = on;
+        self
+    }
+
     /// The mechanisms that may be used, the preferred one first.
+    /// [`Mechanism::preference_for`] the credentials by default.
     #[must_use]
     pub fn mechanisms(mut self, mechanisms: Vec<Mechanism>) -> Self {
-        self.mechanisms = mechanisms;
+        self.mechanisms = Some(mechanisms);
         self
     }
 

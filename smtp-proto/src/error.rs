@@ -68,6 +68,7 @@ impl fmt::Display for Stage {
 pub struct Error {
     stage: Stage,
     kind: ErrorKind,
+    detail: Option<String>,
 }
 
 /// What happened; [`Error::stage`] says where.
@@ -98,6 +99,8 @@ pub enum ErrorKind {
     },
     /// The mechanism gave up.
     Sasl(SaslError),
+    /// The program could not get the credentials that were wanted.
+    Credentials(TransportError),
     /// The message needs an extension that the server does not offer.
     ExtensionNotOffered(&'static str),
     /// The message is larger than the server's declared maximum (RFC 1870).
@@ -120,7 +123,37 @@ pub enum ErrorKind {
 impl Error {
     /// An error at a stage: for adapters, which meet failures of their own.
     pub fn new(stage: Stage, kind: ErrorKind) -> Self {
-        Self { stage, kind }
+        Self {
+            stage,
+            kind,
+            detail: None,
+        }
+    }
+
+    /// The same, with what the server said besides its reply.
+    pub(crate) fn with_detail(self, detail: Option<String>) -> Self {
+        Self { detail, ..self }
+    }
+
+    /// What the server said of it besides its reply: the JSON of OAUTHBEARER or XOAUTH2, the
+    /// reason of SCRAM, escaped.
+    pub fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
+    /// What may help, where the reply's code tells (RFC 4954 §6).
+    fn advice(&self) -> Option<&'static str> {
+        let ErrorKind::Refused(reply) = &self.kind else {
+            return None;
+        };
+        match (self.stage, reply.code().get()) {
+            (Stage::Auth, 432) => Some("log in once by PLAIN under TLS"),
+            (Stage::Auth, 534) => {
+                Some("use a stronger mechanism, or a password that the provider makes for programs")
+            }
+            (Stage::Auth, 538) => Some("use TLS"),
+            _ => None,
+        }
     }
 
     /// Where it happened.
@@ -162,7 +195,16 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.stage)?;
         match &self.kind {
-            ErrorKind::Refused(reply) => write!(f, "the server refused: {reply}"),
+            ErrorKind::Refused(reply) => {
+                write!(f, "the server refused: {reply}")?;
+                if let Some(detail) = &self.detail {
+                    write!(f, " ({detail})")?;
+                }
+                match self.advice() {
+                    Some(advice) => write!(f, "; {advice}"),
+                    None => Ok(()),
+                }
+            }
             ErrorKind::Violation(violation) => {
                 write!(f, "the server broke the protocol: {violation}")
             }
@@ -189,6 +231,9 @@ impl fmt::Display for Error {
                 Ok(())
             }
             ErrorKind::Sasl(error) => write!(f, "{error}"),
+            ErrorKind::Credentials(error) => {
+                write!(f, "the credentials could not be had: {error}")
+            }
             ErrorKind::ExtensionNotOffered(keyword) => {
                 write!(
                     f,
@@ -211,9 +256,10 @@ impl core::error::Error for Error {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match &self.kind {
             ErrorKind::Violation(violation) => Some(violation),
-            ErrorKind::Transport(error) | ErrorKind::Tls(error) | ErrorKind::Source(error) => {
-                Some(error.as_ref())
-            }
+            ErrorKind::Transport(error)
+            | ErrorKind::Tls(error)
+            | ErrorKind::Credentials(error)
+            | ErrorKind::Source(error) => Some(error.as_ref()),
             ErrorKind::Sasl(error) => Some(error),
             ErrorKind::Unsendable(why) => Some(why),
             _ => None,
@@ -318,6 +364,8 @@ pub enum Misuse {
     NotStreaming,
     /// TLS was reported as established, or failed, while nobody asked for it.
     NoHandshake,
+    /// Credentials were given, or said to be missing, while nobody asked for them.
+    NoCredentialsWanted,
 }
 
 impl fmt::Display for Misuse {
@@ -326,6 +374,7 @@ impl fmt::Display for Misuse {
             Self::NoSuchTransaction => "there is no such transaction, or it has ended",
             Self::NotStreaming => "this message's body is not a stream, or has ended",
             Self::NoHandshake => "no TLS handshake was asked for",
+            Self::NoCredentialsWanted => "no credentials were asked for",
         })
     }
 }

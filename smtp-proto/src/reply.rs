@@ -4,10 +4,9 @@
 //! command it answers or whether it is welcome: the client's expectations decide that. Text
 //! is the server's own bytes, never trusted to be UTF-8 and never shown unescaped.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-
-use bytes::Bytes;
 
 mod reader;
 
@@ -221,7 +220,7 @@ impl<'a> ReplyRef<'a> {
     pub fn to_owned(self) -> Reply {
         Reply {
             code: self.code,
-            raw: Bytes::copy_from_slice(self.raw),
+            raw: self.raw.into(),
         }
     }
 }
@@ -284,7 +283,7 @@ impl fmt::Debug for ReplyRef<'_> {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
     code: ReplyCode,
-    raw: Bytes,
+    raw: Arc<[u8]>,
 }
 
 impl Reply {
@@ -353,7 +352,7 @@ impl Reply {
     }
 
     /// The wire form, each line with its line end: as received, or what a server sends.
-    pub fn as_bytes(&self) -> &Bytes {
+    pub fn as_bytes(&self) -> &[u8] {
         &self.raw
     }
 }
@@ -515,11 +514,8 @@ mod tests {
     fn builds_the_wire_form() {
         let enhanced = EnhancedCode::new(2, 1, 5);
         let reply = Reply::new(code(250), enhanced, &["a\r\nb", "c\0"]);
-        assert_eq!(&reply.as_bytes()[..], b"250-2.1.5 a  b\r\n250 2.1.5 c \r\n");
-        assert_eq!(
-            &Reply::new(code(354), enhanced, &[]).as_bytes()[..],
-            b"354 \r\n"
-        );
+        assert_eq!(reply.as_bytes(), b"250-2.1.5 a  b\r\n250 2.1.5 c \r\n");
+        assert_eq!(Reply::new(code(354), enhanced, &[]).as_bytes(), b"354 \r\n");
     }
 
     proptest! {

@@ -19,17 +19,20 @@
 //!
 //! The caller: `message:` (`from <>`, `to a@b, c@d (all)`, `body stream 8bit utf8 binary
 //! size 100`), `quit`, `abort`, `chunk 0: "text"`, `end 0`, `fail 0: reason` (each with
-//! ` is misuse` where it must be refused), `TLS established`, `TLS failed: reason`,
-//! `plaintext instead of TLS`, `transport error: reason`.
+//! ` is misuse` where it must be refused), `TLS established` (with `tls-exporter "octets"` for
+//! channel binding), `TLS failed: reason`, `log in with password alice "correct horse"` (or
+//! `token …`, `external`, `anonymous …`), `credentials failed: reason`, `plaintext instead of
+//! TLS`, `transport error: reason`.
 //!
 //! The socket: `stall` (takes nothing until the next `C:`), `take 100` (takes so many octets,
 //! unseen, then nothing).
 //!
 //! Events, all of which must be told before anything else happens: `report 0: …`, `wanted 0`,
-//! `TLS wanted`, `closed: clean`, `closed: error`; `ready` may be left out. A report names its
-//! recipients behind ` ; ` unless all of them fared as the message did. A final `…` stands for
-//! any text. Further claims: `idle`, `not idle`, `offered: KEYWORD…`, `offered: nothing`,
-//! `greeting: 220 text`, `greeting: none`, `trace: C: line`.
+//! `TLS wanted`, `credentials wanted` (`: error` if there was one), `closed: clean`, `closed:
+//! error`; `ready` may be left out. A report names its recipients behind ` ; ` unless all of
+//! them fared as the message did. A final `…` stands for any text. Further claims: `idle`, `not
+//! idle`, `offered: KEYWORD…`, `offered: nothing`, `greeting: 220 text`, `greeting: none`,
+//! `trace: C: line`.
 //!
 //! In texts: `\r`, `\n`, `\t`, `\0`, `\"`, `\\`, `\x7f`, and `\{998*text}` for a repetition.
 //!

@@ -217,7 +217,7 @@ impl<T> TransportBuilder<T> {
     }
 
     /// The mechanisms that may be used, the preferred one first.
-    /// [`Mechanism::default_preference`] by default.
+    /// [`Mechanism::preference_for`] the credentials by default.
     pub fn authentication(mut self, mechanisms: Vec<Mechanism>) -> Self {
         self.settings.client = self.settings.client.mechanisms(mechanisms);
         self
@@ -376,6 +376,7 @@ impl Settings {
             .security_mode(tls.security())
             .protocol(self.protocol)
             .host(host)
+            .port(port)
             .timeouts(timeouts);
         Ok(TransportConfig {
             host: Arc::from(host),

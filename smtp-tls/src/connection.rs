@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use postwire_proto::{
-    Body, Capabilities, Client, ClientConfig, Endpoint, Envelope, Event, Instant, Misuse, Reply,
-    Security, TlsInfo, TransactionId, TransportError,
+    Body, Capabilities, Client, ClientConfig, Credentials, Endpoint, Envelope, Event, Instant,
+    Misuse, Reply, Security, TlsInfo, TransactionId, TransportError,
 };
 use rustls::pki_types::CertificateDer;
 
+use crate::parameters::default_crypto_provider;
 use crate::secured::{Secured, Upgradable};
 use crate::{Tls, TlsParameters};
 
@@ -54,8 +55,12 @@ impl Connection {
         } else {
             Arc::new((**config).clone().security_mode(tls.security()))
         };
+        let mut client = Client::new(config);
+        if let Some(nonce) = nonce(tls.parameters()) {
+            client.set_nonce(&nonce);
+        }
         let mut connection = Self {
-            secured: Secured::new(Client::new(config)),
+            secured: Secured::new(client),
             parameters: tls.parameters().cloned(),
             after_plaintext: tls.security() != Security::Wrapper,
         };
@@ -115,6 +120,16 @@ impl Connection {
         }
     }
 
+    /// Gives the credentials that were wanted: [`Client::credentials`].
+    pub fn credentials(&mut self, credentials: Credentials) -> Result<(), Misuse> {
+        self.secured.machine.credentials(credentials)
+    }
+
+    /// There are no credentials: [`Client::credentials_failed`].
+    pub fn credentials_failed(&mut self, error: TransportError) -> Result<(), Misuse> {
+        self.secured.machine.credentials_failed(error)
+    }
+
     /// Leaves politely after everything that is queued: [`Client::quit`].
     pub fn quit(&mut self) {
         self.secured.machine.quit();
@@ -159,6 +174,17 @@ impl Connection {
     pub fn is_idle(&self) -> bool {
         self.secured.machine.is_idle()
     }
+}
+
+/// Random octets for SASL, from whoever does the cryptography; none if nobody does.
+fn nonce(parameters: Option<&TlsParameters>) -> Option<[u8; 24]> {
+    let provider = match parameters {
+        Some(parameters) => Arc::clone(parameters.rustls_config().crypto_provider()),
+        None => default_crypto_provider().ok()?,
+    };
+    let mut nonce = [0; 24];
+    provider.secure_random.fill(&mut nonce).ok()?;
+    Some(nonce)
 }
 
 impl Endpoint for Connection {

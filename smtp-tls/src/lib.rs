@@ -24,6 +24,7 @@
 mod addresses;
 mod builder;
 mod certificate;
+mod channel_binding;
 mod chunk_buffer;
 mod config;
 mod connection;

@@ -7,8 +7,11 @@ use std::io::{IoSlice, Read, Write};
 use std::sync::Arc;
 
 use bytes::Buf;
-use postwire_proto::{ChannelBinding, Endpoint, Instant, TlsInfo, TransportError};
+use postwire_proto::{Endpoint, Instant, TlsInfo, TransportError};
 use rustls::ProtocolVersion;
+use rustls::pki_types::CertificateDer;
+
+use crate::channel_binding::channel_binding;
 
 /// Plaintext gathered before it is encrypted: four full records.
 const WINDOW: usize = 64 * 1024;
@@ -45,6 +48,8 @@ enum Tls {
 #[derive(Debug)]
 struct Channel {
     session: rustls::Connection,
+    /// A server's, which the session does not tell.
+    own_certificate: Option<CertificateDer<'static>>,
     /// Encrypted and not yet taken.
     ciphertext: Vec<u8>,
     taken: usize,
@@ -89,6 +94,7 @@ impl<E: Upgradable> Secured<E> {
         session.set_buffer_limit(None);
         self.tls = Tls::On(Box::new(Channel {
             session,
+            own_certificate: None,
             ciphertext: Vec::new(),
             taken: 0,
             plaintext: Vec::new(),
@@ -98,6 +104,13 @@ impl<E: Upgradable> Secured<E> {
             close_notify_received: false,
             failed: false,
         }));
+    }
+
+    /// Tells which certificate the server's side shows.
+    pub(crate) fn shows(&mut self, certificate: Option<CertificateDer<'static>>) {
+        if let Tls::On(channel) = &mut self.tls {
+            channel.own_certificate = certificate;
+        }
     }
 
     pub(crate) fn session(&self) -> Option<&rustls::Connection> {
@@ -159,7 +172,7 @@ impl Channel {
             let processed = self.session.process_new_packets();
             if processed.is_ok() && !self.established && !self.session.is_handshaking() {
                 self.established = true;
-                machine.tls_established(now, info(&self.session));
+                machine.tls_established(now, info(&self.session, self.own_certificate.as_ref()));
             }
             self.deliver(machine, now);
             match processed {
@@ -224,7 +237,7 @@ impl Channel {
     }
 }
 
-fn info(session: &rustls::Connection) -> TlsInfo {
+fn info(session: &rustls::Connection, own_certificate: Option<&CertificateDer<'_>>) -> TlsInfo {
     let version = match session.protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
         Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
@@ -235,21 +248,10 @@ fn info(session: &rustls::Connection) -> TlsInfo {
         .and_then(|suite| suite.suite().as_str())
         .unwrap_or("unknown");
     let info = TlsInfo::new(version, cipher);
-    match exporter(session) {
-        Some(value) => info.with_channel_binding(ChannelBinding::TlsExporter(value)),
+    match channel_binding(session, own_certificate) {
+        Some(binding) => info.with_channel_binding(binding),
         None => info,
     }
-}
-
-/// `tls-exporter` (RFC 9266), which is sound on TLS 1.3 only.
-fn exporter(session: &rustls::Connection) -> Option<Vec<u8>> {
-    if session.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
-        return None;
-    }
-    let value = vec![0; 32];
-    session
-        .export_keying_material(value, b"EXPORTER-Channel-Binding", Some(b""))
-        .ok()
 }
 
 /// What is to be written, of either kind.

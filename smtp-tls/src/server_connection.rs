@@ -82,7 +82,11 @@ impl ServerConnection {
             return;
         };
         match rustls::ServerConnection::new(Arc::clone(parameters.rustls_config())) {
-            Ok(session) => self.secured.secure(session.into(), self.after_plaintext),
+            Ok(session) => {
+                let certificate = parameters.certificate().cloned();
+                self.secured.secure(session.into(), self.after_plaintext);
+                self.secured.shows(certificate);
+            }
             Err(error) => self.secured.machine.tls_failed(now, Arc::new(error)),
         }
     }

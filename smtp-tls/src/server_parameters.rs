@@ -8,6 +8,7 @@ use std::sync::Arc;
 use core::fmt;
 
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 
 use crate::parameters::default_crypto_provider;
 use crate::{Identity, TlsError};
@@ -19,6 +20,7 @@ use crate::{Identity, TlsError};
 #[derive(Clone)]
 pub struct ServerTlsParameters {
     rustls: Arc<ServerConfig>,
+    certificate: Option<CertificateDer<'static>>,
 }
 
 impl ServerTlsParameters {
@@ -40,18 +42,31 @@ impl ServerTlsParameters {
     /// [`TlsError::InvalidIdentity`].
     pub fn new(identity: Identity) -> Result<Self, TlsError> {
         let (chain, key) = identity.into_parts();
+        let certificate = chain.first().cloned();
         let config = ServerConfig::builder_with_provider(default_crypto_provider()?)
             .with_protocol_versions(rustls::ALL_VERSIONS)
             .map_err(TlsError::UnusableCryptoProvider)?
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .map_err(TlsError::InvalidIdentity)?;
-        Ok(Self::from_rustls(Arc::new(config)))
+        Ok(Self {
+            rustls: Arc::new(config),
+            certificate,
+        })
     }
 
-    /// A finished configuration, taken as it is.
+    /// A finished configuration, taken as it is. On TLS 1.2 it has no channel
+    /// binding.
     pub fn from_rustls(config: Arc<ServerConfig>) -> Self {
-        Self { rustls: config }
+        Self {
+            rustls: config,
+            certificate: None,
+        }
+    }
+
+    /// The certificate that clients see, if it is always the same.
+    pub(crate) fn certificate(&self) -> Option<&CertificateDer<'static>> {
+        self.certificate.as_ref()
     }
 
     /// The configuration that each connection is made from.

@@ -13,13 +13,16 @@ use super::session::{Session, State};
 use super::trace::{Speaker, TraceLine};
 use crate::sasl::{decode, encode};
 use crate::{
-    Capabilities, ErrorKind, Exchange, Mechanism, Reply, ReplyRef, SaslContext, SaslError, Secret,
-    Stage, Violation,
+    Capabilities, Credentials, Error, ErrorKind, Event, Exchange, Mechanism, Reply, ReplyRef,
+    SaslContext, SaslError, Secret, Stage, Violation,
 };
 
 /// RFC 5321 §4.5.3.1.4; an initial response that does not fit waits for the
 /// server's empty challenge (RFC 4954 §4).
 const MAX_COMMAND_LINE: usize = 512;
+
+/// What is kept of a server's own words on a failure.
+const MAX_DETAIL: usize = 1_024;
 
 /// An authentication in progress.
 pub(super) struct Authentication {
@@ -46,13 +49,31 @@ impl fmt::Debug for Authentication {
 }
 
 impl Session {
+    /// Asks the program for credentials.
+    pub(super) fn want_credentials(&mut self, refused: Option<Error>) {
+        self.state = State::CredentialsWanted;
+        self.events.push_back(Event::CredentialsWanted(refused));
+    }
+
+    /// The program's answer.
+    pub(super) fn log_in(&mut self, credentials: Credentials) {
+        self.redaction.add(&credentials);
+        self.credentials = Some(credentials);
+        self.begin_authentication(0);
+    }
+
     /// Begins with the first usable mechanism whose rank is `from` or later.
     pub(super) fn begin_authentication(&mut self, from: usize) {
         let Some((rank, mechanism)) = self.usable_mechanism(from) else {
             let kind = self.no_usable_mechanism();
             return self.refuse(Stage::Auth, kind);
         };
-        match self.start_exchange(mechanism) {
+        let started = self.start_exchange(mechanism);
+        // No two exchanges of a session have the same one.
+        if let Some(last) = self.nonce.last_mut() {
+            *last = last.wrapping_add(1);
+        }
+        match started {
             Ok((exchange, response)) => {
                 let (line, held) = auth_line(mechanism, response);
                 let responded = matches!(line, Line::WithResponse(_));
@@ -84,19 +105,25 @@ impl Session {
         &self,
         mechanism: Mechanism,
     ) -> Result<(Box<dyn Exchange>, Option<Secret>), SaslError> {
-        let Some(credentials) = &self.config.credentials else {
+        let Some(credentials) = &self.credentials else {
             return Err(SaslError::MissingContext("credentials"));
         };
         let offered: Vec<&str> = self.offered().collect();
-        let context = SaslContext {
-            channel_binding: self.tls.as_ref().and_then(|tls| tls.channel_binding()),
-            host: &self.config.host,
-            offered: &offered,
-            ..SaslContext::default()
-        };
+        let context = self.context(&offered);
         let mut exchange = mechanism.start(credentials, &context)?;
         let response = exchange.initial_response()?;
         Ok((exchange, response))
+    }
+
+    fn context<'a>(&'a self, offered: &'a [&'a str]) -> SaslContext<'a> {
+        SaslContext {
+            channel_binding: self.tls.as_ref().and_then(|tls| tls.channel_binding()),
+            nonce: &self.nonce,
+            host: &self.config.host,
+            port: self.config.port,
+            offered,
+            max_iterations: self.config.limits.auth_iterations,
+        }
     }
 
     fn offered(&self) -> impl Iterator<Item = &str> {
@@ -113,15 +140,29 @@ impl Session {
     }
 
     fn usable_mechanism(&self, from: usize) -> Option<(usize, Mechanism)> {
-        let ranked = self.config.mechanisms.iter().copied().enumerate();
-        ranked
-            .skip(from)
-            .find(|(_, mechanism)| self.is_offered(*mechanism) && self.may_be_spoken(*mechanism))
+        let credentials = self.credentials.as_ref()?;
+        let offered: Vec<&str> = self.offered().collect();
+        let context = self.context(&offered);
+        let ranked = self.preference().into_iter().enumerate();
+        ranked.skip(from).find(|(_, mechanism)| {
+            self.is_offered(*mechanism)
+                && self.may_be_spoken(*mechanism)
+                && mechanism.is_possible(credentials, &context)
+        })
+    }
+
+    /// What may be used, the preferred one first.
+    fn preference(&self) -> Vec<Mechanism> {
+        match (&self.config.mechanisms, &self.credentials) {
+            (Some(mechanisms), _) => mechanisms.clone(),
+            (None, Some(credentials)) => Mechanism::preference_for(credentials),
+            (None, None) => Vec::new(),
+        }
     }
 
     fn no_usable_mechanism(&self) -> ErrorKind {
         let offered: Vec<&str> = self.offered().collect();
-        let mut preferred = self.config.mechanisms.iter().copied();
+        let mut preferred = self.preference().into_iter();
         ErrorKind::NoUsableMechanism {
             offered: self.redaction.text(&offered.join(" ")),
             withheld: preferred
@@ -199,14 +240,26 @@ impl Session {
         if let Some(kind) = auth.cancelled.take() {
             return self.refuse(Stage::Auth, kind);
         }
+        let detail = auth.exchange.failure_detail();
+        let detail = detail.map(|octets| shown(&octets[..octets.len().min(MAX_DETAIL)]));
+        let (tried, next, code) = (auth.mechanism, auth.rank + 1, reply.code().get());
         // 504: the mechanism is not known after all; 534: it is too weak for
         // this user. Another one may do; after 535 it would be guessing.
-        let next = auth.rank + 1;
-        let another_may_do = matches!(reply.code().get(), 504 | 534);
-        if another_may_do && self.usable_mechanism(next).is_some() {
-            self.begin_authentication(next);
+        if matches!(code, 504 | 534)
+            && let Some((next, mechanism)) = self.usable_mechanism(next)
+        {
+            // One that was too weak is no reason to reveal the password instead.
+            let weaker = mechanism.reveals_secret() && !tried.reveals_secret();
+            if code == 504 || !weaker {
+                return self.begin_authentication(next);
+            }
+        }
+        let detail = detail.map(|detail| self.redaction.text(&detail));
+        let error = Error::new(Stage::Auth, ErrorKind::Refused(reply)).with_detail(detail);
+        if code == 535 && core::mem::take(&mut self.renewable) {
+            self.want_credentials(Some(error));
         } else {
-            self.refuse(Stage::Auth, ErrorKind::Refused(reply));
+            self.refuse_because(error);
         }
     }
 
@@ -216,6 +269,19 @@ impl Session {
             self.trace(TraceLine::new(Speaker::Client, text));
         }
     }
+}
+
+/// Foreign octets, escaped; what is text stays as it is.
+fn shown(octets: &[u8]) -> String {
+    let text = String::from_utf8_lossy(octets);
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            _ if character.is_control() => shown.extend(character.escape_default()),
+            _ => shown.push(character),
+        }
+    }
+    shown
 }
 
 enum Line {

@@ -136,7 +136,7 @@ impl Session {
             }
             (Command::Rcpt(index), answer) => {
                 self.recipient_accepted |= answer.is_ok() && transaction.mail_accepted();
-                transaction.answer_rcpt(index, answer);
+                transaction.answer_rcpt(index, answer, &mut self.spare_answers);
             }
             (Command::Data, Ok(())) => self.go_ahead(),
             (Command::Data, Err(reply)) => {

@@ -23,30 +23,36 @@ pub(crate) struct Redaction {
 
 impl Redaction {
     pub(crate) fn of(credentials: Option<&Credentials>) -> Self {
-        let mut needles = Vec::new();
+        let mut redaction = Self::default();
         if let Some(credentials) = credentials {
-            let secret = credentials.secret().expose();
-            if !secret.is_empty() {
-                needles.push(credentials.secret().clone());
-                // Within a longer message a secret has one of three base64 forms,
-                // by where it starts; the characters that its neighbours share
-                // with it are left out.
-                for before in 0..3 {
-                    let mut padded = Zeroizing::new(alloc::vec![0; before]);
-                    padded.extend_from_slice(secret);
-                    let encoded = encode(&padded);
-                    let start = [0, 2, 3][before];
-                    let whole = padded.len() * 8 / 6;
-                    if let Some(piece) = encoded.expose().get(start..whole)
-                        && piece.len() >= SHORTEST_PIECE
-                    {
-                        needles.push(Secret::from(piece.to_vec()));
-                    }
-                }
-                needles.sort_by_key(|needle| core::cmp::Reverse(needle.expose().len()));
-            }
+            redaction.add(credentials);
         }
-        Self { needles }
+        redaction
+    }
+
+    /// Keeps these secrets as well.
+    pub(crate) fn add(&mut self, credentials: &Credentials) {
+        let needles = &mut self.needles;
+        let secret = credentials.secret().expose();
+        if !secret.is_empty() {
+            needles.push(credentials.secret().clone());
+            // Within a longer message a secret has one of three base64 forms,
+            // by where it starts; the characters that its neighbours share
+            // with it are left out.
+            for before in 0..3 {
+                let mut padded = Zeroizing::new(alloc::vec![0; before]);
+                padded.extend_from_slice(secret);
+                let encoded = encode(&padded);
+                let start = [0, 2, 3][before];
+                let whole = padded.len() * 8 / 6;
+                if let Some(piece) = encoded.expose().get(start..whole)
+                    && piece.len() >= SHORTEST_PIECE
+                {
+                    needles.push(Secret::from(piece.to_vec()));
+                }
+            }
+            needles.sort_by_key(|needle| core::cmp::Reverse(needle.expose().len()));
+        }
     }
 
     /// The reply, owned, without a secret in it.

@@ -7,6 +7,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 
 use super::authentication::Authentication;
@@ -15,10 +16,10 @@ use super::output::OutputQueue;
 use super::redaction::Redaction;
 use super::timers::{Timer, Timers};
 use super::trace::{Speaker, TraceLine};
-use super::transaction::{Progress, Transaction};
+use super::transaction::{Answer, Progress, Transaction};
 use crate::{
-    Capabilities, ClientConfig, Error, ErrorKind, Event, Instant, Protocol, Reply, ReplyRef,
-    Security, Stage, TlsInfo, command,
+    Capabilities, ClientConfig, Credentials, Error, ErrorKind, Event, Instant, Protocol, Reply,
+    ReplyRef, Security, Stage, TlsInfo, command,
 };
 
 pub(crate) struct Session {
@@ -29,6 +30,8 @@ pub(crate) struct Session {
     /// How many waits were ever over: replies, and handshakes.
     pub(super) waits_over: u64,
     pub(super) transactions: VecDeque<Transaction>,
+    /// Only the oldest transaction is ever answered: they use this in turn.
+    pub(super) spare_answers: Vec<Answer>,
     /// The position in `transactions` of the one being written.
     pub(super) writing: usize,
     pub(super) next_id: u64,
@@ -44,6 +47,12 @@ pub(crate) struct Session {
     pub(super) greeting: Option<Reply>,
     pub(super) tls: Option<TlsInfo>,
     pub(super) authenticated: bool,
+    /// Who logs in; the first are the configuration's.
+    pub(super) credentials: Option<Credentials>,
+    /// Whether others may still be asked for when these were refused.
+    pub(super) renewable: bool,
+    /// Random octets from outside; none if there are none.
+    pub(super) nonce: Vec<u8>,
     pub(super) events: VecDeque<Event>,
     pub(super) traced: usize,
     pub(super) timers: Timers,
@@ -69,6 +78,8 @@ pub(super) enum State {
     Greeting,
     Ehlo,
     StartTls,
+    /// The program is asked who logs in.
+    CredentialsWanted,
     Authenticating(Authentication),
     /// Messages may go out.
     Ready,
@@ -80,6 +91,8 @@ pub(super) enum State {
 impl Session {
     pub(super) fn new(config: Arc<ClientConfig>) -> Self {
         let redaction = Redaction::of(config.credentials.as_ref());
+        let credentials = config.credentials.clone();
+        let renewable = config.late_credentials;
         let mut session = Self {
             config,
             state: State::Greeting,
@@ -87,6 +100,7 @@ impl Session {
             expectations: VecDeque::new(),
             waits_over: 0,
             transactions: VecDeque::new(),
+            spare_answers: Vec::new(),
             writing: 0,
             next_id: 0,
             needs_rset: false,
@@ -97,6 +111,9 @@ impl Session {
             greeting: None,
             tls: None,
             authenticated: false,
+            credentials,
+            renewable,
+            nonce: Vec::new(),
             events: VecDeque::new(),
             traced: 0,
             timers: Timers::default(),
@@ -192,8 +209,9 @@ impl Session {
     }
 
     fn authenticate(&mut self) {
-        match self.config.credentials {
+        match self.credentials {
             Some(_) => self.begin_authentication(0),
+            None if self.config.late_credentials => self.want_credentials(None),
             None => self.become_ready(),
         }
     }
@@ -206,11 +224,7 @@ impl Session {
     // ---- what is written
 
     /// Writes a command and expects its reply.
-    pub(super) fn write_command(
-        &mut self,
-        command: Command,
-        write: impl FnOnce(&mut alloc::vec::Vec<u8>),
-    ) {
+    pub(super) fn write_command(&mut self, command: Command, write: impl FnOnce(&mut Vec<u8>)) {
         let written = self.output.write_text(write);
         if self.config.trace {
             let line = TraceLine::new(Speaker::Client, command::line(written));
@@ -259,7 +273,10 @@ impl Session {
     /// The session cannot go on, though the server keeps to the protocol: say
     /// goodbye. Nothing else is outstanding at such a point.
     pub(super) fn refuse(&mut self, stage: Stage, kind: ErrorKind) {
-        let error = Error::new(stage, kind);
+        self.refuse_because(Error::new(stage, kind));
+    }
+
+    pub(super) fn refuse_because(&mut self, error: Error) {
         self.report_all(&error, self.output.taken());
         self.write_quit(Some(error));
     }
@@ -336,7 +353,8 @@ impl Session {
             }
             if let Some(finished) = self.transactions.pop_front() {
                 self.speculated -= finished.speculated;
-                self.events.push_back(Event::Report(finished.report()));
+                let report = finished.report(&mut self.spare_answers);
+                self.events.push_back(Event::Report(report));
                 self.writing = self.writing.saturating_sub(1);
                 self.timers.overall = Timer::Off;
             }
@@ -358,6 +376,7 @@ impl Session {
         );
         match (&self.state, self.expectations.front()) {
             (State::Handshake, _) => Stage::Tls,
+            (State::CredentialsWanted, _) => Stage::Auth,
             (_, Some(expectation)) => expectation.command.stage(),
             (State::Ready, None) if in_content => Stage::Body,
             (State::Leaving(_) | State::Closed, None) => Stage::Quit,

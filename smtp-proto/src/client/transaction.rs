@@ -5,7 +5,6 @@
 //! socket nor the other messages; the session decides when to write.
 
 use alloc::collections::VecDeque;
-use alloc::vec;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -38,7 +37,11 @@ pub(crate) struct Transaction {
     /// The position in the output at which the content is complete.
     pub(crate) content_end: Option<u64>,
     mail: Answer,
+    /// An answer for each forward-path; empty until the first one came.
     recipients: Vec<Answer>,
+    /// How many of them came, and how many were a yes.
+    answered: usize,
+    accepted: usize,
     data: Answer,
     content: Answer,
     /// Replies to the content that LMTP still owes (RFC 2033 §4.2).
@@ -80,7 +83,7 @@ pub(crate) enum Content {
 
 /// A server's answer to one command, with its words where they decide.
 #[derive(Clone, Debug, Default)]
-enum Answer {
+pub(crate) enum Answer {
     #[default]
     Awaited,
     Yes(Option<Reply>),
@@ -105,7 +108,6 @@ pub(crate) struct Stream {
 
 impl Transaction {
     pub(crate) fn new(id: TransactionId, envelope: Envelope, body: Body) -> Self {
-        let recipients = vec![Answer::Awaited; envelope.forward_paths().len()];
         Self {
             id,
             envelope,
@@ -118,7 +120,9 @@ impl Transaction {
             content_begin: None,
             content_end: None,
             mail: Answer::Awaited,
-            recipients,
+            recipients: Vec::new(),
+            answered: 0,
+            accepted: 0,
             data: Answer::Awaited,
             content: Answer::Awaited,
             finals_due: VecDeque::new(),
@@ -240,7 +244,20 @@ impl Transaction {
     }
 
     /// `Err` is a refusal; a yes to `RCPT` decides nothing, so its words are not kept.
-    pub(crate) fn answer_rcpt(&mut self, index: usize, answer: Result<(), Reply>) {
+    /// `spare` is a buffer that may be used.
+    pub(crate) fn answer_rcpt(
+        &mut self,
+        index: usize,
+        answer: Result<(), Reply>,
+        spare: &mut Vec<Answer>,
+    ) {
+        if self.recipients.is_empty() {
+            self.recipients = core::mem::take(spare);
+            let forward_paths = self.envelope.forward_paths().len();
+            self.recipients.resize(forward_paths, Answer::Awaited);
+        }
+        self.answered += 1;
+        self.accepted += usize::from(answer.is_ok());
         if let Some(recipient) = self.recipients.get_mut(index) {
             *recipient = match answer {
                 Ok(()) => Answer::Yes(None),
@@ -310,7 +327,7 @@ impl Transaction {
 
     /// Whether the content has anywhere to go.
     pub(crate) fn has_accepted_recipient(&self) -> bool {
-        matches!(self.mail, Answer::Yes(_)) && self.accepted_indices().next().is_some()
+        matches!(self.mail, Answer::Yes(_)) && self.accepted > 0
     }
 
     pub(crate) fn mail_accepted(&self) -> bool {
@@ -324,10 +341,7 @@ impl Transaction {
     }
 
     pub(crate) fn recipients_answered(&self) -> bool {
-        !self
-            .recipients
-            .iter()
-            .any(|answer| matches!(answer, Answer::Awaited))
+        self.answered == self.envelope.forward_paths().len()
     }
 
     /// The refusal of `MAIL`, of every recipient, or (all or nothing) of one.
@@ -339,12 +353,9 @@ impl Transaction {
             return None;
         }
         let all_or_nothing = self.envelope.recipients() == Recipients::All;
-        let enough = all_or_nothing
-            || self
-                .recipients
-                .iter()
-                .all(|answer| matches!(answer, Answer::No(_)));
-        enough
+        let one_refused = self.answered > self.accepted;
+        let all_refused = self.accepted == 0 && self.recipients_answered();
+        (all_refused || (all_or_nothing && one_refused))
             .then(|| self.worst_recipient_refusal())
             .flatten()
             .map(|reply| (Stage::Rcpt, reply))
@@ -363,10 +374,11 @@ impl Transaction {
             .or_else(|| refusals().next())
     }
 
-    /// The report on a message whose replies have all come.
-    pub(crate) fn report(self) -> Report {
+    /// The report on a message whose replies have all come. What is left of it is a
+    /// spare buffer.
+    pub(crate) fn report(self, spare: &mut Vec<Answer>) -> Report {
         let over = || Error::new(Stage::Body, ErrorKind::SessionOver);
-        self.settle(over, false)
+        self.settle(over, false, spare)
     }
 
     /// The report on a message whose session ended with `error` after the driver
@@ -386,10 +398,15 @@ impl Transaction {
             }
             _ => error.clone(),
         };
-        self.settle(|| error, complete)
+        self.settle(|| error, complete, &mut Vec::new())
     }
 
-    fn settle(mut self, error: impl FnOnce() -> Error, complete: bool) -> Report {
+    fn settle(
+        mut self,
+        error: impl FnOnce() -> Error,
+        complete: bool,
+        spare: &mut Vec<Answer>,
+    ) -> Report {
         let outcome = if let Some(error) = self.not_sent.take() {
             Outcome::NotSent(error)
         } else if let Some((stage, reply)) = self.envelope_refusal() {
@@ -415,12 +432,15 @@ impl Transaction {
         };
         let id = self.id;
         let recipients = self.recipient_reports(&outcome);
+        self.recipients.clear();
+        *spare = self.recipients;
         Report::new(id, outcome, recipients)
     }
 
-    fn recipient_reports(self, outcome: &Outcome) -> Vec<RecipientReport> {
+    fn recipient_reports(&mut self, outcome: &Outcome) -> Vec<RecipientReport> {
         let addresses = self.envelope.forward_paths().iter().cloned();
-        let answered = addresses.zip(self.recipients);
+        let unanswered = core::iter::repeat(Answer::Awaited);
+        let answered = addresses.zip(self.recipients.drain(..).chain(unanswered));
         answered
             .map(|(address, answer)| {
                 let (status, reply) = match (answer, outcome) {

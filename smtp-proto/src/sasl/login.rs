@@ -5,13 +5,13 @@
 
 use alloc::boxed::Box;
 
-use super::{Exchange, SaslContext, SaslError, Secret, Specification};
+use super::{Exchange, Proof, SaslContext, SaslError, Secret, Specification};
 use crate::Credentials;
 
 pub(super) static SPECIFICATION: Specification = Specification {
-    name: "LOGIN",
     reveals_secret: true,
-    start,
+    carries_authorization_identity: false,
+    ..Specification::new("LOGIN", Proof::Password, start)
 };
 
 fn start(
@@ -19,11 +19,14 @@ fn start(
     _context: &SaslContext<'_>,
 ) -> Result<Box<dyn Exchange>, SaslError> {
     credentials.check_free_of(0)?;
-    Ok(Box::new(Login::User(credentials.clone())))
+    Ok(Box::new(Login::User {
+        user: Secret::from(credentials.user()),
+        password: credentials.secret().clone(),
+    }))
 }
 
 enum Login {
-    User(Credentials),
+    User { user: Secret, password: Secret },
     Password(Secret),
     Done,
 }
@@ -35,11 +38,11 @@ impl Exchange for Login {
 
     fn respond(&mut self, _challenge: &[u8]) -> Result<Secret, SaslError> {
         match core::mem::replace(self, Self::Done) {
-            Self::User(Credentials { user, secret }) => {
-                *self = Self::Password(secret);
-                Ok(user.into())
+            Self::User { user, password } => {
+                *self = Self::Password(password);
+                Ok(user)
             }
-            Self::Password(secret) => Ok(secret),
+            Self::Password(password) => Ok(password),
             Self::Done => Err(SaslError::UnexpectedChallenge),
         }
     }

@@ -4,15 +4,14 @@
 //! obtain or refresh a token, nor read the server's JSON.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
-use super::{Exchange, SaslContext, SaslError, Secret, Specification};
+use super::{Exchange, OneMessage, Proof, SaslContext, SaslError, Secret, Specification};
 use crate::Credentials;
 
 pub(super) static SPECIFICATION: Specification = Specification {
-    name: "XOAUTH2",
     reveals_secret: true,
-    start,
+    carries_authorization_identity: false,
+    ..Specification::new("XOAUTH2", Proof::Token, start)
 };
 
 fn start(
@@ -23,37 +22,8 @@ fn start(
     let user = credentials.user().as_bytes();
     let token = credentials.secret().expose();
     let message = Secret::concat(&[b"user=", user, b"\x01auth=Bearer ", token, b"\x01\x01"]);
-    Ok(Box::new(Xoauth2 {
-        message,
-        failure: None,
-    }))
-}
-
-struct Xoauth2 {
-    message: Secret,
-    /// The server's JSON, kept for the report of the refusal that follows it.
-    failure: Option<Vec<u8>>,
-}
-
-impl Exchange for Xoauth2 {
-    fn initial_response(&mut self) -> Result<Option<Secret>, SaslError> {
-        Ok(Some(core::mem::take(&mut self.message)))
-    }
-
-    fn respond(&mut self, challenge: &[u8]) -> Result<Secret, SaslError> {
-        if self.failure.is_some() {
-            return Err(SaslError::UnexpectedChallenge);
-        }
-        self.failure = Some(challenge.to_vec());
-        // The server waits for an empty answer before it refuses with its reply code.
-        Ok(Secret::default())
-    }
-
-    fn finish(&mut self, _server_final: Option<&[u8]>) -> Result<(), SaslError> {
-        Ok(())
-    }
-
-    fn failure_detail(&self) -> Option<&[u8]> {
-        self.failure.as_deref()
-    }
+    // The server waits for an empty answer before it refuses with its reply code.
+    Ok(Box::new(
+        OneMessage::new(message).acknowledging_failure(b""),
+    ))
 }

@@ -48,7 +48,7 @@ pub(crate) fn play(script: &Script, cuts: Cuts) -> Result<Vec<String>, String> {
     }
     let last = script.steps.last().map_or(1, |(line, _)| *line);
     player
-        .finish(&script.config, script.credentials.as_ref())
+        .finish(&script.config, &script.credentials)
         .map_err(|error| player.failure(last, &error))?;
     Ok(player.tale)
 }
@@ -120,8 +120,10 @@ struct Player {
 
 impl Player {
     fn new(script: &Script, cuts: Cuts) -> Self {
+        let mut client = Client::new(Arc::new(script.config.clone()));
+        client.set_nonce(&script.nonce);
         Self {
-            client: Client::new(Arc::new(script.config.clone())),
+            client,
             cuts,
             // Not the epoch: the clock is the caller's own.
             now: Instant::from_epoch(Duration::from_secs(1_000)),
@@ -132,7 +134,7 @@ impl Player {
             trace: Vec::new(),
             tale: Vec::new(),
             shown: String::new(),
-            has_secret: script.credentials.is_some(),
+            has_secret: !script.credentials.is_empty(),
             written: Vec::new(),
             written_before_tls: Vec::new(),
             tls: false,
@@ -170,7 +172,7 @@ impl Player {
                 return check(deadline.is_none(), || format!("a deadline: {deadline:?}"));
             }
             stimulus => {
-                if matches!(stimulus, Step::TlsEstablished | Step::TlsFailed(_)) {
+                if matches!(stimulus, Step::TlsEstablished(_) | Step::TlsFailed(_)) {
                     self.skip("TLS wanted");
                 }
                 if matches!(stimulus, Step::Stall | Step::Take(_)) {
@@ -229,9 +231,18 @@ impl Player {
                 let id = self.messages[*message];
                 check_call(self.client.body_failed(id, error(reason)), false)?;
             }
-            Step::TlsEstablished => {
+            Step::Credentials(credentials, misuse) => {
+                check_call(self.client.credentials(credentials.clone()), *misuse)?;
+            }
+            Step::CredentialsFailed(reason, misuse) => {
+                check_call(self.client.credentials_failed(error(reason)), *misuse)?;
+            }
+            Step::TlsEstablished(binding) => {
                 self.note("TLS established".into());
-                let info = TlsInfo::new("TLSv1.3", "TLS13_AES_256_GCM_SHA384");
+                let mut info = TlsInfo::new("TLSv1.3", "TLS13_AES_256_GCM_SHA384");
+                if let Some(binding) = binding {
+                    info = info.with_channel_binding(binding.clone());
+                }
                 check_call(self.client.handle_tls_established(now, info), false)?;
                 self.tls = true;
             }
@@ -334,6 +345,8 @@ impl Player {
                 }
                 Event::Ready => "ready".into(),
                 Event::StartTls => "TLS wanted".into(),
+                Event::CredentialsWanted(None) => "credentials wanted".into(),
+                Event::CredentialsWanted(Some(error)) => format!("credentials wanted: {error}"),
                 Event::BodyWanted(id) => format!("wanted {}", id.index()),
                 Event::Trace(line) => {
                     let _ = writeln!(self.shown, "{line}");
@@ -460,15 +473,11 @@ impl Player {
             format!("{} in doubt, {complete} complete", self.in_doubt)
         })?;
         check(self.client.is_closed(), || "is not closed".to_owned())?;
-        self.finish(&script.config, script.credentials.as_ref())
+        self.finish(&script.config, &script.credentials)
     }
 
     /// What holds at the end of every session.
-    fn finish(
-        &mut self,
-        config: &ClientConfig,
-        credentials: Option<&Credentials>,
-    ) -> Result<(), String> {
+    fn finish(&mut self, config: &ClientConfig, credentials: &[Credentials]) -> Result<(), String> {
         self.expect_nothing_more()?;
         check(self.reported == self.messages, || {
             format!(
@@ -494,8 +503,8 @@ impl Player {
             }
         }
         let _ = writeln!(self.shown, "{config:?}");
-        let secret = credentials.map_or(&[][..], |credentials| credentials.secret().expose());
-        for form in forms_of_secret(secret) {
+        let secrets = credentials.iter().map(|known| known.secret().expose());
+        for form in secrets.flat_map(forms_of_secret) {
             check(!self.shown.contains(&form), || {
                 format!("shows the secret, as {form}")
             })?;

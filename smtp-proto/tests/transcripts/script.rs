@@ -4,14 +4,18 @@ use std::iter::Peekable;
 use std::str::Chars;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use postwire_proto::{
-    Address, Body, ClientConfig, Credentials, Envelope, HelloName, Limits, LineEnds, Mechanism,
-    Protocol, Recipients, Security, StreamFacts, Timeouts,
+    Address, Body, ChannelBinding, ClientConfig, Credentials, Envelope, HelloName, Limits,
+    LineEnds, Mechanism, Protocol, Recipients, Security, StreamFacts, Timeouts,
 };
 
 pub(crate) struct Script {
     pub(crate) config: ClientConfig,
-    pub(crate) credentials: Option<Credentials>,
+    /// All whose secret must not be shown.
+    pub(crate) credentials: Vec<Credentials>,
+    pub(crate) nonce: Vec<u8>,
     /// Each with the number of its (first) line.
     pub(crate) steps: Vec<(usize, Step)>,
 }
@@ -42,7 +46,9 @@ pub(crate) enum Step {
         message: usize,
         reason: String,
     },
-    TlsEstablished,
+    Credentials(Credentials, bool),
+    CredentialsFailed(String, bool),
+    TlsEstablished(Option<ChannelBinding>),
     TlsFailed(String),
     TlsInjection,
     Passes(Duration),
@@ -80,10 +86,16 @@ impl Script {
                 gap = false;
             }
         }
-        let (config, credentials) = config.finish();
+        let mut settings = config.finish();
+        for (_, step) in &steps {
+            if let Step::Credentials(credentials, _) = step {
+                settings.credentials.push(credentials.clone());
+            }
+        }
         Ok(Self {
-            config,
-            credentials,
+            config: settings.config,
+            credentials: settings.credentials,
+            nonce: settings.nonce,
             steps,
         })
     }
@@ -146,6 +158,19 @@ impl Step {
                 reason: reason.to_owned(),
             });
         }
+        if let Some(reason) = call.strip_prefix("credentials failed: ") {
+            return Ok(Self::CredentialsFailed(reason.to_owned(), misuse));
+        }
+        if let Some(text) = call.strip_prefix("log in with ") {
+            let words = words(text)?;
+            let texts: Vec<String> = words.iter().map(Word::text).collect();
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let credentials = credentials(&texts).ok_or("log in with KIND …")?;
+            return Ok(Self::Credentials(credentials, misuse));
+        }
+        if let Some(text) = line.strip_prefix("TLS established ") {
+            return channel_binding(text).map(|binding| Self::TlsEstablished(Some(binding)));
+        }
         if let Some(reason) = line.strip_prefix("TLS failed: ") {
             return Ok(Self::TlsFailed(reason.to_owned()));
         }
@@ -159,13 +184,13 @@ impl Step {
             "stall" => Self::Stall,
             "quit" => Self::Quit,
             "abort" => Self::Abort,
-            "TLS established" => Self::TlsEstablished,
+            "TLS established" => Self::TlsEstablished(None),
             "plaintext instead of TLS" => Self::TlsInjection,
             "no deadline" => Self::NoDeadline,
             "idle" => Self::Idle(true),
             "not idle" => Self::Idle(false),
-            "ready" | "TLS wanted" => Self::Event(line.to_owned()),
-            _ if ["report ", "closed: ", "wanted "]
+            "ready" | "TLS wanted" | "credentials wanted" => Self::Event(line.to_owned()),
+            _ if ["report ", "closed: ", "wanted ", "credentials wanted: "]
                 .iter()
                 .any(|event| line.starts_with(event)) =>
             {
@@ -173,6 +198,34 @@ impl Step {
             }
             _ => return Err("no such step".into()),
         })
+    }
+}
+
+/// Such as `password alice "correct horse" acting for bob`.
+fn credentials(words: &[&str]) -> Option<Credentials> {
+    if let [words @ .., "acting", "for", identity] = words {
+        return Some(credentials(words)?.acting_for(*identity));
+    }
+    Some(match *words {
+        ["password", user, password] => Credentials::new(user, password),
+        ["token", user, token] => Credentials::token(user, token),
+        ["external"] => Credentials::external(),
+        ["anonymous", trace] => Credentials::anonymous(trace),
+        _ => return None,
+    })
+}
+
+/// Such as `tls-exporter "octets"`.
+fn channel_binding(text: &str) -> Result<ChannelBinding, String> {
+    let words = words(text)?;
+    match &words[..] {
+        [Word::Bare(kind), Word::Quoted(octets)] if kind == "tls-exporter" => {
+            Ok(ChannelBinding::TlsExporter(octets.clone()))
+        }
+        [Word::Bare(kind), Word::Quoted(octets)] if kind == "tls-server-end-point" => {
+            Ok(ChannelBinding::TlsServerEndPoint(octets.clone()))
+        }
+        _ => Err("tls-exporter|tls-server-end-point \"octets\"".into()),
     }
 }
 
@@ -254,23 +307,24 @@ impl ConfigText {
         Ok(())
     }
 
-    fn finish(self) -> (ClientConfig, Option<Credentials>) {
+    fn finish(self) -> Settings {
         let mut settings = Settings::new(self.security);
         for setting in &self.settings {
             apply(&mut settings, setting).expect("was applied before");
         }
-        let config = settings
+        settings.config = settings
             .config
-            .limits(settings.limits)
-            .timeouts(settings.timeouts)
+            .limits(settings.limits.clone())
+            .timeouts(settings.timeouts.clone())
             .trace(true);
-        (config, settings.credentials)
+        settings
     }
 }
 
 struct Settings {
     config: ClientConfig,
-    credentials: Option<Credentials>,
+    credentials: Vec<Credentials>,
+    nonce: Vec<u8>,
     limits: Limits,
     timeouts: Timeouts,
 }
@@ -279,7 +333,8 @@ impl Settings {
     fn new(security: Security) -> Self {
         Self {
             config: ClientConfig::new(HelloName::localhost(), security).early_content(true),
-            credentials: None,
+            credentials: Vec::new(),
+            nonce: Vec::new(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
         }
@@ -297,8 +352,19 @@ fn apply(settings: &mut Settings, setting: &[Word]) -> Result<(), String> {
         ["hello", name] => config.hello_name(name.parse().map_err(|e| format!("{e}"))?),
         ["credentials", user, secret] => {
             let credentials = Credentials::new(user, secret);
-            settings.credentials = Some(credentials.clone());
+            settings.credentials.push(credentials.clone());
             config.credentials(credentials)
+        }
+        ["log", "in", "with", ref words @ ..] => {
+            let credentials = credentials(words).ok_or("log in with KIND …")?;
+            settings.credentials.push(credentials.clone());
+            config.credentials(credentials)
+        }
+        ["late-credentials"] => config.late_credentials(true),
+        ["nonce", base64] => {
+            let octets = STANDARD.decode(base64);
+            settings.nonce = octets.map_err(|e| format!("{base64}: {e}"))?;
+            config
         }
         ["mechanisms", ref names @ ..] => {
             let mut mechanisms: Vec<Mechanism> = Vec::new();
@@ -352,6 +418,10 @@ fn set_limit(limits: &mut Limits, what: &str, most: usize) -> Result<(), String>
         "reply-bytes" => &mut limits.reply.bytes,
         "capabilities" => &mut limits.capabilities,
         "auth-rounds" => &mut limits.auth_rounds,
+        "auth-iterations" => {
+            limits.auth_iterations = u32::try_from(most).map_err(|e| e.to_string())?;
+            return Ok(());
+        }
         "outstanding" => &mut limits.outstanding_replies,
         _ => return Err(format!("no limit on {what}")),
     };

@@ -1,0 +1,183 @@
+//! Who logs in, and what proves it.
+//!
+//! Knows names and secrets, and how to keep a secret from being seen. Must never know a
+//! mechanism's message.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use zeroize::Zeroizing;
+
+use super::SaslError;
+
+/// Octets that must not be seen: a password, a token, a response that contains one.
+///
+/// Wiped from memory when dropped; `Debug` shows only that there is one. Copies that were made
+/// before the octets came here are the caller's to wipe.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(pub(super) Zeroizing<Vec<u8>>);
+
+impl Secret {
+    /// The octets. Whoever copies them has a secret to wipe.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Gathers parts without a reallocation, which would leave a copy behind.
+    pub(super) fn concat(parts: &[&[u8]]) -> Self {
+        let length = parts.iter().map(|part| part.len()).sum();
+        let mut octets = Zeroizing::new(Vec::with_capacity(length));
+        for part in parts {
+            octets.extend_from_slice(part);
+        }
+        Self(octets)
+    }
+}
+
+impl From<String> for Secret {
+    fn from(secret: String) -> Self {
+        Self(Zeroizing::new(secret.into_bytes()))
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(secret: &str) -> Self {
+        Self(Zeroizing::new(secret.as_bytes().to_vec()))
+    }
+}
+
+impl From<Vec<u8>> for Secret {
+    fn from(secret: Vec<u8>) -> Self {
+        Self(Zeroizing::new(secret))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(..)")
+    }
+}
+
+/// What proves an identity, and so which mechanisms can be used.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    Password,
+    Token,
+    /// Given below SASL: a client certificate.
+    External,
+    Nothing,
+}
+
+/// Who logs in, and what proves it: a password, a token, the client certificate of the TLS
+/// session, or nothing.
+///
+/// ```
+/// use postwire_proto::{Credentials, Mechanism};
+///
+/// let alice = Credentials::new("alice", "correct horse");
+/// let app = Credentials::token("alice@example.org", "ya29.token");
+/// let relay = Credentials::external();
+/// let as_bob = alice.clone().acting_for("bob");
+/// assert_eq!(as_bob.authorization_identity(), "bob");
+/// assert_eq!(Mechanism::preference_for(&relay), [Mechanism::EXTERNAL]);
+/// # let _ = app;
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    pub(super) user: String,
+    pub(super) secret: Secret,
+    pub(super) authorization_identity: String,
+    pub(super) proof: Proof,
+}
+
+impl Credentials {
+    /// A user and his password. Where a mechanism that takes a token was asked for by name,
+    /// the secret is that token.
+    pub fn new(user: impl Into<String>, secret: impl Into<Secret>) -> Self {
+        Self {
+            user: user.into(),
+            secret: secret.into(),
+            authorization_identity: String::new(),
+            proof: Proof::Password,
+        }
+    }
+
+    /// A user and an OAuth 2.0 bearer token (RFC 6750), which is never used as a password.
+    pub fn token(user: impl Into<String>, token: impl Into<Secret>) -> Self {
+        Self {
+            proof: Proof::Token,
+            ..Self::new(user, token)
+        }
+    }
+
+    /// Nothing but what the server knows from elsewhere: the client certificate of the TLS
+    /// session (RFC 4422 appendix A).
+    pub fn external() -> Self {
+        Self {
+            proof: Proof::External,
+            ..Self::new("", Secret::default())
+        }
+    }
+
+    /// Nobody in particular. `trace` is what the server may log: an address or an opaque
+    /// token, or nothing (RFC 4505).
+    pub fn anonymous(trace: impl Into<String>) -> Self {
+        Self {
+            proof: Proof::Nothing,
+            ..Self::new(trace, Secret::default())
+        }
+    }
+
+    /// The same, to act as another identity (the SASL authorization identity) than the one
+    /// that is proven. The server says who may.
+    #[must_use]
+    pub fn acting_for(mut self, identity: impl Into<String>) -> Self {
+        self.authorization_identity = identity.into();
+        self
+    }
+
+    /// The user's name, the SASL authentication identity.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The password or token; empty if there is neither.
+    pub fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
+    /// Whom to act for; empty if the server is to derive it from the authentication identity.
+    pub fn authorization_identity(&self) -> &str {
+        &self.authorization_identity
+    }
+
+    /// Fails if the mechanism's separator, or a NUL, is in any part.
+    pub(super) fn check_free_of(&self, separator: u8) -> Result<(), SaslError> {
+        for part in [
+            self.user.as_bytes(),
+            self.secret.expose(),
+            self.authorization_identity.as_bytes(),
+        ] {
+            if memchr::memchr(0, part).is_some() {
+                return Err(SaslError::NulInCredentials);
+            }
+            if memchr::memchr(separator, part).is_some() {
+                return Err(SaslError::SeparatorInCredentials);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Shows neither the user nor the secret.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Credentials(..)")
+    }
+}

@@ -1,0 +1,21 @@
+//! EXTERNAL (RFC 4422 appendix A): the client is known from its certificate, and at most says
+//! whom it acts for.
+//!
+//! Knows that message. Must never know whether a certificate was shown.
+
+use alloc::boxed::Box;
+
+use super::{Exchange, OneMessage, Proof, SaslContext, SaslError, Secret, Specification};
+use crate::Credentials;
+
+pub(super) static SPECIFICATION: Specification =
+    Specification::new("EXTERNAL", Proof::External, start);
+
+fn start(
+    credentials: &Credentials,
+    _context: &SaslContext<'_>,
+) -> Result<Box<dyn Exchange>, SaslError> {
+    credentials.check_free_of(0)?;
+    let identity = credentials.authorization_identity();
+    Ok(Box::new(OneMessage::new(Secret::from(identity))))
+}

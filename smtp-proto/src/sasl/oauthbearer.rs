@@ -1,0 +1,55 @@
+//! OAUTHBEARER (RFC 7628): an OAuth 2.0 bearer token in one message from the client.
+//!
+//! Knows the message's form and that a challenge after it tells of a failure. Must never
+//! obtain or refresh a token, nor read the server's JSON.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+
+use super::gs2::saslname;
+use super::{Exchange, OneMessage, Proof, SaslContext, SaslError, Secret, Specification};
+use crate::Credentials;
+
+pub(super) static SPECIFICATION: Specification = Specification {
+    reveals_secret: true,
+    ..Specification::new("OAUTHBEARER", Proof::Token, start)
+};
+
+fn start(
+    credentials: &Credentials,
+    context: &SaslContext<'_>,
+) -> Result<Box<dyn Exchange>, SaslError> {
+    credentials.check_free_of(1)?;
+    // The token says who the user is; what is named here is whom to act for (RFC 7628 §3.1),
+    // and large providers want it to be the user himself.
+    let identity = match credentials.authorization_identity() {
+        "" => credentials.user(),
+        identity => identity,
+    };
+    let identity = match identity {
+        "" => String::new(),
+        identity => alloc::format!("a={}", saslname(identity)),
+    };
+    let host = match context.host {
+        "" => String::new(),
+        host => alloc::format!("host={host}\x01"),
+    };
+    let port = match context.port {
+        None => String::new(),
+        Some(port) => alloc::format!("port={port}\x01"),
+    };
+    let message = Secret::concat(&[
+        b"n,",
+        identity.as_bytes(),
+        b",\x01",
+        host.as_bytes(),
+        port.as_bytes(),
+        b"auth=Bearer ",
+        credentials.secret().expose(),
+        b"\x01\x01",
+    ]);
+    // RFC 7628 §3.2.3.
+    Ok(Box::new(
+        OneMessage::new(message).acknowledging_failure(b"\x01"),
+    ))
+}

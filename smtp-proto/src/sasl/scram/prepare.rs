@@ -1,0 +1,32 @@
+//! Names and passwords in the one form that both sides hash (`SASLprep`, RFC 4013).
+//!
+//! Knows which library does it. Without that (feature `saslprep`, which needs `std`) only ASCII
+//! is taken, whose prepared form is itself.
+
+use alloc::string::String;
+
+use zeroize::Zeroizing;
+
+use crate::SaslError;
+
+/// RFC 5802 §5.1: what is empty, or prohibited, ends the authentication.
+pub(super) fn saslprep(text: &str) -> Result<Zeroizing<String>, SaslError> {
+    let prepared = prepare(text).ok_or(SaslError::UnpreparableCredentials)?;
+    if prepared.is_empty() {
+        return Err(SaslError::UnpreparableCredentials);
+    }
+    Ok(prepared)
+}
+
+#[cfg(feature = "saslprep")]
+fn prepare(text: &str) -> Option<Zeroizing<String>> {
+    let prepared = stringprep::saslprep(text).ok()?;
+    Some(Zeroizing::new(prepared.into_owned()))
+}
+
+#[cfg(not(feature = "saslprep"))]
+fn prepare(text: &str) -> Option<Zeroizing<String>> {
+    let is_itself = |octet: u8| octet == b' ' || octet.is_ascii_graphic();
+    let prepared = text.bytes().all(is_itself).then_some(text)?;
+    Some(Zeroizing::new(String::from(prepared)))
+}
