@@ -47,7 +47,10 @@ pub(crate) struct ServerArguments {
     #[arg(long, value_name = "VAR")]
     pub(crate) password_env: Option<String>,
 
-    /// Log in by this mechanism only (PLAIN, LOGIN, XOAUTH2); give several in order of preference
+    /// Log in by this mechanism only; give several in order of preference. By a password:
+    /// SCRAM-SHA-512, SCRAM-SHA-256, SCRAM-SHA-1, each also with -PLUS, CRAM-MD5, PLAIN, LOGIN. By
+    /// a token in the password's place: OAUTHBEARER, XOAUTH2. By neither: EXTERNAL, ANONYMOUS,
+    /// where --user says whom to act for, or what may be logged
     #[arg(long, value_name = "MECH")]
     pub(crate) auth: Vec<String>,
 

@@ -10,7 +10,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use postwire_blocking::proto::{Body, Facts, Survey};
+use postwire_blocking::proto::{Body, StreamFacts, Survey};
 use postwire_blocking::{Chunks, chunks};
 
 use crate::arguments::UsageError;
@@ -127,7 +127,7 @@ fn open(mut file: File) -> io::Result<Opened> {
         return Ok((body, None));
     }
     let facts = survey(&mut file)?;
-    Ok((Body::stream(facts.into()), Some(file)))
+    Ok((Body::stream(facts), Some(file)))
 }
 
 /// Reads what can be read once only.
@@ -141,7 +141,7 @@ fn spool(mut source: impl Read) -> io::Result<Opened> {
     drop(start);
     io::copy(&mut source, &mut file)?;
     let facts = survey(&mut file)?;
-    Ok((Body::stream(facts.into()), Some(file)))
+    Ok((Body::stream(facts), Some(file)))
 }
 
 /// The whole of it, if it is small; otherwise its start.
@@ -152,7 +152,7 @@ fn read_small(source: &mut impl Read, start: &mut Vec<u8>) -> io::Result<Option<
 }
 
 /// What a file consists of. Leaves it at its start.
-fn survey(file: &mut File) -> io::Result<Facts> {
+fn survey(file: &mut File) -> io::Result<StreamFacts> {
     file.seek(SeekFrom::Start(0))?;
     let mut survey = Survey::default();
     for piece in chunks(&mut *file) {

@@ -39,7 +39,8 @@ pub(crate) fn parse(
             .map_err(|why| UsageError::new("--hello", why))?;
         builder = builder.hello_name(name);
     }
-    builder = match parse_credentials(url.credentials(), options)? {
+    let mechanisms = parse_mechanisms(&options.auth)?;
+    builder = match parse_credentials(url.credentials(), options, &mechanisms)? {
         Some(credentials) => {
             secrets::keep(&credentials);
             builder.credentials(credentials)
@@ -50,8 +51,8 @@ pub(crate) fn parse(
             return Err(UsageError::new("--auth", why));
         }
     };
-    if !options.auth.is_empty() {
-        builder = builder.authentication(parse_mechanisms(&options.auth)?);
+    if !mechanisms.is_empty() {
+        builder = builder.authentication(mechanisms);
     }
     add_authorities(builder, options)
 }
@@ -89,6 +90,7 @@ fn parse_mechanisms(names: &[String]) -> Result<Vec<Mechanism>, UsageError> {
 fn parse_credentials(
     from_url: Option<&Credentials>,
     options: &ServerArguments,
+    mechanisms: &[Mechanism],
 ) -> Result<Option<Credentials>, UsageError> {
     if let Some(user) = &options.user {
         if user.is_empty() {
@@ -109,6 +111,13 @@ fn parse_credentials(
         .or_else(|| from_url.map(|given| given.user().to_owned()));
     let password = password.or_else(|| from_url.map(|given| given.secret().clone()));
     match (user, password) {
+        (user, None) if mechanisms == [Mechanism::EXTERNAL] => {
+            let identity = user.unwrap_or_default();
+            Ok(Some(Credentials::external().acting_for(identity)))
+        }
+        (user, None) if mechanisms == [Mechanism::ANONYMOUS] => {
+            Ok(Some(Credentials::anonymous(user.unwrap_or_default())))
+        }
         (Some(user), Some(password)) => Ok(Some(Credentials::new(user, password))),
         (None, None) => Ok(None),
         (Some(_), None) => {

@@ -10,8 +10,8 @@ use postwire_tls::proto::{Clock, Endpoint};
 
 use crate::Stream;
 
-/// How much is read at once: a TLS record, or a long reply.
-const READ: usize = 16 * 1024;
+/// How much is read at once: more than most replies, and held by each session.
+const READ: usize = 4 * 1024;
 
 /// How many slices go into one `writev`.
 const SLICES: usize = 64;
@@ -21,7 +21,7 @@ const SLICES: usize = 64;
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The shortest wait that every stream accepts.
-const GLANCE: Duration = Duration::from_millis(1);
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// A state machine (client or server, plaintext or TLS) and its stream.
 #[derive(Debug)]
@@ -86,11 +86,14 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
         }
     }
 
-    /// Takes in what the peer has said already, waiting a millisecond at most: an
-    /// idle session may have ended meanwhile.
+    /// Takes in what the peer has said already: an idle session may have ended
+    /// meanwhile.
     pub fn glance(&mut self) {
         if !self.machine.is_closed() {
-            self.read_for(GLANCE);
+            // What limits a read now is for the stream to know.
+            self.read_timeout = Some(Duration::ZERO);
+            let read = self.stream.read_now(&mut self.input);
+            self.take(read);
         }
     }
 
@@ -118,6 +121,10 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
 
     fn read(&mut self) {
         let read = self.stream.read(&mut self.input);
+        self.take(read);
+    }
+
+    fn take(&mut self, read: io::Result<usize>) {
         let now = self.clock.now();
         match read {
             Ok(0) => self.machine.handle_eof(now),
@@ -145,7 +152,7 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
         if fits {
             return Ok(());
         }
-        let wait = wait.map(|wait| (wait / 2).max(GLANCE));
+        let wait = wait.map(|wait| (wait / 2).max(SHORTEST));
         self.read_timeout = wait;
         self.stream.set_read_timeout(wait)
     }
@@ -180,19 +187,11 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
                         return;
                     }
                     // What is there is read, while the stream takes nothing.
-                    self.read_for(GLANCE);
+                    self.glance();
                     self.tell_time();
                 }
                 Err(error) => self.write_error = Some(error),
             }
-        }
-    }
-
-    fn read_for(&mut self, wait: Duration) {
-        self.read_timeout = Some(wait);
-        match self.stream.set_read_timeout(self.read_timeout) {
-            Ok(()) => self.read(),
-            Err(error) => self.failed(error),
         }
     }
 

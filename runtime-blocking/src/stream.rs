@@ -41,7 +41,16 @@ pub trait Stream: Read + Write {
         Ok(())
     }
 
-    /// The same for a write.
+    /// Reads what is there, waiting as little as can be; fails with
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) or
+    /// [`TimedOut`](io::ErrorKind::TimedOut) if there is nothing. May change the
+    /// timeout of reads.
+    fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.set_read_timeout(Some(Duration::from_millis(1)))?;
+        self.read(into)
+    }
+
+    /// A write that waits longer than this fails in the same way.
     fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let _ = timeout;
         Ok(())
@@ -49,6 +58,13 @@ pub trait Stream: Read + Write {
 }
 
 impl Stream for TcpStream {
+    fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.set_nonblocking(true)?;
+        let read = self.read(into);
+        self.set_nonblocking(false)?;
+        read
+    }
+
     fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         TcpStream::set_read_timeout(self, timeout)
     }
@@ -60,6 +76,13 @@ impl Stream for TcpStream {
 
 #[cfg(unix)]
 impl Stream for std::os::unix::net::UnixStream {
+    fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.set_nonblocking(true)?;
+        let read = self.read(into);
+        self.set_nonblocking(false)?;
+        read
+    }
+
     fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         std::os::unix::net::UnixStream::set_read_timeout(self, timeout)
     }
@@ -70,6 +93,10 @@ impl Stream for std::os::unix::net::UnixStream {
 }
 
 impl<S: Stream + ?Sized> Stream for Box<S> {
+    fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        (**self).read_now(into)
+    }
+
     fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         (**self).set_read_timeout(timeout)
     }

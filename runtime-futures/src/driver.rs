@@ -14,8 +14,8 @@ use postwire_tls::proto::{Clock, Endpoint, Instant};
 
 use crate::Runtime;
 
-/// How much is read at once: a TLS record, or a long reply.
-const READ: usize = 16 * 1024;
+/// How much is read at once: more than most replies, and held by each session.
+const READ: usize = 4 * 1024;
 
 /// How many slices go into one `writev`.
 const SLICES: usize = 64;

@@ -89,6 +89,15 @@ impl Body {
         }
     }
 
+    /// The longest line, its line end (CRLF, CR or LF) not counted; looked for now
+    /// where the octets are at hand, `None` of a stream that was not surveyed.
+    pub fn longest_line(&self) -> Option<u64> {
+        match &self.0 {
+            Source::Whole { octets, .. } => Some(scan::longest_line(octets)),
+            Source::Stream(declaration) => declaration.longest_line,
+        }
+    }
+
     /// Whether the octets are still to come.
     pub fn is_stream(&self) -> bool {
         matches!(self.0, Source::Stream(_))
@@ -168,22 +177,11 @@ pub struct StreamFacts {
     /// The content is not text in lines: `BODY=BINARYMIME` (RFC 3030 §3), which
     /// leaves every octet, line ends too, as it is.
     pub binary: bool,
-    /// All of it was looked at beforehand.
+    /// The longest line, its line end not counted. RFC 5321 §4.5.3.1.6 guarantees
+    /// 998.
+    pub longest_line: Option<u64>,
+    /// All of it was looked at beforehand: [`Survey`].
     pub surveyed: Option<Facts>,
-}
-
-/// Everything that a [`Survey`] of the content found.
-impl From<Facts> for StreamFacts {
-    fn from(facts: Facts) -> Self {
-        let final_line_end = if facts.ends_with_crlf { 0 } else { 2 };
-        Self {
-            size_hint: Some(facts.canonical_octets() + final_line_end),
-            eight_bit: facts.eight_bit,
-            smtp_utf8: facts.utf8_header,
-            binary: facts.nul,
-            surveyed: Some(facts),
-        }
-    }
 }
 
 impl StreamFacts {

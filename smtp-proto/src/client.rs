@@ -284,6 +284,7 @@ impl Endpoint for Client {
             }
             session.pump();
         }
+        session.heard = now;
         session.tell_time(now);
     }
 

@@ -299,17 +299,18 @@ impl ClientConfig {
     /// known whether their recipients were accepted. 256 KiB by default; 0 waits
     /// for the replies to `MAIL` and `RCPT` each time.
     ///
-    /// This is what lets many small messages go out in one flight. The first one
-    /// always waits, unless [`early_content`](Self::early_content) is on. Should
-    /// the connection break, this much at most is in doubt.
+    /// This is what lets many small messages go out in one flight. It begins once
+    /// this server has taken a recipient, or a password; after a rest it begins
+    /// anew, unless [`early_content`](Self::early_content) is on. Should the
+    /// connection break, this much at most is in doubt.
     #[must_use]
     pub fn speculation(mut self, octets: u64) -> Self {
         self.speculation = octets;
         self
     }
 
-    /// Spend that budget even before this server has taken a recipient, each time
-    /// the session comes from rest. Off by default.
+    /// Spend that budget even before this server has taken anything, each time the
+    /// session comes from rest. Off by default.
     ///
     /// Saves a round trip a burst, and is for servers that are known: one that
     /// refuses `BDAT` *without reading its octets* (Postfix does where it demands
@@ -388,21 +389,21 @@ impl ClientConfig {
     /// configuration: what [`Client::send`](crate::Client::send) would refuse
     /// at once is told here before any connection is made.
     pub fn check(&self, _envelope: &Envelope, body: &Body) -> Result<(), Unsendable> {
-        let Some(facts) = body.known_facts() else {
-            return Ok(());
-        };
-        if self.line_ends == LineEnds::Refuse && !facts.is_canonical() {
+        if self.line_ends == LineEnds::Refuse
+            && let Some(facts) = body.known_facts()
+            && !facts.is_canonical()
+        {
             return Err(Unsendable::LoneLineEnd {
                 carriage_returns: facts.lone_cr,
                 line_feeds: facts.lone_lf,
             });
         }
-        match self.max_line_length {
-            Some(limit) if facts.longest_line > limit => Err(Unsendable::LineTooLong {
-                octets: facts.longest_line,
-                limit,
-            }),
-            _ => Ok(()),
+        if let Some(limit) = self.max_line_length
+            && let Some(octets) = body.longest_line()
+            && octets > limit
+        {
+            return Err(Unsendable::LineTooLong { octets, limit });
         }
+        Ok(())
     }
 }

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 mod anonymous;
 #[cfg(feature = "cram-md5")]
-mod cram_md5;
+pub(crate) mod cram_md5;
 mod credentials;
 mod error;
 mod external;
@@ -180,8 +180,12 @@ impl Mechanism {
 
     /// Whether an authentication with these credentials can begin.
     pub(crate) fn is_possible(self, credentials: &Credentials, context: &SaslContext<'_>) -> bool {
-        self.0.takes(credentials)
-            && (!self.0.needs_nonce || !context.nonce.is_empty())
+        self.0.takes(credentials) && self.is_possible_with(context)
+    }
+
+    /// Whether the context has what the mechanism needs.
+    pub(crate) fn is_possible_with(self, context: &SaslContext<'_>) -> bool {
+        (!self.0.needs_nonce || !context.nonce.is_empty())
             && (!self.0.binds_channel || context.channel_binding.is_some())
     }
 

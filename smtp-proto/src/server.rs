@@ -37,7 +37,7 @@ pub use config::ServerConfig;
 pub use event::{Received, ServerEvent, ServerMisuse, ServerViolation};
 pub use parameters::BodyDeclaration;
 
-use crate::{Endpoint, Instant, Reply, TlsInfo, TransportError};
+use crate::{Endpoint, Instant, Reply, Secret, TlsInfo, TransportError};
 use line::Waiting;
 use output::ReplyOutput;
 use session::Session;
@@ -156,6 +156,26 @@ impl Server {
     /// No question is open, or this reply does not answer it.
     pub fn respond(&mut self, reply: Reply) -> Result<(), ServerMisuse> {
         self.answer(Some(reply))
+    }
+
+    /// Gives random octets, 16 or more and fresh for this session, for the mechanisms
+    /// that need them (SCRAM, CRAM-MD5); without them those are not offered. To be given
+    /// before the client greets.
+    pub fn set_nonce(&mut self, nonce: &[u8]) {
+        self.session.nonce = nonce.to_vec();
+    }
+
+    /// Answers [`ServerEvent::PasswordWanted`] with the user's password; whether the
+    /// client has it as well is then seen.
+    ///
+    /// # Errors
+    ///
+    /// No such question is open.
+    pub fn password(&mut self, password: &Secret) -> Result<(), ServerMisuse> {
+        self.session.answer_password(password)?;
+        self.read_waiting();
+        self.session.restart_clock();
+        Ok(())
     }
 
     /// Answers the open question with yes, in the server's own words.

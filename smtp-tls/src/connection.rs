@@ -8,6 +8,7 @@ use postwire_proto::{
     Body, Capabilities, Client, ClientConfig, Credentials, Endpoint, Envelope, Event, Instant,
     Misuse, Reply, Security, TlsInfo, TransactionId, TransportError,
 };
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 
 use crate::parameters::default_crypto_provider;
@@ -56,7 +57,8 @@ impl Connection {
             Arc::new((**config).clone().security_mode(tls.security()))
         };
         let mut client = Client::new(config);
-        if let Some(nonce) = nonce(tls.parameters()) {
+        let provider = tls.parameters().map(TlsParameters::rustls_config);
+        if let Some(nonce) = nonce(provider.map(|config| config.crypto_provider())) {
             client.set_nonce(&nonce);
         }
         let mut connection = Self {
@@ -177,9 +179,9 @@ impl Connection {
 }
 
 /// Random octets for SASL, from whoever does the cryptography; none if nobody does.
-fn nonce(parameters: Option<&TlsParameters>) -> Option<[u8; 24]> {
-    let provider = match parameters {
-        Some(parameters) => Arc::clone(parameters.rustls_config().crypto_provider()),
+pub(crate) fn nonce(provider: Option<&Arc<CryptoProvider>>) -> Option<[u8; 24]> {
+    let provider = match provider {
+        Some(provider) => Arc::clone(provider),
         None => default_crypto_provider().ok()?,
     };
     let mut nonce = [0; 24];

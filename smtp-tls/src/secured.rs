@@ -16,8 +16,8 @@ use crate::channel_binding::channel_binding;
 /// Plaintext gathered before it is encrypted: four full records.
 const WINDOW: usize = 64 * 1024;
 
-/// How much decrypted text is handed over at once: a record's worth.
-const RECORD: usize = 16 * 1024;
+/// How much decrypted text is handed over at once: more than most replies.
+const DECRYPTED: usize = 4 * 1024;
 
 /// How many slices are gathered at once; `bytes` cuts no more than these.
 const SLICES: usize = 16;
@@ -107,6 +107,7 @@ impl<E: Upgradable> Secured<E> {
     }
 
     /// Tells which certificate the server's side shows.
+    #[cfg(feature = "server")]
     pub(crate) fn shows(&mut self, certificate: Option<CertificateDer<'static>>) {
         if let Tls::On(channel) = &mut self.tls {
             channel.own_certificate = certificate;
@@ -191,7 +192,7 @@ impl Channel {
     }
 
     fn deliver<E: Upgradable>(&mut self, machine: &mut E, now: Instant) {
-        self.plaintext.resize(RECORD, 0);
+        self.plaintext.resize(DECRYPTED, 0);
         while let Ok(octets) = self.session.reader().read(&mut self.plaintext) {
             if octets == 0 {
                 break;

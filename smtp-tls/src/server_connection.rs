@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use bytes::Buf;
 use postwire_proto::{
-    Endpoint, Instant, Reply, Server, ServerConfig, ServerEvent, ServerMisuse, TlsInfo,
+    Endpoint, Instant, Reply, Secret, Server, ServerConfig, ServerEvent, ServerMisuse, TlsInfo,
     TransportError,
 };
 
 use crate::ServerTlsParameters;
+use crate::connection::nonce;
 use crate::secured::{Secured, Upgradable};
 
 /// When a [`ServerConnection`] uses TLS.
@@ -59,11 +60,15 @@ impl ServerConnection {
     pub fn new(config: &Arc<ServerConfig>, tls: &ServerTls) -> Self {
         let offered = matches!(tls, ServerTls::StartTls(_));
         let config = Arc::new((**config).clone().starttls(offered));
-        let (server, parameters) = match tls {
+        let (mut server, parameters) = match tls {
             ServerTls::None => (Server::new(config), None),
             ServerTls::StartTls(parameters) => (Server::new(config), Some(parameters.clone())),
             ServerTls::Wrapper(parameters) => (Server::wrapped(config), Some(parameters.clone())),
         };
+        let provider = parameters.as_ref().map(ServerTlsParameters::rustls_config);
+        if let Some(nonce) = nonce(provider.map(|config| config.crypto_provider())) {
+            server.set_nonce(&nonce);
+        }
         let mut connection = Self {
             secured: Secured::new(server),
             parameters,
@@ -99,6 +104,11 @@ impl ServerConnection {
     /// Answers it with yes: [`Server::accept`].
     pub fn accept(&mut self) -> Result<(), ServerMisuse> {
         self.secured.machine.accept()
+    }
+
+    /// Answers it with a user's password: [`Server::password`].
+    pub fn password(&mut self, password: &Secret) -> Result<(), ServerMisuse> {
+        self.secured.machine.password(password)
     }
 
     /// The TLS session, once it stands.

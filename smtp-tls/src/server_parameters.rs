@@ -65,6 +65,7 @@ impl ServerTlsParameters {
     }
 
     /// The certificate that clients see, if it is always the same.
+    #[cfg_attr(not(feature = "server"), allow(dead_code))]
     pub(crate) fn certificate(&self) -> Option<&CertificateDer<'static>> {
         self.certificate.as_ref()
     }

@@ -58,14 +58,25 @@ fn a_message_larger_than_memory_may_be() {
     let large = b"Subject: large\n\n.leading dot, and so on and on\n".repeat(2_000_000);
     assert!(large.len() > 80 << 20);
     fs::write(&file, &large).unwrap();
-    let arguments = with(send_to(&plaintext(&server)), &["--message"]);
-    let arguments = with(arguments, &[file.to_str().unwrap(), "--message", "-"]);
+    // Much is to be moved, by a machine that may have other things to do.
+    let patient = send_to(&plaintext(&server)).into_iter();
+    let patient: Vec<String> = patient
+        .map(|argument| {
+            if argument == "5" {
+                "60".into()
+            } else {
+                argument
+            }
+        })
+        .collect();
+    let file = file.to_str().unwrap();
+    let arguments = with(patient.clone(), &["--message", file, "--message", "-"]);
     let sent = run_with(&arguments, b"Subject: small\n\n");
     assert_eq!(sent.objects().len(), 2);
     for (position, object) in sent.objects().iter().enumerate() {
         assert_eq!(object["outcome"], "accepted", "{position}: {object}");
     }
-    run_with(&send_to(&plaintext(&server)), &large).assert_is(0, "accepted", None);
+    run_with(&patient, &large).assert_is(0, "accepted", None);
     let stored = server.messages();
     let canonical = b"Subject: large\r\n\r\n.leading dot, and so on and on\r\n".repeat(2_000_000);
     assert_eq!(stored[1], b"Subject: small\r\n\r\n");

@@ -1,9 +1,11 @@
-//! What a body consists of, found in a few passes at the speed of the cache.
+//! What a body consists of, found at the speed of memory.
 //!
 //! Knows octets, lines and where the header section ends (RFC 5322 §2.1). Must
 //! never know which server would mind.
 
-use memchr::{memchr, memchr_iter, memchr2_iter};
+use memchr::{memchr2_iter, memmem};
+
+use super::StreamFacts;
 
 /// What is known of a body's octets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,19 +24,17 @@ pub struct Facts {
     pub lone_lf: u64,
     /// Some are NUL: only `BODY=BINARYMIME` (RFC 3030 §3) carries them.
     pub nul: bool,
-    /// The longest line, its line end (CRLF, CR or LF) not counted. RFC 5321
-    /// §4.5.3.1.6 guarantees 998.
-    pub longest_line: u64,
     /// The last line is ended, be it by CRLF, CR or LF. True of an empty body.
     pub ends_with_crlf: bool,
 }
 
 impl Facts {
-    /// Scans `content`, in time that grows with its length and no memory.
+    /// Scans `content`, in one pass that takes no branch for a line where all line
+    /// ends are CRLF, and no memory.
     pub fn of(content: &[u8]) -> Self {
-        let mut survey = Survey::default();
-        survey.feed(content);
-        survey.finish()
+        let mut scan = Scan::default();
+        scan.feed(content);
+        scan.finish()
     }
 
     /// Whether every CR has its LF and every LF its CR.
@@ -49,12 +49,15 @@ impl Facts {
     }
 }
 
-/// How much is looked at in all passes before the next: it stays in the nearest
-/// cache.
-const BLOCK: usize = 16 * 1024;
+/// The longest line, its line end (CRLF, CR or LF) not counted.
+pub(super) fn longest_line(content: &[u8]) -> u64 {
+    let mut lines = Lines::default();
+    lines.feed(content);
+    lines.longest
+}
 
-/// Finds the [`Facts`] of content that comes in pieces, cut anywhere: of a file that
-/// is too large to be held.
+/// Looks through content that comes in pieces, cut anywhere: a file that is too
+/// large to be held, before it is streamed.
 ///
 /// ```
 /// use postwire_proto::{Facts, Survey};
@@ -63,108 +66,195 @@ const BLOCK: usize = 16 * 1024;
 /// for piece in [&b"Subject: hello\r"[..], b"\n\r\n", b"Hello.\n"] {
 ///     survey.feed(piece);
 /// }
-/// assert_eq!(survey.finish(), Facts::of(b"Subject: hello\r\n\r\nHello.\n"));
+/// let found = survey.finish();
+/// let whole = Facts::of(b"Subject: hello\r\n\r\nHello.\n");
+/// assert_eq!((found.surveyed, found.longest_line), (Some(whole), Some(14)));
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
-    octets: u64,
-    eight_bit: bool,
-    nul: bool,
-    lone_cr: u64,
-    lone_lf: u64,
-    longest_line: u64,
-    /// Octets of the line that is not ended yet.
-    line: u64,
-    /// The last octet was a CR, and what follows it is not known.
-    held_cr: bool,
-    header: HeaderSurvey,
+    scan: Scan,
+    lines: Lines,
 }
 
 impl Survey {
     /// The next piece.
     pub fn feed(&mut self, content: &[u8]) {
         for block in content.chunks(BLOCK) {
+            self.scan.feed(block);
+            self.lines.feed(block);
+        }
+    }
+
+    /// All there is to say of the content.
+    pub fn finish(self) -> StreamFacts {
+        let facts = self.scan.finish();
+        let final_line_end = if facts.ends_with_crlf { 0 } else { 2 };
+        StreamFacts {
+            size_hint: Some(facts.canonical_octets() + final_line_end),
+            eight_bit: facts.eight_bit,
+            smtp_utf8: facts.utf8_header,
+            binary: facts.nul,
+            longest_line: Some(self.lines.longest),
+            surveyed: Some(facts),
+        }
+    }
+}
+
+/// How much is looked at in all ways before the next: it stays in the nearest cache.
+const BLOCK: usize = 16 * 1024;
+
+#[derive(Clone, Debug)]
+struct Scan {
+    octets: u64,
+    eight_bit: bool,
+    nul: bool,
+    lone_cr: u64,
+    lone_lf: u64,
+    /// The octet before the next one.
+    before: u8,
+    header: HeaderSurvey,
+}
+
+impl Default for Scan {
+    fn default() -> Self {
+        Self {
+            octets: 0,
+            eight_bit: false,
+            nul: false,
+            lone_cr: 0,
+            lone_lf: 0,
+            // Content begins at the start of a line.
+            before: b'\n',
+            header: HeaderSurvey::default(),
+        }
+    }
+}
+
+impl Scan {
+    fn feed(&mut self, content: &[u8]) {
+        for block in content.chunks(BLOCK) {
+            let (Some(&first), Some(&last)) = (block.first(), block.last()) else {
+                return;
+            };
+            let unpaired = (self.before == b'\r') != (first == b'\n');
+            let marks = Marks::of(block);
             self.octets += block.len() as u64;
-            self.eight_bit |= !block.is_ascii();
-            self.nul |= memchr(0, block).is_some();
-            self.header.feed(block);
-            if !self.feed_canonical(block) {
-                self.feed_any(block);
+            self.eight_bit |= marks.greatest() > 127;
+            self.nul |= marks.least() == 0;
+            let unpaired = unpaired || marks.is_unpaired();
+            if unpaired {
+                self.count_unpaired(block);
+            }
+            self.header.feed(block, unpaired);
+            self.before = last;
+        }
+    }
+
+    fn count_unpaired(&mut self, block: &[u8]) {
+        self.lone_cr += u64::from(self.before == b'\r' && block.first() != Some(&b'\n'));
+        for at in memchr2_iter(b'\r', b'\n', block) {
+            if block[at] == b'\n' {
+                let before = at.checked_sub(1).map_or(self.before, |at| block[at]);
+                self.lone_lf += u64::from(before != b'\r');
+            } else {
+                // What follows the last octet of a block is for the next to see.
+                let next = block.get(at + 1);
+                self.lone_cr += u64::from(next.is_some_and(|next| *next != b'\n'));
             }
         }
     }
 
-    /// What the content consists of.
-    pub fn finish(self) -> Facts {
+    fn finish(self) -> Facts {
         Facts {
             octets: self.octets,
             eight_bit: self.eight_bit,
             utf8_header: self.header.is_utf8_beyond_ascii(),
-            lone_cr: self.lone_cr + u64::from(self.held_cr),
+            lone_cr: self.lone_cr + u64::from(self.before == b'\r'),
             lone_lf: self.lone_lf,
             nul: self.nul,
-            longest_line: self.longest_line,
-            ends_with_crlf: self.line == 0,
+            ends_with_crlf: matches!(self.before, b'\r' | b'\n'),
         }
     }
+}
 
-    /// Takes a block in which every CR has its LF, looking at the LF only; or leaves
-    /// it.
-    fn feed_canonical(&mut self, block: &[u8]) -> bool {
-        if self.held_cr && block.first() != Some(&b'\n') {
-            return false;
-        }
-        let carriage_returns = memchr_iter(b'\r', block).count();
-        let ends_with_cr = block.last() == Some(&b'\r');
-        let (mut line_feeds, mut pairs, mut longest) = (0, 0, self.longest_line);
-        let (mut line_start, mut before) = (0, self.line);
-        for at in memchr_iter(b'\n', block) {
-            line_feeds += 1;
-            let paired = at > line_start && block.get(at - 1) == Some(&b'\r');
-            pairs += usize::from(paired);
-            let line = before + (at - line_start - usize::from(paired)) as u64;
-            longest = longest.max(line);
-            line_start = at + 1;
-            before = 0;
-        }
-        if carriage_returns != pairs + usize::from(ends_with_cr) {
-            return false;
-        }
-        let rest = block.len() - line_start - usize::from(ends_with_cr);
-        let line = before + rest as u64;
-        self.longest_line = longest.max(line);
-        self.lone_lf += (line_feeds - pairs - usize::from(self.held_cr)) as u64;
-        self.line = if ends_with_cr { 0 } else { line };
-        self.held_cr = ends_with_cr;
-        true
-    }
+/// How many octets are compared at once.
+const LANES: usize = 32;
 
-    fn feed_any(&mut self, block: &[u8]) {
-        let mut from = 0;
-        for at in memchr2_iter(b'\r', b'\n', block) {
-            let line_feed = block[at] == b'\n';
-            if core::mem::take(&mut self.held_cr) {
-                if at == from && line_feed {
-                    from = at + 1;
-                    continue;
-                }
-                self.lone_cr += 1;
+/// What was seen in a block, not how often or where: lane by lane, so that no
+/// branch is taken for a line.
+struct Marks {
+    greatest: [u8; LANES],
+    least: [u8; LANES],
+    /// A CR without LF, or an LF without CR.
+    unpaired: [u8; LANES],
+}
+
+impl Marks {
+    fn of(block: &[u8]) -> Self {
+        // Locals, and plain indices: this is what becomes vector instructions.
+        let (mut greatest, mut least, mut unpaired) = ([0; LANES], [u8::MAX; LANES], [0; LANES]);
+        let before = block.as_chunks::<LANES>().0;
+        let (octets, rest) = block.get(1..).unwrap_or_default().as_chunks::<LANES>();
+        for (before, octets) in before.iter().zip(octets) {
+            for lane in 0..LANES {
+                greatest[lane] |= octets[lane];
+                least[lane] = octets[lane].min(least[lane]);
+                let is_return = u8::from(before[lane] == b'\r');
+                unpaired[lane] |= is_return ^ u8::from(octets[lane] == b'\n');
             }
-            self.end_line((at - from) as u64);
-            from = at + 1;
-            self.lone_lf += u64::from(line_feed);
-            self.held_cr = !line_feed;
         }
-        if from < block.len() {
-            self.lone_cr += u64::from(core::mem::take(&mut self.held_cr));
-            self.line += (block.len() - from) as u64;
-            self.longest_line = self.longest_line.max(self.line);
+        // The first octet, and those that fill no chunk with the one before them.
+        let last = block.len() - rest.len();
+        for octet in block.iter().take(1).chain(rest) {
+            greatest[0] |= octet;
+            least[0] = least[0].min(*octet);
+        }
+        let pairs = block[last.saturating_sub(1)..].windows(2);
+        for pair in pairs {
+            unpaired[0] |= u8::from((pair[0] == b'\r') != (pair[1] == b'\n'));
+        }
+        Self {
+            greatest,
+            least,
+            unpaired,
         }
     }
 
-    fn end_line(&mut self, octets: u64) {
-        self.longest_line = self.longest_line.max(self.line + octets);
-        self.line = 0;
+    /// At least the greatest octet.
+    fn greatest(&self) -> u8 {
+        self.greatest.iter().fold(0, |all, lane| all | lane)
+    }
+
+    fn least(&self) -> u8 {
+        self.least
+            .iter()
+            .fold(u8::MAX, |least, lane| least.min(*lane))
+    }
+
+    fn is_unpaired(&self) -> bool {
+        self.unpaired.iter().any(|lane| *lane != 0)
+    }
+}
+
+/// Lines, whatever ends them. The LF of a CRLF counts as the end of an empty one,
+/// which is never the longest.
+#[derive(Clone, Debug, Default)]
+struct Lines {
+    longest: u64,
+    /// Octets of the line that is not ended yet.
+    line: u64,
+}
+
+impl Lines {
+    fn feed(&mut self, content: &[u8]) {
+        let mut from = 0;
+        for at in memchr2_iter(b'\r', b'\n', content) {
+            self.longest = self.longest.max(self.line + (at - from) as u64);
+            self.line = 0;
+            from = at + 1;
+        }
+        self.line += (content.len() - from) as u64;
+        self.longest = self.longest.max(self.line);
     }
 }
 
@@ -182,11 +272,16 @@ struct HeaderSurvey {
 }
 
 impl HeaderSurvey {
-    fn feed(&mut self, block: &[u8]) {
+    /// `unpaired` if not all line ends of the block are CRLF.
+    fn feed(&mut self, block: &[u8], unpaired: bool) {
         if self.over {
             return;
         }
-        let end = self.find_end(block);
+        let end = if unpaired {
+            self.find_end(block)
+        } else {
+            self.find_end_of_canonical(block)
+        };
         let text = &block[..end.unwrap_or(block.len())];
         self.over = end.is_some();
         if !text.is_ascii() || self.tail_length > 0 {
@@ -218,6 +313,24 @@ impl HeaderSurvey {
             self.held_cr = false;
         }
         None
+    }
+
+    /// The same of a block whose line ends are all CRLF: an empty line is an LF and a
+    /// CR.
+    fn find_end_of_canonical(&mut self, block: &[u8]) -> Option<usize> {
+        let at_line_start = !self.line_is_begun && !self.held_cr;
+        if at_line_start && block.first() == Some(&b'\r') {
+            return Some(0);
+        }
+        if self.held_cr && block.starts_with(b"\n\r") {
+            return Some(1);
+        }
+        let found = memmem::find(block, b"\n\r");
+        if found.is_none() {
+            self.held_cr = block.last() == Some(&b'\r');
+            self.line_is_begun = !self.held_cr && block.last() != Some(&b'\n');
+        }
+        found.map(|at| at + 1)
     }
 
     fn feed_utf8(&mut self, mut text: &[u8]) {
@@ -290,9 +403,13 @@ mod tests {
             lone_cr,
             lone_lf,
             nul: content.contains(&0),
-            longest_line: lines.iter().map(Vec::len).max().unwrap_or(0) as u64,
             ends_with_crlf,
         }
+    }
+
+    fn naive_longest_line(content: &[u8]) -> u64 {
+        let lines = content.split(|octet| b"\r\n".contains(octet));
+        lines.map(<[u8]>::len).max().unwrap_or(0) as u64
     }
 
     #[test]
@@ -307,7 +424,7 @@ mod tests {
     fn lone_line_ends_are_counted_and_lengthen() {
         let facts = Facts::of(b"a\rbb\r\r\nccc\n\n\r\nd");
         assert_eq!((facts.lone_cr, facts.lone_lf), (2, 2));
-        assert_eq!(facts.longest_line, 3);
+        assert_eq!(longest_line(b"a\rbb\r\r\nccc\n\n\r\nd"), 3);
         assert_eq!(facts.canonical_octets(), 15 + 4);
         assert!(!facts.is_canonical() && !facts.ends_with_crlf);
     }
@@ -363,7 +480,10 @@ mod tests {
             };
             let mut survey = Survey::default();
             content.chunks(size).for_each(|piece| survey.feed(piece));
-            prop_assert_eq!(survey.finish(), naive(&content));
+            let found = survey.finish();
+            prop_assert_eq!(found.longest_line, Some(naive_longest_line(&content)));
+            prop_assert_eq!(longest_line(&content), naive_longest_line(&content));
+            prop_assert_eq!(found.surveyed, Some(naive(&content)));
         }
     }
 }

@@ -135,7 +135,7 @@ impl Session {
                 transaction.answer_mail(answer);
             }
             (Command::Rcpt(index), answer) => {
-                self.recipient_accepted |= answer.is_ok() && transaction.mail_accepted();
+                self.is_willing |= answer.is_ok() && transaction.mail_accepted();
                 transaction.answer_rcpt(index, answer, &mut self.spare_answers);
             }
             (Command::Data, Ok(())) => self.go_ahead(),

@@ -9,6 +9,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 
 use super::authentication::Authentication;
 use super::expectation::{Command, Expectation};
@@ -40,8 +41,11 @@ pub(crate) struct Session {
     /// Octets of content in doubt as yet: written before their recipients were
     /// known, and not answered.
     pub(super) speculated: u64,
-    /// The server took a recipient since the session was last at rest.
-    pub(super) recipient_accepted: bool,
+    /// The server took a recipient, or a password, since the session was last at
+    /// rest: it is there, and not one that refuses everything.
+    pub(super) is_willing: bool,
+    /// When it was last heard.
+    pub(super) heard: Instant,
     pub(super) quit_wanted: bool,
     pub(super) capabilities: Option<Capabilities>,
     pub(super) greeting: Option<Reply>,
@@ -88,6 +92,10 @@ pub(super) enum State {
     Closed,
 }
 
+/// A session that has nothing to do for longer is at rest: whether the server is
+/// still there is not known.
+const REST: Duration = Duration::from_secs(1);
+
 impl Session {
     pub(super) fn new(config: Arc<ClientConfig>) -> Self {
         let redaction = Redaction::of(config.credentials.as_ref());
@@ -105,7 +113,8 @@ impl Session {
             next_id: 0,
             needs_rset: false,
             speculated: 0,
-            recipient_accepted: false,
+            is_willing: false,
+            heard: Instant::EPOCH,
             quit_wanted: false,
             capabilities: None,
             greeting: None,
@@ -218,6 +227,7 @@ impl Session {
 
     pub(super) fn become_ready(&mut self) {
         self.state = State::Ready;
+        self.is_willing = self.authenticated;
         self.events.push_back(Event::Ready);
     }
 
@@ -359,7 +369,7 @@ impl Session {
                 self.timers.overall = Timer::Off;
             }
             // Who has been quiet for a while may be gone.
-            self.recipient_accepted &= !self.transactions.is_empty();
+            self.is_willing &= !self.transactions.is_empty();
         }
     }
 
@@ -435,6 +445,8 @@ impl Session {
     pub(super) fn tell_time(&mut self, now: Instant) {
         self.timers = self.current_timers();
         self.timers.now = now;
+        let at_rest = self.transactions.is_empty();
+        self.is_willing &= !(at_rest && now.saturating_duration_since(self.heard) > REST);
         let overdue = [self.timers.reply, self.timers.write, self.timers.overall]
             .into_iter()
             .any(|timer| timer.is_over(now));

@@ -174,7 +174,7 @@ impl Session {
     /// authentication first) may not read what follows a `BDAT` that it refuses;
     /// one that took a recipient a moment ago is past that.
     fn speculate(&mut self, octets: u64) -> bool {
-        let known = self.config.early_content || self.recipient_accepted;
+        let known = self.config.early_content || self.is_willing;
         let speculated = self.speculated.saturating_add(octets);
         if !known || self.config.speculation == 0 || speculated > self.config.speculation {
             return false;

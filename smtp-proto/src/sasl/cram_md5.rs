@@ -4,6 +4,7 @@
 //! and makes passwords easy to guess for who reads along (draft-ietf-sasl-crammd5-to-historic).
 
 use alloc::boxed::Box;
+use alloc::string::String;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::Md5;
@@ -25,6 +26,28 @@ fn start(
     Ok(Box::new(CramMd5(Some(credentials.clone()))))
 }
 
+/// In hexadecimal (RFC 2195 §2).
+pub(crate) fn digest(password: &Secret, challenge: &[u8]) -> Result<Secret, SaslError> {
+    let key = password.expose();
+    let mut mac = Hmac::<Md5>::new_from_slice(key).map_err(|_| SaslError::UnfitCredentials)?;
+    mac.update(challenge);
+    let mut digest = String::new();
+    for octet in mac.finalize().into_bytes() {
+        for half in [octet >> 4, octet & 15] {
+            digest.extend(char::from_digit(u32::from(half), 16));
+        }
+    }
+    Ok(Secret::from(digest))
+}
+
+/// What a server asks, once; nothing without a nonce.
+#[cfg(feature = "server")]
+pub(crate) fn challenge(context: &SaslContext<'_>) -> Option<String> {
+    let nonce = super::encode(context.nonce);
+    let nonce = core::str::from_utf8(nonce.expose()).ok()?;
+    (!nonce.is_empty()).then(|| alloc::format!("<{nonce}@{}>", context.host))
+}
+
 struct CramMd5(Option<Credentials>);
 
 impl Exchange for CramMd5 {
@@ -38,18 +61,9 @@ impl Exchange for CramMd5 {
         if challenge.is_empty() {
             return Err(SaslError::InvalidChallenge);
         }
-        let key = credentials.secret().expose();
-        let mut mac = Hmac::<Md5>::new_from_slice(key).map_err(|_| SaslError::UnfitCredentials)?;
-        mac.update(challenge);
-        let digest = mac.finalize().into_bytes();
-        let mut response = alloc::string::String::from(credentials.user());
-        response.push(' ');
-        for octet in digest {
-            for half in [octet >> 4, octet & 15] {
-                response.extend(char::from_digit(u32::from(half), 16));
-            }
-        }
-        Ok(Secret::from(response))
+        let digest = digest(credentials.secret(), challenge)?;
+        let user = credentials.user().as_bytes();
+        Ok(Secret::concat(&[user, b" ", digest.expose()]))
     }
 
     fn finish(&mut self, _server_final: Option<&[u8]>) -> Result<(), SaslError> {

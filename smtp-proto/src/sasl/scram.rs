@@ -20,6 +20,8 @@ use messages::{ServerFinal, ServerFirst};
 mod keys;
 mod messages;
 mod prepare;
+#[cfg(feature = "server")]
+pub(crate) mod server;
 
 pub(super) static SHA_1: Specification = scram("SCRAM-SHA-1", false, |credentials, context| {
     start(Hash::Sha1, false, credentials, context)
@@ -111,22 +113,33 @@ impl<'a> Binding<'a> {
         }
     }
 
-    fn flag(&self) -> &'static str {
+    fn flag(&self) -> String {
         match self {
-            Self::Unused => "n",
-            Self::NotOffered => "y",
-            Self::Used(ChannelBinding::TlsExporter(_)) => "p=tls-exporter",
-            Self::Used(ChannelBinding::TlsServerEndPoint(_)) => "p=tls-server-end-point",
+            Self::Unused => String::from("n"),
+            Self::NotOffered => String::from("y"),
+            Self::Used(binding) => alloc::format!("p={}", binding_name(binding)),
         }
     }
 
     fn octets(&self) -> &'a [u8] {
         match self {
             Self::Unused | Self::NotOffered => b"",
-            Self::Used(
-                ChannelBinding::TlsExporter(octets) | ChannelBinding::TlsServerEndPoint(octets),
-            ) => octets,
+            Self::Used(binding) => binding_octets(binding),
         }
+    }
+}
+
+/// As registered with IANA (RFC 5056 §7).
+fn binding_name(binding: &ChannelBinding) -> &'static str {
+    match binding {
+        ChannelBinding::TlsExporter(_) => "tls-exporter",
+        ChannelBinding::TlsServerEndPoint(_) => "tls-server-end-point",
+    }
+}
+
+fn binding_octets(binding: &ChannelBinding) -> &[u8] {
+    match binding {
+        ChannelBinding::TlsExporter(octets) | ChannelBinding::TlsServerEndPoint(octets) => octets,
     }
 }
 

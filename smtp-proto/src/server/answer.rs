@@ -66,6 +66,7 @@ pub(super) const UNKNOWN_MECHANISM: Answer = answer(504, "5.5.4", "mechanism not
 
 pub(super) const TLS_FIRST: Answer = answer(530, "5.7.0", "must issue a STARTTLS command first");
 pub(super) const AUTH_FIRST: Answer = answer(530, "5.7.0", "authentication required");
+pub(super) const AUTHENTICATION_FAILED: Answer = answer(535, "5.7.8", "authentication failed");
 pub(super) const AUTHORIZATION_REFUSED: Answer =
     answer(535, "5.7.8", "acting for another user is not supported");
 pub(super) const AUTH_NEEDS_TLS: Answer = answer(538, "5.7.11", "encryption required");

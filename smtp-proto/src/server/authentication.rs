@@ -4,11 +4,15 @@
 //! Knows the messages of each mechanism; a new one is a variant here. Must never
 //! know who may log in: that is asked of the application.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 
 use super::answer::{self, Answer};
+#[cfg(feature = "cram-md5")]
+use crate::sasl::cram_md5;
+use crate::sasl::scram::server::{self as scram, ClientFinal, ClientFirst};
 use crate::sasl::{decode, encode};
-use crate::{Mechanism, Reply, Secret};
+use crate::{Mechanism, Reply, SaslContext, Secret};
 
 /// What the next response is to be.
 #[derive(Debug)]
@@ -21,9 +25,23 @@ pub(super) enum Dialogue {
     LoginPassword { user: String },
     /// The one message of XOAUTH2.
     Xoauth2,
-    /// XOAUTH2's empty response to the reason of its failure, after which this
-    /// is said.
-    Xoauth2Failure { verdict: Reply },
+    /// The one message of OAUTHBEARER (RFC 7628 §3.1).
+    Oauthbearer,
+    /// What acknowledges the reason of a token's failure, after which this is
+    /// said.
+    TokenFailure { verdict: Reply },
+    /// The one message of EXTERNAL (RFC 4422 appendix A) or ANONYMOUS (RFC 4505),
+    /// which is a name.
+    Name(Mechanism),
+    /// CRAM-MD5's user and digest (RFC 2195 §2).
+    #[cfg(feature = "cram-md5")]
+    CramMd5 { challenge: String },
+    /// SCRAM's first message (RFC 5802 §7).
+    ScramFirst(Mechanism),
+    /// SCRAM's final message.
+    ScramFinal(Box<ClientFinal>),
+    /// The empty response to the server's own proof.
+    ScramProved { user: String, server_final: String },
 }
 
 /// Where a response leads.
@@ -35,17 +53,58 @@ pub(super) enum Next {
         user: String,
         secret: Secret,
     },
+    /// The user has shown that he knows a password, if it is the right one.
+    Password {
+        mechanism: Mechanism,
+        user: String,
+        claim: Claim,
+    },
+    Authenticated {
+        user: String,
+    },
     Failed(Answer),
     Refused(Reply),
 }
 
+/// What is to be compared with the user's password.
+#[derive(Debug)]
+pub(super) enum Claim {
+    #[cfg(feature = "cram-md5")]
+    CramMd5 {
+        user: String,
+        digest: String,
+        challenge: String,
+    },
+    Scram(Box<ClientFirst>),
+}
+
 impl Dialogue {
-    /// The first step of a mechanism; none if its server side is not known.
-    pub(super) fn begin(mechanism: Mechanism) -> Option<Self> {
+    /// Whether there is a server side of the mechanism.
+    pub(super) fn is_known(mechanism: Mechanism) -> bool {
+        let context = SaslContext {
+            nonce: &[0],
+            ..SaslContext::default()
+        };
+        Self::begin(mechanism, &context).is_some()
+    }
+
+    /// The first step of a mechanism; none if its server side is not known, or
+    /// needs randomness that nobody gave.
+    pub(super) fn begin(mechanism: Mechanism, context: &SaslContext<'_>) -> Option<Self> {
+        if scram::variant(mechanism).is_some() {
+            return (!context.nonce.is_empty()).then_some(Self::ScramFirst(mechanism));
+        }
+        #[cfg(feature = "cram-md5")]
+        if mechanism == Mechanism::CRAM_MD5 {
+            return cram_md5::challenge(context).map(|challenge| Self::CramMd5 { challenge });
+        }
         [
             (Mechanism::PLAIN, Self::Plain),
             (Mechanism::LOGIN, Self::LoginUser),
             (Mechanism::XOAUTH2, Self::Xoauth2),
+            (Mechanism::OAUTHBEARER, Self::Oauthbearer),
+            (Mechanism::EXTERNAL, Self::Name(mechanism)),
+            (Mechanism::ANONYMOUS, Self::Name(mechanism)),
         ]
         .into_iter()
         .find_map(|(known, dialogue)| (known == mechanism).then_some(dialogue))
@@ -54,16 +113,24 @@ impl Dialogue {
     /// The challenge that asks for the next response, in base64.
     pub(super) fn challenge(&self) -> Secret {
         encode(match self {
-            Self::Plain | Self::Xoauth2 => b"",
+            Self::Plain
+            | Self::Xoauth2
+            | Self::Oauthbearer
+            | Self::Name(_)
+            | Self::ScramFirst(_) => b"",
             Self::LoginUser => b"Username:",
             Self::LoginPassword { .. } => b"Password:",
-            Self::Xoauth2Failure { .. } => br#"{"status":"401","schemes":"bearer"}"#,
+            Self::TokenFailure { .. } => br#"{"status":"401","schemes":"bearer"}"#,
+            #[cfg(feature = "cram-md5")]
+            Self::CramMd5 { challenge } => challenge.as_bytes(),
+            Self::ScramFinal(awaited) => awaited.server_first().as_bytes(),
+            Self::ScramProved { server_final, .. } => server_final.as_bytes(),
         })
     }
 
     /// Takes the response on a line, or an initial one, which is `=` if empty.
-    pub(super) fn take(self, encoded: &[u8], initial: bool) -> Next {
-        if let Self::Xoauth2Failure { verdict } = self {
+    pub(super) fn take(self, encoded: &[u8], initial: bool, context: &SaslContext<'_>) -> Next {
+        if let Self::TokenFailure { verdict } = self {
             return Next::Refused(verdict);
         }
         let encoded = if initial && encoded == b"=" {
@@ -74,13 +141,13 @@ impl Dialogue {
         match encoded {
             b"*" => Next::Failed(answer::AUTH_CANCELLED),
             _ => match decode(encoded) {
-                Ok(response) => self.respond(&response),
+                Ok(response) => self.respond(&response, context),
                 Err(_) => Next::Failed(answer::INVALID_RESPONSE),
             },
         }
     }
 
-    fn respond(self, response: &[u8]) -> Next {
+    fn respond(self, response: &[u8], context: &SaslContext<'_>) -> Next {
         match self {
             Self::Plain => plain(response),
             Self::LoginUser => match text(response) {
@@ -93,7 +160,53 @@ impl Dialogue {
                 secret: Secret::from(response.to_vec()),
             },
             Self::Xoauth2 => xoauth2(response),
-            Self::Xoauth2Failure { verdict } => Next::Refused(verdict),
+            Self::Oauthbearer => oauthbearer(response),
+            Self::Name(mechanism) => credentials(mechanism, response, b""),
+            Self::TokenFailure { verdict } => Next::Refused(verdict),
+            #[cfg(feature = "cram-md5")]
+            Self::CramMd5 { challenge } => cram_md5_claim(challenge, response),
+            Self::ScramFirst(mechanism) => match ClientFirst::parse(mechanism, response, context) {
+                Some(first) => Next::Password {
+                    mechanism,
+                    user: String::from(first.user()),
+                    claim: Claim::Scram(Box::new(first)),
+                },
+                None => Next::Failed(answer::INVALID_RESPONSE),
+            },
+            Self::ScramFinal(awaited) => match awaited.verify(response) {
+                Some(server_final) => Next::Challenge(Self::ScramProved {
+                    user: String::from(awaited.user()),
+                    server_final,
+                }),
+                None => Next::Failed(answer::AUTHENTICATION_FAILED),
+            },
+            Self::ScramProved { user, .. } if response.is_empty() => Next::Authenticated { user },
+            Self::ScramProved { .. } => Next::Failed(answer::INVALID_RESPONSE),
+        }
+    }
+}
+
+impl Claim {
+    /// Takes the user's password; `nonce` is fresh, and random.
+    pub(super) fn compare(self, password: &Secret, nonce: &[u8]) -> Next {
+        match self {
+            #[cfg(feature = "cram-md5")]
+            Self::CramMd5 {
+                user,
+                digest,
+                challenge,
+            } => {
+                let expected = cram_md5::digest(password, challenge.as_bytes());
+                if expected.is_ok_and(|expected| expected.expose() == digest.as_bytes()) {
+                    Next::Authenticated { user }
+                } else {
+                    Next::Failed(answer::AUTHENTICATION_FAILED)
+                }
+            }
+            Self::Scram(first) => match first.challenge(password, nonce) {
+                Some(awaited) => Next::Challenge(Dialogue::ScramFinal(Box::new(awaited))),
+                None => Next::Failed(answer::AUTHENTICATION_FAILED),
+            },
         }
     }
 }
@@ -135,6 +248,55 @@ fn xoauth2(message: &[u8]) -> Next {
     }
 }
 
+/// `n,` [`a=` identity] `,` ^A fields ^A ^A; of the fields only `auth=Bearer ` token
+/// is of interest.
+fn oauthbearer(message: &[u8]) -> Next {
+    let Ok(message) = core::str::from_utf8(message) else {
+        return Next::Failed(answer::INVALID_RESPONSE);
+    };
+    let parts = message
+        .strip_suffix("\x01\x01")
+        .and_then(|message| message.strip_prefix("n,"))
+        .and_then(|message| message.split_once(",\x01"));
+    let Some((identity, fields)) = parts else {
+        return Next::Failed(answer::INVALID_RESPONSE);
+    };
+    let user = match identity.strip_prefix("a=") {
+        Some(user) => scram::from_saslname(user),
+        None => identity.is_empty().then(String::new),
+    };
+    let token = fields.split('\x01').find_map(|field| {
+        let (scheme, token) = field.split_at_checked("auth=Bearer ".len())?;
+        scheme.eq_ignore_ascii_case("auth=Bearer ").then_some(token)
+    });
+    match (user, token) {
+        (Some(user), Some(token)) => Next::Credentials {
+            mechanism: Mechanism::OAUTHBEARER,
+            user,
+            secret: Secret::from(token),
+        },
+        _ => Next::Failed(answer::INVALID_RESPONSE),
+    }
+}
+
+/// User, a blank, and the digest in hexadecimal.
+#[cfg(feature = "cram-md5")]
+fn cram_md5_claim(challenge: String, response: &[u8]) -> Next {
+    let response = core::str::from_utf8(response).unwrap_or_default();
+    match response.rsplit_once(' ') {
+        Some((user, digest)) => Next::Password {
+            mechanism: Mechanism::CRAM_MD5,
+            user: String::from(user),
+            claim: Claim::CramMd5 {
+                user: String::from(user),
+                digest: String::from(digest),
+                challenge,
+            },
+        },
+        None => Next::Failed(answer::INVALID_RESPONSE),
+    }
+}
+
 fn credentials(mechanism: Mechanism, user: &[u8], secret: &[u8]) -> Next {
     match text(user) {
         Ok(user) => Next::Credentials {
@@ -151,36 +313,103 @@ mod tests {
     use super::*;
     use crate::{Credentials, SaslContext};
 
+    const NONCE: &[u8] = b"sixteen octets!!";
+
+    fn context() -> SaslContext<'static> {
+        SaslContext {
+            nonce: NONCE,
+            host: "mail.example.org",
+            ..SaslContext::default()
+        }
+    }
+
+    /// Both sides; the user who is let in if `password` is right, and the secret that
+    /// was told.
+    fn authenticate(
+        mechanism: Mechanism,
+        credentials: &Credentials,
+        password: &str,
+    ) -> Result<(String, Secret), Answer> {
+        let context = context();
+        let mut exchange = mechanism
+            .start(credentials, &context)
+            .expect("credentials that fit");
+        let mut dialogue = Dialogue::begin(mechanism, &context).expect("a server side");
+        let mut response = exchange.initial_response().expect("a response");
+        loop {
+            let response = response.take().unwrap_or_else(|| {
+                let challenge = decode(dialogue.challenge().expose()).expect("base64");
+                exchange.respond(&challenge).expect("a response")
+            });
+            let encoded = encode(response.expose());
+            let mut next = dialogue.take(encoded.expose(), false, &context);
+            if let Next::Password { claim, user, .. } = next {
+                assert_eq!(user, credentials.user());
+                next = claim.compare(&password.into(), NONCE);
+            }
+            match next {
+                Next::Challenge(next) => dialogue = next,
+                Next::Credentials { user, secret, .. } => return Ok((user, secret)),
+                Next::Authenticated { user } => {
+                    assert_eq!(exchange.finish(None), Ok(()));
+                    return Ok((user, Secret::default()));
+                }
+                Next::Failed(answer) => return Err(answer),
+                next => panic!("{mechanism}: {next:?}"),
+            }
+        }
+    }
+
     /// The other half of every mechanism must be understood here.
     #[test]
     fn understands_the_client_side() {
-        for mechanism in [Mechanism::PLAIN, Mechanism::LOGIN, Mechanism::XOAUTH2] {
-            let credentials = Credentials::new("j\u{fc}rgen", "p w=");
-            let mut exchange = mechanism
-                .start(&credentials, &SaslContext::default())
-                .expect("credentials that fit");
-            let mut dialogue = Dialogue::begin(mechanism).expect("a server side");
-            let mut response = exchange.initial_response().expect("a response");
-            let (user, secret) = loop {
-                let response = response.take().unwrap_or_else(|| {
-                    let challenge = decode(dialogue.challenge().expose()).expect("base64");
-                    exchange.respond(&challenge).expect("a response")
-                });
-                match dialogue.take(encode(response.expose()).expose(), false) {
-                    Next::Challenge(next) => dialogue = next,
-                    Next::Credentials { user, secret, .. } => break (user, secret),
-                    next => panic!("{mechanism}: {next:?}"),
-                }
-            };
+        for (mechanism, told) in [
+            (Mechanism::PLAIN, "p w="),
+            (Mechanism::LOGIN, "p w="),
+            (Mechanism::XOAUTH2, "p w="),
+            (Mechanism::OAUTHBEARER, "p w="),
+            (Mechanism::SCRAM_SHA_1, ""),
+            (Mechanism::SCRAM_SHA_256, ""),
+            (Mechanism::SCRAM_SHA_512, ""),
+            #[cfg(feature = "cram-md5")]
+            (Mechanism::CRAM_MD5, ""),
+        ] {
+            let credentials = Credentials::new("jane,=doe", "p w=");
+            let (user, secret) = authenticate(mechanism, &credentials, "p w=").expect("let in");
             assert_eq!(user, credentials.user());
-            assert_eq!(&secret, credentials.secret());
+            assert_eq!(secret, told.into(), "{mechanism}");
+            let let_in = authenticate(mechanism, &credentials, "another");
+            if told.is_empty() {
+                assert_eq!(let_in, Err(answer::AUTHENTICATION_FAILED));
+            }
         }
+        for (mechanism, credentials, name) in [
+            (Mechanism::EXTERNAL, Credentials::external(), ""),
+            (
+                Mechanism::EXTERNAL,
+                Credentials::external().acting_for("relay"),
+                "relay",
+            ),
+            (Mechanism::ANONYMOUS, Credentials::anonymous("who"), "who"),
+        ] {
+            let (user, secret) = authenticate(mechanism, &credentials, "").expect("let in");
+            assert_eq!((user.as_str(), secret), (name, Secret::default()));
+        }
+    }
+
+    #[test]
+    fn without_randomness_some_do_not_begin() {
+        let context = SaslContext::default();
+        assert!(Dialogue::begin(Mechanism::PLAIN, &context).is_some());
+        assert!(Dialogue::begin(Mechanism::SCRAM_SHA_256, &context).is_none());
+        #[cfg(feature = "cram-md5")]
+        assert!(Dialogue::begin(Mechanism::CRAM_MD5, &context).is_none());
     }
 
     fn failure(mechanism: Mechanism, message: &[u8]) -> Option<Answer> {
         let encoded = encode(message);
-        let dialogue = Dialogue::begin(mechanism).expect("a server side");
-        match dialogue.take(encoded.expose(), true) {
+        let dialogue = Dialogue::begin(mechanism, &context()).expect("a server side");
+        match dialogue.take(encoded.expose(), true, &context()) {
             Next::Failed(answer) => Some(answer),
             _ => None,
         }
@@ -201,7 +430,21 @@ mod tests {
         ] {
             assert_eq!(failure(Mechanism::XOAUTH2, message), invalid);
         }
+        for message in [
+            &b""[..],
+            b"n,,\x01auth=Bearer x",
+            b"y,,\x01auth=Bearer x\x01\x01",
+            b"n,u,\x01auth=Bearer x\x01\x01",
+            b"n,a=u=,\x01auth=Bearer x\x01\x01",
+            b"n,a=u,\x01auth=Basic x\x01\x01",
+            b"n,a=\xff,\x01auth=Bearer x\x01\x01",
+        ] {
+            assert_eq!(failure(Mechanism::OAUTHBEARER, message), invalid);
+        }
         assert_eq!(failure(Mechanism::LOGIN, b"\xff"), invalid);
+        assert_eq!(failure(Mechanism::SCRAM_SHA_256, b"n,,"), invalid);
+        #[cfg(feature = "cram-md5")]
+        assert_eq!(failure(Mechanism::CRAM_MD5, b"jane"), invalid);
         assert_eq!(
             failure(Mechanism::PLAIN, b"root\0u\0p"),
             Some(answer::AUTHORIZATION_REFUSED)
@@ -211,12 +454,12 @@ mod tests {
 
     #[test]
     fn an_equals_sign_is_an_empty_initial_response_only() {
-        let taken = Dialogue::LoginUser.take(b"=", true);
+        let taken = Dialogue::LoginUser.take(b"=", true, &context());
         assert!(matches!(
             taken,
             Next::Challenge(Dialogue::LoginPassword { user }) if user.is_empty()
         ));
-        let taken = Dialogue::LoginUser.take(b"=", false);
+        let taken = Dialogue::LoginUser.take(b"=", false, &context());
         assert!(matches!(taken, Next::Failed(answer::INVALID_RESPONSE)));
     }
 }

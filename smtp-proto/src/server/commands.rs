@@ -7,6 +7,7 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::answer::{self, Answer};
 use super::authentication::{Dialogue, Next};
@@ -19,7 +20,7 @@ use super::parameters;
 use super::question::Question;
 use super::session::{Chunk, Phase, Session};
 use super::transaction::Transaction;
-use crate::{Address, Mechanism, Protocol};
+use crate::{Address, Mechanism, Protocol, SaslContext, TlsInfo};
 
 type Line<'a> = Result<&'a [u8], LineError>;
 
@@ -126,7 +127,11 @@ impl Session {
         }
         let mut lines = alloc::vec![format!("{} greets {name}", self.config.hostname)];
         if kind != HelloKind::Helo {
-            lines.extend(self.config.capability_lines(self.client.tls.is_some()));
+            let mechanisms = self.offered_mechanisms();
+            lines.extend(
+                self.config
+                    .capability_lines(self.client.tls.is_some(), &mechanisms),
+            );
         }
         self.replies.say_lines(250, &lines);
         self.client.hello = Some((kind, String::from(name)));
@@ -260,6 +265,7 @@ impl Session {
             Ok(dialogue) => dialogue,
             Err(refusal) => return self.stay(transaction, refusal),
         };
+        self.vary_nonce();
         match initial_response {
             Some(response) => self.take_response(dialogue, response.as_bytes(), true),
             None => self.challenge(dialogue),
@@ -288,7 +294,44 @@ impl Session {
         if !config.allows_mechanism(mechanism, self.client.tls.is_some()) {
             return Err(answer::AUTH_NEEDS_TLS);
         }
-        Dialogue::begin(mechanism).ok_or(answer::UNKNOWN_MECHANISM)
+        if !self.may_authenticate_by(mechanism) {
+            return Err(answer::UNKNOWN_MECHANISM);
+        }
+        Dialogue::begin(mechanism, &self.sasl_context(&[])).ok_or(answer::UNKNOWN_MECHANISM)
+    }
+
+    /// Whether all is there that the mechanism needs, and it is allowed.
+    fn may_authenticate_by(&self, mechanism: Mechanism) -> bool {
+        let context = self.sasl_context(&[]);
+        self.config
+            .allows_mechanism(mechanism, self.client.tls.is_some())
+            && mechanism.is_possible_with(&context)
+            && Dialogue::begin(mechanism, &context).is_some()
+    }
+
+    fn offered_mechanisms(&self) -> Vec<&'static str> {
+        let mechanisms = self.config.mechanisms.iter();
+        mechanisms
+            .filter(|mechanism| self.may_authenticate_by(**mechanism))
+            .map(Mechanism::name)
+            .collect()
+    }
+
+    fn sasl_context<'a>(&'a self, offered: &'a [&'a str]) -> SaslContext<'a> {
+        SaslContext {
+            channel_binding: self.client.tls.as_ref().and_then(TlsInfo::channel_binding),
+            nonce: &self.nonce,
+            host: self.config.hostname.as_str(),
+            offered,
+            ..SaslContext::default()
+        }
+    }
+
+    /// No two exchanges of a session have the same one.
+    pub(super) fn vary_nonce(&mut self) {
+        if let Some(last) = self.nonce.last_mut() {
+            *last = last.wrapping_add(1);
+        }
     }
 
     pub(super) fn challenge(&mut self, dialogue: Dialogue) -> Phase {
@@ -297,9 +340,27 @@ impl Session {
     }
 
     fn take_response(&mut self, dialogue: Dialogue, response: &[u8], initial: bool) -> Phase {
-        match dialogue.take(response, initial) {
+        let offered = self.offered_mechanisms();
+        let next = dialogue.take(response, initial, &self.sasl_context(&offered));
+        self.go_on(next)
+    }
+
+    pub(super) fn go_on(&mut self, next: Next) -> Phase {
+        match next {
             Next::Challenge(dialogue) => self.challenge(dialogue),
             Next::Failed(answer) => self.stay(None, answer),
+            Next::Authenticated { user } => {
+                self.client.user = Some(user);
+                self.stay(None, answer::AUTHENTICATED)
+            }
+            Next::Password {
+                mechanism,
+                user,
+                claim,
+            } => self.ask(
+                Question::Password(claim),
+                ServerEvent::PasswordWanted { mechanism, user },
+            ),
             Next::Refused(reply) => {
                 self.replies.relay(&reply);
                 Phase::Command(None)

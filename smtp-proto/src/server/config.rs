@@ -116,12 +116,15 @@ impl ServerConfig {
 
     /// Offer AUTH (RFC 4954) with these mechanisms; those whose server side is
     /// not known here are left out. None by default. Offered only under TLS,
-    /// unless [`auth_in_plaintext`](Self::auth_in_plaintext) is on.
+    /// unless [`auth_in_plaintext`](Self::auth_in_plaintext) is on or they reveal no
+    /// secret. Those that need randomness are offered if there
+    /// [is some](crate::Server::set_nonce), and the `-PLUS` forms of SCRAM if the TLS
+    /// session has channel binding.
     #[must_use]
     pub fn auth(mut self, mechanisms: impl IntoIterator<Item = Mechanism>) -> Self {
         let mechanisms = mechanisms.into_iter();
         self.mechanisms = mechanisms
-            .filter(|mechanism| Dialogue::begin(*mechanism).is_some())
+            .filter(|mechanism| Dialogue::is_known(*mechanism))
             .collect();
         self
     }
@@ -275,9 +278,7 @@ impl ServerConfig {
     }
 
     /// What follows the first line of the reply to EHLO (RFC 5321 §4.1.1.1).
-    pub(super) fn capability_lines(&self, tls: bool) -> Vec<String> {
-        use core::fmt::Write as _;
-
+    pub(super) fn capability_lines(&self, tls: bool, mechanisms: &[&str]) -> Vec<String> {
         let mut lines = Vec::new();
         for (offered, keyword) in [
             (self.pipelining, "PIPELINING"),
@@ -296,15 +297,8 @@ impl ServerConfig {
         if let Some(octets) = self.size {
             lines.push(alloc::format!("SIZE {octets}"));
         }
-        let mut auth = String::from("AUTH");
-        for mechanism in &self.mechanisms {
-            if self.allows_mechanism(*mechanism, tls) {
-                // Writing to a string cannot fail.
-                let _ = write!(auth, " {mechanism}");
-            }
-        }
-        if auth.contains(' ') {
-            lines.push(auth);
+        if !mechanisms.is_empty() {
+            lines.push(alloc::format!("AUTH {}", mechanisms.join(" ")));
         }
         lines.extend(self.capabilities.iter().cloned());
         lines

@@ -29,10 +29,21 @@ pub enum ServerEvent {
     Authenticate {
         /// How he gave his secret.
         mechanism: Mechanism,
+        /// The authentication identity; with EXTERNAL whom the client acts for, with
+        /// ANONYMOUS what may be logged.
+        user: String,
+        /// The password, or the token of OAUTHBEARER and XOAUTH2; empty with EXTERNAL
+        /// and ANONYMOUS.
+        secret: Secret,
+    },
+    /// A question: what is this user's password? He is about to prove that he knows
+    /// it (SCRAM, CRAM-MD5). It is answered by
+    /// [`Server::password`](crate::Server::password), or no, which is `535 5.7.8`.
+    PasswordWanted {
+        /// How he proves it.
+        mechanism: Mechanism,
         /// The authentication identity.
         user: String,
-        /// The password, or the token of XOAUTH2.
-        secret: Secret,
     },
     /// A question: is mail from here welcome (RFC 5321 §4.1.1.2)? Yes is `250`.
     MailFrom {
@@ -145,6 +156,8 @@ impl core::error::Error for ServerViolation {
 pub enum ServerMisuse {
     /// No question is open.
     NoQuestion,
+    /// The open question wants a password, or a no.
+    PasswordWanted,
     /// The reply says neither yes nor no to the open question, which stays open.
     UnfitReply(ReplyCode),
     /// TLS was reported as established while nobody asked for it.
@@ -155,6 +168,7 @@ impl fmt::Display for ServerMisuse {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoQuestion => formatter.write_str("no question is open"),
+            Self::PasswordWanted => formatter.write_str("the open question wants a password"),
             Self::UnfitReply(code) => write!(formatter, "{code} does not answer the question"),
             Self::NoHandshake => formatter.write_str("no tls handshake was asked for"),
         }

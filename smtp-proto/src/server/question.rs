@@ -6,11 +6,11 @@
 use alloc::string::String;
 
 use super::answer::{self, Answer};
-use super::authentication::Dialogue;
+use super::authentication::{Claim, Dialogue};
 use super::event::ServerMisuse;
 use super::session::{Phase, Session};
 use super::transaction::Transaction;
-use crate::{Address, Mechanism, Reply};
+use crate::{Address, Mechanism, Reply, Secret};
 
 /// What was asked, and what its answer is needed for.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub(super) enum Question {
         mechanism: Mechanism,
         user: String,
     },
+    Password(Claim),
     MailFrom(Transaction),
     RcptTo(Transaction, Address),
     Data(Transaction),
@@ -30,14 +31,16 @@ pub(super) enum Question {
 
 impl Question {
     /// What is said if the application merely says yes.
-    fn yes(&self) -> Answer {
-        match self {
+    fn yes(&self) -> Option<Answer> {
+        Some(match self {
             Self::Authenticate { .. } => answer::AUTHENTICATED,
+            // He is still to prove it.
+            Self::Password(_) => return None,
             Self::MailFrom(_) => answer::SENDER_OK,
             Self::RcptTo(..) => answer::RECIPIENT_OK,
             Self::Data(_) => answer::START_CONTENT,
             Self::Message { .. } => answer::MESSAGE_ACCEPTED,
-        }
+        })
     }
 
     /// Whether the reply says yes or no; `None` if it says neither.
@@ -45,6 +48,7 @@ impl Question {
         let code = reply.code();
         let yes = match self {
             Self::Data(_) => code.is_intermediate(),
+            Self::Password(_) => false,
             _ => code.is_positive(),
         };
         (yes || code.is_negative()).then_some(yes)
@@ -62,7 +66,8 @@ impl Session {
         };
         let yes = match &reply {
             None => {
-                self.replies.say(question.yes());
+                let yes = question.yes().ok_or(ServerMisuse::PasswordWanted)?;
+                self.replies.say(yes);
                 true
             }
             Some(reply) => {
@@ -78,14 +83,30 @@ impl Session {
         Ok(())
     }
 
+    /// Answers the open question with a user's password.
+    pub(super) fn answer_password(&mut self, password: &Secret) -> Result<(), ServerMisuse> {
+        let phase = core::mem::replace(&mut self.phase, Phase::Closed);
+        let (phase, result) = match phase {
+            Phase::Answer(Question::Password(claim)) => {
+                let next = claim.compare(password, &self.nonce);
+                self.vary_nonce();
+                (self.go_on(next), Ok(()))
+            }
+            Phase::Closed => (Phase::Closed, Ok(())),
+            phase => (phase, Err(ServerMisuse::NoQuestion)),
+        };
+        self.phase = phase;
+        result
+    }
+
     fn answered(&mut self, question: Question, yes: bool, reply: Option<Reply>) -> Phase {
         if let (Question::Authenticate { mechanism, .. }, Some(verdict)) = (&question, &reply)
-            && *mechanism == Mechanism::XOAUTH2
+            && [Mechanism::XOAUTH2, Mechanism::OAUTHBEARER].contains(mechanism)
             && !yes
         {
             // The client is told why, and has to acknowledge it.
             let verdict = verdict.clone();
-            return self.challenge(Dialogue::Xoauth2Failure { verdict });
+            return self.challenge(Dialogue::TokenFailure { verdict });
         }
         if let Some(reply) = reply {
             self.replies.relay(&reply);
@@ -113,7 +134,7 @@ impl Session {
             Question::Message { answers } if answers > 1 => Phase::Answer(Question::Message {
                 answers: answers - 1,
             }),
-            Question::Message { .. } => Phase::Command(None),
+            Question::Password(_) | Question::Message { .. } => Phase::Command(None),
         }
     }
 }

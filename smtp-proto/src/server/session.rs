@@ -9,6 +9,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use bytes::Bytes;
 
@@ -39,6 +40,8 @@ pub(super) struct Session {
     pub(super) events: VecDeque<ServerEvent>,
     pub(super) phase: Phase,
     pub(super) client: Client,
+    /// Random octets from outside; none if there are none.
+    pub(super) nonce: Vec<u8>,
     lines: LineReader,
     now: Instant,
     /// Since when the client has kept the server waiting; unknown until the time
@@ -98,6 +101,7 @@ impl Session {
             events: VecDeque::new(),
             phase: Phase::Handshake { greeted: false },
             client: Client::default(),
+            nonce: Vec::new(),
             lines: LineReader::new(),
             now: Instant::EPOCH,
             waiting_since: None,

@@ -133,6 +133,10 @@ impl Player {
                     assert_eq!(event.map(describe).as_deref(), Some(text));
                 }
                 "A" if text == "yes" => self.server.accept().expect("a question"),
+                "A" if text.starts_with("password ") => {
+                    let password = text["password ".len()..].into();
+                    self.server.password(&password).expect("a question");
+                }
                 "A" => self.server.respond(reply(text)).expect("a question"),
                 time => self.pass(time),
             }
@@ -190,6 +194,7 @@ fn describe(event: ServerEvent) -> String {
             let secret = String::from_utf8_lossy(secret.expose());
             format!("auth {mechanism} {user} {secret}")
         }
+        ServerEvent::PasswordWanted { mechanism, user } => format!("password {mechanism} {user}"),
         ServerEvent::MailFrom {
             reverse_path,
             parameters,

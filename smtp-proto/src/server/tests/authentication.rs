@@ -176,3 +176,94 @@ fn passwords_stay_out_of_plaintext() {
         ],
     );
 }
+
+fn with_nonce(config: ServerConfig) -> impl Fn() -> Server {
+    let config = Arc::new(config);
+    move || {
+        let mut server = Server::new(Arc::clone(&config));
+        server.set_nonce(b"sixteen octets!!");
+        server
+    }
+}
+
+#[test]
+fn scram_asks_for_the_password_and_proves_that_it_was_told() {
+    let mechanisms = [
+        Mechanism::SCRAM_SHA_256_PLUS,
+        Mechanism::SCRAM_SHA_256,
+        Mechanism::PLAIN,
+    ];
+    let dialogue = "
+        C: AUTH SCRAM-SHA-256-PLUS biwsbj1qYW5lLHI9YWJj
+        S: 504 5.5.4 mechanism not offered
+        C: AUTH SCRAM-SHA-256 biwsbj1qYW5lLHI9YWJj
+        Q: password SCRAM-SHA-256 jane
+        A: 535 5.7.8 nobody of that name
+        S: 535 5.7.8 nobody of that name
+        C: AUTH SCRAM-SHA-256 biwsbj1qYW5lLHI9YWJj
+        Q: password SCRAM-SHA-256 jane
+        A: password pencil
+        S: 334 cj1hYmNjMmw0ZEdWbGJpQnZZM1JsZEhNaEl3PT0scz1jMmw0ZEdWbGJpQnZZM1JsZEhNaEl3PT0saT00MDk2
+        C: Yz1iaXdzLHI9YWJjYzJsNGRHVmxiaUJ2WTNSbGRITWhJdz09LHA9NHJ3NmhNYVFZTjFvcGsxS0xnREZHMzVhNDlydEFsWWpmalpNWnlqYlUraz0=
+        S: 535 5.7.8 authentication failed
+        C: AUTH SCRAM-SHA-256
+        S: 334 
+        C: biwsbj1qYW5lLHI9YWJj
+        Q: password SCRAM-SHA-256 jane
+        A: password pencil
+        S: 334 cj1hYmNjMmw0ZEdWbGJpQnZZM1JsZEhNaEpRPT0scz1jMmw0ZEdWbGJpQnZZM1JsZEhNaEpRPT0saT00MDk2
+        C: Yz1iaXdzLHI9YWJjYzJsNGRHVmxiaUJ2WTNSbGRITWhKUT09LHA9QU9oL21TNDlhcENLUWpLWEQ1Z3FTRFJoMVFQZHgzQzczV3RZb3NpbWlLVT0=
+        S: 334 dj1OdG9sVCtkcFJFZm9BWE1nVk5xNlgyV1NGaElpcHVFRk4vcDlOeEJSM2I0PQ==
+        C: dg==
+        S: 501 5.5.2 invalid response
+        C: AUTH SCRAM-SHA-256 biwsbj1qYW5lLHI9YWJj
+        Q: password SCRAM-SHA-256 jane
+        A: password pencil
+        S: 334 cj1hYmNjMmw0ZEdWbGJpQnZZM1JsZEhNaEp3PT0scz1jMmw0ZEdWbGJpQnZZM1JsZEhNaEp3PT0saT00MDk2
+        C: Yz1iaXdzLHI9YWJjYzJsNGRHVmxiaUJ2WTNSbGRITWhKdz09LHA9dzJ5cHhaM05xTG1ZaEMrRlBza1FyUCtKbmx1OXJsUXpLekc1UXEyTktCUT0=
+        S: 334 dj1QTy9zVm5rdVRjN00wUnV2QlU3YVJ3cFRwam55U3paWTZVV29vS2NPVUJzPQ==
+        C: 
+        S: 235 2.7.0 authentication successful
+    ";
+    play_on(
+        with_nonce(config().auth(mechanisms)),
+        &[&ehlo("SCRAM-SHA-256"), dialogue],
+    );
+}
+
+#[test]
+fn without_randomness_scram_is_not_offered() {
+    play(
+        config().auth([Mechanism::SCRAM_SHA_256]),
+        &[
+            EHLO,
+            "
+            C: AUTH SCRAM-SHA-256 biwsbj1qYW5lLHI9YWJj
+            S: 504 5.5.4 mechanism not offered
+        ",
+        ],
+    );
+}
+
+#[cfg(feature = "cram-md5")]
+#[test]
+fn cram_md5_asks_for_the_password() {
+    let dialogue = "
+        C: AUTH CRAM-MD5
+        S: 334 PGMybDRkR1ZsYmlCdlkzUmxkSE1oSVE9PUBteC5leGFtcGxlPg==
+        C: amFuZSBjNmI4OTQ3NTEzZTIwZjBhMmEyYjIzNjI0ZTBiNDFjYg==
+        Q: password CRAM-MD5 jane
+        A: password crayon
+        S: 535 5.7.8 authentication failed
+        C: AUTH CRAM-MD5
+        S: 334 PGMybDRkR1ZsYmlCdlkzUmxkSE1oSXc9PUBteC5leGFtcGxlPg==
+        C: amFuZSAxYWFjMjkxYzEzMGI0MTU5YjBmYzAyY2VkYTY4NTJiMw==
+        Q: password CRAM-MD5 jane
+        A: password crayon
+        S: 235 2.7.0 authentication successful
+    ";
+    play_on(
+        with_nonce(config().auth([Mechanism::CRAM_MD5])),
+        &[&ehlo("CRAM-MD5"), dialogue],
+    );
+}
