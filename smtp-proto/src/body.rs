@@ -227,22 +227,25 @@ pub enum LineEnds {
     Refuse,
 }
 
-/// A piece of encoded content: the caller's own octets, or what stands between
-/// them.
+/// Runs of content shorter than this are copied beside their neighbours: an `iovec`
+/// and a reference count cost more than a few hundred octets do.
+pub(crate) const SHORT: usize = 512;
+
+/// A piece of encoded content.
 #[derive(Clone, Debug)]
-pub(crate) enum Segment {
+pub(crate) enum Segment<'a> {
     /// A slice of the caller's buffer.
     Slice(Bytes),
-    /// What the encoding adds.
-    Static(&'static [u8]),
+    /// To be copied: a short run of it, or what the encoding adds.
+    Text(&'a [u8]),
 }
 
-impl Segment {
+impl Segment<'_> {
     /// How many octets it is.
     pub(crate) fn octets(&self) -> usize {
         match self {
             Self::Slice(slice) => slice.len(),
-            Self::Static(text) => text.len(),
+            Self::Text(text) => text.len(),
         }
     }
 }

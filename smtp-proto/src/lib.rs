@@ -151,7 +151,6 @@ mod tls_info;
 
 pub use address::{Address, AddressError};
 pub use batch::{Batch, BatchStep};
-pub(crate) use body::Segment;
 pub use body::{Body, Facts, LineEnds, StreamFacts, Survey};
 pub use capabilities::{Capabilities, CapabilitiesError, Capability, LimitsParameters, SizeLimit};
 pub use client::{Client, Event, Output, Speaker, TraceLine};

@@ -1,6 +1,8 @@
 //! Counts what a message costs in allocations once a connection is warm: its report's own,
 //! and nothing else.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 use std::sync::Arc;
 
 use allocation_counter::measure;

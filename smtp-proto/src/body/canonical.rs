@@ -24,14 +24,14 @@ impl CanonicalEncoder {
         &mut self,
         chunk: &mut Bytes,
         window: usize,
-        push: &mut impl FnMut(Segment),
+        push: &mut impl FnMut(Segment<'_>),
     ) {
         self.0.encode(chunk, window, push);
     }
 
     /// The end of the content: all together it was
     /// [`Facts::canonical_octets`](crate::Facts::canonical_octets).
-    pub(crate) fn finish(&mut self, push: &mut impl FnMut(Segment)) {
+    pub(crate) fn finish(&mut self, push: &mut impl FnMut(Segment<'_>)) {
         self.0.finish(push);
     }
 }

@@ -8,10 +8,10 @@ use bytes::{Buf, Bytes};
 use memchr::memchr2_iter;
 use memchr::memmem::Finder;
 
-use super::Segment;
+use super::{SHORT, Segment};
 
-pub(super) const CRLF: Segment = Segment::Static(b"\r\n");
-const DOT: Segment = Segment::Static(b".");
+pub(super) const CRLF: Segment<'static> = Segment::Text(b"\r\n");
+const DOT: Segment<'static> = Segment::Text(b".");
 
 /// About how many segments one call gives, so that content made of nothing but
 /// line ends cannot fill a queue of segments.
@@ -68,12 +68,12 @@ impl LineEncoder {
         &mut self,
         chunk: &mut Bytes,
         window: usize,
-        push: &mut impl FnMut(Segment),
+        push: &mut impl FnMut(Segment<'_>),
     ) {
         let finder = (self.mending == Mending::Dots).then(|| Finder::new(b"\n."));
         let mut segments = 0;
         // Gives one segment; says how much of the window is left.
-        let mut give = |segment: Segment, left: usize| {
+        let mut give = |segment: Segment<'_>, left: usize| {
             let left = left.saturating_sub(segment.octets());
             segments += 1;
             push(segment);
@@ -102,9 +102,13 @@ impl LineEncoder {
                 None => self.run(within_reach),
             };
             if run.octets > 0 {
-                let slice = chunk.split_to(run.octets);
-                self.at_line_start = slice.last() == Some(&b'\n');
-                left = give(Segment::Slice(slice), left);
+                self.at_line_start = chunk[run.octets - 1] == b'\n';
+                if run.octets < SHORT {
+                    left = give(Segment::Text(&chunk[..run.octets]), left);
+                    chunk.advance(run.octets);
+                } else {
+                    left = give(Segment::Slice(chunk.split_to(run.octets)), left);
+                }
             }
             match run.end {
                 RunEnd::Nothing => {}
@@ -153,7 +157,7 @@ impl LineEncoder {
 
     /// The end of the content: gives a CR that was held. Afterwards the encoder
     /// is as new. Says whether the content ended at the start of a line.
-    pub(super) fn finish(&mut self, push: &mut impl FnMut(Segment)) -> bool {
+    pub(super) fn finish(&mut self, push: &mut impl FnMut(Segment<'_>)) -> bool {
         if core::mem::take(&mut self.held_cr) {
             push(CRLF);
             self.at_line_start = true;
@@ -183,7 +187,7 @@ pub(super) mod tests {
     pub(crate) fn gather(
         chunks: &[Bytes],
         window: usize,
-        mut encode: impl FnMut(&mut Bytes, usize, &mut dyn FnMut(Segment)),
+        mut encode: impl FnMut(&mut Bytes, usize, &mut dyn FnMut(Segment<'_>)),
     ) -> Vec<u8> {
         let mut all = Vec::new();
         for chunk in chunks {
@@ -203,11 +207,11 @@ pub(super) mod tests {
         all
     }
 
-    pub(crate) fn append(all: &mut Vec<u8>, segment: &Segment) {
+    pub(crate) fn append(all: &mut Vec<u8>, segment: &Segment<'_>) {
         assert!(segment.octets() > 0, "an empty segment");
         match segment {
             Segment::Slice(slice) => all.extend_from_slice(slice),
-            Segment::Static(text) => all.extend_from_slice(text),
+            Segment::Text(text) => all.extend_from_slice(text),
         }
     }
 

@@ -3,7 +3,7 @@
 //! Knows octets, lines and where the header section ends (RFC 5322 §2.1). Must
 //! never know which server would mind.
 
-use memchr::{memchr2_iter, memmem};
+use memchr::{memchr, memchr_iter, memchr2_iter, memmem};
 
 use super::StreamFacts;
 
@@ -151,7 +151,15 @@ impl Scan {
     }
 
     fn count_unpaired(&mut self, block: &[u8]) {
-        self.lone_cr += u64::from(self.before == b'\r' && block.first() != Some(&b'\n'));
+        let held_cr = self.before == b'\r';
+        let first_is_lf = block.first() == Some(&b'\n');
+        self.lone_cr += u64::from(held_cr && !first_is_lf);
+        if memchr(b'\r', block).is_none() {
+            // Text with the line ends of Unix, which is most of what comes here.
+            let line_feeds = memchr_iter(b'\n', block).count() as u64;
+            self.lone_lf += line_feeds - u64::from(held_cr && first_is_lf);
+            return;
+        }
         for at in memchr2_iter(b'\r', b'\n', block) {
             if block[at] == b'\n' {
                 let before = at.checked_sub(1).map_or(self.before, |at| block[at]);

@@ -9,14 +9,11 @@ use alloc::vec::Vec;
 
 use bytes::{Buf, Bytes};
 
-use crate::{Secret, Segment};
+use crate::Secret;
+use crate::body::{SHORT, Segment};
 
 /// How much is materialised ahead of the socket, in octets.
 pub(crate) const WINDOW: usize = 64 * 1024;
-
-/// Slices shorter than this are copied beside their neighbours: an `iovec` and
-/// a reference count cost more than a few hundred octets do.
-const COPY_BELOW: usize = 512;
 
 #[derive(Debug, Default)]
 pub(crate) struct OutputQueue {
@@ -81,7 +78,7 @@ impl OutputQueue {
     }
 
     pub(crate) fn write_slice(&mut self, slice: Bytes) {
-        if slice.len() < COPY_BELOW {
+        if slice.len() < SHORT {
             self.write_text(|text| text.extend_from_slice(&slice));
         } else {
             self.queued += slice.len() as u64;
@@ -89,10 +86,10 @@ impl OutputQueue {
         }
     }
 
-    pub(crate) fn write_segment(&mut self, segment: Segment) {
+    pub(crate) fn write_segment(&mut self, segment: Segment<'_>) {
         match segment {
             Segment::Slice(slice) => self.write_slice(slice),
-            Segment::Static(text) => {
+            Segment::Text(text) => {
                 self.write_text(|out| out.extend_from_slice(text));
             }
         }
@@ -218,9 +215,9 @@ mod tests {
             queue.write_text(|out| out.extend_from_slice(b"one "));
             queue.write_slice(Bytes::from_static(b"two "));
             queue.write_secret(Secret::from("three "));
-            queue.write_slice(Bytes::from(alloc::vec![b'x'; COPY_BELOW]));
+            queue.write_slice(Bytes::from(alloc::vec![b'x'; SHORT]));
             queue.write_text(|out| out.extend_from_slice(b" four"));
-            let expected = [&b"one two three "[..], &[b'x'; COPY_BELOW], b" four"].concat();
+            let expected = [&b"one two three "[..], &[b'x'; SHORT], b" four"].concat();
             assert_eq!(queue.pending(), expected.len());
             assert_eq!(drain(&mut queue, step), expected);
             assert_eq!(queue.taken(), queue.queued());
