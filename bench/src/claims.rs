@@ -1,0 +1,212 @@
+//! What must be shown, judged by what was measured.
+//!
+//! Knows the bounds that the project set itself. A bound that isn't reached is
+//! said, not an error.
+
+use crate::cases::micro;
+use crate::clients::{DATA, DEFAULT, RAW, STREAM};
+use crate::report::{Row, Section};
+
+/// A ratio and its bound.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    pub(crate) says: String,
+    pub(crate) bound: f64,
+    /// NaN where it wasn't measured.
+    pub(crate) measured: f64,
+    /// Whether less is better.
+    pub(crate) at_most: bool,
+}
+
+impl Claim {
+    pub(crate) fn holds(&self) -> bool {
+        if self.at_most {
+            self.measured <= self.bound
+        } else {
+            self.measured >= self.bound
+        }
+    }
+}
+
+fn at_least(says: impl Into<String>, bound: f64, measured: f64) -> Claim {
+    Claim {
+        says: says.into(),
+        bound,
+        measured,
+        at_most: false,
+    }
+}
+
+fn at_most(says: impl Into<String>, bound: f64, measured: f64) -> Claim {
+    Claim {
+        at_most: true,
+        ..at_least(says, bound, measured)
+    }
+}
+
+fn is_peer(row: &Row) -> bool {
+    !row.who.starts_with("postwire") && row.who != RAW
+}
+
+fn is(name: &'static str) -> impl Fn(&Row) -> bool {
+    move |row| row.who == name
+}
+
+/// How much better `who` is than the best of `others` in a group.
+fn over(section: &Section, group: &str, who: &str, others: impl Fn(&Row) -> bool) -> f64 {
+    let Some(ours) = section.row(group, who) else {
+        return f64::NAN;
+    };
+    let rows = section.rows.iter();
+    rows.filter(|row| row.group == group && others(row))
+        .map(|other| section.ratio(ours, other))
+        .fold(f64::NAN, f64::min)
+}
+
+/// How much of the raw floor `who` reaches in a group.
+fn of_floor(section: &Section, group: &str, who: &str, floor: &str) -> f64 {
+    match (section.row(group, who), section.row(group, floor)) {
+        (Some(ours), Some(floor)) => section.ratio(ours, floor),
+        _ => f64::NAN,
+    }
+}
+
+fn count(section: &Section, group: &str, who: &str, name: &str) -> f64 {
+    let row = section.row(group, who);
+    row.and_then(|row| row.counts.get(name).copied())
+        .unwrap_or(f64::NAN)
+}
+
+/// Judges what can be judged of these sections.
+pub(crate) fn judge(sections: &[Section]) -> Vec<Claim> {
+    let mut claims = Vec::new();
+    for section in sections.iter().filter(|section| section.failure.is_none()) {
+        match section.case.as_str() {
+            "fresh" => fresh(section, &mut claims),
+            "many" => many(section, &mut claims),
+            "large" => large(section, &mut claims),
+            "memory" => memory(section, &mut claims),
+            "counts" => counts(section, &mut claims),
+            "micro" => of_micro(section, &mut claims),
+            _ => {}
+        }
+    }
+    claims
+}
+
+fn fresh(section: &Section, claims: &mut Vec<Claim>) {
+    let group = "TLS, 20 ms";
+    let flights = |row: &Row| row.counts.get("flights").copied().unwrap_or(f64::NAN);
+    let peers = section
+        .rows
+        .iter()
+        .filter(|row| row.group == group && is_peer(row));
+    let fewest = peers.map(flights).fold(f64::NAN, f64::min);
+    let ours = count(section, group, DEFAULT, "flights");
+    claims.push(at_most(
+        "fresh TLS connection with AUTH: flights, against the fewest of the peers less one",
+        fewest - 1.0,
+        ours,
+    ));
+    claims.push(at_least(
+        "fresh TLS connection with AUTH at 20 ms: times the fastest peer",
+        1.0,
+        over(section, group, DEFAULT, is_peer),
+    ));
+}
+
+fn many(section: &Section, claims: &mut Vec<Claim>) {
+    let far = "plaintext, 20 ms";
+    let per_message =
+        |who| count(section, far, who, "flights") / count(section, far, who, "messages");
+    claims.push(at_most(
+        "flights a message, PIPELINING only",
+        1.1,
+        per_message(DATA),
+    ));
+    claims.push(at_most(
+        "flights a message, CHUNKING",
+        0.1,
+        per_message(DEFAULT),
+    ));
+    claims.push(at_least(
+        "20 ms, CHUNKING: times the fastest peer",
+        20.0,
+        over(section, far, DEFAULT, is_peer),
+    ));
+    claims.push(at_least(
+        "20 ms, PIPELINING only: times async-smtp",
+        1.9,
+        over(section, far, DATA, is("async-smtp")),
+    ));
+    for peer in ["lettre blocking", "mail-send"] {
+        let says = format!("20 ms, PIPELINING only: times {peer} as it comes");
+        claims.push(at_least(says, 5.0, over(section, far, DATA, is(peer))));
+    }
+    for (group, chunking, pipelining) in [("plaintext, 0 ms", 8.0, 2.0), ("TLS, 0 ms", 4.0, 2.0)] {
+        claims.push(at_least(
+            format!("{group}, CHUNKING: times the fastest peer"),
+            chunking,
+            over(section, group, DEFAULT, is_peer),
+        ));
+        claims.push(at_least(
+            format!("{group}, PIPELINING only: times the fastest peer"),
+            pipelining,
+            over(section, group, DATA, is_peer),
+        ));
+    }
+    let ratio = of_floor(section, "plaintext, 0 ms", DEFAULT, RAW);
+    claims.push(at_least(
+        "plaintext, 0 ms, CHUNKING: of the raw floor",
+        0.6,
+        ratio,
+    ));
+}
+
+fn large(section: &Section, claims: &mut Vec<Claim>) {
+    for (group, bound) in [("256 MiB, plaintext", 0.8), ("256 MiB, TLS", 0.9)] {
+        let ratio = of_floor(section, group, DEFAULT, RAW);
+        claims.push(at_least(format!("{group}: of the raw floor"), bound, ratio));
+    }
+}
+
+fn memory(section: &Section, claims: &mut Vec<Claim>) {
+    for group in ["25 MiB", "256 MiB"] {
+        let peak = section.row(group, STREAM).map_or(f64::NAN, Row::median);
+        claims.push(at_most(
+            format!("peak memory of a streamed body of {group}, in MiB"),
+            16.0,
+            peak,
+        ));
+    }
+}
+
+/// A report has its recipients and the words of the verdict.
+fn counts(section: &Section, claims: &mut Vec<Claim>) {
+    let row = section.row("plaintext", DEFAULT);
+    let allocations = row.map_or(f64::NAN, Row::median);
+    claims.push(at_most(
+        "allocations for a further message: the report's two",
+        2.1,
+        allocations,
+    ));
+}
+
+fn of_micro(section: &Section, claims: &mut Vec<Claim>) {
+    for group in ["a reply of one line", "a reply of ten lines"] {
+        let peers = |row: &Row| is_peer(row) && !row.who.contains("memchr");
+        let ratio = over(section, group, micro::POSTWIRE, peers);
+        claims.push(at_least(
+            format!("{group}: times the fastest peer"),
+            2.0,
+            ratio,
+        ));
+    }
+    let group = "scan and dot-stuffing, lines of 78";
+    let ratio = of_floor(section, group, micro::POSTWIRE, micro::MEMCHR);
+    claims.push(at_least(
+        "scan and dot-stuffing of a body without dots: of memchr's pass",
+        0.5,
+        ratio,
+    ));
+}

@@ -1,0 +1,276 @@
+//! lettre: the blocking client (as it comes, and to a server that acknowledges at
+//! once, since its stream cannot be reached), and the one on tokio over a stream
+//! of ours with `TCP_NODELAY`. In a pool: its own transports.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use lettre::address::Envelope;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{
+    AsyncSmtpConnection, Certificate, CertificateStore, SmtpConnection, Tls, TlsParameters,
+};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::{AsyncSmtpTransport, PoolConfig, SmtpTransport};
+use lettre::{AsyncTransport, Tokio1Executor, Transport};
+use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+
+use super::{Client, Contender, Failure, Mail, Session, Target, current_thread, multi_thread};
+use crate::job::{HOST, Mode, PASSWORD, SENDER, USER};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Variant {
+    AsItComes,
+    QuickAck,
+    Tokio,
+}
+
+pub(super) fn all() -> Vec<Box<dyn Contender>> {
+    vec![
+        Box::new(Lettre(Variant::AsItComes)),
+        Box::new(Lettre(Variant::QuickAck)),
+        Box::new(Lettre(Variant::Tokio)),
+    ]
+}
+
+struct Lettre(Variant);
+
+impl Contender for Lettre {
+    fn name(&self) -> &'static str {
+        match self.0 {
+            Variant::AsItComes => "lettre blocking",
+            Variant::QuickAck => "lettre blocking, no stall",
+            Variant::Tokio => "lettre tokio, no stall",
+        }
+    }
+
+    fn stalls(&self) -> bool {
+        self.0 == Variant::AsItComes
+    }
+
+    fn wants_quick_ack(&self) -> bool {
+        self.0 != Variant::AsItComes
+    }
+
+    fn prepare(&self, target: &Target) -> Result<Box<dyn Client>, Failure> {
+        let tls = match target.mode {
+            Mode::Plain => None,
+            Mode::StartTls | Mode::Wrapper => {
+                let root = Certificate::from_pem(target.root.as_bytes())?;
+                let builder = TlsParameters::builder(HOST.to_owned());
+                let builder = builder.certificate_store(CertificateStore::None);
+                Some(builder.add_root_certificate(root).build_rustls()?)
+            }
+        };
+        Ok(Box::new(Prepared {
+            target: target.clone(),
+            tls,
+            variant: self.0,
+        }))
+    }
+}
+
+#[derive(Clone)]
+struct Prepared {
+    target: Target,
+    tls: Option<TlsParameters>,
+    variant: Variant,
+}
+
+#[derive(Clone, Default)]
+struct Letters {
+    envelope: Option<Arc<Envelope>>,
+    body: Bytes,
+    count: usize,
+}
+
+impl Letters {
+    fn load(mail: &Mail, messages: usize) -> Result<Self, Failure> {
+        let to: Result<Vec<_>, _> = mail.recipients.iter().map(|to| to.parse()).collect();
+        let envelope = Envelope::new(Some(SENDER.parse()?), to?)?;
+        Ok(Self {
+            envelope: Some(Arc::new(envelope)),
+            body: mail.body.clone(),
+            count: messages,
+        })
+    }
+
+    fn envelope(&self) -> Result<&Envelope, Failure> {
+        Ok(self.envelope.as_deref().ok_or("nothing was loaded")?)
+    }
+}
+
+impl Prepared {
+    fn credentials() -> Credentials {
+        Credentials::new(USER.to_owned(), PASSWORD.to_owned())
+    }
+
+    fn connect(&self) -> Result<SmtpConnection, Failure> {
+        let hello = ClientId::default();
+        let wrapper = self.tls.as_ref();
+        let wrapper = wrapper.filter(|_| self.target.mode == Mode::Wrapper);
+        let timeout = Some(Duration::from_secs(60));
+        let server = (HOST, self.target.port);
+        let mut connection = SmtpConnection::connect(server, timeout, &hello, wrapper, None)?;
+        if let (Mode::StartTls, Some(tls)) = (self.target.mode, &self.tls) {
+            connection.starttls(tls, &hello)?;
+        }
+        if self.target.auth {
+            connection.auth(&[Mechanism::Plain], &Self::credentials())?;
+        }
+        Ok(connection)
+    }
+
+    // lettre regrets that its stream is public, but it is the one way to give it a
+    // stream of one's own.
+    #[allow(deprecated)]
+    async fn connect_tokio(&self) -> Result<AsyncSmtpConnection, Failure> {
+        let hello = ClientId::default();
+        let mut connection = if self.target.mode == Mode::Wrapper {
+            // A wrapped stream cannot be given: lettre's own, without the option.
+            let server = (HOST, self.target.port);
+            let timeout = Some(Duration::from_secs(60));
+            let tls = self.tls.clone();
+            AsyncSmtpConnection::connect_tokio1(server, timeout, &hello, tls, None).await?
+        } else {
+            let stream = TcpStream::connect((HOST, self.target.port)).await?;
+            stream.set_nodelay(true)?;
+            AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await?
+        };
+        if let (Mode::StartTls, Some(tls)) = (self.target.mode, &self.tls) {
+            connection.starttls(tls.clone(), &hello).await?;
+        }
+        if self.target.auth {
+            let mechanisms = [Mechanism::Plain];
+            connection.auth(&mechanisms, &Self::credentials()).await?;
+        }
+        Ok(connection)
+    }
+
+    fn tls(&self) -> Tls {
+        match (self.target.mode, &self.tls) {
+            (Mode::Wrapper, Some(tls)) => Tls::Wrapper(tls.clone()),
+            (Mode::StartTls, Some(tls)) => Tls::Required(tls.clone()),
+            _ => Tls::None,
+        }
+    }
+}
+
+impl Client for Prepared {
+    fn open(&self) -> Result<Box<dyn Session>, Failure> {
+        let letters = Letters::default();
+        if self.variant == Variant::Tokio {
+            let runtime = current_thread()?;
+            let connection = runtime.block_on(self.connect_tokio())?;
+            return Ok(Box::new(OnTokio {
+                runtime,
+                connection,
+                letters,
+            }));
+        }
+        let connection = self.connect()?;
+        Ok(Box::new(Blocking {
+            connection,
+            letters,
+        }))
+    }
+
+    fn pool(&self, mail: &Mail, messages: usize, connections: usize) -> Result<bool, Failure> {
+        let letters = Letters::load(mail, messages / connections)?;
+        let pool = PoolConfig::new().max_size(connections as u32);
+        if self.variant == Variant::Tokio {
+            let runtime = multi_thread()?;
+            let _inside = runtime.enter();
+            let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(HOST)
+                .port(self.target.port)
+                .tls(self.tls())
+                .pool_config(pool)
+                .build();
+            return runtime.block_on(async {
+                let mut tasks = Vec::new();
+                for _ in 0..connections {
+                    let (letters, transport) = (letters.clone(), transport.clone());
+                    tasks.push(tokio::spawn(async move {
+                        for _ in 0..letters.count {
+                            let envelope = letters.envelope()?;
+                            transport.send_raw(envelope, &letters.body).await?;
+                        }
+                        Ok::<(), Failure>(())
+                    }));
+                }
+                for task in tasks {
+                    task.await??;
+                }
+                Ok(true)
+            });
+        }
+        let transport = SmtpTransport::builder_dangerous(HOST)
+            .port(self.target.port)
+            .tls(self.tls())
+            .pool_config(pool)
+            .build();
+        let worker = || {
+            (0..letters.count).try_for_each(|_| {
+                transport.send_raw(letters.envelope()?, &letters.body)?;
+                Ok::<(), Failure>(())
+            })
+        };
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..connections).map(|_| scope.spawn(worker)).collect();
+            threads
+                .into_iter()
+                .try_for_each(|thread| thread.join().map_err(|_| "a thread panicked")?)
+        })?;
+        Ok(true)
+    }
+}
+
+struct Blocking {
+    connection: SmtpConnection,
+    letters: Letters,
+}
+
+impl Session for Blocking {
+    fn load(&mut self, mail: &Mail, messages: usize) -> Result<(), Failure> {
+        self.letters = Letters::load(mail, messages)?;
+        Ok(())
+    }
+
+    fn send(&mut self) -> Result<(), Failure> {
+        for _ in 0..self.letters.count {
+            let envelope = self.letters.envelope()?;
+            self.connection.send(envelope, &self.letters.body)?;
+        }
+        Ok(())
+    }
+}
+
+struct OnTokio {
+    runtime: Runtime,
+    connection: AsyncSmtpConnection,
+    letters: Letters,
+}
+
+impl Session for OnTokio {
+    fn load(&mut self, mail: &Mail, messages: usize) -> Result<(), Failure> {
+        self.letters = Letters::load(mail, messages)?;
+        Ok(())
+    }
+
+    fn send(&mut self) -> Result<(), Failure> {
+        let Self {
+            runtime,
+            connection,
+            letters,
+        } = self;
+        runtime.block_on(async {
+            for _ in 0..letters.count {
+                connection.send(letters.envelope()?, &letters.body).await?;
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,315 @@
+//! postwire, in its variants.
+//!
+//! Knows its public API only.
+
+use std::thread;
+
+use bytes::Bytes;
+use postwire_blocking::{Connection, Transport};
+use postwire_proto::{Body, Credentials, Envelope, Event, PoolConfig, Report, StreamFacts};
+use postwire_tls::{Certificate, CertificateStore, TransportBuilder, TransportConfig};
+
+use super::{Client, Contender, Failure, Mail, Session, Target};
+use crate::job::{Mode, PASSWORD, SENDER, USER};
+
+pub(crate) const DEFAULT: &str = "postwire, defaults (CHUNKING)";
+const SPECULATING: &str = "postwire, CHUNKING, speculation unbounded";
+pub(crate) const DATA: &str = "postwire, PIPELINING only";
+pub(crate) const CONNECTION: &str = "postwire, defaults, a bare Connection";
+pub(crate) const SEND: &str = "postwire, send() one by one";
+pub(crate) const STREAM: &str = "postwire, streamed body";
+pub(crate) const SMOL: &str = "postwire-smol, defaults";
+
+/// More than any message here, so that content never waits for a recipient.
+const SPECULATION: u64 = 1 << 40;
+
+/// How much of a streamed body is given at once.
+const PIECE: usize = 64 * 1024;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    All,
+    /// Without the transport and its pool.
+    Connection,
+    OneByOne,
+    Stream,
+    Smol,
+}
+
+struct Postwire {
+    name: &'static str,
+    chunking: bool,
+    /// The default where nothing is said.
+    speculation: Option<u64>,
+    way: Way,
+}
+
+pub(super) fn all() -> Vec<Box<dyn Contender>> {
+    let contender = |name, chunking, speculation, way| -> Box<dyn Contender> {
+        Box::new(Postwire {
+            name,
+            chunking,
+            speculation,
+            way,
+        })
+    };
+    vec![
+        contender(SPECULATING, true, Some(SPECULATION), Way::All),
+        contender(DEFAULT, true, None, Way::All),
+        contender(DATA, false, None, Way::All),
+        contender(CONNECTION, true, None, Way::Connection),
+        contender(SEND, true, None, Way::OneByOne),
+        contender(STREAM, true, None, Way::Stream),
+        contender(SMOL, true, None, Way::Smol),
+    ]
+}
+
+impl Contender for Postwire {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn round_trips(&self) -> usize {
+        match self.way {
+            Way::OneByOne | Way::Stream => 2,
+            Way::All | Way::Connection | Way::Smol => usize::from(!self.chunking),
+        }
+    }
+
+    fn prepare(&self, target: &Target) -> Result<Box<dyn Client>, Failure> {
+        let tls = match target.mode {
+            Mode::Plain => "smtp://127.0.0.1?tls=none",
+            Mode::StartTls => "smtp://127.0.0.1?tls=required",
+            Mode::Wrapper => "smtps://127.0.0.1",
+        };
+        let mut builder = TransportBuilder::<TransportConfig>::from_url(tls)?
+            .port(target.port)
+            .chunking(self.chunking)
+            .allow_plaintext_auth(true)
+            .pool_config(PoolConfig::default().max_messages(u64::MAX));
+        if target.mode != Mode::Plain {
+            builder = builder
+                .tls_parameters(|tls| tls.certificate_store(CertificateStore::None))
+                .add_root_certificate(Certificate::from_pem(target.root.as_bytes())?);
+        }
+        if let Some(octets) = self.speculation {
+            builder = builder.speculation(octets);
+        }
+        if target.auth {
+            builder = builder.credentials(Credentials::new(USER, PASSWORD));
+        }
+        let (config, way) = (builder.build()?, self.way);
+        Ok(Box::new(Prepared { config, way }))
+    }
+}
+
+struct Prepared {
+    config: TransportConfig,
+    way: Way,
+}
+
+impl Client for Prepared {
+    fn open(&self) -> Result<Box<dyn Session>, Failure> {
+        let letters = Letters::default();
+        let config = self.config.clone();
+        Ok(match self.way {
+            Way::All | Way::OneByOne => Box::new(Blocking {
+                transport: Transport::from(config),
+                letters,
+                one_by_one: self.way == Way::OneByOne,
+            }),
+            Way::Connection => Box::new(Bare {
+                connection: Connection::connect(&config)?,
+                letters,
+            }),
+            Way::Stream => Box::new(Streaming {
+                connection: Connection::connect(&config)?,
+                letters,
+                repeated: 1,
+            }),
+            Way::Smol => Box::new(Smol {
+                transport: config.into(),
+                letters,
+            }),
+        })
+    }
+
+    fn pool(&self, mail: &Mail, messages: usize, connections: usize) -> Result<bool, Failure> {
+        let mut letters = Letters::default();
+        letters.load(mail, messages / connections)?;
+        match self.way {
+            Way::Stream | Way::Connection => return Ok(false),
+            Way::All | Way::OneByOne => {
+                let transport = Transport::from(self.config.clone());
+                let one_by_one = self.way == Way::OneByOne;
+                thread::scope(|scope| {
+                    let threads: Vec<_> = (0..connections)
+                        .map(|_| scope.spawn(|| letters.send(&transport, one_by_one)))
+                        .collect();
+                    threads
+                        .into_iter()
+                        .try_for_each(|thread| thread.join().map_err(|_| "a thread panicked")?)
+                })?;
+            }
+            Way::Smol => {
+                let transport: postwire_smol::Transport = self.config.clone().into();
+                let executor = smol::Executor::new();
+                let tasks: Vec<_> = (0..connections)
+                    .map(|_| executor.spawn(letters.send_async(&transport)))
+                    .collect();
+                smol::block_on(executor.run(async {
+                    for task in tasks {
+                        task.await?;
+                    }
+                    Ok::<(), Failure>(())
+                }))?;
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// What is sent. The body is not yet a `Body`: to look through it is part of the
+/// work, as it is for everyone.
+#[derive(Default)]
+struct Letters {
+    envelope: Option<Envelope>,
+    body: Bytes,
+    count: usize,
+}
+
+impl Letters {
+    fn load(&mut self, mail: &Mail, messages: usize) -> Result<(), Failure> {
+        let recipients: Result<Vec<_>, _> = mail.recipients.iter().map(|to| to.parse()).collect();
+        self.envelope = Some(Envelope::new(Some(SENDER.parse()?), recipients?)?);
+        self.body = mail.body.clone();
+        self.count = messages;
+        Ok(())
+    }
+
+    fn envelope(&self) -> Result<&Envelope, Failure> {
+        Ok(self.envelope.as_ref().ok_or("nothing was loaded")?)
+    }
+
+    fn all(&self) -> Result<impl Iterator<Item = (Envelope, Body)> + use<>, Failure> {
+        let (envelope, body) = (self.envelope()?.clone(), self.body.clone());
+        let letter = move |_| (envelope.clone(), Body::from(body.clone()));
+        Ok((0..self.count).map(letter))
+    }
+
+    fn send(&self, transport: &Transport, one_by_one: bool) -> Result<(), Failure> {
+        if one_by_one {
+            for (envelope, body) in self.all()? {
+                transport.send(&envelope, body).map(drop)?;
+            }
+            return Ok(());
+        }
+        transport.send_all(self.all()?).try_for_each(accepted)
+    }
+
+    async fn send_async(&self, transport: &postwire_smol::Transport) -> Result<(), Failure> {
+        let mut reports = transport.send_all(self.all()?);
+        while let Some(report) = reports.next().await {
+            accepted(report)?;
+        }
+        Ok(())
+    }
+}
+
+fn accepted(report: Report) -> Result<(), Failure> {
+    Ok(report.into_result().map(drop)?)
+}
+
+struct Blocking {
+    transport: Transport,
+    letters: Letters,
+    one_by_one: bool,
+}
+
+impl Session for Blocking {
+    fn load(&mut self, mail: &Mail, messages: usize) -> Result<(), Failure> {
+        self.letters.load(mail, messages)
+    }
+
+    fn send(&mut self) -> Result<(), Failure> {
+        self.letters.send(&self.transport, self.one_by_one)
+    }
+}
+
+/// Messages are queued some way ahead of their reports.
+const AHEAD: usize = 64;
+
+struct Bare {
+    connection: Connection,
+    letters: Letters,
+}
+
+impl Session for Bare {
+    fn load(&mut self, mail: &Mail, messages: usize) -> Result<(), Failure> {
+        self.letters.load(mail, messages)
+    }
+
+    fn send(&mut self) -> Result<(), Failure> {
+        let mut letters = self.letters.all()?;
+        let mut under_way = 0;
+        loop {
+            for (envelope, body) in letters.by_ref().take(AHEAD - under_way) {
+                self.connection.enqueue(envelope, body);
+                under_way += 1;
+            }
+            if under_way == 0 {
+                return Ok(());
+            }
+            match self.connection.next_event() {
+                Some(Event::Report(report)) => accepted(report)?,
+                Some(_) => continue,
+                None => return Err("the session ended".into()),
+            }
+            under_way -= 1;
+        }
+    }
+}
+
+struct Smol {
+    transport: postwire_smol::Transport,
+    letters: Letters,
+}
+
+impl Session for Smol {
+    fn load(&mut self, mail: &Mail, messages: usize) -> Result<(), Failure> {
+        self.letters.load(mail, messages)
+    }
+
+    fn send(&mut self) -> Result<(), Failure> {
+        smol::block_on(self.letters.send_async(&self.transport))
+    }
+}
+
+/// A body that is read piece by piece while it goes out.
+struct Streaming {
+    connection: Connection,
+    letters: Letters,
+    /// How often the body comes, one after the other, in one message.
+    repeated: usize,
+}
+
+impl Session for Streaming {
+    fn load(&mut self, mail: &Mail, messages: usize) -> Result<(), Failure> {
+        self.repeated = mail.repeated;
+        self.letters.load(mail, messages)
+    }
+
+    fn send(&mut self) -> Result<(), Failure> {
+        let body = &self.letters.body;
+        let octets = body.len() * self.repeated;
+        let facts = StreamFacts::default().size_hint(octets as u64);
+        for _ in 0..self.letters.count {
+            // Each piece is copied, as it is from a file.
+            let pages = (0..self.repeated).flat_map(|_| body.chunks(PIECE));
+            let pieces = pages.map(|piece| Ok(Bytes::copy_from_slice(piece)));
+            let envelope = self.letters.envelope()?;
+            accepted(self.connection.send_stream(envelope, &facts, pieces))?;
+        }
+        Ok(())
+    }
+}

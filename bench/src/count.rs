@@ -1,0 +1,87 @@
+//! What can be counted instead of timed: allocations, processor time, memory,
+//! system calls.
+//!
+//! Knows where the system tells. Flights are counted by the delay proxy, octets
+//! and messages by the sink: one method for all.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use stats_alloc::{Region, Stats};
+
+use crate::{ALLOCATOR, Failure};
+
+/// Counts this process's allocations from here on.
+pub(crate) fn allocations() -> Region<'static, std::alloc::System> {
+    Region::new(ALLOCATOR)
+}
+
+/// Octets that were allocated and are still held.
+pub(crate) fn held(stats: &Stats) -> f64 {
+    stats.bytes_allocated as f64 - stats.bytes_deallocated as f64
+}
+
+/// How often memory was asked for.
+pub(crate) fn requests(stats: &Stats) -> f64 {
+    (stats.allocations + stats.reallocations) as f64
+}
+
+/// Processor time of this process's living threads, in nanoseconds; 0 where the
+/// system doesn't tell.
+///
+/// The kernel adds up when a thread gives up its processor, so it does.
+pub(crate) fn processor_time() -> u64 {
+    thread::sleep(Duration::from_micros(50));
+    let Ok(tasks) = fs::read_dir("/proc/self/task") else {
+        return 0;
+    };
+    tasks
+        .flatten()
+        .filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok())
+        .filter_map(|stat| stat.split_whitespace().next()?.parse::<u64>().ok())
+        .sum()
+}
+
+/// The most memory this process ever had resident, in KiB.
+pub(crate) fn peak_memory() -> Option<f64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// How many system calls a command takes, threads included; `None` where there is
+/// no `strace`.
+pub(crate) fn system_calls(command: &[String]) -> Result<Option<f64>, Failure> {
+    let path = std::env::temp_dir().join(format!("postwire-bench-{}.strace", std::process::id()));
+    let traced = Command::new("strace")
+        .args(["-c", "-f", "-q", "-o"])
+        .arg(&path)
+        .args(command)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    let Ok(status) = traced else {
+        return Ok(None);
+    };
+    let table = fs::read_to_string(&path);
+    let _ = fs::remove_file(&path);
+    if !status.success() {
+        return Err("the traced process failed".into());
+    }
+    let table = table?;
+    let total = table.lines().rev().find(|line| line.ends_with("total"));
+    let calls = total.and_then(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        // % time, seconds, usecs/call, calls, [errors], "total"; older ones leave
+        // usecs/call out.
+        let calls = if words.len() >= 5 && words[2].parse::<f64>().is_ok() {
+            3
+        } else {
+            2
+        };
+        words.get(calls)?.parse().ok()
+    });
+    Ok(calls)
+}

@@ -1,0 +1,85 @@
+//! Measures postwire beside its peers and beside the floors of the machine, and
+//! writes a table and a picture into `results/`.
+//!
+//! Knows the commands. Each case runs in a process of its own with a time limit,
+//! so that one that hangs or dies takes nothing else with it.
+
+use std::alloc::System;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+mod cases;
+mod claims;
+mod clients;
+mod count;
+mod job;
+mod lab;
+mod plot;
+mod proxy;
+mod report;
+mod rounds;
+mod sink;
+mod suite;
+mod table;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Why a measurement came to nothing.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Measures postwire beside its peers.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// A small size of everything, in under a minute: shows that it works.
+    #[arg(long, global = true)]
+    quick: bool,
+    /// Only this case.
+    #[arg(long, value_name = "NAME")]
+    case: Option<String>,
+    /// Where the results are written.
+    #[arg(long, value_name = "FOLDER", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
+    results: PathBuf,
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+/// What a child process does.
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Is the server.
+    #[command(hide = true)]
+    Sink,
+    /// Measures one case.
+    #[command(hide = true)]
+    Case { name: String },
+    /// Sends over one connection and says how much memory that took at most.
+    #[command(hide = true)]
+    Send(suite::SendArguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match &arguments.role {
+        Some(Role::Sink) => sink::serve().map(|()| true),
+        Some(Role::Case { name }) => suite::measure(name, arguments.quick),
+        Some(Role::Send(send)) => suite::send(send).map(|()| true),
+        None => suite::run(
+            arguments.quick,
+            arguments.case.as_deref(),
+            &arguments.results,
+        ),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            eprintln!("postwire-bench: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

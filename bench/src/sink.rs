@@ -1,0 +1,189 @@
+//! One fast SMTP server that swallows whatever it is given, as a process of its
+//! own, so that its time, memory and allocations are not the client's.
+//!
+//! Knows sockets, threads and TLS; the dialogue is in `session`. Must never
+//! share code with what is measured: it is written for this folder alone.
+
+use std::io::{self, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use rustls::{ServerConfig, ServerConnection};
+use serde::{Deserialize, Serialize};
+
+use crate::{Failure, proxy};
+
+mod control;
+mod session;
+
+pub(crate) use control::{Port, Sink, serve};
+use session::{After, Session};
+
+/// How much is read at once.
+const READ: usize = 256 * 1024;
+
+/// How a port of the sink behaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Behaviour {
+    /// TLS from the first byte.
+    pub(crate) wrapper: bool,
+    /// Leaves CHUNKING out of the offer.
+    pub(crate) no_chunking: bool,
+    /// Acknowledges each segment at once, so that nobody waits for a delayed ACK.
+    pub(crate) quick_ack: bool,
+    /// The round trip of the line to it, in milliseconds.
+    pub(crate) round_trip: u64,
+}
+
+/// What came in at a port.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    connections: AtomicU64,
+    messages: AtomicU64,
+    recipients: AtomicU64,
+    /// Of content, as it came over the wire, without the lone dot's line.
+    content: AtomicU64,
+    /// Plaintext octets: commands and content.
+    octets: AtomicU64,
+    flights: AtomicU64,
+}
+
+/// The same at one moment, since it was last asked.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Counts {
+    pub(crate) connections: u64,
+    pub(crate) messages: u64,
+    pub(crate) recipients: u64,
+    pub(crate) content: u64,
+    pub(crate) octets: u64,
+    /// Seen by the delay proxy; 0 where there is none.
+    pub(crate) flights: u64,
+}
+
+impl Counters {
+    fn add(counter: &AtomicU64, amount: u64) {
+        counter.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// One more flight of the client.
+    pub(crate) fn flight(&self) {
+        Self::add(&self.flights, 1);
+    }
+
+    fn take(&self) -> Counts {
+        let take = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
+        Counts {
+            connections: take(&self.connections),
+            messages: take(&self.messages),
+            recipients: take(&self.recipients),
+            content: take(&self.content),
+            octets: take(&self.octets),
+            flights: take(&self.flights),
+        }
+    }
+}
+
+/// Opens a port and serves it until the process ends.
+fn open(behaviour: Behaviour, tls: &Arc<ServerConfig>) -> Result<(u16, Arc<Counters>), Failure> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = listener.local_addr()?;
+    let counters = Arc::<Counters>::default();
+    let (tls, counted) = (Arc::clone(tls), Arc::clone(&counters));
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let (tls, counters) = (Arc::clone(&tls), Arc::clone(&counted));
+            let builder = thread::Builder::new().stack_size(256 * 1024);
+            // A client that leaves as it likes is no error of the sink; whether
+            // all arrived is seen in the counts.
+            let _ = builder.spawn(move || serve_one(&stream, behaviour, tls, &counters));
+        }
+    });
+    let port = match behaviour.round_trip {
+        0 => address.port(),
+        _ => proxy::open(address, behaviour, Arc::clone(&counters))?,
+    };
+    Ok((port, counters))
+}
+
+fn serve_one(
+    stream: &TcpStream,
+    behaviour: Behaviour,
+    tls: Arc<ServerConfig>,
+    counters: &Counters,
+) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    Counters::add(&counters.connections, 1);
+    let mut session = Session::new(behaviour, counters);
+    if !behaviour.wrapper {
+        let mut buffer = vec![0; READ];
+        (&*stream).write_all(session.replies())?;
+        loop {
+            session.clear();
+            if behaviour.quick_ack {
+                socket2::SockRef::from(stream).set_tcp_quickack(true)?;
+            }
+            let octets = (&*stream).read(&mut buffer)?;
+            if octets == 0 {
+                return Ok(());
+            }
+            let after = session.take(&buffer[..octets]);
+            (&*stream).write_all(session.replies())?;
+            match after {
+                After::Go => {}
+                After::Quit => return Ok(()),
+                After::StartTls => break,
+            }
+        }
+        session.secured();
+    }
+    serve_secured(stream, behaviour, tls, session)
+}
+
+fn serve_secured(
+    stream: &TcpStream,
+    behaviour: Behaviour,
+    tls: Arc<ServerConfig>,
+    mut session: Session<'_>,
+) -> io::Result<()> {
+    let mut tls = ServerConnection::new(tls).map_err(io::Error::other)?;
+    // rustls asks for 4 KiB at a time: they come from here, not from the kernel.
+    let mut input = BufReader::with_capacity(READ, stream);
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        tls.writer().write_all(session.replies())?;
+        session.clear();
+        while tls.wants_write() {
+            tls.write_tls(&mut &*stream)?;
+        }
+        if behaviour.quick_ack {
+            socket2::SockRef::from(stream).set_tcp_quickack(true)?;
+        }
+        let mut after = After::Go;
+        loop {
+            if tls.read_tls(&mut input)? == 0 {
+                return Ok(());
+            }
+            let state = tls.process_new_packets().map_err(io::Error::other)?;
+            let mut left = state.plaintext_bytes_to_read();
+            while left > 0 {
+                let octets = tls.reader().read(&mut buffer)?;
+                after = session.take(&buffer[..octets]);
+                left -= octets.min(left);
+            }
+            if state.peer_has_closed() {
+                return Ok(());
+            }
+            if input.buffer().is_empty() {
+                break;
+            }
+        }
+        if matches!(after, After::Quit) {
+            tls.writer().write_all(session.replies())?;
+            tls.send_close_notify();
+            tls.write_tls(&mut &*stream)?;
+            return Ok(());
+        }
+    }
+}
