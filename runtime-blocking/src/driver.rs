@@ -14,7 +14,7 @@ use crate::Stream;
 const READ: usize = 4 * 1024;
 
 /// How many slices go into one `writev`.
-const SLICES: usize = 64;
+const SLICES: usize = 256;
 
 /// How long a write may wait before the other direction is looked at: the peer
 /// may have said why it no longer reads, or be unable to read until it is heard.

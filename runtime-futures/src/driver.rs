@@ -18,7 +18,7 @@ use crate::Runtime;
 const READ: usize = 4 * 1024;
 
 /// How many slices go into one `writev`.
-const SLICES: usize = 64;
+const SLICES: usize = 256;
 
 /// How many rounds are made before others get their turn.
 const ROUNDS: usize = 64;

@@ -24,7 +24,7 @@ use crate::messages::{self, Content};
 use crate::plaintext::{self, Written};
 
 /// How much may wait to be written: a window, and what was written into it last.
-const MAX_OUTPUT: usize = 64 * 1024 + 16 * 1024;
+const MAX_OUTPUT: usize = 256 * 1024 + 16 * 1024;
 
 /// How many messages a run may queue.
 const MAX_MESSAGES: usize = 24;
@@ -83,6 +83,7 @@ impl Setup {
         let mut limits = postwire_proto::Limits::default();
         limits.outstanding_replies = outstanding;
         limits.trace_lines = 16;
+        limits.auth_iterations = 16;
         let timeouts = Timeouts {
             overall,
             ..Timeouts::default()
@@ -145,9 +146,11 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(setup: &'a Setup) -> Self {
+        let mut client = Client::new(Arc::clone(&setup.config));
+        client.set_nonce(b"sixteen octets!!");
         Self {
             setup,
-            client: Client::new(Arc::clone(&setup.config)),
+            client,
             now: Instant::EPOCH,
             held: Vec::new(),
             by_line: true,

@@ -13,7 +13,7 @@ use crate::Secret;
 use crate::body::{SHORT, Segment};
 
 /// How much is materialised ahead of the socket, in octets.
-pub(crate) const WINDOW: usize = 64 * 1024;
+pub(crate) const WINDOW: usize = 256 * 1024;
 
 #[derive(Debug, Default)]
 pub(crate) struct OutputQueue {
