@@ -129,7 +129,15 @@ fn parse_config(
         ));
     }
     let mechanisms = if wants_users {
-        vec![Mechanism::PLAIN, Mechanism::LOGIN, Mechanism::XOAUTH2]
+        vec![
+            Mechanism::SCRAM_SHA_256_PLUS,
+            Mechanism::SCRAM_SHA_256,
+            Mechanism::SCRAM_SHA_1,
+            Mechanism::PLAIN,
+            Mechanism::LOGIN,
+            Mechanism::OAUTHBEARER,
+            Mechanism::XOAUTH2,
+        ]
     } else {
         Vec::new()
     };

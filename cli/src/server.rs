@@ -128,6 +128,15 @@ fn converse(stream: TcpStream, shared: &Shared) {
             ServerEvent::Authenticate { user, secret, .. } => {
                 (1, settings.authenticate(&user, &secret))
             }
+            ServerEvent::PasswordWanted { user, .. } => match settings.password(&user) {
+                Ok(password) => {
+                    if driver.machine_mut().password(password).is_err() {
+                        return;
+                    }
+                    (0, None)
+                }
+                Err(refusal) => (1, Some(refusal)),
+            },
             ServerEvent::RcptTo { forward_path, .. } => (1, settings.refusal(&forward_path)),
             ServerEvent::Message(message) => {
                 let answers = match settings.protocol {
@@ -156,8 +165,16 @@ fn converse(stream: TcpStream, shared: &Shared) {
 impl Settings {
     fn authenticate(&self, user: &str, secret: &Secret) -> Option<Reply> {
         let known = |known: &Credentials| known.user() == user && known.secret() == secret;
-        let refusal = || reply(const { code(535) }, (5, 7, 8), "authentication failed");
-        (!self.users.iter().any(known)).then(refusal)
+        (!self.users.iter().any(known)).then(authentication_failed)
+    }
+
+    /// The password that a mechanism wants which does not reveal it.
+    fn password(&self, user: &str) -> Result<&Secret, Reply> {
+        let mut users = self.users.iter();
+        let known = users.find(|known| known.user() == user);
+        known
+            .map(Credentials::secret)
+            .ok_or_else(authentication_failed)
     }
 
     fn refusal(&self, recipient: &Address) -> Option<Reply> {
@@ -165,6 +182,10 @@ impl Settings {
         let refusal = self.refusals.iter().find(of_this);
         refusal.map(|(_, reply)| reply.clone())
     }
+}
+
+fn authentication_failed() -> Reply {
+    reply(const { code(535) }, (5, 7, 8), "authentication failed")
 }
 
 /// A code that is known to be one.

@@ -10,8 +10,13 @@ use postwire_tls::proto::{Clock, Endpoint};
 
 use crate::Stream;
 
-/// How much is read at once: more than most replies, and held by each session.
+/// How much is read at once at first: more than most replies, and held by each
+/// session.
 const READ: usize = 4 * 1024;
+
+/// How much at most, by a session to which more is said than that: to hundreds of
+/// messages at once, for one.
+const READ_MOST: usize = 32 * 1024;
 
 /// How many slices go into one `writev`.
 const SLICES: usize = 256;
@@ -29,7 +34,7 @@ pub struct Driver<E, S> {
     machine: E,
     stream: S,
     clock: Clock,
-    input: Box<[u8]>,
+    input: Vec<u8>,
     /// What `set_read_timeout` was last given.
     read_timeout: Option<Duration>,
     write_timeout_is_set: bool,
@@ -44,7 +49,7 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
             machine,
             stream,
             clock: Clock::new(),
-            input: vec![0; READ].into_boxed_slice(),
+            input: vec![0; READ],
             read_timeout: None,
             write_timeout_is_set: false,
             write_error: None,
@@ -128,7 +133,12 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
         let now = self.clock.now();
         match read {
             Ok(0) => self.machine.handle_eof(now),
-            Ok(octets) => self.machine.handle_input(now, &self.input[..octets]),
+            Ok(octets) => {
+                self.machine.handle_input(now, &self.input[..octets]);
+                if octets == self.input.len() && octets < READ_MOST {
+                    self.input.resize(2 * octets, 0);
+                }
+            }
             Err(error) if is_wait(&error) => self.machine.handle_timeout(now),
             Err(error) => self.failed(error),
         }

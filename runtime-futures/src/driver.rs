@@ -14,8 +14,13 @@ use postwire_tls::proto::{Clock, Endpoint, Instant};
 
 use crate::Runtime;
 
-/// How much is read at once: more than most replies, and held by each session.
+/// How much is read at once at first: more than most replies, and held by each
+/// session.
 const READ: usize = 4 * 1024;
+
+/// How much at most, by a session to which more is said than that: to hundreds of
+/// messages at once, for one.
+const READ_MOST: usize = 32 * 1024;
 
 /// How many slices go into one `writev`.
 const SLICES: usize = 256;
@@ -29,7 +34,7 @@ pub struct Driver<E, S, R: Runtime> {
     stream: S,
     runtime: R,
     clock: Clock,
-    input: Box<[u8]>,
+    input: Vec<u8>,
     /// The timer that runs, and when it ends: never later than the machine's
     /// deadline, so that it seldom has to be made anew.
     sleep: Option<(Instant, R::Sleep)>,
@@ -55,7 +60,7 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
             stream,
             runtime,
             clock: Clock::new(),
-            input: vec![0; READ].into_boxed_slice(),
+            input: vec![0; READ],
             sleep: None,
             unflushed: false,
             write_error: None,
@@ -151,7 +156,12 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
         let now = self.clock.now();
         match read {
             Ok(0) => self.machine.handle_eof(now),
-            Ok(octets) => self.machine.handle_input(now, &self.input[..octets]),
+            Ok(octets) => {
+                self.machine.handle_input(now, &self.input[..octets]);
+                if octets == self.input.len() && octets < READ_MOST {
+                    self.input.resize(2 * octets, 0);
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
                 // The write that failed first says more than the read after it.

@@ -110,7 +110,7 @@ macro_rules! mechanisms {
 
 // Every mechanism there is, the preferred one first; a new one is a file and a line here.
 mechanisms! {
-    /// `SCRAM-SHA-512-PLUS`: the next, bound to the TLS session.
+    /// `SCRAM-SHA-512-PLUS` (draft-melnikov-scram-sha-512): bound to the TLS session.
     #[cfg(feature = "scram")]
     SCRAM_SHA_512_PLUS = scram::SHA_512_PLUS;
     /// `SCRAM-SHA-256-PLUS` (RFC 7677): bound to the TLS session.

@@ -268,7 +268,7 @@ fn who_takes_out_the_offer_is_found_out() {
         middle.strikes_out = "SCRAM-SHA-256-PLUS ";
         let login = log_in(client, world.server(), Some(middle));
         assert_eq!(login.version, name(version));
-        assert_eq!(refusal(&login), "501 5.5.2 invalid response");
+        assert_eq!(refusal(&login), "535 5.7.8 authentication failed");
     }
 }
 

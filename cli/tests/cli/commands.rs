@@ -207,7 +207,15 @@ fn probe_tells_what_there_is() {
         "CN=postwire authority of this run"
     );
     assert_eq!(found["capabilities"]["size"]["octets"], 12_345);
-    let mechanisms = serde_json::json!(["PLAIN", "LOGIN", "XOAUTH2"]);
+    let mechanisms = serde_json::json!([
+        "SCRAM-SHA-256-PLUS",
+        "SCRAM-SHA-256",
+        "SCRAM-SHA-1",
+        "PLAIN",
+        "LOGIN",
+        "OAUTHBEARER",
+        "XOAUTH2"
+    ]);
     assert_eq!(found["capabilities"]["auth"], mechanisms);
 
     let login = [&["probe", &url][..], &LOGIN, &trust].concat();
@@ -219,7 +227,7 @@ fn probe_tells_what_there_is() {
     );
     for line in [
         "greeting      220 localhost ESMTP postwire\n",
-        "auth          PLAIN LOGIN XOAUTH2\n",
+        "auth          SCRAM-SHA-256-PLUS SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN OAUTHBEARER XOAUTH2\n",
         "largest       12345 octets\n",
     ] {
         assert!(probed.stdout.contains(line), "{probed:#?}");

@@ -130,3 +130,41 @@ fn a_mechanism_named_like_the_secret_is_not_quoted() {
     sent.assert_is(77, "not_sent", Some("auth"));
     assert!(!sent.stdout.contains("SECRET12"), "{sent:#?}");
 }
+
+#[test]
+fn a_token_in_the_passwords_place() {
+    let server = Scripted::script(
+        "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH PLAIN OAUTHBEARER\nC: AUTH OAUTHBEARER
+         S: 334 eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIn0=\nC: AQ==\nS: 535 5.7.8 no",
+    );
+    let arguments = with(send_to(&server.url()), &LOGIN);
+    let login = ["--allow-plaintext-auth", "--auth", "OAUTHBEARER"];
+    let sent = run(&with(arguments, &login));
+    sent.assert_is(77, "not_sent", Some("auth"));
+    assert!(sent.stdout.contains("invalid_token"), "{sent:#?}");
+    let heard = server.heard();
+    assert_eq!(heard[2], "AQ==");
+}
+
+#[test]
+fn a_login_without_a_password() {
+    for (login, auth) in [
+        (&["--auth", "EXTERNAL"][..], "AUTH EXTERNAL ="),
+        (
+            &["--auth", "EXTERNAL", "--user", "relay"],
+            "AUTH EXTERNAL cmVsYXk=",
+        ),
+        (
+            &["--auth", "ANONYMOUS", "--user", "sirhc"],
+            "AUTH ANONYMOUS c2lyaGM=",
+        ),
+    ] {
+        let server = Scripted::script(
+            "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH PLAIN ANONYMOUS EXTERNAL\nC: AUTH\nS: 235 ok
+             C: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\nS: 250 ok",
+        );
+        let sent = run(&with(send_to(&server.url()), login));
+        sent.assert_is(0, "accepted", None);
+        assert_eq!(server.heard()[1], auth);
+    }
+}

@@ -7,6 +7,8 @@ mod certificates;
 mod commands;
 mod faults;
 mod limits;
+#[cfg(unix)]
+mod lmtp;
 mod login;
 mod run;
 mod runtimes;

@@ -302,7 +302,14 @@ fn every_tls_mode_and_mechanism() {
         let scheme = if tls == "wrapper" { "smtps" } else { "smtp" };
         let authority = server.authority();
         for mode in modes {
-            for mechanism in ["PLAIN", "LOGIN", "XOAUTH2"] {
+            for mechanism in [
+                "SCRAM-SHA-256",
+                "SCRAM-SHA-1",
+                "PLAIN",
+                "LOGIN",
+                "OAUTHBEARER",
+                "XOAUTH2",
+            ] {
                 let url = format!("{scheme}://localhost:{}{mode}", server.port);
                 let more = ["--ca", authority.to_str().unwrap(), "--auth", mechanism];
                 let sent = run(&with(with(send_to(&url), &LOGIN), &more));

@@ -37,13 +37,14 @@ pub(crate) struct ClientFirst {
     user: String,
     bare: String,
     nonce: String,
-    /// What the client must repeat under its proof: that nobody between the two has another
-    /// channel, or has changed what was said of it.
-    channel: Vec<u8>,
+    /// What the client must repeat under its proof, so that nobody between the two has another
+    /// channel or has changed what was said of it. Nothing if what it says is not so: no proof
+    /// is then good enough.
+    channel: Option<Vec<u8>>,
 }
 
 impl ClientFirst {
-    /// Nothing if it is malformed, or if what it says of the channel is not so.
+    /// Nothing if it is malformed.
     pub(crate) fn parse(
         mechanism: Mechanism,
         message: &[u8],
@@ -53,7 +54,7 @@ impl ClientFirst {
         let message = core::str::from_utf8(message).ok()?;
         let (flag, rest) = message.split_once(',')?;
         let (identity, bare) = rest.split_once(',')?;
-        let bound = bound_octets(flag, plus, context)?;
+        let bound = bound_octets(flag, plus, context);
         let (user, rest) = bare.strip_prefix("n=")?.split_once(',')?;
         let user = from_saslname(user)?;
         let nonce = rest.strip_prefix("r=")?.split(',').next()?;
@@ -71,7 +72,7 @@ impl ClientFirst {
             user,
             bare: String::from(bare),
             nonce: String::from(nonce),
-            channel: [header.as_bytes(), bound].concat(),
+            channel: bound.map(|bound| [header.as_bytes(), bound].concat()),
         })
     }
 
@@ -153,7 +154,7 @@ impl ClientFinal {
         let mut attributes = without_proof.split(',');
         let channel = decode(attributes.next()?.strip_prefix("c=")?.as_bytes()).ok()?;
         let nonce = attributes.next()?.strip_prefix("r=")?;
-        if *channel != self.first.channel || nonce != self.nonce {
+        if Some(&*channel) != self.first.channel.as_ref() || nonce != self.nonce {
             return None;
         }
         let proof = decode(proof.as_bytes()).ok()?;
@@ -276,6 +277,10 @@ mod tests {
             first.map(|first| first.user)
         };
         assert_eq!(parse(b"n,,n=user,r=abc").as_deref(), Some("user"));
+        for message in [&b"x,,n=user,r=abc"[..], b"p=tls-exporter,,n=user,r=abc"] {
+            let first = ClientFirst::parse(Mechanism::SCRAM_SHA_256, message, &context);
+            assert_eq!(first.and_then(|first| first.channel), None);
+        }
         assert_eq!(parse(b"n,a=user,n=user,r=abc,x=y").as_deref(), Some("user"));
         for message in [
             &b""[..],
@@ -290,8 +295,6 @@ mod tests {
             b"n,,n=user,r=a\x7fc",
             b"n,a=root,n=user,r=abc",
             b"n,root,n=user,r=abc",
-            b"x,,n=user,r=abc",
-            b"p=tls-exporter,,n=user,r=abc",
             b"n,,n=\xff,r=abc",
         ] {
             assert_eq!(parse(message), None, "{}", message.escape_ascii());
