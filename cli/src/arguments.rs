@@ -66,7 +66,7 @@ pub(crate) struct ServerArguments {
     #[arg(long)]
     pub(crate) allow_plaintext_auth: bool,
 
-    /// Speak LMTP (RFC 2033), as an lmtp:// URL does
+    /// Speak LMTP (RFC 2033), as to an lmtp:// or lmtp+unix:// URL
     #[arg(long)]
     pub(crate) lmtp: bool,
 
@@ -93,7 +93,8 @@ pub(crate) struct SendArguments {
         long,
         value_name = "URL",
         help = "The server: smtp://, smtps:// or lmtp://[USER:PASSWORD@]HOST[:PORT][/HELLO-NAME] \
-                [?tls=none|opportunistic|required]; smtp:// means that TLS is required"
+                [?tls=none|opportunistic|required]; smtp:// means that TLS is required. Or a Unix \
+                socket: lmtp+unix:///PATH or smtp+unix:///PATH, in plaintext"
     )]
     pub(crate) server: String,
 

@@ -5,14 +5,14 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::pin::pin;
 
 use bytes::Bytes;
 use postwire_async_std::AsyncStd;
-use postwire_blocking::Stream;
 use postwire_blocking::proto::{Body, Envelope, Error, Event, TlsInfo, TransactionId};
 use postwire_blocking::tls::TransportConfig;
+use postwire_blocking::{Socket, Stream};
 use postwire_futures::Runtime as AsyncRuntime;
 use postwire_smol::Smol;
 
@@ -48,7 +48,7 @@ pub(crate) fn connect(
 ) -> Result<Box<dyn Session>, Error> {
     Ok(match runtime {
         Runtime::Blocking => {
-            let metered = |socket: TcpStream| {
+            let metered = |socket: Socket| {
                 if let Ok(socket) = socket.try_clone() {
                     // A read that waits in vain then ends.
                     interrupt.instead(move || drop(socket.shutdown(Shutdown::Both)));

@@ -2,10 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
 
-use postwire_futures::{Runtime, SocketOptions};
+use postwire_futures::{Runtime, Socket, SocketOptions};
+#[cfg(unix)]
+use tokio::net::UnixStream;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
@@ -13,8 +17,12 @@ use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tokio;
 
+// Elsewhere there are none, and none is ever made.
+#[cfg(not(unix))]
+type UnixStream = TcpStream;
+
 impl Runtime for Tokio {
-    type Stream = Compat<TcpStream>;
+    type Stream = Socket<Compat<TcpStream>, Compat<UnixStream>>;
     type Sleep = Pin<Box<tokio::time::Sleep>>;
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
@@ -35,7 +43,12 @@ impl Runtime for Tokio {
         }
         socket.set_keepalive(options.keep_alive.is_some())?;
         socket.set_nodelay(true)?;
-        Ok(socket.connect(address).await?.compat())
+        Ok(Socket::Tcp(socket.connect(address).await?.compat()))
+    }
+
+    #[cfg(unix)]
+    async fn connect_unix(&self, path: &Path) -> io::Result<Self::Stream> {
+        Ok(Socket::Unix(UnixStream::connect(path).await?.compat()))
     }
 
     fn sleep(&self, duration: Duration) -> Self::Sleep {

@@ -54,9 +54,18 @@ pub(crate) fn samples() -> Vec<Sample> {
 
 /// What the server must have stored: line ends as its disk has them.
 ///
-/// Each CRLF, lone CR or lone LF is one line end, and the last line has one:
-/// DATA cannot do without it (RFC 5321 §4.1.1.4).
+/// The last line has one: DATA cannot do without it (RFC 5321 §4.1.1.4).
 pub(crate) fn stored_form(octets: &[u8]) -> Vec<u8> {
+    let mut stored = chunked_form(octets);
+    if !stored.is_empty() && !stored.ends_with(b"\n") {
+        stored.push(b'\n');
+    }
+    stored
+}
+
+/// The same after BDAT, which can do without it: each CRLF, lone CR or lone LF is
+/// one line end, and there are no others.
+pub(crate) fn chunked_form(octets: &[u8]) -> Vec<u8> {
     let mut stored = Vec::with_capacity(octets.len() + 1);
     let mut rest = octets.iter().peekable();
     while let Some(octet) = rest.next() {
@@ -67,9 +76,6 @@ pub(crate) fn stored_form(octets: &[u8]) -> Vec<u8> {
             }
             octet => stored.push(*octet),
         }
-    }
-    if !stored.is_empty() && !stored.ends_with(b"\n") {
-        stored.push(b'\n');
     }
     stored
 }

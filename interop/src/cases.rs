@@ -4,11 +4,11 @@ use std::error::Error;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use postwire_blocking::proto::{Body, Envelope, Mechanism, RecipientStatus, Recipients, Report};
+use postwire_blocking::proto::{Body, Credentials, Envelope, Mechanism, Recipients, Report};
 use postwire_blocking::tls::Certificate;
 
 use crate::bodies::{self, Sample};
-use crate::maildir::{self, Maildir};
+use crate::mailboxes::{Delivery, Mailboxes};
 use crate::server::{Port, Server};
 use crate::session::{Mode, Runtime, Setup};
 use crate::table::{Octets, Row, Table};
@@ -17,6 +17,15 @@ type Outcome = Result<(), Box<dyn Error>>;
 
 /// The mailboxes that exist.
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
+
+/// What it lets them in by.
+const MECHANISMS: [Mechanism; 5] = [
+    Mechanism::PLAIN,
+    Mechanism::LOGIN,
+    Mechanism::CRAM_MD5,
+    Mechanism::SCRAM_SHA_1,
+    Mechanism::SCRAM_SHA_256,
+];
 
 /// What Postfix negotiates.
 const OVER_TLS: &str = "accepted, TLSv1.3";
@@ -74,18 +83,16 @@ struct Interop<'a> {
     server: &'a Server,
     table: &'a mut Table,
     runtime: Runtime,
-    mailboxes: Vec<(&'static str, Maildir)>,
+    mailboxes: Mailboxes,
 }
 
 impl<'a> Interop<'a> {
     fn new(server: &'a Server, table: &'a mut Table) -> Result<Self, Box<dyn Error>> {
-        let open = |user| Ok((user, Maildir::open(&server.mail.join(user))?));
-        let mailboxes: Result<Vec<_>, std::io::Error> = USERS.into_iter().map(open).collect();
         Ok(Self {
             server,
             table,
             runtime: Runtime::Blocking,
-            mailboxes: mailboxes?,
+            mailboxes: Mailboxes::open(&server.mail, &USERS)?,
         })
     }
 
@@ -184,7 +191,7 @@ impl<'a> Interop<'a> {
             (Mode::Required, Port::Submission),
             (Mode::Wrapper, Port::Smtps),
         ] {
-            for mechanism in [Mechanism::PLAIN, Mechanism::LOGIN] {
+            for mechanism in MECHANISMS {
                 let setup = Setup::new(mode, port).mechanism(mechanism);
                 let case = format!("AUTH {mechanism}");
                 let message = Message::about(&["alice"], &case);
@@ -201,8 +208,19 @@ impl<'a> Interop<'a> {
         self.refused(&setup, "AUTH XOAUTH2, not offered", no_mechanism)?;
         let setup = Setup::new(Mode::Required, Port::Plain).credentials(server.credentials());
         self.refused(&setup, "AUTH not offered", no_mechanism)?;
+        let setup = Setup::new(Mode::Wrapper, Port::Smtps)
+            .credentials(server.credentials())
+            .mechanism(Mechanism::SCRAM_SHA_256_PLUS);
+        let case = "AUTH SCRAM-SHA-256-PLUS, not offered";
+        self.refused(&setup, case, no_mechanism)?;
+        let setup = Setup::new(Mode::Wrapper, Port::Smtps).credentials(Credentials::external());
+        self.refused(&setup, "AUTH EXTERNAL, not offered", no_mechanism)?;
         for mode in [Mode::None, Mode::Opportunistic] {
             let mut setup = Setup::new(mode, Port::NoTls).credentials(server.credentials());
+            let case = "AUTH in plaintext, by SCRAM";
+            let message = Message::about(&["alice"], case);
+            self.check(&setup, case, &[message], IN_PLAINTEXT)?;
+            setup.mechanisms = vec![Mechanism::PLAIN, Mechanism::LOGIN];
             let case = "AUTH in plaintext";
             self.refused(&setup, case, "not sent at auth: secret withheld")?;
             setup.allow_plaintext_auth = true;
@@ -291,17 +309,14 @@ impl<'a> Interop<'a> {
 
     fn nothing_else_arrived(&mut self) -> Outcome {
         thread::sleep(Duration::from_secs(2));
-        let mut surplus = Vec::new();
-        for (_, mailbox) in &mut self.mailboxes {
-            surplus.extend(mailbox.unseen()?);
-        }
+        let surplus = self.mailboxes.surplus()?;
         self.table.add(&Row {
             runtime: "",
             mode: "",
             port: "",
             case: "nothing else arrived".to_owned(),
             expected: "0 files".to_owned(),
-            outcome: format!("{} files", surplus.len()),
+            outcome: format!("{surplus} files"),
             octets: Octets::Nothing,
         });
         Ok(())
@@ -365,43 +380,13 @@ impl<'a> Interop<'a> {
             let (sent, reported) = (messages.len(), reports.len());
             return Ok(Octets::Differ(format!("{sent} sent, {reported} reported")));
         }
-        let mut equal = 0;
-        for (user, mailbox) in &mut self.mailboxes {
-            let accepted: Vec<&[u8]> = messages
-                .iter()
-                .zip(reports)
-                .filter(|(_, report)| accepted_for(report, user))
-                .map(|(message, _)| &message.octets[..])
-                .collect();
-            let mut files = mailbox.wait_for(accepted.len())?;
-            for message in &accepted {
-                let stored = bodies::stored_form(message);
-                let same = |file: &Vec<u8>| maildir::without_trace(file, message) == stored;
-                let Some(position) = files.iter().position(same) else {
-                    let count = files.len();
-                    return Ok(Octets::Differ(format!(
-                        "none of {count} files for {user} holds it"
-                    )));
-                };
-                files.swap_remove(position);
-                equal += 1;
-            }
-            if !files.is_empty() {
-                let count = files.len();
-                return Ok(Octets::Differ(format!("{count} files too many for {user}")));
-            }
-        }
-        Ok(match equal {
-            0 => Octets::Nothing,
-            equal => Octets::Equal(equal),
-        })
+        let deliveries: Vec<_> = messages
+            .iter()
+            .zip(reports)
+            .map(|(message, report)| Delivery::new(&message.octets, report))
+            .collect();
+        Ok(self.mailboxes.compare(&deliveries)?)
     }
-}
-
-fn accepted_for(report: &Report, user: &str) -> bool {
-    report.recipients().iter().any(|recipient| {
-        recipient.status() == RecipientStatus::Accepted && recipient.address().user() == user
-    })
 }
 
 fn extensions(setup: &Setup) -> String {

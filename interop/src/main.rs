@@ -1,10 +1,14 @@
-//! Sends through a real Postfix, in every mode and over every runtime, and
-//! compares, octet for octet, what it stored with what was sent.
+//! Sends through a real Postfix in every mode, and to a real Dovecot by LMTP, over
+//! every runtime, and compares, octet for octet, what they stored with what was
+//! sent.
 //!
 //! ```text
 //! tests/servers/postfix start DIR
-//! cargo run -p postwire-interop -- DIR/env
+//! tests/servers/dovecot start OTHER-DIR
+//! cargo build --workspace --bins
+//! target/debug/postwire-interop DIR/env OTHER-DIR/env
 //! tests/servers/postfix stop DIR
+//! tests/servers/dovecot stop OTHER-DIR
 //! ```
 //!
 //! Prints a row for each case and `N passed, N failed` at the end; exits with 1
@@ -12,32 +16,42 @@
 
 mod bodies;
 mod cases;
+mod lmtp;
+mod mailboxes;
 mod maildir;
 mod server;
 mod session;
 mod table;
 
+use std::error::Error;
 use std::process::ExitCode;
 
-use server::Server;
+use server::{Environment, Server};
 use table::Table;
 
 fn main() -> ExitCode {
-    let Some(environment) = std::env::args_os().nth(1) else {
-        eprintln!("usage: postwire-interop ENV-FILE (of `tests/servers/postfix start`)");
-        return ExitCode::from(2);
-    };
-    let server = match Server::from_file(environment.as_ref()) {
-        Ok(server) => server,
-        Err(error) => {
-            eprintln!("{}: {error}", environment.display());
-            return ExitCode::from(2);
-        }
-    };
-    let mut table = Table::new();
-    if let Err(error) = cases::run_all(&server, &mut table) {
-        eprintln!("cannot go on: {error}");
+    let environments: Vec<_> = std::env::args_os().skip(1).collect();
+    if environments.is_empty() {
+        eprintln!("usage: postwire-interop ENV-FILE... (of `tests/servers/NAME start`)");
         return ExitCode::from(2);
     }
+    let mut table = Table::new();
+    for environment in environments {
+        let tried = Environment::read(environment.as_ref())
+            .and_then(|environment| run_all(&environment, &mut table));
+        if let Err(error) = tried {
+            eprintln!("{}: cannot go on: {error}", environment.display());
+            return ExitCode::from(2);
+        }
+    }
     table.close()
+}
+
+/// What is tried depends on what listens there.
+fn run_all(environment: &Environment, table: &mut Table) -> Result<(), Box<dyn Error>> {
+    if environment.has("LMTP_PORT") {
+        lmtp::run_all(&lmtp::Server::new(environment)?, table)
+    } else {
+        cases::run_all(&Server::new(environment)?, table)
+    }
 }

@@ -49,21 +49,38 @@ impl Port {
     }
 }
 
-impl Server {
-    pub(crate) fn from_file(path: &Path) -> Result<Self, Box<dyn Error>> {
+/// What a script in `tests/servers` says of the server that it started.
+#[derive(Debug)]
+pub(crate) struct Environment(HashMap<String, String>);
+
+impl Environment {
+    pub(crate) fn read(path: &Path) -> Result<Self, Box<dyn Error>> {
         let text = fs::read_to_string(path)?;
-        let settings: HashMap<&str, &str> = text
+        let settings = text
             .lines()
             .filter_map(|line| line.split_once('='))
-            .map(|(name, value)| (name, value.trim_matches('\'')))
-            .collect();
-        let setting = |name: &str| {
-            let value = settings.get(name).copied();
-            value.ok_or_else(|| format!("{name} is not set"))
-        };
-        let port = |name: &str| -> Result<u16, Box<dyn Error>> {
-            Ok(u16::from_str(setting(name)?).map_err(|error| format!("{name}: {error}"))?)
-        };
+            .map(|(name, value)| (name.to_owned(), value.trim_matches('\'').to_owned()));
+        Ok(Self(settings.collect()))
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Result<&str, Box<dyn Error>> {
+        let value = self.0.get(name).map(String::as_str);
+        Ok(value.ok_or_else(|| format!("{name} is not set"))?)
+    }
+
+    pub(crate) fn port(&self, name: &str) -> Result<u16, Box<dyn Error>> {
+        Ok(u16::from_str(self.get(name)?).map_err(|error| format!("{name}: {error}"))?)
+    }
+}
+
+impl Server {
+    pub(crate) fn new(environment: &Environment) -> Result<Self, Box<dyn Error>> {
+        let setting = |name| environment.get(name);
+        let port = |name| environment.port(name);
         Ok(Self {
             plain: port("PLAIN_PORT")?,
             no_tls: port("NOTLS_PORT")?,

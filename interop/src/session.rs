@@ -97,7 +97,7 @@ impl Setup {
             mode,
             port,
             credentials: None,
-            mechanisms: Mechanism::default_preference().to_vec(),
+            mechanisms: Mechanism::default_preference(),
             allow_plaintext_auth: false,
             pipelining: true,
             chunking: true,
@@ -149,12 +149,20 @@ impl Setup {
         runtime: Runtime,
         messages: Vec<(Envelope, Body)>,
     ) -> Result<Sent, Box<dyn Error>> {
-        let config = self.config(server)?;
-        match runtime {
-            Runtime::Blocking => send_blocking(&config, messages),
-            Runtime::Smol => smol::block_on(send_async(Smol, &config, messages)),
-            Runtime::AsyncStd => async_std::task::block_on(send_async(AsyncStd, &config, messages)),
-        }
+        send(&self.config(server)?, runtime, messages)
+    }
+}
+
+/// Sends the messages over one connection, all queued at once.
+pub(crate) fn send(
+    config: &TransportConfig,
+    runtime: Runtime,
+    messages: Vec<(Envelope, Body)>,
+) -> Result<Sent, Box<dyn Error>> {
+    match runtime {
+        Runtime::Blocking => send_blocking(config, messages),
+        Runtime::Smol => smol::block_on(send_async(Smol, config, messages)),
+        Runtime::AsyncStd => async_std::task::block_on(send_async(AsyncStd, config, messages)),
     }
 }
 

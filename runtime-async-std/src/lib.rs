@@ -29,24 +29,35 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
 
 use async_std::net::{TcpStream, ToSocketAddrs};
+#[cfg(unix)]
+use async_std::os::unix::net::UnixStream;
 use async_std::task;
 use postwire_futures::tls::{ConfigError, TransportBuilder};
 pub use postwire_futures::{Chunks, Driver, Runtime, SocketOptions, chunks, proto, tls};
-use socket2::{Domain, Socket, TcpKeepalive, Type};
+use socket2::{Domain, TcpKeepalive, Type};
 
 /// async-std's sockets and timers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AsyncStd;
 
+/// A socket, of TCP or Unix.
+pub type Socket = postwire_futures::Socket<TcpStream, UnixStream>;
+
+// Elsewhere there are none, and none is ever made.
+#[cfg(not(unix))]
+type UnixStream = TcpStream;
+
 /// A server to send mail through, with a pool of connections to it.
 pub type Transport = postwire_futures::Transport<AsyncStd>;
 
 /// One live session with a server.
-pub type Connection<S = TcpStream> = postwire_futures::Connection<S, AsyncStd>;
+pub type Connection<S = Socket> = postwire_futures::Connection<S, AsyncStd>;
 
 /// The reports of [`Transport::send_all`](postwire_futures::Transport::send_all).
 pub type SendAll<I> = postwire_futures::SendAll<AsyncStd, I>;
@@ -70,14 +81,14 @@ pub fn from_url(url: impl AsRef<str>) -> Result<TransportBuilder<Transport>, Con
 }
 
 impl Runtime for AsyncStd {
-    type Stream = TcpStream;
+    type Stream = Socket;
     type Sleep = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         Ok((host, port).to_socket_addrs().await?.collect())
     }
 
-    async fn connect(&self, address: SocketAddr, options: &SocketOptions) -> io::Result<TcpStream> {
+    async fn connect(&self, address: SocketAddr, options: &SocketOptions) -> io::Result<Socket> {
         let options = *options;
         let stream = if options == SocketOptions::default() {
             TcpStream::connect(address).await?
@@ -85,7 +96,12 @@ impl Runtime for AsyncStd {
             task::spawn_blocking(move || connect_with(&options, address)).await?
         };
         stream.set_nodelay(true)?;
-        Ok(stream)
+        Ok(Socket::Tcp(stream))
+    }
+
+    #[cfg(unix)]
+    async fn connect_unix(&self, path: &Path) -> io::Result<Socket> {
+        UnixStream::connect(path).await.map(Socket::Unix)
     }
 
     fn sleep(&self, duration: Duration) -> Self::Sleep {
@@ -95,7 +111,7 @@ impl Runtime for AsyncStd {
 
 /// async-std's sockets have no options; a thread of its pool can set them.
 fn connect_with(options: &SocketOptions, address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if let Some(local) = options.local_address {
         socket.bind(&SocketAddr::new(local, 0).into())?;
     }

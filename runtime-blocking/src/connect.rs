@@ -1,19 +1,30 @@
 //! From a name to a connected socket: resolve, then try each address in turn,
-//! all within one deadline.
+//! all within one deadline. A path is a Unix socket, and no name.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use postwire_tls::{ConnectError, SocketOptions, TransportConfig, connection_order};
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, TcpKeepalive, Type};
 
-/// Connects to the server, one address after the other, with `TCP_NODELAY`: a
-/// flight is one write, and waiting for more would only delay it.
-pub(crate) fn connect(config: &TransportConfig) -> Result<TcpStream, ConnectError> {
-    let deadline = Instant::now() + config.timeouts().connect;
+use crate::Socket;
+
+/// Connects to the server: to its Unix socket, or to one of its addresses after
+/// the other, with `TCP_NODELAY`: a flight is one write, and waiting for more
+/// would only delay it.
+pub(crate) fn connect(config: &TransportConfig) -> Result<Socket, ConnectError> {
+    let timeout = config.timeouts().connect;
+    if let Some(path) = config.unix_socket() {
+        return connect_to_unix_socket(path, timeout)
+            .map_err(|error| ConnectError::unix_socket(path, error));
+    }
+    let deadline = Instant::now() + timeout;
     let (host, port) = (config.host(), config.port());
     let addresses = match resolve(host, port, deadline) {
         Ok(addresses) => addresses,
@@ -23,7 +34,32 @@ pub(crate) fn connect(config: &TransportConfig) -> Result<TcpStream, ConnectErro
     let addresses = connection_order(addresses, options.local_address);
     let left = || deadline.saturating_duration_since(Instant::now());
     let attempt = |address, share| connect_to(address, options, share);
-    try_in_turn(&addresses, left, attempt, ConnectError::new(host, port))
+    let connected = try_in_turn(&addresses, left, attempt, ConnectError::new(host, port));
+    connected.map(Socket::Tcp)
+}
+
+/// The server may have no room for one more yet.
+#[cfg(unix)]
+fn connect_to_unix_socket(path: &Path, timeout: Duration) -> io::Result<Socket> {
+    let address = socket2::SockAddr::unix(path)?;
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // This limits connecting, too; to none at all if it is zero.
+    socket.set_write_timeout(Some(timeout.max(Duration::from_millis(1))))?;
+    match socket.connect(&address) {
+        Ok(()) => Ok(Socket::Unix(OwnedFd::from(socket).into())),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(io::ErrorKind::TimedOut.into())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(not(unix))]
+fn connect_to_unix_socket(_: &Path, _: Duration) -> io::Result<Socket> {
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "this system has no Unix sockets",
+    ))
 }
 
 /// An address that swallows packets must not use up the others' time: each is given
@@ -52,7 +88,7 @@ fn connect_to(
     if timeout.is_zero() {
         return Err(io::ErrorKind::TimedOut.into());
     }
-    let socket = Socket::new(
+    let socket = socket2::Socket::new(
         Domain::for_address(address),
         Type::STREAM,
         Some(Protocol::TCP),

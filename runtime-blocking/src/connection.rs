@@ -1,7 +1,6 @@
 //! One live session over one stream.
 
 use std::io;
-use std::net::TcpStream;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,21 +11,22 @@ use postwire_tls::proto::{
 use postwire_tls::{TransportConfig, rustls};
 
 use crate::driver::Driver;
-use crate::{Stream, connect};
+use crate::{Socket, Stream, connect};
 
 /// A live session with a server: messages go out over it one after the other.
 ///
 /// Opened with [`connect`](Self::connect), or with [`over`](Self::over) a stream
-/// of one's own (a proxy, a Unix socket, a pipe).
+/// of one's own (a proxy, a pipe).
 #[derive(Debug)]
-pub struct Connection<S = TcpStream> {
+pub struct Connection<S = Socket> {
     driver: Driver<postwire_tls::Connection, S>,
     /// Why the session ended, if not by `QUIT`.
     ended_by: Option<Error>,
 }
 
 impl Connection {
-    /// Resolves the server's name and connects, trying each address in turn.
+    /// Resolves the server's name and connects, trying each address in turn; or
+    /// connects to its Unix socket.
     ///
     /// Returns as soon as the socket stands; the session proceeds with the first
     /// [`send`](Self::send), [`ready`](Self::ready) or
@@ -49,7 +49,7 @@ impl<S: Stream> Connection<S> {
     /// At [`Stage::Connect`]: no address could be reached in time.
     pub fn connect_with(
         config: &TransportConfig,
-        around: impl FnOnce(TcpStream) -> S,
+        around: impl FnOnce(Socket) -> S,
     ) -> Result<Self, Error> {
         match connect::connect(config) {
             Ok(stream) => Ok(Self::over(around(stream), config)),

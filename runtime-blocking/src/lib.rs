@@ -1,4 +1,4 @@
-//! Send mail over blocking sockets: `std::net`, or any `Read + Write`.
+//! Send mail over blocking sockets: TCP, Unix, or any `Read + Write`.
 //!
 //! ```no_run
 //! use postwire_blocking::{Transport, proto::Credentials, proto::Envelope};
@@ -26,6 +26,7 @@ mod connect;
 mod connection;
 mod driver;
 mod pool;
+mod socket;
 mod source;
 mod stream;
 mod transport;
@@ -33,6 +34,7 @@ mod transport;
 pub use connection::Connection;
 pub use driver::Driver;
 pub use postwire_tls::{self as tls, ConnectError, proto};
+pub use socket::Socket;
 pub use source::{Chunks, chunks};
 pub use stream::Stream;
 pub use transport::{SendAll, Transport};

@@ -1,5 +1,6 @@
 //! From a name to a connected socket: resolve, then race the addresses
-//! (RFC 8305, "happy eyeballs"), all within one deadline.
+//! (RFC 8305, "happy eyeballs"), all within one deadline. A path is a Unix
+//! socket, and no name.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -42,6 +43,10 @@ async fn resolve_and_race<R: Runtime>(
     runtime: &R,
     config: &TransportConfig,
 ) -> Result<R::Stream, ConnectError> {
+    if let Some(path) = config.unix_socket() {
+        let connected = runtime.connect_unix(path).await;
+        return connected.map_err(|error| ConnectError::unix_socket(path, error));
+    }
     let (host, port) = (config.host(), config.port());
     let addresses = match host.parse::<IpAddr>() {
         Ok(address) => vec![SocketAddr::new(address, port)],

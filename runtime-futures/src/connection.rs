@@ -21,7 +21,7 @@ use crate::driver::Driver;
 /// A live session with a server: messages go out over it one after the other.
 ///
 /// Opened with [`connect`](Self::connect), or with [`over`](Self::over) a stream
-/// of one's own (a proxy, a Unix socket, a pipe).
+/// of one's own (a proxy, a pipe).
 ///
 /// A future of its methods may be dropped at any point: the session keeps its
 /// state, and goes on where it was with the next call.
@@ -33,7 +33,8 @@ pub struct Connection<S, R: Runtime> {
 }
 
 impl<R: Runtime> Connection<R::Stream, R> {
-    /// Resolves the server's name and connects, racing its addresses (RFC 8305).
+    /// Resolves the server's name and connects, racing its addresses (RFC 8305); or
+    /// connects to its Unix socket.
     ///
     /// Returns as soon as the socket stands; the session proceeds with the first
     /// [`send`](Self::send), [`ready`](Self::ready) or

@@ -2,8 +2,8 @@
 //! `futures-io` stream, with any [`Runtime`].
 //!
 //! Most programs want `postwire-smol` or `postwire-async-std`, which name these
-//! types for their runtime. A runtime that has no adapter needs the four items
-//! of [`Runtime`]; a single connection over a stream of one's own needs
+//! types for their runtime. A runtime that has no adapter needs the items of
+//! [`Runtime`]; a single connection over a stream of one's own needs
 //! [`Connection::over`].
 //!
 //! Nothing here knows what a reply means, when TLS begins or which connection
@@ -15,6 +15,7 @@ mod connection;
 mod driver;
 mod pool;
 mod runtime;
+mod socket;
 mod source;
 mod transport;
 
@@ -23,5 +24,6 @@ pub use driver::Driver;
 pub use postwire_tls::SocketOptions;
 pub use postwire_tls::{self as tls, proto};
 pub use runtime::Runtime;
+pub use socket::Socket;
 pub use source::{Chunks, chunks};
 pub use transport::{SendAll, Transport};

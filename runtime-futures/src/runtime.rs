@@ -3,15 +3,17 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
 use postwire_tls::SocketOptions;
 
 /// A runtime, as far as sending mail needs one. No executor, no spawning: a new
-/// adapter is these four items.
+/// adapter is these items.
 pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
-    /// A connected TCP socket.
+    /// A connected socket: of TCP, or a [`Socket`](crate::Socket) where the
+    /// runtime has Unix sockets as well.
     type Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static;
 
     /// A timer that is running.
@@ -30,6 +32,16 @@ pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
         address: SocketAddr,
         options: &SocketOptions,
     ) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// Connects to the Unix socket at this path. A runtime that has none need not
+    /// say so.
+    fn connect_unix(&self, path: &Path) -> impl Future<Output = io::Result<Self::Stream>> + Send {
+        let _ = path;
+        std::future::ready(Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "there are no Unix sockets here",
+        )))
+    }
 
     /// A timer that ends after `duration`.
     fn sleep(&self, duration: Duration) -> Self::Sleep;

@@ -25,6 +25,8 @@
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+#[cfg(unix)]
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -32,17 +34,26 @@ use std::time::Duration;
 use postwire_futures::tls::{ConfigError, TransportBuilder};
 pub use postwire_futures::{Chunks, Driver, Runtime, SocketOptions, chunks, proto, tls};
 use smol::net::TcpStream;
-use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
+#[cfg(unix)]
+use smol::net::unix::UnixStream;
+use socket2::{Domain, SockRef, TcpKeepalive, Type};
 
 /// smol's sockets and timers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Smol;
 
+/// A socket, of TCP or Unix.
+pub type Socket = postwire_futures::Socket<TcpStream, UnixStream>;
+
+// Elsewhere there are none, and none is ever made.
+#[cfg(not(unix))]
+type UnixStream = TcpStream;
+
 /// A server to send mail through, with a pool of connections to it.
 pub type Transport = postwire_futures::Transport<Smol>;
 
 /// One live session with a server.
-pub type Connection<S = TcpStream> = postwire_futures::Connection<S, Smol>;
+pub type Connection<S = Socket> = postwire_futures::Connection<S, Smol>;
 
 /// The reports of [`Transport::send_all`](postwire_futures::Transport::send_all).
 pub type SendAll<I> = postwire_futures::SendAll<Smol, I>;
@@ -66,14 +77,14 @@ pub fn from_url(url: impl AsRef<str>) -> Result<TransportBuilder<Transport>, Con
 }
 
 impl Runtime for Smol {
-    type Stream = TcpStream;
+    type Stream = Socket;
     type Sleep = Sleep;
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         smol::net::resolve((host, port)).await
     }
 
-    async fn connect(&self, address: SocketAddr, options: &SocketOptions) -> io::Result<TcpStream> {
+    async fn connect(&self, address: SocketAddr, options: &SocketOptions) -> io::Result<Socket> {
         let stream = match options.local_address {
             None => TcpStream::connect(address).await?,
             Some(local) => connect_from(local, address).await?,
@@ -83,7 +94,12 @@ impl Runtime for Smol {
             let keep_alive = TcpKeepalive::new().with_time(idle);
             SockRef::from(&stream).set_tcp_keepalive(&keep_alive)?;
         }
-        Ok(stream)
+        Ok(Socket::Tcp(stream))
+    }
+
+    #[cfg(unix)]
+    async fn connect_unix(&self, path: &Path) -> io::Result<Socket> {
+        UnixStream::connect(path).await.map(Socket::Unix)
     }
 
     fn sleep(&self, duration: Duration) -> Sleep {
@@ -92,7 +108,7 @@ impl Runtime for Smol {
 }
 
 async fn connect_from(local: IpAddr, address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.bind(&SocketAddr::new(local, 0).into())?;
     socket.set_nonblocking(true)?;
     // Connecting has begun, or has failed at once: the socket knows which.

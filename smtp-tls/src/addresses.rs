@@ -1,9 +1,10 @@
 //! Which of a host's addresses are tried, in which order, and what is said when
-//! none can be reached. Opens nothing.
+//! the server cannot be reached. Opens nothing.
 
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 
 /// The order in which addresses are tried (RFC 8305 §4): the resolver's, with
 /// the two families in turn, so that a broken one costs a single attempt.
@@ -35,42 +36,72 @@ pub fn connection_order(addresses: Vec<SocketAddr>, local: Option<IpAddr>) -> Ve
 
 /// The server cannot be reached: what was tried, and how each failed.
 #[derive(Debug)]
-pub struct ConnectError {
-    host: String,
-    port: u16,
-    attempts: Vec<(SocketAddr, io::Error)>,
-    resolution: Option<io::Error>,
+pub struct ConnectError(Failure);
+
+#[derive(Debug)]
+enum Failure {
+    Addresses {
+        host: String,
+        port: u16,
+        attempts: Vec<(SocketAddr, io::Error)>,
+    },
+    Name {
+        host: String,
+        port: u16,
+        error: io::Error,
+    },
+    UnixSocket {
+        path: PathBuf,
+        error: io::Error,
+    },
 }
 
 impl ConnectError {
     /// No address of `host` has been tried yet.
     pub fn new(host: &str, port: u16) -> Self {
-        Self {
+        Self(Failure::Addresses {
             host: host.to_owned(),
             port,
             attempts: Vec::new(),
-            resolution: None,
-        }
+        })
     }
 
     /// The name of the host could not be resolved.
     pub fn unresolved(host: &str, port: u16, error: io::Error) -> Self {
-        Self {
-            resolution: Some(error),
-            ..Self::new(host, port)
-        }
+        Self(Failure::Name {
+            host: host.to_owned(),
+            port,
+            error,
+        })
+    }
+
+    /// Connecting to this Unix socket failed.
+    pub fn unix_socket(path: &Path, error: io::Error) -> Self {
+        Self(Failure::UnixSocket {
+            path: path.to_owned(),
+            error,
+        })
     }
 
     /// Connecting to this address failed.
     pub fn attempt(&mut self, address: SocketAddr, error: io::Error) {
-        self.attempts.push((address, error));
+        if let Failure::Addresses { attempts, .. } = &mut self.0 {
+            attempts.push((address, error));
+        }
     }
 
     /// The addresses that were tried, and how each failed.
     pub fn attempts(&self) -> impl Iterator<Item = (SocketAddr, &io::Error)> {
-        self.attempts
+        self.tried()
             .iter()
             .map(|(address, error)| (*address, error))
+    }
+
+    fn tried(&self) -> &[(SocketAddr, io::Error)] {
+        match &self.0 {
+            Failure::Addresses { attempts, .. } => attempts,
+            Failure::Name { .. } | Failure::UnixSocket { .. } => &[],
+        }
     }
 
     /// Whether the time was up.
@@ -80,21 +111,34 @@ impl ConnectError {
     }
 
     fn last(&self) -> Option<&io::Error> {
-        let last_attempt = self.attempts.last().map(|(_, error)| error);
-        self.resolution.as_ref().or(last_attempt)
+        match &self.0 {
+            Failure::Addresses { attempts, .. } => attempts.last().map(|(_, error)| error),
+            Failure::Name { error, .. } | Failure::UnixSocket { error, .. } => Some(error),
+        }
     }
 }
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot connect to {} port {}", self.host, self.port)?;
-        if let Some(error) = &self.resolution {
-            return write!(f, ": the name cannot be resolved: {error}");
+        match &self.0 {
+            Failure::Name { host, port, error } => {
+                return write!(
+                    f,
+                    "cannot connect to {host} port {port}: the name cannot be resolved: {error}"
+                );
+            }
+            Failure::UnixSocket { path, error } => {
+                let path = path.display();
+                return write!(f, "cannot connect to the Unix socket {path}: {error}");
+            }
+            Failure::Addresses { host, port, .. } => {
+                write!(f, "cannot connect to {host} port {port}")?;
+            }
         }
-        if self.attempts.is_empty() {
+        if self.tried().is_empty() {
             return f.write_str(": it has no address that can be used");
         }
-        for (position, (address, error)) in self.attempts.iter().enumerate() {
+        for (position, (address, error)) in self.tried().iter().enumerate() {
             let separator = if position == 0 { ": " } else { "; " };
             write!(f, "{separator}{address}: {error}")?;
         }
@@ -140,5 +184,16 @@ mod tests {
             "cannot connect to mail.example.org port 25: 127.0.0.1:25: connection refused; \
              [::1]:25: connection refused"
         );
+    }
+
+    #[test]
+    fn a_unix_socket_is_named_by_its_path() {
+        let refused = io::Error::from(io::ErrorKind::PermissionDenied);
+        let error = ConnectError::unix_socket(Path::new("/run/lmtp"), refused);
+        assert_eq!(
+            error.to_string(),
+            "cannot connect to the Unix socket /run/lmtp: permission denied"
+        );
+        assert_eq!((error.attempts().count(), error.is_timeout()), (0, false));
     }
 }

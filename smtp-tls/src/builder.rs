@@ -4,6 +4,7 @@
 //! Generic in what it builds, so that each adapter's transport has the same
 //! builder. Knows the safe defaults; connects to nothing.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use core::fmt;
@@ -52,6 +53,7 @@ pub struct TransportBuilder<T> {
 struct Settings {
     host: String,
     port: Option<u16>,
+    unix_socket: Option<Arc<Path>>,
     mode: Security,
     tls_parameters: TlsParametersBuilder,
     tls_parameters_were_set: bool,
@@ -107,6 +109,7 @@ impl<T> TransportBuilder<T> {
     pub fn from_server_url(url: &ServerUrl) -> Self {
         let mut builder = Self::new(url.host().to_owned(), url.mode()).protocol(url.protocol());
         builder.settings.port = url.explicit_port();
+        builder.settings.unix_socket = url.unix_socket().map(Arc::from);
         if let Some(credentials) = url.credentials() {
             builder = builder.credentials(credentials.clone());
         }
@@ -141,6 +144,7 @@ impl<T> TransportBuilder<T> {
                 finished_tls: None,
                 host,
                 port: None,
+                unix_socket: None,
                 socket: SocketOptions::default(),
                 client: ClientConfig::new(HelloName::localhost(), mode),
                 protocol: Protocol::default(),
@@ -157,6 +161,26 @@ impl<T> TransportBuilder<T> {
     /// for LMTP.
     pub fn port(mut self, port: u16) -> Self {
         self.settings.port = Some(port);
+        self
+    }
+
+    /// Connects to the Unix socket at this path instead of to host and port, which
+    /// remain names: the one that a certificate must bear, for one.
+    ///
+    /// Connecting fails where the operating system has no Unix sockets.
+    ///
+    /// ```
+    /// use postwire_proto::Protocol;
+    /// use postwire_tls::{TransportBuilder, TransportConfig};
+    ///
+    /// let config: TransportConfig = TransportBuilder::unencrypted_localhost()
+    ///     .unix_socket("/var/run/dovecot/lmtp")
+    ///     .protocol(Protocol::Lmtp)
+    ///     .build()?;
+    /// # Ok::<(), postwire_tls::ConfigError>(())
+    /// ```
+    pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
+        self.settings.unix_socket = Some(Arc::from(path.into()));
         self
     }
 
@@ -381,6 +405,7 @@ impl Settings {
         Ok(TransportConfig {
             host: Arc::from(host),
             port,
+            unix_socket: self.unix_socket,
             tls,
             socket: self.socket,
             client: Arc::new(client),
@@ -466,6 +491,21 @@ mod tests {
         }
         let local = Builder::unencrypted_localhost().build().unwrap();
         assert_eq!((local.host(), local.port()), ("localhost", 25));
+    }
+
+    #[test]
+    fn a_unix_socket_takes_the_place_of_host_and_port() {
+        let lmtp = Builder::from_url("lmtp+unix:///run/lmtp").unwrap();
+        let built = Builder::unencrypted_localhost()
+            .unix_socket("/run/lmtp")
+            .protocol(Protocol::Lmtp);
+        for config in [lmtp.build().unwrap(), built.build().unwrap()] {
+            assert_eq!(config.unix_socket(), Some(Path::new("/run/lmtp")));
+            assert_eq!((config.host(), config.port()), ("localhost", 24));
+            assert_eq!(config.tls().security(), Security::None);
+        }
+        let config = Builder::unencrypted_localhost().build().unwrap();
+        assert_eq!(config.unix_socket(), None);
     }
 
     #[test]

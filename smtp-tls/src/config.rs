@@ -3,6 +3,7 @@
 //!
 //! A finished value; the builder makes it, the adapters read it. Opens nothing.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use core::net::IpAddr;
@@ -32,6 +33,7 @@ pub struct SocketOptions {
 pub struct TransportConfig {
     pub(crate) host: Arc<str>,
     pub(crate) port: u16,
+    pub(crate) unix_socket: Option<Arc<Path>>,
     pub(crate) tls: Tls,
     pub(crate) socket: SocketOptions,
     pub(crate) client: Arc<ClientConfig>,
@@ -48,6 +50,12 @@ impl TransportConfig {
     /// The port to connect to; never 0.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The Unix socket to connect to, if there is one: host and port then count for
+    /// nothing but names.
+    pub fn unix_socket(&self) -> Option<&Path> {
+        self.unix_socket.as_deref()
     }
 
     /// The TLS mode and its parameters.

@@ -8,6 +8,7 @@
 use core::fmt;
 use core::net::Ipv6Addr;
 use core::str::FromStr;
+use std::path::{Path, PathBuf};
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use postwire_proto::{Credentials, HelloName, Protocol, Security};
@@ -24,9 +25,11 @@ pub use error::{UrlError, UrlPart};
 /// smtp://user:password@host:port/hello-name?tls=none|opportunistic|required
 /// smtps://user:password@host:port/hello-name
 /// lmtp://user:password@host:port/hello-name?tls=none|opportunistic|required|wrapper
+/// smtp+unix:///path/of/socket?tls=none|opportunistic|required|wrapper
+/// lmtp+unix:///path/of/socket?tls=none|opportunistic|required|wrapper
 /// ```
 ///
-/// Everything but scheme and host may be left out.
+/// Everything but scheme and host or path may be left out.
 ///
 /// | URL | mode | default port |
 /// |---|---|---|
@@ -37,16 +40,20 @@ pub use error::{UrlError, UrlPart};
 /// | `smtp://host?tls=none` | [`Security::None`] | 25 |
 /// | `lmtp://host` | [`Security::Required`] | 24 |
 /// | `lmtp://host?tls=…` | as it says | 24 |
+/// | `lmtp+unix:///path`, `smtp+unix:///path` | [`Security::None`] | – |
 ///
-/// `smtp://` without `tls=` means *required*: nobody gets plaintext without
-/// asking for it.
+/// `smtp://` and `lmtp://` without `tls=` mean *required*: nobody gets plaintext
+/// without asking for it. A Unix socket does not leave the machine: there,
+/// plaintext is what it means.
 ///
 /// User, password and hello name are percent-decoded (RFC 3986 §2.1) and must
 /// then be UTF-8. In a user or password, `/`, `?`, `#`, `%` and (in a user) `:`
 /// must be percent-encoded, and so must blanks; control characters are refused
 /// even so (RFC 4013 §2.3). A host is a DNS name in ASCII (an internationalised one as
 /// `xn--…`), an IPv4 address, or an IPv6 address in brackets. The hello name is
-/// a domain or an address literal.
+/// a domain or an address literal. The path of a socket is absolute, and
+/// percent-decoded as well; the certificate of the server behind it, if it has
+/// one, is that of `localhost`.
 ///
 /// ```
 /// use postwire_proto::Security;
@@ -67,7 +74,11 @@ pub struct ServerUrl {
     port: Option<u16>,
     credentials: Option<Credentials>,
     hello_name: Option<HelloName>,
+    unix_socket: Option<PathBuf>,
 }
+
+/// The name of whoever listens on a Unix socket.
+const LOCAL_HOST: &str = "localhost";
 
 impl ServerUrl {
     /// Takes a URL apart.
@@ -98,18 +109,32 @@ impl ServerUrl {
             Some((user_info, host_and_port)) => (Some(user_info), host_and_port),
             None => (None, authority),
         };
-        let (host, port) = split_host(host_and_port)?;
-        Ok(Self {
+        let mut parsed = Self {
             protocol: scheme.protocol(),
-            mode: scheme.mode(tls_parameter(query)?)?,
-            host: host.to_owned(),
-            port: port.map_or(Ok(None), parse_port)?,
-            credentials: user_info.map(parse_credentials).transpose()?,
-            hello_name: parse_hello_name(path)?,
-        })
+            mode: Security::None,
+            host: LOCAL_HOST.to_owned(),
+            port: None,
+            credentials: None,
+            hello_name: None,
+            unix_socket: None,
+        };
+        if scheme.is_unix_socket() {
+            if !host_and_port.is_empty() {
+                return Err(UrlError::HostOfUnixSocket);
+            }
+            parsed.unix_socket = Some(parse_socket_path(path)?);
+        } else {
+            let (host, port) = split_host(host_and_port)?;
+            host.clone_into(&mut parsed.host);
+            parsed.port = port.map_or(Ok(None), parse_port)?;
+            parsed.hello_name = parse_hello_name(path)?;
+        }
+        parsed.mode = scheme.mode(tls_parameter(query)?)?;
+        parsed.credentials = user_info.map(parse_credentials).transpose()?;
+        Ok(parsed)
     }
 
-    /// SMTP, or LMTP for `lmtp://`.
+    /// SMTP, or LMTP for `lmtp://` and `lmtp+unix://`.
     pub fn protocol(&self) -> Protocol {
         self.protocol
     }
@@ -119,7 +144,8 @@ impl ServerUrl {
         self.mode
     }
 
-    /// The host: a DNS name or an IP address, an IPv6 one without brackets.
+    /// The host: a DNS name or an IP address, an IPv6 one without brackets;
+    /// `localhost` where the URL names a Unix socket.
     pub fn host(&self) -> &str {
         &self.host
     }
@@ -133,6 +159,11 @@ impl ServerUrl {
     /// The port, if the URL gives one.
     pub fn explicit_port(&self) -> Option<u16> {
         self.port
+    }
+
+    /// The Unix socket, if the URL names one.
+    pub fn unix_socket(&self) -> Option<&Path> {
+        self.unix_socket.as_deref()
     }
 
     /// User and password, if the URL gives them.
@@ -178,21 +209,25 @@ impl TryFrom<&str> for ServerUrl {
 /// services take a token for both.
 impl fmt::Display for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match (self.protocol, self.mode) {
-            (Protocol::Lmtp, _) => "lmtp",
-            (Protocol::Smtp, Security::Wrapper) => "smtps",
-            (Protocol::Smtp, _) => "smtp",
+        let scheme = match (self.protocol, &self.unix_socket, self.mode) {
+            (Protocol::Lmtp, None, _) => "lmtp",
+            (Protocol::Lmtp, Some(_), _) => "lmtp+unix",
+            (Protocol::Smtp, Some(_), _) => "smtp+unix",
+            (Protocol::Smtp, None, Security::Wrapper) => "smtps",
+            (Protocol::Smtp, None, _) => "smtp",
         };
         write!(f, "{scheme}://")?;
         if self.credentials.is_some() {
             f.write_str("***@")?;
         }
-        if self.host.contains(':') {
-            write!(f, "[{}]", self.host)?;
-        } else {
-            f.write_str(&self.host)?;
+        match &self.unix_socket {
+            Some(path) => {
+                let path = path.to_string_lossy();
+                write!(f, "{}", utf8_percent_encode(&path, IN_SOCKET_PATH))?;
+            }
+            None if self.host.contains(':') => write!(f, "[{}]:{}", self.host, self.port())?,
+            None => write!(f, "{}:{}", self.host, self.port())?,
         }
-        write!(f, ":{}", self.port())?;
         if let Some(name) = &self.hello_name {
             write!(f, "/{}", utf8_percent_encode(name.as_str(), IN_PATH))?;
         }
@@ -213,19 +248,18 @@ impl fmt::Debug for ServerUrl {
 }
 
 /// What a path segment may not hold as it is.
-const IN_PATH: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'#')
-    .add(b'?')
-    .add(b'/')
-    .add(b'%')
-    .add(b'@');
+const IN_PATH: &AsciiSet = &IN_SOCKET_PATH.add(b'/');
+
+/// The same for a path of several.
+const IN_SOCKET_PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'#').add(b'?').add(b'%').add(b'@');
 
 #[derive(Clone, Copy)]
 enum Scheme {
     Smtp,
     Smtps,
     Lmtp,
+    SmtpOverUnix,
+    LmtpOverUnix,
 }
 
 impl Scheme {
@@ -235,6 +269,8 @@ impl Scheme {
             ("smtp", Self::Smtp),
             ("smtps", Self::Smtps),
             ("lmtp", Self::Lmtp),
+            ("smtp+unix", Self::SmtpOverUnix),
+            ("lmtp+unix", Self::LmtpOverUnix),
         ]
         .into_iter()
         .find_map(|(name, value)| scheme.eq_ignore_ascii_case(name).then_some(value))
@@ -243,9 +279,13 @@ impl Scheme {
 
     fn protocol(self) -> Protocol {
         match self {
-            Self::Smtp | Self::Smtps => Protocol::Smtp,
-            Self::Lmtp => Protocol::Lmtp,
+            Self::Smtp | Self::Smtps | Self::SmtpOverUnix => Protocol::Smtp,
+            Self::Lmtp | Self::LmtpOverUnix => Protocol::Lmtp,
         }
+    }
+
+    fn is_unix_socket(self) -> bool {
+        matches!(self, Self::SmtpOverUnix | Self::LmtpOverUnix)
     }
 
     fn mode(self, asked: Option<Security>) -> Result<Security, UrlError> {
@@ -254,6 +294,7 @@ impl Scheme {
             (Self::Smtps, Some(_)) => Err(UrlError::TlsModeNotOfSmtps),
             (Self::Smtp, Some(Security::Wrapper)) => Err(UrlError::WrapperIsSmtps),
             (Self::Smtp | Self::Lmtp, mode) => Ok(mode.unwrap_or(Security::Required)),
+            (Self::SmtpOverUnix | Self::LmtpOverUnix, mode) => Ok(mode.unwrap_or(Security::None)),
         }
     }
 }
@@ -322,6 +363,15 @@ fn parse_hello_name(path: &str) -> Result<Option<HelloName>, UrlError> {
         .parse()
         .map(Some)
         .map_err(UrlError::InvalidHelloName)
+}
+
+/// A path that begins with the slash before it, as every absolute one does.
+fn parse_socket_path(path: &str) -> Result<PathBuf, UrlError> {
+    let path = decode(path, UrlPart::SocketPath)?;
+    if path.is_empty() || path.ends_with('/') {
+        return Err(UrlError::MissingSocketPath);
+    }
+    Ok(PathBuf::from(path))
 }
 
 fn tls_parameter(query: &str) -> Result<Option<Security>, UrlError> {

@@ -13,6 +13,8 @@ use postwire_tls::proto::{
 };
 use postwire_tls::{ServerTls, TransportBuilder, TransportConfig};
 
+mod lmtp;
+
 use crate::Adapter;
 use crate::certificates::{Authority, Flaw};
 use crate::server::{Embedded, PASSWORD, Scripted, USER, everything, exchange};
@@ -50,6 +52,17 @@ pub const ALL: &[Scenario] = &[
     ("a server that talks without end", endless_talk),
     ("a server that talks and does not listen", flood),
     ("the connection breaks", breaks),
+    ("LMTP: a verdict for each recipient", lmtp::over_tcp),
+    ("LMTP: the connection breaks between verdicts", lmtp::breaks),
+    #[cfg(unix)]
+    (
+        "LMTP: a verdict for each over a Unix socket",
+        lmtp::over_a_unix_socket,
+    ),
+    #[cfg(unix)]
+    ("SMTP over a Unix socket", lmtp::smtp_over_a_unix_socket),
+    #[cfg(unix)]
+    ("nobody listens on a Unix socket", lmtp::no_unix_socket),
 ];
 
 /// Runs them all, naming the one that fails.
@@ -331,11 +344,43 @@ fn injection(adapter: &dyn Adapter) {
     }
 }
 
+const MECHANISMS: [Mechanism; 13] = [
+    Mechanism::SCRAM_SHA_512_PLUS,
+    Mechanism::SCRAM_SHA_256_PLUS,
+    Mechanism::SCRAM_SHA_1_PLUS,
+    Mechanism::SCRAM_SHA_512,
+    Mechanism::SCRAM_SHA_256,
+    Mechanism::SCRAM_SHA_1,
+    Mechanism::CRAM_MD5,
+    Mechanism::PLAIN,
+    Mechanism::LOGIN,
+    Mechanism::OAUTHBEARER,
+    Mechanism::XOAUTH2,
+    Mechanism::EXTERNAL,
+    Mechanism::ANONYMOUS,
+];
+
+fn credentials_for(mechanism: Mechanism, secret: &str) -> Credentials {
+    // Where there is no secret, it is the name that is right or wrong.
+    let name = if secret == PASSWORD { USER } else { "eve" };
+    if mechanism == Mechanism::EXTERNAL {
+        Credentials::external().acting_for(name)
+    } else if mechanism == Mechanism::ANONYMOUS {
+        Credentials::anonymous(name)
+    } else if [Mechanism::OAUTHBEARER, Mechanism::XOAUTH2].contains(&mechanism) {
+        Credentials::token(USER, secret)
+    } else {
+        Credentials::new(USER, secret)
+    }
+}
+
+/// Each mechanism, with what is right for it and with what is wrong.
 fn authentication(adapter: &dyn Adapter) {
     let authority = Authority::new();
-    for mechanism in [Mechanism::PLAIN, Mechanism::LOGIN] {
+    for mechanism in MECHANISMS {
         let tls = ServerTls::Wrapper(authority.server(Flaw::None));
-        let server = Embedded::start(everything().require_auth(true), tls);
+        let config = everything().auth([mechanism]).require_auth(true);
+        let server = Embedded::start(config, tls);
         let builder = |credentials| {
             url("wrapper", server.port())
                 .add_root_certificate(authority.certificate())
@@ -344,8 +389,9 @@ fn authentication(adapter: &dyn Adapter) {
                 .build()
                 .unwrap()
         };
-        assert_accepted(&adapter.send(builder(credentials()), &bob(), message().into()));
-        let wrong = Credentials::new(USER, "a wrong guess");
+        let right = builder(credentials_for(mechanism, PASSWORD));
+        assert_accepted(&adapter.send(right, &bob(), message().into()));
+        let wrong = credentials_for(mechanism, "a wrong guess");
         let report = adapter.send(builder(wrong), &bob(), message().into());
         assert!(matches!(
             error(&report),

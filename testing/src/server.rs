@@ -1,18 +1,22 @@
-//! Servers on loopback: the embedded one, which records what it saw, and
+//! Servers of this machine: the embedded one, which records what it saw, and
 //! scripted ones that misbehave.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use postwire_blocking::{Driver, Stream};
+use postwire_blocking::{Driver, Socket, Stream};
 use postwire_tls::proto::{
-    EnhancedCode, Mechanism, Received, Reply, ReplyCode, ServerConfig, ServerEvent,
+    EnhancedCode, Mechanism, Protocol, Received, Reply, ReplyCode, ServerConfig, ServerEvent,
 };
 use postwire_tls::{ServerConnection, ServerTls};
+use tempfile::TempDir;
 
 /// The user that the embedded server knows.
 pub const USER: &str = "alice";
@@ -22,15 +26,24 @@ pub const PASSWORD: &str = "correct horse battery";
 /// How long connections may take to go.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An embedded server, listening on a port of its own until the test ends.
+/// An embedded server, listening on a port or a socket of its own until the test
+/// ends.
 pub struct Embedded {
-    address: SocketAddr,
+    place: Place,
     shared: Arc<Shared>,
+}
+
+/// Where a server listens.
+enum Place {
+    Port(u16),
+    /// The folder of a Unix socket.
+    Folder(TempDir),
 }
 
 /// What the connections of a server share.
 struct Shared {
     config: Arc<ServerConfig>,
+    protocol: Protocol,
     tls: ServerTls,
     seen: Mutex<Seen>,
     forgets: bool,
@@ -42,7 +55,7 @@ struct Shared {
 pub struct Seen {
     /// The octets of each connection, as they came over the wire.
     pub wire: Vec<Vec<u8>>,
-    /// Where each connection came from.
+    /// Where each connection came from; nothing where that was a Unix socket.
     pub peers: Vec<String>,
     /// The messages that it accepted.
     pub stored: Vec<Received>,
@@ -60,38 +73,63 @@ impl Embedded {
     /// is `no` for good and `later` for now, content that starts with `refuse`
     /// for good.
     pub fn start(config: ServerConfig, tls: ServerTls) -> Self {
-        Self::new(config, tls, false)
+        Self::on_a_port(Shared::new(Protocol::Smtp, config, tls, false))
+    }
+
+    /// Starts one for LMTP, in plaintext. Of those whom it accepted at first,
+    /// `full` is refused after the content for good, `busy` for now.
+    pub fn lmtp(config: ServerConfig) -> Self {
+        let shared = Shared::new(Protocol::Lmtp, config, ServerTls::None, false);
+        Self::on_a_port(shared)
+    }
+
+    /// Starts one for either protocol on a Unix socket, in plaintext.
+    #[cfg(unix)]
+    pub fn on_a_unix_socket(protocol: Protocol, config: ServerConfig) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join(SOCKET)).unwrap();
+        let shared = Shared::new(protocol, config, ServerTls::None, false);
+        listen(&shared, move || Ok(Socket::Unix(listener.accept()?.0)));
+        Self {
+            place: Place::Folder(folder),
+            shared,
+        }
     }
 
     /// Starts one that keeps nothing of what it sees, for tests that count
     /// memory.
     pub fn forgetting(config: ServerConfig, tls: ServerTls) -> Self {
-        Self::new(config, tls, true)
+        Self::on_a_port(Shared::new(Protocol::Smtp, config, tls, true))
     }
 
-    fn new(config: ServerConfig, tls: ServerTls, forgets: bool) -> Self {
+    fn on_a_port(shared: Arc<Shared>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared {
-            config: Arc::new(config),
-            tls,
-            seen: Mutex::default(),
-            forgets,
-            open: AtomicUsize::new(0),
+        let port = listener.local_addr().unwrap().port();
+        listen(&shared, move || {
+            let (stream, _) = listener.accept()?;
+            stream.set_nodelay(true)?;
+            Ok(Socket::Tcp(stream))
         });
-        let server = Arc::clone(&shared);
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let open = Open::new(&server);
-                thread::spawn(move || serve(stream, &open.0));
-            }
-        });
-        Self { address, shared }
+        Self {
+            place: Place::Port(port),
+            shared,
+        }
     }
 
     /// Where it listens.
     pub fn port(&self) -> u16 {
-        self.address.port()
+        match self.place {
+            Place::Port(port) => port,
+            Place::Folder(_) => panic!("it has no port"),
+        }
+    }
+
+    /// Where it listens, if on a Unix socket.
+    pub fn path(&self) -> PathBuf {
+        match &self.place {
+            Place::Port(_) => panic!("it has a port"),
+            Place::Folder(folder) => folder.path().join(SOCKET),
+        }
     }
 
     /// What it has seen so far.
@@ -122,7 +160,34 @@ impl Embedded {
     }
 }
 
+/// The name of a Unix socket in its folder.
+const SOCKET: &str = "socket";
+
+/// Serves each connection on a thread of its own.
+fn listen(shared: &Arc<Shared>, accept: impl Fn() -> io::Result<Socket> + Send + 'static) {
+    let shared = Arc::clone(shared);
+    thread::spawn(move || {
+        loop {
+            if let Ok(socket) = accept() {
+                let open = Open::new(&shared);
+                thread::spawn(move || serve(socket, &open.0));
+            }
+        }
+    });
+}
+
 impl Shared {
+    fn new(protocol: Protocol, config: ServerConfig, tls: ServerTls, forgets: bool) -> Arc<Self> {
+        Arc::new(Self {
+            config: Arc::new(config.protocol(protocol)),
+            protocol,
+            tls,
+            seen: Mutex::default(),
+            forgets,
+            open: AtomicUsize::new(0),
+        })
+    }
+
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -150,15 +215,16 @@ impl Drop for Open {
     }
 }
 
-fn serve(stream: TcpStream, shared: &Arc<Shared>) {
+fn serve(stream: Socket, shared: &Arc<Shared>) {
     let mut connection = 0;
     shared.note(|seen| {
         connection = seen.wire.len();
         seen.wire.push(Vec::new());
-        let peer = stream.peer_addr().unwrap().ip().to_string();
-        seen.peers.push(peer);
+        seen.peers.push(match &stream {
+            Socket::Tcp(stream) => stream.peer_addr().unwrap().ip().to_string(),
+            _ => String::new(),
+        });
     });
-    stream.set_nodelay(true).unwrap();
     let recorded = Recorded {
         stream,
         connection,
@@ -169,10 +235,21 @@ fn serve(stream: TcpStream, shared: &Arc<Shared>) {
     while let Some(event) = driver.next_event() {
         let server = driver.machine_mut();
         let answer = match event {
-            ServerEvent::Authenticate { user, secret, .. } => {
+            ServerEvent::Authenticate {
+                mechanism,
+                user,
+                secret,
+            } => {
                 shared.note(|seen| seen.questions.push("auth"));
-                let known = user == USER && secret.expose() == PASSWORD.as_bytes();
+                let proves_nothing = [Mechanism::EXTERNAL, Mechanism::ANONYMOUS];
+                let proved = secret.expose() == PASSWORD.as_bytes();
+                let known = user == USER && (proved || proves_nothing.contains(&mechanism));
                 (!known).then(|| reply(535, (5, 7, 8), "who are you?"))
+            }
+            ServerEvent::PasswordWanted { .. } => {
+                shared.note(|seen| seen.questions.push("auth"));
+                server.password(&PASSWORD.into()).unwrap();
+                continue;
             }
             ServerEvent::MailFrom { .. } => {
                 shared.note(|seen| seen.questions.push("mail"));
@@ -190,6 +267,12 @@ fn serve(stream: TcpStream, shared: &Arc<Shared>) {
                 shared.note(|seen| seen.questions.push("data"));
                 None
             }
+            ServerEvent::Message(received) if shared.protocol == Protocol::Lmtp => {
+                for refusal in deliver_to_each(received, shared) {
+                    answer_with(server, refusal);
+                }
+                continue;
+            }
             ServerEvent::Message(received) => {
                 if received.content.starts_with(b"refuse") {
                     Some(reply(554, (5, 6, 0), "not this"))
@@ -200,12 +283,38 @@ fn serve(stream: TcpStream, shared: &Arc<Shared>) {
             }
             _ => continue,
         };
-        let answered = match answer {
-            Some(reply) => server.respond(reply),
-            None => server.accept(),
-        };
-        answered.unwrap();
+        answer_with(server, answer);
     }
+}
+
+fn answer_with(server: &mut ServerConnection, refusal: Option<Reply>) {
+    let answered = match refusal {
+        Some(reply) => server.respond(reply),
+        None => server.accept(),
+    };
+    answered.unwrap();
+}
+
+/// What each recipient of an LMTP message is told after the content; what is
+/// stored has those who got it.
+fn deliver_to_each(mut received: Received, shared: &Shared) -> Vec<Option<Reply>> {
+    let recipients = std::mem::take(&mut received.recipients);
+    let mut refusals = Vec::new();
+    for recipient in recipients {
+        let refusal = match recipient.user() {
+            "full" => Some(reply(552, (5, 2, 2), "the mailbox is full")),
+            "busy" => Some(reply(452, (4, 2, 2), "the mailbox is full just now")),
+            _ => None,
+        };
+        if refusal.is_none() {
+            received.recipients.push(recipient);
+        }
+        refusals.push(refusal);
+    }
+    if !received.recipients.is_empty() {
+        shared.note(|seen| seen.stored.push(received));
+    }
+    refusals
 }
 
 fn reply(code: u16, (class, subject, detail): (u8, u16, u16), text: &str) -> Reply {
@@ -215,7 +324,7 @@ fn reply(code: u16, (class, subject, detail): (u8, u16, u16), text: &str) -> Rep
 
 /// A stream whose incoming octets are kept.
 struct Recorded {
-    stream: TcpStream,
+    stream: Socket,
     connection: usize,
     shared: Arc<Shared>,
 }

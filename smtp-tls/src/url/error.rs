@@ -17,6 +17,8 @@ pub enum UrlPart {
     Password,
     /// The hello name, which is the path.
     HelloName,
+    /// The path of a Unix socket.
+    SocketPath,
     /// The query.
     Query,
 }
@@ -27,6 +29,7 @@ impl fmt::Display for UrlPart {
             Self::User => "user name",
             Self::Password => "password",
             Self::HelloName => "hello name",
+            Self::SocketPath => "socket's path",
             Self::Query => "query",
         })
     }
@@ -43,7 +46,7 @@ pub enum UrlError {
     },
     /// There is no `://`.
     MissingScheme,
-    /// The scheme is none of `smtp`, `smtps` and `lmtp`.
+    /// The scheme is none of `smtp`, `smtps`, `lmtp`, `smtp+unix` and `lmtp+unix`.
     UnknownScheme,
     /// An `@` after the first `/`, `?` or `#`: mostly one of these stands
     /// unencoded in the password.
@@ -52,6 +55,11 @@ pub enum UrlError {
     Fragment,
     /// There is no host.
     MissingHost,
+    /// There is a host or a port before the path of a Unix socket, which has none:
+    /// mostly a slash is missing.
+    HostOfUnixSocket,
+    /// There is no path of a Unix socket, or it ends in a slash.
+    MissingSocketPath,
     /// The host is neither a DNS name in ASCII nor an IP address.
     InvalidHost,
     /// What stands in brackets is no IPv6 address, or one stands without them.
@@ -105,7 +113,9 @@ impl fmt::Display for UrlError {
                 return write!(f, "the URL's path is no valid hello name: {error}");
             }
             Self::MissingScheme => "the URL does not begin with `smtp://`, `smtps://` or `lmtp://`",
-            Self::UnknownScheme => "the URL's scheme is none of `smtp`, `smtps` and `lmtp`",
+            Self::UnknownScheme => {
+                "the URL's scheme is none of `smtp`, `smtps`, `lmtp`, `smtp+unix` and `lmtp+unix`"
+            }
             Self::UnencodedDelimiter => {
                 "an `@` stands after the host: `/`, `?` and `#` in a user name or password must be percent-encoded"
             }
@@ -113,6 +123,10 @@ impl fmt::Display for UrlError {
                 "the URL has a fragment: `#` in a user name or password must be percent-encoded"
             }
             Self::MissingHost => "the URL has no host",
+            Self::HostOfUnixSocket => {
+                "a Unix socket has no host: its URL has three slashes, as in `lmtp+unix:///run/lmtp`"
+            }
+            Self::MissingSocketPath => "the URL does not name the file of a Unix socket",
             Self::InvalidHost => {
                 "the URL's host is neither a DNS name in ASCII nor an IP address"
             }

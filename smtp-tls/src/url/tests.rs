@@ -45,6 +45,22 @@ fn what_a_url_names() {
         // the credentials
         ("smtps://u:p@h", "smtps://***@h:465"),
         ("smtps://u:p@[::1]:1/c", "smtps://***@[::1]:1/c"),
+        // Unix sockets
+        ("lmtp+unix:///run/lmtp", "lmtp+unix:///run/lmtp?tls=none"),
+        ("SMTP+Unix:///run/s", "smtp+unix:///run/s?tls=none"),
+        (
+            "lmtp+unix:///run/lmtp?tls=required",
+            "lmtp+unix:///run/lmtp?tls=required",
+        ),
+        (
+            "smtp+unix:///run/s?tls=wrapper",
+            "smtp+unix:///run/s?tls=wrapper",
+        ),
+        (
+            "lmtp+unix:///my%20run/%40%c3%bc%2flmtp",
+            "lmtp+unix:///my%20run/%40%C3%BC/lmtp?tls=none",
+        ),
+        ("lmtp+unix://u:p@/run/s", "lmtp+unix://***@/run/s?tls=none"),
     ] {
         let parsed = ServerUrl::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"));
         assert_eq!(parsed.to_string(), shown, "{url}");
@@ -56,6 +72,18 @@ fn what_a_url_names() {
 fn an_address_comes_without_brackets() {
     let url = ServerUrl::parse("smtps://[::1]").unwrap();
     assert_eq!((url.host(), url.explicit_port()), ("::1", None));
+}
+
+#[test]
+fn a_unix_socket_is_a_path() {
+    let url = ServerUrl::parse("lmtp+unix:///var/run/my%20lmtp").unwrap();
+    assert_eq!(url.unix_socket(), Some(Path::new("/var/run/my lmtp")));
+    assert_eq!(
+        (url.protocol(), url.mode(), url.host(), url.explicit_port()),
+        (Protocol::Lmtp, Security::None, "localhost", None)
+    );
+    let url = ServerUrl::parse("lmtp://h/run").unwrap();
+    assert_eq!(url.unix_socket(), None);
 }
 
 #[test]
@@ -88,7 +116,7 @@ fn credentials_are_percent_decoded() {
 
 #[test]
 fn what_names_no_server() {
-    use UrlPart::{HelloName, Password, Query, User};
+    use UrlPart::{HelloName, Password, Query, SocketPath, User};
     for (url, error) in [
         ("", UrlError::MissingScheme),
         ("mail.example.org:25", UrlError::MissingScheme),
@@ -148,6 +176,27 @@ fn what_names_no_server() {
         ("smtp://h?tls=wrapper", UrlError::WrapperIsSmtps),
         ("smtps://h?tls=none", UrlError::TlsModeNotOfSmtps),
         ("smtps://h?tls=required", UrlError::TlsModeNotOfSmtps),
+        // Unix sockets
+        ("lmtp+unix://", UrlError::MissingSocketPath),
+        ("lmtp+unix:///", UrlError::MissingSocketPath),
+        ("lmtp+unix:///run/", UrlError::MissingSocketPath),
+        ("lmtp+unix:///?tls=none", UrlError::MissingSocketPath),
+        ("lmtp+unix:/run/lmtp", UrlError::MissingScheme),
+        ("lmtp+unix://run/lmtp", UrlError::HostOfUnixSocket),
+        ("lmtp+unix://:24/run/lmtp", UrlError::HostOfUnixSocket),
+        ("smtp+unix://u:p@h/run/s", UrlError::HostOfUnixSocket),
+        ("unix:///run/lmtp", UrlError::UnknownScheme),
+        ("smtps+unix:///run/s", UrlError::UnknownScheme),
+        (
+            "lmtp+unix:///run/%00",
+            UrlError::ControlCharacter(SocketPath),
+        ),
+        ("lmtp+unix:///run/%ff", UrlError::NotUtf8(SocketPath)),
+        (
+            "lmtp+unix:///run/100%",
+            UrlError::InvalidPercentEncoding(SocketPath),
+        ),
+        ("lmtp+unix:///run/a@b", UrlError::UnencodedDelimiter),
         // hello names
         ("smtp://h/%0d%0a", UrlError::ControlCharacter(HelloName)),
     ] {
@@ -186,7 +235,7 @@ fn blanks_and_control_characters_are_not_skipped() {
 
 proptest! {
     #[test]
-    fn no_text_is_too_odd(url in "\\PC*", scheme in "(smtps?|lmtp)://") {
+    fn no_text_is_too_odd(url in "\\PC*", scheme in "(smtps?|lmtp|(smtp|lmtp)\\+unix)://") {
         let _ = ServerUrl::parse(&url);
         if let Ok(parsed) = ServerUrl::parse(&format!("{scheme}{url}")) {
             prop_assert!(parsed.credentials().is_some()

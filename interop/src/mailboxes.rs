@@ -1,0 +1,99 @@
+//! What lies in the mailboxes, compared with what was sent.
+//!
+//! Knows who has a mailbox. Must never know how a message got there.
+
+use std::io;
+use std::path::Path;
+
+use postwire_blocking::proto::{RecipientStatus, Report};
+
+use crate::bodies;
+use crate::maildir::{self, Maildir};
+use crate::table::Octets;
+
+/// The Maildirs of a server, read as mail comes in.
+#[derive(Debug)]
+pub(crate) struct Mailboxes(Vec<(&'static str, Maildir)>);
+
+/// A message that was sent, and the users who should have it.
+#[derive(Debug)]
+pub(crate) struct Delivery<'a> {
+    octets: &'a [u8],
+    /// What the server must have made of them.
+    stored: Vec<u8>,
+    users: Vec<&'a str>,
+}
+
+impl<'a> Delivery<'a> {
+    /// To those who have it by this report.
+    pub(crate) fn new(octets: &'a [u8], report: &'a Report) -> Self {
+        let recipients = report.recipients().iter();
+        let accepted = recipients.filter(|r| r.status() == RecipientStatus::Accepted);
+        Self::to(octets, accepted.map(|r| r.address().user()).collect())
+    }
+
+    /// To these.
+    pub(crate) fn to(octets: &'a [u8], users: Vec<&'a str>) -> Self {
+        Self {
+            octets,
+            stored: bodies::stored_form(octets),
+            users,
+        }
+    }
+
+    /// By BDAT, to a server that adds no line end to the last line.
+    pub(crate) fn chunked(mut self) -> Self {
+        self.stored = bodies::chunked_form(self.octets);
+        self
+    }
+}
+
+impl Mailboxes {
+    /// What lies there already is not looked at.
+    pub(crate) fn open(folder: &Path, users: &[&'static str]) -> io::Result<Self> {
+        let open = |user: &&'static str| Ok((*user, Maildir::open(&folder.join(user))?));
+        users.iter().map(open).collect::<io::Result<_>>().map(Self)
+    }
+
+    /// How many files came that nobody has compared.
+    pub(crate) fn surplus(&mut self) -> io::Result<usize> {
+        let mut files = 0;
+        for (_, mailbox) in &mut self.0 {
+            files += mailbox.unseen()?.len();
+        }
+        Ok(files)
+    }
+
+    /// Waits until as many files came as were sent, and compares each octet.
+    pub(crate) fn compare(&mut self, deliveries: &[Delivery<'_>]) -> io::Result<Octets> {
+        let mut equal = 0;
+        for (user, mailbox) in &mut self.0 {
+            let accepted: Vec<&Delivery<'_>> = deliveries
+                .iter()
+                .filter(|delivery| delivery.users.contains(user))
+                .collect();
+            let mut files = mailbox.wait_for(accepted.len())?;
+            for delivery in &accepted {
+                let same = |file: &Vec<u8>| {
+                    maildir::without_trace(file, delivery.octets) == delivery.stored
+                };
+                let Some(position) = files.iter().position(same) else {
+                    let count = files.len();
+                    return Ok(Octets::Differ(format!(
+                        "none of {count} files for {user} holds it"
+                    )));
+                };
+                files.swap_remove(position);
+                equal += 1;
+            }
+            if !files.is_empty() {
+                let count = files.len();
+                return Ok(Octets::Differ(format!("{count} files too many for {user}")));
+            }
+        }
+        Ok(match equal {
+            0 => Octets::Nothing,
+            equal => Octets::Equal(equal),
+        })
+    }
+}

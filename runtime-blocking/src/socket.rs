@@ -1,0 +1,91 @@
+//! The socket that a transport connects: TCP, or Unix where the system has them.
+//!
+//! Knows which of the two it is, and that nobody else needs to know.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, TcpStream};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use crate::Stream;
+
+/// A connected socket.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Socket {
+    /// To a host and a port.
+    Tcp(TcpStream),
+    /// To a path of this machine.
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+/// The same of either socket.
+macro_rules! either {
+    ($socket:expr, $stream:ident => $of_it:expr) => {
+        match $socket {
+            Socket::Tcp($stream) => $of_it,
+            #[cfg(unix)]
+            Socket::Unix($stream) => $of_it,
+        }
+    };
+}
+
+impl Socket {
+    /// Another handle of the same socket.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system: there are too many files open, for one.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(stream) => Self::Tcp(stream.try_clone()?),
+            #[cfg(unix)]
+            Self::Unix(stream) => Self::Unix(stream.try_clone()?),
+        })
+    }
+
+    /// Ends one direction or both, for all handles: a read that waits returns.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system: the peer has left already, for one.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        either!(self, stream => stream.shutdown(how))
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        either!(self, stream => stream.read(into))
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        either!(self, stream => stream.write(octets))
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        either!(self, stream => stream.write_vectored(slices))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        either!(self, stream => stream.flush())
+    }
+}
+
+impl Stream for Socket {
+    fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        either!(self, stream => stream.read_now(into))
+    }
+
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        either!(self, stream => Stream::set_read_timeout(stream, timeout))
+    }
+
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        either!(self, stream => Stream::set_write_timeout(stream, timeout))
+    }
+}
