@@ -121,8 +121,12 @@ impl Exit {
             ErrorKind::StartTlsNotOffered
             | ErrorKind::Tls(_)
             | ErrorKind::NoUsableMechanism { .. }
+            | ErrorKind::VerifiedTlsRequired
             | ErrorKind::Sasl(_) => Self::Security,
-            ErrorKind::ExtensionNotOffered(_) | ErrorKind::TooLarge { .. } => Self::Refused,
+            ErrorKind::ExtensionNotOffered(_)
+            | ErrorKind::ParameterNotOffered { .. }
+            | ErrorKind::BeyondLimit { .. }
+            | ErrorKind::TooLarge { .. } => Self::Refused,
             ErrorKind::Unsendable(_) => Self::MessageData,
             ErrorKind::Source(_) => Self::MessageFile,
             // Connecting, losing the connection, time-outs; and what is yet unknown.

@@ -12,14 +12,18 @@
 //! without.
 
 mod authentication;
+mod conclusions;
 mod expectation;
+mod limits;
 mod output;
+mod part;
 mod reader;
 mod redaction;
 mod session;
 mod timers;
 mod trace;
 mod transaction;
+mod verdict;
 mod writer;
 
 use alloc::sync::Arc;

@@ -6,7 +6,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::{Address, HelloName};
+use crate::{Address, Capabilities, Envelope, HelloName};
 
 /// The parameters of `MAIL`, as derived from the message and the capabilities.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,8 +33,15 @@ pub(crate) fn ehlo(out: &mut Vec<u8>, verb: &str, name: &HelloName) {
     out.extend_from_slice(b"\r\n");
 }
 
-pub(crate) fn mail(out: &mut Vec<u8>, reverse_path: Option<&Address>, parameters: &MailParameters) {
+/// `MAIL`, with what follows from the message and what the program added to the envelope.
+pub(crate) fn mail(
+    out: &mut Vec<u8>,
+    envelope: &Envelope,
+    parameters: &MailParameters,
+    capabilities: &Capabilities,
+) {
     out.extend_from_slice(b"MAIL FROM:<");
+    let reverse_path = envelope.reverse_path();
     out.extend_from_slice(reverse_path.map_or("", Address::as_str).as_bytes());
     out.push(b'>');
     if let Some(octets) = parameters.size {
@@ -49,13 +56,27 @@ pub(crate) fn mail(out: &mut Vec<u8>, reverse_path: Option<&Address>, parameters
     if parameters.smtp_utf8 {
         out.extend_from_slice(b" SMTPUTF8");
     }
+    if let Some(attached) = envelope.attached() {
+        attached.write_mail(out, capabilities);
+    }
     out.extend_from_slice(b"\r\n");
 }
 
-pub(crate) fn rcpt(out: &mut Vec<u8>, forward_path: &Address) {
+/// `RCPT` for the recipient at this position.
+pub(crate) fn rcpt(
+    out: &mut Vec<u8>,
+    envelope: &Envelope,
+    recipient: usize,
+    capabilities: &Capabilities,
+) {
+    let forward_path = envelope.forward_paths().get(recipient);
     out.extend_from_slice(b"RCPT TO:<");
-    out.extend_from_slice(forward_path.as_str().as_bytes());
-    out.extend_from_slice(b">\r\n");
+    out.extend_from_slice(forward_path.map_or("", Address::as_str).as_bytes());
+    out.push(b'>');
+    if let Some(attached) = envelope.attached() {
+        attached.write_rcpt(recipient, out, capabilities);
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 pub(crate) fn bdat(out: &mut Vec<u8>, octets: u64, last: bool) {
@@ -87,6 +108,8 @@ pub(crate) fn line(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
 
     fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
@@ -97,18 +120,23 @@ mod tests {
 
     #[test]
     fn mail_carries_its_parameters() {
-        let sender: Address = "a@b.example".parse().unwrap();
+        let sender = "a@b.example".parse().unwrap();
+        let recipient: Address = "c@b.example".parse().unwrap();
+        let envelope = Envelope::new(Some(sender), vec![recipient.clone()]).unwrap();
+        let capabilities = Capabilities::default();
         let parameters = MailParameters {
             size: Some(1_024),
             body: Some(BodyType::EightBitMime),
             smtp_utf8: true,
         };
         assert_eq!(
-            written(|out| mail(out, Some(&sender), &parameters)),
+            written(|out| mail(out, &envelope, &parameters, &capabilities)),
             "MAIL FROM:<a@b.example> SIZE=1024 BODY=8BITMIME SMTPUTF8\r\n"
         );
+        let envelope = Envelope::new(None, vec![recipient]).unwrap();
+        let parameters = MailParameters::default();
         assert_eq!(
-            written(|out| mail(out, None, &MailParameters::default())),
+            written(|out| mail(out, &envelope, &parameters, &capabilities)),
             "MAIL FROM:<>\r\n"
         );
     }

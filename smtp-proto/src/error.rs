@@ -5,10 +5,11 @@
 //! fault of the peer ([`Violation`]), a refusal by the server
 //! ([`ErrorKind::Refused`]) and the network's failures.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
-use crate::{CapabilitiesError, Reply, ReplyError, SaslError, TransportError};
+use crate::{CapabilitiesError, Parameter, Reply, ReplyError, SaslError, TransportError};
 
 /// Where in the session something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,7 +69,7 @@ impl fmt::Display for Stage {
 pub struct Error {
     stage: Stage,
     kind: ErrorKind,
-    detail: Option<String>,
+    detail: Option<Box<str>>,
 }
 
 /// What happened; [`Error::stage`] says where.
@@ -103,6 +104,21 @@ pub enum ErrorKind {
     Credentials(TransportError),
     /// The message needs an extension that the server does not offer.
     ExtensionNotOffered(&'static str),
+    /// A parameter that the program added belongs to an extension that the server does not
+    /// offer.
+    ParameterNotOffered(Parameter),
+    /// The message requires TLS on its way (REQUIRETLS, RFC 8689), and this session is not under
+    /// TLS with a verified certificate.
+    VerifiedTlsRequired,
+    /// The message wants more of something than the server declares that it gives.
+    BeyondLimit {
+        /// The server's word for it.
+        limit: &'static str,
+        /// What the message wants.
+        wanted: u64,
+        /// What the server gives at most.
+        allowed: u64,
+    },
     /// The message is larger than the server's declared maximum (RFC 1870).
     TooLarge {
         /// The message's size as `SIZE=` counts it.
@@ -132,7 +148,10 @@ impl Error {
 
     /// The same, with what the server said besides its reply.
     pub(crate) fn with_detail(self, detail: Option<String>) -> Self {
-        Self { detail, ..self }
+        Self {
+            detail: detail.map(String::into_boxed_str),
+            ..self
+        }
     }
 
     /// What the server said of it besides its reply: the JSON of OAUTHBEARER or XOAUTH2, the
@@ -240,6 +259,22 @@ impl fmt::Display for Error {
                     "the message needs {keyword}, which the server does not offer"
                 )
             }
+            ErrorKind::ParameterNotOffered(parameter) => write!(
+                f,
+                "{parameter} needs {}, which the server does not offer",
+                parameter.extension()
+            ),
+            ErrorKind::VerifiedTlsRequired => f.write_str(
+                "the message requires TLS with a verified certificate, which this session has not",
+            ),
+            ErrorKind::BeyondLimit {
+                limit,
+                wanted,
+                allowed,
+            } => write!(
+                f,
+                "the message wants {wanted} and the server's limit by {limit} is {allowed}"
+            ),
             ErrorKind::TooLarge { octets, limit } => write!(
                 f,
                 "the message has {octets} octets and the server accepts {limit}"

@@ -140,6 +140,7 @@ mod endpoint;
 mod envelope;
 mod error;
 mod hello;
+mod parameters;
 mod pool;
 mod reply;
 mod report;
@@ -159,6 +160,10 @@ pub use endpoint::{Endpoint, TransportError};
 pub use envelope::{Envelope, EnvelopeError, Recipients};
 pub use error::{Error, ErrorKind, Misuse, Stage, Unsendable, Violation};
 pub use hello::HelloName;
+pub use parameters::{
+    DeliverBy, EnvelopeId, FutureRelease, MailParameter, MtPriority, Notify, OriginalRecipient,
+    Parameter, ParameterError, RcptParameter, RequireTls, Return,
+};
 pub use pool::{
     Pool, PoolAction, PoolConfig, PoolConnectionId, PoolGrant, PoolShelf, PoolTicket,
     deserves_a_fresh_connection, server_has_no_room,
@@ -172,7 +177,8 @@ pub use sasl::{
 };
 #[cfg(feature = "server")]
 pub use server::{
-    BodyDeclaration, Received, Server, ServerConfig, ServerEvent, ServerMisuse, ServerViolation,
+    BodyDeclaration, Received, ReceivedParameters, Server, ServerConfig, ServerEvent, ServerMisuse,
+    ServerViolation,
 };
 #[cfg(feature = "std")]
 pub use time::Clock;

@@ -17,6 +17,24 @@ impl TransactionId {
 }
 
 /// What became of one message.
+///
+/// There is one for each `send`, also where the message took several transactions since the
+/// server takes fewer recipients at a time than it has (RFC 5321 §4.5.3.1.10, RFC 9422). The
+/// verdict is then, in this order:
+///
+/// 1. [`InDoubt`](Outcome::InDoubt) if any of them is in doubt. Recipients of the others are
+///    accepted or refused as they are; those that are unknown may have the message.
+/// 2. [`Accepted`](Outcome::Accepted) if any was accepted, with the reply to the first of
+///    these. Recipients of one that was not sent keep the reply that they had before (`452`), or
+///    are unknown if they were never asked for: for either the message can be sent again.
+/// 3. [`NotSent`](Outcome::NotSent) if the last was not sent: nobody has the message.
+/// 4. [`Rejected`](Outcome::Rejected) if all were, by a permanent reply if there is one.
+///
+/// A message is divided only if it goes to [`Recipients::Any`](crate::Recipients::Any) and its
+/// content is no stream, which cannot be sent twice; a further transaction is begun only after
+/// one that took at least one recipient, or as declared limits demand. Where more domains are
+/// among the recipients than one session may hold (`RCPTDOMAINMAX`), those of the others are
+/// unknown, and never asked for.
 #[derive(Clone, Debug)]
 #[must_use = "the message may have been rejected, or not sent"]
 pub struct Report {
@@ -88,6 +106,32 @@ impl Report {
             transaction: TransactionId(0),
             outcome: Outcome::NotSent(error),
             recipients: envelope.forward_paths().iter().map(unknown).collect(),
+        }
+    }
+
+    /// Takes what became of the message in a further transaction, for the recipients at these
+    /// places: those that were still without a yes or a final no.
+    pub(crate) fn absorb(&mut self, further: Self, places: impl Iterator<Item = usize>) {
+        let in_doubt = matches!(further.outcome, Outcome::InDoubt(_));
+        for (place, recipient) in places.zip(further.recipients) {
+            let known = recipient.status != RecipientStatus::Unknown;
+            if let Some(own) = self.recipients.get_mut(place)
+                && (known || in_doubt)
+            {
+                *own = recipient;
+            }
+        }
+        let decides = match (&self.outcome, &further.outcome) {
+            (Outcome::InDoubt(_), _) => false,
+            (_, Outcome::InDoubt(_)) => true,
+            (Outcome::Accepted(_), _) => false,
+            (Outcome::Rejected { reply: first, .. }, Outcome::Rejected { reply, .. }) => {
+                reply.code().is_permanent() && !first.code().is_permanent()
+            }
+            _ => true,
+        };
+        if decides {
+            self.outcome = further.outcome;
         }
     }
 

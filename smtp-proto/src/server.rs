@@ -34,7 +34,7 @@ mod tests;
 mod transaction;
 
 pub use config::ServerConfig;
-pub use event::{Received, ServerEvent, ServerMisuse, ServerViolation};
+pub use event::{Received, ReceivedParameters, ServerEvent, ServerMisuse, ServerViolation};
 pub use parameters::BodyDeclaration;
 
 use crate::{Endpoint, Instant, Reply, Secret, TlsInfo, TransportError};

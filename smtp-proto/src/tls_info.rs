@@ -13,6 +13,7 @@ pub struct TlsInfo {
     version: Cow<'static, str>,
     cipher: Cow<'static, str>,
     channel_binding: Option<ChannelBinding>,
+    certificate_verified: bool,
 }
 
 impl TlsInfo {
@@ -26,6 +27,7 @@ impl TlsInfo {
             version: version.into(),
             cipher: cipher.into(),
             channel_binding: None,
+            certificate_verified: false,
         }
     }
 
@@ -34,6 +36,16 @@ impl TlsInfo {
     pub fn with_channel_binding(self, channel_binding: ChannelBinding) -> Self {
         Self {
             channel_binding: Some(channel_binding),
+            ..self
+        }
+    }
+
+    /// The same, the peer's certificate having been verified (or not): it leads to a root that is
+    /// trusted, and names the host that was meant. Not by default.
+    #[must_use]
+    pub fn with_certificate_verified(self, verified: bool) -> Self {
+        Self {
+            certificate_verified: verified,
             ..self
         }
     }
@@ -51,6 +63,11 @@ impl TlsInfo {
     /// What binds an authentication to this session, if the TLS layer gave it.
     pub fn channel_binding(&self) -> Option<&ChannelBinding> {
         self.channel_binding.as_ref()
+    }
+
+    /// Whether the peer is who it was meant to be, by its certificate.
+    pub fn is_certificate_verified(&self) -> bool {
+        self.certificate_verified
     }
 }
 

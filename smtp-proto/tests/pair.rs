@@ -9,7 +9,9 @@ mod pair {
 
 use pair::wire::{Fault, Message, Pair, Side, check, config, run};
 use postwire_proto::{
-    ClientConfig, Outcome, Protocol, Recipients, Report, Security, ServerConfig, Stage,
+    ClientConfig, DeliverBy, EnvelopeId, FutureRelease, MtPriority, Notify, OriginalRecipient,
+    Outcome, Parameter, Protocol, RecipientStatus, Recipients, Report, Return, Security,
+    ServerConfig, Stage,
 };
 use proptest::prelude::*;
 
@@ -184,6 +186,133 @@ fn a_silence_at_any_octet_ends() {
                 fault,
             );
             check(&silent).unwrap_or_else(|why| panic!("{name}: silence after {at}: {why}"));
+        }
+    }
+}
+
+/// What the client asks for reaches whoever takes the message, by way of both syntaxes.
+#[test]
+fn parameters_arrive_as_they_were_given() {
+    let server = ServerConfig::new("mail.example".parse().unwrap())
+        .deliver_by(Some(60))
+        .future_release(Some(3_600))
+        .mt_priority(true)
+        .extension("XFOO");
+    let mut message = Message::new(&["a@ok.example", "b@ok.example"], b"hello\r\n");
+    message.envelope = message
+        .envelope
+        .with_parameter(Return::Full)
+        .with_parameter(EnvelopeId::new("a+b c").unwrap())
+        .with_parameter(DeliverBy::or_return(60).unwrap().traced())
+        .with_parameter(FutureRelease::hold_for(3_600).unwrap())
+        .with_parameter(MtPriority::new(-9).unwrap())
+        .with_parameter("XFOO=bar".parse::<Parameter>().unwrap())
+        .with_parameter_for_all(Notify::SUCCESS | Notify::DELAY)
+        .with_recipient_parameter(
+            1,
+            OriginalRecipient::mailbox(&"b+c@ok.example".parse().unwrap()).unwrap(),
+        )
+        .unwrap();
+    let pair = run(
+        Pair::new(config(Security::None), server),
+        vec![message],
+        &[usize::MAX],
+        None,
+    );
+    check(&pair).unwrap();
+    let parameters = &pair.stored[0].parameters;
+    assert_eq!(
+        parameters.mail[1..],
+        [
+            "RET=FULL",
+            "ENVID=a+2Bb+20c",
+            "BY=60;RT",
+            "HOLDFOR=3600",
+            "MT-PRIORITY=-9",
+            "XFOO=bar"
+        ]
+    );
+    assert_eq!(
+        parameters.recipients,
+        [
+            vec!["NOTIFY=SUCCESS,DELAY"],
+            vec!["ORCPT=rfc822;b+2Bc@ok.example", "NOTIFY=SUCCESS,DELAY"]
+        ]
+    );
+}
+
+/// RFC 5321 §4.5.3.1.10: the rest goes in further transactions of the same message.
+#[test]
+fn more_recipients_than_the_server_takes_at_a_time() {
+    let addresses: Vec<String> = (0..1_000).map(|n| format!("r{n}@ok.example")).collect();
+    let many: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    let messages = || {
+        vec![
+            Message::new(&["first@ok.example"], b"one\r\n"),
+            Message::new(&many, b"to very many\r\n"),
+            Message::new(&["last@ok.example"], b"three\r\n"),
+        ]
+    };
+    for (name, server) in servers() {
+        for declared in [false, true] {
+            let mut server = server.clone().max_recipients(100);
+            if declared {
+                server = server.capability("LIMITS RCPTMAX=100");
+            }
+            let pair = run(
+                Pair::new(client_for(name), server),
+                messages(),
+                &[usize::MAX],
+                None,
+            );
+            check(&pair).unwrap_or_else(|why| panic!("{name}: {why}"));
+            assert_eq!(pair.reports.len(), 3, "{name}");
+            for report in &pair.reports {
+                let accepted = RecipientStatus::Accepted;
+                assert!(report.is_accepted(), "{name}: {report}");
+                assert!(report.recipients().iter().all(|r| r.status() == accepted));
+            }
+            let parts: Vec<usize> = pair.stored.iter().map(|s| s.recipients.len()).collect();
+            assert_eq!(
+                parts.iter().filter(|part| **part == 100).count(),
+                10,
+                "{name}"
+            );
+            assert_eq!(parts.len(), 12, "{name}");
+            let too_many = text(&pair.said_by_server).matches("452 4.5.3").count();
+            assert_eq!(too_many > 0, !declared, "{name}: {too_many}");
+        }
+    }
+}
+
+/// The connection breaks somewhere in a message of several transactions.
+#[test]
+fn a_break_in_a_divided_message_is_judged_rightly() {
+    let recipients = ["a", "b", "no", "c", "d", "e", "f"].map(|user| format!("{user}@ok.example"));
+    let recipients = recipients.each_ref().map(String::as_str);
+    let messages = || {
+        vec![
+            Message::new(&recipients, b"divided\r\n"),
+            Message::new(&["g@ok.example"], b"in between\r\n"),
+        ]
+    };
+    for (name, server) in servers() {
+        let server = server.max_recipients(2);
+        // QUIT trusts in a server that takes 100, unless it has spoken before the content went out.
+        let client = client_for(name).speculation(0);
+        let pair = || Pair::new(client.clone(), server.clone());
+        let whole = run(pair(), messages(), &[usize::MAX], None);
+        check(&whole).unwrap_or_else(|why| panic!("{name}: {why}"));
+        assert_eq!(whole.stored.len(), 4, "{name}");
+        for (side, length) in [
+            (Side::Client, whole.said_by_client.len()),
+            (Side::Server, whole.said_by_server.len()),
+        ] {
+            for at in 0..=length {
+                let fault = Some(Fault::Break { side, at });
+                let broken = run(pair(), messages(), &[7], fault);
+                check(&broken).unwrap_or_else(|why| panic!("{name}: {side:?} at {at}: {why}"));
+            }
         }
     }
 }

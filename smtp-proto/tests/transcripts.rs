@@ -134,7 +134,8 @@ macro_rules! stages {
 }
 
 stages! {
-    greeting ehlo starttls auth mail rcpt data body chunking lmtp pipelining quit timers violations
+    greeting ehlo starttls auth mail rcpt data body chunking lmtp limits pipelining parameters quit
+    timers violations
 }
 
 /// The line may break at any moment of any dialogue.

@@ -79,7 +79,12 @@ impl Connection {
         };
         let config = Arc::clone(parameters.rustls_config());
         match rustls::ClientConnection::new(config, parameters.server_name()) {
-            Ok(session) => self.secured.secure(session.into(), self.after_plaintext),
+            Ok(session) => {
+                self.secured.secure(session.into(), self.after_plaintext);
+                if parameters.verifies() {
+                    self.secured.verifies();
+                }
+            }
             Err(error) => self.secured.machine.tls_failed(now, Arc::new(error)),
         }
     }

@@ -63,6 +63,8 @@ pub struct TlsParameters {
     domain: Arc<str>,
     server_name: ServerName<'static>,
     rustls: Arc<ClientConfig>,
+    /// Chain and name are verified.
+    verifies: bool,
 }
 
 impl TlsParameters {
@@ -93,7 +95,7 @@ impl TlsParameters {
     /// A finished configuration, taken as it is, for the server with this name.
     ///
     /// What the defaults promise (verification, no ALPN, …) is then the
-    /// caller's to keep.
+    /// caller's to keep, so REQUIRETLS (RFC 8689) is not asked for over it.
     ///
     /// # Errors
     ///
@@ -108,7 +110,13 @@ impl TlsParameters {
             domain: Arc::from(without_brackets(&domain)),
             server_name,
             rustls: config,
+            verifies: false,
         })
+    }
+
+    /// Whether chain and name are known to be verified.
+    pub(crate) fn verifies(&self) -> bool {
+        self.verifies
     }
 
     /// The same parameters for another server, with the same shared
@@ -118,7 +126,10 @@ impl TlsParameters {
     ///
     /// [`TlsError::InvalidDomain`]
     pub fn for_domain(&self, domain: impl Into<String>) -> Result<Self, TlsError> {
-        Self::from_rustls(domain, Arc::clone(&self.rustls))
+        Ok(Self {
+            verifies: self.verifies,
+            ..Self::from_rustls(domain, Arc::clone(&self.rustls))?
+        })
     }
 
     /// The name or IP address (without brackets) that the server's certificate
@@ -261,7 +272,11 @@ impl TlsParametersBuilder {
                 .map_err(TlsError::InvalidIdentity)?,
             None => config.with_no_client_auth(),
         };
-        TlsParameters::from_rustls(self.domain, Arc::new(config))
+        let parameters = TlsParameters::from_rustls(self.domain, Arc::new(config))?;
+        Ok(TlsParameters {
+            verifies: !self.accept_invalid_certs && !self.accept_invalid_hostnames,
+            ..parameters
+        })
     }
 }
 

@@ -50,6 +50,8 @@ struct Channel {
     session: rustls::Connection,
     /// A server's, which the session does not tell.
     own_certificate: Option<CertificateDer<'static>>,
+    /// The session would not stand if the peer's certificate were not good.
+    verifies: bool,
     /// Encrypted and not yet taken.
     ciphertext: Vec<u8>,
     taken: usize,
@@ -95,6 +97,7 @@ impl<E: Upgradable> Secured<E> {
         self.tls = Tls::On(Box::new(Channel {
             session,
             own_certificate: None,
+            verifies: false,
             ciphertext: Vec::new(),
             taken: 0,
             plaintext: Vec::new(),
@@ -104,6 +107,13 @@ impl<E: Upgradable> Secured<E> {
             close_notify_received: false,
             failed: false,
         }));
+    }
+
+    /// Tells that the peer's certificate is verified.
+    pub(crate) fn verifies(&mut self) {
+        if let Tls::On(channel) = &mut self.tls {
+            channel.verifies = true;
+        }
     }
 
     /// Tells which certificate the server's side shows.
@@ -173,7 +183,8 @@ impl Channel {
             let processed = self.session.process_new_packets();
             if processed.is_ok() && !self.established && !self.session.is_handshaking() {
                 self.established = true;
-                machine.tls_established(now, info(&self.session, self.own_certificate.as_ref()));
+                let info = info(&self.session, self.own_certificate.as_ref());
+                machine.tls_established(now, info.with_certificate_verified(self.verifies));
             }
             self.deliver(machine, now);
             match processed {

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use postwire_tls::proto::{
     Body, Credentials, Envelope, ErrorKind, Mechanism, Outcome, PoolConfig, RecipientStatus,
-    Report, Stage, StreamFacts, Timeouts, Violation,
+    Report, RequireTls, Stage, StreamFacts, Timeouts, Violation,
 };
-use postwire_tls::{ServerTls, TransportBuilder, TransportConfig};
+use postwire_tls::{ServerTls, Tls, TlsParameters, TransportBuilder, TransportConfig};
 
 mod lmtp;
 
@@ -30,6 +30,10 @@ pub const ALL: &[Scenario] = &[
     ("opportunistic takes what it gets", opportunistic),
     ("required says nothing before TLS", required),
     ("wrapper says nothing in plaintext", wrapper),
+    (
+        "REQUIRETLS wants a certificate that was verified",
+        require_tls,
+    ),
     ("a flawed certificate ends the attempt", certificates),
     ("plaintext after the 220 ends the session", injection),
     ("authentication", authentication),
@@ -259,6 +263,29 @@ fn required(adapter: &dyn Adapter) {
         (Stage::StartTls, ErrorKind::Refused(reply)) if reply.code().get() == 454
     ));
     assert_eq!(server.finish(), "EHLO [127.0.0.1]\r\nSTARTTLS\r\nQUIT\r\n");
+}
+
+fn require_tls(adapter: &dyn Adapter) {
+    let authority = Authority::new();
+    let tls = || ServerTls::Wrapper(authority.server(Flaw::None));
+    let envelope = bob().with_parameter(RequireTls);
+    let server = Embedded::start(everything().requiretls(true), tls());
+    let verified = url("wrapper", server.port()).add_root_certificate(authority.certificate());
+    let report = adapter.send(verified.build().unwrap(), &envelope, message().into());
+    assert_accepted(&report);
+
+    let unverified = TlsParameters::builder("localhost")
+        .dangerous_accept_invalid_certs(true)
+        .build()
+        .unwrap();
+    let server = Embedded::start(everything().requiretls(true), tls());
+    let config = url("wrapper", server.port()).tls(Tls::Wrapper(unverified));
+    let report = adapter.send(config.build().unwrap(), &envelope, message().into());
+    assert!(matches!(
+        error(&report),
+        (Stage::Mail, ErrorKind::VerifiedTlsRequired)
+    ));
+    assert!(server.seen().stored.is_empty());
 }
 
 fn wrapper(adapter: &dyn Adapter) {

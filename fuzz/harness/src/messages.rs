@@ -1,7 +1,10 @@
 //! Messages that try the rules of content and envelopes.
 
 use bytes::Bytes;
-use postwire_proto::{Address, Body, Envelope, Recipients, StreamFacts};
+use postwire_proto::{
+    Address, Body, DeliverBy, Envelope, EnvelopeId, FutureRelease, MailParameter, MtPriority,
+    Notify, Parameter, RcptParameter, Recipients, RequireTls, Return, StreamFacts,
+};
 
 /// Contents, hard ones among them.
 const CONTENTS: [&[u8]; 12] = [
@@ -49,9 +52,12 @@ pub(crate) fn message(choice: u8, number: usize) -> (Envelope, Content) {
         _ => format!("{number}@s.example").parse().ok(),
     };
     let forward_paths = recipients.iter().filter_map(|path| path.parse().ok());
-    let envelope = Envelope::new(reverse_path, forward_paths.collect())
+    let mut envelope = Envelope::new(reverse_path, forward_paths.collect())
         .expect("every list has an address")
         .with_recipients(rule);
+    if choice & 0x20 != 0 {
+        envelope = with_parameters(envelope, number);
+    }
     (
         envelope,
         Content {
@@ -59,6 +65,29 @@ pub(crate) fn message(choice: u8, number: usize) -> (Envelope, Content) {
             streamed,
         },
     )
+}
+
+/// Whatever is not offered is left out, but for one in four.
+fn with_parameters(envelope: Envelope, number: usize) -> Envelope {
+    let raw: Parameter = "XFOO=bar".parse().expect("valid");
+    let optional: [MailParameter; 5] = [
+        Return::Headers.into(),
+        EnvelopeId::new("a b+c").expect("printable").into(),
+        DeliverBy::or_notify(60).expect("in range").into(),
+        FutureRelease::hold_for(60).expect("in range").into(),
+        MailParameter::from(raw),
+    ];
+    let envelope = optional.into_iter().fold(envelope, |envelope, parameter| {
+        envelope.with_parameter(parameter.or_left_out())
+    });
+    let envelope = envelope
+        .with_parameter(MtPriority::new(-1).expect("in range"))
+        .with_parameter_for_all(RcptParameter::from(Notify::NEVER).or_left_out());
+    if number % 4 == 3 {
+        envelope.with_parameter(RequireTls)
+    } else {
+        envelope
+    }
 }
 
 /// What is sent, and whether at once.

@@ -12,7 +12,9 @@ use core::fmt;
 use core::time::Duration;
 
 use super::authentication::Authentication;
+use super::conclusions::Conclusions;
 use super::expectation::{Command, Expectation};
+use super::limits::Used;
 use super::output::OutputQueue;
 use super::redaction::Redaction;
 use super::timers::{Timer, Timers};
@@ -35,6 +37,9 @@ pub(crate) struct Session {
     pub(super) spare_answers: Vec<Answer>,
     /// The position in `transactions` of the one being written.
     pub(super) writing: usize,
+    pub(super) conclusions: Conclusions,
+    /// What was used of the limits that the server declares.
+    pub(super) used: Used,
     pub(super) next_id: u64,
     /// A transaction was abandoned midway: `RSET` goes before the next `MAIL`.
     pub(super) needs_rset: bool,
@@ -110,6 +115,8 @@ impl Session {
             transactions: VecDeque::new(),
             spare_answers: Vec::new(),
             writing: 0,
+            conclusions: Conclusions::default(),
+            used: Used::default(),
             next_id: 0,
             needs_rset: false,
             speculated: 0,
@@ -349,28 +356,11 @@ impl Session {
         self.writing = 0;
         self.speculated = 0;
         for transaction in core::mem::take(&mut self.transactions) {
+            let part = transaction.part.clone();
             let report = transaction.report_at_end(error, taken);
-            self.events.push_back(Event::Report(report));
+            self.conclude(report, &part, false);
         }
         self.timers.overall = Timer::Off;
-    }
-
-    /// Reports the messages at the front that are finished, in order.
-    pub(super) fn settle(&mut self) {
-        while let Some(front) = self.transactions.front() {
-            if front.outstanding > 0 || !matches!(front.progress, Progress::Done) {
-                return;
-            }
-            if let Some(finished) = self.transactions.pop_front() {
-                self.speculated -= finished.speculated;
-                let report = finished.report(&mut self.spare_answers);
-                self.events.push_back(Event::Report(report));
-                self.writing = self.writing.saturating_sub(1);
-                self.timers.overall = Timer::Off;
-            }
-            // Who has been quiet for a while may be gone.
-            self.is_willing &= !self.transactions.is_empty();
-        }
     }
 
     // ---- where it is

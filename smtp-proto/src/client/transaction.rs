@@ -1,5 +1,5 @@
-//! One message on its way: what was written of it, what was answered, and the
-//! verdict that follows.
+//! One message on its way, for all of its recipients or a part of them: what was written of it,
+//! and what was answered.
 //!
 //! Knows what replies mean for the message (RFC 5321 §3.3). Knows neither the
 //! socket nor the other messages; the session decides when to write.
@@ -9,11 +9,13 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::part::Part;
 use crate::body::{CanonicalEncoder, DotEncoder};
 use crate::command::{BodyType, MailParameters};
+use crate::parameters::Peer;
 use crate::{
-    Body, Capabilities, ClientConfig, Envelope, Error, ErrorKind, Outcome, Protocol,
-    RecipientReport, RecipientStatus, Recipients, Reply, Report, SizeLimit, Stage, TransactionId,
+    Body, ClientConfig, EnhancedCode, Envelope, Error, ErrorKind, Protocol, Recipients, Reply,
+    SizeLimit, Stage, TransactionId,
 };
 
 /// A message in a session's queue.
@@ -36,20 +38,23 @@ pub(crate) struct Transaction {
     pub(crate) content_begin: Option<u64>,
     /// The position in the output at which the content is complete.
     pub(crate) content_end: Option<u64>,
+    /// For whom of the envelope's recipients it is.
+    pub(crate) part: Part,
     mail: Answer,
-    /// An answer for each forward-path; empty until the first one came.
-    recipients: Vec<Answer>,
-    /// How many of them came, and how many were a yes.
+    /// An answer for each of them that is asked for; empty until the first one came.
+    pub(super) recipients: Vec<Answer>,
+    /// How many of them came, how many were a yes, and how many said that it is one too many.
     answered: usize,
     accepted: usize,
-    data: Answer,
-    content: Answer,
+    pub(super) too_many: usize,
+    pub(super) data: Answer,
+    pub(super) content: Answer,
     /// Replies to the content that LMTP still owes (RFC 2033 §4.2).
-    finals_due: VecDeque<usize>,
+    pub(super) finals_due: VecDeque<usize>,
     /// The content was answered for each recipient apart.
     answered_apart: bool,
     /// A verdict that needs no reply.
-    not_sent: Option<Error>,
+    pub(super) not_sent: Option<Error>,
 }
 
 /// How far the writer is with a message.
@@ -88,6 +93,8 @@ pub(crate) enum Answer {
     Awaited,
     Yes(Option<Reply>),
     No(Reply),
+    /// A no to `RCPT` that only says how many there are already (RFC 5321 §4.5.3.1.10).
+    TooMany(Reply),
 }
 
 /// How the content travels.
@@ -110,6 +117,7 @@ impl Transaction {
     pub(crate) fn new(id: TransactionId, envelope: Envelope, body: Body) -> Self {
         Self {
             id,
+            part: Part::whole(envelope.forward_paths().len()),
             envelope,
             body,
             progress: Progress::Queued,
@@ -123,6 +131,7 @@ impl Transaction {
             recipients: Vec::new(),
             answered: 0,
             accepted: 0,
+            too_many: 0,
             data: Answer::Awaited,
             content: Answer::Awaited,
             finals_due: VecDeque::new(),
@@ -152,8 +161,9 @@ impl Transaction {
     pub(crate) fn plan(
         &mut self,
         config: &ClientConfig,
-        capabilities: &Capabilities,
+        peer: Peer<'_>,
     ) -> Result<MailParameters, ErrorKind> {
+        let capabilities = peer.capabilities;
         let facts = self.body.facts();
         let stream = self.body.stream_facts();
         let binary = facts.is_some_and(|facts| facts.nul) || stream.is_some_and(|s| s.binary);
@@ -172,6 +182,9 @@ impl Transaction {
         }
         if international && !capabilities.smtp_utf8() {
             return Err(ErrorKind::ExtensionNotOffered("SMTPUTF8"));
+        }
+        if let Some(attached) = self.envelope.attached() {
+            attached.check(peer)?;
         }
         self.transfer = if chunking && (binary || !self.body.is_stream()) {
             Transfer::Chunking
@@ -202,6 +215,52 @@ impl Transaction {
             },
             smtp_utf8: international,
         })
+    }
+
+    /// Asks for no more recipients than these at a time.
+    pub(crate) fn limit_recipients(
+        &mut self,
+        limit: &'static str,
+        most: usize,
+    ) -> Result<(), ErrorKind> {
+        if self.part.total() <= most {
+            return Ok(());
+        }
+        self.allow_fewer_recipients(limit, self.part.total(), most)?;
+        self.part.limit(most);
+        Ok(())
+    }
+
+    /// Leaves all recipients out but these. `most` is the server's limit on their domains.
+    pub(crate) fn keep_recipients(
+        &mut self,
+        limit: &'static str,
+        most: usize,
+        places: Vec<usize>,
+    ) -> Result<(), ErrorKind> {
+        if places.is_empty() {
+            return Err(ErrorKind::SessionOver);
+        }
+        self.allow_fewer_recipients(limit, most.saturating_add(1), most)?;
+        self.part.keep_only(places);
+        Ok(())
+    }
+
+    /// A part of the recipients is none where it is to be all or nobody.
+    fn allow_fewer_recipients(
+        &self,
+        limit: &'static str,
+        wanted: usize,
+        most: usize,
+    ) -> Result<(), ErrorKind> {
+        match self.envelope.recipients() {
+            Recipients::Any => Ok(()),
+            Recipients::All => Err(ErrorKind::BeyondLimit {
+                limit,
+                wanted: wanted as u64,
+                allowed: most as u64,
+            }),
+        }
     }
 
     /// The octets announced by `BDAT … LAST`; none for a stream.
@@ -253,16 +312,19 @@ impl Transaction {
     ) {
         if self.recipients.is_empty() {
             self.recipients = core::mem::take(spare);
-            let forward_paths = self.envelope.forward_paths().len();
-            self.recipients.resize(forward_paths, Answer::Awaited);
+            self.recipients.resize(self.part.asked(), Answer::Awaited);
         }
+        let too_many = |reply: &Reply| self.accepted > 0 && is_too_many_recipients(reply);
+        let answer = match answer {
+            Ok(()) => Answer::Yes(None),
+            Err(reply) if too_many(&reply) => Answer::TooMany(reply),
+            Err(reply) => Answer::No(reply),
+        };
         self.answered += 1;
-        self.accepted += usize::from(answer.is_ok());
+        self.accepted += usize::from(matches!(answer, Answer::Yes(_)));
+        self.too_many += usize::from(matches!(answer, Answer::TooMany(_)));
         if let Some(recipient) = self.recipients.get_mut(index) {
-            *recipient = match answer {
-                Ok(()) => Answer::Yes(None),
-                Err(reply) => Answer::No(reply),
-            };
+            *recipient = answer;
         }
     }
 
@@ -341,11 +403,11 @@ impl Transaction {
     }
 
     pub(crate) fn recipients_answered(&self) -> bool {
-        self.answered == self.envelope.forward_paths().len()
+        self.answered == self.part.asked()
     }
 
     /// The refusal of `MAIL`, of every recipient, or (all or nothing) of one.
-    fn envelope_refusal(&self) -> Option<(Stage, &Reply)> {
+    pub(super) fn envelope_refusal(&self) -> Option<(Stage, &Reply)> {
         if let Answer::No(reply) = &self.mail {
             return Some((Stage::Mail, reply));
         }
@@ -362,10 +424,10 @@ impl Transaction {
     }
 
     /// A permanent refusal of a recipient if there is one, else the first.
-    fn worst_recipient_refusal(&self) -> Option<&Reply> {
+    pub(super) fn worst_recipient_refusal(&self) -> Option<&Reply> {
         let refusals = || {
             self.recipients.iter().filter_map(|answer| match answer {
-                Answer::No(reply) => Some(reply),
+                Answer::No(reply) | Answer::TooMany(reply) => Some(reply),
                 _ => None,
             })
         };
@@ -373,97 +435,11 @@ impl Transaction {
             .find(|reply| reply.code().is_permanent())
             .or_else(|| refusals().next())
     }
+}
 
-    /// The report on a message whose replies have all come. What is left of it is a
-    /// spare buffer.
-    pub(crate) fn report(self, spare: &mut Vec<Answer>) -> Report {
-        let over = || Error::new(Stage::Body, ErrorKind::SessionOver);
-        self.settle(over, false, spare)
-    }
-
-    /// The report on a message whose session ended with `error` after the driver
-    /// had taken `taken` octets of the output.
-    pub(crate) fn report_at_end(self, error: &Error, taken: u64) -> Report {
-        let complete = self.content_end.is_some_and(|end| end <= taken);
-        // A server that refuses and hangs up: its refusal is the error, not the
-        // end of file that followed.
-        let hung_up = matches!(
-            error.kind(),
-            ErrorKind::ConnectionClosed | ErrorKind::Transport(_)
-        );
-        let last_word = self.worst_recipient_refusal().cloned();
-        let error = match last_word {
-            Some(reply) if hung_up && !complete && !self.has_accepted_recipient() => {
-                Error::new(Stage::Rcpt, ErrorKind::Refused(reply))
-            }
-            _ => error.clone(),
-        };
-        self.settle(|| error, complete, &mut Vec::new())
-    }
-
-    fn settle(
-        mut self,
-        error: impl FnOnce() -> Error,
-        complete: bool,
-        spare: &mut Vec<Answer>,
-    ) -> Report {
-        let outcome = if let Some(error) = self.not_sent.take() {
-            Outcome::NotSent(error)
-        } else if let Some((stage, reply)) = self.envelope_refusal() {
-            let reply = reply.clone();
-            Outcome::Rejected { stage, reply }
-        } else if let Answer::No(reply) = &self.data {
-            Outcome::Rejected {
-                stage: Stage::Data,
-                reply: reply.clone(),
-            }
-        } else if !self.finals_due.is_empty() {
-            Outcome::InDoubt(error())
-        } else {
-            match core::mem::take(&mut self.content) {
-                Answer::Yes(Some(reply)) => Outcome::Accepted(reply),
-                Answer::No(reply) => Outcome::Rejected {
-                    stage: Stage::Body,
-                    reply,
-                },
-                _ if complete => Outcome::InDoubt(error()),
-                _ => Outcome::NotSent(error()),
-            }
-        };
-        let id = self.id;
-        let recipients = self.recipient_reports(&outcome);
-        self.recipients.clear();
-        *spare = self.recipients;
-        Report::new(id, outcome, recipients)
-    }
-
-    fn recipient_reports(&mut self, outcome: &Outcome) -> Vec<RecipientReport> {
-        let addresses = self.envelope.forward_paths().iter().cloned();
-        let unanswered = core::iter::repeat(Answer::Awaited);
-        let answered = addresses.zip(self.recipients.drain(..).chain(unanswered));
-        answered
-            .map(|(address, answer)| {
-                let (status, reply) = match (answer, outcome) {
-                    // What `RCPT` was told after that ("503 MAIL first") decided nothing.
-                    (
-                        _,
-                        Outcome::Rejected {
-                            reply,
-                            stage: Stage::Mail,
-                        },
-                    ) => (RecipientStatus::Refused, Some(reply.clone())),
-                    (Answer::No(reply), _) => (RecipientStatus::Refused, Some(reply)),
-                    (Answer::Yes(Some(reply)), _) => (RecipientStatus::Accepted, Some(reply)),
-                    (Answer::Yes(None), Outcome::Accepted(reply)) => {
-                        (RecipientStatus::Accepted, Some(reply.clone()))
-                    }
-                    (_, Outcome::Rejected { reply, stage }) if *stage != Stage::Rcpt => {
-                        (RecipientStatus::Refused, Some(reply.clone()))
-                    }
-                    _ => (RecipientStatus::Unknown, None),
-                };
-                RecipientReport::new(address, status, reply)
-            })
-            .collect()
-    }
+/// RFC 5321 §4.5.3.1.10: 452, or 552 by older servers. Both have other meanings, which the
+/// enhanced code tells apart (RFC 3463 §3.6); without one, asking once more tells.
+fn is_too_many_recipients(reply: &Reply) -> bool {
+    let other_meaning = |code: EnhancedCode| (code.subject(), code.detail()) != (5, 3);
+    matches!(reply.code().get(), 452 | 552) && !reply.enhanced().is_some_and(other_meaning)
 }

@@ -5,6 +5,7 @@
 //! what was answered is in the transactions.
 
 use alloc::format;
+use alloc::vec::Vec;
 use core::mem;
 
 use bytes::Bytes;
@@ -14,7 +15,8 @@ use super::output::WINDOW;
 use super::session::{Session, State};
 use super::trace::{Speaker, TraceLine};
 use super::transaction::{Content, Progress, Transaction, Transfer};
-use crate::{Capabilities, Event, Protocol, Recipients, Stage, command};
+use crate::parameters::Peer;
+use crate::{Capabilities, Error, ErrorKind, Event, Protocol, Recipients, Stage, command};
 
 /// Whether the cursor moved.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,8 +28,14 @@ enum Step {
 impl Session {
     /// Writes whatever may be written, up to a window.
     pub(super) fn pump(&mut self) {
-        while self.output.pending() < WINDOW && self.write_next() == Step::Taken {}
+        // What a message leaves goes before those that are not begun.
         self.settle();
+        loop {
+            while self.output.pending() < WINDOW && self.write_next() == Step::Taken {}
+            if !self.settle() {
+                return;
+            }
+        }
     }
 
     fn write_next(&mut self) -> Step {
@@ -76,6 +84,11 @@ impl Session {
         if !self.may_write() {
             return Step::Blocked;
         }
+        let limits = self.capabilities.as_ref().map(Capabilities::limits);
+        let limits = limits.unwrap_or_default();
+        if !self.used.has_room(limits) {
+            return self.give_up(ErrorKind::SessionOver);
+        }
         if self.needs_rset {
             self.needs_rset = false;
             self.write_command(Command::Rset, |out| out.extend_from_slice(b"RSET\r\n"));
@@ -87,20 +100,33 @@ impl Session {
         let Some(transaction) = self.transactions.get_mut(self.writing) else {
             return Step::Blocked;
         };
-        let parameters = match transaction.plan(&self.config, capabilities) {
+        let peer = Peer {
+            capabilities,
+            tls: self.tls.as_ref(),
+        };
+        let planned = transaction.plan(&self.config, peer);
+        let admitted = planned.and_then(|parameters| {
+            self.used.admit(limits, transaction)?;
+            Ok(parameters)
+        });
+        let parameters = match admitted {
             Ok(parameters) => parameters,
-            Err(kind) => {
-                transaction.give_up(crate::Error::new(Stage::Mail, kind));
-                return self.move_on();
-            }
+            Err(kind) => return self.give_up(kind),
         };
         transaction.progress = Progress::Recipients(0);
         transaction.outstanding += 1;
-        let envelope = transaction.envelope.clone();
-        self.write_command(Command::Mail, |out| {
-            command::mail(out, envelope.reverse_path(), &parameters);
+        self.write_for_message(Command::Mail, |out, transaction, capabilities| {
+            command::mail(out, &transaction.envelope, &parameters, capabilities);
         });
         Step::Taken
+    }
+
+    /// The message is not sent, at least not over this session.
+    fn give_up(&mut self, kind: ErrorKind) -> Step {
+        if let Some(transaction) = self.current() {
+            transaction.give_up(Error::new(Stage::Mail, kind));
+        }
+        self.move_on()
     }
 
     fn write_rcpt(&mut self, written: usize) -> Step {
@@ -110,18 +136,39 @@ impl Session {
         if transaction.is_refused() {
             return self.abandon();
         }
-        let Some(forward_path) = transaction.envelope.forward_paths().get(written) else {
+        if written == transaction.part.asked() {
             return self.write_data();
-        };
+        }
         if !self.may_write() {
             return Step::Blocked;
         }
-        let forward_path = forward_path.clone();
-        self.write_command(Command::Rcpt(written), |out| {
-            command::rcpt(out, &forward_path);
+        self.write_for_message(Command::Rcpt(written), |out, transaction, capabilities| {
+            let place = transaction.part.place(written);
+            command::rcpt(out, &transaction.envelope, place, capabilities);
         });
         self.advance(Progress::Recipients(written + 1));
         Step::Taken
+    }
+
+    /// Writes a command that says something of the current message.
+    fn write_for_message(
+        &mut self,
+        command: Command,
+        write: impl FnOnce(&mut Vec<u8>, &Transaction, &Capabilities),
+    ) {
+        let (Some(transaction), Some(capabilities)) =
+            (self.transactions.get(self.writing), &self.capabilities)
+        else {
+            return;
+        };
+        let written = self
+            .output
+            .write_text(|out| write(out, transaction, capabilities));
+        if self.config.trace {
+            let line = TraceLine::new(Speaker::Client, command::line(written));
+            self.trace(line);
+        }
+        self.expect(command);
     }
 
     /// Counts a command of the current message.
@@ -333,6 +380,9 @@ impl Session {
 
     fn quit_if_wanted(&mut self) -> Step {
         if !self.quit_wanted || !(self.expectations.is_empty() || self.pipelining()) {
+            return Step::Blocked;
+        }
+        if self.transactions.iter().any(Transaction::may_leave_a_rest) {
             return Step::Blocked;
         }
         self.write_quit(None);

@@ -33,6 +33,8 @@ pub(super) const CANNOT_VERIFY: Answer = answer(252, "2.5.0", "send a message an
 pub(super) const START_CONTENT: Answer = answer(354, "", "end data with <CRLF>.<CRLF>");
 
 pub(super) const IDLE_TOO_LONG: Answer = answer(421, "4.4.2", "idle for too long, closing");
+pub(super) const TOO_MANY_MESSAGES: Answer =
+    answer(421, "4.7.0", "too many messages in this session, closing");
 pub(super) const TOO_MUCH_INPUT: Answer = answer(421, "4.7.0", "too much input, closing");
 pub(super) const TOO_MANY_RECIPIENTS: Answer = answer(452, "4.5.3", "too many recipients");
 
@@ -48,6 +50,8 @@ pub(super) const SYNTAX_ERROR: Answer = answer(501, "5.5.4", "syntax error in th
 pub(super) const INVALID_SENDER: Answer = answer(501, "5.1.7", "invalid reverse-path");
 pub(super) const INVALID_RECIPIENT: Answer = answer(501, "5.1.3", "invalid forward-path");
 pub(super) const INVALID_PARAMETER: Answer = answer(501, "5.5.4", "invalid parameter");
+pub(super) const TOO_SHORT_A_TIME: Answer = answer(501, "5.5.4", "not within so short a time");
+pub(super) const TOO_LONG_A_HOLD: Answer = answer(501, "5.5.4", "not held for so long");
 pub(super) const INVALID_CHUNK: Answer = answer(501, "5.5.4", "invalid chunk size, closing");
 pub(super) const INVALID_RESPONSE: Answer = answer(501, "5.5.2", "invalid response");
 pub(super) const AUTH_CANCELLED: Answer = answer(501, "5.7.0", "authentication cancelled");

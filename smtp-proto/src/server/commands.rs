@@ -167,16 +167,27 @@ impl Session {
         if self.config.require_auth && self.client.user.is_none() {
             return self.stay(None, answer::AUTH_FIRST);
         }
-        let begun = parameters::mail(parameters, self.offered())
+        let has_room = |most| self.client.messages < most;
+        if !self.config.max_messages.is_none_or(has_room) {
+            self.replies.say(answer::TOO_MANY_MESSAGES);
+            return self.closed(None);
+        }
+        let tls = self.client.tls.is_some();
+        let begun = parameters::mail(parameters, self.offered(), tls)
             .and_then(|declared| Transaction::begin(&self.config, reverse_path.clone(), declared));
         match begun {
-            Ok(transaction) => self.ask(
-                Question::MailFrom(transaction),
-                ServerEvent::MailFrom {
-                    reverse_path,
-                    parameters: parameters::list(parameters),
-                },
-            ),
+            Ok(mut transaction) => {
+                let parameters = parameters::list(parameters);
+                transaction.parameters.mail.clone_from(&parameters);
+                self.client.messages = self.client.messages.saturating_add(1);
+                self.ask(
+                    Question::MailFrom(transaction),
+                    ServerEvent::MailFrom {
+                        reverse_path,
+                        parameters,
+                    },
+                )
+            }
             Err(refusal) => self.stay(None, refusal),
         }
     }
@@ -195,13 +206,18 @@ impl Session {
             .check_recipient(&self.config, &forward_path)
             .and_then(|()| parameters::rcpt(parameters, self.offered()));
         match checked {
-            Ok(()) => self.ask(
-                Question::RcptTo(transaction, forward_path.clone()),
-                ServerEvent::RcptTo {
-                    forward_path,
-                    parameters: parameters::list(parameters),
-                },
-            ),
+            Ok(()) => {
+                let parameters = parameters::list(parameters);
+                let question =
+                    Question::RcptTo(transaction, forward_path.clone(), parameters.clone());
+                self.ask(
+                    question,
+                    ServerEvent::RcptTo {
+                        forward_path,
+                        parameters,
+                    },
+                )
+            }
             Err(refusal) => self.stay(Some(transaction), refusal),
         }
     }

@@ -42,6 +42,13 @@ pub struct ServerConfig {
     pub(super) binary_mime: bool,
     pub(super) smtp_utf8: bool,
     pub(super) dsn: bool,
+    pub(super) deliver_by: Option<u32>,
+    pub(super) future_release: Option<u32>,
+    pub(super) mt_priority: bool,
+    pub(super) requiretls: bool,
+    pub(super) extensions: Vec<String>,
+    pub(super) declare_limits: bool,
+    pub(super) max_messages: Option<u32>,
     pub(super) enhanced_status_codes: bool,
     pub(super) size: Option<u64>,
     pub(super) capabilities: Vec<String>,
@@ -71,6 +78,13 @@ impl ServerConfig {
             binary_mime: true,
             smtp_utf8: true,
             dsn: true,
+            deliver_by: None,
+            future_release: None,
+            mt_priority: false,
+            requiretls: false,
+            extensions: Vec::new(),
+            declare_limits: false,
+            max_messages: None,
             enhanced_status_codes: true,
             size: Some(DEFAULT_SIZE),
             capabilities: Vec::new(),
@@ -188,6 +202,63 @@ impl ServerConfig {
         self
     }
 
+    /// Offer DELIVERBY (RFC 2852) and return messages within no shorter time than so many seconds
+    /// (0 for any). Off by default: whoever takes the message has to keep the promise.
+    #[must_use]
+    pub fn deliver_by(mut self, shortest: Option<u32>) -> Self {
+        self.deliver_by = shortest;
+        self
+    }
+
+    /// Offer FUTURERELEASE (RFC 4865) and hold messages for no longer than so many seconds. Off
+    /// by default: whoever takes the message has to keep the promise, and to look at
+    /// `HOLDUNTIL`, since there is no clock here.
+    #[must_use]
+    pub fn future_release(mut self, longest: Option<u32>) -> Self {
+        self.future_release = longest;
+        self
+    }
+
+    /// Offer MT-PRIORITY (RFC 6710). Off by default.
+    #[must_use]
+    pub fn mt_priority(mut self, offer: bool) -> Self {
+        self.mt_priority = offer;
+        self
+    }
+
+    /// Offer REQUIRETLS (RFC 8689), under TLS. Off by default: whoever takes the message has to
+    /// keep the promise.
+    #[must_use]
+    pub fn requiretls(mut self, offer: bool) -> Self {
+        self.requiretls = offer;
+        self
+    }
+
+    /// Offer an extension that is not known here, and take the parameter of its name with `MAIL`
+    /// and `RCPT`, whatever its value. None by default.
+    #[must_use]
+    pub fn extension(mut self, keyword: impl Into<String>) -> Self {
+        self.extensions.push(keyword.into());
+        self
+    }
+
+    /// Declare [`max_recipients`](Self::max_recipients) and
+    /// [`max_messages`](Self::max_messages) with LIMITS (RFC 9422). Off by default: they hold
+    /// either way.
+    #[must_use]
+    pub fn declare_limits(mut self, declare: bool) -> Self {
+        self.declare_limits = declare;
+        self
+    }
+
+    /// How many transactions one session may have; `421` to the `MAIL` beyond them. Any number by
+    /// default.
+    #[must_use]
+    pub fn max_messages(mut self, messages: Option<u32>) -> Self {
+        self.max_messages = messages;
+        self
+    }
+
     /// Offer ENHANCEDSTATUSCODES (RFC 2034) and say them. On by default.
     #[must_use]
     pub fn enhanced_status_codes(mut self, offer: bool) -> Self {
@@ -265,6 +336,12 @@ impl ServerConfig {
         self.binary_mime && self.chunking
     }
 
+    /// Whether it is one of those that are not known here; `keyword` is in capitals.
+    pub(super) fn is_extension(&self, keyword: &str) -> bool {
+        let mut extensions = self.extensions.iter();
+        extensions.any(|known| known.eq_ignore_ascii_case(keyword))
+    }
+
     /// How many octets of content are taken.
     pub(super) fn content_limit(&self) -> usize {
         let octets = self.size.filter(|&octets| octets > 0);
@@ -289,6 +366,8 @@ impl ServerConfig {
             (self.dsn, "DSN"),
             (self.enhanced_status_codes, "ENHANCEDSTATUSCODES"),
             (self.starttls && !tls, "STARTTLS"),
+            (self.mt_priority, "MT-PRIORITY"),
+            (self.requiretls && tls, "REQUIRETLS"),
         ] {
             if offered {
                 lines.push(String::from(keyword));
@@ -297,10 +376,31 @@ impl ServerConfig {
         if let Some(octets) = self.size {
             lines.push(alloc::format!("SIZE {octets}"));
         }
+        if let Some(shortest) = self.deliver_by {
+            lines.push(alloc::format!("DELIVERBY {shortest}"));
+        }
+        if let Some(longest) = self.future_release {
+            // RFC 4865 §4 wants a date beside the interval: one that never bounds it.
+            lines.push(alloc::format!(
+                "FUTURERELEASE {longest} 9999-12-31T23:59:59Z"
+            ));
+        }
+        if self.declare_limits {
+            lines.push(self.limits());
+        }
+        lines.extend(self.extensions.iter().cloned());
         if !mechanisms.is_empty() {
             lines.push(alloc::format!("AUTH {}", mechanisms.join(" ")));
         }
         lines.extend(self.capabilities.iter().cloned());
         lines
+    }
+
+    fn limits(&self) -> String {
+        let mut line = alloc::format!("LIMITS RCPTMAX={}", self.max_recipients);
+        if let Some(messages) = self.max_messages {
+            line = alloc::format!("{line} MAILMAX={messages}");
+        }
+        line
     }
 }

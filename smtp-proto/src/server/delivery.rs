@@ -84,6 +84,7 @@ impl Session {
             hello: hello.map(|(_, name)| name.clone()).unwrap_or_default(),
             reverse_path: transaction.reverse_path,
             recipients: transaction.recipients,
+            parameters: transaction.parameters,
             content,
             body: transaction.declared.body,
             smtp_utf8: transaction.declared.smtp_utf8,

@@ -4,6 +4,7 @@
 //! ([`ServerViolation`]), a wrong call by the program ([`ServerMisuse`]) and
 //! what is neither ([`ServerEvent`]).
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -49,7 +50,9 @@ pub enum ServerEvent {
     MailFrom {
         /// Whose message it is; `None` is the null reverse-path.
         reverse_path: Option<Address>,
-        /// `KEYWORD=value` each, as given; valid, and offered.
+        /// `KEYWORD=value` each, as given; valid, and offered. The values can be read as
+        /// [`Return`](crate::Return), [`EnvelopeId`](crate::EnvelopeId),
+        /// [`DeliverBy`](crate::DeliverBy) and [`MtPriority`](crate::MtPriority).
         parameters: Vec<String>,
     },
     /// A question: is this a recipient (RFC 5321 §4.1.1.3)? Yes is `250`.
@@ -84,6 +87,8 @@ pub struct Received {
     pub reverse_path: Option<Address>,
     /// The recipients that were accepted, in the order of `RCPT`; at least one.
     pub recipients: Vec<Address>,
+    /// What the client asked for besides.
+    pub parameters: Box<ReceivedParameters>,
     /// The octets of the content, dots taken out again. Unless
     /// [`body`](Self::body) is binary, every CR and LF stands in a CRLF.
     pub content: Bytes,
@@ -95,6 +100,16 @@ pub struct Received {
     pub authenticated: Option<String>,
     /// The TLS session in which the message came, if any.
     pub tls: Option<TlsInfo>,
+}
+
+/// The parameters of a message's envelope, `KEYWORD=value` each, as given; valid, and offered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReceivedParameters {
+    /// Those of `MAIL`.
+    pub mail: Vec<String>,
+    /// Those of each recipient's `RCPT`, in the order of the recipients.
+    pub recipients: Vec<Vec<String>>,
 }
 
 /// Why a session ended without `QUIT`.

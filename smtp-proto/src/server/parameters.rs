@@ -1,13 +1,16 @@
 //! The parameters of `MAIL` and `RCPT` (RFC 5321 §4.1.2) and their extensions.
 //!
-//! A new extension's parameter is a line in [`mail`] or [`rcpt`]. Must never
-//! know the transaction that they belong to.
+//! A new extension's parameter is a line in [`mail`] or [`rcpt`]; the syntax of its value is that
+//! of its type. Must never know the transaction that they belong to.
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::str::FromStr;
 
 use super::answer::{self, Answer};
 use super::config::ServerConfig;
+use crate::parameters::{is_keyword, split};
+use crate::{DeliverBy, EnvelopeId, FutureRelease, MtPriority, Notify, OriginalRecipient, Return};
 
 /// What a client declares its content to be, with `BODY=`.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -33,8 +36,13 @@ pub(super) struct MailParameters {
 }
 
 /// Reads the parameters of `MAIL`. After `HELO` none are offered.
-pub(super) fn mail(text: &str, offered: Option<&ServerConfig>) -> Result<MailParameters, Answer> {
+pub(super) fn mail(
+    text: &str,
+    offered: Option<&ServerConfig>,
+    tls: bool,
+) -> Result<MailParameters, Answer> {
     let mut declared = MailParameters::default();
+    let mut held = false;
     each(text, offered, |config, keyword, value| {
         match keyword {
             "SIZE" if config.size.is_some() => declared.size = Some(octets(value)?),
@@ -47,8 +55,17 @@ pub(super) fn mail(text: &str, offered: Option<&ServerConfig>) -> Result<MailPar
             }
             // RFC 4954 §5: taken for what it is, an assertion.
             "AUTH" if !config.mechanisms.is_empty() => require(value.is_some())?,
-            "RET" if config.dsn => require(is_one_of(value, &["FULL", "HDRS"]))?,
-            "ENVID" if config.dsn => require(value.is_some())?,
+            "RET" if config.dsn => drop(parsed::<Return>(value)?),
+            "ENVID" if config.dsn => drop(parsed::<EnvelopeId>(value)?),
+            "BY" if config.deliver_by.is_some() => deliver_by(value, config.deliver_by)?,
+            "HOLDFOR" | "HOLDUNTIL" if config.future_release.is_some() => {
+                // RFC 4865 §5: one of them.
+                require(!core::mem::replace(&mut held, true))?;
+                future_release(keyword, value, config.future_release)?;
+            }
+            "MT-PRIORITY" if config.mt_priority => drop(parsed::<MtPriority>(value)?),
+            "REQUIRETLS" if config.requiretls && tls => require(value.is_none())?,
+            _ if config.is_extension(keyword) => {}
             _ => return Err(answer::PARAMETER_NOT_OFFERED),
         }
         Ok(())
@@ -59,8 +76,9 @@ pub(super) fn mail(text: &str, offered: Option<&ServerConfig>) -> Result<MailPar
 /// Checks the parameters of `RCPT`. After `HELO` none are offered.
 pub(super) fn rcpt(text: &str, offered: Option<&ServerConfig>) -> Result<(), Answer> {
     each(text, offered, |config, keyword, value| match keyword {
-        "NOTIFY" if config.dsn => require(is_notify(value)),
-        "ORCPT" if config.dsn => require(value.is_some_and(|value| value.contains(';'))),
+        "NOTIFY" if config.dsn => parsed::<Notify>(value).map(drop),
+        "ORCPT" if config.dsn => parsed::<OriginalRecipient>(value).map(drop),
+        _ if config.is_extension(keyword) => Ok(()),
         _ => Err(answer::PARAMETER_NOT_OFFERED),
     })
 }
@@ -82,10 +100,7 @@ fn each(
 ) -> Result<(), Answer> {
     let mut seen: Vec<String> = Vec::new();
     for word in words(text) {
-        let (keyword, value) = match word.split_once('=') {
-            Some((keyword, value)) => (keyword, Some(value)),
-            None => (word, None),
-        };
+        let (keyword, value) = split(word);
         require(is_keyword(keyword) && value.is_none_or(is_value))?;
         let config = offered.ok_or(answer::PARAMETER_NOT_OFFERED)?;
         let keyword = keyword.to_ascii_uppercase();
@@ -103,14 +118,6 @@ fn require(valid: bool) -> Result<(), Answer> {
     } else {
         Err(answer::INVALID_PARAMETER)
     }
-}
-
-/// `esmtp-keyword`.
-fn is_keyword(text: &str) -> bool {
-    text.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && text
-            .bytes()
-            .all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
 }
 
 /// `esmtp-value`, with the UTF-8 of RFC 6531 §3.3.
@@ -147,13 +154,30 @@ fn is_one_of(value: Option<&str>, choices: &[&str]) -> bool {
     })
 }
 
-/// RFC 3461 §4.1: `NEVER`, or any of the others.
-fn is_notify(value: Option<&str>) -> bool {
-    is_one_of(value, &["NEVER"])
-        || value.is_some_and(|value| {
-            let mut reasons = value.split(',');
-            reasons.all(|reason| is_one_of(Some(reason), &["SUCCESS", "FAILURE", "DELAY"]))
-        })
+/// A value of the syntax that its type knows.
+fn parsed<T: FromStr>(value: Option<&str>) -> Result<T, Answer> {
+    value
+        .and_then(|value| value.parse().ok())
+        .ok_or(answer::INVALID_PARAMETER)
+}
+
+fn deliver_by(value: Option<&str>, shortest: Option<u32>) -> Result<(), Answer> {
+    let wanted: DeliverBy = parsed(value)?;
+    // RFC 2852 §3: the shortest time is one for messages that are returned.
+    let shortest = i64::from(shortest.unwrap_or_default());
+    if wanted.is_returned() && i64::from(wanted.seconds()) < shortest {
+        return Err(answer::TOO_SHORT_A_TIME);
+    }
+    Ok(())
+}
+
+fn future_release(keyword: &str, value: Option<&str>, longest: Option<u32>) -> Result<(), Answer> {
+    let parameter = alloc::format!("{keyword}={}", value.unwrap_or_default());
+    let wanted: FutureRelease = parsed(Some(&parameter))?;
+    match (wanted.seconds(), longest) {
+        (Some(wanted), Some(longest)) if wanted > longest => Err(answer::TOO_LONG_A_HOLD),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -170,6 +194,7 @@ mod tests {
         let declared = mail(
             "size=17  BODY=8bitmime SMTPUTF8 AUTH=<> RET=hdrs ENVID=x",
             Some(&config()),
+            false,
         );
         let expected = MailParameters {
             size: Some(17),
@@ -177,14 +202,14 @@ mod tests {
             smtp_utf8: true,
         };
         assert_eq!(declared, Ok(expected));
-        let declared = mail("SIZE=99999999999999999999", Some(&config()));
+        let declared = mail("SIZE=99999999999999999999", Some(&config()), false);
         assert_eq!(declared.map(|declared| declared.size), Ok(Some(u64::MAX)));
-        let declared = mail("BODY=BINARYMIME", Some(&config()));
+        let declared = mail("BODY=BINARYMIME", Some(&config()), false);
         assert_eq!(
             declared.map(|declared| declared.body),
             Ok(BodyDeclaration::BinaryMime)
         );
-        assert_eq!(mail("", None), Ok(MailParameters::default()));
+        assert_eq!(mail("", None, false), Ok(MailParameters::default()));
     }
 
     #[test]
@@ -203,13 +228,73 @@ mod tests {
             "-X",
             "=",
         ] {
-            let declared = mail(text, Some(&config()));
+            let declared = mail(text, Some(&config()), false);
             assert_eq!(declared, Err(answer::INVALID_PARAMETER), "{text}");
         }
-        for text in ["NOTIFY", "NOTIFY=NEVER,DELAY", "NOTIFY=,", "ORCPT=x"] {
+        for text in [
+            "BY",
+            "BY=1",
+            "BY=0;R",
+            "BY=59;R",
+            "HOLDFOR=0",
+            "HOLDUNTIL=tomorrow",
+            "HOLDFOR=1 HOLDUNTIL=2030-01-31T12:00:00Z",
+            "MT-PRIORITY=10",
+            "REQUIRETLS=yes",
+            "ENVID=+",
+        ] {
+            let declared = mail(text, Some(&all()), true);
+            assert!(
+                matches!(declared, Err(answer) if answer.code == 501),
+                "{text}: {declared:?}"
+            );
+        }
+        for text in [
+            "NOTIFY",
+            "NOTIFY=NEVER,DELAY",
+            "NOTIFY=,",
+            "ORCPT=x",
+            "ORCPT=a;+",
+        ] {
             let checked = rcpt(text, Some(&config()));
             assert_eq!(checked, Err(answer::INVALID_PARAMETER), "{text}");
         }
+    }
+
+    fn all() -> ServerConfig {
+        config()
+            .deliver_by(Some(60))
+            .future_release(Some(3_600))
+            .mt_priority(true)
+            .requiretls(true)
+            .extension("XFOO")
+    }
+
+    #[test]
+    fn promises_are_made_where_they_are_offered() {
+        for text in [
+            "BY=60;R",
+            "by=-1;nt",
+            "HOLDFOR=3600",
+            "HOLDUNTIL=2030-01-31T12:00:00Z",
+            "MT-PRIORITY=-9",
+            "REQUIRETLS",
+            "XFOO=bar",
+            "xfoo",
+        ] {
+            assert!(mail(text, Some(&all()), true).is_ok(), "{text}");
+            let declared = mail(text, Some(&config()), true);
+            assert_eq!(declared, Err(answer::PARAMETER_NOT_OFFERED), "{text}");
+        }
+        assert_eq!(
+            mail("HOLDFOR=3601", Some(&all()), true),
+            Err(answer::TOO_LONG_A_HOLD)
+        );
+        assert_eq!(
+            mail("REQUIRETLS", Some(&all()), false),
+            Err(answer::PARAMETER_NOT_OFFERED)
+        );
+        assert_eq!(rcpt("XFOO=1", Some(&all())), Ok(()));
     }
 
     #[test]
@@ -229,15 +314,15 @@ mod tests {
             "RET=FULL",
             "ENVID=x",
         ] {
-            assert!(mail(text, Some(&config())).is_ok(), "{text}");
+            assert!(mail(text, Some(&config()), false).is_ok(), "{text}");
             for offered in [None, Some(&bare)] {
-                let declared = mail(text, offered);
+                let declared = mail(text, offered, false);
                 assert_eq!(declared, Err(answer::PARAMETER_NOT_OFFERED), "{text}");
             }
         }
         let text_only = config().binary_mime(false);
         assert_eq!(
-            mail("BODY=BINARYMIME", Some(&text_only)),
+            mail("BODY=BINARYMIME", Some(&text_only), false),
             Err(answer::PARAMETER_NOT_OFFERED)
         );
         for text in ["NOTIFY=SUCCESS,delay", "ORCPT=rfc822;a@b"] {

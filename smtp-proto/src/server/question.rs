@@ -4,6 +4,7 @@
 //! know how the application decides.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::answer::{self, Answer};
 use super::authentication::{Claim, Dialogue};
@@ -21,7 +22,7 @@ pub(super) enum Question {
     },
     Password(Claim),
     MailFrom(Transaction),
-    RcptTo(Transaction, Address),
+    RcptTo(Transaction, Address, Vec<String>),
     Data(Transaction),
     /// How many answers are still to come.
     Message {
@@ -123,9 +124,10 @@ impl Session {
                 Phase::Command(None)
             }
             Question::MailFrom(transaction) => Phase::Command(yes.then_some(transaction)),
-            Question::RcptTo(mut transaction, recipient) => {
+            Question::RcptTo(mut transaction, recipient, parameters) => {
                 if yes {
                     transaction.recipients.push(recipient);
+                    transaction.parameters.recipients.push(parameters);
                 }
                 Phase::Command(Some(transaction))
             }

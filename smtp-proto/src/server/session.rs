@@ -90,6 +90,8 @@ pub(super) struct Client {
     pub(super) hello: Option<(HelloKind, String)>,
     pub(super) tls: Option<TlsInfo>,
     pub(super) user: Option<String>,
+    /// How many transactions it has begun.
+    pub(super) messages: u32,
 }
 
 impl Session {

@@ -4,6 +4,7 @@
 //! Decides what the transaction allows next. Must never know the session around
 //! it: TLS, authentication and who is asked.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use super::answer::{self, Answer};
 use super::config::ServerConfig;
 use super::content::Content;
+use super::event::ReceivedParameters;
 use super::parameters::{BodyDeclaration, MailParameters};
 use crate::Address;
 
@@ -18,6 +20,7 @@ use crate::Address;
 pub(super) struct Transaction {
     pub(super) reverse_path: Option<Address>,
     pub(super) recipients: Vec<Address>,
+    pub(super) parameters: Box<ReceivedParameters>,
     pub(super) declared: MailParameters,
     chunks: Chunks,
 }
@@ -51,6 +54,7 @@ impl Transaction {
         Ok(Self {
             reverse_path,
             recipients: Vec::new(),
+            parameters: Box::default(),
             declared,
             chunks: Chunks::NotBegun,
         })

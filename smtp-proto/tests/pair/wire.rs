@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use postwire_proto::{
     Address, Body, Client, ClientConfig, Endpoint, EnhancedCode, Envelope, Error, Event, HelloName,
-    Instant, Outcome, Protocol, Received, RecipientReport, RecipientStatus, Recipients, Reply,
-    ReplyCode, Report, Security, Server, ServerConfig, ServerEvent,
+    Instant, Outcome, Protocol, Received, ReceivedParameters, RecipientReport, RecipientStatus,
+    Recipients, Reply, ReplyCode, Report, Security, Server, ServerConfig, ServerEvent,
 };
 
 /// A message to be sent.
@@ -72,6 +72,7 @@ pub(crate) struct Pair {
 pub(crate) struct Stored {
     pub(crate) recipients: Vec<Address>,
     pub(crate) content: Bytes,
+    pub(crate) parameters: ReceivedParameters,
 }
 
 pub(crate) fn config(security: Security) -> ClientConfig {
@@ -151,6 +152,7 @@ impl Pair {
             self.stored.push(Stored {
                 recipients: received.recipients,
                 content: received.content,
+                parameters: *received.parameters,
             });
         }
     }
@@ -294,26 +296,24 @@ pub(crate) fn check(pair: &Pair) -> Result<(), String> {
     if pair.closed.is_none() {
         return Err("never closed".to_owned());
     }
-    let mut stored = pair.stored.iter().peekable();
-    for (index, (message, report)) in pair.sent.iter().zip(&pair.reports).enumerate() {
+    let told = pair.sent.iter().zip(&pair.reports).enumerate();
+    for (index, (message, report)) in told.clone() {
         if report.transaction().index() != index as u64 {
             return Err(format!(
                 "report {index} is about {:?}",
                 report.transaction()
             ));
         }
-        let is_this = |stored: &&Stored| is_of(stored, message);
-        let taken = match report.outcome() {
-            Outcome::Accepted(_) => {
-                let taken = stored.next_if(is_this);
-                Some(taken.ok_or_else(|| format!("message {index} was accepted, not stored"))?)
-            }
-            Outcome::InDoubt(_) => stored.next_if(is_this),
-            _ => None,
-        };
-        check_recipients(index, message, report, taken)?;
+        check_order(index, message, report)?;
     }
-    match stored.next() {
+    let mut stored: Vec<&Stored> = pair.stored.iter().collect();
+    // Those in doubt last: anything that nobody else answers for may be theirs.
+    let (in_doubt, certain): (Vec<_>, Vec<_>) =
+        told.partition(|(_, (_, report))| matches!(report.outcome(), Outcome::InDoubt(_)));
+    for (index, (message, report)) in certain.into_iter().chain(in_doubt) {
+        check_recipients(index, message, report, &mut stored)?;
+    }
+    match stored.first() {
         Some(extra) => Err(format!("stored, and nobody says so: {extra:?}")),
         None => Ok(()),
     }
@@ -333,42 +333,67 @@ fn is_of(stored: &Stored, message: &Message) -> bool {
     same_content && stored.recipients.iter().all(|r| whom.contains(r.as_str()))
 }
 
-fn check_recipients(
-    index: usize,
-    message: &Message,
-    report: &Report,
-    stored: Option<&Stored>,
-) -> Result<(), String> {
+fn check_order(index: usize, message: &Message, report: &Report) -> Result<(), String> {
     let asked: Vec<&Address> = message.envelope.forward_paths().iter().collect();
     let told: Vec<&Address> = report
         .recipients()
         .iter()
         .map(RecipientReport::address)
         .collect();
-    if asked != told {
-        return Err(format!("message {index}: asked {asked:?}, told {told:?}"));
+    if asked == told {
+        Ok(())
+    } else {
+        Err(format!("message {index}: asked {asked:?}, told {told:?}"))
     }
+}
+
+/// Takes out of the store what came of this message, in one transaction or several.
+fn check_recipients(
+    index: usize,
+    message: &Message,
+    report: &Report,
+    stored: &mut Vec<&Stored>,
+) -> Result<(), String> {
     let said = |status| {
-        let of = report
-            .recipients()
-            .iter()
-            .filter(move |r| r.status() == status);
-        of.map(|r| r.address().as_str()).collect::<Vec<_>>()
+        let recipients = report.recipients().iter();
+        let of = recipients.filter(move |recipient| recipient.status() == status);
+        of.map(|recipient| recipient.address().as_str())
     };
-    let accepted = said(RecipientStatus::Accepted);
-    let really: Vec<&str> = stored.map_or(Vec::new(), |s| {
-        s.recipients.iter().map(Address::as_str).collect()
-    });
-    match report.outcome() {
-        Outcome::Accepted(_) if accepted != really => Err(format!(
-            "message {index}: accepted for {really:?}, reported {accepted:?}"
-        )),
-        Outcome::Rejected { .. } | Outcome::NotSent(_) if !accepted.is_empty() => Err(format!(
-            "message {index}: not accepted, but for {accepted:?}"
-        )),
-        Outcome::InDoubt(_) if !accepted.iter().all(|r| really.contains(r)) => {
-            Err(format!("message {index}: not stored for {accepted:?}"))
+    let mut accepted: Vec<&str> = said(RecipientStatus::Accepted).collect();
+    let mut perhaps: Vec<&str> = match report.outcome() {
+        Outcome::InDoubt(_) => said(RecipientStatus::Unknown).collect(),
+        Outcome::Rejected { .. } | Outcome::NotSent(_) if !accepted.is_empty() => {
+            return Err(format!(
+                "message {index}: not accepted, but for {accepted:?}"
+            ));
         }
-        _ => Ok(()),
+        _ => Vec::new(),
+    };
+    stored.retain(|stored| {
+        let (mut still, mut still_perhaps) = (accepted.clone(), perhaps.clone());
+        let is_told = is_of(stored, message)
+            && stored.recipients.iter().all(|recipient| {
+                take_one(&mut still, recipient) || take_one(&mut still_perhaps, recipient)
+            });
+        if is_told {
+            (accepted, perhaps) = (still, still_perhaps);
+        }
+        !is_told
+    });
+    if accepted.is_empty() {
+        Ok(())
+    } else {
+        Err(format!(
+            "message {index}: accepted and not stored for {accepted:?}"
+        ))
     }
+}
+
+fn take_one(recipients: &mut Vec<&str>, recipient: &Address) -> bool {
+    let position = recipients
+        .iter()
+        .position(|other| *other == recipient.as_str());
+    position
+        .map(|position| recipients.remove(position))
+        .is_some()
 }

@@ -172,7 +172,10 @@ impl Player {
                 return check(deadline.is_none(), || format!("a deadline: {deadline:?}"));
             }
             stimulus => {
-                if matches!(stimulus, Step::TlsEstablished(_) | Step::TlsFailed(_)) {
+                if matches!(
+                    stimulus,
+                    Step::TlsEstablished(_) | Step::TlsVerified | Step::TlsFailed(_)
+                ) {
                     self.skip("TLS wanted");
                 }
                 if matches!(stimulus, Step::Stall | Step::Take(_)) {
@@ -243,6 +246,13 @@ impl Player {
                 if let Some(binding) = binding {
                     info = info.with_channel_binding(binding.clone());
                 }
+                check_call(self.client.handle_tls_established(now, info), false)?;
+                self.tls = true;
+            }
+            Step::TlsVerified => {
+                self.note("TLS established".into());
+                let info = TlsInfo::new("TLSv1.3", "TLS13_AES_256_GCM_SHA384");
+                let info = info.with_certificate_verified(true);
                 check_call(self.client.handle_tls_established(now, info), false)?;
                 self.tls = true;
             }

@@ -1,5 +1,6 @@
 //! The text of a transcript, as steps. Knows the notation, and nothing of a client.
 
+use std::error::Error;
 use std::iter::Peekable;
 use std::str::Chars;
 use std::time::Duration;
@@ -7,8 +8,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use postwire_proto::{
-    Address, Body, ChannelBinding, ClientConfig, Credentials, Envelope, HelloName, Limits,
-    LineEnds, Mechanism, Protocol, Recipients, Security, StreamFacts, Timeouts,
+    Address, Body, ChannelBinding, ClientConfig, Credentials, DeliverBy, Envelope, EnvelopeId,
+    FutureRelease, HelloName, Limits, LineEnds, MailParameter, Mechanism, MtPriority, Notify,
+    OriginalRecipient, Parameter, ParameterError, Protocol, RcptParameter, Recipients, RequireTls,
+    Return, Security, StreamFacts, Timeouts,
 };
 
 pub(crate) struct Script {
@@ -49,6 +52,8 @@ pub(crate) enum Step {
     Credentials(Credentials, bool),
     CredentialsFailed(String, bool),
     TlsEstablished(Option<ChannelBinding>),
+    /// TLS whose certificate was verified.
+    TlsVerified,
     TlsFailed(String),
     TlsInjection,
     Passes(Duration),
@@ -168,6 +173,9 @@ impl Step {
             let credentials = credentials(&texts).ok_or("log in with KIND …")?;
             return Ok(Self::Credentials(credentials, misuse));
         }
+        if line == "TLS established verified" {
+            return Ok(Self::TlsVerified);
+        }
         if let Some(text) = line.strip_prefix("TLS established ") {
             return channel_binding(text).map(|binding| Self::TlsEstablished(Some(binding)));
         }
@@ -230,10 +238,14 @@ fn channel_binding(text: &str) -> Result<ChannelBinding, String> {
 }
 
 fn message(text: &str) -> Result<Step, String> {
-    let form = || "from A to B, C body \"text\"".to_owned();
+    let form = || "from A to B, C with XFOO=bar body \"text\"".to_owned();
     let text = text.trim().strip_prefix("from ").ok_or_else(form)?;
     let (reverse_path, text) = text.split_once(" to ").ok_or_else(form)?;
     let (forward_paths, body) = text.split_once(" body ").ok_or_else(form)?;
+    let (forward_paths, parameters) = match forward_paths.split_once(" with ") {
+        Some((forward_paths, parameters)) => (forward_paths, parameters),
+        None => (forward_paths, ""),
+    };
     let (forward_paths, rule) = match forward_paths.strip_suffix(" (all)") {
         Some(forward_paths) => (forward_paths, Recipients::All),
         None => (forward_paths, Recipients::Any),
@@ -243,7 +255,10 @@ fn message(text: &str) -> Result<Step, String> {
     for path in forward_paths.split(", ") {
         paths.push(path.parse().map_err(|e| format!("{path}: {e}"))?);
     }
-    let envelope = Envelope::new(reverse_path, paths).map_err(|e| e.to_string())?;
+    let mut envelope = Envelope::new(reverse_path, paths).map_err(|e| e.to_string())?;
+    for word in parameters.split_whitespace() {
+        envelope = add_parameter(envelope, word).map_err(|e| format!("{word}: {e}"))?;
+    }
     let words = words(body)?;
     let body = match &words[..] {
         [Word::Quoted(octets)] => Body::from(octets.clone()),
@@ -253,6 +268,89 @@ fn message(text: &str) -> Result<Step, String> {
         _ => return Err(form()),
     };
     Ok(Step::Message(envelope.with_recipients(rule), body))
+}
+
+/// `all:X=Y` is for every recipient and `1:X=Y` for the second one; a final `?` lets it be left
+/// out, and a `!` does not; `X=Y{Z}` is a parameter of the extension `Z`.
+fn add_parameter(envelope: Envelope, word: &str) -> Result<Envelope, Box<dyn Error>> {
+    if let Some(word) = word.strip_prefix("all:") {
+        return Ok(envelope.with_parameter_for_all(parameter::<RcptParameter>(word)?));
+    }
+    match word.split_once(':') {
+        Some((recipient, word)) if recipient.parse::<usize>().is_ok() => {
+            let parameter = parameter::<RcptParameter>(word)?;
+            Ok(envelope.with_recipient_parameter(recipient.parse()?, parameter)?)
+        }
+        _ => Ok(envelope.with_parameter(parameter::<MailParameter>(word)?)),
+    }
+}
+
+fn parameter<P: AnyParameter>(word: &str) -> Result<P, Box<dyn Error>> {
+    if let Some(word) = word.strip_suffix('?') {
+        return Ok(parameter::<P>(word)?.left_out());
+    }
+    if let Some(word) = word.strip_suffix('!') {
+        return Ok(parameter::<P>(word)?.not_sent());
+    }
+    if let Some((word, extension)) = word.strip_suffix('}').and_then(|w| w.split_once('{')) {
+        let raw: Parameter = word.parse()?;
+        return Ok(raw.of_extension(extension)?.into());
+    }
+    let (keyword, value) = word.split_once('=').unwrap_or((word, ""));
+    match P::typed(keyword, value)? {
+        Some(typed) => Ok(typed),
+        None => Ok(word.parse::<Parameter>()?.into()),
+    }
+}
+
+/// What `MAIL` and `RCPT` have in common, and their typed parameters.
+trait AnyParameter: From<Parameter> {
+    fn typed(keyword: &str, value: &str) -> Result<Option<Self>, ParameterError>;
+    fn left_out(self) -> Self;
+    fn not_sent(self) -> Self;
+}
+
+impl AnyParameter for MailParameter {
+    fn typed(keyword: &str, value: &str) -> Result<Option<Self>, ParameterError> {
+        Ok(Some(match keyword {
+            "RET" => value.parse::<Return>()?.into(),
+            "ENVID" => value.parse::<EnvelopeId>()?.into(),
+            "BY" => value.parse::<DeliverBy>()?.into(),
+            "HOLDFOR" | "HOLDUNTIL" => {
+                let hold = format!("{keyword}={value}").parse::<FutureRelease>()?;
+                hold.into()
+            }
+            "MT-PRIORITY" => value.parse::<MtPriority>()?.into(),
+            "REQUIRETLS" => RequireTls.into(),
+            _ => return Ok(None),
+        }))
+    }
+
+    fn left_out(self) -> Self {
+        self.or_left_out()
+    }
+
+    fn not_sent(self) -> Self {
+        self.or_not_sent()
+    }
+}
+
+impl AnyParameter for RcptParameter {
+    fn typed(keyword: &str, value: &str) -> Result<Option<Self>, ParameterError> {
+        Ok(Some(match keyword {
+            "NOTIFY" => value.parse::<Notify>()?.into(),
+            "ORCPT" => value.parse::<OriginalRecipient>()?.into(),
+            _ => return Ok(None),
+        }))
+    }
+
+    fn left_out(self) -> Self {
+        self.or_left_out()
+    }
+
+    fn not_sent(self) -> Self {
+        self.or_not_sent()
+    }
 }
 
 fn stream_facts(declared: &[Word]) -> Result<StreamFacts, String> {

@@ -250,3 +250,66 @@ fn data_without_recipients_can_be_taken() {
         &[LHLO, talk, "C: QUIT\nS: 221 2.0.0 goodbye\nQ: closed"],
     );
 }
+
+#[test]
+fn promises_are_asked_for_where_they_are_offered() {
+    let config = config()
+        .size(None)
+        .deliver_by(Some(60))
+        .future_release(Some(3_600))
+        .mt_priority(true)
+        .requiretls(true)
+        .extension("XFOO")
+        .max_recipients(9)
+        .max_messages(Some(2))
+        .declare_limits(true);
+    play(
+        config,
+        &["
+            S: 220 mx.example ESMTP ready
+            C: EHLO me
+            S: 250-mx.example greets me
+            S: 250-PIPELINING
+            S: 250-CHUNKING
+            S: 250-8BITMIME
+            S: 250-BINARYMIME
+            S: 250-SMTPUTF8
+            S: 250-DSN
+            S: 250-ENHANCEDSTATUSCODES
+            S: 250-MT-PRIORITY
+            S: 250-DELIVERBY 60
+            S: 250-FUTURERELEASE 3600 9999-12-31T23:59:59Z
+            S: 250-LIMITS RCPTMAX=9 MAILMAX=2
+            S: 250 XFOO
+            C: MAIL FROM:<a@b> BY=59;R
+            S: 501 5.5.4 not within so short a time
+            C: MAIL FROM:<a@b> HOLDFOR=3601
+            S: 501 5.5.4 not held for so long
+            C: MAIL FROM:<a@b> HOLDFOR=1 HOLDUNTIL=2030-01-31T12:00:00Z
+            S: 501 5.5.4 invalid parameter
+            C: MAIL FROM:<a@b> REQUIRETLS
+            S: 555 5.5.4 parameter not offered
+            C: MAIL FROM:<a@b> XBAR=1
+            S: 555 5.5.4 parameter not offered
+            C: MAIL FROM:<a@b> BY=60;R HOLDFOR=3600 MT-PRIORITY=-9 XFOO=bar RET=HDRS
+            Q: mail <a@b> BY=60;R HOLDFOR=3600 MT-PRIORITY=-9 XFOO=bar RET=HDRS
+            A: yes
+            S: 250 2.1.0 sender ok
+            C: RCPT TO:<c@d> NOTIFY=SUCCESS,NEVER
+            S: 501 5.5.4 invalid parameter
+            C: RCPT TO:<c@d> NOTIFY=NEVER ORCPT=rfc822;e@f XFOO
+            Q: rcpt <c@d> NOTIFY=NEVER ORCPT=rfc822;e@f XFOO
+            A: yes
+            S: 250 2.1.5 recipient ok
+            C: RSET
+            S: 250 2.0.0 ok
+            C: MAIL FROM:<>
+            Q: mail <>
+            A: 550 no
+            S: 550 no
+            C: MAIL FROM:<>
+            S: 421 4.7.0 too many messages in this session, closing
+            Q: closed
+        "],
+    );
+}

@@ -1,0 +1,80 @@
+//! What a session may hold, where the server declares it (LIMITS, RFC 9422).
+//!
+//! Counts, and says whether one more transaction fits. Must never send anything.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::transaction::Transaction;
+use crate::{ErrorKind, LimitsParameters};
+
+/// What was used so far of what the server declares.
+#[derive(Debug, Default)]
+pub(crate) struct Used {
+    transactions: u32,
+    /// Of recipients; counted only where there is a limit.
+    domains: Vec<Box<str>>,
+}
+
+impl Used {
+    /// Whether another transaction may begin (RFC 9422 §4.1).
+    pub(crate) fn has_room(&self, limits: LimitsParameters) -> bool {
+        limits.mail_max.is_none_or(|most| self.transactions < most)
+    }
+
+    /// Counts a transaction, which asks for no more recipients than fit. Where it would fit in
+    /// another session and not in this one, it waits for that.
+    pub(crate) fn admit(
+        &mut self,
+        limits: LimitsParameters,
+        transaction: &mut Transaction,
+    ) -> Result<(), ErrorKind> {
+        if let Some(most) = limits.rcpt_domain_max {
+            self.admit_domains(size(most), transaction)?;
+        }
+        if let Some(most) = limits.rcpt_max {
+            transaction.limit_recipients("RCPTMAX", size(most))?;
+        }
+        self.transactions = self.transactions.saturating_add(1);
+        Ok(())
+    }
+
+    /// RFC 9422 §4.3: the domains of all recipients in the session.
+    fn admit_domains(
+        &mut self,
+        most: usize,
+        transaction: &mut Transaction,
+    ) -> Result<(), ErrorKind> {
+        let before = self.domains.len();
+        let mut places = Vec::new();
+        for place in transaction.part.places() {
+            let Some(address) = transaction.envelope.forward_paths().get(place) else {
+                continue;
+            };
+            let domain = address.domain();
+            if !self
+                .domains
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(domain))
+            {
+                if self.domains.len() == most {
+                    continue;
+                }
+                self.domains.push(domain.into());
+            }
+            places.push(place);
+        }
+        if places.len() == transaction.part.total() {
+            return Ok(());
+        }
+        if before > 0 && !transaction.part.is_further() {
+            self.domains.truncate(before);
+            return Err(ErrorKind::SessionOver);
+        }
+        transaction.keep_recipients("RCPTDOMAINMAX", most, places)
+    }
+}
+
+fn size(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,361 @@
+//! Parameters of `MAIL` and `RCPT` (RFC 5321 §4.1.2): what a program may add to an envelope.
+//!
+//! Knows their syntax, which extension each belongs to and what becomes of it where the server
+//! does not offer that. An extension's own rules stand in its file below; a new one is a file
+//! like these. Must never know the transaction that a parameter is written in, nor the
+//! parameters that follow from the message itself (`SIZE`, `BODY`, `SMTPUTF8`).
+
+mod attached;
+mod deliver_by;
+mod dsn;
+mod error;
+mod future_release;
+mod mt_priority;
+mod require_tls;
+mod xtext;
+
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::str::FromStr;
+
+pub(crate) use self::attached::Attached;
+pub use self::deliver_by::DeliverBy;
+pub use self::dsn::{EnvelopeId, Notify, OriginalRecipient, Return};
+pub use self::error::ParameterError;
+pub use self::future_release::FutureRelease;
+pub use self::mt_priority::MtPriority;
+pub use self::require_tls::RequireTls;
+use crate::{Capabilities, ErrorKind, TlsInfo};
+
+/// What the client itself says with `MAIL`, from the message and the capabilities.
+const RESERVED: [&str; 3] = ["SIZE", "BODY", "SMTPUTF8"];
+
+/// A parameter that this library has no type for, such as `XFOO=bar`.
+///
+/// It is sent where the server offers the extension (by default the one of the parameter's own
+/// keyword); where it does not, the message is not sent, unless the parameter may be
+/// [left out](Self::or_left_out). Cheap to clone.
+///
+/// ```
+/// use postwire_proto::Parameter;
+///
+/// let parameter: Parameter = "XFOO=bar".parse()?;
+/// assert_eq!((parameter.keyword(), parameter.value()), ("XFOO", Some("bar")));
+/// // RFC 3865 §4: the parameter is not called as its extension is.
+/// let soliciting: Parameter = "SOLICIT=org.example:ADV".parse()?;
+/// let soliciting = soliciting.of_extension("NO-SOLICITING")?;
+/// assert!("XFOO=two words".parse::<Parameter>().is_err());
+/// # Ok::<(), postwire_proto::ParameterError>(())
+/// ```
+#[derive(Clone)]
+pub struct Parameter {
+    text: Arc<str>,
+    /// How long the keyword is.
+    keyword: usize,
+    extension: Extension,
+    /// Whether the message goes without it where the extension is not offered.
+    optional: bool,
+}
+
+/// What a server must offer.
+#[derive(Clone)]
+enum Extension {
+    /// The one that the parameter is called after.
+    Namesake,
+    Named(Arc<str>),
+    Known(&'static Rule),
+}
+
+type Check = fn(value: &str, peer: Peer<'_>) -> Result<(), ErrorKind>;
+
+/// What is known of an extension.
+pub(crate) struct Rule {
+    /// Its keyword in the reply to `EHLO`.
+    pub(crate) extension: &'static str,
+    /// What else the RFC asks for, if anything, before the parameter with this value may be sent.
+    pub(crate) check: Option<Check>,
+}
+
+/// The server that a parameter would be sent to.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Peer<'a> {
+    pub(crate) capabilities: &'a Capabilities,
+    pub(crate) tls: Option<&'a TlsInfo>,
+}
+
+impl Parameter {
+    /// A parameter of an extension that is known, whose syntax its type has proven.
+    fn known(
+        rule: &'static Rule,
+        optional: bool,
+        keyword: &str,
+        value: Option<fmt::Arguments<'_>>,
+    ) -> Self {
+        Self {
+            text: match value {
+                Some(value) => format!("{keyword}={value}").into(),
+                None => keyword.into(),
+            },
+            keyword: keyword.len(),
+            extension: Extension::Known(rule),
+            optional,
+        }
+    }
+
+    /// `esmtp-keyword`, as it was given.
+    pub fn keyword(&self) -> &str {
+        self.text.get(..self.keyword).unwrap_or_default()
+    }
+
+    /// `esmtp-value`, if there is one.
+    pub fn value(&self) -> Option<&str> {
+        self.text.get(self.keyword + 1..)
+    }
+
+    /// The parameter as on the wire.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The keyword that a server must offer.
+    pub fn extension(&self) -> &str {
+        match &self.extension {
+            Extension::Namesake => self.keyword(),
+            Extension::Named(extension) => extension,
+            Extension::Known(rule) => rule.extension,
+        }
+    }
+
+    /// The same, belonging to an extension that is called otherwise.
+    ///
+    /// # Errors
+    ///
+    /// `keyword` is no keyword.
+    pub fn of_extension(self, keyword: &str) -> Result<Self, ParameterError> {
+        if !is_keyword(keyword) {
+            return Err(ParameterError::InvalidKeyword);
+        }
+        Ok(Self {
+            extension: Extension::Named(keyword.into()),
+            ..self
+        })
+    }
+
+    /// The same, without which the message may go where the server does not offer the extension.
+    #[must_use]
+    pub fn or_left_out(self) -> Self {
+        Self {
+            optional: true,
+            ..self
+        }
+    }
+
+    /// The same, without which the message is not sent.
+    #[must_use]
+    pub fn or_not_sent(self) -> Self {
+        Self {
+            optional: false,
+            ..self
+        }
+    }
+
+    /// Whether it may be sent to this server, or left out.
+    pub(crate) fn check(&self, peer: Peer<'_>) -> Result<(), ErrorKind> {
+        let offered = self.is_offered(peer.capabilities);
+        match &self.extension {
+            Extension::Known(Rule {
+                check: Some(check), ..
+            }) if offered => check(self.value().unwrap_or_default(), peer),
+            _ if offered || self.optional => Ok(()),
+            Extension::Known(rule) => Err(ErrorKind::ExtensionNotOffered(rule.extension)),
+            _ => Err(ErrorKind::ParameterNotOffered(self.clone())),
+        }
+    }
+
+    fn is_offered(&self, capabilities: &Capabilities) -> bool {
+        capabilities.has(self.extension())
+    }
+
+    /// Appends it to a command, if the server offers it.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, capabilities: &Capabilities) {
+        if self.is_offered(capabilities) {
+            out.push(b' ');
+            out.extend_from_slice(self.text.as_bytes());
+        }
+    }
+}
+
+impl FromStr for Parameter {
+    type Err = ParameterError;
+
+    fn from_str(text: &str) -> Result<Self, ParameterError> {
+        let (keyword, value) = split(text);
+        if !is_keyword(keyword) {
+            return Err(ParameterError::InvalidKeyword);
+        }
+        if value.is_some_and(|value| !is_value(value)) {
+            return Err(ParameterError::InvalidValue);
+        }
+        if RESERVED
+            .iter()
+            .any(|reserved| keyword.eq_ignore_ascii_case(reserved))
+        {
+            return Err(ParameterError::Reserved);
+        }
+        Ok(Self {
+            text: text.into(),
+            keyword: keyword.len(),
+            extension: Extension::Namesake,
+            optional: false,
+        })
+    }
+}
+
+impl TryFrom<&str> for Parameter {
+    type Error = ParameterError;
+
+    fn try_from(text: &str) -> Result<Self, ParameterError> {
+        text.parse()
+    }
+}
+
+impl PartialEq for Parameter {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+            && self.extension() == other.extension()
+            && self.optional == other.optional
+    }
+}
+
+impl Eq for Parameter {}
+
+impl fmt::Display for Parameter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&self.text)
+    }
+}
+
+impl fmt::Debug for Parameter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+macro_rules! parameter_of {
+    ($(#[$attribute:meta])* $name:ident) => {
+        $(#[$attribute])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name(Parameter);
+
+        impl $name {
+            /// The same, without which the message may go where the server does not offer the
+            /// extension.
+            #[must_use]
+            pub fn or_left_out(self) -> Self {
+                Self(self.0.or_left_out())
+            }
+
+            /// The same, without which the message is not sent.
+            #[must_use]
+            pub fn or_not_sent(self) -> Self {
+                Self(self.0.or_not_sent())
+            }
+
+            pub(crate) fn into_parameter(self) -> Parameter {
+                self.0
+            }
+        }
+
+        impl From<Parameter> for $name {
+            fn from(parameter: Parameter) -> Self {
+                Self(parameter)
+            }
+        }
+    };
+}
+
+parameter_of! {
+    /// What [`Envelope::with_parameter`](crate::Envelope::with_parameter) takes: a parameter of
+    /// `MAIL`.
+    MailParameter
+}
+
+parameter_of! {
+    /// What [`Envelope::with_recipient_parameter`](crate::Envelope::with_recipient_parameter)
+    /// takes: a parameter of `RCPT`.
+    RcptParameter
+}
+
+/// Keyword and value of a parameter.
+pub(crate) fn split(text: &str) -> (&str, Option<&str>) {
+    match text.split_once('=') {
+        Some((keyword, value)) => (keyword, Some(value)),
+        None => (text, None),
+    }
+}
+
+/// `esmtp-keyword`.
+pub(crate) fn is_keyword(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text
+            .bytes()
+            .all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+}
+
+/// `esmtp-value`.
+fn is_value(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|octet| octet.is_ascii_graphic() && octet != b'=')
+}
+
+/// A number as the RFCs write it: one to nine digits.
+fn digits(text: &str) -> Option<u32> {
+    let is_number =
+        (1..=9).contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_digit());
+    is_number.then(|| text.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn a_raw_one_has_the_syntax_of_a_parameter() {
+        for text in ["XFOO", "X-FOO=bar", "8X=a<b>c;~!"] {
+            let parameter: Parameter = text.parse().expect(text);
+            assert_eq!(parameter.to_string(), text);
+            assert_eq!(parameter.extension(), parameter.keyword());
+        }
+        for (text, error) in [
+            ("", ParameterError::InvalidKeyword),
+            ("=x", ParameterError::InvalidKeyword),
+            ("-X", ParameterError::InvalidKeyword),
+            ("X_Y=1", ParameterError::InvalidKeyword),
+            ("X Y", ParameterError::InvalidKeyword),
+            ("X\r\nRSET", ParameterError::InvalidKeyword),
+            ("X=", ParameterError::InvalidValue),
+            ("X=a=b", ParameterError::InvalidValue),
+            ("X=a b", ParameterError::InvalidValue),
+            ("X=a\r\nRSET", ParameterError::InvalidValue),
+            ("X=\u{e9}", ParameterError::InvalidValue),
+            ("size=1", ParameterError::Reserved),
+            ("SMTPUTF8", ParameterError::Reserved),
+        ] {
+            assert_eq!(text.parse::<Parameter>(), Err(error), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_extension_may_be_called_otherwise() {
+        let parameter: Parameter = "SOLICIT=a:b".parse().expect("valid");
+        let named = parameter.clone().of_extension("NO-SOLICITING");
+        assert_eq!(named.expect("valid").extension(), "NO-SOLICITING");
+        assert!(parameter.of_extension("NO SOLICITING").is_err());
+    }
+}
