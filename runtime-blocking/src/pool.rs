@@ -216,8 +216,11 @@ impl Lease {
     pub(crate) fn next_report(&mut self) -> Option<Report> {
         let connection = self.connection.as_mut()?;
         loop {
-            if let Event::Report(report) = connection.next_event()? {
-                return Some(report);
+            match connection.next_event()? {
+                Event::Report(report) => return Some(report),
+                // Nobody here has it, and waiting for it would have no end.
+                Event::BodyWanted(id) => connection.body_next(id, Some(Err(no_content()))),
+                _ => {}
             }
         }
     }
@@ -248,4 +251,8 @@ impl Drop for Lease {
 
 fn session_over() -> Error {
     Error::new(Stage::Mail, ErrorKind::SessionOver)
+}
+
+fn no_content() -> io::Error {
+    io::Error::other("a stream has no content here: send_stream takes it")
 }

@@ -317,8 +317,11 @@ impl<R: Runtime> Lease<R> {
     pub(crate) async fn next_report(&mut self) -> Option<Report> {
         let connection = self.connection.as_mut()?;
         loop {
-            if let Event::Report(report) = connection.next_event().await? {
-                return Some(report);
+            match connection.next_event().await? {
+                Event::Report(report) => return Some(report),
+                // Nobody here has it, and waiting for it would have no end.
+                Event::BodyWanted(id) => connection.body_next(id, Some(Err(no_content()))),
+                _ => {}
             }
         }
     }
@@ -350,4 +353,8 @@ impl<R: Runtime> Drop for Lease<R> {
 
 fn session_over() -> Error {
     Error::new(Stage::Mail, ErrorKind::SessionOver)
+}
+
+fn no_content() -> io::Error {
+    io::Error::other("a stream has no content here: send_stream takes it")
 }

@@ -572,6 +572,15 @@ fn streamed(adapter: &dyn Adapter) {
 }
 
 fn source_fails(adapter: &dyn Adapter) {
+    // A stream where nobody gives its content is not waited for.
+    let server = Embedded::start(everything(), ServerTls::None);
+    let config = url("none", server.port()).build().unwrap();
+    let report = adapter.send(config, &bob(), Body::stream(StreamFacts::default()));
+    assert!(matches!(
+        error(&report),
+        (Stage::Body, ErrorKind::Source(_))
+    ));
+    assert!(server.seen().stored.is_empty());
     for after in [0, 2_000_000] {
         let server = Embedded::start(everything(), ServerTls::None);
         let text = long_text("\n");
