@@ -67,9 +67,13 @@ impl Capabilities {
                 _ => capabilities.malformed += 1,
             }
         }
-        capabilities.mechanisms = capabilities.collect_mechanisms();
-        capabilities.known = capabilities.look_up();
-        Ok(capabilities)
+        let offered: Vec<_> = capabilities.iter().collect();
+        let (mechanisms, known) = (collect_mechanisms(&offered), Known::of(&offered));
+        Ok(Self {
+            mechanisms,
+            known,
+            ..capabilities
+        })
     }
 
     /// The well-formed capabilities, in the server's order.
@@ -157,45 +161,49 @@ impl Capabilities {
     pub fn auth(&self) -> impl Iterator<Item = &str> {
         self.mechanisms.iter().map(|name| &**name)
     }
+}
 
-    fn collect_mechanisms(&self) -> Vec<Box<str>> {
-        let mut mechanisms: Vec<Box<str>> = Vec::new();
-        let offered = self
+impl Known {
+    fn of(offered: &[Capability<'_>]) -> Self {
+        let get = |keyword| {
+            let mut offered = offered.iter().copied();
+            offered.find(|capability| capability.keyword.eq_ignore_ascii_case(keyword))
+        };
+        let has = |keyword| get(keyword).is_some();
+        Self {
+            pipelining: has("PIPELINING"),
+            chunking: has("CHUNKING"),
+            eight_bit_mime: has("8BITMIME"),
+            binary_mime: has("BINARYMIME"),
+            smtp_utf8: has("SMTPUTF8"),
+            dsn: has("DSN"),
+            starttls: has("STARTTLS"),
+            enhanced_status_codes: has("ENHANCEDSTATUSCODES"),
+            size: get("SIZE").map(SizeLimit::of),
+            limits: get("LIMITS").map(LimitsParameters::of).unwrap_or_default(),
+        }
+    }
+}
+
+fn collect_mechanisms(offered: &[Capability<'_>]) -> Vec<Box<str>> {
+    let mut mechanisms: Vec<Box<str>> = Vec::new();
+    let offered = offered
+        .iter()
+        .filter(|capability| capability.keyword.eq_ignore_ascii_case("AUTH"))
+        .flat_map(|capability| capability.parameters())
+        .filter(|name| is_mechanism_name(name));
+    for name in offered {
+        if mechanisms.len() == MAX_MECHANISMS {
+            break;
+        }
+        if !mechanisms
             .iter()
-            .filter(|capability| capability.keyword.eq_ignore_ascii_case("AUTH"))
-            .flat_map(Capability::parameters)
-            .filter(|name| is_mechanism_name(name));
-        for name in offered {
-            if mechanisms.len() == MAX_MECHANISMS {
-                break;
-            }
-            if !mechanisms
-                .iter()
-                .any(|known| known.eq_ignore_ascii_case(name))
-            {
-                mechanisms.push(name.into());
-            }
-        }
-        mechanisms
-    }
-
-    fn look_up(&self) -> Known {
-        Known {
-            pipelining: self.has("PIPELINING"),
-            chunking: self.has("CHUNKING"),
-            eight_bit_mime: self.has("8BITMIME"),
-            binary_mime: self.has("BINARYMIME"),
-            smtp_utf8: self.has("SMTPUTF8"),
-            dsn: self.has("DSN"),
-            starttls: self.has("STARTTLS"),
-            enhanced_status_codes: self.has("ENHANCEDSTATUSCODES"),
-            size: self.get("SIZE").map(SizeLimit::of),
-            limits: self
-                .get("LIMITS")
-                .map(LimitsParameters::of)
-                .unwrap_or_default(),
+            .any(|known| known.eq_ignore_ascii_case(name))
+        {
+            mechanisms.push(name.into());
         }
     }
+    mechanisms
 }
 
 impl fmt::Debug for Capabilities {

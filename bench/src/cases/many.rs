@@ -28,8 +28,8 @@ pub(super) fn on_one_connection(lab: &mut Lab) -> Result<Section, Failure> {
         "Many messages of 4 KiB on one open connection",
         "µs a message",
         "Time from the first octet to the last verdict, divided by the number of messages. \
-         1,000 messages at 0 ms and 500 at 20 ms of round trip; those who take several round \
-         trips or stall for each are given fewer, as the column says.",
+         1,000 messages at 0 ms and 500 at 1, 20 and 100 ms of round trip; those who take several \
+         round trips or stall for each are given fewer, as the column says.",
     );
     let messages = lab.size(1000, 100);
     for mode in [Mode::Plain, Mode::Wrapper] {
@@ -51,18 +51,25 @@ pub(super) fn on_one_connection(lab: &mut Lab) -> Result<Section, Failure> {
         section.rows.extend(rows);
     }
     let messages = lab.size(500, 50);
-    for mode in [Mode::Plain, Mode::Wrapper] {
+    for (mode, round_trip) in [
+        (Mode::Plain, 1),
+        (Mode::Plain, 20),
+        (Mode::Wrapper, 20),
+        (Mode::Plain, 100),
+    ] {
         let task = Task {
-            group: &format!("{}, 20 ms", mode.name()),
+            group: &format!("{}, {round_trip} ms", mode.name()),
             mode,
-            round_trip: 20,
+            round_trip,
             mail: Mail::of(MESSAGE),
-            rounds: lab.size(2, 1),
+            rounds: if round_trip < 100 { lab.size(2, 1) } else { 1 },
         };
+        // The further it is, the less has to be sent to see what it costs.
+        let nearer = (round_trip as usize / 20).max(1);
         let count = |contender: &dyn Contender| match contender.round_trips() {
             0 => messages,
-            1 => messages / 5,
-            _ => messages / 25,
+            1 => messages / 5 / nearer,
+            _ => (messages / 25 / nearer).max(1),
         };
         let rows = lab.sessions(&task, contenders(&[STREAM]), count, micros);
         section.rows.extend(rows);

@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 
-use super::Segment;
 use super::lines::{LineEncoder, Mending};
+use super::{Facts, Segment};
 
 /// Encodes one message, chunk by chunk.
 #[derive(Debug)]
@@ -18,11 +18,15 @@ impl DotEncoder {
         Self(LineEncoder::new(Mending::LineEndsAndDots))
     }
 
-    /// For content that is known to hold no lone CR or LF
-    /// ([`Facts::is_canonical`](crate::Facts::is_canonical)): only dots are
-    /// looked for. Other content would go out unmended.
-    pub(crate) fn canonical() -> Self {
-        Self(LineEncoder::new(Mending::Dots))
+    /// For content of which this is known: what it does not hold is not looked for.
+    /// Other content would go out unmended.
+    pub(crate) fn knowing(facts: &Facts) -> Self {
+        let mending = match (facts.is_canonical(), facts.leading_dot) {
+            (true, false) => Mending::Nothing,
+            (true, true) => Mending::Dots,
+            (false, _) => Mending::LineEndsAndDots,
+        };
+        Self(LineEncoder::new(mending))
     }
 
     /// Encodes from the front of `chunk`, which is advanced, until it is empty
@@ -55,7 +59,6 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::Facts;
     use super::super::lines::tests::{append, cut_content, gather, has_lone_line_end, normalised};
     use super::*;
 
@@ -113,7 +116,7 @@ mod tests {
         let lines = b"one line after the other\r\n".repeat(1_000);
         let content = Bytes::from([&lines[..], b".two\r\n", &lines].concat());
         let range = content.as_ptr_range();
-        let mut encoder = DotEncoder::canonical();
+        let mut encoder = DotEncoder::knowing(&Facts::of(&content));
         let mut slices = 0;
         encoder.encode(&mut content.clone(), usize::MAX, &mut |segment| {
             if let Segment::Slice(slice) = segment {
@@ -155,9 +158,10 @@ mod tests {
         fn the_fast_path_agrees((chunks, window) in cut_content(), size in 1..9_usize) {
             let content = Bytes::from(normalised(&chunks.concat()));
             prop_assert!(Facts::of(&content).is_canonical());
+            let facts = Facts::of(&content);
             let chunks: Vec<_> = content.chunks(size).map(Bytes::copy_from_slice).collect();
             prop_assert_eq!(
-                encode(DotEncoder::canonical(), &chunks, window),
+                encode(DotEncoder::knowing(&facts), &chunks, window),
                 encode(DotEncoder::new(), &[content], 100_000)
             );
         }

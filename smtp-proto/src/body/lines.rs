@@ -26,6 +26,8 @@ pub(super) enum Mending {
     LineEndsAndDots,
     /// Dots only: whoever asks knows that all line ends are CRLF.
     Dots,
+    /// Nothing: he knows that no line begins with a dot either.
+    Nothing,
 }
 
 /// The walk, between one chunk and the next.
@@ -92,14 +94,15 @@ impl LineEncoder {
                 left = give(CRLF, left);
                 continue;
             }
-            if self.at_line_start && first == b'.' && self.mending != Mending::LineEnds {
+            if self.at_line_start && first == b'.' && self.doubles_dots() {
                 // Not apart from the dot that it announces, even in a full window.
                 left = give(DOT, left).max(1);
             }
             let within_reach = &chunk[..chunk.len().min(left)];
-            let run = match &finder {
-                Some(finder) => dotted_run(finder, within_reach),
-                None => self.run(within_reach),
+            let run = match (&finder, self.mending) {
+                (Some(finder), _) => dotted_run(finder, within_reach),
+                (None, Mending::Nothing) => whole_run(within_reach),
+                (None, _) => self.run(within_reach),
             };
             if run.octets > 0 {
                 self.at_line_start = chunk[run.octets - 1] == b'\n';
@@ -123,6 +126,10 @@ impl LineEncoder {
                 }
             }
         }
+    }
+
+    fn doubles_dots(&self) -> bool {
+        matches!(self.mending, Mending::LineEndsAndDots | Mending::Dots)
     }
 
     /// The longest run at the start of `octets`, no CR being held.
@@ -149,10 +156,7 @@ impl LineEncoder {
                 };
             }
         }
-        Run {
-            octets: octets.len(),
-            end: RunEnd::Nothing,
-        }
+        whole_run(octets)
     }
 
     /// The end of the content: gives a CR that was held. Afterwards the encoder
@@ -163,6 +167,13 @@ impl LineEncoder {
             self.at_line_start = true;
         }
         core::mem::replace(&mut self.at_line_start, true)
+    }
+}
+
+fn whole_run(octets: &[u8]) -> Run {
+    Run {
+        octets: octets.len(),
+        end: RunEnd::Nothing,
     }
 }
 

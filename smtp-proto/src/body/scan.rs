@@ -5,6 +5,9 @@
 
 use memchr::{memchr, memchr_iter, memchr2_iter, memmem};
 
+mod marks;
+
+use self::marks::Marks;
 use super::StreamFacts;
 
 /// What is known of a body's octets.
@@ -22,6 +25,8 @@ pub struct Facts {
     pub lone_cr: u64,
     /// How many LF have no CR before them.
     pub lone_lf: u64,
+    /// Some line begins with a dot, which `DATA` doubles (RFC 5321 §4.5.2).
+    pub leading_dot: bool,
     /// Some are NUL: only `BODY=BINARYMIME` (RFC 3030 §3) carries them.
     pub nul: bool,
     /// The last line is ended, be it by CRLF, CR or LF. True of an empty body.
@@ -108,6 +113,7 @@ struct Scan {
     octets: u64,
     eight_bit: bool,
     nul: bool,
+    leading_dot: bool,
     lone_cr: u64,
     lone_lf: u64,
     /// The octet before the next one.
@@ -121,6 +127,7 @@ impl Default for Scan {
             octets: 0,
             eight_bit: false,
             nul: false,
+            leading_dot: false,
             lone_cr: 0,
             lone_lf: 0,
             // Content begins at the start of a line.
@@ -139,9 +146,11 @@ impl Scan {
             let unpaired = (self.before == b'\r') != (first == b'\n');
             let marks = Marks::of(block);
             self.octets += block.len() as u64;
-            self.eight_bit |= marks.greatest() > 127;
-            self.nul |= marks.least() == 0;
-            let unpaired = unpaired || marks.is_unpaired();
+            self.eight_bit |= marks.bits > 127;
+            self.nul |= marks.least == 0;
+            let at_line_start = matches!(self.before, b'\r' | b'\n');
+            self.leading_dot |= marks.dotted || (at_line_start && first == b'.');
+            let unpaired = unpaired || marks.unpaired;
             if unpaired {
                 self.count_unpaired(block);
             }
@@ -168,6 +177,7 @@ impl Scan {
                 // What follows the last octet of a block is for the next to see.
                 let next = block.get(at + 1);
                 self.lone_cr += u64::from(next.is_some_and(|next| *next != b'\n'));
+                self.leading_dot |= next == Some(&b'.');
             }
         }
     }
@@ -180,67 +190,9 @@ impl Scan {
             lone_cr: self.lone_cr + u64::from(self.before == b'\r'),
             lone_lf: self.lone_lf,
             nul: self.nul,
+            leading_dot: self.leading_dot,
             ends_with_crlf: matches!(self.before, b'\r' | b'\n'),
         }
-    }
-}
-
-/// How many octets are compared at once.
-const LANES: usize = 32;
-
-/// What was seen in a block, not how often or where: lane by lane, so that no
-/// branch is taken for a line.
-struct Marks {
-    greatest: [u8; LANES],
-    least: [u8; LANES],
-    /// A CR without LF, or an LF without CR.
-    unpaired: [u8; LANES],
-}
-
-impl Marks {
-    fn of(block: &[u8]) -> Self {
-        // Locals, and plain indices: this is what becomes vector instructions.
-        let (mut greatest, mut least, mut unpaired) = ([0; LANES], [u8::MAX; LANES], [0; LANES]);
-        let before = block.as_chunks::<LANES>().0;
-        let (octets, rest) = block.get(1..).unwrap_or_default().as_chunks::<LANES>();
-        for (before, octets) in before.iter().zip(octets) {
-            for lane in 0..LANES {
-                greatest[lane] |= octets[lane];
-                least[lane] = octets[lane].min(least[lane]);
-                let is_return = u8::from(before[lane] == b'\r');
-                unpaired[lane] |= is_return ^ u8::from(octets[lane] == b'\n');
-            }
-        }
-        // The first octet, and those that fill no chunk with the one before them.
-        let last = block.len() - rest.len();
-        for octet in block.iter().take(1).chain(rest) {
-            greatest[0] |= octet;
-            least[0] = least[0].min(*octet);
-        }
-        let pairs = block[last.saturating_sub(1)..].windows(2);
-        for pair in pairs {
-            unpaired[0] |= u8::from((pair[0] == b'\r') != (pair[1] == b'\n'));
-        }
-        Self {
-            greatest,
-            least,
-            unpaired,
-        }
-    }
-
-    /// At least the greatest octet.
-    fn greatest(&self) -> u8 {
-        self.greatest.iter().fold(0, |all, lane| all | lane)
-    }
-
-    fn least(&self) -> u8 {
-        self.least
-            .iter()
-            .fold(u8::MAX, |least, lane| least.min(*lane))
-    }
-
-    fn is_unpaired(&self) -> bool {
-        self.unpaired.iter().any(|lane| *lane != 0)
     }
 }
 
@@ -411,6 +363,7 @@ mod tests {
             lone_cr,
             lone_lf,
             nul: content.contains(&0),
+            leading_dot: lines.iter().any(|line| line.starts_with(b".")),
             ends_with_crlf,
         }
     }

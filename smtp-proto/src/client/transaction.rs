@@ -275,10 +275,8 @@ impl Transaction {
 
     /// Content as it follows `DATA`'s `354`.
     pub(crate) fn dotted_content(&self) -> Content {
-        let encoder = match self.body.facts() {
-            Some(facts) if facts.is_canonical() => DotEncoder::canonical(),
-            _ => DotEncoder::new(),
-        };
+        let facts = self.body.facts();
+        let encoder = facts.map_or_else(DotEncoder::new, DotEncoder::knowing);
         let rest = self.body.bytes().cloned().unwrap_or_default();
         Content::Dotted { encoder, rest }
     }

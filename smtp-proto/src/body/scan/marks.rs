@@ -1,0 +1,142 @@
+//! What there is in a block, not how often or where: many octets are compared at
+//! once, and no branch is taken for a line.
+//!
+//! Plain loops over lanes, which the compiler makes vector instructions of. With the
+//! feature `simd` they are compiled for each kind of processor, and the one at hand
+//! is asked for when the program runs; else for the least that the target has.
+
+/// What was seen in a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Marks {
+    /// The bits that any octet has.
+    pub(super) bits: u8,
+    /// The least octet.
+    pub(super) least: u8,
+    /// There is a CR with another octet than LF after it, or an LF with another than CR
+    /// before it.
+    pub(super) unpaired: bool,
+    /// There is a dot after an LF.
+    pub(super) dotted: bool,
+}
+
+/// How many octets fill a vector of the processors that most have.
+const LANES: usize = 32;
+
+/// How many are looked at in one round, so that counting rounds costs nothing.
+const ROUND: usize = 4 * LANES;
+
+/// The same, and the two octets after each.
+const WINDOW: usize = ROUND + 2;
+
+impl Marks {
+    #[cfg(feature = "simd")]
+    pub(super) fn of(block: &[u8]) -> Self {
+        let level = fearless_simd::Level::new();
+        // Wider vectors are no faster here: what takes the time is loads, and all of
+        // those would lie across two lines of the cache.
+        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+        let level = level.as_avx2().map_or(level, fearless_simd::Simd::level);
+        fearless_simd::dispatch!(level, _simd => Self::look(block))
+    }
+
+    #[cfg(not(feature = "simd"))]
+    pub(super) fn of(block: &[u8]) -> Self {
+        Self::look(block)
+    }
+
+    // Part of each function that is compiled for a kind of processor.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
+    fn look(block: &[u8]) -> Self {
+        let Some(last) = block.len().checked_sub(WINDOW) else {
+            return Self::look_closely(block);
+        };
+        let mut bits = [0; LANES];
+        let mut least = [u8::MAX; LANES];
+        let mut unpaired = [0; LANES];
+        let mut dotted = [0; LANES];
+        let mut at = 0;
+        while let Some(window) = block[at..].first_chunk::<WINDOW>() {
+            for round in 0..ROUND / LANES {
+                for lane in 0..LANES {
+                    let at = round * LANES + lane;
+                    let octet = window[at + 1];
+                    bits[lane] |= octet;
+                    least[lane] = octet.min(least[lane]);
+                    let line_feed = mask(octet == b'\n');
+                    unpaired[lane] |= mask(window[at] == b'\r') ^ line_feed;
+                    dotted[lane] |= line_feed & mask(window[at + 2] == b'.');
+                }
+            }
+            if at == last {
+                break;
+            }
+            // The last window may lie on the one before: to see things twice is no harm.
+            at = (at + ROUND).min(last);
+        }
+        // What lies before the octets that were looked at, and after them.
+        let first = block[0];
+        let (before, end) = (block[last + WINDOW - 2], block[last + WINDOW - 1]);
+        Self {
+            bits: bits.iter().fold(first | end, |all, lane| all | lane),
+            least: least
+                .iter()
+                .fold(first.min(end), |least, lane| least.min(*lane)),
+            unpaired: unpaired.iter().any(|lane| *lane != 0) || is_unpaired(before, end),
+            dotted: dotted.iter().any(|lane| *lane != 0) || block.starts_with(b"\n."),
+        }
+    }
+
+    /// The same of a few octets.
+    fn look_closely(block: &[u8]) -> Self {
+        let mut pairs = block.windows(2);
+        Self {
+            bits: block.iter().fold(0, |all, octet| all | octet),
+            least: block.iter().copied().min().unwrap_or(u8::MAX),
+            unpaired: pairs.clone().any(|pair| is_unpaired(pair[0], pair[1])),
+            dotted: pairs.any(|pair| pair == b"\n."),
+        }
+    }
+}
+
+/// All ones, or all zeros: what a comparison of vectors gives.
+#[allow(clippy::inline_always)]
+#[inline(always)]
+fn mask(is: bool) -> u8 {
+    if is { u8::MAX } else { 0 }
+}
+
+fn is_unpaired(before: u8, octet: u8) -> bool {
+    (before == b'\r') != (octet == b'\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Everything that is looked for, and what is nearly that.
+    const SEEN: [&[u8]; 8] = [
+        b"\r\n", b"\r", b"\n", b".", b"\r\n.", b"\n.", b"\0", b"\xff",
+    ];
+
+    proptest! {
+        #[test]
+        fn many_at_once_are_seen_as_one_by_one(
+            octets in 0..3 * WINDOW,
+            places in prop::collection::vec((any::<prop::sample::Index>(), 0..SEEN.len()), 0..4),
+        ) {
+            let mut block = vec![b'a'; octets];
+            for (place, seen) in places {
+                let rest = &mut block[place.index(octets.max(1))..];
+                let seen = &SEEN[seen][..SEEN[seen].len().min(rest.len())];
+                rest[..seen.len()].copy_from_slice(seen);
+            }
+            let (seen, known) = (Marks::of(&block), Marks::look_closely(&block));
+            prop_assert_eq!(seen, known);
+        }
+    }
+}
