@@ -10,6 +10,7 @@ use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use core::str::FromStr;
 
+mod a_labels;
 mod error;
 
 pub use error::AddressError;
@@ -29,7 +30,8 @@ const MAX_ADDRESS: usize = 254;
 /// Checked once, when made; cheap to clone. At most 254 octets, the local part at most 64,
 /// the domain at most 255 with labels of at most 63. It never holds CR, LF, NUL or another
 /// control character, and outside a quoted local part no blank, `<` or `>`. UTF-8 is allowed
-/// (RFC 6531 §3.3) and shown by [`is_ascii`](Self::is_ascii).
+/// (RFC 6531 §3.3) and shown by [`is_ascii`](Self::is_ascii). To a server without SMTPUTF8 a
+/// domain that is not ASCII goes in A-labels, where the feature `idna` is on.
 ///
 /// Comparison is octet for octet: local parts are case-sensitive (RFC 5321 §2.4), and no case
 /// is folded in domains either.
@@ -90,7 +92,7 @@ impl Address {
         &self.text
     }
 
-    /// Whether the address can be sent to a server without SMTPUTF8 (RFC 6531 §3.3).
+    /// Whether the address can be sent as it is to a server without SMTPUTF8 (RFC 6531 §3.3).
     pub fn is_ascii(&self) -> bool {
         self.text.is_ascii()
     }

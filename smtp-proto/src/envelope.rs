@@ -162,11 +162,24 @@ impl Envelope {
         attached.flat_map(move |attached| attached.of_rcpt(recipient))
     }
 
+    /// The same envelope with other forms of the same addresses.
+    pub(crate) fn with_paths(
+        self,
+        reverse_path: Option<Address>,
+        forward_paths: Vec<Address>,
+    ) -> Self {
+        Self {
+            reverse_path,
+            forward_paths: forward_paths.into(),
+            ..self
+        }
+    }
+
     pub(crate) fn attached(&self) -> Option<&Attached> {
         self.parameters.as_deref()
     }
 
-    /// Whether all addresses can be sent to a server without SMTPUTF8 (RFC 6531 §3.3).
+    /// Whether all addresses can be sent as they are to a server without SMTPUTF8 (RFC 6531 §3.3).
     pub fn is_ascii(&self) -> bool {
         self.reverse_path
             .iter()

@@ -23,6 +23,8 @@ use crate::{
 pub(crate) struct Transaction {
     pub(crate) id: TransactionId,
     pub(crate) envelope: Envelope,
+    /// What goes out in its place to a server without SMTPUTF8; decided with `MAIL`.
+    in_ascii: Option<Envelope>,
     pub(crate) body: Body,
     /// How far the writer is.
     pub(crate) progress: Progress,
@@ -119,6 +121,7 @@ impl Transaction {
             id,
             part: Part::whole(envelope.forward_paths().len()),
             envelope,
+            in_ascii: None,
             body,
             progress: Progress::Queued,
             outstanding: 0,
@@ -157,6 +160,11 @@ impl Transaction {
         self.not_sent.as_ref()
     }
 
+    /// The envelope as the server is told it.
+    pub(crate) fn sent_envelope(&self) -> &Envelope {
+        self.in_ascii.as_ref().unwrap_or(&self.envelope)
+    }
+
     /// Decides how this message is sent to a server with these capabilities.
     pub(crate) fn plan(
         &mut self,
@@ -169,9 +177,15 @@ impl Transaction {
         let binary = facts.is_some_and(|facts| facts.nul) || stream.is_some_and(|s| s.binary);
         let eight_bit =
             facts.is_some_and(|facts| facts.eight_bit) || stream.is_some_and(|s| s.eight_bit);
-        let international = !self.envelope.is_ascii()
-            || facts.is_some_and(|facts| facts.utf8_header)
-            || stream.is_some_and(|s| s.smtp_utf8);
+        let utf8_header =
+            facts.is_some_and(|facts| facts.utf8_header) || stream.is_some_and(|s| s.smtp_utf8);
+        let smtp_utf8 = capabilities.smtp_utf8();
+        self.in_ascii = if smtp_utf8 || self.envelope.is_ascii() {
+            None
+        } else {
+            self.envelope.with_a_labels()
+        };
+        let international = utf8_header || !self.sent_envelope().is_ascii();
         let chunking = config.chunking && capabilities.chunking();
 
         if binary && !(capabilities.binary_mime() && chunking) {
@@ -180,7 +194,7 @@ impl Transaction {
         if eight_bit && !binary && !capabilities.eight_bit_mime() {
             return Err(ErrorKind::ExtensionNotOffered("8BITMIME"));
         }
-        if international && !capabilities.smtp_utf8() {
+        if international && !smtp_utf8 {
             return Err(ErrorKind::ExtensionNotOffered("SMTPUTF8"));
         }
         if let Some(attached) = self.envelope.attached() {

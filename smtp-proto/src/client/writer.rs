@@ -116,7 +116,7 @@ impl Session {
         transaction.progress = Progress::Recipients(0);
         transaction.outstanding += 1;
         self.write_for_message(Command::Mail, |out, transaction, capabilities| {
-            command::mail(out, &transaction.envelope, &parameters, capabilities);
+            command::mail(out, transaction.sent_envelope(), &parameters, capabilities);
         });
         Step::Taken
     }
@@ -144,7 +144,7 @@ impl Session {
         }
         self.write_for_message(Command::Rcpt(written), |out, transaction, capabilities| {
             let place = transaction.part.place(written);
-            command::rcpt(out, &transaction.envelope, place, capabilities);
+            command::rcpt(out, transaction.sent_envelope(), place, capabilities);
         });
         self.advance(Progress::Recipients(written + 1));
         Step::Taken
