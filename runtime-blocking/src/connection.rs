@@ -8,7 +8,7 @@ use postwire_tls::proto::{
     Body, Capabilities, Endpoint, Envelope, Error, ErrorKind, Event, Reply, Report, Stage,
     StreamFacts, TlsInfo, TransactionId,
 };
-use postwire_tls::{TransportConfig, rustls};
+use postwire_tls::{CredentialsSource, TransportConfig, rustls};
 
 use crate::driver::Driver;
 use crate::{Socket, Stream, connect};
@@ -20,6 +20,7 @@ use crate::{Socket, Stream, connect};
 #[derive(Debug)]
 pub struct Connection<S = Socket> {
     driver: Driver<postwire_tls::Connection, S>,
+    credentials: Option<CredentialsSource>,
     /// Why the session ended, if not by `QUIT`.
     ended_by: Option<Error>,
 }
@@ -69,6 +70,7 @@ impl<S: Stream> Connection<S> {
         let machine = postwire_tls::Connection::new(&config.client_config(), config.tls());
         Self {
             driver: Driver::new(machine, stream),
+            credentials: config.late_credentials().cloned(),
             ended_by: None,
         }
     }
@@ -143,11 +145,26 @@ impl<S: Stream> Connection<S> {
     ///
     /// Waits for the server's next word even if nothing is under way.
     pub fn next_event(&mut self) -> Option<Event> {
-        let event = self.driver.next_event();
-        if let Some(Event::Closed(why)) = &event {
-            self.ended_by.clone_from(why);
+        loop {
+            match self.driver.next_event()? {
+                Event::CredentialsWanted(refused) => self.fetch_credentials(refused),
+                Event::Closed(why) => {
+                    self.ended_by.clone_from(&why);
+                    return Some(Event::Closed(why));
+                }
+                event => return Some(event),
+            }
         }
-        event
+    }
+
+    /// Wanted only where there is someone to ask.
+    fn fetch_credentials(&mut self, refused: Option<Error>) {
+        if let Some(source) = &self.credentials {
+            let fetch = source.fetch(refused);
+            if let Some(fetched) = self.driver.wait_for(fetch) {
+                let _ = self.driver.machine_mut().credentials_fetched(fetched);
+            }
+        }
     }
 
     /// Takes in what the server has said already.
@@ -158,8 +175,10 @@ impl<S: Stream> Connection<S> {
     /// Takes the next report if there is one already.
     pub(crate) fn pending_report(&mut self) -> Option<Report> {
         loop {
-            if let Event::Report(report) = self.driver.machine_mut().poll_event()? {
-                return Some(report);
+            match self.driver.machine_mut().poll_event()? {
+                Event::Report(report) => return Some(report),
+                Event::CredentialsWanted(refused) => self.fetch_credentials(refused),
+                _ => {}
             }
         }
     }

@@ -2,7 +2,10 @@
 //! it the time. Knows nothing of SMTP or TLS.
 
 use std::io::{self, IoSlice};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use bytes::Buf;
@@ -88,6 +91,27 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
                 return None;
             }
             self.wait();
+        }
+    }
+
+    /// Waits for a future, as long as the machine may wait and is not over.
+    pub fn wait_for<F: Future>(&mut self, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                return Some(output);
+            }
+            self.tell_time();
+            if self.machine.is_closed() {
+                return None;
+            }
+            match self.machine.poll_timeout() {
+                Some(deadline) => {
+                    thread::park_timeout(deadline.saturating_duration_since(self.clock.now()));
+                }
+                None => thread::park(),
+            }
         }
     }
 
@@ -207,6 +231,15 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
 
     fn tell_time(&mut self) {
         self.machine.handle_timeout(self.clock.now());
+    }
+}
+
+/// Wakes the thread that waits for a future.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 

@@ -1,6 +1,6 @@
 //! One live session over one stream.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -12,7 +12,7 @@ use postwire_tls::proto::{
     Body, Capabilities, Endpoint, Envelope, Error, ErrorKind, Event, Reply, Report, Stage,
     StreamFacts, TlsInfo, TransactionId,
 };
-use postwire_tls::{TransportConfig, rustls};
+use postwire_tls::{CredentialsFuture, CredentialsSource, TransportConfig, rustls};
 
 use crate::Runtime;
 use crate::connect::connect;
@@ -28,6 +28,9 @@ use crate::driver::Driver;
 #[derive(Debug)]
 pub struct Connection<S, R: Runtime> {
     driver: Driver<postwire_tls::Connection, S, R>,
+    credentials: Option<CredentialsSource>,
+    /// Credentials on their way.
+    fetching: Option<CredentialsFuture>,
     /// Why the session ended, if not by `QUIT`.
     ended_by: Option<Error>,
 }
@@ -70,6 +73,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
         let machine = postwire_tls::Connection::new(&config.client_config(), config.tls());
         Self {
             driver: Driver::new(machine, stream, runtime),
+            credentials: config.late_credentials().cloned(),
+            fetching: None,
             ended_by: None,
         }
     }
@@ -154,11 +159,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
     }
 
     fn poll_next_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
-        let event = self.driver.poll_event(cx);
-        if let Poll::Ready(Some(Event::Closed(why))) = &event {
-            self.ended_by.clone_from(why);
+        loop {
+            self.poll_fetch(cx);
+            match self.driver.poll_event(cx) {
+                Poll::Ready(Some(Event::CredentialsWanted(refused))) => {
+                    self.fetch_credentials(refused);
+                }
+                Poll::Ready(Some(Event::Closed(why))) => {
+                    self.fetching = None;
+                    self.ended_by.clone_from(&why);
+                    return Poll::Ready(Some(Event::Closed(why)));
+                }
+                event => return event,
+            }
         }
-        event
+    }
+
+    /// Wanted only where there is someone to ask.
+    fn fetch_credentials(&mut self, refused: Option<Error>) {
+        let source = self.credentials.as_ref();
+        self.fetching = source.map(|source| source.fetch(refused));
+    }
+
+    fn poll_fetch(&mut self, cx: &mut Context<'_>) {
+        if let Some(fetching) = &mut self.fetching
+            && let Poll::Ready(fetched) = Pin::new(fetching).poll(cx)
+        {
+            self.fetching = None;
+            let _ = self.driver.machine_mut().credentials_fetched(fetched);
+        }
     }
 
     /// The next piece of a streamed body, which [`Event::BodyWanted`] asked for;
@@ -175,8 +204,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
     /// Moves what can be moved at once, and takes the next report if there is one.
     pub(crate) fn pending_report(&mut self) -> Option<Report> {
         loop {
-            if let Event::Report(report) = self.driver.machine_mut().poll_event()? {
-                return Some(report);
+            match self.driver.machine_mut().poll_event()? {
+                Event::Report(report) => return Some(report),
+                Event::CredentialsWanted(refused) => self.fetch_credentials(refused),
+                _ => {}
             }
         }
     }

@@ -61,7 +61,8 @@ pub struct Timeouts {
     pub ehlo: Duration,
     /// The reply to `STARTTLS`. 2 minutes.
     pub starttls: Duration,
-    /// Each reply in an authentication exchange. 2 minutes.
+    /// Each reply in an authentication exchange, and the credentials where they are fetched
+    /// late. 2 minutes.
     pub auth: Duration,
     /// The reply to `MAIL` or `RSET`. 5 minutes.
     pub mail: Duration,
@@ -257,7 +258,7 @@ impl ClientConfig {
     /// Ask for credentials when they are needed, and once more when they were refused:
     /// [`Event::CredentialsWanted`](crate::Event::CredentialsWanted). Off by default.
     ///
-    /// For tokens, which expire. Together with [`credentials`](Self::credentials) only the
+    /// For tokens, which expire. They are waited for as long as [`Timeouts::auth`]. Together with [`credentials`](Self::credentials) only the
     /// renewal is asked for.
     #[must_use]
     pub fn late_credentials(mut self, on: bool) -> Self {

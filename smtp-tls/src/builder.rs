@@ -20,8 +20,8 @@ use postwire_proto::{
 use crate::parameters::{server_name, without_brackets};
 use crate::url::default_port;
 use crate::{
-    Certificate, ConfigError, ServerUrl, SocketOptions, Tls, TlsError, TlsParameters,
-    TlsParametersBuilder, TransportConfig,
+    Certificate, ConfigError, CredentialsSource, ServerUrl, SocketOptions, Tls, TlsError,
+    TlsParameters, TlsParametersBuilder, TransportConfig,
 };
 
 /// Configures a transport `T`: any type that can be made from a
@@ -63,6 +63,7 @@ struct Settings {
     socket: SocketOptions,
     /// All but the mode, the host and the timeouts, which are settled at the end.
     client: ClientConfig,
+    late_credentials: Option<CredentialsSource>,
     protocol: Protocol,
     timeouts: Timeouts,
     timeout: Option<Duration>,
@@ -147,6 +148,7 @@ impl<T> TransportBuilder<T> {
                 unix_socket: None,
                 socket: SocketOptions::default(),
                 client: ClientConfig::new(HelloName::localhost(), mode),
+                late_credentials: None,
                 protocol: Protocol::default(),
                 timeouts: Timeouts::default(),
                 timeout: None,
@@ -237,6 +239,17 @@ impl<T> TransportBuilder<T> {
     /// Authenticates with these, or sends nothing. None by default.
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.settings.client = self.settings.client.credentials(credentials);
+        self
+    }
+
+    /// Asks for credentials on each connection, when the server is about to be logged in
+    /// to: for tokens, which expire. Nobody is asked by default.
+    ///
+    /// Together with [`credentials`](Self::credentials) it is asked only for what takes
+    /// their place once a server has refused them.
+    pub fn late_credentials(mut self, source: CredentialsSource) -> Self {
+        self.settings.client = self.settings.client.late_credentials(true);
+        self.settings.late_credentials = Some(source);
         self
     }
 
@@ -409,6 +422,7 @@ impl Settings {
             tls,
             socket: self.socket,
             client: Arc::new(client),
+            late_credentials: self.late_credentials,
             pool: Arc::new(self.pool),
         })
     }

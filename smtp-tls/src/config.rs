@@ -11,7 +11,7 @@ use core::time::Duration;
 
 use postwire_proto::{ClientConfig, PoolConfig, Timeouts};
 
-use crate::Tls;
+use crate::{CredentialsSource, Tls};
 
 /// What is set on a socket, apart from `TCP_NODELAY`, which always is: a flight is
 /// one write, and waiting for more would only delay it.
@@ -37,6 +37,7 @@ pub struct TransportConfig {
     pub(crate) tls: Tls,
     pub(crate) socket: SocketOptions,
     pub(crate) client: Arc<ClientConfig>,
+    pub(crate) late_credentials: Option<CredentialsSource>,
     pub(crate) pool: Arc<PoolConfig>,
 }
 
@@ -61,6 +62,11 @@ impl TransportConfig {
     /// The TLS mode and its parameters.
     pub fn tls(&self) -> &Tls {
         &self.tls
+    }
+
+    /// Whom to ask when a session wants credentials; nobody by default.
+    pub fn late_credentials(&self) -> Option<&CredentialsSource> {
+        self.late_credentials.as_ref()
     }
 
     /// What is set on the socket.

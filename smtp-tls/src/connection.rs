@@ -137,6 +137,21 @@ impl Connection {
         self.secured.machine.credentials_failed(error)
     }
 
+    /// Gives what came of fetching the credentials that were wanted.
+    ///
+    /// # Errors
+    ///
+    /// None are wanted any more: the session has ended.
+    pub fn credentials_fetched(
+        &mut self,
+        fetched: Result<Credentials, TransportError>,
+    ) -> Result<(), Misuse> {
+        match fetched {
+            Ok(credentials) => self.credentials(credentials),
+            Err(error) => self.credentials_failed(error),
+        }
+    }
+
     /// Leaves politely after everything that is queued: [`Client::quit`].
     pub fn quit(&mut self) {
         self.secured.machine.quit();

@@ -28,6 +28,7 @@ mod channel_binding;
 mod chunk_buffer;
 mod config;
 mod connection;
+mod credentials_source;
 mod error;
 mod parameters;
 mod secured;
@@ -44,6 +45,7 @@ pub use certificate::{Certificate, CertificateStore, Identity};
 pub use chunk_buffer::ChunkBuffer;
 pub use config::{SocketOptions, TransportConfig};
 pub use connection::Connection;
+pub use credentials_source::{CredentialsFuture, CredentialsSource};
 pub use error::{ConfigError, TlsError};
 pub use parameters::{TlsParameters, TlsParametersBuilder, TlsVersion};
 /// The protocol itself: envelopes, bodies, reports, the sessions.

@@ -13,6 +13,7 @@ use postwire_tls::proto::{
 };
 use postwire_tls::{ServerTls, Tls, TlsParameters, TransportBuilder, TransportConfig};
 
+mod credentials;
 mod lmtp;
 
 use crate::Adapter;
@@ -56,6 +57,11 @@ pub const ALL: &[Scenario] = &[
     ("a server that talks without end", endless_talk),
     ("a server that talks and does not listen", flood),
     ("the connection breaks", breaks),
+    (
+        "credentials are fetched, and renewed once",
+        credentials::renewed,
+    ),
+    ("credentials that are not had in time", credentials::not_had),
     ("LMTP: a verdict for each recipient", lmtp::over_tcp),
     ("LMTP: the connection breaks between verdicts", lmtp::breaks),
     #[cfg(unix)]

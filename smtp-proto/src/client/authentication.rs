@@ -57,6 +57,7 @@ impl Session {
 
     /// The program's answer.
     pub(super) fn log_in(&mut self, credentials: Credentials) {
+        self.waits_over += 1;
         self.redaction.add(&credentials);
         self.credentials = Some(credentials);
         self.begin_authentication(0);

@@ -30,7 +30,7 @@ pub(crate) struct Session {
     pub(super) state: State,
     pub(super) output: OutputQueue,
     pub(super) expectations: VecDeque<Expectation>,
-    /// How many waits were ever over: replies, and handshakes.
+    /// How many waits were ever over: for replies, handshakes and credentials.
     pub(super) waits_over: u64,
     pub(super) transactions: VecDeque<Transaction>,
     /// Only the oldest transaction is ever answered: they use this in turn.
@@ -410,7 +410,8 @@ impl Session {
         }
         let head = self.expectations.front();
         let handed_over = head.is_some_and(|head| head.complete_at <= self.output.taken());
-        if !handed_over && !matches!(self.state, State::Handshake) {
+        let others_turn = matches!(self.state, State::Handshake | State::CredentialsWanted);
+        if !handed_over && !others_turn {
             timers.reply = Timer::Off;
         } else if timers.reply == Timer::Off || timers.awaited != self.waits_over {
             timers.reply = Timer::Unarmed;
@@ -445,9 +446,10 @@ impl Session {
             return;
         }
         let timeouts = &self.config.timeouts;
-        let reply = match self.expectations.front() {
-            Some(head) if !matches!(self.state, State::Handshake) => head.command.timeout(timeouts),
-            _ => timeouts.tls,
+        let reply = match (&self.state, self.expectations.front()) {
+            (State::CredentialsWanted, _) => timeouts.auth,
+            (State::Handshake, _) | (_, None) => timeouts.tls,
+            (_, Some(head)) => head.command.timeout(timeouts),
         };
         self.timers.reply.arm(now, reply);
         let write = if self.front_is_midway() {
