@@ -97,7 +97,7 @@ impl<'a> Recipient<'a> {
             accepted: match report.status() {
                 RecipientStatus::Accepted => Some(true),
                 RecipientStatus::Refused => Some(false),
-                RecipientStatus::Unknown => None,
+                _ => None,
             },
             reply: report.reply().map(ReplyObject::new),
         }

@@ -274,8 +274,11 @@ impl Printer {
                     say(format_args!("  {address} was refused: {reply}"));
                 }
                 (RecipientStatus::Refused, None) => say(format_args!("  {address} was refused")),
-                (RecipientStatus::Unknown, _) if someone_has_it => {
-                    say(format_args!("  {address}: nobody knows"));
+                (RecipientStatus::InDoubt, _) if someone_has_it => {
+                    say(format_args!("  {address}: in doubt"));
+                }
+                (RecipientStatus::NotSent, _) if someone_has_it => {
+                    say(format_args!("  {address}: not sent"));
                 }
                 _ => {}
             }

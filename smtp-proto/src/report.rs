@@ -22,19 +22,18 @@ impl TransactionId {
 /// server takes fewer recipients at a time than it has (RFC 5321 §4.5.3.1.10, RFC 9422). The
 /// verdict is then, in this order:
 ///
-/// 1. [`InDoubt`](Outcome::InDoubt) if any of them is in doubt. Recipients of the others are
-///    accepted or refused as they are; those that are unknown may have the message.
+/// 1. [`InDoubt`](Outcome::InDoubt) if any of them is in doubt, as only its own recipients are.
 /// 2. [`Accepted`](Outcome::Accepted) if any was accepted, with the reply to the first of
 ///    these. Recipients of one that was not sent keep the reply that they had before (`452`), or
-///    are unknown if they were never asked for: for either the message can be sent again.
+///    are not sent to if they were never asked for: for either the message can be sent again.
 /// 3. [`NotSent`](Outcome::NotSent) if the last was not sent: nobody has the message.
 /// 4. [`Rejected`](Outcome::Rejected) if all were, by a permanent reply if there is one.
 ///
 /// A message is divided only if it goes to [`Recipients::Any`](crate::Recipients::Any) and its
 /// content is no stream, which cannot be sent twice; a further transaction is begun only after
-/// one that took at least one recipient, or as declared limits demand. Where more domains are
-/// among the recipients than one session may hold (`RCPTDOMAINMAX`), those of the others are
-/// unknown, and never asked for.
+/// one that took at least one recipient, or as declared limits demand. Where one session may not
+/// hold it all (`MAILMAX`, `RCPTDOMAINMAX`), the others are not sent to in that session; a
+/// [`Batch`](crate::Batch), and so every adapter, goes on with them over another connection.
 #[derive(Clone, Debug)]
 #[must_use = "the message may have been rejected, or not sent"]
 pub struct Report {
@@ -73,14 +72,19 @@ pub struct RecipientReport {
 }
 
 /// Whether the server answers for a recipient.
+#[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RecipientStatus {
     /// The server took final responsibility.
     Accepted,
     /// The server said no.
     Refused,
-    /// It was never asked, or its final reply never came.
-    Unknown,
+    /// Certainly not delivered, and not refused either: the server was never asked for it, or
+    /// the message ended before there was any content. Sending it again cannot make a duplicate.
+    NotSent,
+    /// The content went out, or may have, and the final reply never came. Sending it again may
+    /// make a duplicate.
+    InDoubt,
 }
 
 impl Report {
@@ -99,24 +103,23 @@ impl Report {
     /// The report on a message that was never given to a session: for adapters
     /// that could not connect.
     pub fn not_sent(envelope: &Envelope, error: Error) -> Self {
-        let unknown = |address: &Address| {
-            RecipientReport::new(address.clone(), RecipientStatus::Unknown, None)
+        let not_sent = |address: &Address| {
+            RecipientReport::new(address.clone(), RecipientStatus::NotSent, None)
         };
         Self {
             transaction: TransactionId(0),
             outcome: Outcome::NotSent(error),
-            recipients: envelope.forward_paths().iter().map(unknown).collect(),
+            recipients: envelope.forward_paths().iter().map(not_sent).collect(),
         }
     }
 
     /// Takes what became of the message in a further transaction, for the recipients at these
     /// places: those that were still without a yes or a final no.
     pub(crate) fn absorb(&mut self, further: Self, places: impl Iterator<Item = usize>) {
-        let in_doubt = matches!(further.outcome, Outcome::InDoubt(_));
         for (place, recipient) in places.zip(further.recipients) {
-            let known = recipient.status != RecipientStatus::Unknown;
+            // Who was too many before, and was not asked again, keeps that reply.
             if let Some(own) = self.recipients.get_mut(place)
-                && (known || in_doubt)
+                && recipient.status != RecipientStatus::NotSent
             {
                 *own = recipient;
             }
@@ -161,7 +164,7 @@ impl Report {
             && self
                 .recipients
                 .iter()
-                .any(|recipient| recipient.status != RecipientStatus::Accepted)
+                .any(|recipient| !recipient.is_accepted())
     }
 
     /// The recipients for whom the server does not answer, with its words.
@@ -211,15 +214,14 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.outcome {
             Outcome::Accepted(reply) => {
-                let refused = self.refused().count();
-                if refused == 0 {
-                    write!(f, "accepted: {reply}")
-                } else {
-                    let of = self.recipients.len();
-                    write!(
+                let accepted = |recipient: &&RecipientReport| recipient.is_accepted();
+                let of = self.recipients.len();
+                match of - self.recipients.iter().filter(accepted).count() {
+                    0 => write!(f, "accepted: {reply}"),
+                    others => write!(
                         f,
-                        "accepted, but not for {refused} of {of} recipients: {reply}"
-                    )
+                        "accepted, but not for {others} of {of} recipients: {reply}"
+                    ),
                 }
             }
             Outcome::Rejected { stage, reply } => write!(f, "rejected at {stage}: {reply}"),
@@ -244,6 +246,10 @@ impl RecipientReport {
     /// The forward-path.
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    fn is_accepted(&self) -> bool {
+        self.status == RecipientStatus::Accepted
     }
 
     /// Whether the server answers for it.

@@ -678,7 +678,7 @@ fn nobody_listens(adapter: &dyn Adapter) {
             error(report),
             (Stage::Connect, ErrorKind::Transport(_))
         ));
-        assert_eq!(report.recipients()[0].status(), RecipientStatus::Unknown);
+        assert_eq!(report.recipients()[0].status(), RecipientStatus::NotSent);
     }
 }
 

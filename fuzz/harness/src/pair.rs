@@ -509,7 +509,7 @@ impl Pair {
         match (report.outcome(), stored) {
             (Outcome::Accepted(_), Some(stored)) => {
                 assert_eq!(accepted, stored.recipients);
-                assert_eq!(with(RecipientStatus::Unknown).count(), 0);
+                assert_eq!(with(RecipientStatus::InDoubt).count(), 0);
             }
             (Outcome::Accepted(_), None) => panic!("{report}, and nothing was stored"),
             (Outcome::Rejected { .. } | Outcome::NotSent(_), Some(stored)) => {

@@ -141,7 +141,9 @@ impl Transaction {
                 .map(|(_, address, answer)| recipient_report(address, answer, outcome))
                 .collect();
         }
-        let left_out = |address| recipient_report(address, Answer::Awaited, outcome);
+        let left_out = |address: &Address| {
+            RecipientReport::new(address.clone(), RecipientStatus::NotSent, None)
+        };
         let mut reports: Vec<_> = addresses.iter().map(left_out).collect();
         for (place, address, answer) in answered {
             if let Some(report) = reports.get_mut(place) {
@@ -170,7 +172,8 @@ fn recipient_report(address: &Address, answer: Answer, outcome: &Outcome) -> Rec
         (_, Outcome::Rejected { reply, stage }) if *stage != Stage::Rcpt => {
             (RecipientStatus::Refused, Some(reply.clone()))
         }
-        _ => (RecipientStatus::Unknown, None),
+        (_, Outcome::InDoubt(_)) => (RecipientStatus::InDoubt, None),
+        _ => (RecipientStatus::NotSent, None),
     };
     RecipientReport::new(address.clone(), status, reply)
 }

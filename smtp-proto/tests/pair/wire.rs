@@ -361,7 +361,7 @@ fn check_recipients(
     };
     let mut accepted: Vec<&str> = said(RecipientStatus::Accepted).collect();
     let mut perhaps: Vec<&str> = match report.outcome() {
-        Outcome::InDoubt(_) => said(RecipientStatus::Unknown).collect(),
+        Outcome::InDoubt(_) => said(RecipientStatus::InDoubt).collect(),
         Outcome::Rejected { .. } | Outcome::NotSent(_) if !accepted.is_empty() => {
             return Err(format!(
                 "message {index}: not accepted, but for {accepted:?}"

@@ -22,11 +22,11 @@ pub(crate) fn show_report(report: &Report) -> String {
         }
         Outcome::NotSent(error) => {
             let _ = write!(text, "not sent: {error}");
-            (RecipientStatus::Unknown, None)
+            (RecipientStatus::NotSent, None)
         }
         Outcome::InDoubt(error) => {
             let _ = write!(text, "in doubt: {error}");
-            (RecipientStatus::Unknown, None)
+            (RecipientStatus::InDoubt, None)
         }
     };
     let alike = report
@@ -38,7 +38,9 @@ pub(crate) fn show_report(report: &Report) -> String {
             let status = match recipient.status() {
                 RecipientStatus::Accepted => "accepted",
                 RecipientStatus::Refused => "refused",
-                RecipientStatus::Unknown => "unknown",
+                RecipientStatus::NotSent => "not sent",
+                RecipientStatus::InDoubt => "in doubt",
+                other => panic!("{other:?} has no notation"),
             };
             let code = recipient
                 .reply()

@@ -127,7 +127,7 @@ fn verdict_for_each(adapter: &dyn Adapter, start: fn() -> Embedded, url: fn(&Emb
 
 /// What the server had said by then holds; of the others nobody knows.
 pub(super) fn breaks(adapter: &dyn Adapter) {
-    use RecipientStatus::{Accepted, Refused, Unknown};
+    use RecipientStatus::{Accepted, InDoubt, Refused};
     for (said, known) in [
         ("", vec![]),
         ("250 2.0.0 ok\r\n", vec![Accepted]),
@@ -161,7 +161,7 @@ pub(super) fn breaks(adapter: &dyn Adapter) {
             "{said:?}: {report}"
         );
         let mut expected = known.clone();
-        expected.resize(3, Unknown);
+        expected.resize(3, InDoubt);
         let found: Vec<_> = report
             .recipients()
             .iter()
