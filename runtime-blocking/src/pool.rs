@@ -182,14 +182,6 @@ impl Lease {
         self.reused
     }
 
-    /// Sends one message.
-    pub(crate) fn send(&mut self, envelope: &Envelope, body: Body) -> Report {
-        self.enqueue(envelope, body);
-        // Every message has its report before the session ends.
-        self.next_report()
-            .unwrap_or_else(|| Report::not_sent(envelope, session_over()))
-    }
-
     /// Sends one message whose content is streamed.
     pub(crate) fn send_stream(
         &mut self,
@@ -249,7 +241,7 @@ impl Drop for Lease {
     }
 }
 
-fn session_over() -> Error {
+pub(crate) fn session_over() -> Error {
     Error::new(Stage::Mail, ErrorKind::SessionOver)
 }
 

@@ -9,7 +9,7 @@ use postwire_tls::proto::{
 };
 use postwire_tls::{ConfigError, TransportBuilder, TransportConfig};
 
-use crate::pool::{Lease, Shared};
+use crate::pool::{Lease, Shared, session_over};
 
 /// A server to send mail through, with a pool of connections to it.
 ///
@@ -74,28 +74,18 @@ impl Transport {
 
     /// Sends one message, over a pooled connection or a new one. A message that
     /// was certainly not sent because a pooled connection had died is tried once
-    /// more over a fresh one.
+    /// more over a fresh one, and recipients that one session has no room for
+    /// (RFC 9422) go over others.
     ///
     /// # Errors
     ///
     /// The server did not take it: the error holds the whole report.
     pub fn send(&self, envelope: &Envelope, body: impl Into<Body>) -> Result<Report, SendError> {
-        let body = body.into();
-        if let Some(report) = self.refuse(envelope, &body) {
-            return report.into_result();
-        }
-        let mut fresh = false;
-        loop {
-            let mut lease = match self.shared.lease(fresh) {
-                Ok(lease) => lease,
-                Err(error) => return Report::not_sent(envelope, error).into_result(),
-            };
-            let report = lease.send(envelope, body.clone());
-            fresh = deserves_a_fresh_connection(&report, lease.is_reused(), true);
-            if !fresh {
-                return report.into_result();
-            }
-        }
+        let message = (envelope.clone(), body.into());
+        let report = self.send_all([message]).next();
+        // One message has one report.
+        let report = report.unwrap_or_else(|| Report::not_sent(envelope, session_over()));
+        report.into_result()
     }
 
     /// Sends one message whose content is given piece by piece, however long it

@@ -283,14 +283,6 @@ impl<R: Runtime> Lease<R> {
         self.reused
     }
 
-    /// Sends one message.
-    pub(crate) async fn send(&mut self, envelope: &Envelope, body: Body) -> Report {
-        self.enqueue(envelope, body);
-        // Every message has its report before the session ends.
-        let report = self.next_report().await;
-        report.unwrap_or_else(|| Report::not_sent(envelope, session_over()))
-    }
-
     /// Sends one message whose content is streamed.
     pub(crate) async fn send_stream(
         &mut self,
@@ -351,7 +343,7 @@ impl<R: Runtime> Drop for Lease<R> {
     }
 }
 
-fn session_over() -> Error {
+pub(crate) fn session_over() -> Error {
     Error::new(Stage::Mail, ErrorKind::SessionOver)
 }
 

@@ -13,7 +13,7 @@ use postwire_tls::proto::{
 };
 
 use crate::Runtime;
-use crate::pool::{Lease, Shared};
+use crate::pool::{Lease, Shared, session_over};
 use crate::source::Counted;
 
 /// A server to send mail through, with a pool of connections to it.
@@ -61,7 +61,8 @@ impl<R: Runtime> Transport<R> {
 
     /// Sends one message, over a pooled connection or a new one. A message that
     /// was certainly not sent because a pooled connection had died is tried once
-    /// more over a fresh one.
+    /// more over a fresh one, and recipients that one session has no room for
+    /// (RFC 9422) go over others.
     ///
     /// # Cancellation
     ///
@@ -79,22 +80,11 @@ impl<R: Runtime> Transport<R> {
         envelope: &Envelope,
         body: impl Into<Body>,
     ) -> Result<Report, SendError> {
-        let body = body.into();
-        if let Some(report) = self.refuse(envelope, &body) {
-            return report.into_result();
-        }
-        let mut fresh = false;
-        loop {
-            let mut lease = match self.shared.lease(fresh).await {
-                Ok(lease) => lease,
-                Err(error) => return Report::not_sent(envelope, error).into_result(),
-            };
-            let report = lease.send(envelope, body.clone()).await;
-            fresh = deserves_a_fresh_connection(&report, lease.is_reused(), true);
-            if !fresh {
-                return report.into_result();
-            }
-        }
+        let message = (envelope.clone(), body.into());
+        let report = self.send_all([message]).next().await;
+        // One message has one report.
+        let report = report.unwrap_or_else(|| Report::not_sent(envelope, session_over()));
+        report.into_result()
     }
 
     /// Sends one message whose content is given piece by piece, however long it

@@ -3,11 +3,14 @@
 //!
 //! Decisions only, like the pool's: an adapter carries out each [`BatchStep`].
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use crate::pool::is_lost;
 use crate::{
-    Body, Envelope, Error, ErrorKind, Outcome, Report, Stage, deserves_a_fresh_connection,
+    Body, Envelope, Error, ErrorKind, Outcome, Recipients, Report, Stage,
+    deserves_a_fresh_connection,
 };
 
 /// How many messages are held at once, and of how many octets.
@@ -18,7 +21,8 @@ const OCTETS: u64 = 1024 * 1024;
 ///
 /// Holds a window of them: [`wants_more`](Self::wants_more) asks for others. A
 /// message that was certainly not sent, because its connection died after others
-/// had gone over it, goes out over a fresh one.
+/// had gone over it, goes out over a fresh one; so do its recipients that one session
+/// had no room for (RFC 9422), with one report for all of them.
 #[derive(Debug)]
 pub struct Batch {
     waiting: VecDeque<Waiting>,
@@ -36,9 +40,47 @@ pub struct Batch {
 
 #[derive(Debug)]
 struct Waiting {
+    /// For the recipients that are left.
     envelope: Envelope,
     body: Body,
     state: State,
+    /// What became of it in earlier sessions, and where those that are left stand among
+    /// all recipients.
+    so_far: Option<Box<(Report, Vec<usize>)>>,
+}
+
+impl Waiting {
+    /// Takes the report of one session. Gives whether there are recipients for another.
+    fn take(&mut self, report: Report) -> bool {
+        let left = if self.envelope.recipients() == Recipients::Any && !self.body.is_stream() {
+            report.left_for_another_session()
+        } else {
+            Vec::new()
+        };
+        let (report, places) = match self.so_far.take() {
+            None => (report, left.clone()),
+            Some(so_far) => {
+                let (mut earlier, places) = *so_far;
+                earlier.absorb(report, places.iter().copied());
+                let left = left.iter().filter_map(|at| places.get(*at).copied());
+                (earlier, left.collect())
+            }
+        };
+        if left.is_empty() {
+            self.state = State::Settled(report);
+            return false;
+        }
+        self.envelope = self.envelope.only(&left);
+        self.so_far = Some(Box::new((report, places)));
+        self.state = State::New;
+        true
+    }
+
+    /// It is not sent, at least not to those that are left.
+    fn give_up(&mut self, error: Error) {
+        let report = Report::not_sent(&self.envelope, error);
+        self.take(report);
+    }
 }
 
 #[derive(Debug)]
@@ -126,6 +168,7 @@ impl Batch {
             envelope,
             body,
             state,
+            so_far: None,
         });
     }
 
@@ -155,8 +198,7 @@ impl Batch {
                 self.next_step()
             }
             Connection::Failed(error) => {
-                let report = Report::not_sent(&message.envelope, error.clone());
-                message.state = State::Settled(report);
+                message.give_up(error.clone());
                 match self.take_settled() {
                     Some(report) => BatchStep::Report(report),
                     None => BatchStep::Await,
@@ -223,11 +265,14 @@ impl Batch {
             self.connection = Connection::Dying { worn };
             self.wants_fresh = true;
         }
-        if deserves_a_fresh_connection(&report, worn, !message.body.is_stream()) {
+        let again = if deserves_a_fresh_connection(&report, worn, !message.body.is_stream()) {
             message.state = State::New;
-            self.first_new = self.first_new.min(position);
+            true
         } else {
-            message.state = State::Settled(report);
+            message.take(report)
+        };
+        if again {
+            self.first_new = self.first_new.min(position);
         }
     }
 
@@ -236,8 +281,7 @@ impl Batch {
         let over = Error::new(Stage::Mail, ErrorKind::SessionOver);
         for waiting in &mut self.waiting {
             if matches!(waiting.state, State::Given) {
-                let report = Report::not_sent(&waiting.envelope, over.clone());
-                waiting.state = State::Settled(report);
+                waiting.give_up(over.clone());
             }
         }
         self.given = 0;
@@ -288,7 +332,7 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::*;
-    use crate::{Reply, ReplyCode, TransactionId};
+    use crate::{RecipientReport, RecipientStatus, Reply, ReplyCode, TransactionId};
 
     fn envelope() -> Envelope {
         Envelope::new(None, vec!["a@b".parse().unwrap()]).unwrap()
@@ -397,5 +441,67 @@ mod tests {
         assert_eq!(run(batch(3, 2), &["ll", "aaa"]), "<01NNN");
         assert_eq!(run(batch(3, 9), &[]), "NNN");
         assert_eq!(run(batch(4, 2), &["aa"]), "<01AANN");
+    }
+
+    /// A session that takes the first recipient, and has no room for the others.
+    fn takes_one(envelope: &Envelope) -> Report {
+        let mut statuses = vec![RecipientStatus::NotSent; envelope.forward_paths().len()];
+        statuses[0] = RecipientStatus::Accepted;
+        let recipients = envelope.forward_paths().iter().zip(statuses);
+        let recipients =
+            recipients.map(|(to, status)| RecipientReport::new(to.clone(), status, None));
+        let outcome = Outcome::Accepted(reply(250));
+        Report::new(TransactionId(0), outcome, recipients.collect())
+    }
+
+    #[test]
+    fn who_has_no_room_in_one_session_goes_in_others_and_is_reported_with_the_rest() {
+        let to = ["a@b", "c@d", "e@f"].map(|address| address.parse().unwrap());
+        let envelope = Envelope::new(None, to.to_vec()).unwrap();
+        for sessions in 0..=to.len() {
+            let mut batch = Batch::new(1);
+            batch.add(envelope.clone(), "x".into());
+            batch.end();
+            let mut asked = Vec::new();
+            let report = loop {
+                match batch.next_step() {
+                    BatchStep::Report(report) => break report,
+                    BatchStep::Connect if asked.len() < sessions => batch.connected(false),
+                    BatchStep::Connect => {
+                        batch.failed(Error::new(Stage::Connect, ErrorKind::TimedOut));
+                    }
+                    BatchStep::Enqueue(envelope, _) => asked.push(envelope),
+                    BatchStep::Await => batch.reported(takes_one(asked.last().unwrap())),
+                    BatchStep::Done => panic!("no report"),
+                }
+            };
+            for (session, asked) in asked.iter().enumerate() {
+                assert_eq!(asked.forward_paths(), &to[session..]);
+            }
+            assert_eq!(report.is_accepted(), sessions > 0);
+            for (position, recipient) in report.recipients().iter().enumerate() {
+                assert_eq!(*recipient.address(), to[position]);
+                let status = recipient.status();
+                assert_eq!(status == RecipientStatus::Accepted, position < sessions);
+                assert_ne!(status, RecipientStatus::InDoubt);
+            }
+            assert!(matches!(batch.next_step(), BatchStep::Done));
+        }
+    }
+
+    #[test]
+    fn all_or_nobody_is_not_divided_among_sessions() {
+        let to = ["a@b", "c@d"].map(|address| address.parse().unwrap());
+        let envelope = Envelope::new(None, to.to_vec()).unwrap();
+        let mut batch = Batch::new(9);
+        batch.add(
+            envelope.clone().with_recipients(Recipients::All),
+            "x".into(),
+        );
+        batch.end();
+        batch.connected(false);
+        assert!(matches!(batch.next_step(), BatchStep::Enqueue(..)));
+        batch.reported(takes_one(&envelope));
+        assert!(matches!(batch.next_step(), BatchStep::Report(report) if report.is_partial()));
     }
 }

@@ -162,6 +162,21 @@ impl Envelope {
         attached.flat_map(move |attached| attached.of_rcpt(recipient))
     }
 
+    /// The same envelope for the recipients at these positions only.
+    pub(crate) fn only(&self, recipients: &[usize]) -> Self {
+        let paths = recipients
+            .iter()
+            .filter_map(|at| self.forward_paths.get(*at));
+        Self {
+            reverse_path: self.reverse_path.clone(),
+            forward_paths: paths.cloned().collect(),
+            recipients: self.recipients,
+            parameters: self
+                .attached()
+                .map(|attached| Arc::new(attached.only(recipients))),
+        }
+    }
+
     /// The same envelope with other forms of the same addresses.
     pub(crate) fn with_paths(
         self,

@@ -138,6 +138,26 @@ impl Report {
         }
     }
 
+    /// Where the recipients stand that this session was not asked for, or in vain, of a message
+    /// that it did ask for others: another session may take them. In vain means that it ended.
+    pub(crate) fn left_for_another_session(&self) -> Vec<usize> {
+        let asked_for_others = matches!(
+            self.outcome,
+            Outcome::Accepted(_)
+                | Outcome::Rejected {
+                    stage: Stage::Rcpt,
+                    ..
+                }
+        );
+        let recipients = self.recipients.iter().enumerate();
+        recipients
+            .filter(|(_, recipient)| {
+                asked_for_others && recipient.status == RecipientStatus::NotSent
+            })
+            .map(|(position, _)| position)
+            .collect()
+    }
+
     /// Which message this is about.
     pub fn transaction(&self) -> TransactionId {
         self.transaction

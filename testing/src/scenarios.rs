@@ -14,6 +14,7 @@ use postwire_tls::proto::{
 use postwire_tls::{ServerTls, Tls, TlsParameters, TransportBuilder, TransportConfig};
 
 mod credentials;
+mod limits;
 mod lmtp;
 
 use crate::Adapter;
@@ -62,6 +63,10 @@ pub const ALL: &[Scenario] = &[
         credentials::renewed,
     ),
     ("credentials that are not had in time", credentials::not_had),
+    (
+        "recipients that one session has no room for",
+        limits::domains,
+    ),
     ("LMTP: a verdict for each recipient", lmtp::over_tcp),
     ("LMTP: the connection breaks between verdicts", lmtp::breaks),
     #[cfg(unix)]

@@ -29,22 +29,33 @@ impl Used {
         limits: LimitsParameters,
         transaction: &mut Transaction,
     ) -> Result<(), ErrorKind> {
+        let before = self.domains.len();
+        let fits = self.fit(limits, transaction);
+        if fits.is_err() {
+            // What is not sent uses nothing up.
+            self.domains.truncate(before);
+        } else {
+            self.transactions = self.transactions.saturating_add(1);
+        }
+        fits
+    }
+
+    fn fit(
+        &mut self,
+        limits: LimitsParameters,
+        transaction: &mut Transaction,
+    ) -> Result<(), ErrorKind> {
         if let Some(most) = limits.rcpt_domain_max {
-            self.admit_domains(size(most), transaction)?;
+            self.fit_domains(size(most), transaction)?;
         }
-        if let Some(most) = limits.rcpt_max {
-            transaction.limit_recipients("RCPTMAX", size(most))?;
+        match limits.rcpt_max {
+            Some(most) => transaction.limit_recipients("RCPTMAX", size(most)),
+            None => Ok(()),
         }
-        self.transactions = self.transactions.saturating_add(1);
-        Ok(())
     }
 
     /// RFC 9422 §4.3: the domains of all recipients in the session.
-    fn admit_domains(
-        &mut self,
-        most: usize,
-        transaction: &mut Transaction,
-    ) -> Result<(), ErrorKind> {
+    fn fit_domains(&mut self, most: usize, transaction: &mut Transaction) -> Result<(), ErrorKind> {
         let before = self.domains.len();
         let mut places = Vec::new();
         for place in transaction.part.places() {
@@ -68,7 +79,6 @@ impl Used {
             return Ok(());
         }
         if before > 0 && !transaction.part.is_further() {
-            self.domains.truncate(before);
             return Err(ErrorKind::SessionOver);
         }
         transaction.keep_recipients("RCPTDOMAINMAX", most, places)

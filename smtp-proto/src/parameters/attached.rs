@@ -41,6 +41,21 @@ impl Attached {
         }
     }
 
+    /// The same for the recipients at these positions only.
+    pub(crate) fn only(&self, recipients: &[usize]) -> Self {
+        let mut single = Vec::new();
+        for (position, recipient) in recipients.iter().enumerate() {
+            let (start, end) = self.range_of(*recipient);
+            let own = self.single[start..end].iter();
+            single.extend(own.map(|(_, parameter)| (position, parameter.clone())));
+        }
+        Self {
+            mail: self.mail.clone(),
+            every: self.every.clone(),
+            single,
+        }
+    }
+
     fn range_of(&self, recipient: usize) -> (usize, usize) {
         let start = self.single.partition_point(|(of, _)| *of < recipient);
         let end = self.single.partition_point(|(of, _)| *of <= recipient);
@@ -133,5 +148,10 @@ mod tests {
             let of_rcpt: Vec<_> = attached.of_rcpt(recipient).map(Parameter::as_str).collect();
             assert_eq!(of_rcpt, expected);
         }
+        let some = attached.only(&[9, 2, 1]);
+        for (position, recipient) in [9, 2, 1].into_iter().enumerate() {
+            assert!(some.of_rcpt(position).eq(attached.of_rcpt(recipient)));
+        }
+        assert!(some.of_mail().eq(attached.of_mail()));
     }
 }
