@@ -1,17 +1,22 @@
 //! One live session over one stream.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use postwire_tls::proto::{
-    Body, Capabilities, Endpoint, Envelope, Error, ErrorKind, Event, Reply, Report, Stage,
-    StreamFacts, TlsInfo, TransactionId,
+    Body, Capabilities, Command, CommandId, Endpoint, Envelope, Error, ErrorKind, Event, Reply,
+    Report, Stage, StreamFacts, TlsInfo, TransactionId,
 };
 use postwire_tls::{CredentialsSource, TransportConfig, rustls};
 
 use crate::driver::Driver;
 use crate::{Socket, Stream, connect};
+
+/// How many reports and answers are kept for [`Connection::next_event`] while something
+/// else is waited for; the oldest go first.
+const KEPT: usize = 1_024;
 
 /// A live session with a server: messages go out over it one after the other.
 ///
@@ -21,6 +26,8 @@ use crate::{Socket, Stream, connect};
 pub struct Connection<S = Socket> {
     driver: Driver<postwire_tls::Connection, S>,
     credentials: Option<CredentialsSource>,
+    /// What happened while something else was waited for.
+    kept: VecDeque<Event>,
     /// Why the session ended, if not by `QUIT`.
     ended_by: Option<Error>,
 }
@@ -71,6 +78,7 @@ impl<S: Stream> Connection<S> {
         Self {
             driver: Driver::new(machine, stream),
             credentials: config.late_credentials().cloned(),
+            kept: VecDeque::new(),
             ended_by: None,
         }
     }
@@ -83,8 +91,9 @@ impl<S: Stream> Connection<S> {
     /// Why it does not.
     pub fn ready(&mut self) -> Result<(), Error> {
         while !self.machine().is_ready() {
-            if self.next_event().is_none() {
-                return Err(self.error());
+            match self.happens() {
+                Some(event) => self.keep(event),
+                None => return Err(self.error()),
             }
         }
         Ok(())
@@ -94,11 +103,30 @@ impl<S: Stream> Connection<S> {
     pub fn send(&mut self, envelope: &Envelope, body: impl Into<Body>) -> Report {
         let id = self.enqueue(envelope.clone(), body);
         loop {
-            match self.next_event() {
+            match self.happens() {
                 Some(Event::Report(report)) if report.transaction() == id => return report,
-                Some(_) => {}
+                Some(event) => self.keep(event),
                 // Every message has its report before the session ends.
                 None => return Report::not_sent(envelope, self.error()),
+            }
+        }
+    }
+
+    /// Asks the server something beside sending (`VRFY`, for one), behind all that is
+    /// queued, and waits for its answer: a refusal is one as well. Reports on messages
+    /// that come meanwhile are kept for [`next_event`](Self::next_event).
+    ///
+    /// # Errors
+    ///
+    /// There is no answer: the session ended, or the server does not offer the command.
+    pub fn command(&mut self, command: Command) -> Result<Reply, Error> {
+        let id = self.enqueue_command(command);
+        loop {
+            match self.happens() {
+                Some(Event::Reply(of, reply)) if of == id => return reply,
+                Some(event) => self.keep(event),
+                // Every command has its answer before the session ends.
+                None => return Err(self.error()),
             }
         }
     }
@@ -116,12 +144,12 @@ impl<S: Stream> Connection<S> {
         let mut chunks = chunks.into_iter();
         let id = self.enqueue(envelope.clone(), Body::stream(facts.clone()));
         loop {
-            match self.next_event() {
+            match self.happens() {
                 Some(Event::Report(report)) if report.transaction() == id => return report,
                 Some(Event::BodyWanted(of)) if of == id => {
                     self.body_next(id, chunks.next());
                 }
-                Some(_) => {}
+                Some(event) => self.keep(event),
                 // Every message has its report before the session ends.
                 None => return Report::not_sent(envelope, self.error()),
             }
@@ -129,9 +157,16 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Queues a message without waiting: [`next_event`](Self::next_event) brings
-    /// its report. Messages that are queued together are pipelined.
+    /// its report, also if it came while another was waited for (the last 1,024 are
+    /// kept). Messages that are queued together are pipelined.
     pub fn enqueue(&mut self, envelope: Envelope, body: impl Into<Body>) -> TransactionId {
         self.driver.machine_mut().send(envelope, body.into())
+    }
+
+    /// Queues a command without waiting: [`next_event`](Self::next_event) brings its
+    /// answer.
+    pub fn enqueue_command(&mut self, command: Command) -> CommandId {
+        self.driver.machine_mut().command(command)
     }
 
     /// The next piece of a streamed body, which [`Event::BodyWanted`] asked for;
@@ -145,6 +180,23 @@ impl<S: Stream> Connection<S> {
     ///
     /// Waits for the server's next word even if nothing is under way.
     pub fn next_event(&mut self) -> Option<Event> {
+        match self.kept.pop_front() {
+            Some(event) => Some(event),
+            None => self.happens(),
+        }
+    }
+
+    /// Keeps what somebody may wait for, and not what nobody ever took.
+    fn keep(&mut self, event: Event) {
+        if matches!(event, Event::Report(_) | Event::Reply(..)) {
+            if self.kept.len() >= KEPT {
+                self.kept.pop_front();
+            }
+            self.kept.push_back(event);
+        }
+    }
+
+    fn happens(&mut self) -> Option<Event> {
         loop {
             match self.driver.next_event()? {
                 Event::CredentialsWanted(refused) => self.fetch_credentials(refused),
@@ -175,7 +227,8 @@ impl<S: Stream> Connection<S> {
     /// Takes the next report if there is one already.
     pub(crate) fn pending_report(&mut self) -> Option<Report> {
         loop {
-            match self.driver.machine_mut().poll_event()? {
+            let kept = self.kept.pop_front();
+            match kept.or_else(|| self.driver.machine_mut().poll_event())? {
                 Event::Report(report) => return Some(report),
                 Event::CredentialsWanted(refused) => self.fetch_credentials(refused),
                 _ => {}

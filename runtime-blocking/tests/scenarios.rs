@@ -1,9 +1,9 @@
 //! The scenarios of every adapter, over `std::net`.
 
-use postwire_blocking::Transport;
-use postwire_blocking::proto::{Body, Envelope, Report, StreamFacts};
+use postwire_blocking::proto::{Body, Command, Envelope, Event, Report, StreamFacts};
 use postwire_blocking::tls::TransportConfig;
-use postwire_testing::{Adapter, Pieces, scenarios};
+use postwire_blocking::{Connection, Transport};
+use postwire_testing::{Adapter, Answer, Pieces, scenarios};
 
 struct Blocking;
 
@@ -40,6 +40,28 @@ impl Adapter for Blocking {
             Ok(report) => report,
             Err(error) => error.into_report(),
         }
+    }
+
+    fn ask(
+        &self,
+        config: TransportConfig,
+        messages: Vec<(Envelope, Body)>,
+        commands: Vec<Command>,
+    ) -> (Vec<Report>, Vec<Answer>) {
+        let mut connection = Connection::connect(&config).unwrap();
+        for (envelope, body) in messages {
+            connection.enqueue(envelope, body);
+        }
+        let ask = |command| connection.command(command);
+        let answers = commands.into_iter().map(ask).collect();
+        connection.begin_quit();
+        let mut reports = Vec::new();
+        while let Some(event) = connection.next_event() {
+            if let Event::Report(report) = event {
+                reports.push(report);
+            }
+        }
+        (reports, answers)
     }
 
     fn send(&self, config: TransportConfig, envelope: &Envelope, body: Body) -> Report {

@@ -1,5 +1,6 @@
 //! One live session over one stream.
 
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
@@ -9,14 +10,18 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use postwire_tls::proto::{
-    Body, Capabilities, Endpoint, Envelope, Error, ErrorKind, Event, Reply, Report, Stage,
-    StreamFacts, TlsInfo, TransactionId,
+    Body, Capabilities, Command, CommandId, Endpoint, Envelope, Error, ErrorKind, Event, Reply,
+    Report, Stage, StreamFacts, TlsInfo, TransactionId,
 };
 use postwire_tls::{CredentialsFuture, CredentialsSource, TransportConfig, rustls};
 
 use crate::Runtime;
 use crate::connect::connect;
 use crate::driver::Driver;
+
+/// How many reports and answers are kept for [`Connection::next_event`] while something
+/// else is waited for; the oldest go first.
+const KEPT: usize = 1_024;
 
 /// A live session with a server: messages go out over it one after the other.
 ///
@@ -31,6 +36,8 @@ pub struct Connection<S, R: Runtime> {
     credentials: Option<CredentialsSource>,
     /// Credentials on their way.
     fetching: Option<CredentialsFuture>,
+    /// What happened while something else was waited for.
+    kept: VecDeque<Event>,
     /// Why the session ended, if not by `QUIT`.
     ended_by: Option<Error>,
 }
@@ -75,6 +82,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
             driver: Driver::new(machine, stream, runtime),
             credentials: config.late_credentials().cloned(),
             fetching: None,
+            kept: VecDeque::new(),
             ended_by: None,
         }
     }
@@ -87,8 +95,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
     /// Why it does not.
     pub async fn ready(&mut self) -> Result<(), Error> {
         while !self.machine().is_ready() {
-            if self.next_event().await.is_none() {
-                return Err(self.error());
+            match self.happens().await {
+                Some(event) => self.keep(event),
+                None => return Err(self.error()),
             }
         }
         Ok(())
@@ -98,11 +107,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
     pub async fn send(&mut self, envelope: &Envelope, body: impl Into<Body>) -> Report {
         let id = self.enqueue(envelope.clone(), body);
         loop {
-            match self.next_event().await {
+            match self.happens().await {
                 Some(Event::Report(report)) if report.transaction() == id => return report,
-                Some(_) => {}
+                Some(event) => self.keep(event),
                 // Every message has its report before the session ends.
                 None => return Report::not_sent(envelope, self.error()),
+            }
+        }
+    }
+
+    /// Asks the server something beside sending (`VRFY`, for one), behind all that is
+    /// queued, and waits for its answer: a refusal is one as well. Reports on messages
+    /// that come meanwhile are kept for [`next_event`](Self::next_event).
+    ///
+    /// # Errors
+    ///
+    /// There is no answer: the session ended, or the server does not offer the command.
+    pub async fn command(&mut self, command: Command) -> Result<Reply, Error> {
+        let id = self.enqueue_command(command);
+        loop {
+            match self.happens().await {
+                Some(Event::Reply(of, reply)) if of == id => return reply,
+                Some(event) => self.keep(event),
+                // Every command has its answer before the session ends.
+                None => return Err(self.error()),
             }
         }
     }
@@ -125,7 +153,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
             match event.await {
                 Some(Event::Report(report)) if report.transaction() == id => return report,
                 Some(Event::BodyWanted(of)) if of == id => wanted = true,
-                Some(_) => {}
+                Some(event) => self.keep(event),
                 // Every message has its report before the session ends.
                 None => return Report::not_sent(envelope, self.error()),
             }
@@ -143,11 +171,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
             *wanted = false;
             self.body_next(id, next);
         }
-        self.poll_next_event(cx)
+        self.poll_happens(cx)
     }
 
     /// Queues a message without waiting: [`next_event`](Self::next_event) brings
-    /// its report. Messages that are queued together are pipelined.
+    /// its report, also if it came while another was waited for (the last 1,024 are
+    /// kept). Messages that are queued together are pipelined.
     pub fn enqueue(&mut self, envelope: Envelope, body: impl Into<Body>) -> TransactionId {
         self.driver.machine_mut().send(envelope, body.into())
     }
@@ -155,10 +184,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
     /// Waits for the next thing that happens: a report, a line of the trace, the
     /// end. `None` once the session is over.
     pub async fn next_event(&mut self) -> Option<Event> {
-        poll_fn(|cx| self.poll_next_event(cx)).await
+        match self.kept.pop_front() {
+            Some(event) => Some(event),
+            None => self.happens().await,
+        }
     }
 
-    fn poll_next_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+    /// Keeps what somebody may wait for, and not what nobody ever took.
+    fn keep(&mut self, event: Event) {
+        if matches!(event, Event::Report(_) | Event::Reply(..)) {
+            if self.kept.len() >= KEPT {
+                self.kept.pop_front();
+            }
+            self.kept.push_back(event);
+        }
+    }
+
+    async fn happens(&mut self) -> Option<Event> {
+        poll_fn(|cx| self.poll_happens(cx)).await
+    }
+
+    fn poll_happens(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         loop {
             self.poll_fetch(cx);
             match self.driver.poll_event(cx) {
@@ -190,6 +236,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
         }
     }
 
+    /// Queues a command without waiting: [`next_event`](Self::next_event) brings its
+    /// answer.
+    pub fn enqueue_command(&mut self, command: Command) -> CommandId {
+        self.driver.machine_mut().command(command)
+    }
+
     /// The next piece of a streamed body, which [`Event::BodyWanted`] asked for;
     /// `None` is its end. Ignored where the message has its verdict already.
     pub fn body_next(&mut self, id: TransactionId, next: Option<io::Result<Bytes>>) {
@@ -204,7 +256,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
     /// Moves what can be moved at once, and takes the next report if there is one.
     pub(crate) fn pending_report(&mut self) -> Option<Report> {
         loop {
-            match self.driver.machine_mut().poll_event()? {
+            let kept = self.kept.pop_front();
+            match kept.or_else(|| self.driver.machine_mut().poll_event())? {
                 Event::Report(report) => return Some(report),
                 Event::CredentialsWanted(refused) => self.fetch_credentials(refused),
                 _ => {}

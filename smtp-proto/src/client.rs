@@ -12,6 +12,7 @@
 //! without.
 
 mod authentication;
+mod commands;
 mod conclusions;
 mod expectation;
 mod limits;
@@ -30,13 +31,15 @@ use alloc::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
+pub use self::commands::CommandId;
 pub use self::output::Output;
 use self::session::{Session, State};
 pub use self::trace::{Speaker, TraceLine};
 use self::transaction::{Content, Progress, Transaction};
 use crate::{
-    Body, Capabilities, ClientConfig, Credentials, Endpoint, Envelope, Error, ErrorKind, Instant,
-    Misuse, Reply, ReplyReader, Report, Stage, TlsInfo, TransactionId, TransportError, Violation,
+    Body, Capabilities, ClientConfig, Command, Credentials, Endpoint, Envelope, Error, ErrorKind,
+    Instant, Misuse, Reply, ReplyReader, Report, Stage, TlsInfo, TransactionId, TransportError,
+    Violation,
 };
 
 /// What a client session reports to whoever drives it.
@@ -45,6 +48,9 @@ use crate::{
 pub enum Event {
     /// The verdict on a message: one for each [`Client::send`], in order.
     Report(Report),
+    /// The answer to a command beside sending, whatever it says; or why none came. One for
+    /// each [`Client::command`], in order.
+    Reply(CommandId, Result<Reply, Error>),
     /// Greeted, under TLS and authenticated as configured: messages go out.
     Ready,
     /// Establish TLS now, as the client, then call
@@ -100,6 +106,44 @@ impl Client {
         }
         session.transactions.push_back(transaction);
         session.pump();
+        id
+    }
+
+    /// Queues a command beside sending, behind everything that is queued already. Allowed
+    /// at any time, also before the greeting. There will be exactly one [`Event::Reply`] for
+    /// it; a refusal is an answer as well.
+    ///
+    /// Where the server does PIPELINING it goes out in the flight of what stands before it,
+    /// and what stands behind it waits for its answer (RFC 2920 §3.1).
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use bytes::Buf;
+    /// use postwire_proto::{
+    ///     Client, ClientConfig, Command, Endpoint, Event, HelloName, Instant, Security,
+    /// };
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = ClientConfig::new(HelloName::localhost(), Security::None);
+    /// let mut client = Client::new(Arc::new(config));
+    /// let asked = client.command(Command::vrfy("alice")?);
+    /// for words in ["220 mx\r\n", "250 mx\r\n", "252 2.5.0 try it\r\n"] {
+    ///     client.handle_input(Instant::EPOCH, words.as_bytes());
+    ///     let mut output = client.output();
+    ///     output.advance(output.remaining());
+    /// }
+    /// let answer = std::iter::from_fn(|| client.poll_event()).find_map(|event| match event {
+    ///     Event::Reply(id, answer) if id == asked => Some(answer),
+    ///     _ => None,
+    /// });
+    /// assert_eq!(answer.ok_or("none")??.code().get(), 252);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn command(&mut self, command: Command) -> CommandId {
+        let id = self.session.add_command(command);
+        self.session.pump();
         id
     }
 
@@ -264,6 +308,7 @@ impl Client {
     pub fn is_idle(&self) -> bool {
         self.is_ready()
             && self.session.transactions.is_empty()
+            && self.session.commands.is_empty()
             && self.session.expectations.is_empty()
             && self.session.output.pending() == 0
             && !self.reader.is_midway()

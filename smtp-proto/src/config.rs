@@ -64,7 +64,7 @@ pub struct Timeouts {
     /// Each reply in an authentication exchange, and the credentials where they are fetched
     /// late. 2 minutes.
     pub auth: Duration,
-    /// The reply to `MAIL` or `RSET`. 5 minutes.
+    /// The reply to `MAIL`, `RSET` or a [`Command`](crate::Command) beside sending. 5 minutes.
     pub mail: Duration,
     /// The reply to each `RCPT`. 5 minutes.
     pub rcpt: Duration,
@@ -77,7 +77,7 @@ pub struct Timeouts {
     pub end_of_data: Duration,
     /// The reply to `QUIT`. 5 seconds: nothing depends on it.
     pub quit: Duration,
-    /// From one verdict (or the start) to the next while a message is queued.
+    /// From one verdict (or the start) to the next while a message or command is queued.
     /// None by default.
     pub overall: Option<Duration>,
 }

@@ -35,6 +35,8 @@ pub enum Stage {
     Data,
     /// The content, and the reply to its end.
     Body,
+    /// A command beside sending (`VRFY`, for one).
+    Command,
     /// `QUIT`.
     Quit,
 }
@@ -53,6 +55,7 @@ impl Stage {
             Self::Rcpt => "rcpt",
             Self::Data => "data",
             Self::Body => "body",
+            Self::Command => "command",
             Self::Quit => "quit",
         }
     }
@@ -102,7 +105,7 @@ pub enum ErrorKind {
     Sasl(SaslError),
     /// The program could not get the credentials that were wanted.
     Credentials(TransportError),
-    /// The message needs an extension that the server does not offer.
+    /// The message, or the command, needs an extension that the server does not offer.
     ExtensionNotOffered(&'static str),
     /// A parameter that the program added belongs to an extension that the server does not
     /// offer.
@@ -132,7 +135,7 @@ pub enum ErrorKind {
     Source(TransportError),
     /// The program aborted the session.
     Aborted,
-    /// The session had ended, or was ending, when the message was given to it.
+    /// The session had ended, or was ending, when the message or command was given to it.
     SessionOver,
 }
 
@@ -256,7 +259,8 @@ impl fmt::Display for Error {
             ErrorKind::ExtensionNotOffered(keyword) => {
                 write!(
                     f,
-                    "the message needs {keyword}, which the server does not offer"
+                    "{} needs {keyword}, which the server does not offer",
+                    if self.stage == Stage::Command { "the command" } else { "the message" }
                 )
             }
             ErrorKind::ParameterNotOffered(parameter) => write!(

@@ -18,7 +18,7 @@
 //! ```
 //!
 //! The caller: `message:` (`from <>`, `to a@b, c@d (all)`, `body stream 8bit utf8 binary
-//! size 100`), `quit`, `abort`, `chunk 0: "text"`, `end 0`, `fail 0: reason` (each with
+//! size 100`), `command: VRFY alice`, `quit`, `abort`, `chunk 0: "text"`, `end 0`, `fail 0: reason` (each with
 //! ` is misuse` where it must be refused), `TLS established` (with `tls-exporter "octets"` for
 //! channel binding), `TLS failed: reason`, `log in with password alice "correct horse"` (or
 //! `token …`, `external`, `anonymous …`), `credentials failed: reason`, `plaintext instead of
@@ -27,7 +27,8 @@
 //! The socket: `stall` (takes nothing until the next `C:`), `take 100` (takes so many octets,
 //! unseen, then nothing).
 //!
-//! Events, all of which must be told before anything else happens: `report 0: …`, `wanted 0`,
+//! Events, all of which must be told before anything else happens: `report 0: …`, `reply 0: …`
+//! (`reply 0: none: error`), `wanted 0`,
 //! `TLS wanted`, `credentials wanted` (`: error` if there was one), `closed: clean`, `closed:
 //! error`; `ready` may be left out. A report names its recipients behind ` ; ` unless all of
 //! them fared as the message did. A final `…` stands for any text. Further claims: `idle`, `not
@@ -38,7 +39,7 @@
 //!
 //! Each file is played with the input whole and cut at every byte, with the output taken at
 //! once and byte by byte; all must be the same. At its end every message has exactly one
-//! report, nothing that can be shown holds a secret, and under `security required` nothing but
+//! report, every command one answer, nothing that can be shown holds a secret, and under `security required` nothing but
 //! EHLO, LHLO, STARTTLS and QUIT was written before TLS.
 //!
 //! `TRANSCRIPT=rcpt/all` plays only the files whose name contains that.
@@ -134,7 +135,7 @@ macro_rules! stages {
 }
 
 stages! {
-    greeting ehlo starttls auth mail rcpt data body chunking lmtp limits pipelining parameters quit
+    greeting ehlo starttls auth mail rcpt data body chunking commands lmtp limits pipelining parameters quit
     timers violations
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use postwire_proto::{
-    Body, Capabilities, Client, ClientConfig, Credentials, Endpoint, Envelope, Event, Instant,
-    Misuse, Reply, Security, TlsInfo, TransactionId, TransportError,
+    Body, Capabilities, Client, ClientConfig, Command, CommandId, Credentials, Endpoint, Envelope,
+    Event, Instant, Misuse, Reply, Security, TlsInfo, TransactionId, TransportError,
 };
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
@@ -92,6 +92,11 @@ impl Connection {
     /// Queues a message: [`Client::send`].
     pub fn send(&mut self, envelope: Envelope, body: Body) -> TransactionId {
         self.secured.machine.send(envelope, body)
+    }
+
+    /// Queues a command beside sending: [`Client::command`].
+    pub fn command(&mut self, command: Command) -> CommandId {
+        self.secured.machine.command(command)
     }
 
     /// Gives the next piece of a streamed body: [`Client::body_chunk`].

@@ -3,12 +3,12 @@
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 
-use postwire_futures::{Runtime, Transport};
+use postwire_futures::{Connection, Runtime, Transport};
 use postwire_tls::TransportConfig;
-use postwire_tls::proto::{Body, Envelope, Report, SendError, StreamFacts};
+use postwire_tls::proto::{Body, Command, Envelope, Event, Report, SendError, StreamFacts};
 
 use crate::chaos::ConcurrentAdapter;
-use crate::{Adapter, Pieces};
+use crate::{Adapter, Answer, Pieces};
 
 /// How a runtime runs futures.
 pub trait Executor {
@@ -82,6 +82,33 @@ impl<E: Executor> Adapter for FuturesAdapter<E> {
         Self::with_transport(config, async |transport| {
             let pieces = futures_lite::stream::iter(pieces);
             report(transport.send_stream(envelope, facts, pieces).await)
+        })
+    }
+
+    fn ask(
+        &self,
+        config: TransportConfig,
+        messages: Vec<(Envelope, Body)>,
+        commands: Vec<Command>,
+    ) -> (Vec<Report>, Vec<Answer>) {
+        E::block_on(async {
+            let connection = Connection::connect(E::Runtime::default(), &config).await;
+            let mut connection = connection.unwrap();
+            for (envelope, body) in messages {
+                connection.enqueue(envelope, body);
+            }
+            let mut answers = Vec::new();
+            for command in commands {
+                answers.push(connection.command(command).await);
+            }
+            connection.begin_quit();
+            let mut reports = Vec::new();
+            while let Some(event) = connection.next_event().await {
+                if let Event::Report(report) = event {
+                    reports.push(report);
+                }
+            }
+            (reports, answers)
         })
     }
 

@@ -22,10 +22,13 @@ use std::io;
 
 use bytes::Bytes;
 use postwire_tls::TransportConfig;
-use postwire_tls::proto::{Body, Envelope, Report, StreamFacts};
+use postwire_tls::proto::{Body, Command, Envelope, Error, Reply, Report, StreamFacts};
 
 /// The pieces of streamed content.
 pub type Pieces = Box<dyn Iterator<Item = io::Result<Bytes>> + Send>;
+
+/// What comes of a command.
+pub type Answer = Result<Reply, Error>;
 
 /// An adapter, as a test needs it.
 pub trait Adapter {
@@ -52,6 +55,15 @@ pub trait Adapter {
         facts: &StreamFacts,
         pieces: Pieces,
     ) -> Report;
+
+    /// Queues the messages on one connection, asks it the commands one by one, and leaves.
+    /// One report for each message and one answer for each command.
+    fn ask(
+        &self,
+        config: TransportConfig,
+        messages: Vec<(Envelope, Body)>,
+        commands: Vec<Command>,
+    ) -> (Vec<Report>, Vec<Answer>);
 
     /// Sends one message through the adapter's transport.
     fn send(&self, config: TransportConfig, envelope: &Envelope, body: Body) -> Report;

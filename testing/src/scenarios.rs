@@ -13,6 +13,7 @@ use postwire_tls::proto::{
 };
 use postwire_tls::{ServerTls, Tls, TlsParameters, TransportBuilder, TransportConfig};
 
+mod commands;
 mod credentials;
 mod limits;
 mod lmtp;
@@ -58,6 +59,7 @@ pub const ALL: &[Scenario] = &[
     ("a server that talks without end", endless_talk),
     ("a server that talks and does not listen", flood),
     ("the connection breaks", breaks),
+    ("commands beside sending", commands::asked),
     (
         "credentials are fetched, and renewed once",
         credentials::renewed,

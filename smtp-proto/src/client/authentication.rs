@@ -8,7 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::expectation::Command;
+use super::expectation::Awaited;
 use super::session::{Session, State};
 use super::trace::{Speaker, TraceLine};
 use crate::sasl::{decode, encode};
@@ -87,7 +87,7 @@ impl Session {
                             .write_text(|out| out.extend_from_slice(line.as_bytes()));
                     }
                 }
-                self.expect(Command::Auth);
+                self.expect(Awaited::Auth);
                 self.state = State::Authenticating(Authentication {
                     mechanism,
                     rank,
@@ -230,7 +230,7 @@ impl Session {
                     .write_text(|out| out.extend_from_slice(b"*\r\n"));
             }
         }
-        self.expect(Command::Auth);
+        self.expect(Awaited::Auth);
     }
 
     /// A 4xx or 5xx.

@@ -8,7 +8,7 @@ use crate::{ReplyCode, Stage, Timeouts};
 /// A reply that is awaited.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expectation {
-    pub(crate) command: Command,
+    pub(crate) command: Awaited,
     /// The position in the output at which the command is complete. A reply
     /// that comes before the driver took that much is no reply to it.
     pub(crate) complete_at: u64,
@@ -17,7 +17,7 @@ pub(crate) struct Expectation {
 /// What was asked. The commands of a transaction are those of the oldest one
 /// that is unfinished: replies come in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Command {
+pub(crate) enum Awaited {
     /// Nothing: the server speaks first.
     Greeting,
     Ehlo,
@@ -32,6 +32,8 @@ pub(crate) enum Command {
     /// The end of the content: the final dot, or `BDAT … LAST` with its octets.
     Content,
     Rset,
+    /// The reply to a command beside sending.
+    Command,
     Quit,
 }
 
@@ -42,7 +44,7 @@ pub(crate) enum Judgement {
     Violation,
 }
 
-impl Command {
+impl Awaited {
     pub(crate) fn judge(self, code: ReplyCode) -> Judgement {
         let yes = match self {
             Self::Greeting | Self::StartTls => code.get() == 220,
@@ -50,7 +52,7 @@ impl Command {
             Self::Auth => matches!(code.get(), 235 | 334),
             Self::Rcpt(_) => matches!(code.get(), 250..=252),
             Self::Data => code.get() == 354,
-            Self::Content => code.is_positive(),
+            Self::Content | Self::Command => code.is_positive(),
             Self::Quit => true,
         };
         if yes {
@@ -72,6 +74,7 @@ impl Command {
             Self::Rcpt(_) => Stage::Rcpt,
             Self::Data => Stage::Data,
             Self::Chunk | Self::Content => Stage::Body,
+            Self::Command => Stage::Command,
             Self::Quit => Stage::Quit,
         }
     }
@@ -82,7 +85,7 @@ impl Command {
             Self::Ehlo | Self::Helo => timeouts.ehlo,
             Self::StartTls => timeouts.starttls,
             Self::Auth => timeouts.auth,
-            Self::Mail | Self::Rset => timeouts.mail,
+            Self::Mail | Self::Rset | Self::Command => timeouts.mail,
             Self::Rcpt(_) => timeouts.rcpt,
             Self::Data => timeouts.data,
             Self::Chunk | Self::Content => timeouts.end_of_data,

@@ -3,8 +3,9 @@
 //! Knows which replies are impossible here; what a possible one means belongs to
 //! the session or the transaction.
 
-use super::expectation::{Command, Expectation, Judgement};
+use super::expectation::{Awaited, Expectation, Judgement};
 use super::session::{Session, State};
+use super::timers::Timer;
 use super::trace::{Speaker, TraceLine};
 use super::transaction::{Progress, Transfer};
 use crate::{Capabilities, Error, ErrorKind, ReplyRef, Stage, Violation};
@@ -30,9 +31,9 @@ impl Session {
     }
 
     /// RFC 5321 §3.8: the server closes, whatever it was asked.
-    fn service_closing(&mut self, command: Command, reply: ReplyRef<'_>) {
+    fn service_closing(&mut self, command: Awaited, reply: ReplyRef<'_>) {
         let reply = self.owned(reply);
-        if command == Command::Content
+        if command == Awaited::Content
             && let Some(transaction) = self.transactions.front_mut()
         {
             // Said to the content, it is an answer: the message was not taken.
@@ -60,19 +61,19 @@ impl Session {
         self.end(ErrorKind::Violation(Violation::SurplusReply(reply)));
     }
 
-    fn met(&mut self, command: Command, yes: bool, reply: ReplyRef<'_>) {
+    fn met(&mut self, command: Awaited, yes: bool, reply: ReplyRef<'_>) {
         self.expectations.pop_front();
         self.waits_over += 1;
         match (command, yes) {
-            (Command::Greeting, true) => {
+            (Awaited::Greeting, true) => {
                 let greeting = self.owned(reply);
                 self.greeted(greeting);
             }
-            (Command::Greeting, false) => {
+            (Awaited::Greeting, false) => {
                 let kind = ErrorKind::Refused(self.owned(reply));
                 self.refuse(Stage::Greeting, kind);
             }
-            (Command::Ehlo, true) => {
+            (Awaited::Ehlo, true) => {
                 match Capabilities::parse(reply, self.config.limits.capabilities) {
                     Ok(capabilities) => self.hello_accepted(capabilities),
                     Err(error) => {
@@ -81,31 +82,36 @@ impl Session {
                     }
                 }
             }
-            (Command::Helo, true) => self.hello_accepted(Capabilities::default()),
-            (Command::Ehlo, false) => {
+            (Awaited::Helo, true) => self.hello_accepted(Capabilities::default()),
+            (Awaited::Ehlo, false) => {
                 let reply = self.owned(reply);
                 self.hello_refused(reply);
             }
-            (Command::Helo, false) => {
+            (Awaited::Helo, false) => {
                 let kind = ErrorKind::Refused(self.owned(reply));
                 self.refuse(Stage::Ehlo, kind);
             }
-            (Command::StartTls, true) => self.starttls_accepted(),
-            (Command::StartTls, false) => {
+            (Awaited::StartTls, true) => self.starttls_accepted(),
+            (Awaited::StartTls, false) => {
                 let reply = self.owned(reply);
                 self.starttls_refused(reply);
             }
-            (Command::Auth, true) => self.auth_continues(reply),
-            (Command::Auth, false) => {
+            (Awaited::Auth, true) => self.auth_continues(reply),
+            (Awaited::Auth, false) => {
                 let reply = self.owned(reply);
                 self.auth_refused(reply);
             }
-            (Command::Rset, true) => {}
-            (Command::Rset, false) => {
+            (Awaited::Rset, true) => {}
+            (Awaited::Rset, false) => {
                 let kind = ErrorKind::Refused(self.owned(reply));
                 self.end(kind);
             }
-            (Command::Quit, _) => {
+            (Awaited::Command, _) => {
+                let reply = self.owned(reply);
+                self.timers.overall = Timer::Off;
+                self.conclude_command(Ok(reply));
+            }
+            (Awaited::Quit, _) => {
                 let why = match &mut self.state {
                     State::Leaving(why) => why.take(),
                     _ => None,
@@ -117,8 +123,8 @@ impl Session {
     }
 
     /// A reply to a command of the oldest unfinished transaction.
-    fn answered(&mut self, command: Command, yes: bool, reply: ReplyRef<'_>) {
-        if command == Command::Content {
+    fn answered(&mut self, command: Awaited, yes: bool, reply: ReplyRef<'_>) {
+        if command == Awaited::Content {
             return self.content_answered(yes, reply);
         }
         let answer = if yes { Ok(()) } else { Err(self.owned(reply)) };
@@ -127,19 +133,19 @@ impl Session {
         };
         transaction.outstanding -= 1;
         match (command, answer) {
-            (Command::Mail, answer) => {
+            (Awaited::Mail, answer) => {
                 // Where MAIL was refused, nothing is left open to reset; but a
                 // BDAT behind it is still to fail.
                 let chunked = transaction.content_begin.is_some();
                 self.needs_rset &= answer.is_ok() || chunked;
                 transaction.answer_mail(answer);
             }
-            (Command::Rcpt(index), answer) => {
+            (Awaited::Rcpt(index), answer) => {
                 self.is_willing |= answer.is_ok() && transaction.mail_accepted();
                 transaction.answer_rcpt(index, answer, &mut self.spare_answers);
             }
-            (Command::Data, Ok(())) => self.go_ahead(),
-            (Command::Data, Err(reply)) => {
+            (Awaited::Data, Ok(())) => self.go_ahead(),
+            (Awaited::Data, Err(reply)) => {
                 transaction.refuse_data(reply);
                 transaction.progress = Progress::Done;
                 self.needs_rset |= transaction.mail_accepted();
@@ -164,7 +170,7 @@ impl Session {
         if !transaction.answer_content(self.config.protocol, yes, reply) {
             // LMTP: the next recipient's reply is still to come.
             self.expectations.push_front(Expectation {
-                command: Command::Content,
+                command: Awaited::Content,
                 complete_at: self.output.taken(),
             });
             return;

@@ -12,8 +12,9 @@ use core::fmt;
 use core::time::Duration;
 
 use super::authentication::Authentication;
+use super::commands::Commands;
 use super::conclusions::Conclusions;
-use super::expectation::{Command, Expectation};
+use super::expectation::{Awaited, Expectation};
 use super::limits::Used;
 use super::output::OutputQueue;
 use super::redaction::Redaction;
@@ -38,6 +39,8 @@ pub(crate) struct Session {
     /// The position in `transactions` of the one being written.
     pub(super) writing: usize,
     pub(super) conclusions: Conclusions,
+    /// What is asked beside sending.
+    pub(super) commands: Commands,
     /// What was used of the limits that the server declares.
     pub(super) used: Used,
     pub(super) next_id: u64,
@@ -116,6 +119,7 @@ impl Session {
             spare_answers: Vec::new(),
             writing: 0,
             conclusions: Conclusions::default(),
+            commands: Commands::default(),
             used: Used::default(),
             next_id: 0,
             needs_rset: false,
@@ -138,7 +142,7 @@ impl Session {
         if session.config.security == Security::Wrapper {
             session.begin_handshake();
         } else {
-            session.expect(Command::Greeting);
+            session.expect(Awaited::Greeting);
         }
         session
     }
@@ -157,7 +161,7 @@ impl Session {
             Protocol::Lmtp => "LHLO",
         };
         let config = Arc::clone(&self.config);
-        self.write_command(Command::Ehlo, |out| {
+        self.write_command(Awaited::Ehlo, |out| {
             command::ehlo(out, verb, &config.hello_name);
         });
     }
@@ -169,7 +173,7 @@ impl Session {
             && plaintext_may_go_on
         {
             let config = Arc::clone(&self.config);
-            self.write_command(Command::Helo, |out| {
+            self.write_command(Awaited::Helo, |out| {
                 command::ehlo(out, "HELO", &config.hello_name);
             });
         } else {
@@ -184,7 +188,7 @@ impl Session {
             _ if self.tls.is_some() => self.authenticate(),
             Security::Required | Security::Opportunistic if offered => {
                 self.state = State::StartTls;
-                self.write_command(Command::StartTls, |out| {
+                self.write_command(Awaited::StartTls, |out| {
                     out.extend_from_slice(b"STARTTLS\r\n");
                 });
             }
@@ -218,7 +222,7 @@ impl Session {
         self.waits_over += 1;
         if self.config.security == Security::Wrapper {
             self.state = State::Greeting;
-            self.expect(Command::Greeting);
+            self.expect(Awaited::Greeting);
         } else {
             self.say_hello();
         }
@@ -241,7 +245,7 @@ impl Session {
     // ---- what is written
 
     /// Writes a command and expects its reply.
-    pub(super) fn write_command(&mut self, command: Command, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn write_command(&mut self, command: Awaited, write: impl FnOnce(&mut Vec<u8>)) {
         let written = self.output.write_text(write);
         if self.config.trace {
             let line = TraceLine::new(Speaker::Client, command::line(written));
@@ -251,7 +255,7 @@ impl Session {
     }
 
     /// Expects a reply to what was written last.
-    pub(super) fn expect(&mut self, command: Command) {
+    pub(super) fn expect(&mut self, command: Awaited) {
         let complete_at = self.output.queued();
         self.expectations.push_back(Expectation {
             command,
@@ -300,7 +304,7 @@ impl Session {
 
     pub(super) fn write_quit(&mut self, why: Option<Error>) {
         self.state = State::Leaving(why);
-        self.write_command(Command::Quit, |out| out.extend_from_slice(b"QUIT\r\n"));
+        self.write_command(Awaited::Quit, |out| out.extend_from_slice(b"QUIT\r\n"));
     }
 
     /// Ends at once: nothing more is written or understood. Once every message
@@ -323,7 +327,7 @@ impl Session {
     fn end_having(&mut self, taken: u64, stage: Stage, kind: ErrorKind) {
         match &mut self.state {
             State::Closed => {}
-            State::Leaving(why) if self.transactions.is_empty() => {
+            State::Leaving(why) if self.transactions.is_empty() && self.commands.is_empty() => {
                 let why = why.take();
                 self.close(why);
             }
@@ -350,7 +354,7 @@ impl Session {
         self.events.push_back(Event::Closed(error));
     }
 
-    /// Gives every message that has no verdict yet its own. The server may have
+    /// Gives every message and command that has no verdict yet its own. The server may have
     /// acted on what lies before `taken` in the output.
     fn report_all(&mut self, error: &Error, taken: u64) {
         self.writing = 0;
@@ -360,6 +364,7 @@ impl Session {
             let report = transaction.report_at_end(error, taken);
             self.conclude(report, &part, false);
         }
+        self.give_up_commands(error);
         self.timers.overall = Timer::Off;
     }
 
@@ -424,7 +429,8 @@ impl Session {
             timers.write = Timer::Unarmed;
             timers.taken = self.output.taken();
         }
-        if self.transactions.is_empty() || self.config.timeouts.overall.is_none() {
+        let nothing_to_do = self.transactions.is_empty() && self.commands.is_empty();
+        if nothing_to_do || self.config.timeouts.overall.is_none() {
             timers.overall = Timer::Off;
         } else if timers.overall == Timer::Off {
             timers.overall = Timer::Unarmed;

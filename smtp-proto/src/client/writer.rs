@@ -10,7 +10,7 @@ use core::mem;
 
 use bytes::Bytes;
 
-use super::expectation::Command;
+use super::expectation::Awaited;
 use super::output::WINDOW;
 use super::session::{Session, State};
 use super::trace::{Speaker, TraceLine};
@@ -42,6 +42,12 @@ impl Session {
         if !matches!(self.state, State::Ready) {
             return Step::Blocked;
         }
+        if self.commands.is_awaited() {
+            return Step::Blocked;
+        }
+        if self.command_is_next() {
+            return self.write_other_command();
+        }
         let Some(transaction) = self.transactions.get(self.writing) else {
             return self.quit_if_wanted();
         };
@@ -52,6 +58,26 @@ impl Session {
             Progress::Content(_) => self.write_content(),
             Progress::Done => self.move_on(),
         }
+    }
+
+    /// RFC 2920 §3.1: behind what is outstanding, and as the last of its group.
+    fn write_other_command(&mut self) -> Step {
+        if !self.may_write() || self.a_rest_may_be_left() {
+            return Step::Blocked;
+        }
+        if !self.reset_if_needed() {
+            self.write_next_command();
+        }
+        Step::Taken
+    }
+
+    /// Ends a transaction that was left open. Says whether one was.
+    fn reset_if_needed(&mut self) -> bool {
+        let needed = mem::take(&mut self.needs_rset);
+        if needed {
+            self.write_command(Awaited::Rset, |out| out.extend_from_slice(b"RSET\r\n"));
+        }
+        needed
     }
 
     /// On to the next message.
@@ -89,9 +115,7 @@ impl Session {
         if !self.used.has_room(limits) {
             return self.give_up(ErrorKind::SessionOver);
         }
-        if self.needs_rset {
-            self.needs_rset = false;
-            self.write_command(Command::Rset, |out| out.extend_from_slice(b"RSET\r\n"));
+        if self.reset_if_needed() {
             return Step::Taken;
         }
         let Some(capabilities) = &self.capabilities else {
@@ -115,7 +139,7 @@ impl Session {
         };
         transaction.progress = Progress::Recipients(0);
         transaction.outstanding += 1;
-        self.write_for_message(Command::Mail, |out, transaction, capabilities| {
+        self.write_for_message(Awaited::Mail, |out, transaction, capabilities| {
             command::mail(out, transaction.sent_envelope(), &parameters, capabilities);
         });
         Step::Taken
@@ -142,7 +166,7 @@ impl Session {
         if !self.may_write() {
             return Step::Blocked;
         }
-        self.write_for_message(Command::Rcpt(written), |out, transaction, capabilities| {
+        self.write_for_message(Awaited::Rcpt(written), |out, transaction, capabilities| {
             let place = transaction.part.place(written);
             command::rcpt(out, transaction.sent_envelope(), place, capabilities);
         });
@@ -153,7 +177,7 @@ impl Session {
     /// Writes a command that says something of the current message.
     fn write_for_message(
         &mut self,
-        command: Command,
+        command: Awaited,
         write: impl FnOnce(&mut Vec<u8>, &Transaction, &Capabilities),
     ) {
         let (Some(transaction), Some(capabilities)) =
@@ -200,7 +224,7 @@ impl Session {
         }
         match (transaction.transfer, transaction.announced_octets()) {
             (Transfer::Data, _) => {
-                self.write_command(Command::Data, |out| out.extend_from_slice(b"DATA\r\n"));
+                self.write_command(Awaited::Data, |out| out.extend_from_slice(b"DATA\r\n"));
                 self.advance(Progress::AwaitingGoAhead);
                 Step::Taken
             }
@@ -329,7 +353,7 @@ impl Session {
         if !chunk.is_empty() {
             self.write_bdat(chunk.len() as u64, false);
             self.output.write_slice(chunk);
-            self.expect(Command::Chunk);
+            self.expect(Awaited::Chunk);
             if let Some(transaction) = self.current() {
                 transaction.outstanding += 1;
             }
@@ -363,7 +387,7 @@ impl Session {
         let answered = !(lmtp && after_data && !transaction.has_accepted_recipient());
         if answered {
             transaction.outstanding += 1;
-            self.expect(Command::Content);
+            self.expect(Awaited::Content);
         }
         // The reply to `DATA`'s content ends the transaction whatever it says; a
         // `BDAT` that failed does not (RFC 3030 §2). Whoever writes on without
@@ -382,7 +406,7 @@ impl Session {
         if !self.quit_wanted || !(self.expectations.is_empty() || self.pipelining()) {
             return Step::Blocked;
         }
-        if self.transactions.iter().any(Transaction::may_leave_a_rest) {
+        if self.a_rest_may_be_left() {
             return Step::Blocked;
         }
         self.write_quit(None);

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use postwire_proto::{
-    Capability, Client, ClientConfig, Credentials, Endpoint, Event, Instant, Misuse, Outcome,
-    Security, TlsInfo, TransactionId, TransportError,
+    Capability, Client, ClientConfig, CommandId, Credentials, Endpoint, Event, Instant, Misuse,
+    Outcome, Security, TlsInfo, TransactionId, TransportError,
 };
 
 use crate::script::{Script, Step};
@@ -104,6 +104,8 @@ struct Player {
     stalled: bool,
     messages: Vec<TransactionId>,
     reported: Vec<TransactionId>,
+    commands: Vec<CommandId>,
+    answered: Vec<CommandId>,
     /// Events that the script has not told yet.
     pending: VecDeque<String>,
     trace: Vec<String>,
@@ -130,6 +132,8 @@ impl Player {
             stalled: false,
             messages: Vec::new(),
             reported: Vec::new(),
+            commands: Vec::new(),
+            answered: Vec::new(),
             pending: VecDeque::new(),
             trace: Vec::new(),
             tale: Vec::new(),
@@ -215,6 +219,10 @@ impl Player {
             Step::Message(envelope, body) => {
                 let id = self.client.send(envelope.clone(), body.clone());
                 self.messages.push(id);
+            }
+            Step::Command(command) => {
+                let id = self.client.command(command.clone());
+                self.commands.push(id);
             }
             Step::Quit => self.client.quit(),
             Step::Abort => self.client.abort(),
@@ -352,6 +360,13 @@ impl Player {
                     self.in_doubt += usize::from(matches!(report.outcome(), Outcome::InDoubt(_)));
                     let _ = writeln!(self.shown, "{report}");
                     show_report(report)
+                }
+                Event::Reply(id, reply) => {
+                    self.answered.push(*id);
+                    match reply {
+                        Ok(reply) => format!("reply {}: {reply}", id.index()),
+                        Err(error) => format!("reply {}: none: {error}", id.index()),
+                    }
                 }
                 Event::Ready => "ready".into(),
                 Event::StartTls => "TLS wanted".into(),
@@ -493,6 +508,12 @@ impl Player {
             format!(
                 "one report for each message, in order: {:?} for {:?}",
                 self.reported, self.messages
+            )
+        })?;
+        check(self.answered == self.commands, || {
+            format!(
+                "one answer to each command, in order: {:?} for {:?}",
+                self.answered, self.commands
             )
         })?;
         if self.client.is_closed() {

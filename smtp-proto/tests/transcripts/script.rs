@@ -8,10 +8,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use postwire_proto::{
-    Address, Body, ChannelBinding, ClientConfig, Credentials, DeliverBy, Envelope, EnvelopeId,
-    FutureRelease, HelloName, Limits, LineEnds, MailParameter, Mechanism, MtPriority, Notify,
-    OriginalRecipient, Parameter, ParameterError, Protocol, RcptParameter, Recipients, RequireTls,
-    Return, Security, StreamFacts, Timeouts,
+    Address, Body, ChannelBinding, ClientConfig, Command, CommandError, Credentials, DeliverBy,
+    Envelope, EnvelopeId, FutureRelease, HelloName, Limits, LineEnds, MailParameter, Mechanism,
+    MtPriority, Notify, OriginalRecipient, Parameter, ParameterError, Protocol, RcptParameter,
+    Recipients, RequireTls, Return, Security, StreamFacts, Timeouts,
 };
 
 pub(crate) struct Script {
@@ -34,6 +34,7 @@ pub(crate) enum Step {
     Stall,
     Take(usize),
     Message(Envelope, Body),
+    Command(Command),
     Quit,
     Abort,
     Chunk {
@@ -120,6 +121,9 @@ impl Step {
         if let Some(text) = line.strip_prefix("message:") {
             return message(text);
         }
+        if let Some(text) = line.strip_prefix("command: ") {
+            return command(text).map(Self::Command).map_err(|e| e.to_string());
+        }
         if let Some(text) = line.strip_prefix('@') {
             return Ok(match text.strip_suffix(" timeout") {
                 Some(after) => Self::TimesOut(duration(after)?),
@@ -198,9 +202,15 @@ impl Step {
             "idle" => Self::Idle(true),
             "not idle" => Self::Idle(false),
             "ready" | "TLS wanted" | "credentials wanted" => Self::Event(line.to_owned()),
-            _ if ["report ", "closed: ", "wanted ", "credentials wanted: "]
-                .iter()
-                .any(|event| line.starts_with(event)) =>
+            _ if [
+                "report ",
+                "reply ",
+                "closed: ",
+                "wanted ",
+                "credentials wanted: ",
+            ]
+            .iter()
+            .any(|event| line.starts_with(event)) =>
             {
                 Self::Event(line.to_owned())
             }
@@ -234,6 +244,18 @@ fn channel_binding(text: &str) -> Result<ChannelBinding, String> {
             Ok(ChannelBinding::TlsServerEndPoint(octets.clone()))
         }
         _ => Err("tls-exporter|tls-server-end-point \"octets\"".into()),
+    }
+}
+
+fn command(text: &str) -> Result<Command, CommandError> {
+    match text.split_once(' ') {
+        Some(("VRFY", mailbox)) => Command::vrfy(mailbox),
+        Some(("EXPN", list)) => Command::expn(list),
+        Some(("ETRN", node)) => Command::etrn(node),
+        Some(("HELP", topic)) => Command::help_on(topic),
+        None if text == "HELP" => Ok(Command::help()),
+        None if text == "NOOP" => Ok(Command::noop()),
+        _ => Command::raw(text),
     }
 }
 

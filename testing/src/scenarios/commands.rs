@@ -1,0 +1,41 @@
+//! Commands beside sending, by the session that each adapter drives.
+
+use postwire_tls::ServerTls;
+use postwire_tls::proto::{Command, ErrorKind, Stage};
+
+use super::{assert_accepted, bob, everything, message, url};
+use crate::Adapter;
+use crate::server::Embedded;
+
+pub(super) fn asked(adapter: &dyn Adapter) {
+    let server = Embedded::start(everything(), ServerTls::None);
+    let config = || url("none", server.port()).build().unwrap();
+    let commands = vec![
+        Command::noop(),
+        Command::vrfy("bob").unwrap(),
+        Command::expn("staff").unwrap(),
+        Command::help(),
+        Command::raw("XFOO bar").unwrap(),
+        Command::etrn("example.org").unwrap(),
+    ];
+    let messages = vec![(bob(), message().into()); 2];
+    let (reports, answers) = adapter.ask(config(), messages, commands);
+    for report in &reports {
+        assert_accepted(report);
+    }
+    assert_eq!(reports.len(), 2);
+    let codes: Vec<_> = answers
+        .iter()
+        .map_while(|answer| Some(answer.as_ref().ok()?.code().get()))
+        .collect();
+    assert_eq!(codes, [250, 252, 502, 214, 500]);
+    let refused = answers[5].as_ref().unwrap_err();
+    assert!(
+        matches!(
+            (refused.stage(), refused.kind()),
+            (Stage::Command, ErrorKind::ExtensionNotOffered("ETRN"))
+        ),
+        "{refused}"
+    );
+    assert_eq!(server.seen().stored.len(), 2);
+}
