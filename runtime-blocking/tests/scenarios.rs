@@ -48,7 +48,10 @@ impl Adapter for Blocking {
         messages: Vec<(Envelope, Body)>,
         commands: Vec<Command>,
     ) -> (Vec<Report>, Vec<Answer>) {
-        let mut connection = Connection::connect(&config).unwrap();
+        let mut connection = match Connection::connect(&config) {
+            Ok(connection) => connection,
+            Err(error) => panic!("{error}"),
+        };
         for (envelope, body) in messages {
             connection.enqueue(envelope, body);
         }

@@ -105,6 +105,35 @@ fn every_message_gets_what_the_server_says() {
 
 /// The octets of both directions do not depend on how they are cut.
 #[test]
+fn commands_between_messages_change_nothing() {
+    for (name, server) in servers() {
+        let plain = Pair::new(client_for(name), server.clone());
+        let plain = run(plain, mixed(), &[usize::MAX], None);
+        let asking = || Pair::new(client_for(name), server.clone()).asking();
+        for cuts in [&[usize::MAX][..], &[1], &[7, 1, 100]] {
+            let pair = run(asking(), mixed(), cuts, None);
+            check(&pair).unwrap_or_else(|why| panic!("{name}: {why}\n{}", pair.dialogue()));
+            let told = |pair: &Pair| -> Vec<String> {
+                pair.reports.iter().map(ToString::to_string).collect()
+            };
+            assert_eq!(told(&pair), told(&plain), "{name}");
+            let expected: Vec<u16> = [252, 250, 500].into_iter().cycle().take(8).collect();
+            assert_eq!(pair.answers, expected, "{name}");
+        }
+        let pair = run(asking(), mixed(), &[usize::MAX], None);
+        let (forth, back) = (pair.said_by_client.len(), pair.said_by_server.len());
+        for (side, octets) in [(Side::Client, forth), (Side::Server, back)] {
+            for at in (0..octets).step_by(3) {
+                let fault = Fault::Break { side, at };
+                let pair = run(asking(), mixed(), &[usize::MAX], Some(fault));
+                check(&pair)
+                    .unwrap_or_else(|why| panic!("{name}, {fault:?}: {why}\n{}", pair.dialogue()));
+            }
+        }
+    }
+}
+
+#[test]
 fn cuts_change_nothing() {
     for (name, server) in servers() {
         let whole = run(

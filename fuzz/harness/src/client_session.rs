@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use postwire_proto::{
-    Client, ClientConfig, Endpoint, Event, HelloName, Instant, LineEnds, Mechanism, Outcome,
-    Protocol, Security, Timeouts, TlsInfo, TransactionId, TransportError,
+    Client, ClientConfig, Command, Endpoint, Event, HelloName, Instant, LineEnds, Mechanism,
+    Outcome, Protocol, Security, Timeouts, TlsInfo, TransactionId, TransportError,
 };
 
 use crate::input::Input;
@@ -107,8 +107,15 @@ impl Setup {
             config = config.credentials(plaintext::credentials());
         }
         if prefer_login {
-            config =
-                config.mechanisms(vec![Mechanism::LOGIN, Mechanism::XOAUTH2, Mechanism::PLAIN]);
+            config = config.mechanisms(vec![
+                Mechanism::LOGIN,
+                Mechanism::OAUTHBEARER,
+                Mechanism::XOAUTH2,
+                Mechanism::CRAM_MD5,
+                Mechanism::EXTERNAL,
+                Mechanism::ANONYMOUS,
+                Mechanism::PLAIN,
+            ]);
         }
         Self {
             config: Arc::new(config),
@@ -139,6 +146,9 @@ struct Run<'a> {
     events: Vec<String>,
     contents: Vec<Content>,
     verdicts: Vec<Outcome>,
+    /// How many commands were given, and answered.
+    asked: u64,
+    answered: u64,
     /// The streamed body that the client wants more of.
     wanted: Option<TransactionId>,
     closed: bool,
@@ -158,6 +168,8 @@ impl<'a> Run<'a> {
             events: Vec::new(),
             contents: Vec::new(),
             verdicts: Vec::new(),
+            asked: 0,
+            answered: 0,
             wanted: None,
             closed: false,
         }
@@ -230,6 +242,10 @@ impl<'a> Run<'a> {
                 let choice = script.octet();
                 self.send(choice);
             }
+            b'o' => {
+                let choice = script.octet();
+                self.ask(choice);
+            }
             b'q' => self.client.quit(),
             b'a' => self.client.abort(),
             // More of a streamed body, its end, its failure.
@@ -255,6 +271,15 @@ impl<'a> Run<'a> {
         let id = self.client.send(envelope, content.body());
         assert_eq!(id.index(), self.contents.len() as u64);
         self.contents.push(content);
+    }
+
+    fn ask(&mut self, choice: u8) {
+        if self.asked >= MAX_MESSAGES as u64 {
+            return;
+        }
+        let id = self.client.command(messages::command(choice));
+        assert_eq!(id.index(), self.asked);
+        self.asked += 1;
     }
 
     fn feed<M>(&mut self, feed: impl FnOnce(&mut Client, TransactionId, Content) -> Result<(), M>) {
@@ -338,6 +363,15 @@ impl<'a> Run<'a> {
                     self.verdicts.push(report.outcome().clone());
                     format!("{report} {report:?}")
                 }
+                Event::Reply(id, reply) => {
+                    assert_eq!(id.index(), self.answered, "out of order");
+                    self.answered += 1;
+                    match reply {
+                        Ok(reply) => assert!(reply.code().get() / 100 != 3),
+                        Err(error) => self.events.push(error.to_string()),
+                    }
+                    format!("{event:?}")
+                }
                 Event::BodyWanted(id) => {
                     self.wanted = Some(*id);
                     format!("{event:?}")
@@ -387,6 +421,7 @@ impl<'a> Run<'a> {
         assert_eq!(self.client.poll_timeout(), None);
         assert!(!self.client.output().has_remaining());
         assert_eq!(self.verdicts.len(), self.contents.len(), "verdicts missing");
+        assert_eq!(self.answered, self.asked, "answers missing");
         // A message given to a closed session gets its verdict too.
         let sent = self.contents.len();
         let (envelope, content) = messages::message(0, 0);
@@ -394,6 +429,9 @@ impl<'a> Run<'a> {
         self.poll();
         assert_eq!(self.verdicts.len(), sent + 1, "no verdict after the end");
         assert!(matches!(self.verdicts.last(), Some(Outcome::NotSent(_))));
+        self.client.command(Command::noop());
+        self.poll();
+        assert_eq!(self.answered, self.asked + 1, "no answer after the end");
         assert!(!self.client.output().has_remaining());
 
         let setup = self.setup;
@@ -420,9 +458,13 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A message that was given to a session that had ended.
+/// A message or command that was given to a session that had ended.
 fn is_late(event: &Event) -> bool {
-    matches!(event, Event::Report(report) if matches!(report.outcome(), Outcome::NotSent(_)))
+    match event {
+        Event::Report(report) => matches!(report.outcome(), Outcome::NotSent(_)),
+        Event::Reply(_, reply) => reply.is_err(),
+        _ => false,
+    }
 }
 
 fn is_last_chunk(line: &[u8]) -> bool {

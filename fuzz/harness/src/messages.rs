@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use postwire_proto::{
-    Address, Body, DeliverBy, Envelope, EnvelopeId, FutureRelease, MailParameter, MtPriority,
-    Notify, Parameter, RcptParameter, Recipients, RequireTls, Return, StreamFacts,
+    Address, Body, Command, DeliverBy, Envelope, EnvelopeId, FutureRelease, MailParameter,
+    MtPriority, Notify, Parameter, RcptParameter, Recipients, RequireTls, Return, StreamFacts,
 };
 
 /// Contents, hard ones among them.
@@ -88,6 +88,19 @@ fn with_parameters(envelope: Envelope, number: usize) -> Envelope {
     } else {
         envelope
     }
+}
+
+/// A command beside sending that an octet chooses.
+pub(crate) fn command(choice: u8) -> Command {
+    let command = match choice % 6 {
+        0 => Ok(Command::noop()),
+        1 => Command::vrfy("yes@e.example"),
+        2 => Command::expn("gr\u{fc}n"),
+        3 => Ok(Command::help()),
+        4 => Command::etrn("e.example"),
+        _ => Command::raw("XFOO bar"),
+    };
+    command.expect("all of them are commands")
 }
 
 /// What is sent, and whether at once.

@@ -77,6 +77,9 @@ struct Pair {
     given: HashMap<usize, usize>,
     reports: Vec<Report>,
     stored: HashMap<usize, Stored>,
+    /// How many commands the client has, and has answered.
+    asked: u64,
+    answered: u64,
     written: Written,
 }
 
@@ -141,7 +144,11 @@ impl Pair {
             client = client.credentials(plaintext::credentials());
         }
         if prefer_login {
-            client = client.mechanisms(vec![Mechanism::LOGIN, Mechanism::PLAIN]);
+            client = client.mechanisms(vec![
+                Mechanism::CRAM_MD5,
+                Mechanism::LOGIN,
+                Mechanism::PLAIN,
+            ]);
         }
         let mut server = ServerConfig::new(HelloName::localhost())
             .protocol(protocol)
@@ -153,9 +160,16 @@ impl Pair {
             .smtp_utf8(smtp_utf8)
             .data_without_recipients(data_without_recipients)
             .auth_in_plaintext(plaintext_auth)
-            .size(Some(if small { 100 } else { 100_000 }));
+            .size(Some(if small { 100 } else { 100_000 }))
+            .dsn(smtp_utf8)
+            .deliver_by(eight_bit_mime.then_some(60))
+            .future_release(chunking.then_some(3_600))
+            .mt_priority(pipelining)
+            .requiretls(binary_mime)
+            .max_recipients(if small { 2 } else { 1_000 })
+            .declare_limits(small && lmtp);
         if auth {
-            server = server.auth([Mechanism::PLAIN, Mechanism::LOGIN]);
+            server = server.auth([Mechanism::PLAIN, Mechanism::LOGIN, Mechanism::CRAM_MD5]);
         }
         let server = Arc::new(server);
         let mut pair = Self {
@@ -178,8 +192,11 @@ impl Pair {
             given: HashMap::new(),
             reports: Vec::new(),
             stored: HashMap::new(),
+            asked: 0,
+            answered: 0,
             written: Written::default(),
         };
+        pair.server.set_nonce(b"another 16 octets");
         while all_at_once && pair.sent < pair.messages.len() {
             pair.send_next();
         }
@@ -342,6 +359,12 @@ impl Pair {
         let (envelope, content) = self.messages[self.sent].clone();
         self.client.send(envelope, content.body());
         self.sent += 1;
+        // Now and then the server is asked something in between.
+        if self.sent.is_multiple_of(3) {
+            let choice = content.octets.len() as u8;
+            self.client.command(messages::command(choice));
+            self.asked += 1;
+        }
     }
 
     fn poll_client(&mut self, steps: &mut Input<'_>) -> bool {
@@ -353,6 +376,11 @@ impl Pair {
                     assert_eq!(report.transaction().index(), self.reports.len() as u64);
                     self.assert_no_violation(report.error());
                     self.reports.push(report);
+                }
+                Event::Reply(id, reply) => {
+                    assert_eq!(id.index(), self.answered);
+                    self.answered += 1;
+                    self.assert_no_violation(reply.as_ref().err());
                 }
                 Event::BodyWanted(id) => {
                     self.wanted = usize::try_from(id.index()).ok();
@@ -397,6 +425,9 @@ impl Pair {
                     assert_eq!(secret.expose(), SECRET.as_bytes());
                     self.answer(None);
                 }
+                ServerEvent::PasswordWanted { .. } => {
+                    assert_eq!(self.server.password(&SECRET.into()), Ok(()));
+                }
                 ServerEvent::MailFrom { reverse_path, .. } => {
                     assert!(reverse_path.is_some());
                     let refused = steps.octet() == 0xED;
@@ -436,14 +467,13 @@ impl Pair {
                         continue;
                     }
                     let content = received.content;
-                    let again = self.stored.insert(
-                        number,
-                        Stored {
-                            recipients,
-                            content,
-                        },
-                    );
-                    assert!(again.is_none(), "message {number} came twice");
+                    // A further transaction has further recipients.
+                    let stored = self.stored.entry(number).or_insert_with(|| Stored {
+                        recipients: Vec::new(),
+                        content: content.clone(),
+                    });
+                    assert_eq!(stored.content, content);
+                    stored.recipients.extend(recipients);
                 }
                 ServerEvent::Closed(Some(violation)) => assert!(
                     self.faulty
@@ -488,6 +518,7 @@ impl Pair {
 
     fn check(&self) {
         assert_eq!(self.reports.len(), self.messages.len(), "verdicts missing");
+        assert_eq!(self.answered, self.asked, "answers missing");
         self.written.check(self.security, self.plaintext_auth);
         let mut stored: Vec<&usize> = self.stored.keys().collect();
         stored.sort_unstable();
@@ -508,7 +539,7 @@ impl Pair {
         let accepted: Vec<String> = with(RecipientStatus::Accepted).collect();
         match (report.outcome(), stored) {
             (Outcome::Accepted(_), Some(stored)) => {
-                assert_eq!(accepted, stored.recipients);
+                assert_eq!(sorted(&accepted), sorted(&stored.recipients));
                 assert_eq!(with(RecipientStatus::InDoubt).count(), 0);
             }
             (Outcome::Accepted(_), None) => panic!("{report}, and nothing was stored"),
@@ -531,6 +562,12 @@ impl Pair {
             check_content(*content, &stored.content);
         }
     }
+}
+
+fn sorted(recipients: &[String]) -> Vec<&String> {
+    let mut sorted: Vec<&String> = recipients.iter().collect();
+    sorted.sort_unstable();
+    sorted
 }
 
 impl Way {

@@ -108,7 +108,15 @@ impl Setup {
             .max_recipients(3)
             .trace(trace);
         if auth {
-            config = config.auth([Mechanism::PLAIN, Mechanism::LOGIN, Mechanism::XOAUTH2]);
+            config = config.auth([
+                Mechanism::PLAIN,
+                Mechanism::LOGIN,
+                Mechanism::XOAUTH2,
+                Mechanism::OAUTHBEARER,
+                Mechanism::CRAM_MD5,
+                Mechanism::EXTERNAL,
+                Mechanism::ANONYMOUS,
+            ]);
         }
         if lmtp {
             config = config.protocol(Protocol::Lmtp);

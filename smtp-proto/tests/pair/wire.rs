@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use postwire_proto::{
-    Address, Body, Client, ClientConfig, Endpoint, EnhancedCode, Envelope, Error, Event, HelloName,
-    Instant, Outcome, Protocol, Received, ReceivedParameters, RecipientReport, RecipientStatus,
-    Recipients, Reply, ReplyCode, Report, Security, Server, ServerConfig, ServerEvent,
+    Address, Body, Client, ClientConfig, Command, Endpoint, EnhancedCode, Envelope, Error, Event,
+    HelloName, Instant, Outcome, Protocol, Received, ReceivedParameters, RecipientReport,
+    RecipientStatus, Recipients, Reply, ReplyCode, Report, Security, Server, ServerConfig,
+    ServerEvent,
 };
 
 /// A message to be sent.
@@ -63,6 +64,11 @@ pub(crate) struct Pair {
     pub(crate) reports: Vec<Report>,
     pub(crate) said_by_client: Vec<u8>,
     pub(crate) said_by_server: Vec<u8>,
+    /// Whether the server is asked something after each message.
+    asks: bool,
+    asked: u64,
+    /// Their codes, and 0 where none came.
+    pub(crate) answers: Vec<u16>,
     /// How the client's session ended.
     pub(crate) closed: Option<Result<(), String>>,
 }
@@ -96,8 +102,16 @@ impl Pair {
             reports: Vec::new(),
             said_by_client: Vec::new(),
             said_by_server: Vec::new(),
+            asks: false,
+            asked: 0,
+            answers: Vec::new(),
             closed: None,
         }
+    }
+
+    /// The same, with a command after each message.
+    pub(crate) fn asking(self) -> Self {
+        Self { asks: true, ..self }
     }
 
     pub(crate) fn dialogue(&self) -> String {
@@ -161,6 +175,11 @@ impl Pair {
         while let Some(event) = self.client.poll_event() {
             match event {
                 Event::Report(report) => self.reports.push(report),
+                Event::Reply(id, answer) => {
+                    assert_eq!(id.index(), self.answers.len() as u64);
+                    self.answers
+                        .push(answer.map_or(0, |reply| reply.code().get()));
+                }
                 Event::Closed(why) => {
                     assert!(self.closed.is_none(), "closed twice");
                     let why = why.as_ref().map(Error::to_string);
@@ -190,6 +209,15 @@ pub(crate) fn run(
         let body = Body::from(message.content.clone());
         pair.client.send(message.envelope.clone(), body);
         pair.sent.push(message);
+        if pair.asks {
+            let command = match pair.asked % 3 {
+                0 => Command::vrfy("a@ok.example").unwrap(),
+                1 => Command::noop(),
+                _ => Command::raw("XFOO").unwrap(),
+            };
+            pair.client.command(command);
+            pair.asked += 1;
+        }
     }
     pair.client.quit();
     let mut cuts = cuts.iter().copied().cycle();
@@ -292,6 +320,10 @@ pub(crate) fn check(pair: &Pair) -> Result<(), String> {
             pair.reports.len(),
             pair.sent.len()
         ));
+    }
+    if pair.answers.len() as u64 != pair.asked {
+        let answers = &pair.answers;
+        return Err(format!("{answers:?} to {} commands", pair.asked));
     }
     if pair.closed.is_none() {
         return Err("never closed".to_owned());
