@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::envelope::ParameterArguments;
 use crate::exit::Exit;
 use crate::output::complain;
 
@@ -26,7 +27,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Send(SendArguments),
+    Send(Box<SendArguments>),
     Serve(ServeArguments),
     Probe(ProbeArguments),
     Demo(DemoArguments),
@@ -38,6 +39,15 @@ pub(crate) struct ServerArguments {
     /// Trust the certificate authorities in this PEM file instead of the system's
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
+
+    /// Show this certificate (a PEM file, with what signed it) to a server that asks for one; to log
+    /// in by it takes --auth EXTERNAL as well
+    #[arg(long, value_name = "FILE")]
+    pub(crate) client_cert: Option<PathBuf>,
+
+    /// The certificate's private key, if it is not in the same file
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    pub(crate) client_key: Option<PathBuf>,
 
     /// Log in as this user; wins over the URL's
     #[arg(long, value_name = "USER")]
@@ -53,6 +63,11 @@ pub(crate) struct ServerArguments {
     /// where --user says whom to act for, or what may be logged
     #[arg(long, value_name = "MECH")]
     pub(crate) auth: Vec<String>,
+
+    /// Act for this user instead of the one who logs in, if the server lets him: by PLAIN, SCRAM and
+    /// EXTERNAL
+    #[arg(long, value_name = "USER")]
+    pub(crate) acting_for: Option<String>,
 
     /// Say this name at EHLO: a domain or an address literal
     #[arg(long, value_name = "NAME")]
@@ -152,6 +167,10 @@ pub(crate) struct SendArguments {
         hide_default_value = true
     )]
     pub(crate) runtime: Runtime,
+
+    // Last: its heading stands over all that follows.
+    #[command(flatten)]
+    pub(crate) parameters: ParameterArguments,
 }
 
 /// Look at a server: greeting, TLS and certificate, capabilities, AUTH, limits.
@@ -170,14 +189,20 @@ pub(crate) struct ProbeArguments {
 
 /// Take mail and store or discard it: a server for tests.
 ///
-/// The first line on standard output is `listening on ADDRESS:PORT`; then there is one for each
-/// message. Ctrl-C ends it, with exit status 0; it is 71 if the address or the Maildir cannot be
-/// used.
+/// The first line on standard output is `listening on ADDRESS:PORT`, or the path of the socket;
+/// then there is one for each message, which also tells its parameters. Ctrl-C ends it, with exit
+/// status 0; it is 71 if the address, the socket or the Maildir cannot be used.
 #[derive(Args, Debug)]
 pub(crate) struct ServeArguments {
     /// Where to listen; port 0 lets the system choose
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:2525")]
     pub(crate) listen: String,
+
+    /// Listen on a Unix socket of this path instead, in plaintext. One that is left over, and that
+    /// nobody listens on, is taken away; whatever else is there stays. It goes at the end
+    #[cfg(unix)]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["listen", "tls"])]
+    pub(crate) unix: Option<PathBuf>,
 
     /// Plaintext only, STARTTLS offered, or TLS from the first byte
     #[arg(long, value_name = "none|starttls|wrapper", default_value = "none")]
@@ -194,6 +219,11 @@ pub(crate) struct ServeArguments {
     /// Write the authority of the certificate that was made to this file, for send --ca
     #[arg(long, value_name = "FILE", conflicts_with = "cert")]
     pub(crate) ca_out: Option<PathBuf>,
+
+    /// Demand of every client a certificate that an authority in this PEM file signed, and offer
+    /// EXTERNAL to log in by it, which needs no --auth
+    #[arg(long, value_name = "FILE")]
+    pub(crate) client_ca: Option<PathBuf>,
 
     /// The server's name
     #[arg(long, value_name = "NAME", default_value = "localhost")]
@@ -242,6 +272,12 @@ pub(crate) struct ServeArguments {
     /// Refuse this recipient, as in bob@example.org=550 or 'bob@example.org=450 4.2.2 full'
     #[arg(long, value_name = "ADDR=REPLY")]
     pub(crate) reject: Vec<String>,
+
+    /// Offer this extension as well: MT-PRIORITY, REQUIRETLS (under TLS), DELIVERBY=SHORTEST and
+    /// FUTURERELEASE=LONGEST (in seconds), LIMITS, or any other by its keyword; may be given again.
+    /// What clients ask for is shown; nothing is held, hurried or returned
+    #[arg(long, value_name = "EXTENSION[=SECONDS]")]
+    pub(crate) offer: Vec<String>,
 
     /// Do not offer PIPELINING
     #[arg(long)]

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use postwire_blocking::tls::ServerTlsParameters;
+use postwire_blocking::tls::Identity;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
@@ -17,7 +17,7 @@ pub(crate) struct Generated {
     /// The authority's certificate.
     pub(crate) ca_pem: String,
     /// A certificate for the server, signed by it, and its key.
-    pub(crate) server: ServerTlsParameters,
+    pub(crate) server: Identity,
 }
 
 /// A fresh authority, and a certificate for this machine under `hostname` and
@@ -49,7 +49,7 @@ pub(crate) fn generate(hostname: &str) -> Result<Generated, Box<dyn std::error::
     let issuer = Issuer::new(authority, authority_key);
     let certificate = server.signed_by(&server_key, &issuer)?;
     let key_pem = server_key.serialize_pem();
-    let server = ServerTlsParameters::from_pem(certificate.pem().as_bytes(), key_pem.as_bytes())?;
+    let server = Identity::from_pem(certificate.pem().as_bytes(), key_pem.as_bytes())?;
     Ok(Generated { ca_pem, server })
 }
 

@@ -19,14 +19,17 @@ use postwire_blocking::proto::{
     Security, ServerConfig, Speaker, TlsInfo, TraceLine,
 };
 use postwire_blocking::tls::{
-    Certificate, CertificateStore, ServerTls, Tls, TlsParameters, TransportBuilder, TransportConfig,
+    Certificate, CertificateStore, ServerTls, ServerTlsParameters, Tls, TlsParameters,
+    TransportBuilder, TransportConfig,
 };
 use serde::Serialize;
 
 use crate::arguments::{DemoArguments, Runtime, Switch};
 use crate::authority;
+use crate::certificate::Certificate as Shown;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
+use crate::listener::Listener;
 use crate::meter::Meter;
 use crate::output::{complain, note, say, say_object};
 use crate::server::{Server, Settings, Sink};
@@ -59,8 +62,9 @@ fn demonstrate(arguments: &DemoArguments) -> Result<bool, Failure> {
     let message = Bytes::from(build_message()?);
     let generated = authority::generate("localhost")?;
     let plaintext_server = Embedded::start(ServerTls::None)?;
-    let starttls_server = Embedded::start(ServerTls::StartTls(generated.server.clone()))?;
-    let wrapper_server = Embedded::start(ServerTls::Wrapper(generated.server))?;
+    let parameters = ServerTlsParameters::new(generated.server)?;
+    let starttls_server = Embedded::start(ServerTls::StartTls(parameters.clone()))?;
+    let wrapper_server = Embedded::start(ServerTls::Wrapper(parameters))?;
 
     if !arguments.json {
         say_heading(&message);
@@ -384,8 +388,9 @@ impl Embedded {
         let mailbox = Arc::new(Mailbox::default());
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let sink = Arc::clone(&mailbox) as Arc<dyn Sink>;
-        let server = Server::bind(any_port, settings, sink)?;
-        let address = server.address()?;
+        let listener = Listener::tcp(any_port)?;
+        let address = listener.address()?;
+        let server = Server::new(listener, settings, sink);
         thread::Builder::new().spawn(move || server.run())?;
         Ok(Self { address, mailbox })
     }
@@ -401,7 +406,7 @@ impl Mailbox {
 }
 
 impl Sink for Mailbox {
-    fn take(&self, message: &Received) -> Result<(), Reply> {
+    fn take(&self, message: &Received, _: Option<&Shown>) -> Result<(), Reply> {
         let mut messages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         messages.push(message.clone());
         Ok(())

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use postwire_blocking::Chunks;
 use postwire_blocking::proto::{
-    Address, Envelope, Error, ErrorKind, Event, LineEnds, Outcome, RecipientStatus, Report, Stage,
-    TlsInfo, TransactionId,
+    Envelope, Error, ErrorKind, Event, LineEnds, Outcome, RecipientStatus, Report, Stage, TlsInfo,
+    TransactionId,
 };
 use postwire_blocking::tls::TransportConfig;
 
 use crate::arguments::{LineEndsChoice, Runtime, SendArguments, Switch, UsageError};
+use crate::envelope;
 use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 use crate::json;
@@ -31,7 +32,7 @@ const WORTH_A_BAR: u64 = 1024 * 1024;
 
 /// Sends what the arguments say.
 pub(crate) fn run(arguments: &SendArguments) -> Result<Exit, UsageError> {
-    let envelope = parse_envelope(arguments)?;
+    let envelope = envelope::parse(arguments)?;
     let builder = parse_server(arguments)?;
     let names = messages::names(&arguments.message)?;
     let config = server_options::build(builder)?;
@@ -63,16 +64,6 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<Exit, UsageError> {
         &messages,
         printer,
     ))
-}
-
-fn parse_envelope(arguments: &SendArguments) -> Result<Envelope, UsageError> {
-    let reverse_path = Envelope::parse_reverse_path(&arguments.from)
-        .map_err(|why| UsageError::new("--from", why))?;
-    let forward_paths = arguments.to.iter().map(|address| address.parse());
-    let forward_paths = forward_paths
-        .collect::<Result<Vec<Address>, _>>()
-        .map_err(|why| UsageError::new("--to", why))?;
-    Envelope::new(reverse_path, forward_paths).map_err(|why| UsageError::new("--to", why))
 }
 
 fn parse_server(arguments: &SendArguments) -> Result<Builder, UsageError> {

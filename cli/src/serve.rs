@@ -4,27 +4,23 @@
 //! Ctrl-C ends it once what is being stored is stored.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::ToSocketAddrs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use postwire_blocking::proto::{
-    Address, Credentials, EnhancedCode, HelloName, Mechanism, Protocol, Received, Reply, ReplyCode,
-    ServerConfig,
-};
-use postwire_blocking::tls::{ServerTls, ServerTlsParameters};
+use postwire_blocking::proto::{HelloName, Received, Reply};
 
-use crate::arguments::{ServeArguments, ServeTls, UsageError};
-use crate::authority;
+use crate::arguments::{ServeArguments, UsageError};
+use crate::certificate::Certificate;
 use crate::exit::Exit;
+use crate::listener::Place;
 use crate::maildir::Maildir;
 use crate::output::{complain, say};
+use crate::serve_options;
 use crate::server::{Server, Settings, Sink, code, reply};
-use crate::server_options::password_of;
 use crate::text::{Plain, lossless};
 
 /// How long Ctrl-C waits for a message that is being stored.
@@ -32,21 +28,14 @@ const LAST_MOMENT: Duration = Duration::from_millis(700);
 
 /// Serves until Ctrl-C.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, UsageError> {
-    let address = parse_address(&arguments.listen)?;
+    let place = parse_place(arguments)?;
     let hostname: HelloName = arguments
         .hostname
         .parse()
         .map_err(|why| UsageError::new("--hostname", why))?;
-    let settings = Settings {
-        config: Arc::new(parse_config(arguments, hostname.clone())?),
-        protocol: protocol(arguments),
-        users: parse_users(arguments)?,
-        refusals: parse_refusals(&arguments.reject)?,
-        max_connections: arguments.max_connections,
-        tls: prepare_tls(arguments, &hostname)?,
-    };
+    let settings = serve_options::parse(arguments, &hostname)?;
     Ok(
-        match serve(address, arguments.maildir.as_deref(), &hostname, settings) {
+        match serve(&place, arguments.maildir.as_deref(), &hostname, settings) {
             Ok(()) => Exit::Accepted,
             Err(why) => {
                 complain(why);
@@ -57,7 +46,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, UsageError> {
 }
 
 fn serve(
-    address: SocketAddr,
+    place: &Place,
     maildir: Option<&Path>,
     hostname: &HelloName,
     settings: Settings,
@@ -70,11 +59,11 @@ fn serve(
         ),
     };
     let store = Arc::new(Store::new(maildir));
-    let server = Server::bind(address, settings, Arc::clone(&store) as Arc<dyn Sink>)
-        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
-    let bound = server
-        .address()
-        .map_err(|error| format!("cannot tell the address: {error}"))?;
+    // The end of this function is the end of the socket's file.
+    let (listener, bound) = place
+        .listen()
+        .map_err(|error| format!("cannot listen on {place}: {error}"))?;
+    let server = Server::new(listener, settings, Arc::clone(&store) as Arc<dyn Sink>);
 
     let (interrupt, interrupted) = mpsc::channel();
     ctrlc::set_handler(move || {
@@ -92,154 +81,16 @@ fn serve(
     Ok(())
 }
 
-fn parse_address(listen: &str) -> Result<SocketAddr, UsageError> {
-    let addresses = listen.to_socket_addrs();
-    addresses
-        .ok()
-        .and_then(|mut addresses| addresses.next())
-        .ok_or_else(|| {
-            UsageError::new(
-                "--listen",
-                "must be an address and a port, as 127.0.0.1:2525",
-            )
-        })
-}
-
-fn protocol(arguments: &ServeArguments) -> Protocol {
-    if arguments.lmtp {
-        Protocol::Lmtp
-    } else {
-        Protocol::Smtp
+fn parse_place(arguments: &ServeArguments) -> Result<Place, UsageError> {
+    #[cfg(unix)]
+    if let Some(path) = &arguments.unix {
+        return Ok(Place::Path(path.clone()));
     }
-}
-
-fn parse_config(
-    arguments: &ServeArguments,
-    hostname: HelloName,
-) -> Result<ServerConfig, UsageError> {
-    let wants_users = !arguments.auth.is_empty();
-    if wants_users && arguments.tls == ServeTls::None && !arguments.plaintext_auth {
-        let why = "a login is not offered in plaintext: give --tls, or --plaintext-auth";
-        return Err(UsageError::new("--auth", why));
-    }
-    if arguments.require_tls && arguments.tls == ServeTls::None {
-        return Err(UsageError::new(
-            "--require-tls",
-            "--tls says that there is none",
-        ));
-    }
-    let mechanisms = if wants_users {
-        vec![
-            Mechanism::SCRAM_SHA_256_PLUS,
-            Mechanism::SCRAM_SHA_256,
-            Mechanism::SCRAM_SHA_1,
-            Mechanism::PLAIN,
-            Mechanism::LOGIN,
-            Mechanism::OAUTHBEARER,
-            Mechanism::XOAUTH2,
-        ]
-    } else {
-        Vec::new()
-    };
-    let config = ServerConfig::new(hostname)
-        .protocol(protocol(arguments))
-        .auth(mechanisms)
-        .require_auth(wants_users && !arguments.optional_auth)
-        .auth_in_plaintext(arguments.plaintext_auth)
-        .require_tls(arguments.require_tls)
-        .pipelining(!arguments.no_pipelining)
-        .chunking(!arguments.no_chunking)
-        .eight_bit_mime(!arguments.no_8bitmime)
-        .binary_mime(!arguments.no_binarymime)
-        .smtp_utf8(!arguments.no_smtputf8)
-        .dsn(!arguments.no_dsn)
-        .enhanced_status_codes(!arguments.no_enhancedstatuscodes)
-        .max_recipients(arguments.max_recipients);
-    Ok(match arguments.size {
-        Some(octets) => config.size(Some(octets)),
-        None => config,
-    })
-}
-
-/// `USER:VARIABLE`, or `USER` with the variable of `--password-env`.
-fn parse_users(arguments: &ServeArguments) -> Result<Vec<Credentials>, UsageError> {
-    let user = |given: &String| {
-        let (user, variable) = match given.rsplit_once(':') {
-            Some((user, variable)) => (user, Some(variable)),
-            None => (given.as_str(), arguments.password_env.as_deref()),
-        };
-        if user.is_empty() || user.contains(char::is_control) {
-            return Err(UsageError::new(
-                "--auth",
-                "the user is empty or holds a control character",
-            ));
-        }
-        let Some(variable) = variable else {
-            let why = "name the variable that holds the password: USER:VAR, or --password-env VAR";
-            return Err(UsageError::new("--auth", why));
-        };
-        Ok(Credentials::new(user, password_of(variable)?))
-    };
-    arguments.auth.iter().map(user).collect()
-}
-
-/// `ADDRESS=550`, or `ADDRESS=550 5.1.1 no such user`.
-fn parse_refusals(rejects: &[String]) -> Result<Vec<(Address, Reply)>, UsageError> {
-    let refusal = |given: &String| {
-        let refuse = |why: String| UsageError::new("--reject", why);
-        let (address, reply) = given
-            .rsplit_once('=')
-            .ok_or_else(|| refuse("must be an address, =, and a reply".to_owned()))?;
-        let address = address.parse().map_err(|why| refuse(format!("{why}")))?;
-        let reply = parse_refusal(reply)
-            .ok_or_else(|| refuse("the reply must begin with a code from 400 to 599".to_owned()))?;
-        Ok((address, reply))
-    };
-    rejects.iter().map(refusal).collect()
-}
-
-fn parse_refusal(text: &str) -> Option<Reply> {
-    let (code, text) = text.split_once(' ').unwrap_or((text, ""));
-    let code = ReplyCode::new(code.parse().ok()?).filter(|code| code.is_negative())?;
-    let (enhanced, text) = match EnhancedCode::parse(text.as_bytes()) {
-        Some((enhanced, octets)) => (Some(enhanced), text.get(octets..)?.trim_start()),
-        None if code.is_permanent() => (EnhancedCode::new(5, 1, 1), text),
-        None => (EnhancedCode::new(4, 2, 0), text),
-    };
-    let text = if text.is_empty() {
-        "recipient refused"
-    } else {
-        text
-    };
-    Some(Reply::new(code, enhanced, &[text]))
-}
-
-fn prepare_tls(arguments: &ServeArguments, hostname: &HelloName) -> Result<ServerTls, UsageError> {
-    let parameters = match (&arguments.cert, &arguments.key) {
-        _ if arguments.tls == ServeTls::None => return Ok(ServerTls::None),
-        (Some(chain), Some(key)) => {
-            let read = |name, file: &Path| {
-                let refuse =
-                    |error| UsageError::new(name, format!("cannot read the file: {error}"));
-                fs::read(file).map_err(refuse)
-            };
-            let (chain, key) = (read("--cert", chain)?, read("--key", key)?);
-            ServerTlsParameters::from_pem(&chain, &key)
-                .map_err(|why| UsageError::new("--cert", why))?
-        }
-        _ => {
-            let generated = authority::generate(hostname.as_str())
-                .map_err(|why| UsageError::new("--hostname", why))?;
-            if let Some(file) = &arguments.ca_out {
-                let refuse = |error| UsageError::new("--ca-out", error);
-                fs::write(file, &generated.ca_pem).map_err(refuse)?;
-            }
-            generated.server
-        }
-    };
-    Ok(match arguments.tls {
-        ServeTls::Wrapper => ServerTls::Wrapper(parameters),
-        _ => ServerTls::StartTls(parameters),
+    let addresses = arguments.listen.to_socket_addrs();
+    let address = addresses.ok().and_then(|mut addresses| addresses.next());
+    address.map(Place::Address).ok_or_else(|| {
+        let why = "must be an address and a port, as 127.0.0.1:2525";
+        UsageError::new("--listen", why)
     })
 }
 
@@ -280,7 +131,7 @@ impl Store {
         drop(self.idle.wait_timeout_while(state, patience, is_busy));
     }
 
-    fn store(&self, message: &Received) -> Result<(), Reply> {
+    fn store(&self, message: &Received, client: Option<&Certificate>) -> Result<(), Reply> {
         let place = match &self.maildir {
             None => "discarded".to_owned(),
             Some(maildir) => match maildir.deliver(&message.content) {
@@ -298,14 +149,14 @@ impl Store {
         let number = self.taken.fetch_add(1, Ordering::Relaxed) + 1;
         say(format_args!(
             "message {number}: {}, {place}",
-            describe(message)
+            describe(message, client)
         ));
         Ok(())
     }
 }
 
 impl Sink for Store {
-    fn take(&self, message: &Received) -> Result<(), Reply> {
+    fn take(&self, message: &Received, client: Option<&Certificate>) -> Result<(), Reply> {
         {
             let mut state = self.state();
             if state.closing {
@@ -317,24 +168,29 @@ impl Sink for Store {
             }
             state.under_way += 1;
         }
-        let stored = self.store(message);
+        let stored = self.store(message, client);
         self.state().under_way -= 1;
         self.idle.notify_all();
         stored
     }
 }
 
-/// From whom, to whom, how much and how protected.
-fn describe(message: &Received) -> String {
+/// From whom, to whom, what was asked for, how much and how protected.
+fn describe(message: &Received, client: Option<&Certificate>) -> String {
+    // Writing to a string cannot fail.
     let mut line = String::from("from <");
     if let Some(reverse_path) = &message.reverse_path {
         line.push_str(reverse_path.as_str());
     }
-    line.push_str("> to ");
+    line.push('>');
+    list(&mut line, &message.parameters.mail);
+    line.push_str(" to ");
     for (position, recipient) in message.recipients.iter().enumerate() {
         let separator = if position == 0 { "" } else { ", " };
-        // Writing to a string cannot fail.
         let _ = write!(line, "{separator}<{recipient}>");
+        if let Some(parameters) = message.parameters.recipients.get(position) {
+            list(&mut line, parameters);
+        }
     }
     let _ = write!(line, ", {} octets", message.content.len());
     match &message.tls {
@@ -343,32 +199,34 @@ fn describe(message: &Received) -> String {
         }
         None => line.push_str(", plaintext"),
     }
-    if let Some(user) = &message.authenticated {
-        let _ = write!(line, ", by {}", lossless(user.as_bytes()));
+    if let Some(client) = client {
+        let _ = write!(line, " with a certificate of {}", client.subject);
+    }
+    match message.authenticated.as_deref() {
+        None => {}
+        Some("") => line.push_str(", by it"),
+        Some(user) => {
+            let _ = write!(line, ", by {}", lossless(user.as_bytes()));
+        }
     }
     Plain(&line).to_string()
+}
+
+/// The parameters, but for those that tell no more than the message itself.
+fn list(line: &mut String, parameters: &[String]) {
+    for parameter in parameters {
+        let keyword = parameter.split('=').next().unwrap_or_default();
+        let follows = ["SIZE", "BODY", "SMTPUTF8"];
+        if !follows.iter().any(|it| keyword.eq_ignore_ascii_case(it)) {
+            line.push(' ');
+            line.push_str(parameter);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn refusals_are_a_code_and_perhaps_words() {
-        for (given, reply) in [
-            ("550", Some("550 5.1.1 recipient refused")),
-            ("450", Some("450 4.2.0 recipient refused")),
-            ("550 gone fishing", Some("550 5.1.1 gone fishing")),
-            ("452 4.2.2 mailbox full", Some("452 4.2.2 mailbox full")),
-            ("421 4.3.2", Some("421 4.3.2 recipient refused")),
-            ("250", None),
-            ("600", None),
-            ("", None),
-        ] {
-            let parsed = parse_refusal(given).map(|reply| reply.to_string());
-            assert_eq!(parsed.as_deref(), reply, "{given}");
-        }
-    }
 
     #[test]
     fn nothing_is_taken_after_the_end() {

@@ -1,27 +1,30 @@
 //! The embedded server of `serve` and `demo`: the library's server role over
-//! loopback sockets, a thread a connection.
+//! sockets of this machine, a thread a connection.
 //!
 //! Knows who is let in and who is refused. Must never know what becomes of a
 //! message: that is the [`Sink`]'s.
 
-use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use postwire_blocking::Driver;
 use postwire_blocking::proto::{
-    Address, Credentials, EnhancedCode, Protocol, Received, Reply, ReplyCode, Secret, ServerConfig,
-    ServerEvent,
+    Address, Credentials, EnhancedCode, Mechanism, Protocol, Received, Reply, ReplyCode, Secret,
+    ServerConfig, ServerEvent,
 };
 use postwire_blocking::tls::{ServerConnection, ServerTls};
+use postwire_blocking::{Driver, Socket};
+
+use crate::certificate::Certificate;
+use crate::listener::Listener;
 
 /// Where messages go.
 pub(crate) trait Sink: Send + Sync {
-    /// Takes responsibility for a message, or says why not.
-    fn take(&self, message: &Received) -> Result<(), Reply>;
+    /// Takes responsibility for a message, or says why not. The client may have shown a
+    /// certificate.
+    fn take(&self, message: &Received, client: Option<&Certificate>) -> Result<(), Reply>;
 }
 
 /// How clients are treated.
@@ -37,7 +40,7 @@ pub(crate) struct Settings {
 
 /// A server that listens, and answers once it [runs](Self::run).
 pub(crate) struct Server {
-    listener: TcpListener,
+    listener: Listener,
     shared: Arc<Shared>,
 }
 
@@ -48,49 +51,36 @@ struct Shared {
 }
 
 impl Server {
-    /// Listens.
-    pub(crate) fn bind(
-        address: SocketAddr,
-        settings: Settings,
-        sink: Arc<dyn Sink>,
-    ) -> io::Result<Self> {
+    /// Answers what comes to this listener.
+    pub(crate) fn new(listener: Listener, settings: Settings, sink: Arc<dyn Sink>) -> Self {
         let shared = Shared {
             settings,
             sink,
             connections: AtomicUsize::new(0),
         };
-        Ok(Self {
-            listener: TcpListener::bind(address)?,
+        Self {
+            listener,
             shared: Arc::new(shared),
-        })
-    }
-
-    /// Where it listens: the port that was chosen, if 0 was asked for.
-    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        }
     }
 
     /// Serves until the process ends.
     pub(crate) fn run(&self) -> ! {
         loop {
             match self.listener.accept() {
-                Ok((stream, _)) => self.admit(stream),
+                Ok(socket) => self.admit(socket),
                 // Too many files are open, or the client has gone already.
                 Err(_) => thread::sleep(Duration::from_millis(50)),
             }
         }
     }
 
-    fn admit(&self, stream: TcpStream) {
+    fn admit(&self, socket: Socket) {
         let Some(place) = Place::take(&self.shared) else {
-            return refuse(stream, &self.shared.settings.tls);
+            return refuse(socket, &self.shared.settings.tls);
         };
-        // Without a thread the stream is closed: the client tries later.
-        let _ = thread::Builder::new().spawn(move || {
-            if stream.set_nodelay(true).is_ok() {
-                converse(stream, &place.0);
-            }
-        });
+        // Without a thread the socket is closed: the client tries later.
+        let _ = thread::Builder::new().spawn(move || converse(socket, &place.0));
     }
 }
 
@@ -112,19 +102,23 @@ impl Drop for Place {
     }
 }
 
-fn refuse(mut stream: TcpStream, tls: &ServerTls) {
+fn refuse(mut socket: Socket, tls: &ServerTls) {
     if !matches!(tls, ServerTls::Wrapper(_)) {
         // A fresh socket has room for a line; who does not read it hears nothing.
-        let _ = stream.write_all(b"421 4.3.2 too many connections, try later\r\n");
+        let _ = socket.write_all(b"421 4.3.2 too many connections, try later\r\n");
     }
 }
 
-fn converse(stream: TcpStream, shared: &Shared) {
+fn converse(socket: Socket, shared: &Shared) {
     let settings = &shared.settings;
     let connection = ServerConnection::new(&settings.config, &settings.tls);
-    let mut driver = Driver::new(connection, stream);
+    let mut driver = Driver::new(connection, socket);
     while let Some(event) = driver.next_event() {
         let (answers, refusal) = match event {
+            ServerEvent::Authenticate { mechanism, .. } if mechanism == Mechanism::EXTERNAL => {
+                let is_known = client_certificate(&mut driver).is_some();
+                (1, (!is_known).then(authentication_failed))
+            }
             ServerEvent::Authenticate { user, secret, .. } => {
                 (1, settings.authenticate(&user, &secret))
             }
@@ -143,7 +137,8 @@ fn converse(stream: TcpStream, shared: &Shared) {
                     Protocol::Smtp => 1,
                     Protocol::Lmtp => message.recipients.len(),
                 };
-                (answers, shared.sink.take(&message).err())
+                let client = client_certificate(&mut driver);
+                (answers, shared.sink.take(&message, client.as_ref()).err())
             }
             ServerEvent::MailFrom { .. } | ServerEvent::Data => (1, None),
             _ => (0, None),
@@ -160,6 +155,12 @@ fn converse(stream: TcpStream, shared: &Shared) {
             }
         }
     }
+}
+
+/// Whom the client showed itself to be, in a handshake that stands.
+fn client_certificate(driver: &mut Driver<ServerConnection, Socket>) -> Option<Certificate> {
+    let chain = driver.machine_mut().peer_certificates()?;
+    Certificate::parse(chain.first()?)
 }
 
 impl Settings {

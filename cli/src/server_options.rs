@@ -4,13 +4,16 @@
 //! anything is opened but the file of certificate authorities.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use postwire_blocking::proto::{
-    Credentials, Error, ErrorKind, HelloName, Mechanism, Protocol, Secret, Stage,
+    Credentials, Error, ErrorKind, HelloName, Mechanism, Protocol, SaslContext, SaslError, Secret,
+    Security, Stage,
 };
 use postwire_blocking::tls::{
-    Certificate, CertificateStore, ConfigError, ServerUrl, TransportBuilder, TransportConfig,
+    Certificate, CertificateStore, ConfigError, Identity, ServerUrl, TlsError, TransportBuilder,
+    TransportConfig,
 };
 
 use crate::arguments::{ServerArguments, UsageError};
@@ -54,6 +57,7 @@ pub(crate) fn parse(
     if !mechanisms.is_empty() {
         builder = builder.authentication(mechanisms);
     }
+    let builder = add_identity(builder, url.mode(), options)?;
     add_authorities(builder, options)
 }
 
@@ -61,6 +65,9 @@ pub(crate) fn parse(
 pub(crate) fn build(builder: Builder) -> Result<Result<TransportConfig, Error>, UsageError> {
     match builder.build() {
         Ok(config) => Ok(Ok(config)),
+        Err(ConfigError::Tls(why @ TlsError::InvalidIdentity(_))) => {
+            Err(UsageError::new("--client-cert", why))
+        }
         Err(ConfigError::Tls(why)) => {
             let kind = ErrorKind::Tls(std::sync::Arc::new(why));
             Ok(Err(Error::new(Stage::Tls, kind)))
@@ -92,14 +99,8 @@ fn parse_credentials(
     options: &ServerArguments,
     mechanisms: &[Mechanism],
 ) -> Result<Option<Credentials>, UsageError> {
-    if let Some(user) = &options.user {
-        if user.is_empty() {
-            return Err(UsageError::new("--user", "is empty"));
-        }
-        if user.contains(char::is_control) {
-            return Err(UsageError::new("--user", "holds a control character"));
-        }
-    }
+    check_name("--user", options.user.as_deref())?;
+    check_name("--acting-for", options.acting_for.as_deref())?;
     let password = options
         .password_env
         .as_deref()
@@ -110,7 +111,12 @@ fn parse_credentials(
         .clone()
         .or_else(|| from_url.map(|given| given.user().to_owned()));
     let password = password.or_else(|| from_url.map(|given| given.secret().clone()));
-    match (user, password) {
+    let acting_for = options.acting_for.as_deref();
+    let credentials = match (user, password) {
+        (Some(_), None) if mechanisms == [Mechanism::EXTERNAL] && acting_for.is_some() => {
+            let why = "--user says the same with EXTERNAL: one of them is enough";
+            Err(UsageError::new("--acting-for", why))
+        }
         (user, None) if mechanisms == [Mechanism::EXTERNAL] => {
             let identity = user.unwrap_or_default();
             Ok(Some(Credentials::external().acting_for(identity)))
@@ -129,6 +135,39 @@ fn parse_credentials(
             "--password-env",
             "a user is needed as well: --user",
         )),
+    }?;
+    let Some(identity) = acting_for else {
+        return Ok(credentials);
+    };
+    let Some(credentials) = credentials else {
+        let why = "somebody has to log in: --user, or --auth EXTERNAL";
+        return Err(UsageError::new("--acting-for", why));
+    };
+    let credentials = credentials.acting_for(identity);
+    if !mechanisms.is_empty()
+        && mechanisms
+            .iter()
+            .all(|each| !can_carry(*each, &credentials))
+    {
+        let why = "cannot be said by the mechanisms of --auth";
+        return Err(UsageError::new("--acting-for", why));
+    }
+    Ok(Some(credentials))
+}
+
+fn can_carry(mechanism: Mechanism, credentials: &Credentials) -> bool {
+    // What else it may lack, it will have once there is a session.
+    let begun = mechanism.start(credentials, &SaslContext::default());
+    !matches!(begun, Err(SaslError::UnfitCredentials))
+}
+
+fn check_name(option: &str, name: Option<&str>) -> Result<(), UsageError> {
+    match name {
+        Some("") => Err(UsageError::new(option, "is empty")),
+        Some(name) if name.contains(char::is_control) => {
+            Err(UsageError::new(option, "holds a control character"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -154,18 +193,51 @@ pub(crate) fn password_of(variable: &str) -> Result<Secret, UsageError> {
     Ok(Secret::from(secret))
 }
 
+fn add_identity(
+    builder: Builder,
+    mode: Security,
+    options: &ServerArguments,
+) -> Result<Builder, UsageError> {
+    const NAME: &str = "--client-cert";
+    let Some(chain) = &options.client_cert else {
+        return Ok(builder);
+    };
+    if mode == Security::None {
+        let why = "the URL says that there is no TLS, in which to show it";
+        return Err(UsageError::new(NAME, why));
+    }
+    let key = match &options.client_key {
+        Some(key) => read_file("--client-key", key)?,
+        None => read_file(NAME, chain)?,
+    };
+    let identity = Identity::from_pem(&read_file(NAME, chain)?, &key).map_err(|why| {
+        let is_about_key = matches!(why, TlsError::NoPrivateKey) && options.client_key.is_some();
+        UsageError::new(if is_about_key { "--client-key" } else { NAME }, why)
+    })?;
+    Ok(builder.tls_parameters(|tls| tls.identify_with(identity)))
+}
+
 fn add_authorities(builder: Builder, options: &ServerArguments) -> Result<Builder, UsageError> {
     let Some(file) = &options.ca else {
         return Ok(builder);
     };
-    let refuse = |why: String| UsageError::new("--ca", why);
-    let pem = fs::read(file).map_err(|error| refuse(format!("cannot read the file: {error}")))?;
-    let authorities =
-        Certificate::from_pem_bundle(&pem).map_err(|error| refuse(error.to_string()))?;
+    let authorities = read_authorities("--ca", file)?;
     // Whoever names an authority means it, not it and a hundred others.
     let mut builder = builder.tls_parameters(|tls| tls.certificate_store(CertificateStore::None));
     for authority in authorities {
         builder = builder.add_root_certificate(authority);
     }
     Ok(builder)
+}
+
+/// The certificates in a PEM file, at least one.
+pub(crate) fn read_authorities(option: &str, file: &Path) -> Result<Vec<Certificate>, UsageError> {
+    let pem = read_file(option, file)?;
+    Certificate::from_pem_bundle(&pem).map_err(|why| UsageError::new(option, why))
+}
+
+/// What is in the file that an option names.
+pub(crate) fn read_file(option: &str, file: &Path) -> Result<Vec<u8>, UsageError> {
+    let refuse = |error| UsageError::new(option, format_args!("cannot read the file: {error}"));
+    fs::read(file).map_err(refuse)
 }

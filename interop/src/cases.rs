@@ -8,15 +8,16 @@ use postwire_blocking::proto::{Body, Credentials, Envelope, Mechanism, Recipient
 use postwire_blocking::tls::Certificate;
 
 use crate::bodies::{self, Sample};
+use crate::log::Log;
 use crate::mailboxes::{Delivery, Mailboxes};
 use crate::server::{Port, Server};
-use crate::session::{Mode, Runtime, Setup};
+use crate::session::{Mode, Runtime, Sent, Setup};
 use crate::table::{Octets, Row, Table};
 
-type Outcome = Result<(), Box<dyn Error>>;
+pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 
 /// The mailboxes that exist.
-const USERS: [&str; 3] = ["alice", "bob", "carol"];
+const USERS: [&str; 4] = ["alice", "bob", "carol", "jürgen"];
 
 /// What it lets them in by.
 const MECHANISMS: [Mechanism; 5] = [
@@ -28,8 +29,8 @@ const MECHANISMS: [Mechanism; 5] = [
 ];
 
 /// What Postfix negotiates.
-const OVER_TLS: &str = "accepted, TLSv1.3";
-const IN_PLAINTEXT: &str = "accepted, plaintext";
+pub(crate) const OVER_TLS: &str = "accepted, TLSv1.3";
+pub(crate) const IN_PLAINTEXT: &str = "accepted, plaintext";
 
 pub(crate) fn run_all(server: &Server, table: &mut Table) -> Outcome {
     let mut interop = Interop::new(server, table)?;
@@ -42,6 +43,7 @@ pub(crate) fn run_all(server: &Server, table: &mut Table) -> Outcome {
         interop.recipients()?;
         interop.bodies()?;
         interop.many_messages()?;
+        interop.extensions_of_the_envelope()?;
         println!("{}: {:.0?}", runtime.name(), begun.elapsed());
     }
     interop.nothing_else_arrived()
@@ -79,11 +81,12 @@ impl Message {
     }
 }
 
-struct Interop<'a> {
-    server: &'a Server,
+pub(crate) struct Interop<'a> {
+    pub(crate) server: &'a Server,
     table: &'a mut Table,
     runtime: Runtime,
-    mailboxes: Mailboxes,
+    pub(crate) mailboxes: Mailboxes,
+    pub(crate) log: Log,
 }
 
 impl<'a> Interop<'a> {
@@ -93,6 +96,7 @@ impl<'a> Interop<'a> {
             table,
             runtime: Runtime::Blocking,
             mailboxes: Mailboxes::open(&server.mail, &USERS)?,
+            log: Log::open(&server.log)?,
         })
     }
 
@@ -358,16 +362,37 @@ impl<'a> Interop<'a> {
             .collect();
         let sent = setup.send(self.server, self.runtime, for_sending?)?;
         let octets = self.compare(messages, &sent.reports)?;
+        self.add_row(setup, case, expected, sent.summary(), octets);
+        Ok(())
+    }
+
+    pub(crate) fn add_row(
+        &mut self,
+        setup: &Setup,
+        case: &str,
+        expected: &str,
+        outcome: String,
+        octets: Octets,
+    ) {
         self.table.add(&Row {
             runtime: self.runtime.name(),
             mode: setup.mode.name(),
             port: setup.port.name(),
             case: case.to_owned(),
             expected: expected.to_owned(),
-            outcome: sent.summary(),
+            outcome,
             octets,
         });
-        Ok(())
+    }
+
+    /// Sends one message, and leaves all else to the caller.
+    pub(crate) fn send(
+        &self,
+        setup: &Setup,
+        envelope: Envelope,
+        body: Body,
+    ) -> Result<Sent, Box<dyn Error>> {
+        setup.send(self.server, self.runtime, vec![(envelope, body)])
     }
 
     /// Compares what was stored with what the reports say was accepted.

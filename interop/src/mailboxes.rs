@@ -64,36 +64,76 @@ impl Mailboxes {
         Ok(files)
     }
 
+    /// Waits for the one file that is next to come for this user.
+    pub(crate) fn next(&mut self, user: &str) -> io::Result<Vec<u8>> {
+        let (_, mailbox) = self.of(user)?;
+        let mut files = mailbox.wait_for(1)?;
+        match (files.pop(), files.len()) {
+            (Some(file), 0) => Ok(file),
+            (_, others) => {
+                let why = format!("not one file came for {user}, and {others} others");
+                Err(io::Error::other(why))
+            }
+        }
+    }
+
     /// Waits until as many files came as were sent, and compares each octet.
     pub(crate) fn compare(&mut self, deliveries: &[Delivery<'_>]) -> io::Result<Octets> {
         let mut equal = 0;
         for (user, mailbox) in &mut self.0 {
-            let accepted: Vec<&Delivery<'_>> = deliveries
-                .iter()
-                .filter(|delivery| delivery.users.contains(user))
-                .collect();
-            let mut files = mailbox.wait_for(accepted.len())?;
-            for delivery in &accepted {
-                let same = |file: &Vec<u8>| {
-                    maildir::without_trace(file, delivery.octets) == delivery.stored
-                };
-                let Some(position) = files.iter().position(same) else {
-                    let count = files.len();
-                    return Ok(Octets::Differ(format!(
-                        "none of {count} files for {user} holds it"
-                    )));
-                };
-                files.swap_remove(position);
-                equal += 1;
-            }
-            if !files.is_empty() {
-                let count = files.len();
-                return Ok(Octets::Differ(format!("{count} files too many for {user}")));
+            match compare(user, mailbox, deliveries)? {
+                Octets::Equal(count) => equal += count,
+                Octets::Nothing => {}
+                differ @ Octets::Differ(_) => return Ok(differ),
             }
         }
-        Ok(match equal {
-            0 => Octets::Nothing,
-            equal => Octets::Equal(equal),
-        })
+        Ok(all_equal(equal))
+    }
+
+    /// The same of one user, whatever the others get meanwhile.
+    pub(crate) fn compare_for(
+        &mut self,
+        user: &str,
+        deliveries: &[Delivery<'_>],
+    ) -> io::Result<Octets> {
+        let (name, mailbox) = self.of(user)?;
+        compare(name, mailbox, deliveries)
+    }
+
+    fn of(&mut self, user: &str) -> io::Result<(&'static str, &mut Maildir)> {
+        let mailbox = self.0.iter_mut().find(|(name, _)| *name == user);
+        let (name, mailbox) = mailbox.ok_or(io::ErrorKind::NotFound)?;
+        Ok((name, mailbox))
+    }
+}
+
+fn compare(user: &str, mailbox: &mut Maildir, deliveries: &[Delivery<'_>]) -> io::Result<Octets> {
+    let accepted = deliveries
+        .iter()
+        .filter(|delivery| delivery.users.contains(&user));
+    let accepted: Vec<&Delivery<'_>> = accepted.collect();
+    let mut files = mailbox.wait_for(accepted.len())?;
+    for delivery in &accepted {
+        let same =
+            |file: &Vec<u8>| maildir::without_trace(file, delivery.octets) == delivery.stored;
+        let Some(position) = files.iter().position(same) else {
+            let count = files.len();
+            return Ok(Octets::Differ(format!(
+                "none of {count} files for {user} holds it"
+            )));
+        };
+        files.swap_remove(position);
+    }
+    if !files.is_empty() {
+        let count = files.len();
+        return Ok(Octets::Differ(format!("{count} files too many for {user}")));
+    }
+    Ok(all_equal(accepted.len()))
+}
+
+fn all_equal(count: usize) -> Octets {
+    match count {
+        0 => Octets::Nothing,
+        count => Octets::Equal(count),
     }
 }

@@ -1,6 +1,6 @@
 //! Sends through a real Postfix in every mode, and to a real Dovecot by LMTP, over
 //! every runtime, and compares, octet for octet, what they stored with what was
-//! sent.
+//! sent, and what Postfix says that it heard with what should have been said.
 //!
 //! ```text
 //! tests/servers/postfix start DIR
@@ -16,7 +16,9 @@
 
 mod bodies;
 mod cases;
+mod extensions;
 mod lmtp;
+mod log;
 mod mailboxes;
 mod maildir;
 mod server;

@@ -16,6 +16,7 @@ pub(crate) struct Server {
     no_tls: u16,
     submission: u16,
     smtps: u16,
+    logged: u16,
     /// The CA behind its certificate.
     pub(crate) ca: Certificate,
     user: String,
@@ -23,6 +24,8 @@ pub(crate) struct Server {
     domain: String,
     /// Holds a Maildir for each mailbox.
     pub(crate) mail: PathBuf,
+    /// What it tells of itself.
+    pub(crate) log: PathBuf,
 }
 
 /// The ports, by what stands behind them.
@@ -36,6 +39,8 @@ pub(crate) enum Port {
     Submission,
     /// TLS from the first byte, AUTH required.
     Smtps,
+    /// Neither; each command is in the log.
+    Logged,
 }
 
 impl Port {
@@ -45,6 +50,7 @@ impl Port {
             Self::NoTls => "no-tls",
             Self::Submission => "submission",
             Self::Smtps => "smtps",
+            Self::Logged => "logged",
         }
     }
 }
@@ -86,11 +92,13 @@ impl Server {
             no_tls: port("NOTLS_PORT")?,
             submission: port("SUBMISSION_PORT")?,
             smtps: port("SMTPS_PORT")?,
+            logged: port("LOGGED_PORT")?,
             ca: Certificate::from_pem(&fs::read(setting("CA_FILE")?)?)?,
             user: setting("AUTH_USER")?.to_owned(),
             password: setting("AUTH_PASSWORD")?.to_owned(),
             domain: setting("DOMAIN")?.to_owned(),
             mail: PathBuf::from(setting("MAIL_DIR")?),
+            log: PathBuf::from(setting("LOG_FILE")?),
         })
     }
 
@@ -100,6 +108,7 @@ impl Server {
             Port::NoTls => self.no_tls,
             Port::Submission => self.submission,
             Port::Smtps => self.smtps,
+            Port::Logged => self.logged,
         }
     }
 
@@ -109,6 +118,11 @@ impl Server {
 
     pub(crate) fn wrong_credentials(&self) -> Credentials {
         Credentials::new(self.user.as_str(), "battery staple")
+    }
+
+    /// Whose mail it takes.
+    pub(crate) fn domain(&self) -> &str {
+        &self.domain
     }
 
     /// A mailbox of the server's domain, whether it exists or not.

@@ -2,11 +2,13 @@
 //! words.
 
 use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use postwire_async_std::AsyncStd;
 use postwire_blocking::proto::{
-    Body, Credentials, Envelope, ErrorKind, Event, Mechanism, Outcome, Reply, Report, TlsInfo,
+    Body, Capabilities, Credentials, Envelope, ErrorKind, Event, Mechanism, Outcome, Reply, Report,
+    TlsInfo,
 };
 use postwire_blocking::tls::{
     Certificate, CertificateStore, Tls, TlsParameters, TransportBuilder, TransportConfig,
@@ -177,7 +179,11 @@ fn send_blocking(
     connection.begin_quit();
     let mut sent = Sent::default();
     while let Some(event) = connection.next_event() {
-        sent.note(event, connection.tls());
+        if let Event::BodyWanted(id) = event {
+            connection.body_next(id, Some(Err(no_content())));
+            continue;
+        }
+        sent.note(event, connection.tls(), connection.capabilities());
     }
     Ok(sent)
 }
@@ -194,9 +200,18 @@ async fn send_async<R: postwire_futures::Runtime>(
     connection.begin_quit();
     let mut sent = Sent::default();
     while let Some(event) = connection.next_event().await {
-        sent.note(event, connection.tls());
+        if let Event::BodyWanted(id) = event {
+            connection.body_next(id, Some(Err(no_content())));
+            continue;
+        }
+        sent.note(event, connection.tls(), connection.capabilities());
     }
     Ok(sent)
+}
+
+/// Streams are only for messages that are refused before their content.
+fn no_content() -> io::Error {
+    io::ErrorKind::UnexpectedEof.into()
 }
 
 /// What came of a session.
@@ -204,15 +219,25 @@ async fn send_async<R: postwire_futures::Runtime>(
 pub(crate) struct Sent {
     pub(crate) reports: Vec<Report>,
     tls: Option<String>,
+    capabilities: Option<Capabilities>,
 }
 
 impl Sent {
-    fn note(&mut self, event: Event, tls: Option<&TlsInfo>) {
+    fn note(&mut self, event: Event, tls: Option<&TlsInfo>, capabilities: Option<&Capabilities>) {
         match event {
             Event::Report(report) => self.reports.push(report),
-            Event::Ready => self.tls = tls.map(|tls| tls.version().to_owned()),
+            Event::Ready => {
+                self.tls = tls.map(|tls| tls.version().to_owned());
+                self.capabilities = capabilities.cloned();
+            }
             _ => {}
         }
+    }
+
+    /// Whether the server offered this extension.
+    pub(crate) fn is_offered(&self, keyword: &str) -> bool {
+        let capabilities = self.capabilities.as_ref();
+        capabilities.is_some_and(|capabilities| capabilities.has(keyword))
     }
 
     /// The outcome of all messages in words; each once, where they agree.
@@ -262,6 +287,7 @@ fn reason(kind: &ErrorKind) -> String {
         ErrorKind::NoUsableMechanism { withheld: true, .. } => "secret withheld".to_owned(),
         ErrorKind::NoUsableMechanism { .. } => "no mechanism".to_owned(),
         ErrorKind::ExtensionNotOffered(keyword) => format!("{keyword} not offered"),
+        ErrorKind::ParameterNotOffered(parameter) => format!("{parameter} not offered"),
         ErrorKind::TooLarge { .. } => "too large".to_owned(),
         ErrorKind::TimedOut => "timed out".to_owned(),
         other => format!("{other:?}"),

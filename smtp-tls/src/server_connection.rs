@@ -7,6 +7,7 @@ use postwire_proto::{
     Endpoint, Instant, Reply, Secret, Server, ServerConfig, ServerEvent, ServerMisuse, TlsInfo,
     TransportError,
 };
+use rustls::pki_types::CertificateDer;
 
 use crate::ServerTlsParameters;
 use crate::connection::nonce;
@@ -114,6 +115,14 @@ impl ServerConnection {
     /// The TLS session, once it stands.
     pub fn tls(&self) -> Option<&TlsInfo> {
         self.secured.machine.tls()
+    }
+
+    /// The client's certificate chain, its own first; nothing if it showed none, or the
+    /// handshake is not complete. It was verified:
+    /// [`ServerTlsParameters::with_client_authorities`].
+    pub fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
+        self.tls()?;
+        self.secured.session()?.peer_certificates()
     }
 }
 

@@ -1,17 +1,19 @@
 //! What the server role presents in a handshake.
 //!
-//! Knows the chain and the key; asks the client for no certificate. Anything
-//! finer is a finished `rustls` configuration.
+//! Knows the chain and the key, and whose certificates clients have to show, if any.
+//! Anything finer is a finished `rustls` configuration.
 
 use std::sync::Arc;
 
 use core::fmt;
 
-use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
 
 use crate::parameters::default_crypto_provider;
-use crate::{Identity, TlsError};
+use crate::{Certificate, Identity, TlsError};
 
 /// The TLS side of a server: its certificate chain and key.
 ///
@@ -41,12 +43,44 @@ impl ServerTlsParameters {
     /// [`TlsError::NoCryptoProvider`], [`TlsError::UnusableCryptoProvider`],
     /// [`TlsError::InvalidIdentity`].
     pub fn new(identity: Identity) -> Result<Self, TlsError> {
+        Self::verifying(WebPkiClientVerifier::no_client_auth(), identity)
+    }
+
+    /// The same, demanding of every client a certificate for clients that one of these
+    /// authorities signed: who shows none fails in the handshake. Revocation is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new); [`TlsError::NoRootCertificates`] without an authority,
+    /// [`TlsError::InvalidCertificate`] with one that cannot be used.
+    pub fn with_client_authorities(
+        identity: Identity,
+        authorities: &[Certificate],
+    ) -> Result<Self, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for authority in authorities {
+            roots
+                .add(authority.der())
+                .map_err(TlsError::InvalidCertificate)?;
+        }
+        let provider = default_crypto_provider()?;
+        // It fails for want of a root only: there are no revocation lists.
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|_| TlsError::NoRootCertificates)?;
+        Self::verifying(verifier, identity)
+    }
+
+    fn verifying(
+        clients: Arc<dyn ClientCertVerifier>,
+        identity: Identity,
+    ) -> Result<Self, TlsError> {
         let (chain, key) = identity.into_parts();
         let certificate = chain.first().cloned();
         let config = ServerConfig::builder_with_provider(default_crypto_provider()?)
             .with_protocol_versions(rustls::ALL_VERSIONS)
             .map_err(TlsError::UnusableCryptoProvider)?
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_single_cert(chain, key)
             .map_err(TlsError::InvalidIdentity)?;
         Ok(Self {
@@ -87,6 +121,19 @@ impl fmt::Debug for ServerTlsParameters {
 #[cfg(any(feature = "aws-lc-rs", feature = "ring"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clients_need_an_authority() {
+        let own = rcgen::generate_simple_self_signed(["mail.example.org".to_owned()]).unwrap();
+        let (chain, key) = (own.cert.pem(), own.signing_key.serialize_pem());
+        let demanding = |authorities: &[Certificate]| {
+            let identity = Identity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
+            ServerTlsParameters::with_client_authorities(identity, authorities)
+        };
+        assert!(matches!(demanding(&[]), Err(TlsError::NoRootCertificates)));
+        let authority = Certificate::from_pem(chain.as_bytes()).unwrap();
+        assert!(demanding(&[authority]).is_ok());
+    }
 
     #[test]
     fn the_key_must_belong_to_the_certificate() {

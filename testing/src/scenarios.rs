@@ -15,6 +15,7 @@ use postwire_tls::{ServerTls, Tls, TlsParameters, TransportBuilder, TransportCon
 
 mod commands;
 mod credentials;
+mod extensions;
 mod limits;
 mod lmtp;
 
@@ -41,6 +42,18 @@ pub const ALL: &[Scenario] = &[
     ("plaintext after the 220 ends the session", injection),
     ("authentication", authentication),
     ("recipients are reported one by one", recipients),
+    (
+        "parameters of the envelope arrive, or nothing does",
+        extensions::parameters,
+    ),
+    (
+        "declarations of the content arrive, or nothing does",
+        extensions::content,
+    ),
+    (
+        "a server is asked for no more than it takes",
+        extensions::limits,
+    ),
     ("many messages over one connection", many),
     ("a large message arrives whole", large),
     ("content that comes in pieces arrives whole", streamed),

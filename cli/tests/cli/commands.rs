@@ -142,6 +142,12 @@ fn serve_refuses_what_makes_no_sense() {
         &["--reject", "bob@example.net=250"],
         &["--require-tls"],
         &["--size", "many"],
+        &["--offer", "X FOO"],
+        &["--offer", "DELIVERBY=soon"],
+        &["--offer", "MT-PRIORITY=3"],
+        &["--offer", "dsn"],
+        &["--client-ca", "/dev/null"],
+        &["--tls", "wrapper", "--client-ca", "/dev/null"],
     ] {
         let served = run(&[&["serve"], arguments].concat());
         assert_eq!(

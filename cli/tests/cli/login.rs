@@ -155,6 +155,10 @@ fn a_login_without_a_password() {
             "AUTH EXTERNAL cmVsYXk=",
         ),
         (
+            &["--auth", "EXTERNAL", "--acting-for", "relay"],
+            "AUTH EXTERNAL cmVsYXk=",
+        ),
+        (
             &["--auth", "ANONYMOUS", "--user", "sirhc"],
             "AUTH ANONYMOUS c2lyaGM=",
         ),
@@ -167,4 +171,16 @@ fn a_login_without_a_password() {
         sent.assert_is(0, "accepted", None);
         assert_eq!(server.heard()[1], auth);
     }
+}
+
+#[test]
+fn acting_for_somebody_else() {
+    let server = Scripted::script(
+        "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH LOGIN PLAIN\nC: AUTH PLAIN \nS: 535 no",
+    );
+    let arguments = with(send_to(&server.url()), &LOGIN);
+    let more = ["--allow-plaintext-auth", "--acting-for", "bob"];
+    run(&with(arguments, &more)).assert_is(77, "not_sent", Some("auth"));
+    let both = STANDARD.encode(format!("bob\0{USER}\0{PASSWORD}"));
+    assert_eq!(server.heard()[1], format!("AUTH PLAIN {both}"));
 }

@@ -4,15 +4,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod certificates;
+mod client_certificates;
 mod commands;
 mod faults;
 mod limits;
 #[cfg(unix)]
 mod lmtp;
 mod login;
+mod parameters;
 mod run;
 mod runtimes;
 mod script;
 mod sends;
 mod starttls;
+#[cfg(unix)]
+mod unix;
 mod usage;

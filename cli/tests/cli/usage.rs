@@ -176,6 +176,101 @@ fn numbers_and_choices() {
 }
 
 #[test]
+fn parameters_of_the_envelope() {
+    let server = Uncalled::new();
+    for (name, bad) in [
+        ("--dsn-ret", "all"),
+        ("--dsn-ret", "FULL\r\nQUIT"),
+        ("--dsn-envid", "\u{e9}"),
+        ("--dsn-envid", "a\r\nb"),
+        ("--notify", "always"),
+        ("--notify", "never,delay"),
+        ("--orcpt", "bob@example.net"),
+        ("--orcpt", "eve@example.net=bob@example.net"),
+        ("--orcpt", "bob@example.net=nobody"),
+        ("--orcpt", "bob@example.net=rfc822;nobody"),
+        ("--orcpt", "bob@example.net=;x"),
+        ("--orcpt", "bob@example.net=x400;"),
+        ("--orcpt", "bob@example.net=x400;a\r\nQUIT"),
+        ("--deliver-by", "soon"),
+        ("--deliver-by", "0"),
+        ("--deliver-by", "-5"),
+        ("--deliver-by", "60:later"),
+        ("--deliver-by", "60;R"),
+        ("--deliver-by", "1000000000:notify"),
+        ("--hold-for", "0"),
+        ("--hold-for", "-1"),
+        ("--hold-for", "1 QUIT"),
+        ("--hold-until", "tomorrow"),
+        ("--hold-until", "2030-01-31T12:00:00"),
+        ("--priority", "10"),
+        ("--priority", "+1"),
+        ("--mail-param", "X FOO"),
+        ("--mail-param", "XFOO="),
+        ("--mail-param", "XFOO=a b"),
+        ("--mail-param", "XFOO=a\r\nQUIT"),
+        ("--mail-param", "SIZE=1"),
+        ("--mail-param", "X Y:FOO=1"),
+        ("--mail-param", "X:Y:FOO=1"),
+        ("--rcpt-param", "=1"),
+        ("--rcpt-param", "BODY=8BITMIME"),
+    ] {
+        server.refuses(&[(name, bad)], &format!("{name}: "));
+    }
+    for (twice, said) in [
+        (
+            [("--mail-param", "XFOO=1"), ("--mail-param", "xfoo")],
+            "--mail-param: a keyword is given twice",
+        ),
+        (
+            [("--dsn-ret", "full"), ("--mail-param", "RET=HDRS")],
+            "--mail-param: a keyword is given twice",
+        ),
+        (
+            [("--notify", "never"), ("--rcpt-param", "NOTIFY=DELAY")],
+            "--rcpt-param: a keyword is given twice",
+        ),
+        (
+            [
+                ("--orcpt", "bob@example.net=a@b.example"),
+                ("--orcpt", "bob@example.net=c@b.example"),
+            ],
+            "--orcpt: is given twice",
+        ),
+        (
+            [
+                ("--hold-for", "1"),
+                ("--hold-until", "2030-01-31T12:00:00Z"),
+            ],
+            "cannot be given with",
+        ),
+    ] {
+        server.refuses(&twice, said);
+    }
+}
+
+#[test]
+fn whom_to_act_for() {
+    let server = Uncalled::new();
+    let login = [("--user", "alice"), LOGIN_VARIABLE];
+    let named = |name| [login[0], login[1], ("--acting-for", name)];
+    server.refuses(&named("a\r\nb"), "--acting-for: ");
+    server.refuses(&[("--acting-for", "bob")], "somebody has to log in");
+    for mechanism in ["LOGIN", "CRAM-MD5", "XOAUTH2"] {
+        let named = [
+            login[0],
+            login[1],
+            ("--acting-for", "bob"),
+            ("--auth", mechanism),
+        ];
+        server.refuses(&named, "--acting-for: cannot be said by");
+    }
+    let external = ("--auth", "EXTERNAL");
+    let twice = [external, ("--user", "alice"), ("--acting-for", "bob")];
+    server.refuses(&twice, "--acting-for: ");
+}
+
+#[test]
 fn half_a_login() {
     let server = Uncalled::new();
     server.refuses(&[("--user", "alice")], "a password is needed");

@@ -1,0 +1,251 @@
+//! From the options that describe an envelope to the library's type of it.
+//!
+//! Knows how people write what RFC 5321 §4.1.2 calls parameters. Must never know what a
+//! server makes of them: what is asked of one that lacks the extension is the library's
+//! to say.
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "what stands beside an option is its help text, not a link"
+)]
+
+use std::str::FromStr;
+
+use clap::Args;
+use postwire_blocking::proto::{
+    Address, DeliverBy, Envelope, EnvelopeId, FutureRelease, MtPriority, Notify, OriginalRecipient,
+    Parameter, ParameterError, RequireTls, Return,
+};
+
+use crate::arguments::{SendArguments, UsageError};
+
+const ORCPT: &str = "--orcpt";
+
+/// What else the server is asked for, with `MAIL` and `RCPT`.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Parameters of the envelope")]
+pub(crate) struct ParameterArguments {
+    /// How much of the message a report of failure brings back (DSN, RFC 3461); left out where DSN
+    /// is not offered
+    #[arg(long, value_name = "full|hdrs")]
+    dsn_ret: Option<String>,
+
+    /// What reports name the message by (DSN); left out where that is not offered
+    #[arg(long, value_name = "ID")]
+    dsn_envid: Option<String>,
+
+    /// Which reports the sender wants on each recipient (DSN): never, or some of success, failure
+    /// and delay, with commas between. Not sent where DSN is not offered
+    #[arg(long, value_name = "LIST")]
+    notify: Option<String>,
+
+    /// Whom a recipient was at first, by whom reports name him (DSN): an address, or TYPE;TEXT.
+    /// As in bob@example.net=robert@example.org; may be given again for another recipient. Left out
+    /// where DSN is not offered
+    #[arg(long, value_name = "ADDR=[TYPE;]TEXT")]
+    orcpt: Vec<String>,
+
+    /// Deliver within so many seconds (DELIVERBY, RFC 2852), or else return the message; with
+    /// :notify, or else report it and go on, where the time may be over already. With :trace each
+    /// server reports that it passed it on. Not sent where that is not offered
+    #[arg(
+        long,
+        value_name = "SECONDS[:notify][:trace]",
+        allow_hyphen_values = true
+    )]
+    deliver_by: Option<String>,
+
+    /// Hold the message for so long (FUTURERELEASE, RFC 4865). Not sent where that is not offered
+    #[arg(long, value_name = "SECONDS", conflicts_with = "hold_until")]
+    hold_for: Option<String>,
+
+    /// Hold the message until then, as in 2030-01-31T12:00:00Z (FUTURERELEASE). Not sent where that
+    /// is not offered
+    #[arg(long, value_name = "DATE-TIME")]
+    hold_until: Option<String>,
+
+    /// The message's priority (MT-PRIORITY, RFC 6710), 9 the highest; left out where that is not
+    /// offered
+    #[arg(long, value_name = "-9..9", allow_hyphen_values = true)]
+    priority: Option<String>,
+
+    /// Let no server on the way pass it on without verified TLS (REQUIRETLS, RFC 8689). Not sent
+    /// where that is not offered, or where this very session has no verified TLS
+    #[arg(long)]
+    require_tls: bool,
+
+    /// Any other parameter of MAIL; may be given again. Not sent where the extension that it is
+    /// called after, or that is named before it, is not offered
+    #[arg(long, value_name = "[EXTENSION:]KEYWORD[=VALUE]")]
+    mail_param: Vec<String>,
+
+    /// The same with RCPT, for every recipient
+    #[arg(long, value_name = "[EXTENSION:]KEYWORD[=VALUE]")]
+    rcpt_param: Vec<String>,
+}
+
+/// The envelope of every message.
+pub(crate) fn parse(arguments: &SendArguments) -> Result<Envelope, UsageError> {
+    let envelope = parse_paths(arguments)?;
+    let envelope = for_mail(envelope, &arguments.parameters)?;
+    for_rcpt(envelope, &arguments.parameters)
+}
+
+fn parse_paths(arguments: &SendArguments) -> Result<Envelope, UsageError> {
+    let reverse_path = Envelope::parse_reverse_path(&arguments.from)
+        .map_err(|why| UsageError::new("--from", why))?;
+    let forward_paths = arguments.to.iter().map(|address| address.parse());
+    let forward_paths = forward_paths
+        .collect::<Result<Vec<Address>, _>>()
+        .map_err(|why| UsageError::new("--to", why))?;
+    Envelope::new(reverse_path, forward_paths).map_err(|why| UsageError::new("--to", why))
+}
+
+fn for_mail(mut envelope: Envelope, asked: &ParameterArguments) -> Result<Envelope, UsageError> {
+    if let Some(amount) = &asked.dsn_ret {
+        envelope = envelope.with_parameter(read::<Return>("--dsn-ret", amount)?);
+    }
+    if let Some(identifier) = &asked.dsn_envid {
+        let identifier = EnvelopeId::new(identifier).map_err(|why| wrong("--dsn-envid", why))?;
+        envelope = envelope.with_parameter(identifier);
+    }
+    if let Some(time) = &asked.deliver_by {
+        envelope = envelope.with_parameter(deliver_by(time)?);
+    }
+    if let Some(seconds) = &asked.hold_for {
+        let parameter = format!("HOLDFOR={seconds}");
+        envelope = envelope.with_parameter(read::<FutureRelease>("--hold-for", &parameter)?);
+    }
+    if let Some(time) = &asked.hold_until {
+        let until = FutureRelease::hold_until(time).map_err(|why| wrong("--hold-until", why))?;
+        envelope = envelope.with_parameter(until);
+    }
+    if let Some(priority) = &asked.priority {
+        envelope = envelope.with_parameter(read::<MtPriority>("--priority", priority)?);
+    }
+    if asked.require_tls {
+        envelope = envelope.with_parameter(RequireTls);
+    }
+    for given in &asked.mail_param {
+        let parameter = raw("--mail-param", given, envelope.parameters())?;
+        envelope = envelope.with_parameter(parameter);
+    }
+    Ok(envelope)
+}
+
+fn for_rcpt(mut envelope: Envelope, asked: &ParameterArguments) -> Result<Envelope, UsageError> {
+    if let Some(reasons) = &asked.notify {
+        envelope = envelope.with_parameter_for_all(read::<Notify>("--notify", reasons)?);
+    }
+    for given in &asked.orcpt {
+        envelope = original_recipient(envelope, given)?;
+    }
+    for given in &asked.rcpt_param {
+        let recipients = 0..envelope.forward_paths().len();
+        let before = recipients.flat_map(|recipient| envelope.recipient_parameters(recipient));
+        let parameter = raw("--rcpt-param", given, before)?;
+        envelope = envelope.with_parameter_for_all(parameter);
+    }
+    Ok(envelope)
+}
+
+/// `SECONDS`, and how that is meant.
+fn deliver_by(given: &str) -> Result<DeliverBy, UsageError> {
+    let refuse = || {
+        let why = "must be at most nine digits of seconds, perhaps :notify, without which they \
+                   must be to come, and perhaps :trace";
+        UsageError::new("--deliver-by", why)
+    };
+    let mut words = given.split(':');
+    let seconds = words.next().unwrap_or_default();
+    let (mut mode, mut trace) = ("R", "");
+    for word in words {
+        match word {
+            "notify" => mode = "N",
+            "trace" => trace = "T",
+            _ => return Err(refuse()),
+        }
+    }
+    let value = format!("{seconds};{mode}{trace}");
+    value.parse().map_err(|_| refuse())
+}
+
+/// `RECIPIENT=ADDRESS`, or `RECIPIENT=TYPE;TEXT`, for everyone of that address.
+fn original_recipient(envelope: Envelope, given: &str) -> Result<Envelope, UsageError> {
+    // There may be a `=` in an address: those of --to are known.
+    let original = |recipient: &Address| given.strip_prefix(recipient.as_str())?.strip_prefix('=');
+    let recipients = envelope.forward_paths().iter().enumerate();
+    let named: Vec<(usize, &str)> = recipients
+        .filter_map(|(position, recipient)| Some((position, original(recipient)?)))
+        .collect();
+    let Some(&(_, original)) = named.first() else {
+        let why = "must be a recipient as given to --to, =, and whom he was";
+        return Err(UsageError::new(ORCPT, why));
+    };
+    let original = parse_original_recipient(original)?;
+    named
+        .into_iter()
+        .try_fold(envelope, |envelope, (recipient, _)| {
+            let is_original = |parameter: &Parameter| parameter.keyword() == "ORCPT";
+            if envelope.recipient_parameters(recipient).any(is_original) {
+                return Err(UsageError::new(ORCPT, "is given twice for a recipient"));
+            }
+            envelope
+                .with_recipient_parameter(recipient, original.clone())
+                .map_err(|why| UsageError::new(ORCPT, why))
+        })
+}
+
+fn parse_original_recipient(given: &str) -> Result<OriginalRecipient, UsageError> {
+    let typed = match given.split_once(';') {
+        Some((kind, text)) if !is_mailbox(kind) => OriginalRecipient::new(kind, text),
+        typed => {
+            let mailbox = typed.map_or(given, |(_, mailbox)| mailbox);
+            let mailbox = mailbox.parse().map_err(|why| UsageError::new(ORCPT, why))?;
+            OriginalRecipient::mailbox(&mailbox)
+        }
+    };
+    typed.map_err(|why| wrong(ORCPT, why))
+}
+
+/// Whether an address of this type is one that mail can be sent to.
+fn is_mailbox(kind: &str) -> bool {
+    kind.eq_ignore_ascii_case("rfc822") || kind.eq_ignore_ascii_case("utf-8")
+}
+
+/// `[EXTENSION:]KEYWORD[=VALUE]`, of which there is none before.
+fn raw<'a>(
+    name: &str,
+    given: &str,
+    mut before: impl Iterator<Item = &'a Parameter>,
+) -> Result<Parameter, UsageError> {
+    let keyword = given.split('=').next().unwrap_or_default();
+    // In a value a colon means nothing.
+    let (extension, parameter) = match keyword.find(':') {
+        Some(colon) => (Some(&given[..colon]), &given[colon + 1..]),
+        None => (None, given),
+    };
+    let parameter = read::<Parameter>(name, parameter)?;
+    let is_same = |other: &Parameter| other.keyword().eq_ignore_ascii_case(parameter.keyword());
+    if before.any(is_same) {
+        return Err(UsageError::new(name, "a keyword is given twice"));
+    }
+    match extension {
+        Some(extension) => parameter
+            .of_extension(extension)
+            .map_err(|why| wrong(name, why)),
+        None => Ok(parameter),
+    }
+}
+
+fn read<T: FromStr<Err = ParameterError>>(name: &str, value: &str) -> Result<T, UsageError> {
+    value.parse().map_err(|why| wrong(name, why))
+}
+
+fn wrong(name: &str, why: ParameterError) -> UsageError {
+    match why {
+        ParameterError::Malformed { expected } => {
+            UsageError::new(name, format_args!("must be {expected}"))
+        }
+        why => UsageError::new(name, why),
+    }
+}

@@ -1,0 +1,167 @@
+//! `send` with parameters of the envelope: what goes over the wire, what a server made of
+//! it, and what becomes of a message that a server lacks the extension for.
+
+use serde_json::Value;
+
+use crate::run::{RUNTIMES, Serve, run, send_to, with};
+use crate::script::Scripted;
+
+/// Everything that `send` can ask for of a server in plaintext.
+const ASKED: [&str; 20] = [
+    "--dsn-ret",
+    "hdrs",
+    "--dsn-envid",
+    "QQ 314+1",
+    "--notify",
+    "success,delay",
+    "--orcpt",
+    "bob@example.net=robert@example.org",
+    "--orcpt",
+    "carol@example.net=x400;C=us; S=carol",
+    "--deliver-by",
+    "-5:notify:trace",
+    "--hold-for",
+    "3600",
+    "--priority",
+    "-3",
+    "--mail-param",
+    "XFOO=a;b",
+    "--rcpt-param",
+    "X-BARS:XBAR",
+];
+
+const MAIL: &str = "MAIL FROM:<alice@example.org> RET=HDRS ENVID=QQ+20314+2B1 BY=-5;NT \
+                    HOLDFOR=3600 MT-PRIORITY=-3 XFOO=a;b";
+const TO_BOB: &str =
+    "RCPT TO:<bob@example.net> NOTIFY=SUCCESS,DELAY XBAR ORCPT=rfc822;robert@example.org";
+const TO_CAROL: &str =
+    "RCPT TO:<carol@example.net> NOTIFY=SUCCESS,DELAY XBAR ORCPT=x400;C+3Dus;+20S+3Dcarol";
+
+fn to_bob_and_carol(url: &str) -> Vec<String> {
+    with(send_to(url), &["--to", "carol@example.net"])
+}
+
+/// The words of a command in any order: that of parameters means nothing.
+fn words(line: &str) -> Vec<&str> {
+    let mut words: Vec<&str> = line.split(' ').collect();
+    words.sort_unstable();
+    words
+}
+
+#[test]
+fn all_of_them_on_the_wire() {
+    for runtime in RUNTIMES {
+        let server = Scripted::script(
+            "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250-DSN\nS: 250-DELIVERBY\nS: 250-MT-PRIORITY
+             S: 250-FUTURERELEASE 86400 2030-01-31T12:00:00Z\nS: 250-XFOO\nS: 250 X-BARS
+             C: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: .
+             S: 250 ok",
+        );
+        let arguments = with(to_bob_and_carol(&server.url()), &ASKED);
+        let sent = run(&with(arguments, &["--runtime", runtime]));
+        sent.assert_is(0, "accepted", None);
+        let heard = server.heard();
+        for (heard, expected) in heard[1..4].iter().zip([MAIL, TO_BOB, TO_CAROL]) {
+            assert_eq!(words(heard), words(expected), "{runtime}");
+        }
+    }
+}
+
+#[test]
+fn a_server_of_ours_takes_and_tells_them() {
+    let mut server = Serve::start(&[
+        "--offer",
+        "DELIVERBY",
+        "--offer",
+        "FUTURERELEASE=3600",
+        "--offer",
+        "mt-priority",
+        "--offer",
+        "XFOO",
+        "--offer",
+        "X-BARS",
+        "--offer",
+        "XBAR",
+    ]);
+    let url = format!("smtp://localhost:{}?tls=none", server.port);
+    let arguments = with(to_bob_and_carol(&url), &ASKED);
+    run(&arguments).assert_is(0, "accepted", None);
+    let line = server.line();
+    for told in [MAIL, TO_BOB, TO_CAROL] {
+        let told = told.split_once(' ').unwrap().1.split_once(' ').unwrap().1;
+        for parameter in told.split(' ') {
+            assert!(
+                line.contains(&format!(" {parameter}")),
+                "{parameter}: {line}"
+            );
+        }
+    }
+    let until = ["--hold-until", "2030-01-31T12:00:00Z"];
+    run(&with(send_to(&url), &until)).assert_is(0, "accepted", None);
+    let line = server.line();
+    let begin = "message 2: from <alice@example.org> HOLDUNTIL=2030-01-31T12:00:00Z to <bob@";
+    assert!(line.starts_with(begin), "{line}");
+    // Held for no longer than the server offers: nothing is asked that it would refuse.
+    let long = run(&with(send_to(&url), &["--hold-for", "3601"]));
+    let object = long.assert_is(69, "not_sent", Some("mail"));
+    assert_eq!(object["reply"], Value::Null);
+}
+
+#[test]
+fn verified_tls_on_the_whole_way() {
+    let mut server = Serve::start(&["--tls", "starttls", "--offer", "REQUIRETLS"]);
+    let authority = server.authority();
+    let trust = ["--ca", authority.to_str().unwrap(), "--require-tls"];
+    let url = |tls| format!("smtp://localhost:{}?tls={tls}", server.port);
+    run(&with(send_to(&url("required")), &trust)).assert_is(0, "accepted", None);
+    // Before TLS it is not offered, and would not be believed.
+    let plaintext = run(&with(send_to(&url("none")), &["--require-tls"]));
+    let object = plaintext.assert_is(69, "not_sent", Some("mail"));
+    assert!(object["error"].as_str().unwrap().contains("REQUIRETLS"));
+    let line = server.line();
+    assert!(
+        line.contains("<alice@example.org> REQUIRETLS to <bob@example.net>, "),
+        "{line}"
+    );
+}
+
+/// What may be left out is; where a promise would be broken, nothing is sent.
+#[test]
+fn a_server_without_the_extensions() {
+    let mut server = Serve::start(&["--no-dsn"]);
+    let url = format!("smtp://localhost:{}?tls=none", server.port);
+    let left_out = [
+        "--dsn-ret",
+        "full",
+        "--dsn-envid",
+        "x",
+        "--orcpt",
+        "bob@example.net=rfc822;b@c.example",
+        "--priority",
+        "9",
+    ];
+    run(&with(send_to(&url), &left_out)).assert_is(0, "accepted", None);
+    let line = server.line();
+    let begin = "message 1: from <alice@example.org> to <bob@example.net>, ";
+    assert!(line.starts_with(begin), "{line}");
+    for (option, value, extension) in [
+        ("--notify", "never", "DSN"),
+        ("--deliver-by", "60", "DELIVERBY"),
+        ("--hold-for", "60", "FUTURERELEASE"),
+        ("--hold-until", "2030-01-31T12:00:00Z", "FUTURERELEASE"),
+        ("--mail-param", "XFOO=1", "XFOO"),
+        (
+            "--mail-param",
+            "NO-SOLICITING:SOLICIT=org.example:ADV",
+            "NO-SOLICITING",
+        ),
+        ("--rcpt-param", "XFOO", "XFOO"),
+    ] {
+        let sent = run(&with(send_to(&url), &[option, value]));
+        let object = sent.assert_is(69, "not_sent", Some("mail"));
+        assert_eq!(object["reply"], Value::Null);
+        let error = object["error"].as_str().unwrap();
+        assert!(error.contains(extension), "{option}: {error}");
+    }
+    assert_eq!(server.messages().len(), 1);
+}

@@ -1,0 +1,137 @@
+//! `serve` on a Unix socket: mail that is sent to it, and what may be in its place before
+//! it, and after it.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use crate::run::{RUNTIMES, postwire, run, send_to, with};
+
+/// `postwire serve` on a Unix socket.
+struct Serve {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Serve {
+    fn start(path: &Path, options: &[&str]) -> Self {
+        let mut child = postwire()
+            .arg("serve")
+            .arg("--unix")
+            .arg(path)
+            .args(options)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("the server starts");
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut server = Self { child, stdout };
+        assert_eq!(server.line(), format!("listening on {}", path.display()));
+        server
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("it is a pipe");
+        line.trim_end().to_owned()
+    }
+
+    fn end_by(mut self, signal: &str) {
+        let process = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &process]).status();
+        assert!(sent.expect("kill is installed").success());
+        self.child.wait().expect("it is a child");
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn both_protocols_by_each_runtime() {
+    let folder = tempfile::tempdir().unwrap();
+    for (scheme, options) in [("smtp+unix", &[][..]), ("lmtp+unix", &["--lmtp"])] {
+        let path = folder.path().join(scheme);
+        let mut server = Serve::start(&path, options);
+        let url = format!("{scheme}://{}", path.display());
+        for runtime in RUNTIMES {
+            let sent = run(&with(send_to(&url), &["--runtime", runtime]));
+            sent.assert_is(0, "accepted", None);
+            assert!(
+                server
+                    .line()
+                    .contains(" to <bob@example.net>, 25 octets, plaintext, discarded")
+            );
+        }
+        server.end_by("-INT");
+        assert!(!path.exists());
+    }
+}
+
+#[test]
+fn a_socket_that_was_left_over_is_taken_away_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    // Killed, it leaves its socket behind.
+    Serve::start(&path, &[]).end_by("-KILL");
+    assert!(path.exists());
+    let server = Serve::start(&path, &[]);
+    let refuse = |path: &Path, why: &str| {
+        let refused = run(&["serve", "--unix", path.to_str().unwrap()]);
+        assert_eq!(
+            (refused.status, refused.stdout.as_str()),
+            (71, ""),
+            "{refused:#?}"
+        );
+        assert!(refused.stderr.contains(why), "{refused:#?}");
+    };
+    refuse(&path, "somebody listens there");
+    // It is still there, for whom it was before.
+    let url = format!("smtp+unix://{}", path.display());
+    run(&send_to(&url)).assert_is(0, "accepted", None);
+
+    let link = folder.path().join("link");
+    symlink(&path, &link).unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "precious").unwrap();
+    for path in [&link, &file, folder.path()] {
+        refuse(path, "there is something that is no socket");
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
+    assert!(link.exists());
+
+    // What somebody else put in its place meanwhile is not its own.
+    fs::remove_file(&path).unwrap();
+    let another = UnixListener::bind(&path).unwrap();
+    server.end_by("-INT");
+    assert!(path.exists());
+    drop(another);
+}
+
+#[test]
+fn what_makes_no_sense() {
+    for options in [&["--listen", "127.0.0.1:0"][..], &["--tls", "starttls"]] {
+        let arguments = [&["serve", "--unix", "/no/such/folder/socket"], options].concat();
+        let refused = run(&arguments);
+        assert_eq!(
+            (refused.status, refused.stdout.as_str()),
+            (64, ""),
+            "{refused:#?}"
+        );
+    }
+    let refused = run(&["serve", "--unix", "/no/such/folder/socket"]);
+    assert_eq!(refused.status, 71, "{refused:#?}");
+    assert!(
+        refused
+            .stderr
+            .contains("cannot listen on /no/such/folder/socket: ")
+    );
+}
