@@ -3,7 +3,7 @@
 //! A table, and nothing but a table: pure functions of a report or an error.
 
 use postwire_blocking::proto::{
-    Error, ErrorKind, Outcome, RecipientReport, Reply, Report, SaslError, Stage,
+    Error, ErrorKind, Outcome, RecipientReport, RecipientStatus, Reply, Report, SaslError, Stage,
 };
 
 /// How the program ends.
@@ -73,7 +73,15 @@ impl Exit {
     /// What one message's report comes to.
     pub(crate) fn of_report(report: &Report) -> Self {
         let refusals = report.refused().filter_map(RecipientReport::reply);
-        Self::of_outcome(report.outcome(), refusals)
+        let exit = Self::of_outcome(report.outcome(), refusals);
+        let mut recipients = report.recipients().iter();
+        let somebody_is_left = report.is_accepted()
+            && recipients.any(|recipient| recipient.status() == RecipientStatus::NotSent);
+        if somebody_is_left {
+            exit.or_worse(Self::Temporary)
+        } else {
+            exit
+        }
     }
 
     /// The same, from its parts: the outcome and the words to each refused recipient.

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::run::{LOGIN, Serve, finish, postwire, run, run_with, send_to, with};
+use crate::script::Scripted;
 
 fn plaintext(server: &Serve) -> String {
     format!("smtp://localhost:{}?tls=none", server.port)
@@ -381,4 +382,27 @@ fn people_are_told_in_lines() {
         lines[1].ends_with("/a\\u{1b}[2J: accepted: 250 2.0.0 message accepted"),
         "{sent:#?}"
     );
+}
+
+#[test]
+fn whom_a_session_has_no_room_for_can_be_sent_to_again() {
+    let server = Scripted::script(
+        "S: 220 mx
+         C: EHLO
+         S: 250-mx
+         S: 250 LIMITS MAILMAX=1 RCPTMAX=1
+         C: MAIL
+         S: 250 ok
+         C: RCPT TO:<bob@example.net>
+         S: 250 ok
+         C: DATA
+         S: 354 go on
+         C: .
+         S: 250 2.0.0 queued",
+    );
+    let arguments = with(send_to(&server.url()), &["--to", "carol@example.net"]);
+    let sent = run_with(&arguments, b"Subject: x\r\n\r\nHello.\r\n");
+    let object = sent.assert_is(75, "partial", None);
+    assert_eq!(object["recipients"][0]["accepted"], true);
+    assert_eq!(object["recipients"][1]["accepted"], Value::Null);
 }
