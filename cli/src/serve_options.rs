@@ -78,9 +78,13 @@ fn parse_config(
     }
     let mut mechanisms = if wants_users {
         vec![
+            Mechanism::SCRAM_SHA_512_PLUS,
             Mechanism::SCRAM_SHA_256_PLUS,
+            Mechanism::SCRAM_SHA_1_PLUS,
+            Mechanism::SCRAM_SHA_512,
             Mechanism::SCRAM_SHA_256,
             Mechanism::SCRAM_SHA_1,
+            Mechanism::CRAM_MD5,
             Mechanism::PLAIN,
             Mechanism::LOGIN,
             Mechanism::OAUTHBEARER,

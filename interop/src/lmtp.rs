@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use postwire_blocking::proto::{Address, Body, Envelope};
+use postwire_blocking::proto::{Address, Body, Envelope, Notify};
 use postwire_blocking::tls::{TransportBuilder, TransportConfig};
 
 use crate::bodies::{self, Sample};
@@ -70,6 +70,7 @@ pub(crate) fn run_all(server: &Server, table: &mut Table) -> Outcome {
                 interop.verdicts(place, extensions)?;
                 interop.bodies(place, extensions)?;
             }
+            interop.not_offered(place)?;
             interop.command(place)?;
         }
         println!("{}: {:.0?}", runtime.name(), begun.elapsed());
@@ -142,6 +143,17 @@ impl Interop<'_> {
             };
             self.check(place, extensions, name, &[Message { to, octets }], expected)?;
         }
+        Ok(())
+    }
+
+    /// It is told before `MAIL`: a sender would wait for reports in vain.
+    fn not_offered(&mut self, place: &Place) -> Outcome {
+        let (case, expected) = ("DSN, not offered", "not sent at mail: DSN not offered");
+        let (envelope, body) = self.for_sending(&Message::about(&["alice"], case))?;
+        let envelope = envelope.with_parameter_for_all(Notify::SUCCESS);
+        let config = TransportBuilder::<TransportConfig>::from_url(&place.url)?.build()?;
+        let sent = session::send(&config, self.runtime, vec![(envelope, body)])?;
+        self.add_row(place, case, expected, sent.summary(), Octets::Nothing);
         Ok(())
     }
 

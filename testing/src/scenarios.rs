@@ -464,14 +464,18 @@ fn recipients(adapter: &dyn Adapter) {
     let told: Vec<_> = report
         .recipients()
         .iter()
-        .map(|r| (r.status(), r.reply().unwrap().code().get()))
+        .map(|r| {
+            let reply = r.reply().unwrap();
+            let enhanced = reply.enhanced().map(|code| code.to_string());
+            (r.status(), reply.code().get(), enhanced.unwrap())
+        })
         .collect();
     assert_eq!(
         told,
         [
-            (RecipientStatus::Refused, 550),
-            (RecipientStatus::Accepted, 250),
-            (RecipientStatus::Refused, 450),
+            (RecipientStatus::Refused, 550, "5.1.1".to_owned()),
+            (RecipientStatus::Accepted, 250, "2.0.0".to_owned()),
+            (RecipientStatus::Refused, 450, "4.2.1".to_owned()),
         ]
     );
     let nobody = envelope(&["later@r.example", "no@r.example"]);

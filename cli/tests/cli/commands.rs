@@ -214,9 +214,13 @@ fn probe_tells_what_there_is() {
     );
     assert_eq!(found["capabilities"]["size"]["octets"], 12_345);
     let mechanisms = serde_json::json!([
+        "SCRAM-SHA-512-PLUS",
         "SCRAM-SHA-256-PLUS",
+        "SCRAM-SHA-1-PLUS",
+        "SCRAM-SHA-512",
         "SCRAM-SHA-256",
         "SCRAM-SHA-1",
+        "CRAM-MD5",
         "PLAIN",
         "LOGIN",
         "OAUTHBEARER",
@@ -233,7 +237,8 @@ fn probe_tells_what_there_is() {
     );
     for line in [
         "greeting      220 localhost ESMTP postwire\n",
-        "auth          SCRAM-SHA-256-PLUS SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN OAUTHBEARER XOAUTH2\n",
+        "auth          SCRAM-SHA-512-PLUS SCRAM-SHA-256-PLUS SCRAM-SHA-1-PLUS SCRAM-SHA-512 \
+         SCRAM-SHA-256 SCRAM-SHA-1 CRAM-MD5 PLAIN LOGIN OAUTHBEARER XOAUTH2\n",
         "largest       12345 octets\n",
     ] {
         assert!(probed.stdout.contains(line), "{probed:#?}");

@@ -165,3 +165,25 @@ fn a_server_without_the_extensions() {
     }
     assert_eq!(server.messages().len(), 1);
 }
+
+/// Whether it says so beforehand (LIMITS) or only when it is too much: one message, one
+/// verdict, and nobody is left out.
+#[test]
+fn more_recipients_than_the_server_takes_at_once() {
+    for (options, asked) in [
+        (&["--max-recipients", "100"][..], 200),
+        (&["--max-recipients", "100", "--offer", "LIMITS"], 150),
+    ] {
+        let server = Serve::start(options);
+        let url = format!("smtp://localhost:{}?tls=none", server.port);
+        let mut arguments = with(send_to(&url), &["--trace"]);
+        for number in 1..150 {
+            arguments = with(arguments, &["--to", &format!("r{number}@example.net")]);
+        }
+        let sent = run(&arguments);
+        let object = sent.assert_is(0, "accepted", None);
+        assert_eq!(object["recipients"].as_array().unwrap().len(), 150);
+        assert_eq!(sent.stderr.matches("C: RCPT TO:").count(), asked);
+        assert_eq!(server.messages().len(), 2);
+    }
+}

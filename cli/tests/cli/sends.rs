@@ -304,8 +304,13 @@ fn every_tls_mode_and_mechanism() {
         let authority = server.authority();
         for mode in modes {
             for mechanism in [
+                "SCRAM-SHA-512-PLUS",
+                "SCRAM-SHA-256-PLUS",
+                "SCRAM-SHA-1-PLUS",
+                "SCRAM-SHA-512",
                 "SCRAM-SHA-256",
                 "SCRAM-SHA-1",
+                "CRAM-MD5",
                 "PLAIN",
                 "LOGIN",
                 "OAUTHBEARER",
