@@ -48,6 +48,9 @@ struct Run {
 enum RunEnd {
     /// There is nothing to be taken out of the content here.
     Nothing,
+    /// A dot follows that starts a line: it is given with this run, and again with the
+    /// next.
+    Dot,
     /// An LF without CR follows.
     LoneLineFeed,
     /// A CR follows that is lone, or about which only the next octets can tell.
@@ -105,16 +108,19 @@ impl LineEncoder {
                 (None, _) => self.run(within_reach),
             };
             if run.octets > 0 {
-                self.at_line_start = chunk[run.octets - 1] == b'\n';
-                if run.octets < SHORT {
-                    left = give(Segment::Text(&chunk[..run.octets]), left);
-                    chunk.advance(run.octets);
+                let twice = matches!(run.end, RunEnd::Dot);
+                self.at_line_start = !twice && chunk[run.octets - 1] == b'\n';
+                let given = run.octets + usize::from(twice);
+                let segment = if given < SHORT {
+                    Segment::Text(&chunk[..given])
                 } else {
-                    left = give(Segment::Slice(chunk.split_to(run.octets)), left);
-                }
+                    Segment::Slice(chunk.slice(..given))
+                };
+                left = give(segment, left);
+                chunk.advance(run.octets);
             }
             match run.end {
-                RunEnd::Nothing => {}
+                RunEnd::Nothing | RunEnd::Dot => {}
                 RunEnd::LoneLineFeed => {
                     chunk.advance(1);
                     self.at_line_start = true;
@@ -152,7 +158,7 @@ impl LineEncoder {
             } else if dots && next == Some(&b'.') {
                 return Run {
                     octets: at + 1,
-                    end: RunEnd::Nothing,
+                    end: RunEnd::Dot,
                 };
             }
         }
@@ -180,9 +186,12 @@ fn whole_run(octets: &[u8]) -> Run {
 /// The longest run at the start of canonical `octets`, up to a dot that starts a
 /// line.
 fn dotted_run(finder: &Finder<'_>, octets: &[u8]) -> Run {
-    Run {
-        octets: finder.find(octets).map_or(octets.len(), |at| at + 1),
-        end: RunEnd::Nothing,
+    match finder.find(octets) {
+        Some(at) => Run {
+            octets: at + 1,
+            end: RunEnd::Dot,
+        },
+        None => whole_run(octets),
     }
 }
 
