@@ -64,8 +64,8 @@ pub(crate) struct ServerArguments {
     #[arg(long, value_name = "MECH")]
     pub(crate) auth: Vec<String>,
 
-    /// Act for this user instead of the one who logs in, if the server lets him: by PLAIN, SCRAM and
-    /// EXTERNAL
+    /// Act for this user instead of the one who logs in, if the server lets him: by SCRAM, PLAIN,
+    /// OAUTHBEARER and EXTERNAL
     #[arg(long, value_name = "USER")]
     pub(crate) acting_for: Option<String>,
 

@@ -107,17 +107,17 @@ impl fmt::Display for Bound {
 
 #[cfg(unix)]
 mod unix {
-    use std::fs;
+    use std::fs::{self, TryLockError};
     use std::io;
     use std::os::unix::fs::{FileTypeExt, MetadataExt};
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::path::{Path, PathBuf};
     use std::sync::mpsc;
     use std::thread;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
-    /// Who does not answer within this listens all the same, and is busy.
-    const PATIENCE: Duration = Duration::from_secs(1);
+    /// How long anybody is waited for.
+    const PATIENCE: Duration = Duration::from_secs(2);
 
     /// A socket's place in the file system, which is empty again once this is dropped.
     pub(crate) struct SocketFile {
@@ -166,8 +166,20 @@ mod unix {
             _ => Path::new("."),
         };
         let folder = fs::File::open(folder)?;
-        folder.lock()?;
-        Ok(folder)
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match folder.try_lock() {
+                Ok(()) => return Ok(folder),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    thread::sleep(Duration::from_millis(10));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let why = "somebody else keeps its folder locked";
+                    return Err(io::Error::new(io::ErrorKind::WouldBlock, why));
+                }
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
     }
 
     fn remove_stale(path: &Path) -> io::Result<()> {
@@ -182,7 +194,7 @@ mod unix {
         fs::remove_file(path)
     }
 
-    /// Only the system's word that nobody does counts as no.
+    /// Only the system's word that nobody does counts as no: who does not answer is busy.
     fn is_listened_on(path: &Path) -> bool {
         let (tell, told) = mpsc::channel();
         let path = path.to_owned();

@@ -116,6 +116,35 @@ fn a_socket_that_was_left_over_is_taken_away_and_nothing_else() {
     drop(another);
 }
 
+/// Of many that begin at once over a socket that was left over, one has it.
+#[test]
+fn only_one_has_the_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    drop(UnixListener::bind(&path).unwrap());
+    let start = |_| {
+        let mut command = postwire();
+        command.arg("serve").arg("--unix").arg(&path);
+        let quiet = command.stdin(Stdio::null()).stderr(Stdio::null());
+        quiet.stdout(Stdio::piped()).spawn().unwrap()
+    };
+    let mut servers: Vec<Child> = (0..8).map(start).collect();
+    let listens = |server: &mut Child| {
+        let mut line = String::new();
+        let stdout = server.stdout.as_mut().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        line.starts_with("listening on ")
+    };
+    let listening = servers.iter_mut().map(listens).filter(|listens| *listens);
+    assert_eq!(listening.count(), 1);
+    let url = format!("smtp+unix://{}", path.display());
+    run(&send_to(&url)).assert_is(0, "accepted", None);
+    for mut server in servers {
+        let _ = server.kill();
+        let _ = server.wait();
+    }
+}
+
 #[test]
 fn what_makes_no_sense() {
     for options in [&["--listen", "127.0.0.1:0"][..], &["--tls", "starttls"]] {
