@@ -44,6 +44,7 @@ pub(crate) fn run_all(server: &Server, table: &mut Table) -> Outcome {
         interop.bodies()?;
         interop.many_messages()?;
         interop.extensions_of_the_envelope()?;
+        interop.commands()?;
         println!("{}: {:.0?}", runtime.name(), begun.elapsed());
     }
     interop.nothing_else_arrived()
@@ -84,7 +85,7 @@ impl Message {
 pub(crate) struct Interop<'a> {
     pub(crate) server: &'a Server,
     table: &'a mut Table,
-    runtime: Runtime,
+    pub(crate) runtime: Runtime,
     pub(crate) mailboxes: Mailboxes,
     pub(crate) log: Log,
 }

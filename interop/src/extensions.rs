@@ -27,6 +27,7 @@ impl Interop<'_> {
         self.reports()?;
         self.no_report()?;
         self.addresses_beyond_ascii()?;
+        self.domains_in_a_labels()?;
         self.eight_bit_by_both_ways()?;
         self.more_recipients_than_it_takes()?;
         self.not_offered()?;
@@ -193,6 +194,25 @@ impl Interop<'_> {
         let rcpt = format!("{} NOTIFY=FAILURE {original}", self.rcpt_command("jürgen"));
         let bdat = format!("BDAT {length} LAST");
         self.check_log(&setup, case, &[&mail, &rcpt, &bdat])
+    }
+
+    /// Where it knows no SMTPUTF8, a domain has another form (RFC 5891).
+    fn domains_in_a_labels(&mut self) -> Outcome {
+        let setup = Setup::new(Mode::None, Port::NoTls);
+        let recipient = self.server.address("alice")?;
+        let envelope = Envelope::new(Some("carol@bücher.example".parse()?), vec![recipient])?;
+        let sent = self.send(&setup, envelope, Body::from("Subject: x\r\n\r\nhello\r\n"))?;
+        let file = self.mailboxes.next("alice")?;
+        let file = String::from_utf8_lossy(&file);
+        let mut lines = file.lines();
+        let sender = lines.find_map(|line| line.strip_prefix("Return-Path: "));
+        let offered = sent.is_offered("SMTPUTF8");
+        let outcome = format!("{}, {}", sender.unwrap_or_default(), sent.summary());
+        let outcome = if offered { "offered" } else { &outcome }.to_owned();
+        let expected = format!("<carol@xn--bcher-kva.example>, {IN_PLAINTEXT}");
+        let case = "SMTPUTF8: a domain in A-labels";
+        self.add_row(&setup, case, &expected, outcome, Octets::Nothing);
+        Ok(())
     }
 
     fn eight_bit_by_both_ways(&mut self) -> Outcome {
@@ -371,7 +391,7 @@ impl Interop<'_> {
         Ok(sent)
     }
 
-    fn envelope(&self, users: &[&str]) -> Result<Envelope, Box<dyn std::error::Error>> {
+    pub(crate) fn envelope(&self, users: &[&str]) -> Result<Envelope, Box<dyn std::error::Error>> {
         let recipients: Result<Vec<_>, _> =
             users.iter().map(|user| self.server.address(user)).collect();
         Ok(Envelope::new(

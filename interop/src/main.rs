@@ -16,6 +16,7 @@
 
 mod bodies;
 mod cases;
+mod commands;
 mod extensions;
 mod lmtp;
 mod log;

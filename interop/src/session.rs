@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use postwire_async_std::AsyncStd;
 use postwire_blocking::proto::{
-    Body, Capabilities, Credentials, Envelope, ErrorKind, Event, Mechanism, Outcome, Reply, Report,
-    TlsInfo,
+    Body, Capabilities, Command, Credentials, Envelope, ErrorKind, Event, Mechanism, Outcome,
+    Reply, Report, TlsInfo,
 };
 use postwire_blocking::tls::{
     Certificate, CertificateStore, Tls, TlsParameters, TransportBuilder, TransportConfig,
@@ -144,6 +144,25 @@ impl Setup {
             .build()?)
     }
 
+    /// Asks all of it over one connection, behind a message: the code of each answer.
+    pub(crate) fn ask(
+        &self,
+        server: &Server,
+        runtime: Runtime,
+        message: (Envelope, Body),
+        commands: Vec<Command>,
+    ) -> Result<(Vec<u16>, Sent), Box<dyn Error>> {
+        let config = self.config(server)?;
+        match runtime {
+            Runtime::Blocking => ask_blocking(&config, message, commands),
+            Runtime::Smol => smol::block_on(ask_async(Smol, &config, message, commands)),
+            Runtime::AsyncStd => {
+                let asked = ask_async(AsyncStd, &config, message, commands);
+                async_std::task::block_on(asked)
+            }
+        }
+    }
+
     /// Sends the messages over one connection, all queued at once.
     pub(crate) fn send(
         &self,
@@ -207,6 +226,45 @@ async fn send_async<R: postwire_futures::Runtime>(
         sent.note(event, connection.tls(), connection.capabilities());
     }
     Ok(sent)
+}
+
+fn ask_blocking(
+    config: &TransportConfig,
+    (envelope, body): (Envelope, Body),
+    commands: Vec<Command>,
+) -> Result<(Vec<u16>, Sent), Box<dyn Error>> {
+    let mut connection = postwire_blocking::Connection::connect(config)?;
+    connection.enqueue(envelope, body);
+    let mut codes = Vec::new();
+    for command in commands {
+        codes.push(connection.command(command)?.code().get());
+    }
+    connection.begin_quit();
+    let mut sent = Sent::default();
+    while let Some(event) = connection.next_event() {
+        sent.note(event, connection.tls(), connection.capabilities());
+    }
+    Ok((codes, sent))
+}
+
+async fn ask_async<R: postwire_futures::Runtime>(
+    runtime: R,
+    config: &TransportConfig,
+    (envelope, body): (Envelope, Body),
+    commands: Vec<Command>,
+) -> Result<(Vec<u16>, Sent), Box<dyn Error>> {
+    let mut connection = postwire_futures::Connection::connect(runtime, config).await?;
+    connection.enqueue(envelope, body);
+    let mut codes = Vec::new();
+    for command in commands {
+        codes.push(connection.command(command).await?.code().get());
+    }
+    connection.begin_quit();
+    let mut sent = Sent::default();
+    while let Some(event) = connection.next_event().await {
+        sent.note(event, connection.tls(), connection.capabilities());
+    }
+    Ok((codes, sent))
 }
 
 /// Streams are only for messages that are refused before their content.

@@ -186,13 +186,21 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Keeps what somebody may wait for, and not what nobody ever took.
+    /// Keeps what somebody may wait for, and not what nobody ever took. A streamed body
+    /// gets no content meanwhile, and would hold everything up: its message is not sent.
     fn keep(&mut self, event: Event) {
-        if matches!(event, Event::Report(_) | Event::Reply(..)) {
-            if self.kept.len() >= KEPT {
-                self.kept.pop_front();
+        match event {
+            Event::Report(_) | Event::Reply(..) => {
+                if self.kept.len() >= KEPT {
+                    self.kept.pop_front();
+                }
+                self.kept.push_back(event);
             }
-            self.kept.push_back(event);
+            Event::BodyWanted(id) => {
+                let why = "its content is given by whoever takes the events, and nobody does";
+                self.body_next(id, Some(Err(io::Error::other(why))));
+            }
+            _ => {}
         }
     }
 

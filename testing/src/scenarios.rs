@@ -74,6 +74,10 @@ pub const ALL: &[Scenario] = &[
     ("the connection breaks", breaks),
     ("commands beside sending", commands::asked),
     (
+        "a command behind content that nobody gives",
+        commands::behind_a_stream,
+    ),
+    (
         "credentials are fetched, and renewed once",
         credentials::renewed,
     ),

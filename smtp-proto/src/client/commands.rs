@@ -7,7 +7,8 @@ use alloc::collections::VecDeque;
 
 use super::expectation::Awaited;
 use super::session::{Session, State};
-use super::transaction::{Progress, Transaction};
+use super::trace::{Speaker, TraceLine};
+use super::transaction::Progress;
 use crate::{Capabilities, Command, Error, ErrorKind, Event, Reply, Stage};
 
 /// Names a command within one session, in the order of [`Client::command`](crate::Client::command).
@@ -94,10 +95,11 @@ impl Session {
         }
     }
 
-    /// Whether a message before it may still need another transaction, which goes first.
-    pub(super) fn a_rest_may_be_left(&self) -> bool {
-        let written = self.transactions.iter().take(self.writing);
-        written.into_iter().any(Transaction::may_leave_a_rest)
+    /// Whether a message before it may still need another transaction, which goes first. So
+    /// many recipients the server is trusted to take at once.
+    pub(super) fn a_rest_may_be_left(&self, at_once: usize) -> bool {
+        let mut written = self.transactions.iter().take(self.writing);
+        written.any(|transaction| transaction.may_leave_a_rest(at_once))
     }
 
     /// Writes the next command, or answers it here if the server does not know it.
@@ -111,12 +113,18 @@ impl Session {
             let error = Error::new(Stage::Command, ErrorKind::ExtensionNotOffered(keyword));
             return self.conclude_command(Err(error));
         }
-        let line = waiting.command.clone();
-        self.commands.written = true;
-        self.write_command(Awaited::Command, |out| {
-            out.extend_from_slice(line.as_str().as_bytes());
+        let line = waiting.command.as_str();
+        self.output.write_text(|out| {
+            out.extend_from_slice(line.as_bytes());
             out.extend_from_slice(b"\r\n");
         });
+        if self.config.trace {
+            // It is the program's own, and may hold what is secret.
+            let line = TraceLine::new(Speaker::Client, self.redaction.text(line));
+            self.trace(line);
+        }
+        self.commands.written = true;
+        self.expect(Awaited::Command);
     }
 
     fn offers(&self, keyword: &str) -> bool {

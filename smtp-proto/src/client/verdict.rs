@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// RFC 5321 §4.5.3.1.8: what every server takes.
-const GUARANTEED_RECIPIENTS: usize = 100;
+pub(super) const GUARANTEED_RECIPIENTS: usize = 100;
 
 impl Transaction {
     /// The report on a transaction whose replies have all come, and the transaction that its
@@ -105,10 +105,10 @@ impl Transaction {
         self.envelope.recipients() == Recipients::Any && !self.body.is_stream()
     }
 
-    /// Whether the message may still need another transaction after this one. `QUIT` waits for
-    /// that, unless the server has to take so many recipients at once.
-    pub(crate) fn may_leave_a_rest(&self) -> bool {
-        let is_many = self.part.asked() > GUARANTEED_RECIPIENTS || self.part.is_further();
+    /// Whether the message may still need another transaction after this one. What must not
+    /// come before that waits, unless the server is sure to take so many recipients at once.
+    pub(crate) fn may_leave_a_rest(&self, at_once: usize) -> bool {
+        let is_many = self.part.asked() > at_once || self.part.is_further();
         let unknown = is_many && !self.recipients_answered();
         let known = self.too_many > 0 || self.part.asked() < self.part.total();
         self.may_be_divided() && self.not_sent.is_none() && (unknown || known)

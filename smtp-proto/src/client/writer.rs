@@ -15,6 +15,7 @@ use super::output::WINDOW;
 use super::session::{Session, State};
 use super::trace::{Speaker, TraceLine};
 use super::transaction::{Content, Progress, Transaction, Transfer};
+use super::verdict::GUARANTEED_RECIPIENTS;
 use crate::parameters::Peer;
 use crate::{Capabilities, Error, ErrorKind, Event, Protocol, Recipients, Stage, command};
 
@@ -62,7 +63,8 @@ impl Session {
 
     /// RFC 2920 §3.1: behind what is outstanding, and as the last of its group.
     fn write_other_command(&mut self) -> Step {
-        if !self.may_write() || self.a_rest_may_be_left() {
+        // One recipient is never too many.
+        if !self.may_write() || self.a_rest_may_be_left(1) {
             return Step::Blocked;
         }
         if !self.reset_if_needed() {
@@ -406,7 +408,7 @@ impl Session {
         if !self.quit_wanted || !(self.expectations.is_empty() || self.pipelining()) {
             return Step::Blocked;
         }
-        if self.a_rest_may_be_left() {
+        if self.a_rest_may_be_left(GUARANTEED_RECIPIENTS) {
             return Step::Blocked;
         }
         self.write_quit(None);

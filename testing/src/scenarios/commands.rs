@@ -1,9 +1,9 @@
 //! Commands beside sending, by the session that each adapter drives.
 
 use postwire_tls::ServerTls;
-use postwire_tls::proto::{Command, ErrorKind, Stage};
+use postwire_tls::proto::{Body, Command, ErrorKind, Stage, StreamFacts};
 
-use super::{assert_accepted, bob, everything, message, url};
+use super::{assert_accepted, bob, error, everything, message, url};
 use crate::Adapter;
 use crate::server::Embedded;
 
@@ -38,4 +38,19 @@ pub(super) fn asked(adapter: &dyn Adapter) {
         "{refused}"
     );
     assert_eq!(server.seen().stored.len(), 2);
+}
+
+/// Nobody can give its content while an answer is waited for.
+pub(super) fn behind_a_stream(adapter: &dyn Adapter) {
+    let server = Embedded::start(everything(), ServerTls::None);
+    let config = url("none", server.port()).build().unwrap();
+    let messages = vec![(bob(), Body::stream(StreamFacts::default()))];
+    let (reports, answers) = adapter.ask(config, messages, vec![Command::noop()]);
+    assert!(
+        matches!(error(&reports[0]), (Stage::Body, ErrorKind::Source(_))),
+        "{}",
+        reports[0]
+    );
+    assert!(answers[0].is_err());
+    assert!(server.seen().stored.is_empty());
 }

@@ -1,0 +1,45 @@
+//! Commands beside sending, and what Postfix says to each.
+
+use postwire_blocking::proto::{Body, Command};
+
+use crate::cases::{IN_PLAINTEXT, Interop, Outcome};
+use crate::mailboxes::Delivery;
+use crate::server::Port;
+use crate::session::{Mode, Setup};
+
+impl Interop<'_> {
+    /// It knows whom it has, and neither lists nor help.
+    pub(crate) fn commands(&mut self) -> Outcome {
+        let known = self.server.address("alice")?;
+        let unknown = self.server.address("nobody")?;
+        let commands = [
+            Command::noop(),
+            Command::vrfy(&known)?,
+            Command::vrfy(&unknown)?,
+            Command::vrfy("j\u{fc}rgen")?,
+            Command::expn("staff")?,
+            Command::help(),
+            Command::etrn("elsewhere.example")?,
+            Command::raw("XFOO bar")?,
+        ];
+        for pipelining in [true, false] {
+            let mut setup = Setup::new(Mode::None, Port::Plain);
+            setup.pipelining = pipelining;
+            let octets = b"Subject: asked\r\n\r\nand sent\r\n";
+            let message = (self.envelope(&["alice"])?, Body::from(&octets[..]));
+            let (codes, sent) = setup.ask(self.server, self.runtime, message, commands.to_vec())?;
+            let deliveries: Vec<_> = sent
+                .reports
+                .iter()
+                .map(|report| Delivery::new(octets, report))
+                .collect();
+            let stored = self.mailboxes.compare(&deliveries)?;
+            let codes: Vec<String> = codes.iter().map(ToString::to_string).collect();
+            let outcome = format!("{}; {}", codes.join(" "), sent.summary());
+            let expected = format!("250 252 550 252 502 502 459 502; {IN_PLAINTEXT}");
+            let case = "NOOP, VRFY, EXPN, HELP, ETRN";
+            self.add_row(&setup, case, &expected, outcome, stored);
+        }
+        Ok(())
+    }
+}
