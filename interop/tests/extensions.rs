@@ -69,7 +69,7 @@ fn flaw(of: &str, proof: &str) -> Option<String> {
         }
         "Postfix" | "Dovecot" => {
             let files = if place == "Postfix" {
-                &["cases", "extensions", "bodies"][..]
+                &["cases", "commands", "extensions", "bodies"][..]
             } else {
                 &["lmtp", "bodies"]
             };
