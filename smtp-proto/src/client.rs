@@ -96,15 +96,19 @@ impl Client {
         let id = TransactionId(session.next_id);
         session.next_id += 1;
         let unsendable = session.config.check(&envelope, &body).err();
-        let mut transaction = Transaction::new(id, envelope, body);
         let over =
             session.quit_wanted || matches!(session.state, State::Leaving(_) | State::Closed);
-        if let Some(why) = unsendable {
-            transaction.give_up(Error::new(Stage::Mail, ErrorKind::Unsendable(why)));
-        } else if over {
-            transaction.give_up(Error::new(Stage::Mail, ErrorKind::SessionOver));
-        }
+        let refused = match unsendable {
+            Some(why) => Some(ErrorKind::Unsendable(why)),
+            None => over.then_some(ErrorKind::SessionOver),
+        };
+        let transaction = Transaction::new(id, envelope, body);
         session.transactions.push_back(transaction);
+        if let Some(kind) = refused
+            && let Some(transaction) = session.transactions.back_mut()
+        {
+            transaction.give_up(Error::new(Stage::Mail, kind));
+        }
         session.pump();
         id
     }

@@ -38,8 +38,20 @@ impl Facts {
     /// ends are CRLF, and no memory.
     pub fn of(content: &[u8]) -> Self {
         let mut scan = Scan::default();
-        scan.feed(content);
-        scan.finish()
+        for block in content.chunks(BLOCK) {
+            scan.feed(block);
+        }
+        let mut facts = scan.finish();
+        if facts.eight_bit {
+            // Only then it matters where the header section ends.
+            let mut header = HeaderSurvey::default();
+            let unpaired = !facts.is_canonical();
+            for block in content.chunks(BLOCK) {
+                header.feed(block, unpaired);
+            }
+            facts.utf8_header = header.is_utf8_beyond_ascii();
+        }
+        facts
     }
 
     /// Whether every CR has its LF and every LF its CR.
@@ -78,6 +90,7 @@ pub(super) fn longest_line(content: &[u8]) -> u64 {
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
     scan: Scan,
+    header: HeaderSurvey,
     lines: Lines,
 }
 
@@ -85,14 +98,16 @@ impl Survey {
     /// The next piece.
     pub fn feed(&mut self, content: &[u8]) {
         for block in content.chunks(BLOCK) {
-            self.scan.feed(block);
+            let unpaired = self.scan.feed(block);
+            self.header.feed(block, unpaired);
             self.lines.feed(block);
         }
     }
 
     /// All there is to say of the content.
     pub fn finish(self) -> StreamFacts {
-        let facts = self.scan.finish();
+        let mut facts = self.scan.finish();
+        facts.utf8_header = self.header.is_utf8_beyond_ascii();
         let final_line_end = if facts.ends_with_crlf { 0 } else { 2 };
         StreamFacts {
             size_hint: Some(facts.canonical_octets() + final_line_end),
@@ -118,7 +133,6 @@ struct Scan {
     lone_lf: u64,
     /// The octet before the next one.
     before: u8,
-    header: HeaderSurvey,
 }
 
 impl Default for Scan {
@@ -132,31 +146,28 @@ impl Default for Scan {
             lone_lf: 0,
             // Content begins at the start of a line.
             before: b'\n',
-            header: HeaderSurvey::default(),
         }
     }
 }
 
 impl Scan {
-    fn feed(&mut self, content: &[u8]) {
-        for block in content.chunks(BLOCK) {
-            let (Some(&first), Some(&last)) = (block.first(), block.last()) else {
-                return;
-            };
-            let unpaired = (self.before == b'\r') != (first == b'\n');
-            let marks = Marks::of(block);
-            self.octets += block.len() as u64;
-            self.eight_bit |= marks.bits > 127;
-            self.nul |= marks.least == 0;
-            let at_line_start = matches!(self.before, b'\r' | b'\n');
-            self.leading_dot |= marks.dotted || (at_line_start && first == b'.');
-            let unpaired = unpaired || marks.unpaired;
-            if unpaired {
-                self.count_unpaired(block);
-            }
-            self.header.feed(block, unpaired);
-            self.before = last;
+    /// Says whether some line end in the block, or at its start, is not a CRLF.
+    fn feed(&mut self, block: &[u8]) -> bool {
+        let (Some(&first), Some(&last)) = (block.first(), block.last()) else {
+            return false;
+        };
+        let marks = Marks::of(block);
+        self.octets += block.len() as u64;
+        self.eight_bit |= marks.bits > 127;
+        self.nul |= marks.least == 0;
+        let at_line_start = matches!(self.before, b'\r' | b'\n');
+        self.leading_dot |= marks.dotted || (at_line_start && first == b'.');
+        let unpaired = marks.unpaired || (self.before == b'\r') != (first == b'\n');
+        if unpaired {
+            self.count_unpaired(block);
         }
+        self.before = last;
+        unpaired
     }
 
     fn count_unpaired(&mut self, block: &[u8]) {
@@ -186,7 +197,8 @@ impl Scan {
         Facts {
             octets: self.octets,
             eight_bit: self.eight_bit,
-            utf8_header: self.header.is_utf8_beyond_ascii(),
+            // The header section's own survey knows.
+            utf8_header: false,
             lone_cr: self.lone_cr + u64::from(self.before == b'\r'),
             lone_lf: self.lone_lf,
             nul: self.nul,

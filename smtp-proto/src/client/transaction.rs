@@ -4,6 +4,7 @@
 //! Knows what replies mean for the message (RFC 5321 §3.3). Knows neither the
 //! socket nor the other messages; the session decides when to write.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -24,7 +25,7 @@ pub(crate) struct Transaction {
     pub(crate) id: TransactionId,
     pub(crate) envelope: Envelope,
     /// What goes out in its place to a server without SMTPUTF8; decided with `MAIL`.
-    in_ascii: Option<Envelope>,
+    in_ascii: Option<Box<Envelope>>,
     pub(crate) body: Body,
     /// How far the writer is.
     pub(crate) progress: Progress,
@@ -56,7 +57,7 @@ pub(crate) struct Transaction {
     /// The content was answered for each recipient apart.
     answered_apart: bool,
     /// A verdict that needs no reply.
-    pub(super) not_sent: Option<Error>,
+    pub(super) not_sent: Option<Box<Error>>,
 }
 
 /// How far the writer is with a message.
@@ -145,24 +146,24 @@ impl Transaction {
 
     /// Settles the verdict without asking the server anything more.
     pub(crate) fn give_up(&mut self, error: Error) {
-        self.not_sent = Some(error);
+        self.not_sent = Some(Box::new(error));
         self.progress = Progress::Done;
     }
 
     /// The source of the content failed while the server's go-ahead was awaited.
     pub(crate) fn lose_source(&mut self, error: Error) {
-        self.not_sent = Some(error);
+        self.not_sent = Some(Box::new(error));
         self.stream.ended = true;
     }
 
     /// Why this message is not sent, if that is settled already.
     pub(crate) fn failure(&self) -> Option<&Error> {
-        self.not_sent.as_ref()
+        self.not_sent.as_deref()
     }
 
     /// The envelope as the server is told it.
     pub(crate) fn sent_envelope(&self) -> &Envelope {
-        self.in_ascii.as_ref().unwrap_or(&self.envelope)
+        self.in_ascii.as_deref().unwrap_or(&self.envelope)
     }
 
     /// Decides how this message is sent to a server with these capabilities.
@@ -183,7 +184,7 @@ impl Transaction {
         self.in_ascii = if smtp_utf8 || self.envelope.is_ascii() {
             None
         } else {
-            self.envelope.with_a_labels()
+            self.envelope.with_a_labels().map(Box::new)
         };
         let international = utf8_header || !self.sent_envelope().is_ascii();
         let chunking = config.chunking && capabilities.chunking();

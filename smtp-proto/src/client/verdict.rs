@@ -51,7 +51,7 @@ impl Transaction {
 
     fn outcome(&self, error: impl FnOnce() -> Error, complete: bool) -> Outcome {
         if let Some(error) = &self.not_sent {
-            Outcome::NotSent(error.clone())
+            Outcome::NotSent((**error).clone())
         } else if let Some((stage, reply)) = self.envelope_refusal() {
             let reply = reply.clone();
             Outcome::Rejected { stage, reply }
