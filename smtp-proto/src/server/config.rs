@@ -131,7 +131,7 @@ impl ServerConfig {
     /// Offer AUTH (RFC 4954) with these mechanisms; those whose server side is
     /// not known here are left out. None by default. Offered only under TLS,
     /// unless [`auth_in_plaintext`](Self::auth_in_plaintext) is on or they reveal no
-    /// secret. Those that need randomness are offered if there
+    /// secret and are not EXTERNAL. Those that need randomness are offered if there
     /// [is some](crate::Server::set_nonce), and the `-PLUS` forms of SCRAM if the TLS
     /// session has channel binding.
     #[must_use]
@@ -351,7 +351,9 @@ impl ServerConfig {
     /// Whether a client may authenticate with it, given that TLS is active or
     /// not (RFC 4954 §4).
     pub(super) fn allows_mechanism(&self, mechanism: Mechanism, tls: bool) -> bool {
-        tls || self.auth_in_plaintext || !mechanism.reveals_secret()
+        // EXTERNAL rests on whom the client is known to be: in TLS, by its certificate.
+        let needs_tls = mechanism.reveals_secret() || mechanism == Mechanism::EXTERNAL;
+        tls || self.auth_in_plaintext || !needs_tls
     }
 
     /// What follows the first line of the reply to EHLO (RFC 5321 §4.1.1.1).

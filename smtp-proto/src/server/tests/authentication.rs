@@ -160,6 +160,16 @@ fn passwords_stay_out_of_plaintext() {
             ",
         ],
     );
+    play(
+        config().auth([Mechanism::EXTERNAL]),
+        &[
+            EHLO,
+            "
+            C: AUTH EXTERNAL =
+            S: 538 5.7.11 encryption required
+            ",
+        ],
+    );
     let tls = || TlsInfo::new("TLSv1.3", "x");
     play_on(
         || Server::new_tls(Arc::new(config().auth([Mechanism::PLAIN])), tls()),
