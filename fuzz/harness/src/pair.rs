@@ -169,11 +169,18 @@ impl Pair {
             .max_recipients(if small { 2 } else { 1_000 })
             .declare_limits(small && lmtp);
         if auth {
-            server = server.auth([Mechanism::PLAIN, Mechanism::LOGIN, Mechanism::CRAM_MD5]);
+            let mut mechanisms = vec![Mechanism::PLAIN, Mechanism::LOGIN, Mechanism::CRAM_MD5];
+            // Which takes its time.
+            mechanisms.extend(small.then_some(Mechanism::SCRAM_SHA_256));
+            server = server.auth(mechanisms);
         }
         let server = Arc::new(server);
         let mut pair = Self {
-            client: Client::new(Arc::new(client)),
+            client: {
+                let mut client = Client::new(Arc::new(client));
+                client.set_nonce(b"sixteen octets!!");
+                client
+            },
             server: match security {
                 Security::Wrapper => Server::wrapped(server),
                 _ => Server::new(server),

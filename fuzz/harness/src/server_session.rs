@@ -19,7 +19,7 @@ use postwire_proto::{
 };
 
 use crate::input::Input;
-use crate::plaintext::SECRET;
+use crate::plaintext::{SECRET, USER};
 
 /// How much content a server takes that says so.
 const SMALL: usize = 200;
@@ -114,6 +114,10 @@ impl Setup {
                 Mechanism::XOAUTH2,
                 Mechanism::OAUTHBEARER,
                 Mechanism::CRAM_MD5,
+                Mechanism::SCRAM_SHA_1,
+                Mechanism::SCRAM_SHA_256,
+                Mechanism::SCRAM_SHA_512,
+                Mechanism::SCRAM_SHA_256_PLUS,
                 Mechanism::EXTERNAL,
                 Mechanism::ANONYMOUS,
             ]);
@@ -156,6 +160,8 @@ struct Open {
     default: Decision,
     /// LMTP: an answer for each recipient.
     answers: usize,
+    /// Yes is a password.
+    password: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -188,13 +194,15 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(setup: &'a Setup) -> Self {
         let config = Arc::clone(&setup.config);
+        let mut server = match setup.start {
+            Start::Plaintext => Server::new(config),
+            Start::Wrapped => Server::wrapped(config),
+            Start::Tls => Server::new_tls(config, tls()),
+        };
+        server.set_nonce(b"sixteen octets!!");
         Self {
             setup,
-            server: match setup.start {
-                Start::Plaintext => Server::new(config),
-                Start::Wrapped => Server::wrapped(config),
-                Start::Tls => Server::new_tls(config, tls()),
-            },
+            server,
             now: Instant::EPOCH,
             held: Vec::new(),
             by_line: true,
@@ -344,11 +352,16 @@ impl<'a> Run<'a> {
             }
             return;
         };
+        let password = open.password;
         open.answers -= 1;
         if open.answers == 0 {
             self.open = None;
         }
         let answered = match decision {
+            Decision::Yes if password => {
+                assert_eq!(self.server.accept(), Err(ServerMisuse::PasswordWanted));
+                self.server.password(&SECRET.into())
+            }
             Decision::Yes => {
                 self.recipients.extend(self.asked.take());
                 self.server.accept()
@@ -389,6 +402,19 @@ impl<'a> Run<'a> {
                         Decision::No(535)
                     }
                 }
+                ServerEvent::PasswordWanted { user, .. } => {
+                    let known = user == USER;
+                    let default = if known {
+                        Decision::Yes
+                    } else {
+                        Decision::No(535)
+                    };
+                    self.ask(default, 1);
+                    if let Some(open) = &mut self.open {
+                        open.password = true;
+                    }
+                    continue;
+                }
                 ServerEvent::MailFrom { reverse_path, .. } => {
                     let decision = decide(reverse_path.as_ref());
                     self.reverse_path = reverse_path;
@@ -427,7 +453,11 @@ impl<'a> Run<'a> {
 
     fn ask(&mut self, default: Decision, answers: usize) {
         assert!(self.open.is_none(), "asked before the last answer");
-        self.open = Some(Open { default, answers });
+        self.open = Some(Open {
+            default,
+            answers,
+            password: false,
+        });
     }
 
     fn check_message(&mut self, received: &Received) {
