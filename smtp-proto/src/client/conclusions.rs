@@ -71,7 +71,7 @@ impl Session {
                 self.conclude(report, &part, rest.is_some());
                 if let Some(rest) = rest {
                     any_rest = true;
-                    self.insert_next(rest);
+                    self.insert_next(*rest);
                 }
                 self.timers.overall = Timer::Off;
             }

@@ -4,6 +4,7 @@
 //! Knows what answers mean together (RFC 5321 §4.2.5, §4.5.3.1.10). Must never ask for more of
 //! them.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::part::Part;
@@ -18,12 +19,13 @@ pub(super) const GUARANTEED_RECIPIENTS: usize = 100;
 impl Transaction {
     /// The report on a transaction whose replies have all come, and the transaction that its
     /// message still needs. What is left of it is a spare buffer.
-    pub(crate) fn report(self, spare: &mut Vec<Answer>) -> (Report, Option<Self>) {
+    pub(crate) fn report(self, spare: &mut Vec<Answer>) -> (Report, Option<Box<Self>>) {
         let outcome = self.outcome(|| Error::new(Stage::Body, ErrorKind::SessionOver), false);
         let rest = self.rest(&outcome).map(|places| {
             let mut rest = Self::new(self.id, self.envelope.clone(), self.body.clone());
             rest.part = Part::rest(places);
-            rest
+            // There seldom is one, and it is large.
+            Box::new(rest)
         });
         (self.settle(outcome, spare), rest)
     }
