@@ -1,6 +1,5 @@
 //! One live session over one stream.
 
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
@@ -9,14 +8,10 @@ use postwire_tls::proto::{
     Body, Capabilities, Command, CommandId, Endpoint, Envelope, Error, ErrorKind, Event, Reply,
     Report, Stage, StreamFacts, TlsInfo, TransactionId,
 };
-use postwire_tls::{CredentialsSource, TransportConfig, rustls};
+use postwire_tls::{CredentialsSource, KeptEvents, TransportConfig, rustls};
 
 use crate::driver::Driver;
 use crate::{Socket, Stream, connect};
-
-/// How many reports and answers are kept for [`Connection::next_event`] while something
-/// else is waited for; the oldest go first.
-const KEPT: usize = 1_024;
 
 /// A live session with a server: messages go out over it one after the other.
 ///
@@ -27,7 +22,7 @@ pub struct Connection<S = Socket> {
     driver: Driver<postwire_tls::Connection, S>,
     credentials: Option<CredentialsSource>,
     /// What happened while something else was waited for.
-    kept: VecDeque<Event>,
+    kept: KeptEvents,
     /// Why the session ended, if not by `QUIT`.
     ended_by: Option<Error>,
 }
@@ -78,7 +73,7 @@ impl<S: Stream> Connection<S> {
         Self {
             driver: Driver::new(machine, stream),
             credentials: config.late_credentials().cloned(),
-            kept: VecDeque::new(),
+            kept: KeptEvents::default(),
             ended_by: None,
         }
     }
@@ -180,28 +175,14 @@ impl<S: Stream> Connection<S> {
     ///
     /// Waits for the server's next word even if nothing is under way.
     pub fn next_event(&mut self) -> Option<Event> {
-        match self.kept.pop_front() {
+        match self.kept.take() {
             Some(event) => Some(event),
             None => self.happens(),
         }
     }
 
-    /// Keeps what somebody may wait for, and not what nobody ever took. A streamed body
-    /// gets no content meanwhile, and would hold everything up: its message is not sent.
     fn keep(&mut self, event: Event) {
-        match event {
-            Event::Report(_) | Event::Reply(..) => {
-                if self.kept.len() >= KEPT {
-                    self.kept.pop_front();
-                }
-                self.kept.push_back(event);
-            }
-            Event::BodyWanted(id) => {
-                let why = "its content is given by whoever takes the events, and nobody does";
-                self.body_next(id, Some(Err(io::Error::other(why))));
-            }
-            _ => {}
-        }
+        self.kept.keep(event, self.driver.machine_mut());
     }
 
     fn happens(&mut self) -> Option<Event> {
@@ -235,7 +216,7 @@ impl<S: Stream> Connection<S> {
     /// Takes the next report if there is one already.
     pub(crate) fn pending_report(&mut self) -> Option<Report> {
         loop {
-            let kept = self.kept.pop_front();
+            let kept = self.kept.take();
             match kept.or_else(|| self.driver.machine_mut().poll_event())? {
                 Event::Report(report) => return Some(report),
                 Event::CredentialsWanted(refused) => self.fetch_credentials(refused),

@@ -1,6 +1,5 @@
 //! One live session over one stream.
 
-use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
@@ -13,15 +12,11 @@ use postwire_tls::proto::{
     Body, Capabilities, Command, CommandId, Endpoint, Envelope, Error, ErrorKind, Event, Reply,
     Report, Stage, StreamFacts, TlsInfo, TransactionId,
 };
-use postwire_tls::{CredentialsFuture, CredentialsSource, TransportConfig, rustls};
+use postwire_tls::{CredentialsFuture, CredentialsSource, KeptEvents, TransportConfig, rustls};
 
 use crate::Runtime;
 use crate::connect::connect;
 use crate::driver::Driver;
-
-/// How many reports and answers are kept for [`Connection::next_event`] while something
-/// else is waited for; the oldest go first.
-const KEPT: usize = 1_024;
 
 /// A live session with a server: messages go out over it one after the other.
 ///
@@ -37,7 +32,7 @@ pub struct Connection<S, R: Runtime> {
     /// Credentials on their way.
     fetching: Option<CredentialsFuture>,
     /// What happened while something else was waited for.
-    kept: VecDeque<Event>,
+    kept: KeptEvents,
     /// Why the session ended, if not by `QUIT`.
     ended_by: Option<Error>,
 }
@@ -82,7 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
             driver: Driver::new(machine, stream, runtime),
             credentials: config.late_credentials().cloned(),
             fetching: None,
-            kept: VecDeque::new(),
+            kept: KeptEvents::default(),
             ended_by: None,
         }
     }
@@ -184,28 +179,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
     /// Waits for the next thing that happens: a report, a line of the trace, the
     /// end. `None` once the session is over.
     pub async fn next_event(&mut self) -> Option<Event> {
-        match self.kept.pop_front() {
+        match self.kept.take() {
             Some(event) => Some(event),
             None => self.happens().await,
         }
     }
 
-    /// Keeps what somebody may wait for, and not what nobody ever took. A streamed body
-    /// gets no content meanwhile, and would hold everything up: its message is not sent.
     fn keep(&mut self, event: Event) {
-        match event {
-            Event::Report(_) | Event::Reply(..) => {
-                if self.kept.len() >= KEPT {
-                    self.kept.pop_front();
-                }
-                self.kept.push_back(event);
-            }
-            Event::BodyWanted(id) => {
-                let why = "its content is given by whoever takes the events, and nobody does";
-                self.body_next(id, Some(Err(io::Error::other(why))));
-            }
-            _ => {}
-        }
+        self.kept.keep(event, self.driver.machine_mut());
     }
 
     async fn happens(&mut self) -> Option<Event> {
@@ -264,7 +245,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
     /// Moves what can be moved at once, and takes the next report if there is one.
     pub(crate) fn pending_report(&mut self) -> Option<Report> {
         loop {
-            let kept = self.kept.pop_front();
+            let kept = self.kept.take();
             match kept.or_else(|| self.driver.machine_mut().poll_event())? {
                 Event::Report(report) => return Some(report),
                 Event::CredentialsWanted(refused) => self.fetch_credentials(refused),

@@ -30,6 +30,7 @@ mod config;
 mod connection;
 mod credentials_source;
 mod error;
+mod kept_events;
 mod parameters;
 mod secured;
 #[cfg(feature = "server")]
@@ -47,6 +48,7 @@ pub use config::{SocketOptions, TransportConfig};
 pub use connection::Connection;
 pub use credentials_source::{CredentialsFuture, CredentialsSource};
 pub use error::{ConfigError, TlsError};
+pub use kept_events::KeptEvents;
 pub use parameters::{TlsParameters, TlsParametersBuilder, TlsVersion};
 /// The protocol itself: envelopes, bodies, reports, the sessions.
 pub use postwire_proto as proto;

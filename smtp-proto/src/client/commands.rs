@@ -9,7 +9,7 @@ use super::expectation::Awaited;
 use super::session::{Session, State};
 use super::trace::{Speaker, TraceLine};
 use super::transaction::Progress;
-use crate::{Capabilities, Command, Error, ErrorKind, Event, Reply, Stage};
+use crate::{Command, Error, ErrorKind, Event, Reply, Stage};
 
 /// Names a command within one session, in the order of [`Client::command`](crate::Client::command).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,8 +128,8 @@ impl Session {
     }
 
     fn offers(&self, keyword: &str) -> bool {
-        let capabilities: Option<&Capabilities> = self.capabilities.as_ref();
-        capabilities.is_some_and(|capabilities| capabilities.has(keyword))
+        let mut capabilities = self.capabilities.iter();
+        capabilities.any(|capabilities| capabilities.has(keyword))
     }
 
     /// The first of them is answered.
