@@ -81,6 +81,15 @@ pub struct Error {
 pub enum ErrorKind {
     /// The server refused the session, or hung up after this refusal.
     Refused(Reply),
+    /// The server said goodbye (`221`), or greeted anew (`220`), in place of an answer
+    /// (RFC 5321 §3.8).
+    Goodbye(Reply),
+    /// The server refused to end a transaction (`RSET`) that an earlier message may have left
+    /// open, so the session was left. The reply says nothing of this message.
+    ResetRefused(Reply),
+    /// The server answered "out of step" (`503`) to a command that was sent ahead of the
+    /// replies before it (RFC 2920). That says nothing of this message.
+    OutOfStep(Reply),
     /// The server broke the protocol.
     Violation(Violation),
     /// The server closed the connection.
@@ -192,6 +201,9 @@ impl Error {
     pub fn reply(&self) -> Option<&Reply> {
         match &self.kind {
             ErrorKind::Refused(reply)
+            | ErrorKind::Goodbye(reply)
+            | ErrorKind::ResetRefused(reply)
+            | ErrorKind::OutOfStep(reply)
             | ErrorKind::Violation(
                 Violation::UnexpectedReply(reply) | Violation::SurplusReply(reply),
             ) => Some(reply),
@@ -203,7 +215,10 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match &self.kind {
             ErrorKind::Refused(reply) => reply.code().is_transient(),
-            ErrorKind::ConnectionClosed
+            ErrorKind::Goodbye(_)
+            | ErrorKind::ResetRefused(_)
+            | ErrorKind::OutOfStep(_)
+            | ErrorKind::ConnectionClosed
             | ErrorKind::Transport(_)
             | ErrorKind::TimedOut
             | ErrorKind::Aborted
@@ -227,6 +242,18 @@ impl fmt::Display for Error {
                     None => Ok(()),
                 }
             }
+            ErrorKind::Goodbye(reply) => {
+                write!(f, "the server ended the session: {reply}")
+            }
+            ErrorKind::ResetRefused(reply) => write!(
+                f,
+                "the server refused RSET after an earlier message ({reply}); send this one over \
+                 another connection"
+            ),
+            ErrorKind::OutOfStep(reply) => write!(
+                f,
+                "the server does not bear pipelining ({reply}); send one command at a time"
+            ),
             ErrorKind::Violation(violation) => {
                 write!(f, "the server broke the protocol: {violation}")
             }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use postwire_proto::{
     Address, Body, Client, ClientConfig, Command, Endpoint, EnhancedCode, Envelope, Error, Event,
-    HelloName, Instant, Outcome, Protocol, Received, ReceivedParameters, RecipientReport,
-    RecipientStatus, Recipients, Reply, ReplyCode, Report, Security, Server, ServerConfig,
-    ServerEvent,
+    HelloName, Instant, Outcome, Pipelining, Protocol, Received, ReceivedParameters,
+    RecipientReport, RecipientStatus, Recipients, Reply, ReplyCode, Report, Security, Server,
+    ServerConfig, ServerEvent,
 };
 
 /// A message to be sent.
@@ -82,7 +82,7 @@ pub(crate) struct Stored {
 }
 
 pub(crate) fn config(security: Security) -> ClientConfig {
-    ClientConfig::new(HelloName::localhost(), security).early_content(true)
+    ClientConfig::new(HelloName::localhost(), security).pipelining(Pipelining::Bold)
 }
 
 impl Pair {
