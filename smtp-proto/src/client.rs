@@ -274,6 +274,34 @@ impl Client {
         matches!(self.session.state, State::Handshake)
     }
 
+    /// What is to be encrypted: [`Endpoint::output`] for a TLS layer.
+    ///
+    /// `advance` takes octets out without handing them over. They count as handed over
+    /// once the layer says so with [`handle_handed_over`](Self::handle_handed_over): when
+    /// the driver took the last octet of the record that holds them. A layer that uses
+    /// `output` instead is right as well, but reports a message in doubt, and a write as
+    /// done, as soon as it is encrypted.
+    ///
+    /// When the session is over, a layer drops what it has encrypted and not handed over:
+    /// those messages are reported as not sent.
+    pub fn output_for_tls(&mut self) -> impl Buf + Send {
+        self.session.pump();
+        Output::for_tls(&mut self.session.output)
+    }
+
+    /// So many more of the octets from [`output_for_tls`](Self::output_for_tls) are
+    /// handed over to whoever writes.
+    pub fn handle_handed_over(&mut self, octets: usize) {
+        self.session.output.hand_over(octets);
+    }
+
+    /// How writing gets on below a TLS layer: `progress` more octets of its own were
+    /// written, and whether some wait. Progress restarts the write deadline, though the
+    /// record is not complete.
+    pub fn handle_tls_progress(&mut self, progress: usize, waits: bool) {
+        self.session.output.mark_tls(progress as u64, waits);
+    }
+
     /// Plaintext came where TLS was to begin: ends the session.
     pub fn handle_starttls_injection(&mut self, now: Instant) {
         let kind = ErrorKind::Violation(Violation::StartTlsInjection);
@@ -351,9 +379,14 @@ impl Endpoint for Client {
         self.session.tell_time(now);
     }
 
-    fn output(&mut self) -> impl Buf {
+    fn output(&mut self) -> impl Buf + Send {
         self.session.pump();
-        Output(&mut self.session.output)
+        Output::direct(&mut self.session.output)
+    }
+
+    fn handle_written(&mut self, now: Instant, octets: usize) {
+        self.session.output.mark_written(octets);
+        self.session.tell_time(now);
     }
 
     fn poll_event(&mut self) -> Option<Event> {

@@ -65,6 +65,12 @@
 //! }
 //! ```
 //!
+//! `advance` *hands over*: from then on a reply may answer these octets, and a message
+//! whose last octet is among them is in doubt until it is answered. Where writing ends
+//! later (completion I/O, a writer thread), `advance` when the write is submitted, and
+//! say with [`Endpoint::handle_written`] how much was written when it completes; the
+//! write deadline counts from there.
+//!
 //! # One message, every byte
 //!
 //! ```

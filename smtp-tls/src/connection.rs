@@ -29,6 +29,8 @@ pub struct Connection {
 }
 
 impl Upgradable for Client {
+    const TAKES_BACK: bool = true;
+
     fn is_awaiting_tls(&self) -> bool {
         Client::is_awaiting_tls(self)
     }
@@ -44,6 +46,18 @@ impl Upgradable for Client {
 
     fn injected(&mut self, now: Instant) {
         self.handle_starttls_injection(now);
+    }
+
+    fn output_for_tls(&mut self) -> impl Buf + Send {
+        Client::output_for_tls(self)
+    }
+
+    fn handed_over(&mut self, octets: usize) {
+        self.handle_handed_over(octets);
+    }
+
+    fn tls_progress(&mut self, octets: usize, waits: bool) {
+        self.handle_tls_progress(octets, waits);
     }
 }
 
@@ -78,9 +92,12 @@ impl Connection {
             return;
         };
         let config = Arc::clone(parameters.rustls_config());
+        let max_fragment = config.max_fragment_size;
         match rustls::ClientConnection::new(config, parameters.server_name()) {
             Ok(session) => {
-                self.secured.secure(session.into(), self.after_plaintext);
+                let session = session.into();
+                self.secured
+                    .secure(session, self.after_plaintext, max_fragment);
                 if parameters.verifies() {
                     self.secured.verifies();
                 }
@@ -230,8 +247,12 @@ impl Endpoint for Connection {
         self.secured.machine.handle_transport_error(now, error);
     }
 
-    fn output(&mut self) -> impl Buf {
+    fn output(&mut self) -> impl Buf + Send {
         self.secured.output()
+    }
+
+    fn handle_written(&mut self, now: Instant, octets: usize) {
+        self.secured.handle_written(now, octets);
     }
 
     fn poll_event(&mut self) -> Option<Event> {

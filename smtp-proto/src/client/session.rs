@@ -414,20 +414,20 @@ impl Session {
             return timers;
         }
         let head = self.expectations.front();
-        let handed_over = head.is_some_and(|head| head.complete_at <= self.output.taken());
+        let written = head.is_some_and(|head| head.complete_at <= self.output.written());
         let others_turn = matches!(self.state, State::Handshake | State::CredentialsWanted);
-        if !handed_over && !others_turn {
+        if !written && !others_turn {
             timers.reply = Timer::Off;
         } else if timers.reply == Timer::Off || timers.awaited != self.waits_over {
             timers.reply = Timer::Unarmed;
             timers.awaited = self.waits_over;
         }
-        if self.output.pending() == 0 {
+        if !self.output.is_waiting() {
             timers.write = Timer::Off;
-        } else if timers.write == Timer::Off || timers.taken != self.output.taken() {
+        } else if timers.write == Timer::Off || timers.progress != self.output.progress() {
             // Counted from the last progress, of which nobody has told the time yet.
             timers.write = Timer::Unarmed;
-            timers.taken = self.output.taken();
+            timers.progress = self.output.progress();
         }
         let nothing_to_do = self.transactions.is_empty() && self.commands.is_empty();
         if nothing_to_do || self.config.timeouts.overall.is_none() {
