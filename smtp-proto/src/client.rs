@@ -38,8 +38,8 @@ pub use self::trace::{Speaker, TraceLine};
 use self::transaction::{Content, Progress, Transaction};
 use crate::{
     Body, Capabilities, ClientConfig, Command, Credentials, Endpoint, Envelope, Error, ErrorKind,
-    Instant, Misuse, Reply, ReplyReader, Report, Stage, TlsInfo, TransactionId, TransportError,
-    Violation,
+    Instant, Mechanism, Misuse, Reply, ReplyReader, Report, Stage, TlsInfo, TransactionId,
+    TransportError, Violation,
 };
 
 /// What a client session reports to whoever drives it.
@@ -327,7 +327,12 @@ impl Client {
 
     /// Whether `AUTH` succeeded.
     pub fn is_authenticated(&self) -> bool {
-        self.session.authenticated
+        self.session.mechanism.is_some()
+    }
+
+    /// The mechanism by which the client is authenticated, once `AUTH` succeeded.
+    pub fn mechanism(&self) -> Option<Mechanism> {
+        self.session.mechanism
     }
 
     /// Whether the session stands, with or without messages under way.

@@ -162,7 +162,7 @@ pub use body::{Body, Facts, LineEnds, StreamFacts, Survey};
 pub use capabilities::{Capabilities, CapabilitiesError, Capability, LimitsParameters, SizeLimit};
 pub use client::{Client, CommandId, Event, Output, Speaker, TraceLine};
 pub use command::{Command, CommandError};
-pub use config::{ClientConfig, Limits, Protocol, Security, Timeouts};
+pub use config::{ChannelBindingPolicy, ClientConfig, Limits, Protocol, Security, Timeouts};
 pub use endpoint::{Endpoint, TransportError};
 pub use envelope::{Envelope, EnvelopeError, Recipients};
 pub use error::{Error, ErrorKind, Misuse, Stage, Unsendable, Violation};

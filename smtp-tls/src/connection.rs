@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use postwire_proto::{
     Body, Capabilities, Client, ClientConfig, Command, CommandId, Credentials, Endpoint, Envelope,
-    Event, Instant, Misuse, Reply, Security, TlsInfo, TransactionId, TransportError,
+    Event, Instant, Mechanism, Misuse, Reply, Security, TlsInfo, TransactionId, TransportError,
 };
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
@@ -207,6 +207,11 @@ impl Connection {
     /// Whether `AUTH` succeeded.
     pub fn is_authenticated(&self) -> bool {
         self.secured.machine.is_authenticated()
+    }
+
+    /// The mechanism by which the client is authenticated: [`Client::mechanism`].
+    pub fn mechanism(&self) -> Option<Mechanism> {
+        self.secured.machine.mechanism()
     }
 
     /// Whether the session stands: [`Client::is_ready`].

@@ -171,6 +171,7 @@ fn days_since_epoch(year: u64, month: u64, day: u64) -> Option<u64> {
     (days + (month * 153 + 2) / 5 + day - 1).checked_sub(719_468)
 }
 
+#[cfg(test)]
 /// `2026-11-26`, as people write it.
 pub(crate) fn date(time: UnixTime) -> String {
     let days = time.as_secs() / 86_400 + 719_468;

@@ -22,8 +22,8 @@ use super::timers::{Timer, Timers};
 use super::trace::{Speaker, TraceLine};
 use super::transaction::{Answer, Progress, Transaction};
 use crate::{
-    Capabilities, ClientConfig, Credentials, Error, ErrorKind, Event, Instant, Protocol, Reply,
-    ReplyRef, Security, Stage, TlsInfo, command,
+    Capabilities, ClientConfig, Credentials, Error, ErrorKind, Event, Instant, Mechanism, Protocol,
+    Reply, ReplyRef, Security, Stage, TlsInfo, command,
 };
 
 pub(crate) struct Session {
@@ -58,7 +58,10 @@ pub(crate) struct Session {
     pub(super) capabilities: Option<Capabilities>,
     pub(super) greeting: Option<Reply>,
     pub(super) tls: Option<TlsInfo>,
-    pub(super) authenticated: bool,
+    /// The mechanism by which the client is authenticated.
+    pub(super) mechanism: Option<Mechanism>,
+    /// The server does not know this way of binding to TLS.
+    pub(super) binding_failed: bool,
     /// Who logs in; the first are the configuration's.
     pub(super) credentials: Option<Credentials>,
     /// Whether others may still be asked for when these were refused.
@@ -130,7 +133,8 @@ impl Session {
             capabilities: None,
             greeting: None,
             tls: None,
-            authenticated: false,
+            mechanism: None,
+            binding_failed: false,
             credentials,
             renewable,
             nonce: Vec::new(),
@@ -238,7 +242,7 @@ impl Session {
 
     pub(super) fn become_ready(&mut self) {
         self.state = State::Ready;
-        self.is_willing = self.authenticated;
+        self.is_willing = self.mechanism.is_some();
         self.events.push_back(Event::Ready);
     }
 
