@@ -348,6 +348,7 @@ impl Client {
             && self.session.commands.is_empty()
             && self.session.expectations.is_empty()
             && self.session.output.pending() == 0
+            && self.session.garbled.is_none()
             && !self.reader.is_midway()
     }
 }
@@ -366,7 +367,10 @@ impl Endpoint for Client {
             match reader.read(&mut input) {
                 Ok(Some(reply)) => session.handle_reply(reply),
                 Ok(None) => break,
-                Err(error) => session.end(ErrorKind::Violation(Violation::Reply(error))),
+                Err(error) => {
+                    session.garble(error, reader.quote(), reader.quote_is_whole());
+                    break;
+                }
             }
             session.pump();
         }

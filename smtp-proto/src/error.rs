@@ -82,6 +82,7 @@ pub struct Error {
 #[derive(Clone, Debug, Default)]
 struct More {
     detail: Option<String>,
+    quote: Option<String>,
     login: Option<Login>,
 }
 
@@ -174,6 +175,19 @@ impl Error {
             self.more.get_or_insert_default().detail = detail;
         }
         self
+    }
+
+    /// The same, with the beginning of what the server said instead of a reply.
+    pub(crate) fn with_quote(mut self, quote: String) -> Self {
+        if !quote.is_empty() {
+            self.more.get_or_insert_default().quote = Some(quote);
+        }
+        self
+    }
+
+    /// What the server said instead of a reply, escaped: the first 100 octets of that line.
+    pub fn quote(&self) -> Option<&str> {
+        self.more.as_ref()?.quote.as_deref()
     }
 
     /// The same, of a login by this mechanism to a server that offers others as well.
@@ -275,7 +289,11 @@ impl fmt::Display for Error {
                 }
             }
             ErrorKind::Violation(violation) => {
-                write!(f, "the server broke the protocol: {violation}")
+                write!(f, "the server broke the protocol: {violation}")?;
+                match self.quote() {
+                    Some(quote) => write!(f, ": {quote}"),
+                    None => Ok(()),
+                }
             }
             ErrorKind::ConnectionClosed => f.write_str("the server closed the connection"),
             ErrorKind::Transport(error) => write!(f, "{error}"),

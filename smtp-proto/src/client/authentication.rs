@@ -213,8 +213,7 @@ impl Session {
     pub(super) fn auth_continues(&mut self, reply: ReplyRef<'_>) {
         let max_rounds = self.config.limits.auth_rounds;
         let State::Authenticating(auth) = &mut self.state else {
-            let kind = ErrorKind::Violation(Violation::UnexpectedChallenge);
-            return self.end_at(Stage::Auth, kind);
+            return self.end_quoting(Stage::Auth, Violation::UnexpectedChallenge, reply);
         };
         // What was cancelled cannot succeed, and to be let in without a word of the
         // credentials proves nothing.
@@ -223,8 +222,7 @@ impl Session {
             return self.end_at(Stage::Auth, ErrorKind::Violation(violation));
         }
         if auth.cancelled.is_some() {
-            let kind = ErrorKind::Violation(Violation::UnexpectedChallenge);
-            return self.end_at(Stage::Auth, kind);
+            return self.end_quoting(Stage::Auth, Violation::UnexpectedChallenge, reply);
         }
         let text: Vec<u8> = reply.text_lines().next().unwrap_or_default().to_vec();
         if reply.code().is_positive() {
