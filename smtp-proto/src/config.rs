@@ -185,6 +185,19 @@ impl Timeouts {
     }
 }
 
+/// Whether a login is bound to its TLS session (RFC 5056), so that nobody between the
+/// two ends can pass it on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ChannelBindingPolicy {
+    /// Bound where the server offers it. A server that offers it and turns out to know
+    /// another way of binding is logged in to without.
+    #[default]
+    Preferred,
+    /// Bound, or not at all.
+    Required,
+}
+
 /// Bounds on what the server may make the client keep.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -253,6 +266,8 @@ pub struct ClientConfig {
     pub(crate) late_credentials: bool,
     pub(crate) mechanisms: Option<Vec<Mechanism>>,
     pub(crate) allow_plaintext_auth: bool,
+    pub(crate) channel_binding: ChannelBindingPolicy,
+    pub(crate) try_next_mechanism: bool,
     pub(crate) pipelining: Pipelining,
     pub(crate) chunking: bool,
     pub(crate) line_ends: LineEnds,
@@ -275,6 +290,8 @@ impl ClientConfig {
             late_credentials: false,
             mechanisms: None,
             allow_plaintext_auth: false,
+            channel_binding: ChannelBindingPolicy::Preferred,
+            try_next_mechanism: false,
             pipelining: Pipelining::default(),
             chunking: true,
             line_ends: LineEnds::Normalize,
@@ -345,6 +362,26 @@ impl ClientConfig {
     #[must_use]
     pub fn allow_plaintext_auth(mut self, allow: bool) -> Self {
         self.allow_plaintext_auth = allow;
+        self
+    }
+
+    /// Whether the login must be bound to the TLS session (SCRAM's `-PLUS` forms).
+    /// [`ChannelBindingPolicy::Preferred`] by default.
+    #[must_use]
+    pub fn channel_binding(mut self, policy: ChannelBindingPolicy) -> Self {
+        self.channel_binding = policy;
+        self
+    }
+
+    /// Try the next mechanism when the server refused the credentials (535). Off by
+    /// default: each try counts as a failed login, and accounts get locked.
+    ///
+    /// For servers that offer mechanisms which are not set up. The next mechanism may
+    /// reveal the password, within the bounds of
+    /// [`allow_plaintext_auth`](Self::allow_plaintext_auth).
+    #[must_use]
+    pub fn try_next_mechanism(mut self, on: bool) -> Self {
+        self.try_next_mechanism = on;
         self
     }
 

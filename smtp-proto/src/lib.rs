@@ -65,6 +65,12 @@
 //! }
 //! ```
 //!
+//! `advance` *hands over*: from then on a reply may answer these octets, and a message
+//! whose last octet is among them is in doubt until it is answered. Where writing ends
+//! later (completion I/O, a writer thread), `advance` when the write is submitted, and
+//! say with [`Endpoint::handle_written`] how much was written when it completes; the
+//! write deadline counts from there.
+//!
 //! # One message, every byte
 //!
 //! ```
@@ -157,7 +163,9 @@ pub use body::{Body, Facts, LineEnds, StreamFacts, Survey};
 pub use capabilities::{Capabilities, CapabilitiesError, Capability, LimitsParameters, SizeLimit};
 pub use client::{Client, CommandId, Event, Output, Speaker, TraceLine};
 pub use command::{Command, CommandError};
-pub use config::{ClientConfig, Limits, Pipelining, Protocol, Security, Timeouts};
+pub use config::{
+    ChannelBindingPolicy, ClientConfig, Limits, Pipelining, Protocol, Security, Timeouts,
+};
 pub use endpoint::{Endpoint, TransportError};
 pub use envelope::{Envelope, EnvelopeError, Recipients};
 pub use error::{Error, ErrorKind, Misuse, Stage, Unsendable, Violation};

@@ -13,8 +13,8 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use postwire_proto::{
-    ClientConfig, Credentials, HelloName, Limits, LineEnds, Mechanism, Pipelining, PoolConfig,
-    Protocol, Security, Timeouts,
+    ChannelBindingPolicy, ClientConfig, Credentials, HelloName, Limits, LineEnds, Mechanism,
+    Pipelining, PoolConfig, Protocol, Security, Timeouts,
 };
 
 use crate::parameters::{server_name, without_brackets};
@@ -257,6 +257,20 @@ impl<T> TransportBuilder<T> {
     /// [`Mechanism::preference_for`] the credentials by default.
     pub fn authentication(mut self, mechanisms: Vec<Mechanism>) -> Self {
         self.settings.client = self.settings.client.mechanisms(mechanisms);
+        self
+    }
+
+    /// Whether the login must be bound to the TLS session:
+    /// [`ClientConfig::channel_binding`].
+    pub fn channel_binding(mut self, policy: ChannelBindingPolicy) -> Self {
+        self.settings.client = self.settings.client.channel_binding(policy);
+        self
+    }
+
+    /// Try the next mechanism when the server refused the credentials:
+    /// [`ClientConfig::try_next_mechanism`].
+    pub fn try_next_mechanism(mut self, on: bool) -> Self {
+        self.settings.client = self.settings.client.try_next_mechanism(on);
         self
     }
 

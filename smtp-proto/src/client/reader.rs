@@ -106,8 +106,8 @@ impl Session {
                 match Capabilities::parse(reply, self.config.limits.capabilities) {
                     Ok(capabilities) => self.hello_accepted(capabilities),
                     Err(error) => {
-                        let kind = ErrorKind::Violation(Violation::Capabilities(error));
-                        self.end_at(Stage::Ehlo, kind);
+                        let violation = Violation::Capabilities(error);
+                        self.end_quoting(Stage::Ehlo, violation, reply);
                     }
                 }
             }
@@ -117,8 +117,8 @@ impl Session {
                 self.hello_refused(reply);
             }
             (Awaited::Helo, false) => {
-                let kind = ErrorKind::Refused(self.owned(reply));
-                self.refuse(Stage::Ehlo, kind);
+                let reply = self.owned(reply);
+                self.helo_refused(reply);
             }
             (Awaited::StartTls, true) => self.starttls_accepted(),
             (Awaited::StartTls, false) => {

@@ -8,10 +8,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use postwire_proto::{
-    Address, Body, ChannelBinding, ClientConfig, Command, CommandError, Credentials, DeliverBy,
-    Envelope, EnvelopeId, FutureRelease, HelloName, Limits, LineEnds, MailParameter, Mechanism,
-    MtPriority, Notify, OriginalRecipient, Parameter, ParameterError, Pipelining, Protocol,
-    RcptParameter, Recipients, RequireTls, Return, Security, StreamFacts, Timeouts,
+    Address, Body, ChannelBinding, ChannelBindingPolicy, ClientConfig, Command, CommandError,
+    Credentials, DeliverBy, Envelope, EnvelopeId, FutureRelease, HelloName, Limits, LineEnds,
+    MailParameter, Mechanism, MtPriority, Notify, OriginalRecipient, Parameter, ParameterError,
+    Pipelining, Protocol, RcptParameter, Recipients, RequireTls, Return, Security, StreamFacts,
+    Timeouts,
 };
 
 pub(crate) struct Script {
@@ -487,6 +488,8 @@ fn apply(settings: &mut Settings, setting: &[Word]) -> Result<(), String> {
             settings.nonce = octets.map_err(|e| format!("{base64}: {e}"))?;
             config
         }
+        ["channel-binding", "required"] => config.channel_binding(ChannelBindingPolicy::Required),
+        ["try-next-mechanism"] => config.try_next_mechanism(true),
         ["mechanisms", ref names @ ..] => {
             let mut mechanisms: Vec<Mechanism> = Vec::new();
             for name in names {
