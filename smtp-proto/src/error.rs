@@ -166,6 +166,9 @@ pub enum ErrorKind {
     Aborted,
     /// The session had ended, or was ending, when the message or command was given to it.
     SessionOver,
+    /// The program shut the transport down before the message had a connection. Only another
+    /// transport can send it.
+    ShutDown,
 }
 
 impl Error {
@@ -399,6 +402,7 @@ impl fmt::Display for Error {
             ErrorKind::Source(error) => write!(f, "the source of the content failed: {error}"),
             ErrorKind::Aborted => f.write_str("aborted by the program"),
             ErrorKind::SessionOver => f.write_str("the session had ended; open another"),
+            ErrorKind::ShutDown => f.write_str("the transport is shut down"),
         }
     }
 }

@@ -175,7 +175,7 @@ pub use parameters::{
     Parameter, ParameterError, RcptParameter, RequireTls, Return,
 };
 pub use pool::{
-    Pool, PoolAction, PoolConfig, PoolConnectionId, PoolGrant, PoolShelf, PoolTicket,
+    Pool, PoolAction, PoolConfig, PoolConnectionId, PoolEffects, PoolGrant, PoolShelf, PoolTicket,
     deserves_a_fresh_connection, server_has_no_room,
 };
 pub use reply::{EnhancedCode, Reply, ReplyCode, ReplyError, ReplyLimits, ReplyReader, ReplyRef};
