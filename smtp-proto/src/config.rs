@@ -475,7 +475,7 @@ impl ClientConfig {
             && !facts.is_canonical()
         {
             return Err(Unsendable::LoneLineEnd {
-                carriage_returns: facts.lone_cr,
+                carriage_returns: facts.lone_cr + facts.surplus_cr,
                 line_feeds: facts.lone_lf,
             });
         }

@@ -26,7 +26,7 @@ pub(crate) struct Transaction {
     pub(crate) id: TransactionId,
     pub(crate) envelope: Envelope,
     /// What goes out in its place to a server without SMTPUTF8; decided with `MAIL`.
-    in_ascii: Option<Box<Envelope>>,
+    pub(super) in_ascii: Option<Box<Envelope>>,
     pub(crate) body: Body,
     /// Which of the session's transactions it is, once `MAIL` was written.
     pub(crate) serial: Option<Serial>,
@@ -216,11 +216,11 @@ impl Transaction {
         let utf8_header =
             facts.is_some_and(|facts| facts.utf8_header) || stream.is_some_and(|s| s.smtp_utf8);
         let smtp_utf8 = capabilities.smtp_utf8();
-        self.in_ascii = if smtp_utf8 || self.envelope.is_ascii() {
-            None
-        } else {
-            self.envelope.with_a_labels().map(Box::new)
-        };
+        if smtp_utf8 || self.envelope.is_ascii() {
+            self.in_ascii = None;
+        } else if self.in_ascii.is_none() {
+            self.in_ascii = self.envelope.with_a_labels().map(Box::new);
+        }
         let international = utf8_header || !self.sent_envelope().is_ascii();
         let chunking = config.chunking && capabilities.chunking() && bdat != Bdat::Refused;
 
@@ -233,7 +233,9 @@ impl Transaction {
         if international && !smtp_utf8 {
             return Err(ErrorKind::ExtensionNotOffered("SMTPUTF8"));
         }
-        if let Some(attached) = self.envelope.attached() {
+        if let Some(attached) = self.envelope.attached()
+            && !self.part.is_further()
+        {
             attached.check(peer)?;
         }
         let proven = bdat == Bdat::Proven || config.pipelining == Pipelining::Bold;

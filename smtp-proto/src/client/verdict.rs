@@ -47,6 +47,7 @@ impl Transaction {
             let mut rest = Self::new(self.id, self.envelope, self.body);
             rest.part = part;
             rest.stream = self.stream;
+            rest.in_ascii = self.in_ascii;
             // There seldom is one, and it is large.
             Some(Box::new(rest))
         });
