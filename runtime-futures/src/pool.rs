@@ -310,15 +310,16 @@ impl<R: Runtime> Lease<R> {
         }
     }
 
-    /// Ends the session unless it is idle, and gives the reports that nobody has taken.
+    /// Ends the session unless it is idle, and gives the reports that nobody has taken: also of
+    /// an idle one, whose last reports may have come unnoticed.
     pub(crate) fn end(&mut self) -> Vec<Report> {
-        match &mut self.connection {
-            Some(connection) if !connection.is_idle() => {
-                connection.abort();
-                std::iter::from_fn(|| connection.pending_report()).collect()
-            }
-            _ => Vec::new(),
+        let Some(connection) = &mut self.connection else {
+            return Vec::new();
+        };
+        if !connection.is_idle() {
+            connection.abort();
         }
+        std::iter::from_fn(|| connection.pending_report()).collect()
     }
 }
 
