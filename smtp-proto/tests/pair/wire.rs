@@ -302,8 +302,11 @@ pub(crate) fn canonical(content: &[u8], closed: bool) -> Vec<u8> {
     while let Some(at) = rest.iter().position(|octet| matches!(octet, b'\r' | b'\n')) {
         lines.extend_from_slice(&rest[..at]);
         lines.extend_from_slice(b"\r\n");
-        let both = rest[at..].starts_with(b"\r\n");
-        rest = &rest[at + 1 + usize::from(both)..];
+        let returns = rest[at..].iter().take_while(|octet| **octet == b'\r');
+        let returns = returns.count();
+        // However many CR stand before an LF, they are one line end.
+        let ended = returns > 0 && rest.get(at + returns) == Some(&b'\n');
+        rest = &rest[at + 1 + if ended { returns } else { 0 }..];
     }
     lines.extend_from_slice(rest);
     if closed && !rest.is_empty() {
