@@ -19,7 +19,7 @@ mod limits;
 mod output;
 mod part;
 mod reader;
-mod redaction;
+pub(crate) mod redaction;
 mod session;
 mod timers;
 mod trace;
