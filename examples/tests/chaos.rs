@@ -17,3 +17,8 @@ fn every_message_has_one_true_verdict() {
 fn dropping_a_send_leaves_nothing_out_of_step() {
     cancellation::run::<OverTokio>(cancellation::futures());
 }
+
+#[test]
+fn a_message_that_was_taken_in_part_leaves_a_trace() {
+    cancellation::leaves_a_trace::<OverTokio>();
+}

@@ -1,17 +1,18 @@
 //! One live session over one stream.
 
 use std::io;
-use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use postwire_tls::proto::{
-    Body, Capabilities, Command, CommandId, Endpoint, Envelope, Error, ErrorKind, Event, Reply,
-    Report, Stage, StreamFacts, TlsInfo, TransactionId,
+    Body, Capabilities, Clock, Command, CommandId, Endpoint, Envelope, Error, ErrorKind, Event,
+    Reply, Report, Stage, StreamFacts, TlsInfo, TransactionId,
 };
 use postwire_tls::{CredentialsSource, KeptEvents, TransportConfig, rustls};
 
+use crate::connect::Dialer;
 use crate::driver::Driver;
-use crate::{Socket, Stream, connect};
+use crate::{Socket, Stream};
 
 /// A live session with a server: messages go out over it one after the other.
 ///
@@ -28,7 +29,7 @@ pub struct Connection<S = Socket> {
 }
 
 impl Connection {
-    /// Resolves the server's name and connects, trying each address in turn; or
+    /// Resolves the server's name and connects, racing its addresses (RFC 8305); or
     /// connects to its Unix socket.
     ///
     /// Returns as soon as the socket stands; the session proceeds with the first
@@ -41,11 +42,45 @@ impl Connection {
     pub fn connect(config: &TransportConfig) -> Result<Self, Error> {
         Self::connect_with(config, |stream| stream)
     }
+
+    /// Connects, and waits until the session stands: greeted, under TLS and authenticated as
+    /// configured.
+    ///
+    /// Where an address takes the connection and then refuses the session, hangs up or stays
+    /// silent before its greeting, the next address is tried (RFC 5321 §5.1).
+    ///
+    /// # Errors
+    ///
+    /// Why there is no session; of several addresses, the last one's reason.
+    pub fn open(config: &TransportConfig) -> Result<Self, Error> {
+        Self::open_within(config, None)
+    }
+
+    /// Opens a session before this time is up.
+    pub(crate) fn open_within(
+        config: &TransportConfig,
+        time: Option<Duration>,
+    ) -> Result<Self, Error> {
+        let clock = Clock::new();
+        let left = || time.map(|time| time.saturating_sub(clock.now().since_epoch()));
+        let mut dialer = Dialer::new(config);
+        loop {
+            let stream = dialer.connect(left())?;
+            let mut connection = Self::over(stream, config);
+            connection.limit_time(left().map(|left| dialer.share(left)));
+            match connection.ready() {
+                Ok(()) => {
+                    connection.limit_time(None);
+                    return Ok(connection);
+                }
+                Err(error) => dialer.session_failed(error)?,
+            }
+        }
+    }
 }
 
 impl<S: Stream> Connection<S> {
-    /// The same, with something around the socket: to count or to watch its
-    /// octets.
+    /// Connects, and puts something around the socket: to count or to watch its octets.
     ///
     /// # Errors
     ///
@@ -54,16 +89,8 @@ impl<S: Stream> Connection<S> {
         config: &TransportConfig,
         around: impl FnOnce(Socket) -> S,
     ) -> Result<Self, Error> {
-        match connect::connect(config) {
-            Ok(stream) => Ok(Self::over(around(stream), config)),
-            Err(error) if error.is_timeout() => {
-                Err(Error::new(Stage::Connect, ErrorKind::TimedOut))
-            }
-            Err(error) => {
-                let kind = ErrorKind::Transport(Arc::new(error));
-                Err(Error::new(Stage::Connect, kind))
-            }
-        }
+        let stream = Dialer::new(config).connect(None)?;
+        Ok(Self::over(around(stream), config))
     }
 
     /// A session over a stream that is connected already. The host and port of
@@ -206,6 +233,11 @@ impl<S: Stream> Connection<S> {
                 let _ = self.driver.machine_mut().credentials_fetched(fetched);
             }
         }
+    }
+
+    /// Ends the session after this time, as a time-out does.
+    pub(crate) fn limit_time(&mut self, left: Option<Duration>) {
+        self.driver.limit_time(left);
     }
 
     /// Takes in what the server has said already.

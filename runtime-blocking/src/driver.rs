@@ -9,7 +9,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use bytes::Buf;
-use postwire_tls::proto::{Clock, Endpoint};
+use postwire_tls::proto::{Clock, Endpoint, Instant};
 
 use crate::Stream;
 
@@ -37,6 +37,8 @@ pub struct Driver<E, S> {
     machine: E,
     stream: S,
     clock: Clock,
+    /// When the caller's time is up, whatever the machine may still wait for.
+    limit: Option<Instant>,
     input: Vec<u8>,
     /// What `set_read_timeout` was last given.
     read_timeout: Option<Duration>,
@@ -52,6 +54,7 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
             machine,
             stream,
             clock: Clock::new(),
+            limit: None,
             input: vec![0; READ],
             read_timeout: None,
             write_timeout_is_set: false,
@@ -74,8 +77,15 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
         &self.stream
     }
 
+    /// Ends the session after this time as if the machine had timed out then, whatever its own
+    /// deadlines are. `None` takes the limit back.
+    pub fn limit_time(&mut self, left: Option<Duration>) {
+        self.limit = left.map(|left| self.clock.now() + left);
+    }
+
     /// Waits until something happens, moving bytes meanwhile. `None` once the
-    /// session is over and all that was to be written has been, if it could be.
+    /// session is over and all that was to be written has been, if it could be; the machine
+    /// holds no event then.
     pub fn next_event(&mut self) -> Option<E::Event> {
         loop {
             if let Some(event) = self.machine.poll_event() {
@@ -97,7 +107,7 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
     /// Waits for a future, as long as the machine may wait and is not over.
     pub fn wait_for<F: Future>(&mut self, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let waker = unpark_this_thread();
         loop {
             if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
                 return Some(output);
@@ -106,7 +116,7 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
             if self.machine.is_closed() {
                 return None;
             }
-            match self.machine.poll_timeout() {
+            match self.deadline() {
                 Some(deadline) => {
                     thread::park_timeout(deadline.saturating_duration_since(self.clock.now()));
                 }
@@ -134,9 +144,9 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
     /// Waits for the peer or a deadline.
     fn wait(&mut self) {
         let now = self.clock.now();
-        let wait = match self.machine.poll_timeout() {
+        let wait = match self.deadline() {
             None => None,
-            Some(deadline) if deadline <= now => return self.machine.handle_timeout(now),
+            Some(deadline) if deadline <= now => return self.tell_time(),
             Some(deadline) => Some(deadline.saturating_duration_since(now)),
         };
         if self.machine.is_closed() {
@@ -163,7 +173,7 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
                     self.input.resize(2 * octets, 0);
                 }
             }
-            Err(error) if is_wait(&error) => self.machine.handle_timeout(now),
+            Err(error) if is_wait(&error) => self.tell_time(),
             Err(error) => self.failed(error),
         }
     }
@@ -229,12 +239,28 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
         }
     }
 
+    /// When time is next to be told.
+    fn deadline(&self) -> Option<Instant> {
+        let limit = self.limit.filter(|_| !self.machine.is_closed());
+        self.machine.poll_timeout().into_iter().chain(limit).min()
+    }
+
     fn tell_time(&mut self) {
-        self.machine.handle_timeout(self.clock.now());
+        let now = self.clock.now();
+        self.machine.handle_timeout(now);
+        if self.limit.is_some_and(|limit| limit <= now) {
+            self.limit = None;
+            self.machine.time_out();
+        }
     }
 }
 
-/// Wakes the thread that waits for a future.
+/// Wakes this thread where it is parked.
+pub(crate) fn unpark_this_thread() -> Waker {
+    Waker::from(Arc::new(Unpark(thread::current())))
+}
+
+/// Wakes a thread that waits.
 struct Unpark(Thread);
 
 impl Wake for Unpark {

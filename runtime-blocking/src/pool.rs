@@ -2,7 +2,10 @@
 //! `postwire_proto::Pool` decides.
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use postwire_tls::TransportConfig;
@@ -12,16 +15,17 @@ use postwire_tls::proto::{
 };
 
 use crate::Connection;
+use crate::driver::unpark_this_thread;
 
 /// What the clones of one transport share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: TransportConfig,
     clock: Clock,
-    shelf: Mutex<PoolShelf<Box<Connection>>>,
-    /// Someone was served, or a shutdown is complete.
-    changed: Condvar,
+    shelf: Mutex<Shelf>,
 }
+
+type Shelf = PoolShelf<Box<Connection>>;
 
 impl Shared {
     pub(crate) fn new(config: TransportConfig) -> Self {
@@ -30,40 +34,53 @@ impl Shared {
             config,
             clock: Clock::new(),
             shelf: Mutex::new(shelf),
-            changed: Condvar::new(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, PoolShelf<Box<Connection>>> {
+    fn lock(&self) -> MutexGuard<'_, Shelf> {
         // Nothing panics while the lock is held; the state is whole anyway.
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells the pool something, and carries out what it decides.
-    fn tell<T>(&self, tell: impl FnOnce(&mut PoolShelf<Box<Connection>>, Instant) -> T) -> T {
+    fn tell<T>(&self, tell: impl FnOnce(&mut Shelf, Instant) -> T) -> T {
         let now = self.clock.now();
-        let (told, departing) = {
+        let (told, effects) = {
             let mut shelf = self.lock();
             let told = tell(&mut shelf, now);
-            if !shelf.served().is_empty() || shelf.is_drained() {
-                self.changed.notify_all();
-            }
-            (told, shelf.departing())
+            (told, shelf.effects())
         };
         // No socket is touched under the lock.
-        for connection in departing {
+        for connection in effects.departing {
             connection.depart();
         }
+        effects.woken.into_iter().for_each(Waker::wake);
         told
+    }
+
+    /// When a send that begins now has to be over.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let timeout = self.config.timeout();
+        timeout.map(|timeout| self.clock.now() + timeout)
+    }
+
+    fn left(&self, deadline: Option<Instant>) -> Option<Duration> {
+        deadline.map(|at| at.saturating_duration_since(self.clock.now()))
     }
 
     /// Gets a connection: one that stands idle, or a new one; surely a new one if it
     /// is to be fresh.
-    pub(crate) fn lease(self: &Arc<Self>, fresh: bool) -> Result<Lease, Error> {
-        let ticket = self.tell(if fresh {
-            PoolShelf::request_fresh
-        } else {
-            PoolShelf::request
+    pub(crate) fn lease(
+        self: &Arc<Self>,
+        fresh: bool,
+        deadline: Option<Instant>,
+    ) -> Result<Lease, Error> {
+        let ticket = self.tell(|shelf, now| {
+            if fresh {
+                shelf.request_fresh(now, deadline)
+            } else {
+                shelf.request(now, deadline)
+            }
         });
         loop {
             match self.wait_for(ticket) {
@@ -72,46 +89,43 @@ impl Shared {
                     if connection.is_idle() {
                         return Ok(Lease::new(self, id, connection, true));
                     }
-                    self.tell(|shelf, now| shelf.found_dead(now, id, ticket));
+                    self.tell(|shelf, now| shelf.found_dead(now, id, ticket, deadline));
                 }
-                PoolGrant::Open(id) => return self.open(id),
+                PoolGrant::Open(id) => return self.open(id, deadline),
                 PoolGrant::Refuse => {
-                    return Err(Error::new(Stage::Connect, ErrorKind::SessionOver));
+                    return Err(Error::new(Stage::Connect, ErrorKind::ShutDown));
+                }
+                PoolGrant::TimedOut => {
+                    return Err(Error::new(Stage::Connect, ErrorKind::TimedOut));
                 }
             }
         }
     }
 
     fn wait_for(&self, ticket: PoolTicket) -> PoolGrant<Box<Connection>> {
-        let mut shelf = self.lock();
+        let waker = unpark_this_thread();
         loop {
-            if let Some(grant) = shelf.take_grant(ticket) {
-                return grant;
+            match self.tell(|shelf, now| shelf.poll_grant(now, ticket, &waker)) {
+                Ok(grant) => return grant,
+                Err(until) => self.park_until(until),
             }
-            let deadline = shelf.poll_timeout();
-            let left = deadline.map(|at| at.saturating_duration_since(self.clock.now()));
-            shelf = match left {
-                None => {
-                    let waited = self.changed.wait(shelf);
-                    waited.unwrap_or_else(PoisonError::into_inner)
-                }
-                Some(left) if left.is_zero() => {
-                    drop(shelf);
-                    self.tell(PoolShelf::handle_timeout);
-                    self.lock()
-                }
-                Some(left) => {
-                    let waited = self.changed.wait_timeout(shelf, left);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
         }
     }
 
-    fn open(self: &Arc<Self>, id: PoolConnectionId) -> Result<Lease, Error> {
-        let opened = Connection::connect(&self.config)
-            .and_then(|mut connection| connection.ready().map(|()| connection));
-        match opened {
+    /// Sleeps until this thread is woken, or until then.
+    fn park_until(&self, until: Option<Instant>) {
+        match self.left(until) {
+            Some(left) => thread::park_timeout(left),
+            None => thread::park(),
+        }
+    }
+
+    fn open(
+        self: &Arc<Self>,
+        id: PoolConnectionId,
+        deadline: Option<Instant>,
+    ) -> Result<Lease, Error> {
+        match Connection::open_within(&self.config, self.left(deadline)) {
             Ok(connection) => {
                 self.tell(|shelf, now| shelf.opened(now, id));
                 Ok(Lease::new(self, id, Box::new(connection), false))
@@ -128,16 +142,24 @@ impl Shared {
         self.tell(PoolShelf::handle_timeout);
     }
 
+    pub(crate) fn abandon(&self, reports: impl IntoIterator<Item = Report>) {
+        let mut shelf = self.lock();
+        reports.into_iter().for_each(|report| shelf.abandon(report));
+    }
+
     pub(crate) fn take_abandoned(&self) -> Vec<Report> {
         self.lock().take_abandoned()
     }
 
     pub(crate) fn shut_down(&self) {
         self.tell(PoolShelf::shut_down);
-        let mut shelf = self.lock();
-        while !shelf.is_drained() {
-            let waited = self.changed.wait(shelf);
-            shelf = waited.unwrap_or_else(PoisonError::into_inner);
+        let until = self.clock.now() + self.config.pool().shutdown_timeout;
+        let waker = unpark_this_thread();
+        while self.lock().poll_drained(&waker).is_pending() {
+            if self.clock.now() >= until {
+                return self.tell(PoolShelf::refuse_all);
+            }
+            self.park_until(Some(until));
         }
     }
 }
@@ -182,6 +204,14 @@ impl Lease {
         self.reused
     }
 
+    /// Its session times out at this time, whatever its own deadlines are.
+    pub(crate) fn limit_time(&mut self, deadline: Option<Instant>) {
+        let left = self.shared.left(deadline);
+        if let Some(connection) = &mut self.connection {
+            connection.limit_time(left);
+        }
+    }
+
     /// Sends one message whose content is streamed.
     pub(crate) fn send_stream(
         &mut self,
@@ -216,28 +246,37 @@ impl Lease {
             }
         }
     }
+
+    /// Ends the session unless it is idle, and gives the reports that nobody has taken: also of
+    /// an idle one, whose last reports may have come unnoticed.
+    pub(crate) fn end(&mut self) -> Vec<Report> {
+        let Some(connection) = &mut self.connection else {
+            return Vec::new();
+        };
+        if !connection.is_idle() {
+            connection.abort();
+        }
+        std::iter::from_fn(|| connection.pending_report()).collect()
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        // Where the session died, or somebody stopped asking for reports midway, where the two
+        // sides are is not for the next one to find out.
+        let reports = self.end();
+        self.shared.abandon(reports);
+        let (id, messages) = (self.id, self.messages);
         let Some(mut connection) = self.connection.take() else {
             return;
         };
-        let (id, messages) = (self.id, self.messages);
         if connection.is_idle() {
-            return self
-                .shared
+            connection.limit_time(None);
+            self.shared
                 .tell(|shelf, now| shelf.put_back(now, id, connection, messages));
+        } else {
+            self.shared.tell(|shelf, now| shelf.lost(now, id));
         }
-        // The session died, or somebody stopped asking for reports midway: where
-        // the two sides are is not for the next one to find out.
-        connection.abort();
-        self.shared.tell(|shelf, now| {
-            while let Some(report) = connection.pending_report() {
-                shelf.abandon(report);
-            }
-            shelf.lost(now, id);
-        });
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use postwire_tls::proto::{
-    Batch, BatchStep, Body, Envelope, Report, SendError, StreamFacts, deserves_a_fresh_connection,
+    Batch, BatchStep, Body, Envelope, Instant, Report, SendError, StreamFacts,
+    deserves_a_fresh_connection,
 };
 use postwire_tls::{ConfigError, TransportBuilder, TransportConfig};
 
@@ -109,11 +110,13 @@ impl Transport {
         }
         let mut chunks = chunks.into_iter();
         let (mut fresh, mut untouched) = (false, true);
+        let deadline = self.shared.deadline();
         loop {
-            let mut lease = match self.shared.lease(fresh) {
+            let mut lease = match self.shared.lease(fresh, deadline) {
                 Ok(lease) => lease,
                 Err(error) => return Report::not_sent(envelope, error).into_result(),
             };
+            lease.limit_time(deadline);
             let counted = std::iter::from_fn(|| {
                 untouched = false;
                 chunks.next()
@@ -164,8 +167,10 @@ impl Transport {
     }
 
     /// Finishes what is queued, says `QUIT` to every connection and waits until
-    /// that is done. Messages given later are not sent. Whoever waits for a report
-    /// gets it; the others are given here, as by [`abandoned`](Self::abandoned).
+    /// that is done, at most for
+    /// [`shutdown_timeout`](postwire_tls::proto::PoolConfig::shutdown_timeout). Messages given
+    /// later are not sent: [`ShutDown`](postwire_tls::proto::ErrorKind::ShutDown). Whoever waits
+    /// for a report gets it; the others are given here, as by [`abandoned`](Self::abandoned).
     pub fn shutdown(&self) -> Vec<Report> {
         self.shared.shut_down();
         self.abandoned()
@@ -182,6 +187,15 @@ pub struct SendAll<I> {
 }
 
 impl<I: Iterator<Item = (Envelope, Body)>> SendAll<I> {
+    /// Begins to count the time until the next report; gives when that ends.
+    fn limit_time(&mut self) -> Option<Instant> {
+        let deadline = self.transport.shared.deadline();
+        if let Some(lease) = &mut self.lease {
+            lease.limit_time(deadline);
+        }
+        deadline
+    }
+
     fn refill(&mut self) {
         while self.batch.wants_more() {
             match self.messages.next() {
@@ -194,10 +208,12 @@ impl<I: Iterator<Item = (Envelope, Body)>> SendAll<I> {
         }
     }
 
-    fn connect(&mut self) {
+    fn connect(&mut self, deadline: Option<Instant>) {
         self.lease = None;
-        match self.transport.shared.lease(self.batch.wants_fresh()) {
-            Ok(lease) => {
+        let fresh = self.batch.wants_fresh();
+        match self.transport.shared.lease(fresh, deadline) {
+            Ok(mut lease) => {
+                lease.limit_time(deadline);
                 self.batch.connected(lease.is_reused());
                 self.lease = Some(lease);
             }
@@ -210,16 +226,17 @@ impl<I: Iterator<Item = (Envelope, Body)>> Iterator for SendAll<I> {
     type Item = Report;
 
     fn next(&mut self) -> Option<Report> {
+        self.refill();
+        let deadline = self.limit_time();
         loop {
-            self.refill();
             match self.batch.next_step() {
                 BatchStep::Report(report) => {
-                    if self.batch.is_done() {
+                    if self.batch.is_empty() {
                         self.lease = None;
                     }
                     return Some(report);
                 }
-                BatchStep::Connect => self.connect(),
+                BatchStep::Connect => self.connect(deadline),
                 BatchStep::Enqueue(envelope, body) => {
                     if let Some(lease) = &mut self.lease {
                         lease.enqueue(&envelope, body);
@@ -229,8 +246,23 @@ impl<I: Iterator<Item = (Envelope, Body)>> Iterator for SendAll<I> {
                     Some(report) => self.batch.reported(report),
                     None => self.batch.disconnected(),
                 },
-                BatchStep::Done => return None,
+                BatchStep::Done => {
+                    self.lease = None;
+                    return None;
+                }
             }
         }
+    }
+}
+
+impl<I> Drop for SendAll<I> {
+    /// Nobody waits for the reports that are left.
+    fn drop(&mut self) {
+        if let Some(mut lease) = self.lease.take() {
+            for report in lease.end() {
+                self.batch.reported(report);
+            }
+        }
+        self.transport.shared.abandon(self.batch.abandon());
     }
 }

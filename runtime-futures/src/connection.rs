@@ -4,18 +4,19 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use postwire_tls::proto::{
-    Body, Capabilities, Command, CommandId, Endpoint, Envelope, Error, ErrorKind, Event, Reply,
-    Report, Stage, StreamFacts, TlsInfo, TransactionId,
+    Body, Capabilities, Clock, Command, CommandId, Endpoint, Envelope, Error, ErrorKind, Event,
+    Reply, Report, Stage, StreamFacts, TlsInfo, TransactionId,
 };
 use postwire_tls::{CredentialsFuture, CredentialsSource, KeptEvents, TransportConfig, rustls};
 
 use crate::Runtime;
-use crate::connect::connect;
+use crate::connect::Dialer;
 use crate::driver::Driver;
 
 /// A live session with a server: messages go out over it one after the other.
@@ -51,11 +52,46 @@ impl<R: Runtime> Connection<R::Stream, R> {
     pub async fn connect(runtime: R, config: &TransportConfig) -> Result<Self, Error> {
         Self::connect_with(runtime, config, |stream| stream).await
     }
+
+    /// Connects, and waits until the session stands: greeted, under TLS and authenticated as
+    /// configured.
+    ///
+    /// Where an address takes the connection and then refuses the session, hangs up or stays
+    /// silent before its greeting, the next address is tried (RFC 5321 §5.1).
+    ///
+    /// # Errors
+    ///
+    /// Why there is no session; of several addresses, the last one's reason.
+    pub async fn open(runtime: R, config: &TransportConfig) -> Result<Self, Error> {
+        Self::open_within(runtime, config, None).await
+    }
+
+    /// Opens a session before this time is up.
+    pub(crate) async fn open_within(
+        runtime: R,
+        config: &TransportConfig,
+        time: Option<Duration>,
+    ) -> Result<Self, Error> {
+        let clock = Clock::new();
+        let left = || time.map(|time| time.saturating_sub(clock.now().since_epoch()));
+        let mut dialer = Dialer::new(&runtime, config);
+        loop {
+            let stream = dialer.connect(left()).await?;
+            let mut connection = Self::over(stream, runtime.clone(), config);
+            connection.limit_time(left().map(|left| dialer.share(left)));
+            match connection.ready().await {
+                Ok(()) => {
+                    connection.limit_time(None);
+                    return Ok(connection);
+                }
+                Err(error) => dialer.session_failed(error)?,
+            }
+        }
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
-    /// The same, with something around the socket: to count or to watch its
-    /// octets.
+    /// Connects, and puts something around the socket: to count or to watch its octets.
     ///
     /// # Errors
     ///
@@ -65,7 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
         config: &TransportConfig,
         around: impl FnOnce(R::Stream) -> S,
     ) -> Result<Self, Error> {
-        let stream = connect(&runtime, config).await?;
+        let stream = Dialer::new(&runtime, config).connect(None).await?;
         Ok(Self::over(around(stream), runtime, config))
     }
 
@@ -235,6 +271,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
     /// `None` is its end. Ignored where the message has its verdict already.
     pub fn body_next(&mut self, id: TransactionId, next: Option<io::Result<Bytes>>) {
         let _ = self.driver.machine_mut().body_next(id, next);
+    }
+
+    /// Ends the session after this time, as a time-out does.
+    pub(crate) fn limit_time(&mut self, left: Option<Duration>) {
+        self.driver.limit_time(left);
     }
 
     /// Takes in what the server has said already, without waiting.

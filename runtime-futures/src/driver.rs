@@ -7,6 +7,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Buf;
 use futures_io::{AsyncRead, AsyncWrite};
@@ -34,6 +35,8 @@ pub struct Driver<E, S, R: Runtime> {
     stream: S,
     runtime: R,
     clock: Clock,
+    /// When the caller's time is up, whatever the machine may still wait for.
+    limit: Option<Instant>,
     input: Vec<u8>,
     /// The timer that runs, and when it ends: never later than the machine's
     /// deadline, so that it seldom has to be made anew.
@@ -60,6 +63,7 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
             stream,
             runtime,
             clock: Clock::new(),
+            limit: None,
             input: vec![0; READ],
             sleep: None,
             unflushed: false,
@@ -77,8 +81,15 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
         &mut self.machine
     }
 
+    /// Ends the session after this time as if the machine had timed out then, whatever its own
+    /// deadlines are. `None` takes the limit back.
+    pub fn limit_time(&mut self, left: Option<Duration>) {
+        self.limit = left.map(|left| self.clock.now() + left);
+    }
+
     /// Moves bytes until something happens. `None` once the session is over and
-    /// all that was to be written has been, if it could be at once.
+    /// all that was to be written has been, if it could be at once; the machine holds no event
+    /// then.
     ///
     /// Nothing is lost where the caller stops polling: the state is all in the
     /// driver.
@@ -88,6 +99,10 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
                 return Poll::Ready(Some(event));
             }
             let mut moved = self.poll_write(cx);
+            // Writing takes time and makes room: either may bring an event, the end for one.
+            if let Some(event) = self.machine.poll_event() {
+                return Poll::Ready(Some(event));
+            }
             if self.machine.is_closed() {
                 // What is left is a courtesy (an alert, a close_notify).
                 let _ = Pin::new(&mut self.stream).poll_close(cx);
@@ -131,7 +146,7 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
                     drop(output);
                     moved = true;
                     self.unflushed = true;
-                    self.machine.handle_timeout(self.clock.now());
+                    self.tell_time();
                 }
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(Err(error)) => self.write_error = Some(error),
@@ -172,15 +187,30 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
         true
     }
 
+    /// When time is next to be told.
+    fn deadline(&self) -> Option<Instant> {
+        let limit = self.limit.filter(|_| !self.machine.is_closed());
+        self.machine.poll_timeout().into_iter().chain(limit).min()
+    }
+
+    fn tell_time(&mut self) {
+        let now = self.clock.now();
+        self.machine.handle_timeout(now);
+        if self.limit.is_some_and(|limit| limit <= now) {
+            self.limit = None;
+            self.machine.time_out();
+        }
+    }
+
     /// Whether a deadline had passed, or time had to be told.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(deadline) = self.machine.poll_timeout() else {
+        let Some(deadline) = self.deadline() else {
             self.sleep = None;
             return false;
         };
         let now = self.clock.now();
         if deadline <= now {
-            self.machine.handle_timeout(now);
+            self.tell_time();
             return true;
         }
         if self.sleep.as_ref().is_none_or(|(end, _)| *end > deadline) {
@@ -194,7 +224,7 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
             return false;
         }
         self.sleep = None;
-        self.machine.handle_timeout(self.clock.now());
+        self.tell_time();
         true
     }
 }

@@ -6,32 +6,27 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
 use postwire_tls::TransportConfig;
 use postwire_tls::proto::{
-    Body, Clock, Envelope, Error, ErrorKind, Event, PoolConnectionId, PoolGrant, PoolShelf,
-    PoolTicket, Report, Stage, StreamFacts, server_has_no_room,
+    Body, Clock, Envelope, Error, ErrorKind, Event, Instant, PoolConnectionId, PoolGrant,
+    PoolShelf, PoolTicket, Report, Stage, StreamFacts, server_has_no_room,
 };
 
 use crate::{Connection, Runtime};
 
 type Live<R> = Connection<<R as Runtime>::Stream, R>;
+type Shelf<R> = PoolShelf<Box<Live<R>>>;
 
 /// What the clones of one transport share.
 pub(crate) struct Shared<R: Runtime> {
     pub(crate) runtime: R,
     pub(crate) config: TransportConfig,
     clock: Clock,
-    state: Mutex<State<R>>,
-}
-
-struct State<R: Runtime> {
-    shelf: PoolShelf<Box<Live<R>>>,
-    wakers: Vec<(PoolTicket, Waker)>,
-    /// Those who wait for the end of a shutdown.
-    shutdown_wakers: Vec<Waker>,
+    shelf: Mutex<Shelf<R>>,
 }
 
 impl<R: Runtime> Shared<R> {
@@ -41,44 +36,53 @@ impl<R: Runtime> Shared<R> {
             runtime,
             config,
             clock: Clock::new(),
-            state: Mutex::new(State {
-                shelf,
-                wakers: Vec::new(),
-                shutdown_wakers: Vec::new(),
-            }),
+            shelf: Mutex::new(shelf),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<R>> {
+    fn lock(&self) -> MutexGuard<'_, Shelf<R>> {
         // Nothing panics while the lock is held; the state is whole anyway.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells the pool something, and carries out what it decides.
-    fn tell<T>(&self, tell: impl FnOnce(&mut PoolShelf<Box<Live<R>>>) -> T) -> T {
-        let (told, departing, wakers) = {
-            let mut state = self.lock();
-            let told = tell(&mut state.shelf);
-            let departing = state.shelf.departing();
-            (told, departing, state.wakers_of_the_served())
+    fn tell<T>(&self, tell: impl FnOnce(&mut Shelf<R>, Instant) -> T) -> T {
+        let now = self.clock.now();
+        let (told, effects) = {
+            let mut shelf = self.lock();
+            let told = tell(&mut shelf, now);
+            (told, shelf.effects())
         };
         // Neither a socket nor a stranger's waker is touched under the lock.
-        for connection in departing {
+        for connection in effects.departing {
             connection.depart();
         }
-        wakers.into_iter().for_each(Waker::wake);
+        effects.woken.into_iter().for_each(Waker::wake);
         told
+    }
+
+    /// When a send that begins now has to be over.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let timeout = self.config.timeout();
+        timeout.map(|timeout| self.clock.now() + timeout)
+    }
+
+    fn left(&self, deadline: Option<Instant>) -> Option<Duration> {
+        deadline.map(|at| at.saturating_duration_since(self.clock.now()))
     }
 
     /// Gets a connection: one that stands idle, or a new one; surely a new one if it
     /// is to be fresh.
-    pub(crate) async fn lease(self: &Arc<Self>, fresh: bool) -> Result<Lease<R>, Error> {
-        let now = self.clock.now();
-        let ticket = self.tell(|shelf| {
+    pub(crate) async fn lease(
+        self: &Arc<Self>,
+        fresh: bool,
+        deadline: Option<Instant>,
+    ) -> Result<Lease<R>, Error> {
+        let ticket = self.tell(|shelf, now| {
             if fresh {
-                shelf.request_fresh(now)
+                shelf.request_fresh(now, deadline)
             } else {
-                shelf.request(now)
+                shelf.request(now, deadline)
             }
         });
         let waiting = Waiting {
@@ -96,91 +100,77 @@ impl<R: Runtime> Shared<R> {
                     if connection.is_idle() {
                         return Ok(Lease::new(self, id, connection, true));
                     }
-                    let now = self.clock.now();
-                    self.tell(|shelf| shelf.found_dead(now, id, ticket));
+                    self.tell(|shelf, now| shelf.found_dead(now, id, ticket, deadline));
                 }
-                PoolGrant::Open(id) => return self.open(id).await,
+                PoolGrant::Open(id) => return self.open(id, deadline).await,
                 PoolGrant::Refuse => {
-                    return Err(Error::new(Stage::Connect, ErrorKind::SessionOver));
+                    return Err(Error::new(Stage::Connect, ErrorKind::ShutDown));
+                }
+                PoolGrant::TimedOut => {
+                    return Err(Error::new(Stage::Connect, ErrorKind::TimedOut));
                 }
             }
         }
     }
 
-    async fn open(self: &Arc<Self>, id: PoolConnectionId) -> Result<Lease<R>, Error> {
+    async fn open(
+        self: &Arc<Self>,
+        id: PoolConnectionId,
+        deadline: Option<Instant>,
+    ) -> Result<Lease<R>, Error> {
         let opening = Opening { shared: self, id };
-        let opened = async {
-            let mut connection = Connection::connect(self.runtime.clone(), &self.config).await?;
-            connection.ready().await.map(|()| connection)
-        };
-        let opened = opened.await;
+        let left = self.left(deadline);
+        let opened = Connection::open_within(self.runtime.clone(), &self.config, left).await;
         opening.settled();
-        let now = self.clock.now();
         match opened {
             Ok(connection) => {
-                self.tell(|shelf| shelf.opened(now, id));
+                self.tell(|shelf, now| shelf.opened(now, id));
                 Ok(Lease::new(self, id, Box::new(connection), false))
             }
             Err(error) => {
                 let no_room = server_has_no_room(&error);
-                self.tell(|shelf| shelf.open_failed(now, id, no_room));
+                self.tell(|shelf, now| shelf.open_failed(now, id, no_room));
                 Err(error)
             }
         }
     }
 
+    pub(crate) fn abandon(&self, reports: impl IntoIterator<Item = Report>) {
+        let mut shelf = self.lock();
+        reports.into_iter().for_each(|report| shelf.abandon(report));
+    }
+
     pub(crate) fn take_abandoned(&self) -> Vec<Report> {
-        self.lock().shelf.take_abandoned()
+        self.lock().take_abandoned()
     }
 
     pub(crate) async fn shut_down(&self) {
-        self.tell(|shelf| shelf.shut_down(self.clock.now()));
-        poll_fn(|cx| {
-            let mut state = self.lock();
-            if state.shelf.is_drained() {
-                return Poll::Ready(());
+        self.tell(PoolShelf::shut_down);
+        let mut limit = self.runtime.sleep(self.config.pool().shutdown_timeout);
+        let drained = poll_fn(|cx| {
+            if self.lock().poll_drained(cx.waker()).is_ready() {
+                return Poll::Ready(true);
             }
-            state.shutdown_wakers.push(cx.waker().clone());
-            Poll::Pending
-        })
-        .await;
+            Pin::new(&mut limit).poll(cx).map(|()| false)
+        });
+        if !drained.await {
+            self.tell(PoolShelf::refuse_all);
+        }
     }
 
     pub(crate) fn close_the_old(&self) {
-        self.tell(|shelf| shelf.handle_timeout(self.clock.now()));
+        self.tell(PoolShelf::handle_timeout);
     }
 }
 
 impl<R: Runtime> Drop for Shared<R> {
     /// The last clone is gone: nobody else says goodbye.
     fn drop(&mut self) {
-        self.tell(|shelf| shelf.shut_down(self.clock.now()));
+        self.tell(PoolShelf::shut_down);
     }
 }
 
-impl<R: Runtime> State<R> {
-    fn wakers_of_the_served(&mut self) -> Vec<Waker> {
-        let mut wakers = Vec::new();
-        for ticket in self.shelf.served() {
-            if let Some(position) = self.wakers.iter().position(|(of, _)| *of == ticket) {
-                wakers.push(self.wakers.swap_remove(position).1);
-            }
-        }
-        if self.shelf.is_drained() {
-            wakers.append(&mut self.shutdown_wakers);
-        }
-        wakers
-    }
-
-    fn set_waker(&mut self, ticket: PoolTicket, waker: &Waker) {
-        match self.wakers.iter_mut().find(|(of, _)| *of == ticket) {
-            Some((_, known)) => known.clone_from(waker),
-            None => self.wakers.push((ticket, waker.clone())),
-        }
-    }
-}
-
-/// Someone who waits; leaves the queue where he is dropped.
+/// Someone who waits; leaves the queue where they are dropped.
 struct Waiting<'a, R: Runtime> {
     shared: &'a Arc<Shared<R>>,
     ticket: PoolTicket,
@@ -188,46 +178,41 @@ struct Waiting<'a, R: Runtime> {
 
 impl<R: Runtime> Waiting<'_, R> {
     async fn granted(&self) -> PoolGrant<Box<Live<R>>> {
-        let mut alarm: Option<R::Sleep> = None;
-        poll_fn(|cx| self.poll_granted(&mut alarm, cx)).await
+        let mut timer = None;
+        poll_fn(|cx| self.poll_granted(&mut timer, cx)).await
     }
 
     fn poll_granted(
         &self,
-        alarm: &mut Option<R::Sleep>,
+        timer: &mut Option<(Instant, R::Sleep)>,
         cx: &mut Context<'_>,
     ) -> Poll<PoolGrant<Box<Live<R>>>> {
         loop {
-            let deadline = {
-                let mut state = self.shared.lock();
-                if let Some(grant) = state.shelf.take_grant(self.ticket) {
-                    return Poll::Ready(grant);
-                }
-                state.set_waker(self.ticket, cx.waker());
-                state.shelf.poll_timeout()
+            let look = |shelf: &mut Shelf<R>, now| shelf.poll_grant(now, self.ticket, cx.waker());
+            let until = match self.shared.tell(look) {
+                Ok(grant) => return Poll::Ready(grant),
+                Err(None) => return Poll::Pending,
+                Err(Some(until)) => until,
             };
-            let Some(deadline) = deadline else {
-                return Poll::Pending;
-            };
-            let runtime = &self.shared.runtime;
-            let now = self.shared.clock.now();
-            let left = deadline.saturating_duration_since(now);
-            let sleep = alarm.get_or_insert_with(|| runtime.sleep(left));
-            if Pin::new(sleep).poll(cx).is_pending() {
+            // One that ends earlier does no harm.
+            if timer.as_ref().is_none_or(|(end, _)| *end > until) {
+                let left = until.saturating_duration_since(self.shared.clock.now());
+                *timer = Some((until, self.shared.runtime.sleep(left)));
+            }
+            if let Some((_, sleep)) = timer
+                && Pin::new(sleep).poll(cx).is_pending()
+            {
                 return Poll::Pending;
             }
-            *alarm = None;
-            self.shared.close_the_old();
+            *timer = None;
         }
     }
 }
 
 impl<R: Runtime> Drop for Waiting<'_, R> {
     fn drop(&mut self) {
-        let now = self.shared.clock.now();
-        self.shared.tell(|shelf| shelf.cancel(now, self.ticket));
-        let mut state = self.shared.lock();
-        state.wakers.retain(|(of, _)| *of != self.ticket);
+        self.shared
+            .tell(|shelf, now| shelf.cancel(now, self.ticket));
     }
 }
 
@@ -246,8 +231,7 @@ impl<R: Runtime> Opening<'_, R> {
 
 impl<R: Runtime> Drop for Opening<'_, R> {
     fn drop(&mut self) {
-        let now = self.shared.clock.now();
-        self.shared.tell(|shelf| shelf.lost(now, self.id));
+        self.shared.tell(|shelf, now| shelf.lost(now, self.id));
     }
 }
 
@@ -281,6 +265,14 @@ impl<R: Runtime> Lease<R> {
     /// Whether it was used before.
     pub(crate) fn is_reused(&self) -> bool {
         self.reused
+    }
+
+    /// Its session times out at this time, whatever its own deadlines are.
+    pub(crate) fn limit_time(&mut self, deadline: Option<Instant>) {
+        let left = self.shared.left(deadline);
+        if let Some(connection) = &mut self.connection {
+            connection.limit_time(left);
+        }
     }
 
     /// Sends one message whose content is streamed.
@@ -317,29 +309,37 @@ impl<R: Runtime> Lease<R> {
             }
         }
     }
+
+    /// Ends the session unless it is idle, and gives the reports that nobody has taken: also of
+    /// an idle one, whose last reports may have come unnoticed.
+    pub(crate) fn end(&mut self) -> Vec<Report> {
+        let Some(connection) = &mut self.connection else {
+            return Vec::new();
+        };
+        if !connection.is_idle() {
+            connection.abort();
+        }
+        std::iter::from_fn(|| connection.pending_report()).collect()
+    }
 }
 
 impl<R: Runtime> Drop for Lease<R> {
     fn drop(&mut self) {
+        // Where somebody stopped waiting midway, or the session died, where the two sides are
+        // is not for the next one to find out.
+        let reports = self.end();
+        self.shared.abandon(reports);
+        let (id, messages) = (self.id, self.messages);
         let Some(mut connection) = self.connection.take() else {
             return;
         };
-        let (id, messages) = (self.id, self.messages);
-        let now = self.shared.clock.now();
         if connection.is_idle() {
-            return self
-                .shared
-                .tell(|shelf| shelf.put_back(now, id, connection, messages));
+            connection.limit_time(None);
+            self.shared
+                .tell(|shelf, now| shelf.put_back(now, id, connection, messages));
+        } else {
+            self.shared.tell(|shelf, now| shelf.lost(now, id));
         }
-        // Somebody stopped waiting midway, or the session died: where the two
-        // sides are is not for the next one to find out.
-        connection.abort();
-        self.shared.tell(|shelf| {
-            while let Some(report) = connection.pending_report() {
-                shelf.abandon(report);
-            }
-            shelf.lost(now, id);
-        });
     }
 }
 

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use futures_core::Stream;
 use postwire_tls::TransportConfig;
 use postwire_tls::proto::{
-    Batch, BatchStep, Body, Envelope, Report, SendError, StreamFacts, deserves_a_fresh_connection,
+    Batch, BatchStep, Body, Envelope, Instant, Report, SendError, StreamFacts,
+    deserves_a_fresh_connection,
 };
 
 use crate::Runtime;
@@ -110,11 +111,13 @@ impl<R: Runtime> Transport<R> {
         }
         let mut chunks = pin!(Counted::new(chunks));
         let mut fresh = false;
+        let deadline = self.shared.deadline();
         loop {
-            let mut lease = match self.shared.lease(fresh).await {
+            let mut lease = match self.shared.lease(fresh, deadline).await {
                 Ok(lease) => lease,
                 Err(error) => return Report::not_sent(envelope, error).into_result(),
             };
+            lease.limit_time(deadline);
             let report = lease.send_stream(envelope, facts, chunks.as_mut()).await;
             let untouched = chunks.is_untouched();
             fresh = deserves_a_fresh_connection(&report, lease.is_reused(), untouched);
@@ -161,9 +164,12 @@ impl<R: Runtime> Transport<R> {
         self.shared.close_the_old();
     }
 
-    /// Finishes what is queued and says `QUIT` to every connection. Messages given
-    /// later are not sent. Whoever waits for a report gets it; the others are given
-    /// here, as by [`abandoned`](Self::abandoned).
+    /// Finishes what is queued and says `QUIT` to every connection, at most for
+    /// [`shutdown_timeout`](postwire_tls::proto::PoolConfig::shutdown_timeout): a
+    /// [`SendAll`] that has messages under way and is not polled meanwhile cannot finish.
+    /// Messages given later are not sent:
+    /// [`ShutDown`](postwire_tls::proto::ErrorKind::ShutDown). Whoever waits for a report gets
+    /// it; the others are given here, as by [`abandoned`](Self::abandoned).
     pub async fn shutdown(&self) -> Vec<Report> {
         self.shared.shut_down().await;
         self.abandoned()
@@ -190,16 +196,17 @@ impl<R: Runtime, I: Iterator<Item = (Envelope, Body)>> SendAll<R, I> {
     /// The next report, in the order of the messages; `None` after the last. May be
     /// dropped and called again.
     pub async fn next(&mut self) -> Option<Report> {
+        self.refill();
+        let deadline = self.limit_time();
         loop {
-            self.refill();
             match self.batch.next_step() {
                 BatchStep::Report(report) => {
-                    if self.batch.is_done() {
+                    if self.batch.is_empty() {
                         self.lease = None;
                     }
                     return Some(report);
                 }
-                BatchStep::Connect => self.connect().await,
+                BatchStep::Connect => self.connect(deadline).await,
                 BatchStep::Enqueue(envelope, body) => {
                     if let Some(lease) = &mut self.lease {
                         lease.enqueue(&envelope, body);
@@ -215,9 +222,21 @@ impl<R: Runtime, I: Iterator<Item = (Envelope, Body)>> SendAll<R, I> {
                         None => self.batch.disconnected(),
                     }
                 }
-                BatchStep::Done => return None,
+                BatchStep::Done => {
+                    self.lease = None;
+                    return None;
+                }
             }
         }
+    }
+
+    /// Begins to count the time until the next report; gives when that ends.
+    fn limit_time(&mut self) -> Option<Instant> {
+        let deadline = self.transport.shared.deadline();
+        if let Some(lease) = &mut self.lease {
+            lease.limit_time(deadline);
+        }
+        deadline
     }
 
     fn refill(&mut self) {
@@ -232,14 +251,28 @@ impl<R: Runtime, I: Iterator<Item = (Envelope, Body)>> SendAll<R, I> {
         }
     }
 
-    async fn connect(&mut self) {
+    async fn connect(&mut self, deadline: Option<Instant>) {
         self.lease = None;
-        match self.transport.shared.lease(self.batch.wants_fresh()).await {
-            Ok(lease) => {
+        let fresh = self.batch.wants_fresh();
+        match self.transport.shared.lease(fresh, deadline).await {
+            Ok(mut lease) => {
+                lease.limit_time(deadline);
                 self.batch.connected(lease.is_reused());
                 self.lease = Some(lease);
             }
             Err(error) => self.batch.failed(error),
         }
+    }
+}
+
+impl<R: Runtime, I> Drop for SendAll<R, I> {
+    /// Nobody waits for the reports that are left.
+    fn drop(&mut self) {
+        if let Some(mut lease) = self.lease.take() {
+            for report in lease.end() {
+                self.batch.reported(report);
+            }
+        }
+        self.transport.shared.abandon(self.batch.abandon());
     }
 }

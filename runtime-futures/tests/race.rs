@@ -82,7 +82,7 @@ impl Runtime for Network {
     }
 
     fn sleep(&self, duration: Duration) -> Sleep {
-        Sleep(self.clone(), self.lock().now + duration)
+        Sleep(self.clone(), self.lock().now + duration, false)
     }
 }
 
@@ -130,15 +130,18 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// Ends at a point of the network's time.
-struct Sleep(Network, Duration);
+/// Ends at a point of the network's time, and is not to be polled after that.
+struct Sleep(Network, Duration, bool);
 
 impl Future for Sleep {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut world = self.0.lock();
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        assert!(!self.2, "a timer is polled after its end");
+        let network = self.0.clone();
+        let mut world = network.lock();
         if world.now >= self.1 {
+            self.2 = true;
             return Poll::Ready(());
         }
         world.timers.push((self.1, cx.waker().clone()));
@@ -265,6 +268,14 @@ fn the_families_take_turns() {
          750 connect 192.0.2.2:25\n\
          750 done\n"
     );
+}
+
+#[test]
+fn an_address_that_answers_late_is_waited_for() {
+    // The timer that ended long before is not polled again.
+    let race = race(&[("192.0.2.1:25", Connected(1_000))]);
+    assert_eq!(race.won.unwrap().to_string(), "192.0.2.1:25");
+    assert!(race.log.ends_with("\n0 connect 192.0.2.1:25\n1000 done\n"));
 }
 
 #[test]

@@ -12,6 +12,11 @@ fn dropping_a_send_leaves_nothing_out_of_step() {
     cancellation::run::<Smol>(cancellation::futures());
 }
 
+#[test]
+fn a_message_that_was_taken_in_part_leaves_a_trace() {
+    cancellation::leaves_a_trace::<Smol>();
+}
+
 fn shared_by_threads<T: Send + Sync>() {}
 fn moved_to_a_thread<T: Send>(_: &T) {}
 

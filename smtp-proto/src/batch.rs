@@ -23,17 +23,25 @@ const OCTETS: u64 = 1024 * 1024;
 /// message that was certainly not sent, because its connection died after others
 /// had gone over it, goes out over a fresh one; so do its recipients that one session
 /// had no room for (RFC 9422), with one report for all of them.
+///
+/// A session reports in the order in which it was given the messages, whatever their order
+/// here. Each message is in one place at a time: what one session turned back is given to
+/// another one, never to the same.
 #[derive(Debug)]
 pub struct Batch {
     waiting: VecDeque<Waiting>,
+    /// The number of the first that waits; they are numbered as they come.
+    first: u64,
     octets: u64,
-    /// Before this position none is to be given to a session.
-    first_new: usize,
-    /// How many were given and not reported.
-    given: usize,
+    /// Before this number none is new.
+    first_new: u64,
+    /// The numbers of those that the session has not reported on, in the order of giving.
+    given: VecDeque<u64>,
+    /// How many wait for another session.
+    turned_back: usize,
     ended: bool,
     connection: Connection,
-    /// The last connection died.
+    /// The next connection is to be one that nobody has used.
     wants_fresh: bool,
     max_messages: u64,
 }
@@ -72,7 +80,7 @@ impl Waiting {
         }
         self.envelope = self.envelope.only(&left);
         self.so_far = Some(Box::new((report, places)));
-        self.state = State::New;
+        self.state = State::TurnedBack;
         true
     }
 
@@ -88,6 +96,8 @@ enum State {
     /// To be given to a session.
     New,
     Given,
+    /// Not for the session that there is: to be given to the next one.
+    TurnedBack,
     Settled(Report),
 }
 
@@ -131,9 +141,11 @@ impl Batch {
     pub fn new(max_messages: u64) -> Self {
         Self {
             waiting: VecDeque::new(),
+            first: 0,
             octets: 0,
             first_new: 0,
-            given: 0,
+            given: VecDeque::new(),
+            turned_back: 0,
             ended: false,
             connection: Connection::None,
             wants_fresh: false,
@@ -177,43 +189,91 @@ impl Batch {
         if let Some(report) = self.take_settled() {
             return BatchStep::Report(report);
         }
-        self.skip_to_new();
-        let Some(message) = self.waiting.get_mut(self.first_new) else {
-            return if self.given > 0 {
-                BatchStep::Await
-            } else {
-                BatchStep::Done
-            };
-        };
-        match &mut self.connection {
-            Connection::Live { given, .. } if *given < self.max_messages => {
-                *given += 1;
-                self.given += 1;
-                message.state = State::Given;
-                BatchStep::Enqueue(message.envelope.clone(), message.body.clone())
-            }
-            _ if self.given > 0 => BatchStep::Await,
-            Connection::Dying { .. } => {
-                self.leave();
-                self.next_step()
-            }
-            Connection::Failed(error) => {
+        if let Some(step) = self.give() {
+            return step;
+        }
+        if !self.given.is_empty() {
+            return BatchStep::Await;
+        }
+        if let Connection::Dying { .. } = self.connection {
+            self.leave();
+        }
+        if let Connection::Failed(error) = &self.connection {
+            let error = error.clone();
+            self.take_up_turned_back();
+            while let Some(message) = self.next_new() {
                 message.give_up(error.clone());
-                match self.take_settled() {
-                    Some(report) => BatchStep::Report(report),
-                    None => BatchStep::Await,
-                }
             }
-            _ => BatchStep::Connect,
+            return match self.take_settled() {
+                Some(report) => BatchStep::Report(report),
+                None => BatchStep::Done,
+            };
+        }
+        if self.next_new().is_none() {
+            if self.turned_back == 0 {
+                return BatchStep::Done;
+            }
+            // The session that turned them back may stand idle in the pool.
+            self.wants_fresh = true;
+        }
+        BatchStep::Connect
+    }
+
+    /// Gives the next new message to the session, where that may have another.
+    fn give(&mut self) -> Option<BatchStep> {
+        let number = self.skip_to_new()?;
+        let Connection::Live { given, .. } = &mut self.connection else {
+            return None;
+        };
+        if *given >= self.max_messages {
+            return None;
+        }
+        *given += 1;
+        let message = self.next_new()?;
+        message.state = State::Given;
+        let step = BatchStep::Enqueue(message.envelope.clone(), message.body.clone());
+        self.given.push_back(number);
+        Some(step)
+    }
+
+    fn next_new(&mut self) -> Option<&mut Waiting> {
+        let number = self.skip_to_new()?;
+        self.numbered(number)
+    }
+
+    /// The number of the first new message.
+    fn skip_to_new(&mut self) -> Option<u64> {
+        loop {
+            match self.numbered(self.first_new)?.state {
+                State::New => return Some(self.first_new),
+                _ => self.first_new += 1,
+            }
         }
     }
 
-    fn skip_to_new(&mut self) {
-        while let Some(waiting) = self.waiting.get(self.first_new)
-            && !matches!(waiting.state, State::New)
-        {
-            self.first_new += 1;
+    fn numbered(&mut self, number: u64) -> Option<&mut Waiting> {
+        let position = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.waiting.get_mut(position)
+    }
+
+    /// There is another session, or none at all: what was turned back is new to it.
+    fn take_up_turned_back(&mut self) {
+        if self.turned_back == 0 {
+            return;
         }
+        self.turned_back = 0;
+        self.first_new = self.first;
+        for waiting in &mut self.waiting {
+            if matches!(waiting.state, State::TurnedBack) {
+                waiting.state = State::New;
+            }
+        }
+    }
+
+    /// Whether nothing is held or under way, for the moment or for good: the connection can be
+    /// given back.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     /// Whether all messages were reported, and no others will come: the
@@ -227,8 +287,9 @@ impl Batch {
         self.wants_fresh
     }
 
-    /// A connection was had; `reused` if others had used it before.
+    /// There is another connection; `reused` if others had used it before.
     pub fn connected(&mut self, reused: bool) {
+        self.take_up_turned_back();
         self.wants_fresh = false;
         self.connection = Connection::Live {
             reused,
@@ -237,19 +298,17 @@ impl Batch {
         };
     }
 
-    /// No connection could be had: nothing more is sent.
+    /// There is no other connection: nothing more is sent.
     pub fn failed(&mut self, error: Error) {
         self.connection = Connection::Failed(error);
     }
 
     /// The session reported on the oldest message that it was given.
     pub fn reported(&mut self, report: Report) {
-        let mut waiting = self.waiting.iter_mut().enumerate();
-        let given = waiting.find(|(_, waiting)| matches!(waiting.state, State::Given));
-        let Some((position, message)) = given else {
+        let Some(number) = self.given.pop_front() else {
+            debug_assert!(false, "a report on nothing");
             return;
         };
-        self.given -= 1;
         let worn = match &mut self.connection {
             Connection::Live {
                 reused, answered, ..
@@ -265,27 +324,48 @@ impl Batch {
             self.connection = Connection::Dying { worn };
             self.wants_fresh = true;
         }
+        let Some(message) = self.numbered(number) else {
+            debug_assert!(false, "a report on a message that has one");
+            return;
+        };
         let again = if deserves_a_fresh_connection(&report, worn, !message.body.is_stream()) {
-            message.state = State::New;
+            message.state = State::TurnedBack;
             true
         } else {
             message.take(report)
         };
-        if again {
-            self.first_new = self.first_new.min(position);
-        }
+        self.turned_back += usize::from(again);
     }
 
     /// The session is over, and has reported on all that it was given.
     pub fn disconnected(&mut self) {
         let over = Error::new(Stage::Mail, ErrorKind::SessionOver);
-        for waiting in &mut self.waiting {
-            if matches!(waiting.state, State::Given) {
-                waiting.give_up(over.clone());
+        while let Some(number) = self.given.pop_front() {
+            if let Some(message) = self.numbered(number) {
+                message.give_up(over.clone());
             }
         }
-        self.given = 0;
         self.leave();
+    }
+
+    /// Nobody waits for the reports any more: what became of the messages that a session was
+    /// given, in order. The session has ended, and has reported on all of them.
+    pub fn abandon(&mut self) -> Vec<Report> {
+        self.disconnected();
+        let mut reports = Vec::new();
+        for message in self.waiting.drain(..) {
+            match (message.state, message.so_far) {
+                (State::Settled(report), _) => reports.push(report),
+                (_, Some(so_far)) => reports.push(so_far.0),
+                (State::TurnedBack, None) => {
+                    let over = Error::new(Stage::Mail, ErrorKind::SessionOver);
+                    reports.push(Report::not_sent(&message.envelope, over));
+                }
+                (State::New | State::Given, None) => {}
+            }
+        }
+        self.turned_back = 0;
+        reports
     }
 
     /// Whether another connection is worth trying once this one is gone. One that
@@ -311,7 +391,8 @@ impl Batch {
             return None;
         }
         let front = self.waiting.pop_front()?;
-        self.first_new = self.first_new.saturating_sub(1);
+        self.first += 1;
+        self.first_new = self.first_new.max(self.first);
         self.octets = self.octets.saturating_sub(octets(&front.body));
         match front.state {
             State::Settled(report) => Some(report),

@@ -14,8 +14,10 @@
 mod authentication;
 mod commands;
 mod conclusions;
+mod events;
 mod expectation;
 mod limits;
+mod open;
 mod output;
 mod part;
 mod reader;
@@ -184,10 +186,12 @@ impl Client {
                 transaction.give_up(error.clone());
                 self.session.end_because(error);
             }
-            begun => {
-                let open = !matches!(begun, Progress::Queued);
+            _ => {
+                let begun = transaction.serial;
                 transaction.give_up(error);
-                self.session.needs_rset |= open;
+                if let Some(begun) = begun {
+                    self.session.open.left(begun);
+                }
             }
         }
         self.session.pump();
@@ -374,7 +378,6 @@ impl Endpoint for Client {
             }
             session.pump();
         }
-        session.heard = now;
         session.tell_time(now);
     }
 
@@ -399,7 +402,7 @@ impl Endpoint for Client {
     }
 
     fn poll_event(&mut self) -> Option<Event> {
-        self.session.next_event()
+        self.session.events.pop_front()
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

@@ -5,6 +5,8 @@
 //! pair of the tests and the fuzzers.
 
 use alloc::sync::Arc;
+use core::fmt;
+use core::time::Duration;
 
 use bytes::Buf;
 
@@ -68,7 +70,32 @@ pub trait Endpoint {
     /// Tells the time. Safe to call at any moment, early or late.
     fn handle_timeout(&mut self, now: Instant);
 
+    /// The caller's time is up: ends at once, as if every deadline had passed.
+    ///
+    /// What was being waited for decides what is reported, as with any other time-out.
+    fn time_out(&mut self) {
+        const END: Instant = Instant::from_epoch(Duration::MAX);
+        // The first call counts the deadlines that nobody has counted yet.
+        self.handle_timeout(END);
+        self.handle_timeout(END);
+        if !self.is_closed() {
+            self.handle_transport_error(END, Arc::new(TimeIsUp));
+        }
+    }
+
     /// Whether the session is over: what [`output`](Self::output) still holds is
     /// to be written if that can be done at once, then the connection closed.
     fn is_closed(&self) -> bool;
 }
+
+/// The end of a session that waited for nothing.
+#[derive(Debug)]
+struct TimeIsUp;
+
+impl fmt::Display for TimeIsUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("timed out")
+    }
+}
+
+impl core::error::Error for TimeIsUp {}

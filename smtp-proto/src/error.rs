@@ -99,6 +99,15 @@ struct Login {
 pub enum ErrorKind {
     /// The server refused the session, or hung up after this refusal.
     Refused(Reply),
+    /// The server said goodbye (`221`), or greeted anew (`220`), in place of an answer
+    /// (RFC 5321 §3.8).
+    Goodbye(Reply),
+    /// The server refused to end a transaction (`RSET`) that an earlier message may have left
+    /// open, so the session was left. The reply says nothing of this message.
+    ResetRefused(Reply),
+    /// The server answered "out of step" (`503`) to a command that was sent ahead of the
+    /// replies before it (RFC 2920). That says nothing of this message.
+    OutOfStep(Reply),
     /// The server broke the protocol.
     Violation(Violation),
     /// The server closed the connection.
@@ -157,6 +166,9 @@ pub enum ErrorKind {
     Aborted,
     /// The session had ended, or was ending, when the message or command was given to it.
     SessionOver,
+    /// The program shut the transport down before the message had a connection. Only another
+    /// transport can send it.
+    ShutDown,
 }
 
 impl Error {
@@ -244,6 +256,9 @@ impl Error {
     pub fn reply(&self) -> Option<&Reply> {
         match &self.kind {
             ErrorKind::Refused(reply)
+            | ErrorKind::Goodbye(reply)
+            | ErrorKind::ResetRefused(reply)
+            | ErrorKind::OutOfStep(reply)
             | ErrorKind::Violation(
                 Violation::UnexpectedReply(reply) | Violation::SurplusReply(reply),
             ) => Some(reply),
@@ -255,7 +270,10 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match &self.kind {
             ErrorKind::Refused(reply) => reply.code().is_transient(),
-            ErrorKind::ConnectionClosed
+            ErrorKind::Goodbye(_)
+            | ErrorKind::ResetRefused(_)
+            | ErrorKind::OutOfStep(_)
+            | ErrorKind::ConnectionClosed
             | ErrorKind::Transport(_)
             | ErrorKind::TimedOut
             | ErrorKind::Aborted
@@ -286,6 +304,18 @@ impl fmt::Display for Error {
                     others => write!(f, "; it also offers {others}"),
                 }
             }
+            ErrorKind::Goodbye(reply) => {
+                write!(f, "the server ended the session: {reply}")
+            }
+            ErrorKind::ResetRefused(reply) => write!(
+                f,
+                "the server refused RSET after an earlier message ({reply}); send this one over \
+                 another connection"
+            ),
+            ErrorKind::OutOfStep(reply) => write!(
+                f,
+                "the server does not bear pipelining ({reply}); send one command at a time"
+            ),
             ErrorKind::Violation(violation) => {
                 write!(f, "the server broke the protocol: {violation}")?;
                 match self.quote() {
@@ -371,6 +401,7 @@ impl fmt::Display for Error {
             ErrorKind::Source(error) => write!(f, "the source of the content failed: {error}"),
             ErrorKind::Aborted => f.write_str("aborted by the program"),
             ErrorKind::SessionOver => f.write_str("the session had ended; open another"),
+            ErrorKind::ShutDown => f.write_str("the transport is shut down"),
         }
     }
 }

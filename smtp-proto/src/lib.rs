@@ -104,9 +104,10 @@
 //! );
 //! exchange(
 //!     "250 ok\r\n250 ok\r\n354 go ahead\r\n",
-//!     "Subject: hello\r\n\r\n..\r\n.\r\nQUIT\r\n",
+//!     "Subject: hello\r\n\r\n..\r\n.\r\n",
 //! );
-//! exchange("250 2.0.0 queued as 42\r\n221 bye\r\n", "");
+//! exchange("250 2.0.0 queued as 42\r\n", "QUIT\r\n");
+//! exchange("221 bye\r\n", "");
 //!
 //! let reports: Vec<_> = std::iter::from_fn(|| client.poll_event())
 //!     .filter_map(|event| match event {
@@ -162,7 +163,9 @@ pub use body::{Body, Facts, LineEnds, StreamFacts, Survey};
 pub use capabilities::{Capabilities, CapabilitiesError, Capability, LimitsParameters, SizeLimit};
 pub use client::{Client, CommandId, Event, Output, Speaker, TraceLine};
 pub use command::{Command, CommandError};
-pub use config::{ChannelBindingPolicy, ClientConfig, Limits, Protocol, Security, Timeouts};
+pub use config::{
+    ChannelBindingPolicy, ClientConfig, Limits, Pipelining, Protocol, Security, Timeouts,
+};
 pub use endpoint::{Endpoint, TransportError};
 pub use envelope::{Envelope, EnvelopeError, Recipients};
 pub use error::{Error, ErrorKind, Misuse, Stage, Unsendable, Violation};
@@ -172,7 +175,7 @@ pub use parameters::{
     Parameter, ParameterError, RcptParameter, RequireTls, Return,
 };
 pub use pool::{
-    Pool, PoolAction, PoolConfig, PoolConnectionId, PoolGrant, PoolShelf, PoolTicket,
+    Pool, PoolAction, PoolConfig, PoolConnectionId, PoolEffects, PoolGrant, PoolShelf, PoolTicket,
     deserves_a_fresh_connection, server_has_no_room,
 };
 pub use reply::{EnhancedCode, Reply, ReplyCode, ReplyError, ReplyLimits, ReplyReader, ReplyRef};

@@ -1,10 +1,15 @@
 //! Which of a host's addresses are tried, in which order, and what is said when
 //! the server cannot be reached. Opens nothing.
 
+mod race;
+
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use postwire_proto::{Error, ErrorKind, Stage};
 
 /// The order in which addresses are tried (RFC 8305 §4): the resolver's, with
 /// the two families in turn, so that a broken one costs a single attempt.
@@ -33,6 +38,8 @@ pub fn connection_order(addresses: Vec<SocketAddr>, local: Option<IpAddr>) -> Ve
     ordered.extend(later);
     ordered
 }
+
+pub use self::race::{ATTEMPT_DELAY, AddressRace, RaceStep};
 
 /// The server cannot be reached: what was tried, and how each failed.
 #[derive(Debug)]
@@ -81,6 +88,30 @@ impl ConnectError {
             path: path.to_owned(),
             error,
         })
+    }
+
+    fn host(&self) -> &str {
+        match &self.0 {
+            Failure::Addresses { host, .. } | Failure::Name { host, .. } => host,
+            Failure::UnixSocket { .. } => "",
+        }
+    }
+
+    fn port(&self) -> u16 {
+        match &self.0 {
+            Failure::Addresses { port, .. } | Failure::Name { port, .. } => *port,
+            Failure::UnixSocket { .. } => 0,
+        }
+    }
+
+    /// The error of a session that has no connection, for want of time or another reason.
+    pub fn into_error(self) -> Error {
+        let kind = if self.is_timeout() {
+            ErrorKind::TimedOut
+        } else {
+            ErrorKind::Transport(Arc::new(self))
+        };
+        Error::new(Stage::Connect, kind)
     }
 
     /// Connecting to this address failed.

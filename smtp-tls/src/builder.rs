@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use core::fmt;
 use core::marker::PhantomData;
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use postwire_proto::{
     ChannelBindingPolicy, ClientConfig, Credentials, HelloName, Limits, LineEnds, Mechanism,
-    PoolConfig, Protocol, Security, Timeouts,
+    Pipelining, PoolConfig, Protocol, Security, Timeouts,
 };
 
 use crate::parameters::{server_name, without_brackets};
@@ -54,6 +54,7 @@ struct Settings {
     host: String,
     port: Option<u16>,
     unix_socket: Option<Arc<Path>>,
+    addresses: Option<Arc<[SocketAddr]>>,
     mode: Security,
     tls_parameters: TlsParametersBuilder,
     tls_parameters_were_set: bool,
@@ -146,6 +147,7 @@ impl<T> TransportBuilder<T> {
                 host,
                 port: None,
                 unix_socket: None,
+                addresses: None,
                 socket: SocketOptions::default(),
                 client: ClientConfig::new(HelloName::localhost(), mode),
                 late_credentials: None,
@@ -183,6 +185,25 @@ impl<T> TransportBuilder<T> {
     /// ```
     pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.unix_socket = Some(Arc::from(path.into()));
+        self
+    }
+
+    /// Connects to these addresses instead of those that the host's name resolves to: for a
+    /// program that has its own resolver. The host remains the name that a certificate must
+    /// bear; each address has its own port.
+    ///
+    /// They are tried in this order, with the two families in turn.
+    ///
+    /// ```
+    /// use postwire_tls::{TransportBuilder, TransportConfig};
+    ///
+    /// let config: TransportConfig = TransportBuilder::builder_dangerous("mail.example.org")
+    ///     .addresses(["192.0.2.1:25".parse()?, "[2001:db8::1]:25".parse()?])
+    ///     .build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn addresses(mut self, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
+        self.settings.addresses = Some(addresses.into_iter().collect());
         self
     }
 
@@ -289,36 +310,33 @@ impl<T> TransportBuilder<T> {
         self
     }
 
-    /// No stage may take longer than this, whatever [`timeouts`](Self::timeouts)
-    /// says. No cap by default.
+    /// How long one `send` may take in all, from the call to the report: waiting for a
+    /// connection, connecting, logging in, and sending over as many connections as it takes.
+    /// No limit by default.
+    ///
+    /// It bounds `send` and `send_stream` as a whole, and in `send_all` each wait for the next
+    /// report. No stage of a session takes longer either, whatever
+    /// [`timeouts`](Self::timeouts) says. A message whose time is up before it had a connection
+    /// was not sent: [`TimedOut`](postwire_proto::ErrorKind::TimedOut) at
+    /// [`Stage::Connect`](postwire_proto::Stage::Connect). One that is under way by then is
+    /// reported as at any other time-out, at its stage.
+    ///
+    /// [`PoolConfig`] lists all timers and what each of them bounds.
     pub fn timeout(mut self, cap: Option<Duration>) -> Self {
         self.settings.timeout = cap;
         self
     }
 
-    /// Uses PIPELINING (RFC 2920) where it is offered. On by default.
-    pub fn pipelining(mut self, on: bool) -> Self {
-        self.settings.client = self.settings.client.pipelining(on);
+    /// How far to run ahead of the replies where PIPELINING (RFC 2920) is offered.
+    /// [`Pipelining::Careful`] by default.
+    pub fn pipelining(mut self, pipelining: Pipelining) -> Self {
+        self.settings.client = self.settings.client.pipelining(pipelining);
         self
     }
 
     /// Uses CHUNKING (RFC 3030) where it is offered. On by default.
     pub fn chunking(mut self, on: bool) -> Self {
         self.settings.client = self.settings.client.chunking(on);
-        self
-    }
-
-    /// How many octets of content may be under way under CHUNKING before their
-    /// recipients are known to be accepted; see [`ClientConfig::speculation`].
-    pub fn speculation(mut self, octets: u64) -> Self {
-        self.settings.client = self.settings.client.speculation(octets);
-        self
-    }
-
-    /// Spends that budget before this server has taken anyone; see
-    /// [`ClientConfig::early_content`], and its warning.
-    pub fn early_content(mut self, on: bool) -> Self {
-        self.settings.client = self.settings.client.early_content(on);
         self
     }
 
@@ -433,11 +451,13 @@ impl Settings {
             host: Arc::from(host),
             port,
             unix_socket: self.unix_socket,
+            addresses: self.addresses,
             tls,
             socket: self.socket,
             client: Arc::new(client),
             late_credentials: self.late_credentials,
             pool: Arc::new(self.pool),
+            timeout: self.timeout,
         })
     }
 }

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use postwire_proto::{ClientConfig, PoolConfig, Timeouts};
@@ -39,6 +39,8 @@ pub struct TransportConfig {
     pub(crate) client: Arc<ClientConfig>,
     pub(crate) late_credentials: Option<CredentialsSource>,
     pub(crate) pool: Arc<PoolConfig>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) addresses: Option<Arc<[SocketAddr]>>,
 }
 
 impl TransportConfig {
@@ -87,5 +89,17 @@ impl TransportConfig {
     /// How long each stage may take, connecting included.
     pub fn timeouts(&self) -> &Timeouts {
         self.client.stage_timeouts()
+    }
+
+    /// The addresses to connect to; `None` where the name is resolved.
+    pub fn addresses(&self) -> Option<&[SocketAddr]> {
+        self.addresses.as_deref()
+    }
+
+    /// How long one `send` may take in all: [`TransportBuilder::timeout`].
+    ///
+    /// [`TransportBuilder::timeout`]: crate::TransportBuilder::timeout
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout
     }
 }

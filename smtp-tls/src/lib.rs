@@ -43,7 +43,7 @@ mod tls;
 mod url;
 mod verifier;
 
-pub use addresses::{ConnectError, connection_order};
+pub use addresses::{ATTEMPT_DELAY, AddressRace, ConnectError, RaceStep, connection_order};
 pub use builder::TransportBuilder;
 pub use certificate::{Certificate, CertificateStore, Identity};
 pub use chunk_buffer::ChunkBuffer;

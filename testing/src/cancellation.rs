@@ -4,6 +4,8 @@
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
+use std::io::Write;
+use std::net::TcpListener;
 use std::ops::Range;
 use std::pin::{Pin, pin};
 use std::task::Poll;
@@ -11,12 +13,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use postwire_futures::{Runtime, Transport};
-use postwire_tls::proto::{Body, Envelope, Outcome, PoolConfig, Report};
+use postwire_tls::proto::{
+    Body, Envelope, Outcome, PoolConfig, RecipientReport, RecipientStatus, Report,
+};
 use postwire_tls::{ServerTls, TransportBuilder};
 
 use crate::futures::Executor;
 use crate::memory::live_octets;
-use crate::server::{Embedded, everything};
+use crate::server::{Embedded, everything, exchange};
+use crate::strict::Strict;
+
+/// How often something is looked at that wakes nobody.
+const TURN: Duration = Duration::from_millis(5);
 
 /// How many send at once when all is over: more than are ever served at once.
 const CROWD: usize = 64;
@@ -159,7 +167,7 @@ impl<R: Runtime + Default> Sender<R> {
 /// was reported against what was stored.
 pub fn run<E: Executor>(futures: usize) {
     let server = Embedded::start(everything(), ServerTls::None);
-    let mut sender = Sender::<E::Runtime>::new(&server, 2);
+    let mut sender = Sender::<Strict<E::Runtime>>::new(&server, 2);
     E::block_on(async {
         sender.drop_midway(0..futures).await;
         sender.send_from_a_crowd().await;
@@ -201,11 +209,72 @@ pub fn run<E: Executor>(futures: usize) {
     );
 }
 
+/// A message that one session took for some of its recipients, and whose future is dropped while
+/// another session is being opened for the others: what became of it can be asked for.
+pub fn leaves_a_trace<E: Executor>() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        exchange(&mut stream, "220 hi\r\n", "EHLO");
+        exchange(
+            &mut stream,
+            "250-hi\r\n250 LIMITS RCPTDOMAINMAX=1\r\n",
+            "MAIL",
+        );
+        exchange(&mut stream, "250 ok\r\n", "RCPT");
+        exchange(&mut stream, "250 ok\r\n", "DATA");
+        exchange(&mut stream, "354 go\r\n", "\r\n.\r\n");
+        stream.write_all(b"250 taken\r\n").unwrap();
+        // Whoever comes for the others is not greeted.
+        (listener.accept().unwrap(), stream)
+    });
+    let url = format!("smtp://127.0.0.1:{port}?tls=none");
+    let transport: Transport<Strict<E::Runtime>> =
+        TransportBuilder::from_url(url).unwrap().build().unwrap();
+    let to = ["a@one.example", "b@two.example"].map(|to| to.parse().unwrap());
+    let envelope = Envelope::new(None, to.to_vec()).unwrap();
+    let left = E::block_on(async {
+        {
+            let mut sending = pin!(transport.send(&envelope, "Subject: x\r\n\r\n"));
+            let mut limit = Strict::<E::Runtime>::default().sleep(PATIENCE);
+            let mut turn = Strict::<E::Runtime>::default().sleep(TURN);
+            poll_fn(|cx| {
+                assert!(sending.as_mut().poll(cx).is_pending());
+                assert!(Pin::new(&mut limit).poll(cx).is_pending(), "nobody comes");
+                while Pin::new(&mut turn).poll(cx).is_ready() {
+                    turn = Strict::<E::Runtime>::default().sleep(TURN);
+                }
+                if server.is_finished() {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+            .await;
+        }
+        transport.shutdown().await
+    });
+    drop(server.join().unwrap());
+    let [report] = &left[..] else {
+        panic!("no trace, or several: {left:?}");
+    };
+    let statuses: Vec<_> = report
+        .recipients()
+        .iter()
+        .map(RecipientReport::status)
+        .collect();
+    assert_eq!(
+        statuses,
+        [RecipientStatus::Accepted, RecipientStatus::NotSent]
+    );
+}
+
 /// Drops `futures` sends likewise and counts the memory that is in use. To be
 /// the only test of its program, with an allocator that counts: [`crate::memory`].
 pub fn count_memory<E: Executor>(futures: usize) {
     let server = Embedded::forgetting(everything(), ServerTls::None);
-    let mut sender = Sender::<E::Runtime>::new(&server, 1);
+    let mut sender = Sender::<Strict<E::Runtime>>::new(&server, 1);
     let [first, last] = [0..100, 100..futures].map(|numbers| {
         E::block_on(async {
             sender.drop_midway(numbers).await;

@@ -10,30 +10,19 @@ use std::time::Duration;
 
 use postwire_blocking::Driver;
 use postwire_tls::proto::{
-    Body, EnhancedCode, Envelope, Outcome, PoolConfig, Reply, ReplyCode, Report, ServerConfig,
-    ServerEvent, Timeouts,
+    Body, EnhancedCode, Envelope, Outcome, PoolConfig, Reply, ReplyCode, ServerConfig, ServerEvent,
+    Timeouts,
 };
 use postwire_tls::{ServerConnection, ServerTls, TransportBuilder, TransportConfig};
 use socket2::SockRef;
+
+use crate::Adapter;
 
 /// About one command in this many is answered by a kill.
 const COMMANDS_PER_KILL: u64 = 50;
 
 /// How long a silent server keeps its connection.
 const SILENCE: Duration = Duration::from_millis(700);
-
-/// An adapter that sends many messages at once through one transport.
-pub trait ConcurrentAdapter {
-    /// Sends the messages from `senders` tasks or threads that share a transport,
-    /// then shuts it down. The reports come in any order, each with the number of
-    /// its message.
-    fn send_concurrently(
-        &self,
-        config: TransportConfig,
-        messages: Vec<(Envelope, Body)>,
-        senders: usize,
-    ) -> Vec<(usize, Report)>;
-}
 
 /// Random numbers that are the same each time (xorshift).
 struct Dice(u64);
@@ -152,7 +141,7 @@ fn number_of(content: &[u8]) -> usize {
 
 /// Sends `messages` messages from 50 senders over a pool of 8 to such a server,
 /// and holds what was reported against what was stored.
-pub fn run(adapter: &dyn ConcurrentAdapter, messages: usize, seed: u64) {
+pub fn run(adapter: &dyn Adapter, messages: usize, seed: u64) {
     const CONNECTIONS: usize = 8;
     let server = Server::start(seed);
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);

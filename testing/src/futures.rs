@@ -7,8 +7,8 @@ use postwire_futures::{Connection, Runtime, Transport};
 use postwire_tls::TransportConfig;
 use postwire_tls::proto::{Body, Command, Envelope, Event, Report, SendError, StreamFacts};
 
-use crate::chaos::ConcurrentAdapter;
-use crate::{Adapter, Answer, Pieces};
+use crate::strict::Strict;
+use crate::{Adapter, Answer, Pieces, Shutdown};
 
 /// How a runtime runs futures.
 pub trait Executor {
@@ -35,7 +35,7 @@ fn report(result: Result<Report, SendError>) -> Report {
 impl<E: Executor> FuturesAdapter<E> {
     fn with_transport<T>(
         config: TransportConfig,
-        work: impl AsyncFnOnce(&Transport<E::Runtime>) -> T,
+        work: impl AsyncFnOnce(&Transport<Strict<E::Runtime>>) -> T,
     ) -> T {
         E::block_on(async {
             let transport = Transport::from(config);
@@ -92,7 +92,7 @@ impl<E: Executor> Adapter for FuturesAdapter<E> {
         commands: Vec<Command>,
     ) -> (Vec<Report>, Vec<Answer>) {
         E::block_on(async {
-            let connection = Connection::connect(E::Runtime::default(), &config).await;
+            let connection = Connection::connect(Strict::<E::Runtime>::default(), &config).await;
             let mut connection = connection.unwrap();
             for (envelope, body) in messages {
                 connection.enqueue(envelope, body);
@@ -117,9 +117,7 @@ impl<E: Executor> Adapter for FuturesAdapter<E> {
             report(transport.send(envelope, body).await)
         })
     }
-}
 
-impl<E: Executor> ConcurrentAdapter for FuturesAdapter<E> {
     fn send_concurrently(
         &self,
         config: TransportConfig,
@@ -145,6 +143,31 @@ impl<E: Executor> ConcurrentAdapter for FuturesAdapter<E> {
                 reports.extend(sender.await);
             }
             reports
+        })
+    }
+
+    fn shut_down_midway(
+        &self,
+        config: TransportConfig,
+        messages: Vec<(Envelope, Body)>,
+        taken: usize,
+    ) -> Shutdown {
+        E::block_on(async {
+            let transport = Transport::<Strict<E::Runtime>>::from(config);
+            let (envelope, body) = messages[0].clone();
+            let mut sending = transport.send_all(messages);
+            let mut before = Vec::new();
+            while before.len() < taken {
+                before.extend(sending.next().await);
+            }
+            transport.shutdown().await;
+            let after = report(transport.send(&envelope, body).await);
+            drop(sending);
+            Shutdown {
+                before,
+                after,
+                left: transport.abandoned(),
+            }
         })
     }
 }

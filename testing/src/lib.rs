@@ -10,6 +10,7 @@
     reason = "a test that cannot go on panics"
 )]
 
+pub mod blocking;
 pub mod cancellation;
 pub mod certificates;
 pub mod chaos;
@@ -17,6 +18,7 @@ pub mod futures;
 pub mod memory;
 pub mod scenarios;
 pub mod server;
+pub mod strict;
 
 use std::io;
 
@@ -67,6 +69,36 @@ pub trait Adapter {
 
     /// Sends one message through the adapter's transport.
     fn send(&self, config: TransportConfig, envelope: &Envelope, body: Body) -> Report;
+
+    /// Sends the messages from `senders` tasks or threads that share a transport,
+    /// then shuts it down. The reports come in any order, each with the number of
+    /// its message.
+    fn send_concurrently(
+        &self,
+        config: TransportConfig,
+        messages: Vec<(Envelope, Body)>,
+        senders: usize,
+    ) -> Vec<(usize, Report)>;
+
+    /// Sends the messages, and shuts the transport down once so many reports were taken, while
+    /// whatever gives the others is still held. Then sends the first message again.
+    fn shut_down_midway(
+        &self,
+        config: TransportConfig,
+        messages: Vec<(Envelope, Body)>,
+        taken: usize,
+    ) -> Shutdown;
+}
+
+/// What came of a shutdown.
+#[derive(Debug)]
+pub struct Shutdown {
+    /// The reports that were taken before.
+    pub before: Vec<Report>,
+    /// What became of a message that was given afterwards.
+    pub after: Report,
+    /// The reports that nobody had taken.
+    pub left: Vec<Report>,
 }
 
 /// A server without TLS.

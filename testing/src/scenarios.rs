@@ -18,6 +18,7 @@ mod credentials;
 mod extensions;
 mod limits;
 mod lmtp;
+mod pool;
 
 use crate::Adapter;
 use crate::certificates::{Authority, Flaw};
@@ -85,6 +86,26 @@ pub const ALL: &[Scenario] = &[
     (
         "recipients that one session has no room for",
         limits::domains,
+    ),
+    ("who waits is served after a pause", pool::no_room_at_first),
+    (
+        "a server without room is an answer for all",
+        pool::no_room_at_all,
+    ),
+    ("the timeout bounds a whole send", pool::waiting_is_bounded),
+    ("waiting for a connection is bounded", pool::acquire_timeout),
+    (
+        "what has reported everything holds up no shutdown",
+        pool::shutdown_after_the_last,
+    ),
+    ("a shutdown has a bound", pool::shutdown_midway),
+    (
+        "a pooled connection that is dead without a word",
+        pool::dead_without_a_word,
+    ),
+    (
+        "an address without a session hands on to the next",
+        pool::the_next_address,
     ),
     ("LMTP: a verdict for each recipient", lmtp::over_tcp),
     ("LMTP: the connection breaks between verdicts", lmtp::breaks),
@@ -478,7 +499,7 @@ fn recipients(adapter: &dyn Adapter) {
         told,
         [
             (RecipientStatus::Refused, 550, "5.1.1".to_owned()),
-            (RecipientStatus::Accepted, 250, "2.0.0".to_owned()),
+            (RecipientStatus::Accepted, 250, "2.1.5".to_owned()),
             (RecipientStatus::Refused, 450, "4.2.1".to_owned()),
         ]
     );

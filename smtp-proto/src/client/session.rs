@@ -15,16 +15,19 @@ use core::time::Duration;
 use super::authentication::Authentication;
 use super::commands::Commands;
 use super::conclusions::Conclusions;
+use super::events::EventQueue;
 use super::expectation::{Awaited, Expectation};
 use super::limits::Used;
+use super::open::OpenTransaction;
 use super::output::OutputQueue;
 use super::redaction::Redaction;
 use super::timers::{Timer, Timers};
 use super::trace::{Speaker, TraceLine};
-use super::transaction::{Answer, Progress, Transaction};
+use super::transaction::{Answer, Bdat, Progress, Transaction};
 use crate::{
-    Capabilities, ClientConfig, Credentials, Error, ErrorKind, Event, Instant, Mechanism, Protocol,
-    Reply, ReplyError, ReplyRef, Security, Stage, TlsInfo, Violation, command,
+    Capabilities, ClientConfig, Credentials, Error, ErrorKind, Event, Instant, Mechanism,
+    Pipelining, Protocol, Reply, ReplyError, ReplyRef, Security, Stage, TlsInfo, Violation,
+    command,
 };
 
 pub(crate) struct Session {
@@ -45,16 +48,23 @@ pub(crate) struct Session {
     /// What was used of the limits that the server declares.
     pub(super) used: Used,
     pub(super) next_id: u64,
-    /// A transaction was abandoned midway: `RSET` goes before the next `MAIL`.
-    pub(super) needs_rset: bool,
+    /// The transaction that may be open at the server.
+    pub(super) open: OpenTransaction,
+    /// How far to run ahead: as configured, or less where the server did not bear it.
+    pub(super) pipelining: Pipelining,
+    /// What is known of the server's `BDAT`.
+    pub(super) bdat: Bdat,
+    /// A first `BDAT` was refused: nobody knows whether its octet was read.
+    pub(super) needs_resync: bool,
     /// Octets of content in doubt as yet: written before their recipients were
     /// known, and not answered.
     pub(super) speculated: u64,
-    /// The server took a recipient, or a password, since the session was last at
-    /// rest: it is there, and not one that refuses everything.
-    pub(super) is_willing: bool,
-    /// When it was last heard.
-    pub(super) heard: Instant,
+    /// The last reply to `RCPT` that was kept: those that equal it share it.
+    pub(super) last_rcpt_reply: Option<Reply>,
+    /// Since when there is nothing to do, if the time was told since.
+    idle_since: Option<Instant>,
+    /// The session was idle for long, and the server was not heard since.
+    pub(super) silent_after_idleness: bool,
     /// What the server says is no reply; the rest of its line is still to come.
     pub(super) garbled: Option<Garbled>,
     /// Why `EHLO` was refused.
@@ -73,8 +83,7 @@ pub(crate) struct Session {
     pub(super) renewable: bool,
     /// Random octets from outside; none if there are none.
     pub(super) nonce: Vec<u8>,
-    pub(super) events: VecDeque<Event>,
-    pub(super) traced: usize,
+    pub(super) events: EventQueue,
     pub(super) timers: Timers,
     pub(super) redaction: Redaction,
 }
@@ -108,9 +117,9 @@ pub(super) enum State {
     Closed,
 }
 
-/// A session that has nothing to do for longer is at rest: whether the server is
-/// still there is not known.
-const REST: Duration = Duration::from_secs(1);
+/// A session that heard nothing for longer was idle: whether the server is still there is
+/// not known.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// How much of what broke the protocol is quoted.
 const QUOTED: usize = 100;
@@ -130,7 +139,6 @@ impl Session {
         let credentials = config.credentials.clone();
         let renewable = config.late_credentials;
         let mut session = Self {
-            config,
             state: State::Greeting,
             output: OutputQueue::default(),
             expectations: VecDeque::new(),
@@ -142,10 +150,14 @@ impl Session {
             commands: Commands::default(),
             used: Used::default(),
             next_id: 0,
-            needs_rset: false,
+            open: OpenTransaction::default(),
+            pipelining: config.pipelining,
+            bdat: Bdat::default(),
+            needs_resync: false,
             speculated: 0,
-            is_willing: false,
-            heard: Instant::EPOCH,
+            last_rcpt_reply: None,
+            idle_since: None,
+            silent_after_idleness: false,
             garbled: None,
             ehlo_refusal: None,
             quit_wanted: false,
@@ -157,10 +169,10 @@ impl Session {
             credentials,
             renewable,
             nonce: Vec::new(),
-            events: VecDeque::new(),
-            traced: 0,
+            events: EventQueue::default(),
             timers: Timers::default(),
             redaction,
+            config,
         };
         if session.config.security == Security::Wrapper {
             session.begin_handshake();
@@ -271,7 +283,6 @@ impl Session {
 
     pub(super) fn become_ready(&mut self) {
         self.state = State::Ready;
-        self.is_willing = self.mechanism.is_some();
         self.events.push_back(Event::Ready);
     }
 
@@ -290,9 +301,11 @@ impl Session {
     /// Expects a reply to what was written last.
     pub(super) fn expect(&mut self, command: Awaited) {
         let complete_at = self.output.queued();
+        let sent_ahead = !self.expectations.is_empty();
         self.expectations.push_back(Expectation {
             command,
             complete_at,
+            sent_ahead,
         });
     }
 
@@ -300,26 +313,7 @@ impl Session {
         if !self.config.trace {
             return;
         }
-        if self.traced >= self.config.limits.trace_lines {
-            let oldest = self
-                .events
-                .iter()
-                .position(|event| matches!(event, Event::Trace(_)));
-            if let Some(oldest) = oldest {
-                self.events.remove(oldest);
-                self.traced -= 1;
-            }
-        }
-        self.traced += 1;
-        self.events.push_back(Event::Trace(line));
-    }
-
-    pub(super) fn next_event(&mut self) -> Option<Event> {
-        let event = self.events.pop_front();
-        if matches!(event, Some(Event::Trace(_))) {
-            self.traced -= 1;
-        }
-        event
+        self.events.trace(line, self.config.limits.trace_lines);
     }
 
     // ---- how it ends
@@ -436,9 +430,8 @@ impl Session {
         self.writing = 0;
         self.speculated = 0;
         for transaction in core::mem::take(&mut self.transactions) {
-            let part = transaction.part.clone();
-            let report = transaction.report_at_end(error, taken);
-            self.conclude(report, &part, false);
+            let concluded = transaction.conclude_at_end(error, taken);
+            self.conclude(concluded, false);
         }
         self.give_up_commands(error);
         self.timers.overall = Timer::Off;
@@ -515,12 +508,22 @@ impl Session {
         timers
     }
 
+    fn watch_idleness(&mut self, now: Instant) {
+        let nothing_to_do = self.transactions.is_empty()
+            && self.commands.is_empty()
+            && self.expectations.is_empty();
+        if nothing_to_do {
+            self.idle_since.get_or_insert(now);
+        } else if let Some(since) = self.idle_since.take() {
+            self.silent_after_idleness = now.saturating_duration_since(since) > IDLE;
+        }
+    }
+
     /// The time is `now`: ends what is overdue, arms what is not.
     pub(super) fn tell_time(&mut self, now: Instant) {
         self.timers = self.current_timers();
         self.timers.now = now;
-        let at_rest = self.transactions.is_empty();
-        self.is_willing &= !(at_rest && now.saturating_duration_since(self.heard) > REST);
+        self.watch_idleness(now);
         let overdue = [self.timers.reply, self.timers.write, self.timers.overall]
             .into_iter()
             .any(|timer| timer.is_over(now));
@@ -533,7 +536,14 @@ impl Session {
             _ if self.garbled.is_some() => GARBLED.min(timeouts.mail),
             (State::CredentialsWanted, _) => timeouts.auth,
             (State::Handshake, _) | (_, None) => timeouts.tls,
-            (_, Some(head)) => head.command.timeout(timeouts),
+            (_, Some(head)) => {
+                let reply = head.command.timeout(timeouts);
+                if self.silent_after_idleness && head.command.may_follow_idleness() {
+                    reply.min(timeouts.after_idle)
+                } else {
+                    reply
+                }
+            }
         };
         self.timers.reply.arm(now, reply);
         let write = if self.front_is_midway() {

@@ -50,7 +50,8 @@ pub enum ReplyError {
     InvalidCode,
     /// The code is followed by something else than a blank, a hyphen or the line's end.
     InvalidSeparator,
-    /// The lines of one reply disagree in their code.
+    /// The lines of one reply disagree in their code, and the later one is no refusal. (Where
+    /// it is, the reply is that refusal: [`ReplyRef::contradicts_itself`].)
     CodeMismatch {
         /// The code of the reply's first line.
         first: ReplyCode,
@@ -173,15 +174,12 @@ impl ReplyReader {
         input: &mut &'input [u8],
     ) -> Result<Option<ReplyRef<'a>>, ReplyError> {
         match self.try_read(input) {
-            Ok(Some(Found::InInput(code, end))) => {
+            Ok(Some(Found::InInput(verdict, end))) => {
                 let (raw, rest) = input.split_at_checked(end).unwrap_or((input, &[]));
                 *input = rest;
-                Ok(Some(ReplyRef { code, raw }))
+                Ok(Some(verdict.reply(raw)))
             }
-            Ok(Some(Found::InBuffer(code))) => Ok(Some(ReplyRef {
-                code,
-                raw: &self.buffer,
-            })),
+            Ok(Some(Found::InBuffer(verdict))) => Ok(Some(verdict.reply(&self.buffer))),
             Ok(None) => Ok(None),
             Err(error) => {
                 *input = &[];
@@ -318,15 +316,35 @@ impl ReplyReader {
 
 enum Found {
     /// A reply at the front of the input, of this length.
-    InInput(ReplyCode, usize),
+    InInput(Code, usize),
     /// The buffer is the reply.
-    InBuffer(ReplyCode),
+    InBuffer(Code),
+}
+
+/// The code of a whole reply.
+#[derive(Copy, Clone)]
+struct Code {
+    code: ReplyCode,
+    contradicts_itself: bool,
+}
+
+impl Code {
+    fn reply(self, raw: &[u8]) -> ReplyRef<'_> {
+        ReplyRef {
+            code: self.code,
+            raw,
+            contradicts_itself: self.contradicts_itself,
+        }
+    }
 }
 
 /// How far one reply has been read.
 #[derive(Copy, Clone, Debug, Default)]
 struct Progress {
+    /// The first line's.
     code: Option<ReplyCode>,
+    /// A later line's, where it refuses and the first line's is another.
+    refusal: Option<ReplyCode>,
     complete_lines: usize,
     /// Where the current line starts.
     line_start: usize,
@@ -337,17 +355,13 @@ struct Progress {
 impl Progress {
     /// Goes on through `reply`, all that came of it so far and perhaps more. When it is whole,
     /// gives its code, and `line_start` is where it ends.
-    fn advance(
-        &mut self,
-        reply: &[u8],
-        limits: &ReplyLimits,
-    ) -> Result<Option<ReplyCode>, ReplyError> {
+    fn advance(&mut self, reply: &[u8], limits: &ReplyLimits) -> Result<Option<Code>, ReplyError> {
         loop {
             let arrived = reply.get(self.line_start..).unwrap_or_default();
             let (allowed, excess) = self.allowance(limits);
             // What lies beyond a limit is not looked at, or the cut would decide the error.
             let line = arrived.get(..allowed).unwrap_or(arrived);
-            let code = check_prefix(line, self.code)?;
+            let code = check_prefix(line, self.code, self.refusal)?;
 
             let searched = self.searched - self.line_start;
             let unsearched = line.get(searched..).unwrap_or_default();
@@ -366,9 +380,19 @@ impl Progress {
             self.line_start += searched + found + 1;
             self.searched = self.line_start;
             self.complete_lines += 1;
-            self.code = code;
+            let Some(code) = code else {
+                // A line that ended before its code was whole was refused above.
+                return Err(ReplyError::InvalidCode);
+            };
+            let first = *self.code.get_or_insert(code);
+            if code != first {
+                self.refusal.get_or_insert(code);
+            }
             if line.get(3) != Some(&b'-') {
-                return Ok(code);
+                return Ok(Some(Code {
+                    code: self.refusal.unwrap_or(first),
+                    contradicts_itself: self.refusal.is_some(),
+                }));
             }
         }
     }
@@ -398,7 +422,11 @@ impl Progress {
 }
 
 /// Checks as much of code and separator as has come; gives the code once it is whole.
-fn check_prefix(line: &[u8], first: Option<ReplyCode>) -> Result<Option<ReplyCode>, ReplyError> {
+fn check_prefix(
+    line: &[u8],
+    first: Option<ReplyCode>,
+    refusal: Option<ReplyCode>,
+) -> Result<Option<ReplyCode>, ReplyError> {
     let Some((&digits, rest)) = line.split_first_chunk::<3>() else {
         let valid = line
             .first()
@@ -411,7 +439,9 @@ fn check_prefix(line: &[u8], first: Option<ReplyCode>) -> Result<Option<ReplyCod
         };
     };
     let code = ReplyCode::from_digits(digits).ok_or(ReplyError::InvalidCode)?;
-    if let Some(first) = first.filter(|&first| first != code) {
+    // A later refusal is the answer, whatever stood before it; a later yes is none.
+    let disagrees = !code.is_negative() && refusal != Some(code);
+    if let Some(first) = first.filter(|&first| first != code && disagrees) {
         return Err(ReplyError::CodeMismatch { first, other: code });
     }
     match rest {

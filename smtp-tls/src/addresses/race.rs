@@ -1,0 +1,247 @@
+//! The race of a server's addresses (RFC 8305), step by step.
+//!
+//! Decisions only: starts no attempt and no timer. Both adapters run the same race, each on
+//! its own kind of sockets.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use postwire_proto::{Error, ErrorKind, Stage};
+
+use super::{ConnectError, connection_order};
+use crate::TransportConfig;
+
+/// How long one address is given before the next joins the race (RFC 8305 §5).
+pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Which address is tried next, and when.
+///
+/// An address that takes the connection and then refuses the session, hangs up or stays silent
+/// before its greeting has failed as well: the race goes on with the others (RFC 5321 §5.1).
+#[derive(Debug)]
+pub struct AddressRace {
+    untried: VecDeque<SocketAddr>,
+    running: Vec<SocketAddr>,
+    /// The next address need not wait for its turn.
+    is_next: bool,
+    failed: ConnectError,
+    /// Why the last session ended that an address began.
+    refused: Option<Error>,
+}
+
+/// What the adapter does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RaceStep {
+    /// Starts to connect to this address, and a timer of [`ATTEMPT_DELAY`] instead of the one
+    /// that runs.
+    Start(SocketAddr),
+    /// Waits until an attempt ends ([`AddressRace::connected`], [`AddressRace::failed`]) or the
+    /// timer does ([`AddressRace::delay_is_over`]).
+    Wait,
+    /// All have failed: [`AddressRace::error`].
+    GiveUp,
+}
+
+impl AddressRace {
+    /// The race of these addresses, in [`connection_order`].
+    pub fn new(config: &TransportConfig, addresses: Vec<SocketAddr>) -> Self {
+        let local = config.socket_options().local_address;
+        Self {
+            untried: connection_order(addresses, local).into(),
+            running: Vec::new(),
+            is_next: true,
+            failed: ConnectError::new(config.host(), config.port()),
+            refused: None,
+        }
+    }
+
+    /// What to do next.
+    pub fn next_step(&mut self) -> RaceStep {
+        let next = if self.is_next || self.running.is_empty() {
+            self.untried.pop_front()
+        } else {
+            None
+        };
+        if let Some(address) = next {
+            self.is_next = false;
+            self.running.push(address);
+            return RaceStep::Start(address);
+        }
+        if self.running.is_empty() {
+            RaceStep::GiveUp
+        } else {
+            RaceStep::Wait
+        }
+    }
+
+    /// Another address may join, since the last one has had its time.
+    pub fn delay_is_over(&mut self) {
+        self.is_next = true;
+    }
+
+    /// An attempt failed. The next address need not wait for its turn.
+    pub fn failed(&mut self, address: SocketAddr, error: io::Error) {
+        self.running.retain(|running| *running != address);
+        self.failed.attempt(address, error);
+        self.is_next = true;
+    }
+
+    /// An attempt succeeded, and the others are dropped. They are tried again where the
+    /// session with this address fails early.
+    pub fn connected(&mut self, address: SocketAddr) {
+        self.running.retain(|running| *running != address);
+        for dropped in self.running.drain(..).rev() {
+            self.untried.push_front(dropped);
+        }
+        self.is_next = true;
+    }
+
+    /// The session with the address that won could not begin. Gives the error back where no
+    /// other address is worth trying.
+    ///
+    /// # Errors
+    ///
+    /// That error.
+    pub fn session_failed(&mut self, error: Error) -> Result<(), Error> {
+        if self.untried.is_empty() || !is_worth_another_address(&error) {
+            return Err(error);
+        }
+        self.refused = Some(error);
+        Ok(())
+    }
+
+    /// How much of the time that is left the next session may take until it stands: its share,
+    /// so that the other addresses have theirs.
+    pub fn share(&self, left: Duration) -> Duration {
+        let others = u32::try_from(self.untried.len()).unwrap_or(u32::MAX);
+        left / others.saturating_add(1)
+    }
+
+    /// Why no address could be connected to: what the last server said that took a connection,
+    /// if there was one, or else how each attempt failed.
+    pub fn error(&mut self) -> Error {
+        if let Some(refused) = self.refused.take() {
+            return refused;
+        }
+        let (host, port) = (self.failed.host(), self.failed.port());
+        let none = ConnectError::new(host, port);
+        std::mem::replace(&mut self.failed, none).into_error()
+    }
+
+    /// The same, of a race that had to end before all had failed.
+    pub fn timed_out(&mut self) -> Error {
+        let refused = self.refused.take();
+        refused.unwrap_or_else(|| Error::new(Stage::Connect, ErrorKind::TimedOut))
+    }
+}
+
+/// Whether the session failed before the server was there to talk to.
+fn is_worth_another_address(error: &Error) -> bool {
+    match (error.stage(), error.kind()) {
+        (Stage::Greeting, kind) => !matches!(kind, ErrorKind::Aborted),
+        (
+            Stage::Tls,
+            ErrorKind::ConnectionClosed | ErrorKind::Transport(_) | ErrorKind::TimedOut,
+        ) => true,
+        (Stage::Ehlo, ErrorKind::Refused(reply)) => reply.code().get() == 421,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use postwire_proto::{Reply, ReplyCode};
+
+    use super::*;
+    use crate::TransportBuilder;
+
+    fn address(last: u8) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, last], 25))
+    }
+
+    fn race(addresses: u8) -> AddressRace {
+        let builder = TransportBuilder::<TransportConfig>::builder_dangerous("mail.example");
+        let config = builder.build().unwrap();
+        AddressRace::new(&config, (1..=addresses).map(address).collect())
+    }
+
+    fn refused() -> io::Error {
+        io::ErrorKind::ConnectionRefused.into()
+    }
+
+    fn greeted_with(code: u16) -> Error {
+        let reply = Reply::new(ReplyCode::new(code).unwrap(), None, &["no"]);
+        Error::new(Stage::Greeting, ErrorKind::Refused(reply))
+    }
+
+    #[test]
+    fn the_next_joins_when_the_last_failed_or_had_its_time() {
+        let mut race = race(3);
+        assert_eq!(race.next_step(), RaceStep::Start(address(1)));
+        assert_eq!(race.next_step(), RaceStep::Wait);
+        race.delay_is_over();
+        assert_eq!(race.next_step(), RaceStep::Start(address(2)));
+        assert_eq!(race.next_step(), RaceStep::Wait);
+        race.failed(address(1), refused());
+        assert_eq!(race.next_step(), RaceStep::Start(address(3)));
+        race.delay_is_over();
+        assert_eq!(race.next_step(), RaceStep::Wait);
+        race.failed(address(2), refused());
+        assert_eq!(race.next_step(), RaceStep::Wait);
+        race.failed(address(3), refused());
+        assert_eq!(race.next_step(), RaceStep::GiveUp);
+        let error = race.error().to_string();
+        assert!(
+            (1..=3).all(|n| error.contains(&address(n).to_string())),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_address_that_has_no_session_hands_on_to_those_that_lost() {
+        let mut race = race(3);
+        assert_eq!(race.next_step(), RaceStep::Start(address(1)));
+        race.delay_is_over();
+        assert_eq!(race.next_step(), RaceStep::Start(address(2)));
+        race.connected(address(2));
+        assert_eq!(race.share(Duration::from_secs(9)), Duration::from_secs(3));
+        assert!(race.session_failed(greeted_with(421)).is_ok());
+        assert_eq!(race.next_step(), RaceStep::Start(address(1)));
+        race.failed(address(1), refused());
+        assert_eq!(race.next_step(), RaceStep::Start(address(3)));
+        race.connected(address(3));
+        // The last one's error is the one that is reported.
+        let last = race.session_failed(greeted_with(554)).unwrap_err();
+        assert!(last.to_string().contains("554"), "{last}");
+    }
+
+    #[test]
+    fn the_servers_words_say_more_than_an_address_without_a_server() {
+        let mut race = race(2);
+        race.next_step();
+        race.connected(address(1));
+        assert!(race.session_failed(greeted_with(421)).is_ok());
+        race.next_step();
+        race.failed(address(2), refused());
+        assert_eq!(race.next_step(), RaceStep::GiveUp);
+        assert_eq!(race.error().reply().unwrap().code().get(), 421);
+    }
+
+    #[test]
+    fn what_another_address_would_not_mend_is_reported_at_once() {
+        for (stage, kind) in [
+            (Stage::Auth, ErrorKind::TimedOut),
+            (Stage::StartTls, ErrorKind::StartTlsNotOffered),
+            (Stage::Tls, ErrorKind::Tls(Arc::new(refused()))),
+        ] {
+            let mut race = race(2);
+            race.next_step();
+            race.connected(address(1));
+            assert!(race.session_failed(Error::new(stage, kind)).is_err());
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Connections that are shared: who waits for one, for how long, and what a shutdown leaves.
+
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use postwire_tls::ServerTls;
+use postwire_tls::proto::{Body, ErrorKind, Outcome, PoolConfig, Report, Stage, Timeouts};
+
+use super::{assert_accepted, bob, error, message, url, within_patience};
+use crate::Adapter;
+use crate::server::{Embedded, everything, exchange};
+
+/// A server that does so with each of its connections, by number, and counts them.
+struct Each {
+    port: u16,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Each {
+    fn start(script: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (script, counted) = (Arc::new(script), Arc::clone(&connections));
+        thread::spawn(move || {
+            for (number, stream) in listener.incoming().flatten().enumerate() {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let script = Arc::clone(&script);
+                thread::spawn(move || script(number, stream));
+            }
+        });
+        Self { port, connections }
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+/// Takes every message until the client leaves.
+fn serve(mut stream: TcpStream) {
+    let mut heard = exchange(&mut stream, "220 hi\r\n", "EHLO");
+    while !heard.is_empty() {
+        heard = exchange(&mut stream, "250 ok\r\n", "\r\n");
+        if heard.starts_with("DATA") {
+            heard = exchange(&mut stream, "354 go\r\n", "\r\n.\r\n");
+        } else if heard.starts_with("QUIT") {
+            let _ = stream.write_all(b"221 bye\r\n");
+            return;
+        }
+    }
+}
+
+/// The first connection is told that there is no room, after a moment in which others come and
+/// wait. They are served after the pause.
+pub(super) fn no_room_at_first(adapter: &dyn Adapter) {
+    let begun = Instant::now();
+    let server = Each::start(|number, mut stream| {
+        if number == 0 {
+            thread::sleep(Duration::from_millis(100));
+            let _ = stream.write_all(b"421 4.3.2 too many connections\r\n");
+        } else {
+            serve(stream);
+        }
+    });
+    let pool = PoolConfig::default().max_connections(1);
+    let config = url("none", server.port).pool_config(pool).build().unwrap();
+    let messages = vec![(bob(), Body::from(message())); 4];
+    let reports = adapter.send_concurrently(config, messages, 4);
+    let accepted = reports.iter().filter(|(_, report)| report.is_accepted());
+    assert_eq!((reports.len(), accepted.count()), (4, 3));
+    assert_eq!(server.connections(), 2);
+    within_patience(begun);
+}
+
+/// A server that has no room for anyone: each message has an answer, and so does the shutdown.
+pub(super) fn no_room_at_all(adapter: &dyn Adapter) {
+    let begun = Instant::now();
+    let server = Each::start(|_, mut stream| {
+        let _ = stream.write_all(b"421 4.3.2 too many connections\r\n");
+    });
+    let mut pool = PoolConfig::default().max_connections(1);
+    pool.longest_pause = Duration::from_millis(50);
+    let config = url("none", server.port).pool_config(pool).build().unwrap();
+    let messages = vec![(bob(), Body::from(message())); 5];
+    let reports = adapter.send_concurrently(config, messages, 5);
+    assert_eq!((reports.len(), server.connections()), (5, 5));
+    for (_, report) in &reports {
+        assert_eq!(report.reply().unwrap().code().get(), 421, "{report}");
+    }
+    within_patience(begun);
+}
+
+/// `timeout` bounds the whole send: who waits behind others that time out does so no longer.
+pub(super) fn waiting_is_bounded(adapter: &dyn Adapter) {
+    let server = Each::start(|_, stream| {
+        thread::sleep(Duration::from_secs(30));
+        drop(stream);
+    });
+    let pool = PoolConfig::default().max_connections(2);
+    let config = url("none", server.port)
+        .pool_config(pool)
+        .timeout(Some(Duration::from_millis(400)))
+        .build()
+        .unwrap();
+    let messages = vec![(bob(), Body::from(message())); 12];
+    let reports = adapter.send_concurrently(config, messages, 12);
+    assert_eq!(reports.len(), 12);
+    for (_, report) in &reports {
+        assert!(matches!(error(report).1, ErrorKind::TimedOut), "{report}");
+    }
+    // Without it each has its turn, two by two.
+    let waited = |report: &Report| report.stage() == Some(Stage::Connect);
+    assert!(reports.iter().any(|(_, report)| waited(report)));
+}
+
+/// The wait for a connection has a bound of its own.
+pub(super) fn acquire_timeout(adapter: &dyn Adapter) {
+    let begun = Instant::now();
+    let server = Each::start(|_, mut stream| {
+        thread::sleep(Duration::from_secs(1));
+        let _ = stream.write_all(b"554 no\r\n");
+    });
+    let pool = PoolConfig::default()
+        .max_connections(1)
+        .acquire_timeout(Some(Duration::from_millis(100)));
+    let config = url("none", server.port).pool_config(pool).build().unwrap();
+    let messages = vec![(bob(), Body::from(message())); 3];
+    let reports = adapter.send_concurrently(config, messages, 3);
+    let (mut in_time, mut refused) = (0, 0);
+    for (_, report) in &reports {
+        match error(report) {
+            (Stage::Connect, ErrorKind::TimedOut) => in_time += 1,
+            (Stage::Greeting, ErrorKind::Refused(_)) => refused += 1,
+            _ => panic!("{report}"),
+        }
+    }
+    assert_eq!((in_time, refused), (2, 1));
+    within_patience(begun);
+}
+
+/// All reports were taken: whatever gave them holds nothing, also after a message that is larger
+/// than what is held at once.
+pub(super) fn shutdown_after_the_last(adapter: &dyn Adapter) {
+    let begun = Instant::now();
+    for octets in [10, 3 << 20] {
+        let server = Embedded::start(everything(), ServerTls::None);
+        let config = url("none", server.port()).build().unwrap();
+        let text = "x\r\n".repeat(octets / 3);
+        let shutdown = adapter.shut_down_midway(config, vec![(bob(), text.into())], 1);
+        assert_accepted(&shutdown.before[0]);
+        let (stage, kind) = error(&shutdown.after);
+        assert_eq!(stage, Stage::Connect);
+        assert!(matches!(kind, ErrorKind::ShutDown), "{}", shutdown.after);
+        assert!(!shutdown.after.error().unwrap().is_transient());
+        assert!(shutdown.left.is_empty());
+        server.wait_for_open_connections(0);
+    }
+    within_patience(begun);
+}
+
+/// Messages are under way, and nobody asks for their reports: a shutdown ends nevertheless, and
+/// what became of them can be asked for.
+pub(super) fn shutdown_midway(adapter: &dyn Adapter) {
+    let begun = Instant::now();
+    let server = Embedded::start(everything(), ServerTls::None);
+    let pool = PoolConfig::default().shutdown_timeout(Duration::from_millis(100));
+    let config = url("none", server.port())
+        .pool_config(pool)
+        .build()
+        .unwrap();
+    let messages = vec![(bob(), Body::from(message())); 5];
+    let shutdown = adapter.shut_down_midway(config, messages, 1);
+    assert_accepted(&shutdown.before[0]);
+    let (_, kind) = error(&shutdown.after);
+    assert!(matches!(kind, ErrorKind::ShutDown), "{}", shutdown.after);
+    server.wait_for_open_connections(0);
+    let stored = server.seen().stored.len();
+    let accepted = shutdown.left.iter().filter(|report| report.is_accepted());
+    let in_doubt = |report: &&Report| matches!(report.outcome(), Outcome::InDoubt(_));
+    let in_doubt = shutdown.left.iter().filter(in_doubt);
+    let sure = 1 + accepted.count();
+    assert!(
+        (sure..=sure + in_doubt.count()).contains(&stored),
+        "{shutdown:?}"
+    );
+    within_patience(begun);
+}
+
+/// A pooled connection whose other end is gone without a word: what goes over it first is not
+/// answered, and goes over a fresh one.
+pub(super) fn dead_without_a_word(adapter: &dyn Adapter) {
+    let begun = Instant::now();
+    let server = Each::start(|number, mut stream| {
+        if number > 0 {
+            return serve(stream);
+        }
+        exchange(&mut stream, "220 hi\r\n", "EHLO");
+        exchange(&mut stream, "250 hi\r\n", "MAIL");
+        exchange(&mut stream, "250 ok\r\n", "RCPT");
+        exchange(&mut stream, "250 ok\r\n", "DATA");
+        exchange(&mut stream, "354 go\r\n", "\r\n.\r\n");
+        exchange(&mut stream, "250 taken\r\n", "never");
+    });
+    let timeouts = Timeouts {
+        mail: Duration::from_millis(300),
+        ..Timeouts::default()
+    };
+    let config = url("none", server.port).timeouts(timeouts).build().unwrap();
+    let reports = adapter.send_twice(config, &bob(), message().into(), &|| {});
+    reports.iter().for_each(assert_accepted);
+    assert_eq!(server.connections(), 2);
+    within_patience(begun);
+}
+
+/// Where one address takes the connection and no session comes of it, the next one is tried.
+pub(super) fn the_next_address(adapter: &dyn Adapter) {
+    let begun = Instant::now();
+    let good = Each::start(|_, stream| serve(stream));
+    for words in ["421 busy\r\n", "554 no\r\n", "", "hang up"] {
+        let bad = Each::start(move |_, mut stream| {
+            if words != "hang up" {
+                exchange(&mut stream, words, "QUIT");
+            }
+        });
+        let timeouts = Timeouts {
+            greeting: Duration::from_millis(300),
+            ..Timeouts::default()
+        };
+        let addresses = |ports: [u16; 2]| {
+            let builder = url("none", 25).timeouts(timeouts.clone());
+            let ports = ports.map(|port| ([127, 0, 0, 1], port).into());
+            builder.addresses(ports).build().unwrap()
+        };
+        let config = addresses([bad.port, good.port]);
+        assert_accepted(&adapter.send(config, &bob(), message().into()));
+        assert_eq!(bad.connections(), 1);
+
+        // Where none is left, the last one's reason is told.
+        let none = adapter.send(addresses([bad.port; 2]), &bob(), message().into());
+        assert_eq!(error(&none).0, Stage::Greeting, "{none}");
+        assert_eq!(bad.connections(), 3);
+    }
+    within_patience(begun);
+}
