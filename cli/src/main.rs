@@ -10,6 +10,7 @@ mod certificate;
 mod demo;
 mod envelope;
 mod exit;
+mod hints;
 mod interrupt;
 mod json;
 mod listener;

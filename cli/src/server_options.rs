@@ -17,6 +17,7 @@ use postwire_blocking::tls::{
 };
 
 use crate::arguments::{ServerArguments, UsageError};
+use crate::hints::Asked;
 use crate::secrets;
 
 /// What is known of the server; the last step may still fail, though not
@@ -59,6 +60,18 @@ pub(crate) fn parse(
     }
     let builder = add_identity(builder, url.mode(), options)?;
     add_authorities(builder, options)
+}
+
+/// What was asked for, as far as advice depends on it.
+pub(crate) fn asked(url: &str, options: &ServerArguments) -> Result<Asked, UsageError> {
+    let url = ServerUrl::parse(url).map_err(|why| UsageError::new("--server", why))?;
+    Ok(Asked {
+        mode: url.mode(),
+        port: url.port(),
+        authority: options.ca.is_some(),
+        logs_in: options.user.is_some() || url.credentials().is_some(),
+        pipelining: false,
+    })
 }
 
 /// The last step: may find that nobody can be trusted on this machine.

@@ -21,7 +21,7 @@ mod open;
 mod output;
 mod part;
 mod reader;
-mod redaction;
+pub(crate) mod redaction;
 mod session;
 mod timers;
 mod trace;

@@ -191,9 +191,7 @@ impl Error {
 
     /// The same, with the beginning of what the server said instead of a reply.
     pub(crate) fn with_quote(mut self, quote: String) -> Self {
-        if !quote.is_empty() {
-            self.more.get_or_insert_default().quote = Some(quote);
-        }
+        self.more.get_or_insert_default().quote = Some(quote);
         self
     }
 
@@ -321,6 +319,7 @@ impl fmt::Display for Error {
             ErrorKind::Violation(violation) => {
                 write!(f, "the server broke the protocol: {violation}")?;
                 match self.quote() {
+                    Some("") => f.write_str(": an empty line"),
                     Some(quote) => write!(f, ": {quote}"),
                     None => Ok(()),
                 }

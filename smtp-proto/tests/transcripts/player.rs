@@ -159,6 +159,11 @@ impl Player {
             Step::Flight(expected) => self.expect_flight(expected)?,
             Step::Event(expected) => return self.expect_event(expected),
             Step::Trace(line) => return self.expect_trace(line),
+            Step::NotTraced(text) => {
+                let mut trace = self.trace.iter();
+                let traced = trace.find(|line| line.contains(text));
+                return check(traced.is_none(), || format!("traced: {traced:?}"));
+            }
             Step::Idle(idle) => {
                 return check(self.client.is_idle() == *idle, || {
                     format!("idle: {}", self.client.is_idle())

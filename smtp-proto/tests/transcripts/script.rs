@@ -66,6 +66,7 @@ pub(crate) enum Step {
     Offered(Vec<String>),
     Greeting(String),
     Trace(String),
+    NotTraced(String),
 }
 
 impl Script {
@@ -130,6 +131,9 @@ impl Step {
                 Some(after) => Self::TimesOut(duration(after)?),
                 None => Self::Passes(duration(text)?),
             });
+        }
+        if let Some(text) = line.strip_prefix("not traced: ") {
+            return Ok(Self::NotTraced(text.to_owned()));
         }
         if let Some(text) = line.strip_prefix("trace: ") {
             return Ok(Self::Trace(text.to_owned()));
