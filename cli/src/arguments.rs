@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use postwire_blocking::proto::Pipelining;
 
 use crate::envelope::ParameterArguments;
 use crate::exit::Exit;
@@ -128,14 +129,16 @@ pub(crate) struct SendArguments {
     #[command(flatten)]
     pub(crate) server_options: ServerArguments,
 
-    /// Use PIPELINING where it is offered
+    /// How far to run ahead of replies where PIPELINING is offered; `bold` is for servers
+    /// that are known to bear it
     #[arg(
         long,
-        value_name = "off|on",
-        default_value = "on",
-        hide_default_value = true
+        value_name = "off|careful|bold",
+        default_value = "careful",
+        hide_default_value = true,
+        hide_possible_values = true
     )]
-    pub(crate) pipelining: Switch,
+    pub(crate) pipelining: Ahead,
 
     /// Use CHUNKING where it is offered
     #[arg(
@@ -323,14 +326,15 @@ pub(crate) struct DemoArguments {
     #[arg(long)]
     pub(crate) trace: bool,
 
-    /// Use PIPELINING
+    /// How far to run ahead of replies
     #[arg(
         long,
-        value_name = "off|on",
-        default_value = "on",
-        hide_default_value = true
+        value_name = "off|careful|bold",
+        default_value = "careful",
+        hide_default_value = true,
+        hide_possible_values = true
     )]
-    pub(crate) pipelining: Switch,
+    pub(crate) pipelining: Ahead,
 
     /// Use CHUNKING: BDAT instead of DATA
     #[arg(
@@ -347,6 +351,25 @@ pub(crate) enum ServeTls {
     None,
     Starttls,
     Wrapper,
+}
+
+/// How far to run ahead of the server's replies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Ahead {
+    Off,
+    #[value(alias = "on")]
+    Careful,
+    Bold,
+}
+
+impl From<Ahead> for Pipelining {
+    fn from(ahead: Ahead) -> Self {
+        match ahead {
+            Ahead::Off => Self::Off,
+            Ahead::Careful => Self::Careful,
+            Ahead::Bold => Self::Bold,
+        }
+    }
 }
 
 /// An option that is on or off.

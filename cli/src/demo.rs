@@ -352,7 +352,7 @@ fn configure(
             .tls(tls)
             .hello_name("client.example.org".parse::<HelloName>()?)
             .authentication(vec![Mechanism::PLAIN])
-            .pipelining(arguments.pipelining == Switch::On)
+            .pipelining(arguments.pipelining.into())
             .chunking(arguments.chunking == Switch::On)
             .timeout(Some(TIMEOUT))
             .trace(true);

@@ -167,6 +167,7 @@ mod tests {
         ErrorKind::NoUsableMechanism {
             offered: String::new(),
             withheld,
+            unasked: Vec::new(),
         }
     }
 

@@ -77,7 +77,7 @@ fn parse_server(arguments: &SendArguments) -> Result<Builder, UsageError> {
     let builder =
         server_options::parse(("--server", &arguments.server), &arguments.server_options)?;
     Ok(builder
-        .pipelining(arguments.pipelining == Switch::On)
+        .pipelining(arguments.pipelining.into())
         .chunking(arguments.chunking == Switch::On)
         .line_ends(match arguments.line_ends {
             LineEndsChoice::Normalize => LineEnds::Normalize,

@@ -1,6 +1,6 @@
 //! Commands beside sending, and what Postfix says to each.
 
-use postwire_blocking::proto::{Body, Command};
+use postwire_blocking::proto::{Body, Command, Pipelining};
 
 use crate::cases::{IN_PLAINTEXT, Interop, Outcome};
 use crate::mailboxes::Delivery;
@@ -22,7 +22,7 @@ impl Interop<'_> {
             Command::etrn("elsewhere.example")?,
             Command::raw("XFOO bar")?,
         ];
-        for pipelining in [true, false] {
+        for pipelining in [Pipelining::Careful, Pipelining::Bold, Pipelining::Off] {
             let mut setup = Setup::new(Mode::None, Port::Plain);
             setup.pipelining = pipelining;
             let octets = b"Subject: asked\r\n\r\nand sent\r\n";

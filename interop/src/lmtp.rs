@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use postwire_blocking::proto::{Address, Body, Envelope, Notify};
+use postwire_blocking::proto::{Address, Body, Envelope, Notify, Pipelining};
 use postwire_blocking::tls::{TransportBuilder, TransportConfig};
 
 use crate::bodies::{self, Sample};
@@ -246,7 +246,11 @@ impl Interop<'_> {
         expected: &str,
     ) -> Outcome {
         let config = TransportBuilder::<TransportConfig>::from_url(&place.url)?
-            .pipelining(extensions)
+            .pipelining(if extensions {
+                Pipelining::Careful
+            } else {
+                Pipelining::Off
+            })
             .chunking(extensions)
             .timeout(Some(Duration::from_secs(60)))
             .build()?;

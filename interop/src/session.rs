@@ -8,7 +8,7 @@ use std::time::Duration;
 use postwire_async_std::AsyncStd;
 use postwire_blocking::proto::{
     Body, Capabilities, Command, Credentials, Envelope, ErrorKind, Event, Mechanism, Outcome,
-    Reply, Report, TlsInfo,
+    Pipelining, Reply, Report, TlsInfo,
 };
 use postwire_blocking::tls::{
     Certificate, CertificateStore, Tls, TlsParameters, TransportBuilder, TransportConfig,
@@ -25,7 +25,7 @@ pub(crate) struct Setup {
     pub(crate) credentials: Option<Credentials>,
     pub(crate) mechanisms: Vec<Mechanism>,
     pub(crate) allow_plaintext_auth: bool,
-    pub(crate) pipelining: bool,
+    pub(crate) pipelining: Pipelining,
     pub(crate) chunking: bool,
     /// Whose certificates are believed, if not those of the server's own CA.
     pub(crate) other_ca: Option<Certificate>,
@@ -101,7 +101,7 @@ impl Setup {
             credentials: None,
             mechanisms: Mechanism::default_preference(),
             allow_plaintext_auth: false,
-            pipelining: true,
+            pipelining: Pipelining::default(),
             chunking: true,
             other_ca: None,
             other_name: None,

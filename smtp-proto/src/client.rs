@@ -14,8 +14,10 @@
 mod authentication;
 mod commands;
 mod conclusions;
+mod events;
 mod expectation;
 mod limits;
+mod open;
 mod output;
 mod part;
 mod reader;
@@ -38,8 +40,8 @@ pub use self::trace::{Speaker, TraceLine};
 use self::transaction::{Content, Progress, Transaction};
 use crate::{
     Body, Capabilities, ClientConfig, Command, Credentials, Endpoint, Envelope, Error, ErrorKind,
-    Instant, Misuse, Reply, ReplyReader, Report, Stage, TlsInfo, TransactionId, TransportError,
-    Violation,
+    Instant, Mechanism, Misuse, Reply, ReplyReader, Report, Stage, TlsInfo, TransactionId,
+    TransportError, Violation,
 };
 
 /// What a client session reports to whoever drives it.
@@ -184,10 +186,12 @@ impl Client {
                 transaction.give_up(error.clone());
                 self.session.end_because(error);
             }
-            begun => {
-                let open = !matches!(begun, Progress::Queued);
+            _ => {
+                let begun = transaction.serial;
                 transaction.give_up(error);
-                self.session.needs_rset |= open;
+                if let Some(begun) = begun {
+                    self.session.open.left(begun);
+                }
             }
         }
         self.session.pump();
@@ -274,6 +278,34 @@ impl Client {
         matches!(self.session.state, State::Handshake)
     }
 
+    /// What is to be encrypted: [`Endpoint::output`] for a TLS layer.
+    ///
+    /// `advance` takes octets out without handing them over. They count as handed over
+    /// once the layer says so with [`handle_handed_over`](Self::handle_handed_over): when
+    /// the driver took the last octet of the record that holds them. A layer that uses
+    /// `output` instead is right as well, but reports a message in doubt, and a write as
+    /// done, as soon as it is encrypted.
+    ///
+    /// When the session is over, a layer drops what it has encrypted and not handed over:
+    /// those messages are reported as not sent.
+    pub fn output_for_tls(&mut self) -> impl Buf + Send {
+        self.session.pump();
+        Output::for_tls(&mut self.session.output)
+    }
+
+    /// So many more of the octets from [`output_for_tls`](Self::output_for_tls) are
+    /// handed over to whoever writes.
+    pub fn handle_handed_over(&mut self, octets: usize) {
+        self.session.output.hand_over(octets);
+    }
+
+    /// How writing gets on below a TLS layer: `progress` more octets of its own were
+    /// written, and whether some wait. Progress restarts the write deadline, though the
+    /// record is not complete.
+    pub fn handle_tls_progress(&mut self, progress: usize, waits: bool) {
+        self.session.output.mark_tls(progress as u64, waits);
+    }
+
     /// Plaintext came where TLS was to begin: ends the session.
     pub fn handle_starttls_injection(&mut self, now: Instant) {
         let kind = ErrorKind::Violation(Violation::StartTlsInjection);
@@ -299,7 +331,12 @@ impl Client {
 
     /// Whether `AUTH` succeeded.
     pub fn is_authenticated(&self) -> bool {
-        self.session.authenticated
+        self.session.mechanism.is_some()
+    }
+
+    /// The mechanism by which the client is authenticated, once `AUTH` succeeded.
+    pub fn mechanism(&self) -> Option<Mechanism> {
+        self.session.mechanism
     }
 
     /// Whether the session stands, with or without messages under way.
@@ -315,6 +352,7 @@ impl Client {
             && self.session.commands.is_empty()
             && self.session.expectations.is_empty()
             && self.session.output.pending() == 0
+            && self.session.garbled.is_none()
             && !self.reader.is_midway()
     }
 }
@@ -333,11 +371,13 @@ impl Endpoint for Client {
             match reader.read(&mut input) {
                 Ok(Some(reply)) => session.handle_reply(reply),
                 Ok(None) => break,
-                Err(error) => session.end(ErrorKind::Violation(Violation::Reply(error))),
+                Err(error) => {
+                    session.garble(error, reader.quote(), reader.quote_is_whole());
+                    break;
+                }
             }
             session.pump();
         }
-        session.heard = now;
         session.tell_time(now);
     }
 
@@ -351,13 +391,18 @@ impl Endpoint for Client {
         self.session.tell_time(now);
     }
 
-    fn output(&mut self) -> impl Buf {
+    fn output(&mut self) -> impl Buf + Send {
         self.session.pump();
-        Output(&mut self.session.output)
+        Output::direct(&mut self.session.output)
+    }
+
+    fn handle_written(&mut self, now: Instant, octets: usize) {
+        self.session.output.mark_written(octets);
+        self.session.tell_time(now);
     }
 
     fn poll_event(&mut self) -> Option<Event> {
-        self.session.next_event()
+        self.session.events.pop_front()
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

@@ -6,6 +6,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 use core::time::Duration;
 
 use crate::{
@@ -44,6 +45,54 @@ pub enum Security {
     Wrapper,
 }
 
+/// How far the client runs ahead of the server's replies (RFC 2920, RFC 3030).
+///
+/// Matters only where the server offers PIPELINING; without it one command is
+/// outstanding at a time, as with [`Off`](Self::Off). RFC 2920 allows more than many
+/// servers bear: of sixteen in use, five lose or refuse what follows the end of a
+/// message's content.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Pipelining {
+    /// One command at a time.
+    Off,
+    /// `MAIL`, every `RCPT` and `DATA` in one flight; nothing behind the content of `DATA`
+    /// until it is answered, `QUIT` included. By `BDAT`, content goes out once every
+    /// `RCPT` of its own transaction was answered and one of them was accepted; in its
+    /// flight follow `RSET` and the next `MAIL` and `RCPT`. The default.
+    ///
+    /// Two round trips a message by `DATA`, one by `BDAT`.
+    #[default]
+    Careful,
+    /// As far as the standards allow: the next envelope behind the content of `DATA`, and
+    /// by `BDAT` whole messages in one flight, up to [`Limits::speculation`] octets of
+    /// content whose recipients are not known to be accepted.
+    ///
+    /// For a relay that is known to read on, such as a Postfix or Exim of one's own. A
+    /// server that refuses `BDAT` *without reading its octets* takes the content for
+    /// commands: whoever writes the content writes commands. Should the connection break,
+    /// every message whose content is under way is in doubt.
+    ///
+    /// One round trip a message by `DATA`, a constant number for all by `BDAT`.
+    Bold,
+}
+
+impl Pipelining {
+    /// The setting in one lower-case word: `off`, `careful` or `bold`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Careful => "careful",
+            Self::Bold => "bold",
+        }
+    }
+}
+
+impl fmt::Display for Pipelining {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// How long each stage may take. RFC 5321 §4.5.3.2 gives the defaults.
 ///
 /// A reply's time is counted from when its command was handed over (or from the
@@ -77,6 +126,13 @@ pub struct Timeouts {
     pub end_of_data: Duration,
     /// The reply to `QUIT`. 5 seconds: nothing depends on it.
     pub quit: Duration,
+    /// The first reply over a session that was idle for more than a second, if that is
+    /// shorter than the stage's own time. 10 seconds.
+    ///
+    /// A connection that died while nobody used it looks alive until something is asked
+    /// over it. Nothing was sent then but `MAIL`, `RSET` or a command beside sending, so
+    /// the message is not sent, and an adapter tries once more over a fresh connection.
+    pub after_idle: Duration,
     /// From one verdict (or the start) to the next while a message or command is queued.
     /// None by default.
     pub overall: Option<Duration>,
@@ -98,6 +154,7 @@ impl Default for Timeouts {
             body: MINUTE.saturating_mul(3),
             end_of_data: MINUTE.saturating_mul(10),
             quit: Duration::from_secs(5),
+            after_idle: Duration::from_secs(10),
             overall: None,
         }
     }
@@ -120,11 +177,25 @@ impl Timeouts {
             &mut self.body,
             &mut self.end_of_data,
             &mut self.quit,
+            &mut self.after_idle,
         ] {
             *stage = (*stage).min(cap);
         }
         self
     }
+}
+
+/// Whether a login is bound to its TLS session (RFC 5056), so that nobody between the
+/// two ends can pass it on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ChannelBindingPolicy {
+    /// Bound where the server offers it. A server that offers it and turns out to know
+    /// another way of binding is logged in to without.
+    #[default]
+    Preferred,
+    /// Bound, or not at all.
+    Required,
 }
 
 /// Bounds on what the server may make the client keep.
@@ -140,6 +211,16 @@ pub struct Limits {
     /// How often a server may ask for a password to be hashed, which bounds the time that it
     /// can make the client spend. 600,000.
     pub auth_iterations: u32,
+    /// How many octets of content may be under way by `BDAT` before it is known whether
+    /// their recipients were accepted, under [`Pipelining::Bold`]. 256 KiB. Should the
+    /// connection break, this much at most is in doubt.
+    pub speculation: u64,
+    /// How many octets of each reply to `RCPT` a report keeps; the rest is cut off at a
+    /// line's end where possible. 1,024.
+    ///
+    /// What a report of many recipients may hold is this times their number; replies that
+    /// are equal to the one before are kept once.
+    pub recipient_reply: usize,
     /// How many replies may be outstanding at once (RFC 2920 §3.1). 1,000.
     ///
     /// Bounds what the server may have to say while nobody reads: a driver that
@@ -157,6 +238,8 @@ impl Default for Limits {
             capabilities: 128,
             auth_rounds: 8,
             auth_iterations: 600_000,
+            speculation: 256 * 1024,
+            recipient_reply: 1_024,
             outstanding_replies: 1_000,
             trace_lines: 1_024,
         }
@@ -183,10 +266,10 @@ pub struct ClientConfig {
     pub(crate) late_credentials: bool,
     pub(crate) mechanisms: Option<Vec<Mechanism>>,
     pub(crate) allow_plaintext_auth: bool,
-    pub(crate) pipelining: bool,
+    pub(crate) channel_binding: ChannelBindingPolicy,
+    pub(crate) try_next_mechanism: bool,
+    pub(crate) pipelining: Pipelining,
     pub(crate) chunking: bool,
-    pub(crate) speculation: u64,
-    pub(crate) early_content: bool,
     pub(crate) line_ends: LineEnds,
     pub(crate) max_line_length: Option<u64>,
     pub(crate) timeouts: Timeouts,
@@ -207,10 +290,10 @@ impl ClientConfig {
             late_credentials: false,
             mechanisms: None,
             allow_plaintext_auth: false,
-            pipelining: true,
+            channel_binding: ChannelBindingPolicy::Preferred,
+            try_next_mechanism: false,
+            pipelining: Pipelining::default(),
             chunking: true,
-            speculation: 256 * 1024,
-            early_content: false,
             line_ends: LineEnds::Normalize,
             max_line_length: None,
             timeouts: Timeouts::default(),
@@ -282,45 +365,42 @@ impl ClientConfig {
         self
     }
 
-    /// Use PIPELINING (RFC 2920) where it is offered. On by default.
+    /// Whether the login must be bound to the TLS session (SCRAM's `-PLUS` forms).
+    /// [`ChannelBindingPolicy::Preferred`] by default.
     #[must_use]
-    pub fn pipelining(mut self, on: bool) -> Self {
-        self.pipelining = on;
+    pub fn channel_binding(mut self, policy: ChannelBindingPolicy) -> Self {
+        self.channel_binding = policy;
+        self
+    }
+
+    /// Try the next mechanism when the server refused the credentials (535). Off by
+    /// default: each try counts as a failed login, and accounts get locked.
+    ///
+    /// For servers that offer mechanisms which are not set up. The next mechanism may
+    /// reveal the password, within the bounds of
+    /// [`allow_plaintext_auth`](Self::allow_plaintext_auth).
+    #[must_use]
+    pub fn try_next_mechanism(mut self, on: bool) -> Self {
+        self.try_next_mechanism = on;
+        self
+    }
+
+    /// How far to run ahead of the replies where PIPELINING (RFC 2920) is offered.
+    /// [`Pipelining::Careful`] by default.
+    #[must_use]
+    pub fn pipelining(mut self, pipelining: Pipelining) -> Self {
+        self.pipelining = pipelining;
         self
     }
 
     /// Use CHUNKING (RFC 3030) where it is offered. On by default.
+    ///
+    /// Unless [`Pipelining::Bold`] is set, a session's first `BDAT` is an empty one in the
+    /// flight of `MAIL` and `RCPT`. A server that refuses it has read nothing that it could
+    /// take for commands; the message then goes by `DATA`.
     #[must_use]
     pub fn chunking(mut self, on: bool) -> Self {
         self.chunking = on;
-        self
-    }
-
-    /// How many octets of content may be under way under CHUNKING before it is
-    /// known whether their recipients were accepted. 256 KiB by default; 0 waits
-    /// for the replies to `MAIL` and `RCPT` each time.
-    ///
-    /// This is what lets many small messages go out in one flight. It begins once
-    /// this server has taken a recipient, or a password; after a rest it begins
-    /// anew, unless [`early_content`](Self::early_content) is on. Should the
-    /// connection break, this much at most is in doubt.
-    #[must_use]
-    pub fn speculation(mut self, octets: u64) -> Self {
-        self.speculation = octets;
-        self
-    }
-
-    /// Spend that budget even before this server has taken anything, each time the
-    /// session comes from rest. Off by default.
-    ///
-    /// Saves a round trip a burst, and is for servers that are known: one that
-    /// refuses `BDAT` *without reading its octets* (Postfix does where it demands
-    /// authentication first) takes content for commands, so whoever writes the
-    /// content writes commands. It also leaves a message in doubt that would
-    /// otherwise be known not to have been sent, should the server be gone.
-    #[must_use]
-    pub fn early_content(mut self, on: bool) -> Self {
-        self.early_content = on;
         self
     }
 
@@ -395,7 +475,7 @@ impl ClientConfig {
             && !facts.is_canonical()
         {
             return Err(Unsendable::LoneLineEnd {
-                carriage_returns: facts.lone_cr,
+                carriage_returns: facts.lone_cr + facts.surplus_cr,
                 line_feeds: facts.lone_lf,
             });
         }

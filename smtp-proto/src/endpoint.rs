@@ -36,12 +36,27 @@ pub trait Endpoint {
     /// said before it closed, until end of file or an error.
     fn handle_transport_error(&mut self, now: Instant, error: TransportError);
 
-    /// What is to be written now. `advance` it by as much as the socket took.
+    /// What is to be written now. `advance` it by as much as is *handed over*: to a
+    /// socket, to an operation that completes later, to a thread that writes.
+    ///
+    /// From the moment of `advance` the peer may have these octets: a reply may answer
+    /// them, and a message whose last octet is among them is in doubt until it is
+    /// answered. So `advance` before or with the write, never after its completion was
+    /// awaited.
     ///
     /// Empty when there is nothing to write for the moment. Dropping it without
     /// an `advance` loses nothing. Making it may bring an event (more content is
     /// wanted): poll for those after writing, before waiting.
-    fn output(&mut self) -> impl Buf;
+    fn output(&mut self) -> impl Buf + Send;
+
+    /// So many more of the octets that were handed over are written.
+    ///
+    /// Optional: for drivers where writing ends later than handing over (completion
+    /// I/O, a writer thread). A driver that never calls this says that what it hands
+    /// over is written. A driver that calls it does so for all octets from the first,
+    /// in any portions. The write deadline then counts from the last octets written,
+    /// and a reply's deadline from when its command was.
+    fn handle_written(&mut self, now: Instant, octets: usize);
 
     /// The next thing that happened, in order; `None` when there is no more.
     fn poll_event(&mut self) -> Option<Self::Event>;

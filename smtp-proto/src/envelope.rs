@@ -29,6 +29,8 @@ pub enum Recipients {
 pub struct Envelope {
     reverse_path: Option<Address>,
     forward_paths: Arc<[Address]>,
+    /// Whether all addresses are, asked once for each transaction of the message.
+    is_ascii: bool,
     recipients: Recipients,
     /// None for most: they share nothing then.
     parameters: Option<Arc<Attached>>,
@@ -49,6 +51,7 @@ impl Envelope {
             return Err(EnvelopeError::NoRecipients);
         }
         Ok(Self {
+            is_ascii: all_ascii(reverse_path.as_ref(), &forward_paths),
             reverse_path,
             forward_paths: forward_paths.into(),
             recipients: Recipients::default(),
@@ -167,9 +170,11 @@ impl Envelope {
         let paths = recipients
             .iter()
             .filter_map(|at| self.forward_paths.get(*at));
+        let forward_paths: Arc<[Address]> = paths.cloned().collect();
         Self {
+            is_ascii: all_ascii(self.reverse_path.as_ref(), &forward_paths),
             reverse_path: self.reverse_path.clone(),
-            forward_paths: paths.cloned().collect(),
+            forward_paths,
             recipients: self.recipients,
             parameters: self
                 .attached()
@@ -184,6 +189,7 @@ impl Envelope {
         forward_paths: Vec<Address>,
     ) -> Self {
         Self {
+            is_ascii: all_ascii(reverse_path.as_ref(), &forward_paths),
             reverse_path,
             forward_paths: forward_paths.into(),
             ..self
@@ -196,11 +202,15 @@ impl Envelope {
 
     /// Whether all addresses can be sent as they are to a server without SMTPUTF8 (RFC 6531 §3.3).
     pub fn is_ascii(&self) -> bool {
-        self.reverse_path
-            .iter()
-            .chain(self.forward_paths.iter())
-            .all(Address::is_ascii)
+        self.is_ascii
     }
+}
+
+fn all_ascii(reverse_path: Option<&Address>, forward_paths: &[Address]) -> bool {
+    reverse_path
+        .into_iter()
+        .chain(forward_paths)
+        .all(Address::is_ascii)
 }
 
 /// Why paths make no envelope.

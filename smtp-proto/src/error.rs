@@ -7,9 +7,12 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
-use crate::{CapabilitiesError, Parameter, Reply, ReplyError, SaslError, TransportError};
+use crate::{
+    CapabilitiesError, Mechanism, Parameter, Reply, ReplyError, SaslError, TransportError,
+};
 
 /// Where in the session something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,7 +75,22 @@ impl fmt::Display for Stage {
 pub struct Error {
     stage: Stage,
     kind: ErrorKind,
-    detail: Option<Box<str>>,
+    more: Option<Box<More>>,
+}
+
+/// What is known besides.
+#[derive(Clone, Debug, Default)]
+struct More {
+    detail: Option<String>,
+    quote: Option<String>,
+    login: Option<Login>,
+}
+
+/// Which login failed.
+#[derive(Clone, Debug)]
+struct Login {
+    mechanism: Mechanism,
+    others: String,
 }
 
 /// What happened; [`Error::stage`] says where.
@@ -81,6 +99,15 @@ pub struct Error {
 pub enum ErrorKind {
     /// The server refused the session, or hung up after this refusal.
     Refused(Reply),
+    /// The server said goodbye (`221`), or greeted anew (`220`), in place of an answer
+    /// (RFC 5321 §3.8).
+    Goodbye(Reply),
+    /// The server refused to end a transaction (`RSET`) that an earlier message may have left
+    /// open, so the session was left. The reply says nothing of this message.
+    ResetRefused(Reply),
+    /// The server answered "out of step" (`503`) to a command that was sent ahead of the
+    /// replies before it (RFC 2920). That says nothing of this message.
+    OutOfStep(Reply),
     /// The server broke the protocol.
     Violation(Violation),
     /// The server closed the connection.
@@ -100,6 +127,8 @@ pub enum ErrorKind {
         /// Whether one was kept back because it would reveal the secret in
         /// plaintext.
         withheld: bool,
+        /// Those that are offered and known, and have to be asked for.
+        unasked: Vec<Mechanism>,
     },
     /// The mechanism gave up.
     Sasl(SaslError),
@@ -148,22 +177,56 @@ impl Error {
         Self {
             stage,
             kind,
-            detail: None,
+            more: None,
         }
     }
 
     /// The same, with what the server said besides its reply.
-    pub(crate) fn with_detail(self, detail: Option<String>) -> Self {
-        Self {
-            detail: detail.map(String::into_boxed_str),
-            ..self
+    pub(crate) fn with_detail(mut self, detail: Option<String>) -> Self {
+        if detail.is_some() {
+            self.more.get_or_insert_default().detail = detail;
         }
+        self
+    }
+
+    /// The same, with the beginning of what the server said instead of a reply.
+    pub(crate) fn with_quote(mut self, quote: String) -> Self {
+        if !quote.is_empty() {
+            self.more.get_or_insert_default().quote = Some(quote);
+        }
+        self
+    }
+
+    /// What the server said instead of a reply, escaped: the first 100 octets of that line.
+    pub fn quote(&self) -> Option<&str> {
+        self.more.as_ref()?.quote.as_deref()
+    }
+
+    /// The same, of a login by this mechanism to a server that offers others as well.
+    pub(crate) fn of_login(mut self, mechanism: Mechanism, others: String) -> Self {
+        self.more.get_or_insert_default().login = Some(Login { mechanism, others });
+        self
+    }
+
+    fn login(&self) -> Option<&Login> {
+        self.more.as_ref()?.login.as_ref()
+    }
+
+    /// The mechanism of the login that failed.
+    pub fn mechanism(&self) -> Option<Mechanism> {
+        self.login().map(|login| login.mechanism)
+    }
+
+    /// The other mechanisms that the server offered where a login failed,
+    /// blank-separated.
+    pub fn other_mechanisms(&self) -> &str {
+        self.login().map_or("", |login| &login.others)
     }
 
     /// What the server said of it besides its reply: the JSON of OAUTHBEARER or XOAUTH2, the
     /// reason of SCRAM, escaped.
     pub fn detail(&self) -> Option<&str> {
-        self.detail.as_deref()
+        self.more.as_ref()?.detail.as_deref()
     }
 
     /// What may help, where the reply's code tells (RFC 4954 §6).
@@ -195,6 +258,9 @@ impl Error {
     pub fn reply(&self) -> Option<&Reply> {
         match &self.kind {
             ErrorKind::Refused(reply)
+            | ErrorKind::Goodbye(reply)
+            | ErrorKind::ResetRefused(reply)
+            | ErrorKind::OutOfStep(reply)
             | ErrorKind::Violation(
                 Violation::UnexpectedReply(reply) | Violation::SurplusReply(reply),
             ) => Some(reply),
@@ -206,7 +272,10 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match &self.kind {
             ErrorKind::Refused(reply) => reply.code().is_transient(),
-            ErrorKind::ConnectionClosed
+            ErrorKind::Goodbye(_)
+            | ErrorKind::ResetRefused(_)
+            | ErrorKind::OutOfStep(_)
+            | ErrorKind::ConnectionClosed
             | ErrorKind::Transport(_)
             | ErrorKind::TimedOut
             | ErrorKind::Aborted
@@ -221,17 +290,40 @@ impl fmt::Display for Error {
         write!(f, "{}: ", self.stage)?;
         match &self.kind {
             ErrorKind::Refused(reply) => {
-                write!(f, "the server refused: {reply}")?;
-                if let Some(detail) = &self.detail {
+                f.write_str("the server refused")?;
+                if let Some(mechanism) = self.mechanism() {
+                    write!(f, " {mechanism}")?;
+                }
+                write!(f, ": {reply}")?;
+                if let Some(detail) = self.detail() {
                     write!(f, " ({detail})")?;
                 }
-                match self.advice() {
-                    Some(advice) => write!(f, "; {advice}"),
-                    None => Ok(()),
+                if let Some(advice) = self.advice() {
+                    write!(f, "; {advice}")?;
+                }
+                match self.other_mechanisms() {
+                    "" => Ok(()),
+                    others => write!(f, "; it also offers {others}"),
                 }
             }
+            ErrorKind::Goodbye(reply) => {
+                write!(f, "the server ended the session: {reply}")
+            }
+            ErrorKind::ResetRefused(reply) => write!(
+                f,
+                "the server refused RSET after an earlier message ({reply}); send this one over \
+                 another connection"
+            ),
+            ErrorKind::OutOfStep(reply) => write!(
+                f,
+                "the server does not bear pipelining ({reply}); send one command at a time"
+            ),
             ErrorKind::Violation(violation) => {
-                write!(f, "the server broke the protocol: {violation}")
+                write!(f, "the server broke the protocol: {violation}")?;
+                match self.quote() {
+                    Some(quote) => write!(f, ": {quote}"),
+                    None => Ok(()),
+                }
             }
             ErrorKind::ConnectionClosed => f.write_str("the server closed the connection"),
             ErrorKind::Transport(error) => write!(f, "{error}"),
@@ -241,7 +333,11 @@ impl fmt::Display for Error {
                  or another server",
             ),
             ErrorKind::Tls(error) => write!(f, "TLS failed: {error}"),
-            ErrorKind::NoUsableMechanism { offered, withheld } => {
+            ErrorKind::NoUsableMechanism {
+                offered,
+                withheld,
+                unasked,
+            } => {
                 if offered.is_empty() {
                     f.write_str("credentials were given and the server offers no AUTH")?;
                 } else {
@@ -253,9 +349,25 @@ impl fmt::Display for Error {
                 if *withheld {
                     f.write_str("; a secret is not sent in plaintext unless that is allowed")?;
                 }
+                let unknown = offered.split(' ').filter(|name| !name.is_empty());
+                for name in unknown.filter(|name| name.parse::<Mechanism>().is_err()) {
+                    write!(f, "; {name} is not known")?;
+                }
+                for mechanism in unasked {
+                    write!(f, "; {mechanism} is only used where it is asked for")?;
+                }
                 Ok(())
             }
-            ErrorKind::Sasl(error) => write!(f, "{error}"),
+            ErrorKind::Sasl(error) => {
+                if let Some(mechanism) = self.mechanism() {
+                    write!(f, "{mechanism}: ")?;
+                }
+                write!(f, "{error}")?;
+                match self.detail() {
+                    Some(detail) => write!(f, "; the server said {detail}"),
+                    None => Ok(()),
+                }
+            }
             ErrorKind::Credentials(error) => {
                 write!(f, "the credentials could not be had: {error}")
             }

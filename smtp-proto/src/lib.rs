@@ -65,6 +65,12 @@
 //! }
 //! ```
 //!
+//! `advance` *hands over*: from then on a reply may answer these octets, and a message
+//! whose last octet is among them is in doubt until it is answered. Where writing ends
+//! later (completion I/O, a writer thread), `advance` when the write is submitted, and
+//! say with [`Endpoint::handle_written`] how much was written when it completes; the
+//! write deadline counts from there.
+//!
 //! # One message, every byte
 //!
 //! ```
@@ -98,9 +104,10 @@
 //! );
 //! exchange(
 //!     "250 ok\r\n250 ok\r\n354 go ahead\r\n",
-//!     "Subject: hello\r\n\r\n..\r\n.\r\nQUIT\r\n",
+//!     "Subject: hello\r\n\r\n..\r\n.\r\n",
 //! );
-//! exchange("250 2.0.0 queued as 42\r\n221 bye\r\n", "");
+//! exchange("250 2.0.0 queued as 42\r\n", "QUIT\r\n");
+//! exchange("221 bye\r\n", "");
 //!
 //! let reports: Vec<_> = std::iter::from_fn(|| client.poll_event())
 //!     .filter_map(|event| match event {
@@ -156,7 +163,9 @@ pub use body::{Body, Facts, LineEnds, StreamFacts, Survey};
 pub use capabilities::{Capabilities, CapabilitiesError, Capability, LimitsParameters, SizeLimit};
 pub use client::{Client, CommandId, Event, Output, Speaker, TraceLine};
 pub use command::{Command, CommandError};
-pub use config::{ClientConfig, Limits, Protocol, Security, Timeouts};
+pub use config::{
+    ChannelBindingPolicy, ClientConfig, Limits, Pipelining, Protocol, Security, Timeouts,
+};
 pub use endpoint::{Endpoint, TransportError};
 pub use envelope::{Envelope, EnvelopeError, Recipients};
 pub use error::{Error, ErrorKind, Misuse, Stage, Unsendable, Violation};

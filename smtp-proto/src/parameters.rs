@@ -32,7 +32,10 @@ use crate::{Capabilities, ErrorKind, TlsInfo};
 /// What the client itself says with `MAIL`, from the message and the capabilities.
 const RESERVED: [&str; 3] = ["SIZE", "BODY", "SMTPUTF8"];
 
-/// A parameter that this library has no type for, such as `XFOO=bar`.
+/// No extension lengthens a command line by more than some 500 octets for one parameter.
+const MAX_PARAMETER: usize = 1_024;
+
+/// A parameter that this library has no type for, such as `XFOO=bar`. At most 1,024 octets.
 ///
 /// It is sent where the server offers the extension (by default the one of the parameter's own
 /// keyword); where it does not, the message is not sent, unless the parameter may be
@@ -191,6 +194,11 @@ impl FromStr for Parameter {
     type Err = ParameterError;
 
     fn from_str(text: &str) -> Result<Self, ParameterError> {
+        if text.len() > MAX_PARAMETER {
+            return Err(ParameterError::TooLong {
+                limit: MAX_PARAMETER,
+            });
+        }
         let (keyword, value) = split(text);
         if !is_keyword(keyword) {
             return Err(ParameterError::InvalidKeyword);

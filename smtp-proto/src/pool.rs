@@ -41,7 +41,12 @@ pub(crate) fn is_lost(report: &Report) -> bool {
         return false;
     };
     match error.kind() {
-        ErrorKind::ConnectionClosed | ErrorKind::Transport(_) | ErrorKind::SessionOver => true,
+        ErrorKind::ConnectionClosed
+        | ErrorKind::Transport(_)
+        | ErrorKind::SessionOver
+        | ErrorKind::Goodbye(_)
+        | ErrorKind::ResetRefused(_)
+        | ErrorKind::OutOfStep(_) => true,
         ErrorKind::TimedOut => error.stage() == Stage::Mail,
         ErrorKind::Refused(reply) => reply.code().get() == 421,
         _ => false,

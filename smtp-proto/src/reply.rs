@@ -182,12 +182,21 @@ impl fmt::Display for EnhancedCode {
 pub struct ReplyRef<'a> {
     code: ReplyCode,
     raw: &'a [u8],
+    contradicts_itself: bool,
 }
 
 impl<'a> ReplyRef<'a> {
-    /// The code, the same on each line.
+    /// The code, the same on each line; of a reply that
+    /// [contradicts itself](Self::contradicts_itself), the refusal's.
     pub fn code(self) -> ReplyCode {
         self.code
+    }
+
+    /// Whether a refusal follows lines of another code, such as `220-wait` and then
+    /// `521 blocked` of a server that screens its clients. RFC 5321 §4.2.1 wants the same code
+    /// on each line.
+    pub fn contradicts_itself(self) -> bool {
+        self.contradicts_itself
     }
 
     /// The enhanced code at the start of the first line, if there is one and its class is the
@@ -328,6 +337,7 @@ impl Reply {
         ReplyRef {
             code: self.code,
             raw: &self.raw,
+            contradicts_itself: false,
         }
     }
 
@@ -354,6 +364,35 @@ impl Reply {
     /// The wire form, each line with its line end: as received, or what a server sends.
     pub fn as_bytes(&self) -> &[u8] {
         &self.raw
+    }
+
+    /// The reply without the lines, or the end of its one line, beyond so many octets.
+    pub(crate) fn shortened(self, most: usize) -> Self {
+        const LEAST: usize = "250 \r\n".len();
+
+        if self.raw.len() <= most.max(LEAST) {
+            return self;
+        }
+        let kept = self.raw.get(..most.max(LEAST)).unwrap_or(&self.raw);
+        let mut raw = match memchr::memrchr(b'\n', kept) {
+            Some(end) => kept.get(..=end).unwrap_or(kept).to_vec(),
+            None => {
+                let line = kept.get(..kept.len() - 2).unwrap_or_default();
+                [line, b"\r\n"].concat()
+            }
+        };
+        let before_last = raw.len().saturating_sub(1);
+        let last = raw
+            .get(..before_last)
+            .and_then(|raw| memchr::memrchr(b'\n', raw));
+        let separator = last.map_or(0, |end| end + 1) + 3;
+        if let Some(separator) = raw.get_mut(separator).filter(|octet| **octet == b'-') {
+            *separator = b' ';
+        }
+        Self {
+            code: self.code,
+            raw: raw.into(),
+        }
     }
 }
 

@@ -162,6 +162,11 @@ impl Mechanism {
         self.0.reveals_secret
     }
 
+    /// Whether it binds the authentication to the TLS session: a `-PLUS` form.
+    pub fn binds_channel(&self) -> bool {
+        self.0.binds_channel
+    }
+
     /// Begins an authentication with these credentials.
     ///
     /// # Errors
@@ -335,6 +340,12 @@ pub trait Exchange: Send + Sync {
     ///
     /// The mechanism's own reasons.
     fn initial_response(&mut self) -> Result<Option<Secret>, SaslError>;
+
+    /// Whether the mechanism reads what the server's challenges say. Where it does not, a
+    /// challenge that is no base64 is given as it is.
+    fn reads_challenges(&self) -> bool {
+        true
+    }
 
     /// The response to a decoded challenge, which is empty if the server's was.
     ///

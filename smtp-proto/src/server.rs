@@ -239,8 +239,13 @@ impl Endpoint for Server {
         self.session.close(Some(ServerViolation::Transport(error)));
     }
 
-    fn output(&mut self) -> impl Buf {
+    fn output(&mut self) -> impl Buf + Send {
         ReplyOutput(&mut self.session.replies)
+    }
+
+    fn handle_written(&mut self, now: Instant, octets: usize) {
+        self.session.tell_time(now);
+        self.session.replies.mark_written(octets);
     }
 
     fn poll_event(&mut self) -> Option<ServerEvent> {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use bytes::Buf;
 use postwire_proto::{
-    Client, ClientConfig, Credentials, Endpoint, Envelope, Event, HelloName, Instant, Security,
-    TlsInfo,
+    Client, ClientConfig, Credentials, Endpoint, Envelope, Event, HelloName, Instant, Limits,
+    Pipelining, Security, TlsInfo,
 };
 
 /// A server that says yes to everything it is asked.
@@ -176,10 +176,13 @@ const NOTHING: &[&str] = &["STARTTLS", "AUTH PLAIN LOGIN"];
 
 #[test]
 fn one_message_under_wrapper() {
-    // EHLO; AUTH with its initial response; MAIL RCPT… DATA; content QUIT. With the wait for
-    // the greeting five turns, however many recipients there are.
+    // EHLO; AUTH with its initial response; MAIL RCPT… DATA; content; QUIT. With the wait for
+    // the greeting six turns, however many recipients there are, and the message is accepted
+    // after five.
     for recipients in [1, 10, 500] {
         let count = flights(config(Security::Wrapper), PIPELINING, 1, recipients);
+        assert_eq!(count, 5, "{recipients} recipients");
+        let count = flights(bold(Security::Wrapper), PIPELINING, 1, recipients);
         assert_eq!(count, 4, "{recipients} recipients");
     }
 }
@@ -189,7 +192,7 @@ fn a_password_that_is_a_keyword_changes_nothing() {
     // What is redacted for people to read is not what the client itself reads.
     let config = ClientConfig::new(HelloName::localhost(), Security::Wrapper)
         .credentials(Credentials::new("alice", "PIPELINING"));
-    assert_eq!(flights(config, PIPELINING, 1, 10), 4);
+    assert_eq!(flights(config, PIPELINING, 1, 10), 5);
 }
 
 #[test]
@@ -198,69 +201,78 @@ fn starttls_costs_two_more() {
     for recipients in [1, 10, 500] {
         for security in [Security::Required, Security::Opportunistic] {
             let count = flights(config(security), PIPELINING, 1, recipients);
-            assert_eq!(count, 6, "{security:?}, {recipients} recipients");
+            assert_eq!(count, 7, "{security:?}, {recipients} recipients");
         }
     }
 }
 
 #[test]
 fn plaintext_without_credentials() {
-    // EHLO; MAIL RCPT… DATA; content QUIT.
-    let config = ClientConfig::new(HelloName::localhost(), Security::None);
-    assert_eq!(flights(config, PIPELINING, 1, 10), 3);
+    // EHLO; MAIL RCPT… DATA; content; QUIT.
+    assert_eq!(flights(anonymous(), PIPELINING, 1, 10), 4);
 }
 
 #[test]
-fn a_further_message_costs_one() {
+fn a_further_message_by_data_costs_two_and_boldly_one() {
     for messages in [2, 3, 50] {
         for recipients in [1, 10] {
             let count = flights(config(Security::Wrapper), PIPELINING, messages, recipients);
-            assert_eq!(count, 4 + messages - 1, "{messages} messages");
+            assert_eq!(count, 3 + 2 * messages, "{messages} messages");
+            let count = flights(bold(Security::Wrapper), PIPELINING, messages, recipients);
+            assert_eq!(count, 3 + messages, "{messages} messages");
         }
     }
 }
 
 #[test]
 fn chunking_saves_the_wait_for_354() {
-    // EHLO; AUTH; MAIL RCPT… BDAT content QUIT: who took the password is past refusing
-    // everything.
+    // EHLO; AUTH; MAIL RCPT… and the first octet; BDAT content QUIT.
+    for recipients in [1, 10, 100, 500] {
+        let count = flights(config(Security::Wrapper), CHUNKING, 1, recipients);
+        assert_eq!(count, 4, "{recipients} recipients");
+    }
+    // Boldly: EHLO; AUTH; MAIL RCPT… BDAT content QUIT.
     // RFC 5321 §4.5.3.1.8: more than 100 may be too many for it, so QUIT waits for its RCPT
     // replies.
     for (recipients, expected) in [(1, 3), (10, 3), (100, 3), (500, 4)] {
-        let count = flights(config(Security::Wrapper), CHUNKING, 1, recipients);
+        let count = flights(bold(Security::Wrapper), CHUNKING, 1, recipients);
         assert_eq!(count, expected, "{recipients} recipients");
     }
-    // Without one the first content waits for its RCPT replies, unless told otherwise:
-    // EHLO; MAIL RCPT…; BDAT content QUIT.
-    assert_eq!(flights(anonymous(), CHUNKING, 1, 10), 3);
-    assert_eq!(flights(anonymous().early_content(true), CHUNKING, 1, 10), 2);
 }
 
 fn anonymous() -> ClientConfig {
     ClientConfig::new(HelloName::localhost(), Security::None)
 }
 
+fn bold(security: Security) -> ClientConfig {
+    config(security).pipelining(Pipelining::Bold)
+}
+
 #[test]
-fn with_chunking_further_messages_cost_nothing() {
-    // EHLO; AUTH; MAIL RCPT… BDAT content (RSET MAIL RCPT… BDAT content)… QUIT.
+fn with_chunking_a_further_message_costs_one_and_boldly_nothing() {
     for messages in [2, 3, 50, 240] {
+        // EHLO; AUTH; MAIL RCPT… and the first octet; (BDAT content RSET MAIL RCPT…)…; BDAT
+        // content QUIT.
         let count = flights(config(Security::Wrapper), CHUNKING, messages, 1);
-        assert_eq!(count, 3, "{messages} messages");
-        let count = flights(anonymous(), CHUNKING, messages, 1);
+        assert_eq!(count, 3 + messages, "{messages} messages");
+        // EHLO; AUTH; MAIL RCPT… BDAT content (RSET MAIL RCPT… BDAT content)… QUIT.
+        let count = flights(bold(Security::Wrapper), CHUNKING, messages, 1);
         assert_eq!(count, 3, "{messages} messages");
     }
     // A thousand replies may be outstanding, and a message has four.
-    assert_eq!(flights(anonymous(), CHUNKING, 500, 1), 4);
+    assert_eq!(flights(bold(Security::Wrapper), CHUNKING, 500, 1), 4);
 }
 
 #[test]
 fn the_budget_for_content_under_way_is_kept() {
-    // 21 octets each. The first content has its recipients known; the others go as the
-    // budget has room for them, which the reply to an earlier one makes.
-    for (budget, turns) in [(0, 10), (20, 10), (21, 9), (3 * 21, 3), (9 * 21, 1)] {
-        let config = anonymous().speculation(budget);
+    // 21 octets each: they go as the budget has room for them, which the reply to an earlier
+    // one makes. Without one each waits for its recipients, and is followed by the next.
+    for (budget, turns) in [(0, 11), (20, 11), (21, 10), (3 * 21, 4), (10 * 21, 1)] {
+        let mut limits = Limits::default();
+        limits.speculation = budget;
+        let config = anonymous().pipelining(Pipelining::Bold).limits(limits);
         let count = flights(config, CHUNKING, 10, 1);
-        assert_eq!(count, 2 + turns, "{budget} octets");
+        assert_eq!(count, 1 + turns, "{budget} octets");
     }
 }
 
@@ -272,20 +284,21 @@ fn one_command_at_a_time_without_pipelining() {
         assert_eq!(count, 3 + 3 + recipients);
         let count = flights(config(Security::Wrapper), NOTHING, 3, recipients);
         assert_eq!(count, 3 + 3 * (3 + recipients));
-        let off = config(Security::Wrapper).pipelining(false);
+        let off = config(Security::Wrapper).pipelining(Pipelining::Off);
         assert_eq!(flights(off, PIPELINING, 1, recipients), 3 + 3 + recipients);
     }
 }
 
 #[test]
 fn chunking_without_pipelining() {
-    // BDAT takes the place of DATA and its content: one flight less a message.
-    let off = config(Security::Wrapper).pipelining(false);
-    assert_eq!(flights(off, CHUNKING, 2, 10), 3 + 2 * (2 + 10));
+    // BDAT takes the place of DATA and its content: one flight less a message, but for the
+    // first one, whose first octet goes alone.
+    let off = config(Security::Wrapper).pipelining(Pipelining::Off);
+    assert_eq!(flights(off, CHUNKING, 2, 10), 3 + 1 + 2 * (2 + 10));
 }
 
 #[test]
 fn the_bound_on_outstanding_replies_costs_little() {
-    // 1,000 replies at most: MAIL and 999 RCPT; the other RCPT and DATA; content QUIT.
-    assert_eq!(flights(config(Security::Wrapper), PIPELINING, 1, 1_500), 5);
+    // 1,000 replies at most: MAIL and 999 RCPT; the other RCPT and DATA; content; QUIT.
+    assert_eq!(flights(config(Security::Wrapper), PIPELINING, 1, 1_500), 6);
 }

@@ -9,9 +9,9 @@ mod pair {
 
 use pair::wire::{Fault, Message, Pair, Side, check, config, run};
 use postwire_proto::{
-    ClientConfig, DeliverBy, EnvelopeId, FutureRelease, MtPriority, Notify, OriginalRecipient,
-    Outcome, Parameter, Protocol, RecipientStatus, Recipients, Report, Return, Security,
-    ServerConfig, Stage,
+    ClientConfig, DeliverBy, EnvelopeId, FutureRelease, Limits, MtPriority, Notify,
+    OriginalRecipient, Outcome, Parameter, Pipelining, Protocol, RecipientStatus, Recipients,
+    Report, Return, Security, ServerConfig, Stage,
 };
 use proptest::prelude::*;
 
@@ -42,11 +42,14 @@ fn mixed() -> Vec<Message> {
     ]
 }
 
+/// Each of them, and how far the client runs ahead of it.
 fn servers() -> Vec<(&'static str, ServerConfig)> {
     let base = || ServerConfig::new("mail.example".parse().unwrap());
     vec![
         ("everything", base()),
+        ("everything, boldly", base()),
         ("no chunking", base().chunking(false)),
+        ("no chunking, boldly", base().chunking(false)),
         (
             "354 without recipients",
             base().chunking(false).data_without_recipients(true),
@@ -54,6 +57,7 @@ fn servers() -> Vec<(&'static str, ServerConfig)> {
         ("one at a time", base().chunking(false).pipelining(false)),
         ("chunks, one at a time", base().pipelining(false)),
         ("lmtp", base().protocol(Protocol::Lmtp)),
+        ("lmtp, boldly", base().protocol(Protocol::Lmtp)),
         (
             "lmtp, no chunking",
             base().protocol(Protocol::Lmtp).chunking(false),
@@ -67,7 +71,14 @@ fn client_for(name: &str) -> ClientConfig {
     } else {
         Protocol::Smtp
     };
-    config(Security::None).protocol(protocol)
+    let pipelining = if name.ends_with("boldly") {
+        Pipelining::Bold
+    } else {
+        Pipelining::Careful
+    };
+    config(Security::None)
+        .protocol(protocol)
+        .pipelining(pipelining)
 }
 
 #[test]
@@ -199,7 +210,7 @@ fn a_break_at_any_octet_is_judged_rightly() {
 /// deadlines, and what it says is true.
 #[test]
 fn a_silence_at_any_octet_ends() {
-    for (name, server) in servers().into_iter().take(3) {
+    for (name, server) in servers().into_iter().take(5) {
         let whole = run(
             Pair::new(client_for(name), server.clone()),
             mixed(),
@@ -328,11 +339,14 @@ fn a_break_in_a_divided_message_is_judged_rightly() {
     for (name, server) in servers() {
         let server = server.max_recipients(2);
         // QUIT trusts in a server that takes 100, unless it has spoken before the content went out.
-        let client = client_for(name).speculation(0);
+        let mut limits = Limits::default();
+        limits.speculation = 0;
+        let client = client_for(name).limits(limits);
         let pair = || Pair::new(client.clone(), server.clone());
         let whole = run(pair(), messages(), &[usize::MAX], None);
         check(&whole).unwrap_or_else(|why| panic!("{name}: {why}"));
-        assert_eq!(whole.stored.len(), 4, "{name}");
+        // Two are taken and one is too many, so the next parts are of two: "no" and c, d and e, f.
+        assert_eq!(whole.stored.len(), 5, "{name}");
         for (side, length) in [
             (Side::Client, whole.said_by_client.len()),
             (Side::Server, whole.said_by_server.len()),
@@ -412,21 +426,23 @@ fn message() -> impl Strategy<Value = Message> {
 
 prop_compose! {
     fn client_config()(
-        pipelining: bool,
+        pipelining in prop_oneof![
+            Just(Pipelining::Off),
+            Just(Pipelining::Careful),
+            Just(Pipelining::Bold),
+        ],
         chunking: bool,
         speculation in prop_oneof![Just(0), Just(100), Just(1 << 20)],
-        early: bool,
         outstanding in prop_oneof![Just(1_usize), Just(3), Just(1_000)],
         lmtp: bool,
     ) -> ClientConfig {
-        let mut limits = postwire_proto::Limits::default();
+        let mut limits = Limits::default();
         limits.outstanding_replies = outstanding;
+        limits.speculation = speculation;
         config(Security::None)
             .protocol(if lmtp { Protocol::Lmtp } else { Protocol::Smtp })
             .pipelining(pipelining)
             .chunking(chunking)
-            .speculation(speculation)
-            .early_content(early)
             .limits(limits)
     }
 }

@@ -135,7 +135,7 @@ macro_rules! stages {
 }
 
 stages! {
-    greeting ehlo starttls auth mail rcpt data body chunking commands lmtp limits pipelining parameters quit
+    careful goodbye greeting ehlo starttls auth mail rcpt data body chunking commands lmtp limits pipelining parameters quit
     timers violations
 }
 

@@ -13,8 +13,8 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use postwire_proto::{
-    ClientConfig, Credentials, HelloName, Limits, LineEnds, Mechanism, PoolConfig, Protocol,
-    Security, Timeouts,
+    ChannelBindingPolicy, ClientConfig, Credentials, HelloName, Limits, LineEnds, Mechanism,
+    Pipelining, PoolConfig, Protocol, Security, Timeouts,
 };
 
 use crate::parameters::{server_name, without_brackets};
@@ -281,6 +281,20 @@ impl<T> TransportBuilder<T> {
         self
     }
 
+    /// Whether the login must be bound to the TLS session:
+    /// [`ClientConfig::channel_binding`].
+    pub fn channel_binding(mut self, policy: ChannelBindingPolicy) -> Self {
+        self.settings.client = self.settings.client.channel_binding(policy);
+        self
+    }
+
+    /// Try the next mechanism when the server refused the credentials:
+    /// [`ClientConfig::try_next_mechanism`].
+    pub fn try_next_mechanism(mut self, on: bool) -> Self {
+        self.settings.client = self.settings.client.try_next_mechanism(on);
+        self
+    }
+
     /// Lets passwords and tokens travel in plaintext. Off by default.
     ///
     /// **Danger**: anyone on the way reads them.
@@ -313,29 +327,16 @@ impl<T> TransportBuilder<T> {
         self
     }
 
-    /// Uses PIPELINING (RFC 2920) where it is offered. On by default.
-    pub fn pipelining(mut self, on: bool) -> Self {
-        self.settings.client = self.settings.client.pipelining(on);
+    /// How far to run ahead of the replies where PIPELINING (RFC 2920) is offered.
+    /// [`Pipelining::Careful`] by default.
+    pub fn pipelining(mut self, pipelining: Pipelining) -> Self {
+        self.settings.client = self.settings.client.pipelining(pipelining);
         self
     }
 
     /// Uses CHUNKING (RFC 3030) where it is offered. On by default.
     pub fn chunking(mut self, on: bool) -> Self {
         self.settings.client = self.settings.client.chunking(on);
-        self
-    }
-
-    /// How many octets of content may be under way under CHUNKING before their
-    /// recipients are known to be accepted; see [`ClientConfig::speculation`].
-    pub fn speculation(mut self, octets: u64) -> Self {
-        self.settings.client = self.settings.client.speculation(octets);
-        self
-    }
-
-    /// Spends that budget before this server has taken anyone; see
-    /// [`ClientConfig::early_content`], and its warning.
-    pub fn early_content(mut self, on: bool) -> Self {
-        self.settings.client = self.settings.client.early_content(on);
         self
     }
 

@@ -32,7 +32,8 @@ pub enum CertificateStore {
 }
 
 /// A certificate to trust: a private certificate authority, or a server's own
-/// self-signed certificate (one that is not marked as an authority).
+/// certificate. A server that shows exactly this one is trusted, whatever the certificate
+/// says of its own purpose; its name and dates are checked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificate(CertificateDer<'static>);
 

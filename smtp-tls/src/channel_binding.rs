@@ -9,6 +9,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::{Connection, ProtocolVersion};
 use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512};
 
+use crate::der::{OBJECT_IDENTIFIER, SEQUENCE, element};
+
 /// The binding of a session that stands. `own_certificate` is a server's.
 pub(crate) fn channel_binding(
     session: &Connection,
@@ -56,9 +58,6 @@ enum Hash {
     Sha512,
 }
 
-const SEQUENCE: u8 = 0x30;
-const OBJECT_IDENTIFIER: u8 = 0x06;
-
 /// The hash function of a certificate's signature (RFC 5280 §4.1.1.2).
 fn signature_algorithm(certificate: &[u8]) -> Option<Hash> {
     let (certificate, _) = element(SEQUENCE, certificate)?;
@@ -102,24 +101,6 @@ fn pss_hash(parameters: &[u8]) -> Option<Hash> {
         b"\x60\x86\x48\x01\x65\x03\x04\x02\x04" => Some(Hash::Sha224),
         _ => None,
     }
-}
-
-/// The content of a DER element (X.690 §8.1, §10.1) with this tag, and what follows it.
-fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let rest = der.strip_prefix(&[tag])?;
-    let (&first, rest) = rest.split_first()?;
-    let (length, rest) = match first {
-        0..=0x7f => (usize::from(first), rest),
-        0x81..=0x84 => {
-            let (octets, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            let length = octets
-                .iter()
-                .fold(0, |length, octet| length << 8 | usize::from(*octet));
-            (length, rest)
-        }
-        _ => return None,
-    };
-    rest.split_at_checked(length)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use postwire_proto::{
     Body, Capabilities, Client, ClientConfig, Command, CommandId, Credentials, Endpoint, Envelope,
-    Event, Instant, Misuse, Reply, Security, TlsInfo, TransactionId, TransportError,
+    Event, Instant, Mechanism, Misuse, Reply, Security, TlsInfo, TransactionId, TransportError,
 };
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
@@ -29,6 +29,8 @@ pub struct Connection {
 }
 
 impl Upgradable for Client {
+    const TAKES_BACK: bool = true;
+
     fn is_awaiting_tls(&self) -> bool {
         Client::is_awaiting_tls(self)
     }
@@ -44,6 +46,18 @@ impl Upgradable for Client {
 
     fn injected(&mut self, now: Instant) {
         self.handle_starttls_injection(now);
+    }
+
+    fn output_for_tls(&mut self) -> impl Buf + Send {
+        Client::output_for_tls(self)
+    }
+
+    fn handed_over(&mut self, octets: usize) {
+        self.handle_handed_over(octets);
+    }
+
+    fn tls_progress(&mut self, octets: usize, waits: bool) {
+        self.handle_tls_progress(octets, waits);
     }
 }
 
@@ -78,9 +92,12 @@ impl Connection {
             return;
         };
         let config = Arc::clone(parameters.rustls_config());
+        let max_fragment = config.max_fragment_size;
         match rustls::ClientConnection::new(config, parameters.server_name()) {
             Ok(session) => {
-                self.secured.secure(session.into(), self.after_plaintext);
+                let session = session.into();
+                self.secured
+                    .secure(session, self.after_plaintext, max_fragment);
                 if parameters.verifies() {
                     self.secured.verifies();
                 }
@@ -192,6 +209,11 @@ impl Connection {
         self.secured.machine.is_authenticated()
     }
 
+    /// The mechanism by which the client is authenticated: [`Client::mechanism`].
+    pub fn mechanism(&self) -> Option<Mechanism> {
+        self.secured.machine.mechanism()
+    }
+
     /// Whether the session stands: [`Client::is_ready`].
     pub fn is_ready(&self) -> bool {
         self.secured.machine.is_ready()
@@ -230,8 +252,12 @@ impl Endpoint for Connection {
         self.secured.machine.handle_transport_error(now, error);
     }
 
-    fn output(&mut self) -> impl Buf {
+    fn output(&mut self) -> impl Buf + Send {
         self.secured.output()
+    }
+
+    fn handle_written(&mut self, now: Instant, octets: usize) {
+        self.secured.handle_written(now, octets);
     }
 
     fn poll_event(&mut self) -> Option<Event> {

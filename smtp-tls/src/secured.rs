@@ -2,7 +2,12 @@
 //!
 //! Moves bytes between the two and tells the machine how TLS fares. Knows no
 //! command and no reply: what STARTTLS means is the machine's affair.
+//!
+//! What the machine puts out is handed over when the last octet of its *record* is, and
+//! written when that is: until then the peer cannot read it. What is encrypted and not
+//! handed over when the session ends is dropped.
 
+use std::collections::VecDeque;
 use std::io::{IoSlice, Read, Write};
 use std::sync::Arc;
 
@@ -12,6 +17,12 @@ use rustls::ProtocolVersion;
 use rustls::pki_types::CertificateDer;
 
 use crate::channel_binding::channel_binding;
+
+/// The plaintext of a full record (RFC 8446 §5.1).
+const RECORD: usize = 16 * 1024;
+
+/// What a record adds to its length, as rustls counts it.
+const RECORD_HEADER: usize = 5;
 
 /// Plaintext gathered before it is encrypted: four full records.
 const WINDOW: usize = 64 * 1024;
@@ -23,19 +34,53 @@ const DECRYPTED: usize = 4 * 1024;
 const SLICES: usize = 16;
 
 /// What [`Secured`] must be able to tell a plaintext machine.
-pub(crate) trait Upgradable: Endpoint {
+pub(crate) trait Upgradable: Endpoint + Send {
+    /// Whether the end of the session takes back what is not handed over by then: a
+    /// client's messages are reported as not sent, a server still says goodbye.
+    const TAKES_BACK: bool;
+
     /// Whether TLS is to be established now.
     fn is_awaiting_tls(&self) -> bool;
     fn tls_established(&mut self, now: Instant, info: TlsInfo);
     fn tls_failed(&mut self, now: Instant, error: TransportError);
     /// Plaintext came where TLS was to begin.
     fn injected(&mut self, now: Instant);
+    /// What is to be encrypted. To `advance` it hands over nothing yet.
+    fn output_for_tls(&mut self) -> impl Buf + Send;
+    /// So many more octets of that are handed over.
+    fn handed_over(&mut self, octets: usize);
+    /// TLS wrote so many more octets of its own; whether some wait.
+    fn tls_progress(&mut self, octets: usize, waits: bool);
 }
 
 #[derive(Debug)]
 pub(crate) struct Secured<E> {
     pub(crate) machine: E,
     tls: Tls,
+    wire: Wire,
+}
+
+/// Positions among all octets that went out, in plaintext and encrypted.
+#[derive(Debug, Default)]
+struct Wire {
+    handed_over: u64,
+    /// As far as the driver tells it apart.
+    written: Option<u64>,
+}
+
+impl Wire {
+    fn is_written(&self) -> bool {
+        self.written
+            .is_none_or(|written| written >= self.handed_over)
+    }
+}
+
+/// A record of the machine's text.
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    /// Its end on the wire.
+    end: u64,
+    plaintext: u64,
 }
 
 #[derive(Debug)]
@@ -52,9 +97,17 @@ struct Channel {
     own_certificate: Option<CertificateDer<'static>>,
     /// The session would not stand if the peer's certificate were not good.
     verifies: bool,
-    /// Encrypted and not yet taken.
+    /// How much plaintext fits in one record.
+    record: usize,
+    /// Encrypted; what lies before `taken` is handed over.
     ciphertext: Vec<u8>,
     taken: usize,
+    /// The records of the machine's text that are not handed over.
+    pending: VecDeque<Record>,
+    /// Those that are, and not written; only of a driver that tells these apart.
+    unwritten: VecDeque<Record>,
+    /// The machine's octets that were handed over while the driver told nothing apart.
+    untold: u64,
     plaintext: Vec<u8>,
     /// Whether the peer's first byte is still to come, and plaintext went before.
     first_byte_tells: bool,
@@ -62,6 +115,8 @@ struct Channel {
     close_notify_sent: bool,
     close_notify_received: bool,
     failed: bool,
+    /// Records were dropped: nothing more is written.
+    dropped: bool,
 }
 
 /// The peer closed the connection without TLS's word for it: what came may not
@@ -82,6 +137,7 @@ impl<E: Upgradable> Secured<E> {
         Self {
             machine,
             tls: Tls::Off,
+            wire: Wire::default(),
         }
     }
 
@@ -90,22 +146,39 @@ impl<E: Upgradable> Secured<E> {
         matches!(self.tls, Tls::Off) && self.machine.is_awaiting_tls()
     }
 
-    /// Begins TLS. `after_plaintext` after STARTTLS.
-    pub(crate) fn secure(&mut self, session: rustls::Connection, after_plaintext: bool) {
+    /// Begins TLS. `after_plaintext` after STARTTLS; `max_fragment` is the
+    /// configuration's.
+    pub(crate) fn secure(
+        &mut self,
+        session: rustls::Connection,
+        after_plaintext: bool,
+        max_fragment: Option<usize>,
+    ) {
         let mut session = session;
         session.set_buffer_limit(None);
+        let wire = &self.wire;
+        let late = Record {
+            end: wire.handed_over,
+            plaintext: wire.handed_over - wire.written.unwrap_or(wire.handed_over),
+        };
+        let record = max_fragment.map_or(RECORD, |most| most.saturating_sub(RECORD_HEADER));
         self.tls = Tls::On(Box::new(Channel {
             session,
+            record: record.clamp(1, RECORD),
             own_certificate: None,
             verifies: false,
             ciphertext: Vec::new(),
             taken: 0,
+            pending: VecDeque::new(),
+            unwritten: VecDeque::from([late]),
+            untold: wire.written.map_or(wire.handed_over, |_| 0),
             plaintext: Vec::new(),
             first_byte_tells: after_plaintext,
             established: false,
             close_notify_sent: false,
             close_notify_received: false,
             failed: false,
+            dropped: false,
         }));
     }
 
@@ -148,13 +221,31 @@ impl<E: Upgradable> Secured<E> {
         }
     }
 
-    pub(crate) fn output(&mut self) -> impl Buf {
-        match &mut self.tls {
-            Tls::Off => Flight::Plaintext(self.machine.output()),
+    pub(crate) fn output(&mut self) -> impl Buf + Send {
+        let Self { machine, tls, wire } = self;
+        match tls {
+            Tls::Off => Flight::Plaintext {
+                output: machine.output(),
+                wire,
+            },
             Tls::On(channel) => {
-                channel.encrypt(&mut self.machine);
-                Flight::Ciphertext(Ciphertext(channel))
+                channel.encrypt(machine, wire);
+                Flight::Ciphertext(Ciphertext {
+                    channel,
+                    machine,
+                    wire,
+                })
             }
+        }
+    }
+
+    pub(crate) fn handle_written(&mut self, now: Instant, octets: usize) {
+        let written = self.wire.written.unwrap_or(0).saturating_add(octets as u64);
+        let written = written.min(self.wire.handed_over);
+        self.wire.written = Some(written);
+        match &mut self.tls {
+            Tls::Off => self.machine.handle_written(now, octets),
+            Tls::On(channel) => channel.handle_written(&mut self.machine, &self.wire, now, octets),
         }
     }
 }
@@ -212,21 +303,31 @@ impl Channel {
         }
     }
 
-    /// Refills the ciphertext once all of it was taken.
-    fn encrypt<E: Upgradable>(&mut self, machine: &mut E) {
+    /// Refills the ciphertext once all of it was handed over.
+    fn encrypt<E: Upgradable>(&mut self, machine: &mut E, wire: &Wire) {
+        if E::TAKES_BACK && machine.is_closed() && !self.pending.is_empty() {
+            // What these records hold is reported as not sent, and nothing may follow a
+            // record that is left out.
+            self.pending.clear();
+            self.ciphertext.truncate(self.taken);
+            self.dropped = true;
+        }
         if self.taken < self.ciphertext.len() {
             return;
         }
         self.ciphertext.clear();
         self.taken = 0;
+        if self.dropped {
+            return;
+        }
         if self.established && !self.failed {
             let mut gathered = 0;
             while gathered < WINDOW {
-                let output = machine.output();
+                let output = machine.output_for_tls();
                 if !output.has_remaining() {
                     break;
                 }
-                let mut output = output.take(WINDOW - gathered);
+                let mut output = output.take(self.record);
                 let mut slices = [IoSlice::new(&[]); SLICES];
                 let filled = output.chunks_vectored(&mut slices);
                 // Writing to memory, without a limit: all of it is taken.
@@ -235,18 +336,70 @@ impl Channel {
                 };
                 output.advance(octets);
                 gathered += octets;
+                self.collect();
+                self.pending.push_back(Record {
+                    end: wire.handed_over + self.ciphertext.len() as u64,
+                    plaintext: octets as u64,
+                });
             }
         }
         if machine.is_closed() && !self.close_notify_sent {
             self.close_notify_sent = true;
             self.session.send_close_notify();
         }
+        self.collect();
+        machine.tls_progress(0, !self.ciphertext.is_empty() || !wire.is_written());
+    }
+
+    /// Takes over what was encrypted.
+    fn collect(&mut self) {
         while self.session.wants_write() {
+            // Writing to memory does not fail.
             if self.session.write_tls(&mut self.ciphertext).is_err() {
+                debug_assert!(false, "a vector takes all octets");
                 break;
             }
         }
     }
+
+    fn hand_over<E: Upgradable>(&mut self, machine: &mut E, wire: &mut Wire, octets: usize) {
+        let octets = octets.min(self.ciphertext.len() - self.taken);
+        self.taken += octets;
+        wire.handed_over += octets as u64;
+        while let Some(record) = take_record(&mut self.pending, wire.handed_over) {
+            machine.handed_over(record.plaintext as usize);
+            match wire.written {
+                Some(_) => self.unwritten.push_back(record),
+                None => self.untold += record.plaintext,
+            }
+        }
+        let progress = if wire.written.is_none() { octets } else { 0 };
+        let waits = self.taken < self.ciphertext.len() || !wire.is_written();
+        machine.tls_progress(progress, waits);
+    }
+
+    fn handle_written<E: Upgradable>(
+        &mut self,
+        machine: &mut E,
+        wire: &Wire,
+        now: Instant,
+        octets: usize,
+    ) {
+        let waits = self.taken < self.ciphertext.len() || !wire.is_written();
+        machine.tls_progress(octets, waits);
+        let mut plaintext = std::mem::take(&mut self.untold);
+        let written = wire.written.unwrap_or(wire.handed_over);
+        while let Some(record) = take_record(&mut self.unwritten, written) {
+            plaintext += record.plaintext;
+        }
+        machine.handle_written(now, plaintext as usize);
+    }
+}
+
+/// The oldest record, if it ends at `position` or before.
+fn take_record(records: &mut VecDeque<Record>, position: u64) -> Option<Record> {
+    let ended = records.front().is_some_and(|record| record.end <= position);
+    if ended { records.pop_front() } else { None }
 }
 
 fn info(session: &rustls::Connection, own_certificate: Option<&CertificateDer<'_>>) -> TlsInfo {
@@ -267,53 +420,61 @@ fn info(session: &rustls::Connection, own_certificate: Option<&CertificateDer<'_
 }
 
 /// What is to be written, of either kind.
-enum Flight<P, C> {
-    Plaintext(P),
+enum Flight<'a, P, C> {
+    Plaintext { output: P, wire: &'a mut Wire },
     Ciphertext(C),
 }
 
-impl<P: Buf, C: Buf> Buf for Flight<P, C> {
+impl<P: Buf, C: Buf> Buf for Flight<'_, P, C> {
     fn remaining(&self) -> usize {
         match self {
-            Self::Plaintext(output) => output.remaining(),
+            Self::Plaintext { output, .. } => output.remaining(),
             Self::Ciphertext(output) => output.remaining(),
         }
     }
 
     fn chunk(&self) -> &[u8] {
         match self {
-            Self::Plaintext(output) => output.chunk(),
+            Self::Plaintext { output, .. } => output.chunk(),
             Self::Ciphertext(output) => output.chunk(),
         }
     }
 
     fn chunks_vectored<'a>(&'a self, into: &mut [IoSlice<'a>]) -> usize {
         match self {
-            Self::Plaintext(output) => output.chunks_vectored(into),
+            Self::Plaintext { output, .. } => output.chunks_vectored(into),
             Self::Ciphertext(output) => output.chunks_vectored(into),
         }
     }
 
     fn advance(&mut self, octets: usize) {
         match self {
-            Self::Plaintext(output) => output.advance(octets),
+            Self::Plaintext { output, wire } => {
+                let octets = octets.min(output.remaining());
+                output.advance(octets);
+                wire.handed_over += octets as u64;
+            }
             Self::Ciphertext(output) => output.advance(octets),
         }
     }
 }
 
-struct Ciphertext<'a>(&'a mut Channel);
+struct Ciphertext<'a, E> {
+    channel: &'a mut Channel,
+    machine: &'a mut E,
+    wire: &'a mut Wire,
+}
 
-impl Buf for Ciphertext<'_> {
+impl<E: Upgradable> Buf for Ciphertext<'_, E> {
     fn remaining(&self) -> usize {
         self.chunk().len()
     }
 
     fn chunk(&self) -> &[u8] {
-        &self.0.ciphertext[self.0.taken..]
+        &self.channel.ciphertext[self.channel.taken..]
     }
 
     fn advance(&mut self, octets: usize) {
-        self.0.taken += octets.min(self.remaining());
+        self.channel.hand_over(self.machine, self.wire, octets);
     }
 }

@@ -37,6 +37,8 @@ pub struct ServerConnection {
 }
 
 impl Upgradable for Server {
+    const TAKES_BACK: bool = false;
+
     fn is_awaiting_tls(&self) -> bool {
         Server::is_awaiting_tls(self)
     }
@@ -54,6 +56,16 @@ impl Upgradable for Server {
         // Whatever comes where TLS is to begin is an injection to it.
         self.handle_input(now, b"\0");
     }
+
+    fn output_for_tls(&mut self) -> impl Buf + Send {
+        self.output()
+    }
+
+    fn handed_over(&mut self, _octets: usize) {
+        // A server is in doubt about nothing.
+    }
+
+    fn tls_progress(&mut self, _octets: usize, _waits: bool) {}
 }
 
 impl ServerConnection {
@@ -87,10 +99,14 @@ impl ServerConnection {
         let Some(parameters) = &self.parameters else {
             return;
         };
-        match rustls::ServerConnection::new(Arc::clone(parameters.rustls_config())) {
+        let config = Arc::clone(parameters.rustls_config());
+        let max_fragment = config.max_fragment_size;
+        match rustls::ServerConnection::new(config) {
             Ok(session) => {
                 let certificate = parameters.certificate().cloned();
-                self.secured.secure(session.into(), self.after_plaintext);
+                let session = session.into();
+                self.secured
+                    .secure(session, self.after_plaintext, max_fragment);
                 self.secured.shows(certificate);
             }
             Err(error) => self.secured.machine.tls_failed(now, Arc::new(error)),
@@ -143,7 +159,11 @@ impl Endpoint for ServerConnection {
         self.secured.machine.handle_transport_error(now, error);
     }
 
-    fn output(&mut self) -> impl Buf {
+    fn handle_written(&mut self, now: Instant, octets: usize) {
+        self.secured.handle_written(now, octets);
+    }
+
+    fn output(&mut self) -> impl Buf + Send {
         self.secure_if_wanted(Instant::EPOCH);
         self.secured.output()
     }

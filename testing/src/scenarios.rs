@@ -503,7 +503,7 @@ fn recipients(adapter: &dyn Adapter) {
         told,
         [
             (RecipientStatus::Refused, 550, "5.1.1".to_owned()),
-            (RecipientStatus::Accepted, 250, "2.0.0".to_owned()),
+            (RecipientStatus::Accepted, 250, "2.1.5".to_owned()),
             (RecipientStatus::Refused, 450, "4.2.1".to_owned()),
         ]
     );

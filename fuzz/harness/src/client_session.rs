@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use postwire_proto::{
     Client, ClientConfig, Command, Endpoint, Event, HelloName, Instant, LineEnds, Mechanism,
-    Outcome, Protocol, Security, Timeouts, TlsInfo, TransactionId, TransportError,
+    Outcome, Pipelining, Protocol, Security, Timeouts, TlsInfo, TransactionId, TransportError,
 };
 
 use crate::input::Input;
@@ -68,11 +68,11 @@ impl Setup {
         ]);
         let [pipelining, chunking, refuse_lone, lmtp] = input.flags();
         let [with_credentials, plaintext_auth, prefer_login, trace] = input.flags();
-        let (speculation, early) = input.one_of([
-            (256 * 1024, true),
-            (0, false),
-            (20, true),
-            (256 * 1024, false),
+        let (ahead, speculation) = input.one_of([
+            (Pipelining::Bold, 256 * 1024),
+            (Pipelining::Bold, 0),
+            (Pipelining::Bold, 20),
+            (Pipelining::Careful, 0),
         ]);
         let outstanding = input.one_of([1_000, 1, 2, 5]);
         let overall = input.one_of([None, Some(Duration::from_secs(600))]);
@@ -82,6 +82,7 @@ impl Setup {
 
         let mut limits = postwire_proto::Limits::default();
         limits.outstanding_replies = outstanding;
+        limits.speculation = speculation;
         limits.trace_lines = 16;
         limits.auth_iterations = 16;
         let timeouts = Timeouts {
@@ -89,11 +90,9 @@ impl Setup {
             ..Timeouts::default()
         };
         let mut config = ClientConfig::new(HelloName::localhost(), security)
-            .pipelining(pipelining)
+            .pipelining(if pipelining { ahead } else { Pipelining::Off })
             .chunking(chunking)
             .allow_plaintext_auth(plaintext_auth)
-            .speculation(speculation)
-            .early_content(early)
             .limits(limits)
             .timeouts(timeouts)
             .trace(trace);

@@ -132,14 +132,17 @@ impl Content {
     /// the last line too if `DATA` carried it (RFC 5321 §4.1.1.4).
     pub(crate) fn canonical(self) -> Vec<u8> {
         let mut canonical = Vec::new();
-        let mut rest = self.octets.iter().peekable();
-        while let Some(octet) = rest.next() {
+        let mut rest = self.octets;
+        while let Some((octet, after)) = rest.split_first() {
+            let returns = rest.iter().take_while(|octet| **octet == b'\r').count();
+            rest = after;
             match octet {
-                b'\r' => {
-                    rest.next_if(|next| **next == b'\n');
+                // However many CR stand before an LF, they are one line end.
+                b'\r' if after.get(returns - 1) == Some(&b'\n') => {
+                    rest = &after[returns..];
                     canonical.extend_from_slice(b"\r\n");
                 }
-                b'\n' => canonical.extend_from_slice(b"\r\n"),
+                b'\r' | b'\n' => canonical.extend_from_slice(b"\r\n"),
                 octet => canonical.push(*octet),
             }
         }

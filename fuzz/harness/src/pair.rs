@@ -16,8 +16,8 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use postwire_proto::{
     Client, ClientConfig, Endpoint, Envelope, ErrorKind, Event, HelloName, Instant, Mechanism,
-    Outcome, Protocol, RecipientStatus, Reply, ReplyCode, Report, Security, Server, ServerConfig,
-    ServerEvent, ServerViolation, TlsInfo,
+    Outcome, Pipelining, Protocol, RecipientStatus, Reply, ReplyCode, Report, Security, Server,
+    ServerConfig, ServerEvent, ServerViolation, TlsInfo,
 };
 
 use crate::input::Input;
@@ -103,11 +103,11 @@ impl Pair {
             Security::Required,
             Security::Wrapper,
         ]);
-        let (speculation, early) = input.one_of([
-            (256 * 1024, true),
-            (0, false),
-            (20, true),
-            (256 * 1024, false),
+        let (ahead, speculation) = input.one_of([
+            (Pipelining::Bold, 256 * 1024),
+            (Pipelining::Bold, 0),
+            (Pipelining::Bold, 20),
+            (Pipelining::Careful, 0),
         ]);
         let outstanding_replies = input.one_of([1_000, 1, 2, 5]);
         let fault = input.octet();
@@ -132,13 +132,16 @@ impl Pair {
         let protocol = if lmtp { Protocol::Lmtp } else { Protocol::Smtp };
         let mut limits = postwire_proto::Limits::default();
         limits.outstanding_replies = outstanding_replies;
+        limits.speculation = speculation;
         let mut client = ClientConfig::new(HelloName::localhost(), security)
             .protocol(protocol)
-            .pipelining(use_pipelining)
+            .pipelining(if use_pipelining {
+                ahead
+            } else {
+                Pipelining::Off
+            })
             .chunking(use_chunking)
             .allow_plaintext_auth(plaintext_auth)
-            .speculation(speculation)
-            .early_content(early)
             .limits(limits);
         if with_credentials {
             client = client.credentials(plaintext::credentials());

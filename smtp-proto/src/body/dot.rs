@@ -99,7 +99,8 @@ mod tests {
             ("a\n.\n", "a\r\n..\r\n.\r\n"),
             ("a\r.\r", "a\r\n..\r\n.\r\n"),
             ("a\n\n.b", "a\r\n\r\n..b\r\n.\r\n"),
-            ("a\r\r\n.", "a\r\n\r\n..\r\n.\r\n"),
+            ("a\r\r\n.", "a\r\n..\r\n.\r\n"),
+            ("a\r\r.", "a\r\n\r\n..\r\n.\r\n"),
             ("\r", "\r\n.\r\n"),
             ("\n", "\r\n.\r\n"),
         ] {

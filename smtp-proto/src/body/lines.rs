@@ -34,8 +34,9 @@ pub(super) enum Mending {
 #[derive(Debug)]
 pub(super) struct LineEncoder {
     mending: Mending,
-    /// A CR whose successor has not been seen, and which has not been given.
-    held_cr: bool,
+    /// CRs that were taken and not given: before an LF they are one line end with it, before
+    /// anything else each is one of its own.
+    held_cr: u64,
     at_line_start: bool,
 }
 
@@ -61,7 +62,7 @@ impl LineEncoder {
     pub(super) fn new(mending: Mending) -> Self {
         Self {
             mending,
-            held_cr: false,
+            held_cr: 0,
             at_line_start: true,
         }
     }
@@ -88,12 +89,20 @@ impl LineEncoder {
         while left > 0
             && let Some(&first) = chunk.first()
         {
-            if self.held_cr {
-                self.held_cr = false;
-                self.at_line_start = true;
-                if first == b'\n' {
-                    chunk.advance(1);
+            if self.held_cr > 0 {
+                match first {
+                    b'\r' => {
+                        self.held_cr += 1;
+                        chunk.advance(1);
+                        continue;
+                    }
+                    b'\n' => {
+                        self.held_cr = 0;
+                        chunk.advance(1);
+                    }
+                    _ => self.held_cr -= 1,
                 }
+                self.at_line_start = true;
                 left = give(CRLF, left);
                 continue;
             }
@@ -128,7 +137,7 @@ impl LineEncoder {
                 }
                 RunEnd::CarriageReturn => {
                     chunk.advance(1);
-                    self.held_cr = true;
+                    self.held_cr = 1;
                 }
             }
         }
@@ -168,7 +177,7 @@ impl LineEncoder {
     /// The end of the content: gives a CR that was held. Afterwards the encoder
     /// is as new. Says whether the content ended at the start of a line.
     pub(super) fn finish(&mut self, push: &mut impl FnMut(Segment<'_>)) -> bool {
-        if core::mem::take(&mut self.held_cr) {
+        for _ in 0..core::mem::take(&mut self.held_cr) {
             push(CRLF);
             self.at_line_start = true;
         }
@@ -244,11 +253,18 @@ pub(super) mod tests {
         for (at, &octet) in content.iter().enumerate() {
             match octet {
                 b'\n' if at > 0 && content[at - 1] == b'\r' => {}
+                b'\r' if ends_in_crlf(&content[at + 1..]) => {}
                 b'\r' | b'\n' => all.extend_from_slice(b"\r\n"),
                 _ => all.push(octet),
             }
         }
         all
+    }
+
+    /// Whether a CR before this belongs to the line end that follows.
+    fn ends_in_crlf(rest: &[u8]) -> bool {
+        let run = rest.iter().take_while(|octet| **octet == b'\r').count();
+        run > 0 && rest.get(run) == Some(&b'\n')
     }
 
     pub(crate) fn has_lone_line_end(octets: &[u8]) -> bool {

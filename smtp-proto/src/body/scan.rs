@@ -21,8 +21,11 @@ pub struct Facts {
     /// The header section (all up to the first empty line) holds octets above
     /// 127 and is valid UTF-8: `SMTPUTF8` (RFC 6531) is needed.
     pub utf8_header: bool,
-    /// How many CR have no LF after them.
+    /// How many CR are line ends without LF: those of `CR CR LF`, which some programs make of
+    /// CRLF, are one line end together and do not count.
     pub lone_cr: u64,
+    /// How many CR stand before a CRLF and belong to the same line end. They are left out.
+    pub surplus_cr: u64,
     /// How many LF have no CR before them.
     pub lone_lf: u64,
     /// Some line begins with a dot, which `DATA` doubles (RFC 5321 §4.5.2).
@@ -56,13 +59,13 @@ impl Facts {
 
     /// Whether every CR has its LF and every LF its CR.
     pub fn is_canonical(&self) -> bool {
-        self.lone_cr == 0 && self.lone_lf == 0
+        self.lone_cr == 0 && self.lone_lf == 0 && self.surplus_cr == 0
     }
 
     /// The size in the sense of RFC 1870 §5: all line ends as CRLF, dots not
     /// doubled. A final CRLF that `DATA` would add is not counted.
     pub fn canonical_octets(&self) -> u64 {
-        self.octets + self.lone_cr + self.lone_lf
+        self.octets + self.lone_cr + self.lone_lf - self.surplus_cr
     }
 }
 
@@ -130,7 +133,10 @@ struct Scan {
     nul: bool,
     leading_dot: bool,
     lone_cr: u64,
+    surplus_cr: u64,
     lone_lf: u64,
+    /// How many CR the content ends with so far: only the next octet tells what they are.
+    held_cr: u64,
     /// The octet before the next one.
     before: u8,
 }
@@ -143,7 +149,9 @@ impl Default for Scan {
             nul: false,
             leading_dot: false,
             lone_cr: 0,
+            surplus_cr: 0,
             lone_lf: 0,
+            held_cr: 0,
             // Content begins at the start of a line.
             before: b'\n',
         }
@@ -162,34 +170,58 @@ impl Scan {
         self.nul |= marks.least == 0;
         let at_line_start = matches!(self.before, b'\r' | b'\n');
         self.leading_dot |= marks.dotted || (at_line_start && first == b'.');
-        let unpaired = marks.unpaired || (self.before == b'\r') != (first == b'\n');
+        let unpaired =
+            marks.unpaired || self.held_cr > 1 || (self.before == b'\r') != (first == b'\n');
         if unpaired {
             self.count_unpaired(block);
+        } else {
+            self.held_cr = u64::from(last == b'\r');
         }
         self.before = last;
         unpaired
     }
 
     fn count_unpaired(&mut self, block: &[u8]) {
-        let held_cr = self.before == b'\r';
-        let first_is_lf = block.first() == Some(&b'\n');
-        self.lone_cr += u64::from(held_cr && !first_is_lf);
         if memchr(b'\r', block).is_none() {
             // Text with the line ends of Unix, which is most of what comes here.
+            let ends_held = self.held_cr > 0 && block.first() == Some(&b'\n');
             let line_feeds = memchr_iter(b'\n', block).count() as u64;
-            self.lone_lf += line_feeds - u64::from(held_cr && first_is_lf);
+            self.lone_lf += line_feeds - u64::from(ends_held);
+            self.end_run(ends_held, block.first());
             return;
         }
+        // Where the octets begin that were not looked at.
+        let mut next = 0;
         for at in memchr2_iter(b'\r', b'\n', block) {
-            if block[at] == b'\n' {
-                let before = at.checked_sub(1).map_or(self.before, |at| block[at]);
-                self.lone_lf += u64::from(before != b'\r');
-            } else {
-                // What follows the last octet of a block is for the next to see.
-                let next = block.get(at + 1);
-                self.lone_cr += u64::from(next.is_some_and(|next| *next != b'\n'));
-                self.leading_dot |= next == Some(&b'.');
+            if at > next {
+                self.end_run(false, block.get(next));
             }
+            next = at + 1;
+            if block[at] == b'\r' {
+                self.held_cr += 1;
+            } else if self.held_cr > 0 {
+                self.end_run(true, None);
+            } else {
+                self.lone_lf += 1;
+            }
+        }
+        if next < block.len() {
+            self.end_run(false, block.get(next));
+        }
+    }
+
+    /// What follows the held CRs has come: the LF that makes one line end of them, or an
+    /// octet of the next line.
+    fn end_run(&mut self, line_feed: bool, next: Option<&u8>) {
+        let held = core::mem::take(&mut self.held_cr);
+        if held == 0 {
+            return;
+        }
+        if line_feed {
+            self.surplus_cr += held - 1;
+        } else {
+            self.lone_cr += held;
+            self.leading_dot |= next == Some(&b'.');
         }
     }
 
@@ -199,7 +231,8 @@ impl Scan {
             eight_bit: self.eight_bit,
             // The header section's own survey knows.
             utf8_header: false,
-            lone_cr: self.lone_cr + u64::from(self.before == b'\r'),
+            lone_cr: self.lone_cr + self.held_cr,
+            surplus_cr: self.surplus_cr,
             lone_lf: self.lone_lf,
             nul: self.nul,
             leading_dot: self.leading_dot,
@@ -240,7 +273,8 @@ struct HeaderSurvey {
     tail: [u8; 4],
     tail_length: usize,
     line_is_begun: bool,
-    held_cr: bool,
+    /// CRs whose meaning only the next octet tells.
+    held_cr: u64,
 }
 
 impl HeaderSurvey {
@@ -267,40 +301,63 @@ impl HeaderSurvey {
     }
 
     fn find_end(&mut self, block: &[u8]) -> Option<usize> {
-        let mut line_start = 0;
+        let mut next = 0;
         for at in memchr2_iter(b'\r', b'\n', block) {
-            let touches = at == line_start;
-            line_start = at + 1;
-            if core::mem::take(&mut self.held_cr) && touches && block[at] == b'\n' {
-                continue;
+            if at > next {
+                if self.begin_line() {
+                    return Some(next);
+                }
+                self.line_is_begun = true;
             }
-            if touches && !self.line_is_begun {
+            next = at + 1;
+            if block[at] == b'\r' {
+                self.held_cr += 1;
+            } else if self.end_line() {
                 return Some(at);
             }
-            self.line_is_begun = false;
-            self.held_cr = block[at] == b'\r';
         }
-        if line_start < block.len() {
+        if next < block.len() {
+            if self.begin_line() {
+                return Some(next);
+            }
             self.line_is_begun = true;
-            self.held_cr = false;
         }
         None
+    }
+
+    /// Text follows: each CR that was held ended a line. Says whether one was empty.
+    fn begin_line(&mut self) -> bool {
+        let ends = core::mem::take(&mut self.held_cr);
+        if ends == 0 {
+            return false;
+        }
+        let with_text = core::mem::take(&mut self.line_is_begun);
+        ends > u64::from(with_text)
+    }
+
+    /// An LF follows: with the CRs that were held it ends one line. Says whether it was empty.
+    fn end_line(&mut self) -> bool {
+        self.held_cr = 0;
+        !core::mem::take(&mut self.line_is_begun)
     }
 
     /// The same of a block whose line ends are all CRLF: an empty line is an LF and a
     /// CR.
     fn find_end_of_canonical(&mut self, block: &[u8]) -> Option<usize> {
-        let at_line_start = !self.line_is_begun && !self.held_cr;
-        if at_line_start && block.first() == Some(&b'\r') {
+        if self.held_cr > 0 {
+            if self.end_line() {
+                return Some(0);
+            }
+            if block.get(1) == Some(&b'\r') {
+                return Some(1);
+            }
+        } else if !self.line_is_begun && block.first() == Some(&b'\r') {
             return Some(0);
-        }
-        if self.held_cr && block.starts_with(b"\n\r") {
-            return Some(1);
         }
         let found = memmem::find(block, b"\n\r");
         if found.is_none() {
-            self.held_cr = block.last() == Some(&b'\r');
-            self.line_is_begun = !self.held_cr && block.last() != Some(&b'\n');
+            self.held_cr = u64::from(block.last() == Some(&b'\r'));
+            self.line_is_begun = block.last() != Some(&b'\n');
         }
         found.map(|at| at + 1)
     }
@@ -345,19 +402,26 @@ mod tests {
     fn naive(content: &[u8]) -> Facts {
         let mut lines: Vec<Vec<u8>> = Vec::new();
         let mut line = Vec::new();
-        let (mut lone_cr, mut lone_lf) = (0, 0);
+        let (mut lone_cr, mut surplus_cr, mut lone_lf) = (0, 0, 0);
         let mut at = 0;
         while at < content.len() {
-            let pair = content[at..].starts_with(b"\r\n");
+            let rest = &content[at..];
+            let run = rest.iter().take_while(|octet| **octet == b'\r').count();
+            let ended = run > 0 && rest.get(run) == Some(&b'\n');
             match content[at] {
                 b'\r' | b'\n' => {
-                    lone_cr += u64::from(!pair && content[at] == b'\r');
+                    lone_cr += u64::from(!ended && content[at] == b'\r');
                     lone_lf += u64::from(content[at] == b'\n');
                     lines.push(core::mem::take(&mut line));
                 }
                 octet => line.push(octet),
             }
-            at += if pair { 2 } else { 1 };
+            if ended {
+                surplus_cr += run as u64 - 1;
+                at += run + 1;
+            } else {
+                at += 1;
+            }
         }
         let ends_with_crlf = line.is_empty();
         lines.push(line);
@@ -373,6 +437,7 @@ mod tests {
             utf8_header: header.iter().any(|&octet| octet > 127)
                 && core::str::from_utf8(&header).is_ok(),
             lone_cr,
+            surplus_cr,
             lone_lf,
             nul: content.contains(&0),
             leading_dot: lines.iter().any(|line| line.starts_with(b".")),
@@ -396,9 +461,9 @@ mod tests {
     #[test]
     fn lone_line_ends_are_counted_and_lengthen() {
         let facts = Facts::of(b"a\rbb\r\r\nccc\n\n\r\nd");
-        assert_eq!((facts.lone_cr, facts.lone_lf), (2, 2));
+        assert_eq!((facts.lone_cr, facts.lone_lf, facts.surplus_cr), (1, 2, 1));
         assert_eq!(longest_line(b"a\rbb\r\r\nccc\n\n\r\nd"), 3);
-        assert_eq!(facts.canonical_octets(), 15 + 4);
+        assert_eq!(facts.canonical_octets(), 15 + 3 - 1);
         assert!(!facts.is_canonical() && !facts.ends_with_crlf);
     }
 
@@ -411,6 +476,8 @@ mod tests {
             ("Subject: u\r\n\r\n\u{fc}", false),
             ("Subject: u\n\n\u{fc}", false),
             ("Subject: u\r\r\u{fc}", false),
+            ("Subject: u\r\r\nTo: \u{fc}\r\r\n\r\r\n", true),
+            ("Subject: u\r\r\n\r\r\n\u{fc}", false),
             ("\r\n\u{fc}", false),
             ("\n\u{fc}", false),
         ] {

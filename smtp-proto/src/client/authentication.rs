@@ -13,8 +13,8 @@ use super::session::{Session, State};
 use super::trace::{Speaker, TraceLine};
 use crate::sasl::{decode, encode};
 use crate::{
-    Capabilities, Credentials, Error, ErrorKind, Event, Exchange, Mechanism, Reply, ReplyRef,
-    SaslContext, SaslError, Secret, Stage, Violation,
+    Capabilities, ChannelBindingPolicy, Credentials, Error, ErrorKind, Event, Exchange, Mechanism,
+    Reply, ReplyCode, ReplyRef, SaslContext, SaslError, Secret, Stage, Violation,
 };
 
 /// RFC 5321 §4.5.3.1.4; an initial response that does not fit waits for the
@@ -98,7 +98,10 @@ impl Session {
                     cancelled: None,
                 });
             }
-            Err(error) => self.refuse(Stage::Auth, ErrorKind::Sasl(error)),
+            Err(error) => {
+                let error = self.login_error(mechanism, ErrorKind::Sasl(error));
+                self.refuse_because(error);
+            }
         }
     }
 
@@ -148,8 +151,18 @@ impl Session {
         ranked.skip(from).find(|(_, mechanism)| {
             self.is_offered(*mechanism)
                 && self.may_be_spoken(*mechanism)
+                && self.may_be_bound_so(*mechanism)
                 && mechanism.is_possible(credentials, &context)
         })
+    }
+
+    /// Whether the mechanism suits what is known and wanted of channel binding.
+    fn may_be_bound_so(&self, mechanism: Mechanism) -> bool {
+        if mechanism.binds_channel() {
+            !self.binding_failed
+        } else {
+            self.config.channel_binding != ChannelBindingPolicy::Required
+        }
     }
 
     /// What may be used, the preferred one first.
@@ -163,20 +176,44 @@ impl Session {
 
     fn no_usable_mechanism(&self) -> ErrorKind {
         let offered: Vec<&str> = self.offered().collect();
-        let mut preferred = self.preference().into_iter();
+        let preferred = self.preference();
+        let mut withheld = preferred.iter().copied();
+        let withheld =
+            withheld.any(|mechanism| self.is_offered(mechanism) && !self.may_be_spoken(mechanism));
+        let context = self.context(&offered);
+        let possible = |mechanism: Mechanism| {
+            let credentials = self.credentials.as_ref();
+            self.may_be_spoken(mechanism)
+                && self.may_be_bound_so(mechanism)
+                && credentials.is_some_and(|who| mechanism.is_possible(who, &context))
+        };
+        let named = offered.iter().filter_map(|name| name.parse().ok());
+        let mut unasked: Vec<Mechanism> = Vec::new();
+        for mechanism in named.filter(|mechanism| possible(*mechanism)) {
+            if !preferred.contains(&mechanism) && !unasked.contains(&mechanism) {
+                unasked.push(mechanism);
+            }
+        }
         ErrorKind::NoUsableMechanism {
             offered: self.redaction.text(&offered.join(" ")),
-            withheld: preferred
-                .any(|mechanism| self.is_offered(mechanism) && !self.may_be_spoken(mechanism)),
+            withheld,
+            unasked,
         }
+    }
+
+    /// A failure of this mechanism, with what else the server offers.
+    fn login_error(&self, mechanism: Mechanism, kind: ErrorKind) -> Error {
+        let others = self.offered();
+        let others = others.filter(|name| !name.eq_ignore_ascii_case(mechanism.name()));
+        let others = others.collect::<Vec<_>>().join(" ");
+        Error::new(Stage::Auth, kind).of_login(mechanism, self.redaction.text(&others))
     }
 
     /// A `334` or `235`.
     pub(super) fn auth_continues(&mut self, reply: ReplyRef<'_>) {
         let max_rounds = self.config.limits.auth_rounds;
         let State::Authenticating(auth) = &mut self.state else {
-            let kind = ErrorKind::Violation(Violation::UnexpectedChallenge);
-            return self.end_at(Stage::Auth, kind);
+            return self.end_quoting(Stage::Auth, Violation::UnexpectedChallenge, reply);
         };
         // What was cancelled cannot succeed, and to be let in without a word of the
         // credentials proves nothing.
@@ -185,20 +222,23 @@ impl Session {
             return self.end_at(Stage::Auth, ErrorKind::Violation(violation));
         }
         if auth.cancelled.is_some() {
-            let kind = ErrorKind::Violation(Violation::UnexpectedChallenge);
-            return self.end_at(Stage::Auth, kind);
+            return self.end_quoting(Stage::Auth, Violation::UnexpectedChallenge, reply);
         }
         let text: Vec<u8> = reply.text_lines().next().unwrap_or_default().to_vec();
         if reply.code().is_positive() {
             // Data that some mechanisms attach to success; mostly it is prose.
             let server_final = decode(text.trim_ascii()).ok();
             let server_final = server_final.as_ref().map(|data| &data[..]);
+            let mechanism = auth.mechanism;
             return match auth.exchange.finish(server_final) {
                 Ok(()) => {
-                    self.authenticated = true;
+                    self.mechanism = Some(mechanism);
                     self.become_ready();
                 }
-                Err(error) => self.refuse(Stage::Auth, ErrorKind::Sasl(error)),
+                Err(error) => {
+                    let error = self.login_error(mechanism, ErrorKind::Sasl(error));
+                    self.refuse_because(error);
+                }
             };
         }
         auth.rounds += 1;
@@ -207,7 +247,12 @@ impl Session {
         } else {
             match auth.held.take() {
                 Some(held) => Ok(held),
-                None => decode(text.trim_ascii()).and_then(|data| auth.exchange.respond(&data)),
+                None => match decode(text.trim_ascii()) {
+                    Ok(data) => auth.exchange.respond(&data),
+                    // Some servers prompt in plain words, and nobody reads them.
+                    Err(_) if !auth.exchange.reads_challenges() => auth.exchange.respond(&text),
+                    Err(error) => Err(error),
+                },
             }
         };
         match answer {
@@ -238,30 +283,48 @@ impl Session {
         let State::Authenticating(auth) = &mut self.state else {
             return self.refuse(Stage::Auth, ErrorKind::Refused(reply));
         };
+        let (tried, rank, code) = (auth.mechanism, auth.rank, reply.code());
         if let Some(kind) = auth.cancelled.take() {
-            return self.refuse(Stage::Auth, kind);
+            // 501 only confirms that it was cancelled (RFC 4954 §4).
+            let said = (code.get() != 501).then(|| alloc::format!("{reply}"));
+            let error = self.login_error(tried, kind).with_detail(said);
+            return self.refuse_because(error);
         }
         let detail = auth.exchange.failure_detail();
+        let binding_unknown = detail.is_some_and(scram_does_not_know_the_binding);
         let detail = detail.map(|octets| shown(&octets[..octets.len().min(MAX_DETAIL)]));
-        let (tried, next, code) = (auth.mechanism, auth.rank + 1, reply.code().get());
-        // 504: the mechanism is not known after all; 534: it is too weak for
-        // this user. Another one may do; after 535 it would be guessing.
-        if matches!(code, 504 | 534)
-            && let Some((next, mechanism)) = self.usable_mechanism(next)
-        {
-            // One that was too weak is no reason to reveal the password instead.
-            let weaker = mechanism.reveals_secret() && !tried.reveals_secret();
-            if code == 504 || !weaker {
-                return self.begin_authentication(next);
-            }
+        if code.is_permanent() && tried.binds_channel() && (code.get() != 535 || binding_unknown) {
+            // Not the credentials: servers that know another way of binding alone say 501.
+            self.binding_failed |= code.get() != 504;
+        }
+        if let Some(next) = self.mechanism_after(tried, rank, code) {
+            return self.begin_authentication(next);
         }
         let detail = detail.map(|detail| self.redaction.text(&detail));
-        let error = Error::new(Stage::Auth, ErrorKind::Refused(reply)).with_detail(detail);
-        if code == 535 && core::mem::take(&mut self.renewable) {
+        let error = self.login_error(tried, ErrorKind::Refused(reply));
+        let error = error.with_detail(detail);
+        if code.get() == 535 && core::mem::take(&mut self.renewable) {
             self.want_credentials(Some(error));
         } else {
             self.refuse_because(error);
         }
+    }
+
+    /// The rank of the mechanism that is tried after this one was refused, if any is.
+    fn mechanism_after(&self, tried: Mechanism, rank: usize, code: ReplyCode) -> Option<usize> {
+        let (next, mechanism) = self.usable_mechanism(rank + 1)?;
+        // One that was too weak, or was not bound, is no reason to reveal the password.
+        let weaker = mechanism.reveals_secret() && !tried.reveals_secret();
+        let may_follow = match code.get() {
+            // Not known after all.
+            504 => true,
+            // Too weak for this user.
+            534 => !weaker,
+            // After a refusal of the credentials it would be guessing.
+            535 if self.config.try_next_mechanism => true,
+            _ => tried.binds_channel() && self.binding_failed && !weaker,
+        };
+        may_follow.then_some(next)
     }
 
     fn trace_client(&mut self, text: fmt::Arguments<'_>) {
@@ -270,6 +333,15 @@ impl Session {
             self.trace(TraceLine::new(Speaker::Client, text));
         }
     }
+}
+
+/// RFC 5802 §7: the server says that its own way of binding is another one. That the
+/// bindings do not match is no such thing: somebody may stand between.
+fn scram_does_not_know_the_binding(reason: &[u8]) -> bool {
+    matches!(
+        reason,
+        b"unsupported-channel-binding-type" | b"channel-binding-not-supported"
+    )
 }
 
 /// Foreign octets, escaped; what is text stays as it is.

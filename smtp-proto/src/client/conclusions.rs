@@ -4,12 +4,13 @@
 //! Must never know how a verdict comes about; what several make of one is the report's own.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
-use super::part::Part;
 use super::session::{Session, State};
 use super::timers::Timer;
 use super::transaction::{Progress, Transaction};
-use crate::{Event, Report};
+use super::verdict::Concluded;
+use crate::{Event, Pipelining, Report};
 
 /// Reports that wait for a part of theirs, or for one before them.
 #[derive(Debug, Default)]
@@ -30,12 +31,12 @@ impl Conclusions {
         self.waiting.push_back(Waiting { report, open });
     }
 
-    /// Takes the report on a further transaction, for this part of the recipients.
-    pub(crate) fn go_on(&mut self, report: Report, part: &Part, open: bool) {
+    /// Takes the report on a further transaction, for the recipients at these places.
+    pub(crate) fn go_on(&mut self, report: Report, places: Vec<usize>, open: bool) {
         let id = report.transaction();
         let mut waiting = self.waiting.iter_mut();
         if let Some(waiting) = waiting.find(|waiting| waiting.report.transaction() == id) {
-            waiting.report.absorb(report, part.places());
+            waiting.report.absorb(report, places.into_iter());
             waiting.open = open;
         }
     }
@@ -65,18 +66,22 @@ impl Session {
             if let Some(finished) = self.transactions.pop_front() {
                 self.speculated -= finished.speculated;
                 self.writing = self.writing.saturating_sub(1);
-                let part = finished.part.clone();
-                let (report, rest) = finished.report(&mut self.spare_answers);
-                let rest = rest.filter(|_| matches!(self.state, State::Ready));
-                self.conclude(report, &part, rest.is_some());
+                let step_by_step = finished.met_out_of_step();
+                let mut concluded = finished.conclude(&mut self.spare_answers);
+                if !matches!(self.state, State::Ready) {
+                    concluded.rest = None;
+                }
+                let rest = concluded.rest.take();
+                self.conclude(concluded, rest.is_some());
                 if let Some(rest) = rest {
                     any_rest = true;
+                    if step_by_step {
+                        self.pipelining = Pipelining::Off;
+                    }
                     self.insert_next(*rest);
                 }
                 self.timers.overall = Timer::Off;
             }
-            // Who has been quiet for a while may be gone.
-            self.is_willing &= !self.transactions.is_empty();
         }
         any_rest
     }
@@ -89,11 +94,16 @@ impl Session {
         self.transactions.insert(position, transaction);
     }
 
-    /// Takes the report on a transaction for a part of its message's recipients, and tells those
-    /// that are complete.
-    pub(super) fn conclude(&mut self, report: Report, part: &Part, has_rest: bool) {
-        if part.is_further() {
-            self.conclusions.go_on(report, part, has_rest);
+    /// Takes what became of a transaction, and tells the reports that are complete.
+    pub(super) fn conclude(&mut self, concluded: Concluded, has_rest: bool) {
+        let Concluded {
+            report,
+            further,
+            places,
+            ..
+        } = concluded;
+        if further {
+            self.conclusions.go_on(report, places, has_rest);
         } else if has_rest || !self.conclusions.is_empty() {
             self.conclusions.begin(report, has_rest);
         } else {

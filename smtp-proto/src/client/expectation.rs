@@ -1,5 +1,5 @@
 //! What a reply is allowed to say: for each command the codes that mean yes and
-//! the ones that mean no (RFC 5321 §4.3.2). Everything else is a violation.
+//! the ones that mean no (RFC 5321 §4.2, §4.3.2). Everything else is a violation.
 
 use core::time::Duration;
 
@@ -12,6 +12,9 @@ pub(crate) struct Expectation {
     /// The position in the output at which the command is complete. A reply
     /// that comes before the driver took that much is no reply to it.
     pub(crate) complete_at: u64,
+    /// Written while other replies were awaited: what the server makes of it depends on
+    /// what it made of those.
+    pub(crate) sent_ahead: bool,
 }
 
 /// What was asked. The commands of a transaction are those of the oldest one
@@ -29,9 +32,16 @@ pub(crate) enum Awaited {
     Data,
     /// A `BDAT` that is not the last.
     Chunk,
-    /// The end of the content: the final dot, or `BDAT … LAST` with its octets.
-    Content,
+    /// A session's first `BDAT`, of a single octet.
+    FirstChunk,
+    /// The dot that ends the content of `DATA`.
+    EndOfData,
+    /// `BDAT … LAST` with its octets.
+    LastChunk,
     Rset,
+    /// `NOOP`, whose answer says nothing, behind a first `BDAT` that was refused: where the
+    /// server did not read its octet, that is now the start of this line.
+    Resync,
     /// The reply to a command beside sending.
     Command,
     Quit,
@@ -41,27 +51,38 @@ pub(crate) enum Awaited {
 pub(crate) enum Judgement {
     Yes,
     No,
+    /// A greeting or a farewell where neither answers anything (RFC 5321 §3.8, §4.2.2).
+    Goodbye,
     Violation,
 }
 
 impl Awaited {
+    /// The first digit decides (RFC 5321 §4.2), but for the codes that say more than yes.
     pub(crate) fn judge(self, code: ReplyCode) -> Judgement {
-        let yes = match self {
-            Self::Greeting | Self::StartTls => code.get() == 220,
-            Self::Ehlo | Self::Helo | Self::Mail | Self::Chunk | Self::Rset => code.get() == 250,
-            Self::Auth => matches!(code.get(), 235 | 334),
-            Self::Rcpt(_) => matches!(code.get(), 250..=252),
-            Self::Data => code.get() == 354,
-            Self::Content | Self::Command => code.is_positive(),
-            Self::Quit => true,
-        };
-        if yes {
-            Judgement::Yes
-        } else if code.is_negative() {
-            Judgement::No
-        } else {
-            Judgement::Violation
+        if self == Self::Quit {
+            return Judgement::Yes;
         }
+        let number = code.get();
+        let yes = match self {
+            Self::Greeting => code.is_positive() && number != 221,
+            Self::StartTls => number == 220,
+            Self::Auth => matches!(number, 235 | 334),
+            Self::Data => number == 354,
+            _ => code.is_positive() && !matches!(number, 220 | 221),
+        };
+        match number {
+            _ if yes => Judgement::Yes,
+            _ if code.is_negative() => Judgement::No,
+            221 => Judgement::Goodbye,
+            // A second greeting before there is a message is somebody else's.
+            220 if !matches!(self, Self::Ehlo | Self::Helo | Self::Auth) => Judgement::Goodbye,
+            _ => Judgement::Violation,
+        }
+    }
+
+    /// Whether it is the reply to a message's whole content.
+    pub(crate) fn ends_content(self) -> bool {
+        matches!(self, Self::EndOfData | Self::LastChunk)
     }
 
     pub(crate) fn stage(self) -> Stage {
@@ -70,13 +91,18 @@ impl Awaited {
             Self::Ehlo | Self::Helo => Stage::Ehlo,
             Self::StartTls => Stage::StartTls,
             Self::Auth => Stage::Auth,
-            Self::Mail | Self::Rset => Stage::Mail,
+            Self::Mail | Self::Rset | Self::Resync => Stage::Mail,
             Self::Rcpt(_) => Stage::Rcpt,
             Self::Data => Stage::Data,
-            Self::Chunk | Self::Content => Stage::Body,
+            Self::Chunk | Self::FirstChunk | Self::EndOfData | Self::LastChunk => Stage::Body,
             Self::Command => Stage::Command,
             Self::Quit => Stage::Quit,
         }
+    }
+
+    /// Whether it may be the first thing asked over a session that had been idle.
+    pub(crate) fn may_follow_idleness(self) -> bool {
+        matches!(self, Self::Mail | Self::Rset | Self::Resync | Self::Command)
     }
 
     pub(crate) fn timeout(self, timeouts: &Timeouts) -> Duration {
@@ -85,10 +111,10 @@ impl Awaited {
             Self::Ehlo | Self::Helo => timeouts.ehlo,
             Self::StartTls => timeouts.starttls,
             Self::Auth => timeouts.auth,
-            Self::Mail | Self::Rset | Self::Command => timeouts.mail,
+            Self::Mail | Self::Rset | Self::Resync | Self::Command => timeouts.mail,
             Self::Rcpt(_) => timeouts.rcpt,
-            Self::Data => timeouts.data,
-            Self::Chunk | Self::Content => timeouts.end_of_data,
+            Self::Data | Self::FirstChunk => timeouts.data,
+            Self::Chunk | Self::EndOfData | Self::LastChunk => timeouts.end_of_data,
             Self::Quit => timeouts.quit,
         }
     }

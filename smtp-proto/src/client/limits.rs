@@ -3,6 +3,7 @@
 //! Counts, and says whether one more transaction fits. Must never send anything.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::transaction::Transaction;
@@ -12,8 +13,8 @@ use crate::{ErrorKind, LimitsParameters};
 #[derive(Debug, Default)]
 pub(crate) struct Used {
     transactions: u32,
-    /// Of recipients; counted only where there is a limit.
-    domains: Vec<Box<str>>,
+    /// Of recipients, in lower case; counted only where there is a limit.
+    domains: BTreeSet<Box<str>>,
 }
 
 impl Used {
@@ -29,11 +30,13 @@ impl Used {
         limits: LimitsParameters,
         transaction: &mut Transaction,
     ) -> Result<(), ErrorKind> {
-        let before = self.domains.len();
-        let fits = self.fit(limits, transaction);
+        let mut added = Vec::new();
+        let fits = self.fit(limits, transaction, &mut added);
         if fits.is_err() {
             // What is not sent uses nothing up.
-            self.domains.truncate(before);
+            for domain in &added {
+                self.domains.remove(domain);
+            }
         } else {
             self.transactions = self.transactions.saturating_add(1);
         }
@@ -44,9 +47,13 @@ impl Used {
         &mut self,
         limits: LimitsParameters,
         transaction: &mut Transaction,
+        added: &mut Vec<Box<str>>,
     ) -> Result<(), ErrorKind> {
-        if let Some(most) = limits.rcpt_domain_max {
-            self.fit_domains(size(most), transaction)?;
+        // A further transaction is for recipients whose domains were counted with the first.
+        if let Some(most) = limits.rcpt_domain_max
+            && !transaction.part.is_further()
+        {
+            self.fit_domains(size(most), transaction, added)?;
         }
         match limits.rcpt_max {
             Some(most) => transaction.limit_recipients("RCPTMAX", size(most)),
@@ -55,30 +62,32 @@ impl Used {
     }
 
     /// RFC 9422 §4.3: the domains of all recipients in the session.
-    fn fit_domains(&mut self, most: usize, transaction: &mut Transaction) -> Result<(), ErrorKind> {
+    fn fit_domains(
+        &mut self,
+        most: usize,
+        transaction: &mut Transaction,
+        added: &mut Vec<Box<str>>,
+    ) -> Result<(), ErrorKind> {
         let before = self.domains.len();
         let mut places = Vec::new();
         for place in transaction.part.places() {
             let Some(address) = transaction.envelope.forward_paths().get(place) else {
                 continue;
             };
-            let domain = address.domain();
-            if !self
-                .domains
-                .iter()
-                .any(|known| known.eq_ignore_ascii_case(domain))
-            {
+            let domain = address.domain().to_ascii_lowercase().into_boxed_str();
+            if !self.domains.contains(&domain) {
                 if self.domains.len() == most {
                     continue;
                 }
-                self.domains.push(domain.into());
+                added.push(domain.clone());
+                self.domains.insert(domain);
             }
             places.push(place);
         }
         if places.len() == transaction.part.total() {
             return Ok(());
         }
-        if before > 0 && !transaction.part.is_further() {
+        if before > 0 {
             return Err(ErrorKind::SessionOver);
         }
         transaction.keep_recipients("RCPTDOMAINMAX", most, places)

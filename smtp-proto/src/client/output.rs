@@ -1,8 +1,15 @@
 //! What waits to be written: command text in one reused buffer, content as
 //! slices of the caller's own.
 //!
-//! Knows positions in the stream of all octets ever written, so that others can
-//! tell whether a command has been handed over. Knows nothing of SMTP.
+//! Knows positions in the stream of all octets ever queued, so that others can
+//! tell whether a command has been handed over or written. Knows nothing of SMTP.
+//!
+//! ```text
+//! written ≤ handed over (taken) ≤ drawn ≤ queued
+//! ```
+//!
+//! *Drawn* and *handed over* differ only under TLS, where octets are encrypted before
+//! the driver gets them; *handed over* and *written* only with a driver that says so.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -22,7 +29,16 @@ pub(crate) struct OutputQueue {
     text_base: u64,
     chunks: VecDeque<Chunk>,
     queued: u64,
+    /// Removed from the chunks.
+    drawn: u64,
+    /// Handed over to whoever writes.
     taken: u64,
+    /// Written, by a driver that tells it apart from handing over.
+    written: Option<u64>,
+    /// Grows whenever writing gets on.
+    progress: u64,
+    /// Octets of TLS wait.
+    tls_waits: bool,
 }
 
 #[derive(Debug)]
@@ -41,9 +57,45 @@ impl OutputQueue {
         self.queued
     }
 
-    /// The position up to which the driver took it.
+    /// The position up to which the driver handed it over.
     pub(crate) fn taken(&self) -> u64 {
         self.taken
+    }
+
+    /// The position up to which it is written.
+    pub(crate) fn written(&self) -> u64 {
+        self.written.unwrap_or(self.taken)
+    }
+
+    /// Changes whenever writing gets on.
+    pub(crate) fn progress(&self) -> u64 {
+        self.progress
+    }
+
+    /// Whether anything is still to be written, by whomever.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.queued > self.written() || self.tls_waits
+    }
+
+    /// So many of the octets that were drawn are handed over.
+    pub(crate) fn hand_over(&mut self, octets: usize) {
+        self.taken += (octets as u64).min(self.drawn - self.taken);
+        if self.written.is_none() {
+            self.progress += octets as u64;
+        }
+    }
+
+    /// So many of the octets that were handed over are written.
+    pub(crate) fn mark_written(&mut self, octets: usize) {
+        let written = self.written.unwrap_or(0).saturating_add(octets as u64);
+        self.written = Some(written.min(self.taken));
+        self.progress += octets as u64;
+    }
+
+    /// How far TLS is with writing, in octets of its own, and whether some wait.
+    pub(crate) fn mark_tls(&mut self, progress: u64, waits: bool) {
+        self.progress = self.progress.wrapping_add(progress);
+        self.tls_waits = waits;
     }
 
     pub(crate) fn pending(&self) -> usize {
@@ -95,10 +147,44 @@ impl OutputQueue {
         }
     }
 
-    /// Drops everything that was not taken yet.
+    /// Drops everything that was not handed over yet.
     pub(crate) fn discard(&mut self) {
         self.chunks.clear();
         self.queued = self.taken;
+        self.drawn = self.taken;
+    }
+
+    /// Removes `octets` from the front; never more than there are. Says how many.
+    fn draw(&mut self, octets: usize) -> usize {
+        let drawn = octets.min(self.undrawn());
+        self.drawn += drawn as u64;
+        let mut left = drawn;
+        while left > 0 {
+            let Some(chunk) = self.chunks.front_mut() else {
+                break;
+            };
+            let length = match chunk {
+                Chunk::Text { start, end } => (*end - *start) as usize,
+                Chunk::Slice(slice) => slice.len(),
+                Chunk::Secret { secret, taken } => secret.expose().len() - *taken,
+            };
+            if left >= length {
+                self.chunks.pop_front();
+                left -= length;
+                continue;
+            }
+            match chunk {
+                Chunk::Text { start, .. } => *start += left as u64,
+                Chunk::Slice(slice) => slice.advance(left),
+                Chunk::Secret { taken, .. } => *taken += left,
+            }
+            break;
+        }
+        drawn
+    }
+
+    fn undrawn(&self) -> usize {
+        usize::try_from(self.queued - self.drawn).unwrap_or(usize::MAX)
     }
 
     /// Makes room in the text buffer, so that it stays within about two windows
@@ -138,55 +224,56 @@ impl OutputQueue {
 
 /// What is to be written now: the chunks of a flight, for `writev`.
 ///
-/// `advance` it by as much as the socket took; what remains comes again with
-/// the next call of `output()`.
+/// `advance` it by as much as is handed over to whoever writes; what remains comes
+/// again with the next call of `output()`.
 #[derive(Debug)]
-pub struct Output<'a>(pub(crate) &'a mut OutputQueue);
+pub struct Output<'a> {
+    queue: &'a mut OutputQueue,
+    /// Whether `advance` hands over, or only takes out.
+    hands_over: bool,
+}
+
+impl<'a> Output<'a> {
+    /// What is handed over as it is.
+    pub(crate) fn direct(queue: &'a mut OutputQueue) -> Self {
+        Self {
+            queue,
+            hands_over: true,
+        }
+    }
+
+    /// What is encrypted before it is handed over.
+    pub(crate) fn for_tls(queue: &'a mut OutputQueue) -> Self {
+        Self {
+            queue,
+            hands_over: false,
+        }
+    }
+}
 
 impl Buf for Output<'_> {
     fn remaining(&self) -> usize {
-        self.0.pending()
+        self.queue.undrawn()
     }
 
     fn chunk(&self) -> &[u8] {
-        self.0
-            .chunks
-            .front()
-            .map_or(&[], |chunk| self.0.bytes_of(chunk))
+        let front = self.queue.chunks.front();
+        front.map_or(&[], |chunk| self.queue.bytes_of(chunk))
     }
 
     #[cfg(feature = "std")]
     fn chunks_vectored<'b>(&'b self, into: &mut [std::io::IoSlice<'b>]) -> usize {
-        let filled = into.iter_mut().zip(&self.0.chunks);
+        let filled = into.iter_mut().zip(&self.queue.chunks);
         filled
-            .map(|(into, chunk)| *into = std::io::IoSlice::new(self.0.bytes_of(chunk)))
+            .map(|(into, chunk)| *into = std::io::IoSlice::new(self.queue.bytes_of(chunk)))
             .count()
     }
 
     /// Takes `octets` from the front; never more than there are.
     fn advance(&mut self, octets: usize) {
-        let mut left = octets.min(self.remaining());
-        self.0.taken += left as u64;
-        while left > 0 {
-            let Some(chunk) = self.0.chunks.front_mut() else {
-                return;
-            };
-            let length = match chunk {
-                Chunk::Text { start, end } => (*end - *start) as usize,
-                Chunk::Slice(slice) => slice.len(),
-                Chunk::Secret { secret, taken } => secret.expose().len() - *taken,
-            };
-            if left >= length {
-                self.0.chunks.pop_front();
-                left -= length;
-                continue;
-            }
-            match chunk {
-                Chunk::Text { start, .. } => *start += left as u64,
-                Chunk::Slice(slice) => slice.advance(left),
-                Chunk::Secret { taken, .. } => *taken += left,
-            }
-            return;
+        let drawn = self.queue.draw(octets);
+        if self.hands_over {
+            self.queue.hand_over(drawn);
         }
     }
 }
@@ -198,7 +285,7 @@ mod tests {
     fn drain(queue: &mut OutputQueue, step: usize) -> Vec<u8> {
         let mut all = Vec::new();
         loop {
-            let mut output = Output(queue);
+            let mut output = Output::direct(queue);
             if !output.has_remaining() {
                 return all;
             }
@@ -230,7 +317,7 @@ mod tests {
         queue.write_text(|out| out.push(b'!'));
         for _ in 0..1_000 {
             queue.write_text(|out| out.resize(out.len() + 1_000, b'.'));
-            Output(&mut queue).advance(1_000);
+            Output::direct(&mut queue).advance(1_000);
         }
         assert!(queue.text.capacity() < 4 * WINDOW);
         assert_eq!(queue.pending(), 1);

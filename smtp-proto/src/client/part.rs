@@ -6,16 +6,25 @@
 use alloc::vec::Vec;
 
 /// Positions in the envelope, and how many of them are asked for now.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Part {
     /// None for all recipients: a message that is not divided allocates nothing.
-    places: Option<Vec<usize>>,
+    places: Option<Places>,
     /// The first of them; those behind are left for a further transaction.
     asked: usize,
     /// How many there are, asked for or not.
     total: usize,
+    /// How many the server took at a time when it said that there were too many.
+    at_a_time: usize,
     /// An earlier transaction of the message was answered.
     further: bool,
+}
+
+/// A list whose front is used up, so that many transactions of one message share it.
+#[derive(Debug)]
+struct Places {
+    all: Vec<usize>,
+    from: usize,
 }
 
 impl Part {
@@ -25,30 +34,55 @@ impl Part {
             places: None,
             asked: recipients,
             total: recipients,
+            at_a_time: usize::MAX,
             further: false,
         }
     }
 
-    /// What earlier transactions left.
-    pub(crate) fn rest(places: Vec<usize>) -> Self {
-        Self {
-            asked: places.len(),
-            total: places.len(),
-            places: Some(places),
-            further: true,
+    /// What this transaction leaves for a further one: those of the asked ones whose number
+    /// `again` gives, in order, then those that were not asked. None if there are none.
+    pub(crate) fn into_rest(self, again: &[usize]) -> Option<Self> {
+        let total = again.len() + self.total - self.asked;
+        let mut places = self.places.unwrap_or_else(|| Places {
+            all: (0..self.total).collect(),
+            from: 0,
+        });
+        // They take the places in front of those that were not asked.
+        let from = places.from + self.asked - again.len();
+        for (nth, again) in again.iter().enumerate().rev() {
+            let place = places.all.get(places.from + again).copied();
+            if let (Some(free), Some(place)) = (places.all.get_mut(from + nth), place) {
+                *free = place;
+            }
         }
+        places.from = from;
+        (total > 0).then_some(Self {
+            places: Some(places),
+            asked: total.min(self.at_a_time),
+            total,
+            at_a_time: self.at_a_time,
+            further: true,
+        })
     }
 
     /// Leaves all others out for good.
     pub(crate) fn keep_only(&mut self, places: Vec<usize>) {
         self.asked = places.len();
         self.total = places.len();
-        self.places = Some(places);
+        self.places = Some(Places {
+            all: places,
+            from: 0,
+        });
     }
 
     /// Asks for no more than so many now.
     pub(crate) fn limit(&mut self, most: usize) {
-        self.asked = self.total.min(most);
+        self.asked = self.asked.min(most);
+    }
+
+    /// The server takes no more than so many at a time, now and in further transactions.
+    pub(crate) fn limit_all(&mut self, at_a_time: usize) {
+        self.at_a_time = self.at_a_time.min(at_a_time.max(1));
     }
 
     /// How many are asked for.
@@ -74,7 +108,10 @@ impl Part {
     /// Where the nth of them stands in the envelope.
     pub(crate) fn place(&self, nth: usize) -> usize {
         match &self.places {
-            Some(places) => places.get(nth).copied().unwrap_or(usize::MAX),
+            Some(places) => {
+                let place = places.all.get(places.from + nth);
+                place.copied().unwrap_or(usize::MAX)
+            }
             None => nth,
         }
     }
@@ -82,5 +119,47 @@ impl Part {
     /// Where each of them stands.
     pub(crate) fn places(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.total).map(|nth| self.place(nth))
+    }
+
+    /// Where each of those stands that are asked for.
+    pub(crate) fn asked_places(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.asked).map(|nth| self.place(nth))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    fn places(part: &Part) -> Vec<usize> {
+        part.places().collect()
+    }
+
+    #[test]
+    fn who_was_too_many_comes_before_who_was_not_asked() {
+        let mut part = Part::whole(6);
+        part.limit(4);
+        let mut rest = part.into_rest(&[0, 2]).unwrap();
+        assert_eq!(places(&rest), [0, 2, 4, 5]);
+        rest.limit(1);
+        let mut rest = rest.into_rest(&[]).unwrap();
+        assert_eq!(places(&rest), [2, 4, 5]);
+        rest.limit(2);
+        assert_eq!(rest.asked_places().collect::<Vec<_>>(), [2, 4]);
+        let rest = rest.into_rest(&[0, 1]).unwrap();
+        assert_eq!(places(&rest), [2, 4, 5]);
+        assert!(rest.into_rest(&[]).is_none());
+    }
+
+    #[test]
+    fn all_of_them_again_are_all() {
+        let rest = Part::whole(3).into_rest(&[0, 1, 2]).unwrap();
+        assert_eq!(places(&rest), [0, 1, 2]);
+        assert!(rest.is_further());
+        let mut kept = Part::whole(5);
+        kept.keep_only(vec![1, 3]);
+        assert_eq!(places(&kept.into_rest(&[1]).unwrap()), [3]);
     }
 }

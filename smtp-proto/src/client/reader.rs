@@ -4,15 +4,17 @@
 //! the session or the transaction.
 
 use super::expectation::{Awaited, Expectation, Judgement};
+use super::open::Serial;
 use super::session::{Session, State};
 use super::timers::Timer;
 use super::trace::{Speaker, TraceLine};
-use super::transaction::{Progress, Transfer};
-use crate::{Capabilities, Error, ErrorKind, ReplyRef, Stage, Violation};
+use super::transaction::{Bdat, Progress};
+use crate::{Capabilities, Error, ErrorKind, Reply, ReplyRef, Stage, Violation};
 
 impl Session {
     pub(super) fn handle_reply(&mut self, reply: ReplyRef<'_>) {
         self.trace_reply(reply);
+        self.silent_after_idleness = false;
         let head = self.expectations.front().copied();
         let head = head.filter(|head| head.complete_at <= self.output.taken());
         let Some(head) = head else {
@@ -21,25 +23,50 @@ impl Session {
         if reply.code().get() == 421 {
             return self.service_closing(head.command, reply);
         }
-        let judgement = head.command.judge(reply.code());
-        if judgement == Judgement::Violation {
-            let reply = self.owned(reply);
-            let violation = Violation::UnexpectedReply(reply);
-            return self.end(ErrorKind::Violation(violation));
+        if reply.contradicts_itself() {
+            return self.refused_in_contradiction(head, reply);
         }
-        self.met(head.command, judgement == Judgement::Yes, reply);
+        match head.command.judge(reply.code()) {
+            Judgement::Yes => self.met(head, true, reply),
+            Judgement::No => self.met(head, false, reply),
+            Judgement::Goodbye => {
+                let reply = self.owned(reply);
+                self.end(ErrorKind::Goodbye(reply));
+            }
+            Judgement::Violation => {
+                let reply = self.owned(reply);
+                let violation = Violation::UnexpectedReply(reply);
+                self.end(ErrorKind::Violation(violation));
+            }
+        }
     }
 
     /// RFC 5321 §3.8: the server closes, whatever it was asked.
     fn service_closing(&mut self, command: Awaited, reply: ReplyRef<'_>) {
         let reply = self.owned(reply);
-        if command == Awaited::Content
+        self.refuse_content_if_asked(command, &reply);
+        self.end_refused(reply);
+    }
+
+    /// Said to the content, a refusal that ends the session is its answer: it was not taken.
+    fn refuse_content_if_asked(&mut self, command: Awaited, reply: &Reply) {
+        if command.ends_content()
             && let Some(transaction) = self.transactions.front_mut()
         {
-            // Said to the content, it is an answer: the message was not taken.
-            transaction.answer_content(self.config.protocol, false, reply.clone());
+            transaction.refuse_what_is_due(self.config.protocol, reply);
         }
-        self.end_refused(reply);
+    }
+
+    /// The lines of one reply disagree, and the refusal counts ("220-wait", then "521 you are
+    /// blocked"). Where the two sides are is not known after that.
+    fn refused_in_contradiction(&mut self, head: Expectation, reply: ReplyRef<'_>) {
+        let owned = self.owned(reply);
+        if head.command.ends_content() {
+            self.refuse_content_if_asked(head.command, &owned);
+        } else {
+            self.met(head, false, reply);
+        }
+        self.end_at(head.command.stage(), ErrorKind::Refused(owned));
     }
 
     /// A reply to nothing that was written so far.
@@ -55,13 +82,15 @@ impl Session {
             }
             return self.end_because(Error::new(Stage::Body, ErrorKind::Refused(reply)));
         }
-        if code.get() == 421 {
-            return self.end_refused(reply);
+        match code.get() {
+            421 => self.end_refused(reply),
+            221 => self.end(ErrorKind::Goodbye(reply)),
+            _ => self.end(ErrorKind::Violation(Violation::SurplusReply(reply))),
         }
-        self.end(ErrorKind::Violation(Violation::SurplusReply(reply)));
     }
 
-    fn met(&mut self, command: Awaited, yes: bool, reply: ReplyRef<'_>) {
+    fn met(&mut self, expectation: Expectation, yes: bool, reply: ReplyRef<'_>) {
+        let command = expectation.command;
         self.expectations.pop_front();
         self.waits_over += 1;
         match (command, yes) {
@@ -77,8 +106,8 @@ impl Session {
                 match Capabilities::parse(reply, self.config.limits.capabilities) {
                     Ok(capabilities) => self.hello_accepted(capabilities),
                     Err(error) => {
-                        let kind = ErrorKind::Violation(Violation::Capabilities(error));
-                        self.end_at(Stage::Ehlo, kind);
+                        let violation = Violation::Capabilities(error);
+                        self.end_quoting(Stage::Ehlo, violation, reply);
                     }
                 }
             }
@@ -88,8 +117,8 @@ impl Session {
                 self.hello_refused(reply);
             }
             (Awaited::Helo, false) => {
-                let kind = ErrorKind::Refused(self.owned(reply));
-                self.refuse(Stage::Ehlo, kind);
+                let reply = self.owned(reply);
+                self.helo_refused(reply);
             }
             (Awaited::StartTls, true) => self.starttls_accepted(),
             (Awaited::StartTls, false) => {
@@ -101,11 +130,14 @@ impl Session {
                 let reply = self.owned(reply);
                 self.auth_refused(reply);
             }
-            (Awaited::Rset, true) => {}
+            (Awaited::Rset, true) => self.open.reset_accepted(),
             (Awaited::Rset, false) => {
-                let kind = ErrorKind::Refused(self.owned(reply));
-                self.end(kind);
+                if self.open.may_be_open() {
+                    let reply = self.owned(reply);
+                    self.leave_open_transaction(reply);
+                }
             }
+            (Awaited::Resync, _) => {}
             (Awaited::Command, _) => {
                 let reply = self.owned(reply);
                 self.timers.overall = Timer::Off;
@@ -118,69 +150,139 @@ impl Session {
                 };
                 self.close(why);
             }
-            _ => self.answered(command, yes, reply),
+            _ => self.answered(expectation, yes, reply),
+        }
+    }
+
+    /// `RSET` was refused: what follows would go into another message's transaction.
+    fn leave_open_transaction(&mut self, reply: Reply) {
+        let kind = ErrorKind::ResetRefused(reply);
+        if self.expectations.is_empty() {
+            self.refuse(Stage::Mail, kind);
+        } else {
+            self.end_at(Stage::Mail, kind);
         }
     }
 
     /// A reply to a command of the oldest unfinished transaction.
-    fn answered(&mut self, command: Awaited, yes: bool, reply: ReplyRef<'_>) {
-        if command == Awaited::Content {
-            return self.content_answered(yes, reply);
-        }
-        let answer = if yes { Ok(()) } else { Err(self.owned(reply)) };
+    fn answered(&mut self, expectation: Expectation, yes: bool, reply: ReplyRef<'_>) {
+        let sent_ahead = expectation.sent_ahead;
+        let reply = match expectation.command {
+            Awaited::Rcpt(_) => Some(self.kept_rcpt_reply(reply)),
+            command if yes && !command.ends_content() => None,
+            _ => Some(self.owned(reply)),
+        };
         let Some(transaction) = self.transactions.front_mut() else {
+            debug_assert!(false, "a reply to a transaction that is not there");
+            return;
+        };
+        let Some(serial) = transaction.serial else {
+            debug_assert!(false, "a reply to a transaction that was not begun");
             return;
         };
         transaction.outstanding -= 1;
-        match (command, answer) {
-            (Awaited::Mail, answer) => {
-                // Where MAIL was refused, nothing is left open to reset; but a
-                // BDAT behind it is still to fail.
-                let chunked = transaction.content_begin.is_some();
-                self.needs_rset &= answer.is_ok() || chunked;
-                transaction.answer_mail(answer);
+        match (expectation.command, yes, reply) {
+            (Awaited::Mail, true, _) => {
+                transaction.answer_mail(Ok(()), sent_ahead);
+                self.open.mail_accepted();
             }
-            (Awaited::Rcpt(index), answer) => {
-                self.is_willing |= answer.is_ok() && transaction.mail_accepted();
-                transaction.answer_rcpt(index, answer, &mut self.spare_answers);
+            (Awaited::Mail, false, Some(reply)) => {
+                // Nothing is left open to reset; but a BDAT behind it is still to fail.
+                if transaction.content_begin.is_none() {
+                    self.open.never_began(serial);
+                }
+                transaction.answer_mail(Err(reply), sent_ahead);
             }
-            (Awaited::Data, Ok(())) => self.go_ahead(),
-            (Awaited::Data, Err(reply)) => {
-                transaction.refuse_data(reply);
-                transaction.progress = Progress::Done;
-                self.needs_rset |= transaction.mail_accepted();
+            (Awaited::Rcpt(index), _, Some(reply)) => {
+                let answer = if yes { Ok(reply) } else { Err(reply) };
+                transaction.answer_rcpt(index, answer, sent_ahead, &mut self.spare_answers);
             }
-            (_, Err(reply)) => {
-                // A chunk: the rest of the message is not sent (RFC 3030 §2).
-                transaction.refuse_content(reply);
-                if !matches!(transaction.progress, Progress::Done) {
-                    transaction.progress = Progress::Done;
-                    self.needs_rset = true;
+            (Awaited::Data, true, _) => self.go_ahead(),
+            (Awaited::Data, false, Some(reply)) => {
+                transaction.refuse_data(reply, sent_ahead);
+                self.leave_front(serial);
+            }
+            (Awaited::FirstChunk, true, _) => self.bdat = Bdat::Proven,
+            (Awaited::FirstChunk, false, Some(reply)) => {
+                self.needs_resync = true;
+                if transaction.has_accepted_recipient() {
+                    self.bdat = Bdat::Refused;
+                    transaction.refuse_first_chunk(reply);
+                    self.leave_front(serial);
+                } else {
+                    // It is expected to fail where nobody was accepted (RFC 3030 §2).
+                    self.bdat = Bdat::Unproven;
                 }
             }
-            (_, Ok(())) => {}
+            (Awaited::Chunk, false, Some(reply)) => {
+                // The rest of the message is not sent (RFC 3030 §2).
+                transaction.refuse_content(reply);
+                self.leave_front(serial);
+            }
+            (command, _, Some(reply)) if command.ends_content() => {
+                self.content_answered(expectation, serial, yes, reply);
+            }
+            _ => {}
         }
     }
 
-    fn content_answered(&mut self, yes: bool, reply: ReplyRef<'_>) {
-        let reply = self.owned(reply);
+    /// Nothing more of the oldest message is written in this transaction.
+    fn leave_front(&mut self, serial: Serial) {
         let Some(transaction) = self.transactions.front_mut() else {
             return;
         };
+        if !matches!(transaction.progress, Progress::Done) {
+            transaction.progress = Progress::Done;
+            if transaction.mail_accepted() {
+                self.open.left(serial);
+            }
+        }
+    }
+
+    fn content_answered(
+        &mut self,
+        expectation: Expectation,
+        serial: Serial,
+        yes: bool,
+        reply: Reply,
+    ) {
+        let Some(transaction) = self.transactions.front_mut() else {
+            return;
+        };
+        let is_unknown = matches!(reply.code().get(), 500 | 502 | 503);
+        if is_unknown && expectation.sent_ahead && transaction.has_accepted_recipient() {
+            // Whether the octets were read is not known, and so not where the two sides are.
+            let error = Error::new(Stage::Body, ErrorKind::OutOfStep(reply));
+            transaction.give_up(error.clone());
+            return self.end_because(error);
+        }
         if !transaction.answer_content(self.config.protocol, yes, reply) {
             // LMTP: the next recipient's reply is still to come.
+            transaction.outstanding += 1;
             self.expectations.push_front(Expectation {
-                command: Awaited::Content,
                 complete_at: self.output.taken(),
+                ..expectation
             });
             return;
         }
-        transaction.outstanding -= 1;
-        // A BDAT that failed may leave the transaction open (RFC 3030 §2). Where
-        // more was written since, a RSET was too.
-        if transaction.transfer == Transfer::Chunking && self.expectations.is_empty() {
-            self.needs_rset = !yes && transaction.mail_accepted();
+        // A BDAT that failed may leave the transaction open (RFC 3030 §2).
+        let after_data = expectation.command == Awaited::EndOfData;
+        if after_data || transaction.content_accepted() || !transaction.mail_accepted() {
+            self.open.ended(serial);
         }
+    }
+
+    /// What a report keeps of a reply to `RCPT`: often it is the same for all of them.
+    fn kept_rcpt_reply(&mut self, reply: ReplyRef<'_>) -> Reply {
+        if let Some(last) = &self.last_rcpt_reply
+            && last.as_bytes() == reply.as_bytes()
+        {
+            return last.clone();
+        }
+        let kept = self.owned(reply);
+        let kept = kept.shortened(self.config.limits.recipient_reply);
+        self.last_rcpt_reply = Some(kept.clone());
+        kept
     }
 
     fn trace_reply(&mut self, reply: ReplyRef<'_>) {

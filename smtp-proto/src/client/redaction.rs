@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use memchr::memmem;
 use zeroize::Zeroizing;
 
+use crate::reply::Escaped;
 use crate::sasl::encode;
 use crate::{Credentials, Reply, ReplyRef, Secret};
 
@@ -66,6 +67,22 @@ impl Redaction {
             .collect();
         let text: Vec<&str> = text.iter().map(String::as_str).collect();
         Reply::new(reply.code(), None, &text)
+    }
+
+    /// The beginning of what the server said, escaped as replies are, without a secret in
+    /// it. One may be cut by its end.
+    pub(crate) fn shown(&self, octets: &[u8]) -> String {
+        let cut = self.needles.iter().map(|needle| {
+            let needle = needle.expose();
+            let mut lengths = (SHORTEST_PIECE.min(needle.len())..needle.len()).rev();
+            lengths.find(|length| octets.ends_with(&needle[..*length]))
+        });
+        let cut = cut.flatten().max().unwrap_or(0);
+        let mut clean = self.bytes(&octets[..octets.len() - cut]);
+        if cut > 0 {
+            clean.extend_from_slice(REDACTED);
+        }
+        alloc::format!("{}", Escaped(&clean))
     }
 
     /// Text of the server's without a secret in it.

@@ -6,6 +6,7 @@
 //! written.
 
 use alloc::collections::VecDeque;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -14,16 +15,19 @@ use core::time::Duration;
 use super::authentication::Authentication;
 use super::commands::Commands;
 use super::conclusions::Conclusions;
+use super::events::EventQueue;
 use super::expectation::{Awaited, Expectation};
 use super::limits::Used;
+use super::open::OpenTransaction;
 use super::output::OutputQueue;
 use super::redaction::Redaction;
 use super::timers::{Timer, Timers};
 use super::trace::{Speaker, TraceLine};
-use super::transaction::{Answer, Progress, Transaction};
+use super::transaction::{Answer, Bdat, Progress, Transaction};
 use crate::{
-    Capabilities, ClientConfig, Credentials, Error, ErrorKind, Event, Instant, Protocol, Reply,
-    ReplyRef, Security, Stage, TlsInfo, command,
+    Capabilities, ClientConfig, Credentials, Error, ErrorKind, Event, Instant, Mechanism,
+    Pipelining, Protocol, Reply, ReplyError, ReplyRef, Security, Stage, TlsInfo, Violation,
+    command,
 };
 
 pub(crate) struct Session {
@@ -44,29 +48,42 @@ pub(crate) struct Session {
     /// What was used of the limits that the server declares.
     pub(super) used: Used,
     pub(super) next_id: u64,
-    /// A transaction was abandoned midway: `RSET` goes before the next `MAIL`.
-    pub(super) needs_rset: bool,
+    /// The transaction that may be open at the server.
+    pub(super) open: OpenTransaction,
+    /// How far to run ahead: as configured, or less where the server did not bear it.
+    pub(super) pipelining: Pipelining,
+    /// What is known of the server's `BDAT`.
+    pub(super) bdat: Bdat,
+    /// A first `BDAT` was refused: nobody knows whether its octet was read.
+    pub(super) needs_resync: bool,
     /// Octets of content in doubt as yet: written before their recipients were
     /// known, and not answered.
     pub(super) speculated: u64,
-    /// The server took a recipient, or a password, since the session was last at
-    /// rest: it is there, and not one that refuses everything.
-    pub(super) is_willing: bool,
-    /// When it was last heard.
-    pub(super) heard: Instant,
+    /// The last reply to `RCPT` that was kept: those that equal it share it.
+    pub(super) last_rcpt_reply: Option<Reply>,
+    /// Since when there is nothing to do, if the time was told since.
+    idle_since: Option<Instant>,
+    /// The session was idle for long, and the server was not heard since.
+    pub(super) silent_after_idleness: bool,
+    /// What the server says is no reply; the rest of its line is still to come.
+    pub(super) garbled: Option<Garbled>,
+    /// Why `EHLO` was refused.
+    ehlo_refusal: Option<Reply>,
     pub(super) quit_wanted: bool,
     pub(super) capabilities: Option<Capabilities>,
     pub(super) greeting: Option<Reply>,
     pub(super) tls: Option<TlsInfo>,
-    pub(super) authenticated: bool,
+    /// The mechanism by which the client is authenticated.
+    pub(super) mechanism: Option<Mechanism>,
+    /// The server does not know this way of binding to TLS.
+    pub(super) binding_failed: bool,
     /// Who logs in; the first are the configuration's.
     pub(super) credentials: Option<Credentials>,
     /// Whether others may still be asked for when these were refused.
     pub(super) renewable: bool,
     /// Random octets from outside; none if there are none.
     pub(super) nonce: Vec<u8>,
-    pub(super) events: VecDeque<Event>,
-    pub(super) traced: usize,
+    pub(super) events: EventQueue,
     pub(super) timers: Timers,
     pub(super) redaction: Redaction,
 }
@@ -100,9 +117,21 @@ pub(super) enum State {
     Closed,
 }
 
-/// A session that has nothing to do for longer is at rest: whether the server is
-/// still there is not known.
-const REST: Duration = Duration::from_secs(1);
+/// A session that heard nothing for longer was idle: whether the server is still there is
+/// not known.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// How much of what broke the protocol is quoted.
+const QUOTED: usize = 100;
+
+/// How long the rest of a line that is no reply is waited for.
+const GARBLED: Duration = Duration::from_secs(5);
+
+/// Text that is no reply, shown as replies are.
+pub(super) struct Garbled {
+    error: ReplyError,
+    quote: String,
+}
 
 impl Session {
     pub(super) fn new(config: Arc<ClientConfig>) -> Self {
@@ -110,7 +139,6 @@ impl Session {
         let credentials = config.credentials.clone();
         let renewable = config.late_credentials;
         let mut session = Self {
-            config,
             state: State::Greeting,
             output: OutputQueue::default(),
             expectations: VecDeque::new(),
@@ -122,22 +150,29 @@ impl Session {
             commands: Commands::default(),
             used: Used::default(),
             next_id: 0,
-            needs_rset: false,
+            open: OpenTransaction::default(),
+            pipelining: config.pipelining,
+            bdat: Bdat::default(),
+            needs_resync: false,
             speculated: 0,
-            is_willing: false,
-            heard: Instant::EPOCH,
+            last_rcpt_reply: None,
+            idle_since: None,
+            silent_after_idleness: false,
+            garbled: None,
+            ehlo_refusal: None,
             quit_wanted: false,
             capabilities: None,
             greeting: None,
             tls: None,
-            authenticated: false,
+            mechanism: None,
+            binding_failed: false,
             credentials,
             renewable,
             nonce: Vec::new(),
-            events: VecDeque::new(),
-            traced: 0,
+            events: EventQueue::default(),
             timers: Timers::default(),
             redaction,
+            config,
         };
         if session.config.security == Security::Wrapper {
             session.begin_handshake();
@@ -168,10 +203,13 @@ impl Session {
 
     pub(super) fn hello_refused(&mut self, reply: Reply) {
         let plaintext_may_go_on = self.tls.is_some() || self.config.security != Security::Required;
-        if reply.code().is_permanent()
+        // RFC 5321 §4.1.4: HELO is for servers that do not know EHLO, not for those that do
+        // not want this client.
+        if matches!(reply.code().get(), 500 | 501 | 502 | 504)
             && self.config.protocol == Protocol::Smtp
             && plaintext_may_go_on
         {
+            self.ehlo_refusal = Some(reply);
             let config = Arc::clone(&self.config);
             self.write_command(Awaited::Helo, |out| {
                 command::ehlo(out, "HELO", &config.hello_name);
@@ -179,6 +217,13 @@ impl Session {
         } else {
             self.refuse(Stage::Ehlo, ErrorKind::Refused(reply));
         }
+    }
+
+    pub(super) fn helo_refused(&mut self, reply: Reply) {
+        let before = self.ehlo_refusal.take();
+        let before = before.map(|reply| alloc::format!("to EHLO: {reply}"));
+        let error = Error::new(Stage::Ehlo, ErrorKind::Refused(reply));
+        self.refuse_because(error.with_detail(before));
     }
 
     pub(super) fn hello_accepted(&mut self, capabilities: Capabilities) {
@@ -238,7 +283,6 @@ impl Session {
 
     pub(super) fn become_ready(&mut self) {
         self.state = State::Ready;
-        self.is_willing = self.authenticated;
         self.events.push_back(Event::Ready);
     }
 
@@ -257,9 +301,11 @@ impl Session {
     /// Expects a reply to what was written last.
     pub(super) fn expect(&mut self, command: Awaited) {
         let complete_at = self.output.queued();
+        let sent_ahead = !self.expectations.is_empty();
         self.expectations.push_back(Expectation {
             command,
             complete_at,
+            sent_ahead,
         });
     }
 
@@ -267,26 +313,7 @@ impl Session {
         if !self.config.trace {
             return;
         }
-        if self.traced >= self.config.limits.trace_lines {
-            let oldest = self
-                .events
-                .iter()
-                .position(|event| matches!(event, Event::Trace(_)));
-            if let Some(oldest) = oldest {
-                self.events.remove(oldest);
-                self.traced -= 1;
-            }
-        }
-        self.traced += 1;
-        self.events.push_back(Event::Trace(line));
-    }
-
-    pub(super) fn next_event(&mut self) -> Option<Event> {
-        let event = self.events.pop_front();
-        if matches!(event, Some(Event::Trace(_))) {
-            self.traced -= 1;
-        }
-        event
+        self.events.trace(line, self.config.limits.trace_lines);
     }
 
     // ---- how it ends
@@ -310,21 +337,65 @@ impl Session {
     /// Ends at once: nothing more is written or understood. Once every message
     /// has its verdict and `QUIT` is under way, nothing can go wrong any more.
     pub(super) fn end(&mut self, kind: ErrorKind) {
-        self.end_at(self.stage(), kind);
+        if self.garbled.is_some() && !matches!(kind, ErrorKind::Aborted) {
+            return self.end_garbled();
+        }
+        let head = self.expectations.front();
+        let at_helo = head.is_some_and(|head| head.command == Awaited::Helo);
+        match self.ehlo_refusal.take_if(|_| at_helo) {
+            // The end of a server that has refused EHLO.
+            Some(refusal) if matches!(kind, ErrorKind::ConnectionClosed) => {
+                self.end_at(Stage::Ehlo, ErrorKind::Refused(refusal));
+            }
+            _ => self.end_at(self.stage(), kind),
+        }
+    }
+
+    /// The server says what is no reply, and perhaps more of that line: what it says is
+    /// the same however it comes in pieces.
+    pub(super) fn garble(&mut self, error: ReplyError, said: &[u8], is_whole: bool) {
+        if self.garbled.is_none() {
+            self.waits_over += 1;
+        }
+        let quote = self.redaction.shown(said);
+        self.garbled = Some(Garbled { error, quote });
+        if is_whole {
+            self.end_garbled();
+        }
+    }
+
+    fn end_garbled(&mut self) {
+        let Some(Garbled { error, quote }) = self.garbled.take() else {
+            return;
+        };
+        self.trace(TraceLine::new(Speaker::Server, quote.clone()));
+        let kind = ErrorKind::Violation(Violation::Reply(error));
+        let error = Error::new(self.stage(), kind).with_quote(quote);
+        self.end_having(self.output.taken(), error);
+    }
+
+    /// Ends with a violation that only the server's own words explain.
+    pub(super) fn end_quoting(&mut self, stage: Stage, violation: Violation, said: ReplyRef<'_>) {
+        let said = said.as_bytes();
+        let said = said.get(..QUOTED).unwrap_or(said).trim_ascii_end();
+        let quote = self.redaction.shown(said);
+        let error = Error::new(stage, ErrorKind::Violation(violation));
+        self.end_having(self.output.taken(), error.with_quote(quote));
     }
 
     pub(super) fn end_at(&mut self, stage: Stage, kind: ErrorKind) {
-        self.end_having(self.output.taken(), stage, kind);
+        self.end_having(self.output.taken(), Error::new(stage, kind));
     }
 
     /// Ends with the server's own word that it does nothing more: what it was
     /// given and has not answered it has not taken.
     pub(super) fn end_refused(&mut self, reply: Reply) {
-        self.end_having(0, self.stage(), ErrorKind::Refused(reply));
+        let error = Error::new(self.stage(), ErrorKind::Refused(reply));
+        self.end_having(0, error);
     }
 
     /// Ends at once, with so many octets that the server may have acted on.
-    fn end_having(&mut self, taken: u64, stage: Stage, kind: ErrorKind) {
+    fn end_having(&mut self, taken: u64, error: Error) {
         match &mut self.state {
             State::Closed => {}
             State::Leaving(why) if self.transactions.is_empty() && self.commands.is_empty() => {
@@ -332,7 +403,6 @@ impl Session {
                 self.close(why);
             }
             _ => {
-                let error = Error::new(stage, kind);
                 self.report_all(&error, taken);
                 self.close(Some(error));
             }
@@ -360,9 +430,8 @@ impl Session {
         self.writing = 0;
         self.speculated = 0;
         for transaction in core::mem::take(&mut self.transactions) {
-            let part = transaction.part.clone();
-            let report = transaction.report_at_end(error, taken);
-            self.conclude(report, &part, false);
+            let concluded = transaction.conclude_at_end(error, taken);
+            self.conclude(concluded, false);
         }
         self.give_up_commands(error);
         self.timers.overall = Timer::Off;
@@ -414,20 +483,21 @@ impl Session {
             return timers;
         }
         let head = self.expectations.front();
-        let handed_over = head.is_some_and(|head| head.complete_at <= self.output.taken());
-        let others_turn = matches!(self.state, State::Handshake | State::CredentialsWanted);
-        if !handed_over && !others_turn {
+        let written = head.is_some_and(|head| head.complete_at <= self.output.written());
+        let others_turn = matches!(self.state, State::Handshake | State::CredentialsWanted)
+            || self.garbled.is_some();
+        if !written && !others_turn {
             timers.reply = Timer::Off;
         } else if timers.reply == Timer::Off || timers.awaited != self.waits_over {
             timers.reply = Timer::Unarmed;
             timers.awaited = self.waits_over;
         }
-        if self.output.pending() == 0 {
+        if !self.output.is_waiting() {
             timers.write = Timer::Off;
-        } else if timers.write == Timer::Off || timers.taken != self.output.taken() {
+        } else if timers.write == Timer::Off || timers.progress != self.output.progress() {
             // Counted from the last progress, of which nobody has told the time yet.
             timers.write = Timer::Unarmed;
-            timers.taken = self.output.taken();
+            timers.progress = self.output.progress();
         }
         let nothing_to_do = self.transactions.is_empty() && self.commands.is_empty();
         if nothing_to_do || self.config.timeouts.overall.is_none() {
@@ -438,12 +508,22 @@ impl Session {
         timers
     }
 
+    fn watch_idleness(&mut self, now: Instant) {
+        let nothing_to_do = self.transactions.is_empty()
+            && self.commands.is_empty()
+            && self.expectations.is_empty();
+        if nothing_to_do {
+            self.idle_since.get_or_insert(now);
+        } else if let Some(since) = self.idle_since.take() {
+            self.silent_after_idleness = now.saturating_duration_since(since) > IDLE;
+        }
+    }
+
     /// The time is `now`: ends what is overdue, arms what is not.
     pub(super) fn tell_time(&mut self, now: Instant) {
         self.timers = self.current_timers();
         self.timers.now = now;
-        let at_rest = self.transactions.is_empty();
-        self.is_willing &= !(at_rest && now.saturating_duration_since(self.heard) > REST);
+        self.watch_idleness(now);
         let overdue = [self.timers.reply, self.timers.write, self.timers.overall]
             .into_iter()
             .any(|timer| timer.is_over(now));
@@ -453,9 +533,17 @@ impl Session {
         }
         let timeouts = &self.config.timeouts;
         let reply = match (&self.state, self.expectations.front()) {
+            _ if self.garbled.is_some() => GARBLED.min(timeouts.mail),
             (State::CredentialsWanted, _) => timeouts.auth,
             (State::Handshake, _) | (_, None) => timeouts.tls,
-            (_, Some(head)) => head.command.timeout(timeouts),
+            (_, Some(head)) => {
+                let reply = head.command.timeout(timeouts);
+                if self.silent_after_idleness && head.command.may_follow_idleness() {
+                    reply.min(timeouts.after_idle)
+                } else {
+                    reply
+                }
+            }
         };
         self.timers.reply.arm(now, reply);
         let write = if self.front_is_midway() {

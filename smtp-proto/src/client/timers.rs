@@ -1,6 +1,6 @@
 //! The deadlines of a session. Time is only ever told (RFC 5321 §4.5.3.2).
 //!
-//! A command is handed over when the driver takes its bytes, and nobody says
+//! A command is handed over when the driver advances the output, and nobody says
 //! when that was. So a deadline begins *unarmed*: the session asks to be told
 //! the time at once, and counts from then.
 
@@ -53,8 +53,8 @@ pub(crate) struct Timers {
     pub(crate) now: Instant,
     /// Which reply `reply` is for.
     pub(crate) awaited: u64,
-    /// How much output had been taken when `write` was armed.
-    pub(crate) taken: u64,
+    /// How far writing was when `write` was armed.
+    pub(crate) progress: u64,
 }
 
 impl Timers {

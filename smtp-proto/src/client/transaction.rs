@@ -10,13 +10,14 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
+use super::open::Serial;
 use super::part::Part;
 use crate::body::{CanonicalEncoder, DotEncoder};
 use crate::command::{BodyType, MailParameters};
 use crate::parameters::Peer;
 use crate::{
-    Body, ClientConfig, EnhancedCode, Envelope, Error, ErrorKind, Protocol, Recipients, Reply,
-    SizeLimit, Stage, TransactionId,
+    Body, ClientConfig, EnhancedCode, Envelope, Error, ErrorKind, Pipelining, Protocol, Recipients,
+    Reply, SizeLimit, Stage, TransactionId,
 };
 
 /// A message in a session's queue.
@@ -25,14 +26,18 @@ pub(crate) struct Transaction {
     pub(crate) id: TransactionId,
     pub(crate) envelope: Envelope,
     /// What goes out in its place to a server without SMTPUTF8; decided with `MAIL`.
-    in_ascii: Option<Box<Envelope>>,
+    pub(super) in_ascii: Option<Box<Envelope>>,
     pub(crate) body: Body,
+    /// Which of the session's transactions it is, once `MAIL` was written.
+    pub(crate) serial: Option<Serial>,
     /// How far the writer is.
     pub(crate) progress: Progress,
     /// How many of this message's replies are awaited.
     pub(crate) outstanding: usize,
     /// How the content travels; decided with `MAIL`.
     pub(crate) transfer: Transfer,
+    /// The first octet of the content went out by a `BDAT` of its own.
+    pub(crate) first_octet_written: bool,
     /// Chunks of a streamed body that wait to be written.
     pub(crate) stream: Stream,
     /// Octets of content that were written before its recipients were known.
@@ -48,8 +53,13 @@ pub(crate) struct Transaction {
     pub(super) recipients: Vec<Answer>,
     /// How many of them came, how many were a yes, and how many said that it is one too many.
     answered: usize,
-    accepted: usize,
+    pub(super) accepted: usize,
     pub(super) too_many: usize,
+    /// How many commands were told that they came out of step.
+    pub(super) out_of_step: usize,
+    /// The refusal of a command that was sent ahead, or of a `BDAT` that the server does
+    /// not know. It says nothing of the message, which is sent again in another way.
+    to_repeat: Option<Reply>,
     pub(super) data: Answer,
     pub(super) content: Answer,
     /// Replies to the content that LMTP still owes (RFC 2033 §4.2).
@@ -94,10 +104,16 @@ pub(crate) enum Content {
 pub(crate) enum Answer {
     #[default]
     Awaited,
+    /// To `RCPT`, which commits the server to nothing yet; to others, with words where they
+    /// decide.
     Yes(Option<Reply>),
+    /// LMTP's yes to the content for one recipient (RFC 2033 §4.2).
+    Final(Reply),
     No(Reply),
     /// A no to `RCPT` that only says how many there are already (RFC 5321 §4.5.3.1.10).
     TooMany(Reply),
+    /// A no to `RCPT` that only says that it was sent ahead.
+    OutOfStep(Reply),
 }
 
 /// How the content travels.
@@ -105,6 +121,20 @@ pub(crate) enum Answer {
 pub(crate) enum Transfer {
     Data,
     Chunking,
+}
+
+/// What is known of the server's `BDAT` (RFC 3030), which is offered by servers that refuse
+/// it without reading its octets, and by proxies that do not know it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Bdat {
+    #[default]
+    Unproven,
+    /// The first one was written; it holds nothing that can be misread.
+    Asked,
+    /// The server took one.
+    Proven,
+    /// The server refused one for recipients that it took.
+    Refused,
 }
 
 /// Where a streamed body stands.
@@ -125,8 +155,10 @@ impl Transaction {
             in_ascii: None,
             body,
             progress: Progress::Queued,
+            serial: None,
             outstanding: 0,
             transfer: Transfer::Data,
+            first_octet_written: false,
             stream: Stream::default(),
             speculated: 0,
             content_begin: None,
@@ -136,6 +168,8 @@ impl Transaction {
             answered: 0,
             accepted: 0,
             too_many: 0,
+            out_of_step: 0,
+            to_repeat: None,
             data: Answer::Awaited,
             content: Answer::Awaited,
             finals_due: VecDeque::new(),
@@ -171,6 +205,7 @@ impl Transaction {
         &mut self,
         config: &ClientConfig,
         peer: Peer<'_>,
+        bdat: Bdat,
     ) -> Result<MailParameters, ErrorKind> {
         let capabilities = peer.capabilities;
         let facts = self.body.facts();
@@ -181,13 +216,13 @@ impl Transaction {
         let utf8_header =
             facts.is_some_and(|facts| facts.utf8_header) || stream.is_some_and(|s| s.smtp_utf8);
         let smtp_utf8 = capabilities.smtp_utf8();
-        self.in_ascii = if smtp_utf8 || self.envelope.is_ascii() {
-            None
-        } else {
-            self.envelope.with_a_labels().map(Box::new)
-        };
+        if smtp_utf8 || self.envelope.is_ascii() {
+            self.in_ascii = None;
+        } else if self.in_ascii.is_none() {
+            self.in_ascii = self.envelope.with_a_labels().map(Box::new);
+        }
         let international = utf8_header || !self.sent_envelope().is_ascii();
-        let chunking = config.chunking && capabilities.chunking();
+        let chunking = config.chunking && capabilities.chunking() && bdat != Bdat::Refused;
 
         if binary && !(capabilities.binary_mime() && chunking) {
             return Err(ErrorKind::ExtensionNotOffered("BINARYMIME"));
@@ -198,10 +233,14 @@ impl Transaction {
         if international && !smtp_utf8 {
             return Err(ErrorKind::ExtensionNotOffered("SMTPUTF8"));
         }
-        if let Some(attached) = self.envelope.attached() {
+        if let Some(attached) = self.envelope.attached()
+            && !self.part.is_further()
+        {
             attached.check(peer)?;
         }
-        self.transfer = if chunking && (binary || !self.body.is_stream()) {
+        let proven = bdat == Bdat::Proven || config.pipelining == Pipelining::Bold;
+        let harmless = proven || self.is_empty() || self.harmless_first_octet().is_some();
+        self.transfer = if chunking && (binary || (!self.body.is_stream() && harmless)) {
             Transfer::Chunking
         } else {
             Transfer::Data
@@ -281,11 +320,12 @@ impl Transaction {
     /// The octets announced by `BDAT … LAST`; none for a stream.
     pub(crate) fn announced_octets(&self) -> Option<u64> {
         let facts = self.body.facts()?;
-        Some(if facts.nul {
+        let octets = if facts.nul {
             facts.octets
         } else {
             facts.canonical_octets()
-        })
+        };
+        Some(octets - u64::from(self.first_octet_written))
     }
 
     /// Content as it follows `DATA`'s `354`.
@@ -296,9 +336,23 @@ impl Transaction {
         Content::Dotted { encoder, rest }
     }
 
+    fn is_empty(&self) -> bool {
+        self.body.facts().is_some_and(|facts| facts.octets == 0)
+    }
+
+    /// The first octet of the content, if a server that takes it for a command, or for the
+    /// beginning of one, finds none.
+    pub(crate) fn harmless_first_octet(&self) -> Option<Bytes> {
+        let content = self.body.bytes()?;
+        let first = content.first().filter(|octet| octet.is_ascii_graphic())?;
+        debug_assert!(first.is_ascii());
+        Some(content.slice(..1))
+    }
+
     /// Content as it follows `BDAT`.
     pub(crate) fn chunked_content(&self) -> Content {
-        let rest = self.body.bytes().cloned();
+        let already = usize::from(self.first_octet_written);
+        let rest = self.body.bytes().map(|content| content.slice(already..));
         match self.body.facts() {
             Some(facts) if !facts.is_canonical() && !facts.nul => Content::Canonical {
                 encoder: CanonicalEncoder::new(),
@@ -308,41 +362,81 @@ impl Transaction {
         }
     }
 
-    pub(crate) fn answer_mail(&mut self, answer: Result<(), Reply>) {
+    /// `sent_ahead`: see [`Expectation`](super::expectation::Expectation).
+    pub(crate) fn answer_mail(&mut self, answer: Result<(), Reply>, sent_ahead: bool) {
         self.mail = match answer {
             Ok(()) => Answer::Yes(None),
-            Err(reply) => Answer::No(reply),
+            Err(reply) => {
+                if sent_ahead && is_out_of_step(&reply) {
+                    self.out_of_step += 1;
+                    self.to_repeat = Some(reply.clone());
+                }
+                Answer::No(reply)
+            }
         };
     }
 
-    /// `Err` is a refusal; a yes to `RCPT` decides nothing, so its words are not kept.
     /// `spare` is a buffer that may be used.
     pub(crate) fn answer_rcpt(
         &mut self,
         index: usize,
-        answer: Result<(), Reply>,
+        answer: Result<Reply, Reply>,
+        sent_ahead: bool,
         spare: &mut Vec<Answer>,
     ) {
         if self.recipients.is_empty() {
             self.recipients = core::mem::take(spare);
             self.recipients.resize(self.part.asked(), Answer::Awaited);
         }
-        let too_many = |reply: &Reply| self.accepted > 0 && is_too_many_recipients(reply);
         let answer = match answer {
-            Ok(()) => Answer::Yes(None),
-            Err(reply) if too_many(&reply) => Answer::TooMany(reply),
+            Ok(reply) => Answer::Yes(Some(reply)),
+            Err(reply) if self.accepted > 0 && is_too_many_recipients(&reply) => {
+                Answer::TooMany(reply)
+            }
+            Err(reply) if sent_ahead && self.mail_accepted() && is_out_of_step(&reply) => {
+                Answer::OutOfStep(reply)
+            }
             Err(reply) => Answer::No(reply),
         };
         self.answered += 1;
-        self.accepted += usize::from(matches!(answer, Answer::Yes(_)));
-        self.too_many += usize::from(matches!(answer, Answer::TooMany(_)));
+        match &answer {
+            Answer::Yes(_) => self.accepted += 1,
+            Answer::TooMany(_) => {
+                self.too_many += 1;
+                self.ask_for_no_more();
+            }
+            Answer::OutOfStep(_) => self.out_of_step += 1,
+            _ => {}
+        }
         if let Some(recipient) = self.recipients.get_mut(index) {
             *recipient = answer;
         }
     }
 
-    pub(crate) fn refuse_data(&mut self, reply: Reply) {
+    /// The server takes no more recipients in this transaction: those that are not written
+    /// yet wait for a further one (RFC 5321 §4.5.3.1.10).
+    fn ask_for_no_more(&mut self) {
+        if let Progress::Recipients(written) = self.progress {
+            self.part.limit(written);
+        }
+    }
+
+    pub(crate) fn refuse_data(&mut self, reply: Reply, sent_ahead: bool) {
+        if sent_ahead && self.has_accepted_recipient() && is_out_of_step(&reply) {
+            self.out_of_step += 1;
+            self.to_repeat = Some(reply.clone());
+        }
         self.data = Answer::No(reply);
+    }
+
+    /// The server does not take a `BDAT` of one octet, for recipients that it took.
+    pub(crate) fn refuse_first_chunk(&mut self, reply: Reply) {
+        let needs_chunking = self.body.facts().is_none_or(|facts| facts.nul);
+        if needs_chunking {
+            self.refuse_content(reply);
+        } else {
+            self.to_repeat = Some(reply);
+        }
     }
 
     /// The content was refused before it was complete, or by a chunk's reply.
@@ -361,27 +455,7 @@ impl Transaction {
         reply: Reply,
     ) -> bool {
         if protocol == Protocol::Lmtp && self.has_accepted_recipient() {
-            if !self.answered_apart {
-                self.answered_apart = true;
-                self.finals_due = self.accepted_indices().collect();
-            }
-            let answer = if accepted {
-                Answer::Yes(Some(reply))
-            } else {
-                Answer::No(reply)
-            };
-            if let Some(index) = self.finals_due.pop_front()
-                && let Some(recipient) = self.recipients.get_mut(index)
-            {
-                *recipient = answer.clone();
-            }
-            self.content = match (core::mem::take(&mut self.content), answer) {
-                (yes @ Answer::Yes(_), _) => yes,
-                (Answer::No(worst), Answer::No(_)) if worst.code().is_permanent() => {
-                    Answer::No(worst)
-                }
-                (_, answer) => answer,
-            };
+            self.answer_one_recipient(accepted, reply);
             return self.finals_due.is_empty();
         }
         // A chunk that was refused has decided already.
@@ -395,6 +469,34 @@ impl Transaction {
         true
     }
 
+    /// The session ends with this refusal in answer to the content: all that is due is refused.
+    pub(crate) fn refuse_what_is_due(&mut self, protocol: Protocol, reply: &Reply) {
+        while !self.answer_content(protocol, false, reply.clone()) {}
+    }
+
+    /// RFC 2033 §4.2: in the order of the recipients that were accepted.
+    fn answer_one_recipient(&mut self, accepted: bool, reply: Reply) {
+        if !self.answered_apart {
+            self.answered_apart = true;
+            self.finals_due = self.accepted_indices().collect();
+        }
+        let (of_recipient, of_message) = if accepted {
+            (Answer::Final(reply.clone()), Answer::Yes(Some(reply)))
+        } else {
+            (Answer::No(reply.clone()), Answer::No(reply))
+        };
+        if let Some(index) = self.finals_due.pop_front()
+            && let Some(recipient) = self.recipients.get_mut(index)
+        {
+            *recipient = of_recipient;
+        }
+        self.content = match (core::mem::take(&mut self.content), of_message) {
+            (yes @ Answer::Yes(_), _) => yes,
+            (Answer::No(worst), Answer::No(_)) if worst.code().is_permanent() => Answer::No(worst),
+            (_, answer) => answer,
+        };
+    }
+
     fn accepted_indices(&self) -> impl Iterator<Item = usize> + '_ {
         let answers = self.recipients.iter().enumerate();
         answers.filter_map(|(index, answer)| matches!(answer, Answer::Yes(_)).then_some(index))
@@ -405,14 +507,45 @@ impl Transaction {
         matches!(self.mail, Answer::Yes(_)) && self.accepted > 0
     }
 
+    /// Whether the server took the content, for anybody.
+    pub(crate) fn content_accepted(&self) -> bool {
+        matches!(self.content, Answer::Yes(_))
+    }
+
     pub(crate) fn mail_accepted(&self) -> bool {
         matches!(self.mail, Answer::Yes(_))
     }
 
-    /// Whether the server can no longer take this message, from what it has said
-    /// so far to `MAIL` and `RCPT`.
+    /// Whether the server can no longer take this message in this transaction, from what it
+    /// has said so far to `MAIL` and `RCPT`.
     pub(crate) fn is_refused(&self) -> bool {
-        self.envelope_refusal().is_some()
+        self.envelope_refusal().is_some() || self.repeated_because_of().is_some()
+    }
+
+    /// The reply that says nothing of the message, where the whole of it is to be sent again
+    /// in another way.
+    pub(super) fn repeated_because_of(&self) -> Option<&Reply> {
+        if self.not_sent.is_some() {
+            return None;
+        }
+        if let Some(reply) = &self.to_repeat {
+            return Some(reply);
+        }
+        let all_or_nothing = self.envelope.recipients() == Recipients::All;
+        let nobody = self.accepted == 0 && self.recipients_answered();
+        if self.out_of_step == 0 || !(nobody || all_or_nothing) {
+            return None;
+        }
+        let mut answers = self.recipients.iter();
+        answers.find_map(|answer| match answer {
+            Answer::OutOfStep(reply) => Some(reply),
+            _ => None,
+        })
+    }
+
+    /// Whether what is to be asked again is to be asked one command at a time.
+    pub(super) fn met_out_of_step(&self) -> bool {
+        self.out_of_step > 0
     }
 
     pub(crate) fn recipients_answered(&self) -> bool {
@@ -428,7 +561,7 @@ impl Transaction {
             return None;
         }
         let all_or_nothing = self.envelope.recipients() == Recipients::All;
-        let one_refused = self.answered > self.accepted;
+        let one_refused = self.answered > self.accepted + self.out_of_step;
         let all_refused = self.accepted == 0 && self.recipients_answered();
         (all_refused || (all_or_nothing && one_refused))
             .then(|| self.worst_recipient_refusal())
@@ -448,6 +581,11 @@ impl Transaction {
             .find(|reply| reply.code().is_permanent())
             .or_else(|| refusals().next())
     }
+}
+
+/// `503 bad sequence of commands` (RFC 5321 §4.2.3).
+fn is_out_of_step(reply: &Reply) -> bool {
+    reply.code().get() == 503
 }
 
 /// RFC 5321 §4.5.3.1.10: 452, or 552 by older servers. Both have other meanings, which the

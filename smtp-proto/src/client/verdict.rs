@@ -7,7 +7,6 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::part::Part;
 use super::transaction::{Answer, Transaction};
 use crate::{
     Address, Error, ErrorKind, Outcome, RecipientReport, RecipientStatus, Recipients, Report, Stage,
@@ -16,23 +15,53 @@ use crate::{
 /// RFC 5321 §4.5.3.1.8: what every server takes.
 pub(super) const GUARANTEED_RECIPIENTS: usize = 100;
 
+/// What became of one transaction.
+pub(crate) struct Concluded {
+    pub(crate) report: Report,
+    /// The message had an earlier transaction.
+    pub(crate) further: bool,
+    /// Where the recipients of a further one stand in the envelope.
+    pub(crate) places: Vec<usize>,
+    /// The transaction that the message still needs.
+    pub(crate) rest: Option<Box<Transaction>>,
+}
+
 impl Transaction {
-    /// The report on a transaction whose replies have all come, and the transaction that its
-    /// message still needs. What is left of it is a spare buffer.
-    pub(crate) fn report(self, spare: &mut Vec<Answer>) -> (Report, Option<Box<Self>>) {
+    /// What becomes of a transaction whose replies have all come. What is left of it is a
+    /// spare buffer.
+    pub(crate) fn conclude(mut self, spare: &mut Vec<Answer>) -> Concluded {
         let outcome = self.outcome(|| Error::new(Stage::Body, ErrorKind::SessionOver), false);
-        let rest = self.rest(&outcome).map(|places| {
-            let mut rest = Self::new(self.id, self.envelope.clone(), self.body.clone());
-            rest.part = Part::rest(places);
+        let again = self.to_be_asked_again(&outcome);
+        if self.too_many > 0 {
+            self.part.limit_all(self.accepted);
+        }
+        let further = self.part.is_further();
+        let places = if further {
+            self.part.asked_places().collect()
+        } else {
+            Vec::new()
+        };
+        let report = self.settle(outcome, spare);
+        let rest = again.and_then(|again| {
+            let part = self.part.into_rest(&again)?;
+            let mut rest = Self::new(self.id, self.envelope, self.body);
+            rest.part = part;
+            rest.stream = self.stream;
+            rest.in_ascii = self.in_ascii;
             // There seldom is one, and it is large.
-            Box::new(rest)
+            Some(Box::new(rest))
         });
-        (self.settle(outcome, spare), rest)
+        Concluded {
+            report,
+            further,
+            places,
+            rest,
+        }
     }
 
     /// The report on a transaction whose session ended with `error` after the driver
     /// had taken `taken` octets of the output.
-    pub(crate) fn report_at_end(self, error: &Error, taken: u64) -> Report {
+    pub(crate) fn conclude_at_end(mut self, error: &Error, taken: u64) -> Concluded {
         let complete = self.content_end.is_some_and(|end| end <= taken);
         // A server that refuses and hangs up: its refusal is the error, not the
         // end of file that followed.
@@ -48,12 +77,20 @@ impl Transaction {
             _ => error.clone(),
         };
         let outcome = self.outcome(|| error, complete);
-        self.settle(outcome, &mut Vec::new())
+        Concluded {
+            further: self.part.is_further(),
+            places: self.part.asked_places().collect(),
+            report: self.settle(outcome, &mut Vec::new()),
+            rest: None,
+        }
     }
 
     fn outcome(&self, error: impl FnOnce() -> Error, complete: bool) -> Outcome {
         if let Some(error) = &self.not_sent {
             Outcome::NotSent((**error).clone())
+        } else if let Some(reply) = self.repeated_because_of() {
+            let kind = ErrorKind::OutOfStep(reply.clone());
+            Outcome::NotSent(Error::new(Stage::Mail, kind))
         } else if let Some((stage, reply)) = self.envelope_refusal() {
             let reply = reply.clone();
             Outcome::Rejected { stage, reply }
@@ -77,28 +114,31 @@ impl Transaction {
         }
     }
 
-    /// Where the recipients stand in the envelope that are still to be asked for: those that were
-    /// too many for a server that took the others, and those that it was not asked for yet. None
-    /// where it refused more than recipients: it would refuse the same again.
-    fn rest(&self, outcome: &Outcome) -> Option<Vec<usize>> {
-        let too_many_may_be_asked_again = match outcome {
+    /// Which of the recipients are to be asked for again in a further transaction, where there
+    /// is to be one: those that were too many for a server that took the others, and those
+    /// that came out of step. None where the server refused more than recipients: it would
+    /// refuse the same again.
+    fn to_be_asked_again(&self, outcome: &Outcome) -> Option<Vec<usize>> {
+        if self.repeated_because_of().is_some() {
+            // Nothing of the content was sent.
+            return Some((0..self.part.asked()).collect());
+        }
+        let at_all = match outcome {
             Outcome::Accepted(_) => true,
             Outcome::Rejected {
                 stage: Stage::Rcpt, ..
             } => false,
             _ => return None,
         };
-        if !self.may_be_divided() || (self.too_many == 0 && self.part.asked() == self.part.total())
-        {
+        let left = self.part.asked() < self.part.total();
+        if !self.may_be_divided() || (self.too_many + self.out_of_step == 0 && !left) {
             return None;
         }
-        let too_many = self.recipients.iter().enumerate().filter(|(_, answer)| {
-            too_many_may_be_asked_again && matches!(answer, Answer::TooMany(_))
+        let answers = self.recipients.iter().take(self.part.asked()).enumerate();
+        let again = answers.filter(|(_, answer)| {
+            at_all && matches!(answer, Answer::TooMany(_) | Answer::OutOfStep(_))
         });
-        let not_asked = self.part.asked()..self.part.total();
-        let rest = too_many.map(|(nth, _)| nth).chain(not_asked);
-        let places: Vec<usize> = rest.map(|nth| self.part.place(nth)).collect();
-        (!places.is_empty()).then_some(places)
+        Some(again.map(|(nth, _)| nth).collect())
     }
 
     /// Whether the message may take several transactions: its content is there to be sent again,
@@ -112,30 +152,39 @@ impl Transaction {
     pub(crate) fn may_leave_a_rest(&self, at_once: usize) -> bool {
         let is_many = self.part.asked() > at_once || self.part.is_further();
         let unknown = is_many && !self.recipients_answered();
-        let known = self.too_many > 0 || self.part.asked() < self.part.total();
+        let known = self.too_many + self.out_of_step > 0 || self.part.asked() < self.part.total();
         self.may_be_divided() && self.not_sent.is_none() && (unknown || known)
     }
 
-    fn settle(mut self, outcome: Outcome, spare: &mut Vec<Answer>) -> Report {
+    fn settle(&mut self, outcome: Outcome, spare: &mut Vec<Answer>) -> Report {
         let recipients = self.recipient_reports(&outcome);
         self.recipients.clear();
-        *spare = self.recipients;
+        *spare = core::mem::take(&mut self.recipients);
         Report::new(self.id, outcome, recipients)
     }
 
     /// Of a message's first transaction, all recipients, in the envelope's order; of a further
-    /// one, its own.
+    /// one, those that it asked for.
     fn recipient_reports(&mut self, outcome: &Outcome) -> Vec<RecipientReport> {
         let addresses = self.envelope.forward_paths();
+        let not_asked = |address: &Address| match outcome {
+            // The message was refused, whoever it is for.
+            Outcome::Rejected {
+                stage: Stage::Mail, ..
+            } => recipient_report(address, Answer::Awaited, outcome),
+            _ => RecipientReport::new(address.clone(), RecipientStatus::NotSent, None),
+        };
+        let asked = self.part.asked();
         let unanswered = core::iter::repeat(Answer::Awaited);
-        let answers = self.recipients.drain(..).chain(unanswered);
+        let answers = self.recipients.drain(..).chain(unanswered).take(asked);
         if self.part.is_whole() {
             let answered = addresses.iter().zip(answers);
-            return answered
-                .map(|(address, answer)| recipient_report(address, answer, outcome))
-                .collect();
+            let answered =
+                answered.map(|(address, answer)| recipient_report(address, answer, outcome));
+            let others = addresses.iter().skip(asked).map(not_asked);
+            return answered.chain(others).collect();
         }
-        let answered = self.part.places().zip(answers);
+        let answered = self.part.asked_places().zip(answers);
         let answered =
             answered.filter_map(|(place, answer)| Some((place, addresses.get(place)?, answer)));
         if self.part.is_further() {
@@ -143,10 +192,7 @@ impl Transaction {
                 .map(|(_, address, answer)| recipient_report(address, answer, outcome))
                 .collect();
         }
-        let left_out = |address: &Address| {
-            RecipientReport::new(address.clone(), RecipientStatus::NotSent, None)
-        };
-        let mut reports: Vec<_> = addresses.iter().map(left_out).collect();
+        let mut reports: Vec<_> = addresses.iter().map(not_asked).collect();
         for (place, address, answer) in answered {
             if let Some(report) = reports.get_mut(place) {
                 *report = recipient_report(address, answer, outcome);
@@ -167,10 +213,9 @@ fn recipient_report(address: &Address, answer: Answer, outcome: &Outcome) -> Rec
             },
         ) => (RecipientStatus::Refused, Some(reply.clone())),
         (Answer::No(reply) | Answer::TooMany(reply), _) => (RecipientStatus::Refused, Some(reply)),
-        (Answer::Yes(Some(reply)), _) => (RecipientStatus::Accepted, Some(reply)),
-        (Answer::Yes(None), Outcome::Accepted(reply)) => {
-            (RecipientStatus::Accepted, Some(reply.clone()))
-        }
+        (Answer::OutOfStep(reply), _) => (RecipientStatus::NotSent, Some(reply)),
+        (Answer::Final(reply), _) => (RecipientStatus::Accepted, Some(reply)),
+        (Answer::Yes(own), Outcome::Accepted(_)) => (RecipientStatus::Accepted, own),
         (_, Outcome::Rejected { reply, stage }) if *stage != Stage::Rcpt => {
             (RecipientStatus::Refused, Some(reply.clone()))
         }

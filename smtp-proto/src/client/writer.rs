@@ -14,10 +14,12 @@ use super::expectation::Awaited;
 use super::output::WINDOW;
 use super::session::{Session, State};
 use super::trace::{Speaker, TraceLine};
-use super::transaction::{Content, Progress, Transaction, Transfer};
+use super::transaction::{Bdat, Content, Progress, Transaction, Transfer};
 use super::verdict::GUARANTEED_RECIPIENTS;
 use crate::parameters::Peer;
-use crate::{Capabilities, Error, ErrorKind, Event, Protocol, Recipients, Stage, command};
+use crate::{
+    Capabilities, Error, ErrorKind, Event, Pipelining, Protocol, Recipients, Stage, command,
+};
 
 /// Whether the cursor moved.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,7 +45,7 @@ impl Session {
         if !matches!(self.state, State::Ready) {
             return Step::Blocked;
         }
-        if self.commands.is_awaited() {
+        if self.commands.is_awaited() || self.bdat == Bdat::Asked {
             return Step::Blocked;
         }
         if self.command_is_next() {
@@ -64,7 +66,7 @@ impl Session {
     /// RFC 2920 §3.1: behind what is outstanding, and as the last of its group.
     fn write_other_command(&mut self) -> Step {
         // One recipient is never too many.
-        if !self.may_write() || self.a_rest_may_be_left(1) {
+        if !self.may_write() || !self.may_follow_content() || self.a_rest_may_be_left(1) {
             return Step::Blocked;
         }
         if !self.reset_if_needed() {
@@ -73,9 +75,14 @@ impl Session {
         Step::Taken
     }
 
-    /// Ends a transaction that was left open. Says whether one was.
+    /// Ends a transaction that was left open. Says whether one was, or something else had to
+    /// go first.
     fn reset_if_needed(&mut self) -> bool {
-        let needed = mem::take(&mut self.needs_rset);
+        if mem::take(&mut self.needs_resync) {
+            self.write_command(Awaited::Resync, |out| out.extend_from_slice(b"NOOP\r\n"));
+            return true;
+        }
+        let needed = self.open.take_need_of_reset();
         if needed {
             self.write_command(Awaited::Rset, |out| out.extend_from_slice(b"RSET\r\n"));
         }
@@ -88,19 +95,39 @@ impl Session {
         Step::Taken
     }
 
-    fn pipelining(&self) -> bool {
-        let capabilities = self.capabilities.as_ref();
-        self.config.pipelining && capabilities.is_some_and(Capabilities::pipelining)
+    /// How far to run ahead of this server's replies.
+    fn pipelining(&self) -> Pipelining {
+        let mut capabilities = self.capabilities.iter();
+        if capabilities.any(Capabilities::pipelining) {
+            self.pipelining
+        } else {
+            Pipelining::Off
+        }
     }
 
     /// Whether one more command may be outstanding.
     fn may_write(&self) -> bool {
-        let limit = if self.pipelining() {
-            self.config.limits.outstanding_replies.max(1)
-        } else {
-            1
+        let limit = match self.pipelining() {
+            Pipelining::Off => 1,
+            Pipelining::Careful | Pipelining::Bold => self.config.limits.outstanding_replies.max(1),
         };
         self.expectations.len() < limit
+    }
+
+    /// Whether something may go out behind what is outstanding, if that is content. Many
+    /// servers lose what follows the dot, or take it for content. LMTP owes a number of
+    /// replies to content, and where one is missing the next command's would be taken for it.
+    fn may_follow_content(&self) -> bool {
+        let last = self.expectations.back().map(|last| last.command);
+        match last {
+            Some(Awaited::EndOfData | Awaited::LastChunk)
+                if self.config.protocol == Protocol::Lmtp =>
+            {
+                false
+            }
+            Some(Awaited::EndOfData) => self.pipelining() == Pipelining::Bold,
+            _ => true,
+        }
     }
 
     /// The message being written, which exists wherever this is called.
@@ -109,7 +136,7 @@ impl Session {
     }
 
     fn write_mail(&mut self) -> Step {
-        if !self.may_write() {
+        if !self.may_write() || !self.may_follow_content() {
             return Step::Blocked;
         }
         let limits = self.capabilities.as_ref().map(Capabilities::limits);
@@ -130,7 +157,7 @@ impl Session {
             capabilities,
             tls: self.tls.as_ref(),
         };
-        let planned = transaction.plan(&self.config, peer);
+        let planned = transaction.plan(&self.config, peer, self.bdat);
         let admitted = planned.and_then(|parameters| {
             self.used.admit(limits, transaction)?;
             Ok(parameters)
@@ -140,6 +167,7 @@ impl Session {
             Err(kind) => return self.give_up(kind),
         };
         transaction.progress = Progress::Recipients(0);
+        transaction.serial = Some(self.open.begin());
         transaction.outstanding += 1;
         self.write_for_message(Awaited::Mail, |out, transaction, capabilities| {
             command::mail(out, transaction.sent_envelope(), &parameters, capabilities);
@@ -207,10 +235,13 @@ impl Session {
 
     /// The server will not take this message, and no content was asked for.
     fn abandon(&mut self) -> Step {
-        if let Some(transaction) = self.current() {
+        if let Some(transaction) = self.transactions.get_mut(self.writing) {
             transaction.progress = Progress::Done;
-            let open = transaction.mail_accepted();
-            self.needs_rset |= open;
+            if transaction.mail_accepted()
+                && let Some(serial) = transaction.serial
+            {
+                self.open.left(serial);
+            }
         }
         self.move_on()
     }
@@ -231,6 +262,12 @@ impl Session {
                 Step::Taken
             }
             (Transfer::Chunking, Some(octets)) => {
+                if self.is_bdat_unproven()
+                    && let Some(octet) = transaction.harmless_first_octet()
+                {
+                    self.write_first_chunk(octet);
+                    return Step::Taken;
+                }
                 if !answered && !self.speculate(octets) {
                     return Step::Blocked;
                 }
@@ -242,14 +279,29 @@ impl Session {
         }
     }
 
+    /// Whether it is not known yet that the server reads what a `BDAT` announces.
+    fn is_bdat_unproven(&self) -> bool {
+        self.bdat == Bdat::Unproven && self.config.pipelining != Pipelining::Bold
+    }
+
+    /// The session's first `BDAT`. One octet is no command: a server that does not read it,
+    /// or does not know `BDAT` at all, finds nothing to carry out.
+    fn write_first_chunk(&mut self, octet: Bytes) {
+        self.write_bdat(1, false);
+        self.output.write_slice(octet);
+        self.bdat = Bdat::Asked;
+        self.expect(Awaited::FirstChunk);
+        if let Some(transaction) = self.current() {
+            transaction.first_octet_written = true;
+            transaction.outstanding += 1;
+        }
+    }
+
     /// Takes so many octets off the budget for content that is written before its
-    /// recipients are known. A server that refuses everything (it demands
-    /// authentication first) may not read what follows a `BDAT` that it refuses;
-    /// one that took a recipient a moment ago is past that.
+    /// recipients are known.
     fn speculate(&mut self, octets: u64) -> bool {
-        let known = self.config.early_content || self.is_willing;
         let speculated = self.speculated.saturating_add(octets);
-        if !known || self.config.speculation == 0 || speculated > self.config.speculation {
+        if self.pipelining() != Pipelining::Bold || speculated > self.config.limits.speculation {
             return false;
         }
         self.speculated = speculated;
@@ -302,6 +354,10 @@ impl Session {
 
     fn write_content(&mut self) -> Step {
         let may_write = self.may_write();
+        // A last chunk behind one that fails is answered once, or once for each recipient:
+        // LMTP does not say.
+        let may_write_last =
+            may_write && (self.config.protocol == Protocol::Smtp || self.expectations.is_empty());
         let window = WINDOW - self.output.pending().min(WINDOW);
         let output = &mut self.output;
         let Some(transaction) = self.transactions.get_mut(self.writing) else {
@@ -344,6 +400,9 @@ impl Session {
                 if !stream.ended {
                     return self.ask_for_more();
                 }
+                if !may_write_last {
+                    return Step::Blocked;
+                }
                 self.write_bdat(0, true);
             }
         }
@@ -351,14 +410,23 @@ impl Session {
         Step::Taken
     }
 
-    fn write_chunk(&mut self, chunk: Bytes) -> Step {
-        if !chunk.is_empty() {
-            self.write_bdat(chunk.len() as u64, false);
-            self.output.write_slice(chunk);
-            self.expect(Awaited::Chunk);
+    fn write_chunk(&mut self, mut chunk: Bytes) -> Step {
+        if chunk.is_empty() {
+            return Step::Taken;
+        }
+        if self.is_bdat_unproven() {
+            let first = chunk.split_to(1);
+            self.write_first_chunk(first);
             if let Some(transaction) = self.current() {
-                transaction.outstanding += 1;
+                transaction.stream.chunks.push_front(chunk);
             }
+            return Step::Taken;
+        }
+        self.write_bdat(chunk.len() as u64, false);
+        self.output.write_slice(chunk);
+        self.expect(Awaited::Chunk);
+        if let Some(transaction) = self.current() {
+            transaction.outstanding += 1;
         }
         Step::Taken
     }
@@ -378,7 +446,7 @@ impl Session {
     fn content_complete(&mut self) {
         let complete_at = self.output.queued();
         let lmtp = self.config.protocol == Protocol::Lmtp;
-        let Some(transaction) = self.current() else {
+        let Some(transaction) = self.transactions.get_mut(self.writing) else {
             return;
         };
         transaction.content_end = Some(complete_at);
@@ -389,12 +457,24 @@ impl Session {
         let answered = !(lmtp && after_data && !transaction.has_accepted_recipient());
         if answered {
             transaction.outstanding += 1;
-            self.expect(Awaited::Content);
         }
         // The reply to `DATA`'s content ends the transaction whatever it says; a
         // `BDAT` that failed does not (RFC 3030 §2). Whoever writes on without
         // waiting for the reply resets first.
-        self.needs_rset |= !after_data;
+        if let Some(serial) = transaction.serial {
+            if !after_data {
+                self.open.left(serial);
+            } else if !answered {
+                self.open.ended(serial);
+            }
+        }
+        if answered {
+            self.expect(if after_data {
+                Awaited::EndOfData
+            } else {
+                Awaited::LastChunk
+            });
+        }
         if let Some(octets) = octets
             && self.config.trace
         {
@@ -405,7 +485,9 @@ impl Session {
     }
 
     fn quit_if_wanted(&mut self) -> Step {
-        if !self.quit_wanted || !(self.expectations.is_empty() || self.pipelining()) {
+        let may_follow = self.expectations.is_empty()
+            || (self.pipelining() != Pipelining::Off && self.may_follow_content());
+        if !self.quit_wanted || !may_follow {
             return Step::Blocked;
         }
         if self.a_rest_may_be_left(GUARANTEED_RECIPIENTS) {

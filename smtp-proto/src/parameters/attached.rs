@@ -3,6 +3,7 @@
 //!
 //! Knows which of two with the same keyword counts. Must never know what a parameter means.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::{Parameter, Peer};
@@ -13,8 +14,8 @@ use crate::{Capabilities, ErrorKind};
 pub(crate) struct Attached {
     mail: Vec<Parameter>,
     every: Vec<Parameter>,
-    /// By the recipient's position, in its order.
-    single: Vec<(usize, Parameter)>,
+    /// By the recipient's position.
+    single: BTreeMap<usize, Vec<Parameter>>,
 }
 
 impl Attached {
@@ -30,36 +31,17 @@ impl Attached {
 
     /// Adds a parameter of one `RCPT`, in the place of one with its keyword.
     pub(crate) fn add_for(&mut self, recipient: usize, parameter: Parameter) {
-        let (start, end) = self.range_of(recipient);
-        let own = &mut self.single[start..end];
-        match own
-            .iter_mut()
-            .find(|(_, other)| same_keyword(other, &parameter))
-        {
-            Some((_, other)) => *other = parameter,
-            None => self.single.insert(end, (recipient, parameter)),
-        }
+        replace_or_push(self.single.entry(recipient).or_default(), parameter);
     }
 
     /// The same for the recipients at these positions only.
     pub(crate) fn only(&self, recipients: &[usize]) -> Self {
-        let mut single = Vec::new();
-        for (position, recipient) in recipients.iter().enumerate() {
-            let (start, end) = self.range_of(*recipient);
-            let own = self.single[start..end].iter();
-            single.extend(own.map(|(_, parameter)| (position, parameter.clone())));
-        }
+        let own = |(position, recipient)| Some((position, self.single.get(recipient)?.clone()));
         Self {
             mail: self.mail.clone(),
             every: self.every.clone(),
-            single,
+            single: recipients.iter().enumerate().filter_map(own).collect(),
         }
-    }
-
-    fn range_of(&self, recipient: usize) -> (usize, usize) {
-        let start = self.single.partition_point(|(of, _)| *of < recipient);
-        let end = self.single.partition_point(|(of, _)| *of <= recipient);
-        (start, end)
     }
 
     /// Those of `MAIL`.
@@ -69,17 +51,15 @@ impl Attached {
 
     /// Those of one `RCPT`: its own, and of the others those that it has none of its own for.
     pub(crate) fn of_rcpt(&self, recipient: usize) -> impl Iterator<Item = &Parameter> {
-        let (start, end) = self.range_of(recipient);
-        let own = &self.single[start..end];
-        let overridden =
-            move |other: &&Parameter| own.iter().any(|(_, own)| same_keyword(own, other));
+        let own = self.single.get(&recipient).map_or(&[][..], Vec::as_slice);
+        let overridden = move |other: &&Parameter| own.iter().any(|own| same_keyword(own, other));
         let others = self.every.iter().filter(move |other| !overridden(other));
-        own.iter().map(|(_, own)| own).chain(others)
+        own.iter().chain(others)
     }
 
     /// Whether all may be sent to this server, or left out.
     pub(crate) fn check(&self, peer: Peer<'_>) -> Result<(), ErrorKind> {
-        let single = self.single.iter().map(|(_, parameter)| parameter);
+        let single = self.single.values().flatten();
         let mut all = self.mail.iter().chain(&self.every).chain(single);
         all.try_for_each(|parameter| parameter.check(peer))
     }

@@ -11,6 +11,9 @@ use super::{ReplyCode, ReplyRef};
 /// Capacity that the reader keeps from one reply to the next; more is given back.
 const KEPT_CAPACITY: usize = 4096;
 
+/// How much is kept of a line that is no reply, to be shown.
+const QUOTED: usize = 100;
+
 /// How large a reply may be before it counts as an attack or a fault.
 ///
 /// RFC 5321 §4.5.3.1.5 allows 512 octets a line; servers exceed it, so the defaults are wider.
@@ -47,7 +50,8 @@ pub enum ReplyError {
     InvalidCode,
     /// The code is followed by something else than a blank, a hyphen or the line's end.
     InvalidSeparator,
-    /// The lines of one reply disagree in their code.
+    /// The lines of one reply disagree in their code, and the later one is no refusal. (Where
+    /// it is, the reply is that refusal: [`ReplyRef::contradicts_itself`].)
     CodeMismatch {
         /// The code of the reply's first line.
         first: ReplyCode,
@@ -71,6 +75,15 @@ pub enum ReplyError {
         /// The limit, in octets.
         limit: usize,
     },
+}
+
+impl ReplyError {
+    fn is_about_size(self) -> bool {
+        matches!(
+            self,
+            Self::LineTooLong { .. } | Self::TooManyLines { .. } | Self::TooLong { .. }
+        )
+    }
 }
 
 impl fmt::Display for ReplyError {
@@ -154,28 +167,63 @@ impl ReplyReader {
     ///
     /// What the server sent is not a reply. There is no way to tell where the next one would
     /// start, so `input` is consumed and the reader stays failed: it gives the same error
-    /// until [`reset`](Self::reset).
+    /// until [`reset`](Self::reset). The first 100 octets of the line at fault are kept,
+    /// for an error message.
     pub fn read<'a, 'input: 'a>(
         &'a mut self,
         input: &mut &'input [u8],
     ) -> Result<Option<ReplyRef<'a>>, ReplyError> {
         match self.try_read(input) {
-            Ok(Some(Found::InInput(code, end))) => {
+            Ok(Some(Found::InInput(verdict, end))) => {
                 let (raw, rest) = input.split_at_checked(end).unwrap_or((input, &[]));
                 *input = rest;
-                Ok(Some(ReplyRef { code, raw }))
+                Ok(Some(verdict.reply(raw)))
             }
-            Ok(Some(Found::InBuffer(code))) => Ok(Some(ReplyRef {
-                code,
-                raw: &self.buffer,
-            })),
+            Ok(Some(Found::InBuffer(verdict))) => Ok(Some(verdict.reply(&self.buffer))),
             Ok(None) => Ok(None),
             Err(error) => {
                 *input = &[];
-                self.buffer = Vec::new();
                 self.state = State::Failed(error);
                 Err(error)
             }
+        }
+    }
+
+    /// The beginning of the line that is no reply, as far as it has come, without its end.
+    pub(crate) fn quote(&self) -> &[u8] {
+        let line = self.buffer.strip_suffix(b"\n").unwrap_or(&self.buffer);
+        line.strip_suffix(b"\r").unwrap_or(line)
+    }
+
+    /// Whether reading on adds nothing to the [`quote`](Self::quote).
+    pub(crate) fn quote_is_whole(&self) -> bool {
+        let limited = match self.state {
+            State::Failed(error) => error.is_about_size(),
+            _ => false,
+        };
+        limited || self.buffer.len() >= QUOTED || self.buffer.ends_with(b"\n")
+    }
+
+    /// Keeps what is shown of a reply at fault: the line at fault, or its first line where
+    /// all of it is. Its size decides nothing that depends on how it was cut.
+    fn begin_quote(&mut self, reply: &[u8], line_start: usize, error: ReplyError) {
+        let (from, most) = match error {
+            ReplyError::LineTooLong { limit } => (line_start, QUOTED.min(limit)),
+            ReplyError::TooManyLines { .. } => (0, QUOTED.min(line_start)),
+            ReplyError::TooLong { limit } => (0, QUOTED.min(limit)),
+            _ => (line_start, QUOTED),
+        };
+        self.buffer = Vec::new();
+        self.state = State::Between;
+        let line = reply.get(from..).unwrap_or_default();
+        self.quote_more(line.get(..most).unwrap_or(line));
+    }
+
+    fn quote_more(&mut self, input: &[u8]) {
+        if !self.quote_is_whole() {
+            let end = memchr::memchr(b'\n', input).map_or(input.len(), |end| end + 1);
+            let room = QUOTED - self.buffer.len();
+            self.buffer.extend_from_slice(&input[..end.min(room)]);
         }
     }
 
@@ -194,12 +242,18 @@ impl ReplyReader {
 
     fn try_read(&mut self, input: &mut &[u8]) -> Result<Option<Found>, ReplyError> {
         match self.state {
-            State::Failed(error) => Err(error),
+            State::Failed(error) => {
+                self.quote_more(input);
+                Err(error)
+            }
             State::Midway(progress) => self.resume(progress, input),
             State::Between => {
                 self.empty_buffer();
                 let mut progress = Progress::default();
-                if let Some(code) = progress.advance(input, &self.limits)? {
+                let found = progress.advance(input, &self.limits);
+                let found =
+                    found.inspect_err(|error| self.begin_quote(input, progress.line_start, *error));
+                if let Some(code) = found? {
                     return Ok(Some(Found::InInput(code, progress.line_start)));
                 }
                 if !input.is_empty() {
@@ -229,7 +283,12 @@ impl ReplyReader {
             let (line, rest) = input.split_at_checked(length).unwrap_or((input, &[]));
             self.gather(line);
             *input = rest;
-            if let Some(code) = progress.advance(&self.buffer, &self.limits)? {
+            let found = progress.advance(&self.buffer, &self.limits);
+            let found = found.inspect_err(|error| {
+                let reply = core::mem::take(&mut self.buffer);
+                self.begin_quote(&reply, progress.line_start, *error);
+            });
+            if let Some(code) = found? {
                 self.state = State::Between;
                 return Ok(Some(Found::InBuffer(code)));
             }
@@ -257,15 +316,35 @@ impl ReplyReader {
 
 enum Found {
     /// A reply at the front of the input, of this length.
-    InInput(ReplyCode, usize),
+    InInput(Code, usize),
     /// The buffer is the reply.
-    InBuffer(ReplyCode),
+    InBuffer(Code),
+}
+
+/// The code of a whole reply.
+#[derive(Copy, Clone)]
+struct Code {
+    code: ReplyCode,
+    contradicts_itself: bool,
+}
+
+impl Code {
+    fn reply(self, raw: &[u8]) -> ReplyRef<'_> {
+        ReplyRef {
+            code: self.code,
+            raw,
+            contradicts_itself: self.contradicts_itself,
+        }
+    }
 }
 
 /// How far one reply has been read.
 #[derive(Copy, Clone, Debug, Default)]
 struct Progress {
+    /// The first line's.
     code: Option<ReplyCode>,
+    /// A later line's, where it refuses and the first line's is another.
+    refusal: Option<ReplyCode>,
     complete_lines: usize,
     /// Where the current line starts.
     line_start: usize,
@@ -276,17 +355,13 @@ struct Progress {
 impl Progress {
     /// Goes on through `reply`, all that came of it so far and perhaps more. When it is whole,
     /// gives its code, and `line_start` is where it ends.
-    fn advance(
-        &mut self,
-        reply: &[u8],
-        limits: &ReplyLimits,
-    ) -> Result<Option<ReplyCode>, ReplyError> {
+    fn advance(&mut self, reply: &[u8], limits: &ReplyLimits) -> Result<Option<Code>, ReplyError> {
         loop {
             let arrived = reply.get(self.line_start..).unwrap_or_default();
             let (allowed, excess) = self.allowance(limits);
             // What lies beyond a limit is not looked at, or the cut would decide the error.
             let line = arrived.get(..allowed).unwrap_or(arrived);
-            let code = check_prefix(line, self.code)?;
+            let code = check_prefix(line, self.code, self.refusal)?;
 
             let searched = self.searched - self.line_start;
             let unsearched = line.get(searched..).unwrap_or_default();
@@ -305,9 +380,19 @@ impl Progress {
             self.line_start += searched + found + 1;
             self.searched = self.line_start;
             self.complete_lines += 1;
-            self.code = code;
+            let Some(code) = code else {
+                // A line that ended before its code was whole was refused above.
+                return Err(ReplyError::InvalidCode);
+            };
+            let first = *self.code.get_or_insert(code);
+            if code != first {
+                self.refusal.get_or_insert(code);
+            }
             if line.get(3) != Some(&b'-') {
-                return Ok(code);
+                return Ok(Some(Code {
+                    code: self.refusal.unwrap_or(first),
+                    contradicts_itself: self.refusal.is_some(),
+                }));
             }
         }
     }
@@ -337,7 +422,11 @@ impl Progress {
 }
 
 /// Checks as much of code and separator as has come; gives the code once it is whole.
-fn check_prefix(line: &[u8], first: Option<ReplyCode>) -> Result<Option<ReplyCode>, ReplyError> {
+fn check_prefix(
+    line: &[u8],
+    first: Option<ReplyCode>,
+    refusal: Option<ReplyCode>,
+) -> Result<Option<ReplyCode>, ReplyError> {
     let Some((&digits, rest)) = line.split_first_chunk::<3>() else {
         let valid = line
             .first()
@@ -350,7 +439,9 @@ fn check_prefix(line: &[u8], first: Option<ReplyCode>) -> Result<Option<ReplyCod
         };
     };
     let code = ReplyCode::from_digits(digits).ok_or(ReplyError::InvalidCode)?;
-    if let Some(first) = first.filter(|&first| first != code) {
+    // A later refusal is the answer, whatever stood before it; a later yes is none.
+    let disagrees = !code.is_negative() && refusal != Some(code);
+    if let Some(first) = first.filter(|&first| first != code && disagrees) {
         return Err(ReplyError::CodeMismatch { first, other: code });
     }
     match rest {
@@ -462,6 +553,29 @@ mod tests {
             assert_eq!(end_of(stream), Err(error), "{}", stream.escape_ascii());
             let before = &stream[..stream.len() - 1];
             assert!(end_of(before).is_ok(), "{}", before.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn the_line_at_fault_is_quoted_however_it_is_cut() {
+        let long = [b'x'; 300];
+        for (stream, quote, whole) in [
+            (&b"+OK POP3 ready\r\nmore"[..], &b"+OK POP3 ready"[..], true),
+            (b"250-ok\r\n250OK", b"250OK", false),
+            (b"\n220 mx\n", b"", true),
+            (b"250 \0", b"250 \0", false),
+            (&long, &long[..100], true),
+        ] {
+            for cut in 1..=stream.len() {
+                let mut reader = ReplyReader::new(ReplyLimits::default());
+                let failed = stream.chunks(cut).filter(|piece| {
+                    let mut piece = *piece;
+                    reader.read(&mut piece).is_err()
+                });
+                assert!(failed.count() > 0);
+                assert_eq!(reader.quote(), quote);
+                assert_eq!(reader.quote_is_whole(), whole);
+            }
         }
     }
 

@@ -36,6 +36,10 @@ impl Exchange for Login {
         Ok(None)
     }
 
+    fn reads_challenges(&self) -> bool {
+        false
+    }
+
     fn respond(&mut self, _challenge: &[u8]) -> Result<Secret, SaslError> {
         match core::mem::replace(self, Self::Done) {
             Self::User { user, password } => {

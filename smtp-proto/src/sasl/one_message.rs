@@ -34,6 +34,11 @@ impl Exchange for OneMessage {
         Ok(Some(core::mem::take(&mut self.message)))
     }
 
+    /// A reason is only shown.
+    fn reads_challenges(&self) -> bool {
+        false
+    }
+
     fn respond(&mut self, challenge: &[u8]) -> Result<Secret, SaslError> {
         let acknowledgement = self.acknowledgement.take();
         let acknowledgement = acknowledgement.ok_or(SaslError::UnexpectedChallenge)?;

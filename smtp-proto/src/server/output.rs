@@ -17,6 +17,10 @@ const RECLAIMED: usize = 64 * 1024;
 pub(super) struct Replies {
     octets: Vec<u8>,
     taken: usize,
+    /// How many octets were ever handed over.
+    handed_over: u64,
+    /// How many of them are written, by a driver that tells these apart.
+    written: Option<u64>,
     enhanced_codes: bool,
 }
 
@@ -25,8 +29,21 @@ impl Replies {
         Self {
             octets: Vec::new(),
             taken: 0,
+            handed_over: 0,
+            written: None,
             enhanced_codes,
         }
+    }
+
+    /// Whether the client has still to take something.
+    pub(super) fn is_waiting(&self) -> bool {
+        let unwritten = self.written.is_some_and(|octets| octets < self.handed_over);
+        self.pending() > 0 || unwritten
+    }
+
+    pub(super) fn mark_written(&mut self, octets: usize) {
+        let written = self.written.unwrap_or(0).saturating_add(octets as u64);
+        self.written = Some(written.min(self.handed_over));
     }
 
     pub(super) fn pending(&self) -> usize {
@@ -114,7 +131,9 @@ impl Buf for ReplyOutput<'_> {
 
     /// Takes `octets` from the front; never more than there are.
     fn advance(&mut self, octets: usize) {
-        self.0.taken += octets.min(self.remaining());
+        let taken = octets.min(self.remaining());
+        self.0.taken += taken;
+        self.0.handed_over += taken as u64;
     }
 }
 

@@ -212,7 +212,9 @@ impl Session {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Answer(_) | Phase::Closed => None,
+            Phase::Closed => None,
+            // The application's turn; but what was said before is the client's to read.
+            Phase::Answer(_) if !self.replies.is_waiting() => None,
             _ => Some(match self.waiting_since {
                 Some(since) => since + self.config.idle_timeout,
                 None => Instant::EPOCH,

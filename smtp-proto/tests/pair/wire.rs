@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use postwire_proto::{
     Address, Body, Client, ClientConfig, Command, Endpoint, EnhancedCode, Envelope, Error, Event,
-    HelloName, Instant, Outcome, Protocol, Received, ReceivedParameters, RecipientReport,
-    RecipientStatus, Recipients, Reply, ReplyCode, Report, Security, Server, ServerConfig,
-    ServerEvent,
+    HelloName, Instant, Outcome, Pipelining, Protocol, Received, ReceivedParameters,
+    RecipientReport, RecipientStatus, Recipients, Reply, ReplyCode, Report, Security, Server,
+    ServerConfig, ServerEvent,
 };
 
 /// A message to be sent.
@@ -82,7 +82,7 @@ pub(crate) struct Stored {
 }
 
 pub(crate) fn config(security: Security) -> ClientConfig {
-    ClientConfig::new(HelloName::localhost(), security).early_content(true)
+    ClientConfig::new(HelloName::localhost(), security).pipelining(Pipelining::Bold)
 }
 
 impl Pair {
@@ -302,8 +302,11 @@ pub(crate) fn canonical(content: &[u8], closed: bool) -> Vec<u8> {
     while let Some(at) = rest.iter().position(|octet| matches!(octet, b'\r' | b'\n')) {
         lines.extend_from_slice(&rest[..at]);
         lines.extend_from_slice(b"\r\n");
-        let both = rest[at..].starts_with(b"\r\n");
-        rest = &rest[at + 1 + usize::from(both)..];
+        let returns = rest[at..].iter().take_while(|octet| **octet == b'\r');
+        let returns = returns.count();
+        // However many CR stand before an LF, they are one line end.
+        let ended = returns > 0 && rest.get(at + returns) == Some(&b'\n');
+        rest = &rest[at + 1 + if ended { returns } else { 0 }..];
     }
     lines.extend_from_slice(rest);
     if closed && !rest.is_empty() {

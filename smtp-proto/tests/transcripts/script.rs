@@ -8,10 +8,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use postwire_proto::{
-    Address, Body, ChannelBinding, ClientConfig, Command, CommandError, Credentials, DeliverBy,
-    Envelope, EnvelopeId, FutureRelease, HelloName, Limits, LineEnds, MailParameter, Mechanism,
-    MtPriority, Notify, OriginalRecipient, Parameter, ParameterError, Protocol, RcptParameter,
-    Recipients, RequireTls, Return, Security, StreamFacts, Timeouts,
+    Address, Body, ChannelBinding, ChannelBindingPolicy, ClientConfig, Command, CommandError,
+    Credentials, DeliverBy, Envelope, EnvelopeId, FutureRelease, HelloName, Limits, LineEnds,
+    MailParameter, Mechanism, MtPriority, Notify, OriginalRecipient, Parameter, ParameterError,
+    Pipelining, Protocol, RcptParameter, Recipients, RequireTls, Return, Security, StreamFacts,
+    Timeouts,
 };
 
 pub(crate) struct Script {
@@ -452,7 +453,8 @@ struct Settings {
 impl Settings {
     fn new(security: Security) -> Self {
         Self {
-            config: ClientConfig::new(HelloName::localhost(), security).early_content(true),
+            config: ClientConfig::new(HelloName::localhost(), security)
+                .pipelining(Pipelining::Bold),
             credentials: Vec::new(),
             nonce: Vec::new(),
             limits: Limits::default(),
@@ -466,7 +468,7 @@ fn apply(settings: &mut Settings, setting: &[Word]) -> Result<(), String> {
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let config = settings.config.clone();
     settings.config = match texts[..] {
-        ["pipelining", switch] => config.pipelining(on(switch)?),
+        ["pipelining", way] => config.pipelining(pipelining(way)?),
         ["chunking", switch] => config.chunking(on(switch)?),
         ["lmtp"] => config.protocol(Protocol::Lmtp),
         ["hello", name] => config.hello_name(name.parse().map_err(|e| format!("{e}"))?),
@@ -486,6 +488,8 @@ fn apply(settings: &mut Settings, setting: &[Word]) -> Result<(), String> {
             settings.nonce = octets.map_err(|e| format!("{base64}: {e}"))?;
             config
         }
+        ["channel-binding", "required"] => config.channel_binding(ChannelBindingPolicy::Required),
+        ["try-next-mechanism"] => config.try_next_mechanism(true),
         ["mechanisms", ref names @ ..] => {
             let mut mechanisms: Vec<Mechanism> = Vec::new();
             for name in names {
@@ -494,8 +498,6 @@ fn apply(settings: &mut Settings, setting: &[Word]) -> Result<(), String> {
             config.mechanisms(mechanisms)
         }
         ["allow-plaintext-auth"] => config.allow_plaintext_auth(true),
-        ["speculation", octets] => config.speculation(number(octets)?),
-        ["early", "content", "off"] => config.early_content(false),
         ["line-ends", "refuse"] => config.line_ends(LineEnds::Refuse),
         ["max-line", octets] => config.max_line_length(Some(number(octets)?)),
         ["timeout", stage, after] => {
@@ -524,6 +526,7 @@ fn set_timeout(timeouts: &mut Timeouts, stage: &str, after: Duration) -> Result<
         "body" => &mut timeouts.body,
         "end-of-data" => &mut timeouts.end_of_data,
         "quit" => &mut timeouts.quit,
+        "after-idle" => &mut timeouts.after_idle,
         "overall" => timeouts.overall.insert(after),
         _ => return Err(format!("no timeout for {stage}")),
     };
@@ -543,10 +546,21 @@ fn set_limit(limits: &mut Limits, what: &str, most: usize) -> Result<(), String>
             return Ok(());
         }
         "outstanding" => &mut limits.outstanding_replies,
+        "recipient-reply" => &mut limits.recipient_reply,
+        "speculation" => {
+            limits.speculation = most as u64;
+            return Ok(());
+        }
         _ => return Err(format!("no limit on {what}")),
     };
     *limit = most;
     Ok(())
+}
+
+fn pipelining(way: &str) -> Result<Pipelining, String> {
+    let ways = [Pipelining::Off, Pipelining::Careful, Pipelining::Bold];
+    let way = ways.into_iter().find(|known| known.as_str() == way);
+    way.ok_or_else(|| "pipelining off, careful or bold".to_owned())
 }
 
 fn on(switch: &str) -> Result<bool, String> {

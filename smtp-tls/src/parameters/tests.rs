@@ -2,7 +2,8 @@
 
 use std::error::Error as _;
 
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{
@@ -305,4 +306,81 @@ fn debug_shows_neither_key_nor_certificate() {
     let shown = format!("{builder:?} {:?}", builder.clone().build().unwrap());
     assert!(shown.contains("mail.example.org"));
     assert!(shown.len() < 600, "{shown}");
+}
+
+/// A server that shows `chain`, whatever that says of itself, over one version.
+fn showing(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    version: &'static SupportedProtocolVersion,
+) -> Arc<ServerConfig> {
+    let provider = default_crypto_provider().unwrap();
+    let key = provider.key_provider.load_private_key(key).unwrap();
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(Impostor(Arc::new(CertifiedKey::new(chain, key)))));
+    Arc::new(config)
+}
+
+/// What `openssl req -x509` makes: a certificate of its own that says `CA:TRUE`.
+fn authority(name: &str, years: [i32; 2]) -> (Certificate, PrivateKeyDer<'static>) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut parameters = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    parameters.not_before = rcgen::date_time_ymd(years[0], 1, 1);
+    parameters.not_after = rcgen::date_time_ymd(years[1], 1, 1);
+    let certificate = parameters.self_signed(&key).unwrap();
+    let certificate = Certificate::from_der(certificate.der().to_vec()).unwrap();
+    (certificate, key.serialize_der().try_into().unwrap())
+}
+
+fn version_1() -> (Certificate, PrivateKeyDer<'static>) {
+    let pem = include_bytes!("version_1.pem");
+    let key = PrivateKeyDer::from_pem_slice(pem).unwrap();
+    (Certificate::from_pem(pem).unwrap(), key)
+}
+
+#[test]
+fn a_certificate_that_is_given_needs_no_issuer_and_no_purpose() {
+    let valid = [2020, 2120];
+    let stranger = authority("mail.example.org", valid);
+    for (own, key) in [authority("mail.example.org", valid), version_1()] {
+        for version in [&version::TLS12, &version::TLS13] {
+            for store in [CertificateStore::None, CertificateStore::Default] {
+                let builder = TlsParameters::builder("mail.example.org")
+                    .certificate_store(store)
+                    .add_root_certificate(own.clone());
+                let parameters = builder.clone().build().unwrap();
+                let server = showing(vec![own.der()], key.clone_key(), version);
+                handshake(&parameters, &server).unwrap();
+                // Under another name only where names do not matter.
+                let elsewhere = parameters.for_domain("mail.example.net").unwrap();
+                let error = handshake(&elsewhere, &server).unwrap_err();
+                assert!(error.to_string().contains("mail.example.org"), "{error}");
+                let any_name = builder.dangerous_accept_invalid_hostnames(true);
+                let any_name = any_name.build().unwrap();
+                let elsewhere = any_name.for_domain("mail.example.net").unwrap();
+                handshake(&elsewhere, &server).unwrap();
+                // Another certificate, and another's key.
+                let (shown, strange_key) = &stranger;
+                let server = showing(vec![shown.der()], strange_key.clone_key(), version);
+                assert!(handshake(&parameters, &server).is_err());
+                let server = showing(vec![own.der()], strange_key.clone_key(), version);
+                assert!(handshake(&parameters, &server).is_err());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_certificate_that_is_given_still_has_its_dates() {
+    for (years, said) in [([2000, 2010], "expired"), ([2110, 2120], "not valid yet")] {
+        let (own, key) = authority("mail.example.org", years);
+        let parameters = trusting_only(&own).build().unwrap();
+        let server = showing(vec![own.der()], key, &version::TLS13);
+        let error = handshake(&parameters, &server).unwrap_err();
+        assert!(error.to_string().contains(said), "{error}");
+    }
 }

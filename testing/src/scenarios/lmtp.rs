@@ -6,7 +6,8 @@
 use std::io::Write as _;
 
 use postwire_tls::proto::{
-    Address, ErrorKind, Outcome, Protocol, RecipientReport, RecipientStatus, Report, Stage,
+    Address, ErrorKind, Outcome, Pipelining, Protocol, RecipientReport, RecipientStatus, Report,
+    Stage,
 };
 
 use super::{Builder, assert_accepted, bob, envelope, error, everything, message};
@@ -41,7 +42,8 @@ pub(super) fn over_a_unix_socket(adapter: &dyn Adapter) {
 
 fn verdict_for_each(adapter: &dyn Adapter, start: fn() -> Embedded, url: fn(&Embedded) -> String) {
     use RecipientStatus::{Accepted, Refused};
-    for (pipelining, chunking) in [(true, true), (true, false), (false, true), (false, false)] {
+    let ways = [Pipelining::Off, Pipelining::Careful, Pipelining::Bold];
+    for (pipelining, chunking) in ways.into_iter().flat_map(|way| [(way, true), (way, false)]) {
         let server = start();
         let config = Builder::from_url(url(&server))
             .unwrap()

@@ -1,0 +1,210 @@
+//! The server's certificate is itself one that the program has given as a root.
+//!
+//! What a certificate may be used for (an authority or a server), and whether it is of
+//! version 3, does not matter then: the program named exactly this one. Its dates, its
+//! name and the handshake's signature are checked as ever. All others are left to the
+//! verifier behind.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key,
+};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerMisbehaved,
+    SignatureScheme,
+};
+
+use crate::Certificate;
+use crate::der::Fields;
+
+/// Says yes to the given certificates; asks `inner` about all others.
+#[derive(Debug)]
+pub(crate) struct Given {
+    certificates: Vec<Certificate>,
+    algorithms: WebPkiSupportedAlgorithms,
+    any_name: bool,
+    inner: Arc<dyn ServerCertVerifier>,
+}
+
+impl Given {
+    pub(crate) fn new(
+        certificates: &[Certificate],
+        provider: &CryptoProvider,
+        any_name: bool,
+        inner: Arc<dyn ServerCertVerifier>,
+    ) -> Self {
+        Self {
+            certificates: certificates.to_vec(),
+            algorithms: provider.signature_verification_algorithms,
+            any_name,
+            inner,
+        }
+    }
+
+    fn has(&self, shown: &CertificateDer<'_>) -> bool {
+        let mut given = self.certificates.iter();
+        given.any(|certificate| certificate.as_der() == shown.as_ref())
+    }
+
+    /// The fields of a given certificate that `webpki` does not read: one of version 1.
+    fn unread<'a>(&self, shown: &'a CertificateDer<'_>) -> Option<Fields<'a>> {
+        let read = webpki::EndEntityCert::try_from(shown).is_ok();
+        if read || !self.has(shown) {
+            return None;
+        }
+        Fields::of(shown)
+    }
+}
+
+impl ServerCertVerifier for Given {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if !self.has(end_entity) {
+            return self.inner.verify_server_cert(
+                end_entity,
+                intermediates,
+                server_name,
+                ocsp_response,
+                now,
+            );
+        }
+        let fields = Fields::of(end_entity).ok_or(CertificateError::BadEncoding)?;
+        let Fields {
+            not_before,
+            not_after,
+            ..
+        } = fields;
+        if now < not_before {
+            let time = now;
+            return Err(CertificateError::NotValidYetContext { time, not_before }.into());
+        }
+        if now > not_after {
+            let time = now;
+            return Err(CertificateError::ExpiredContext { time, not_after }.into());
+        }
+        if !self.any_name {
+            check_name(end_entity, &fields, server_name)?;
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let Some(fields) = self.unread(cert) else {
+            return self.inner.verify_tls12_signature(message, cert, dss);
+        };
+        let key = webpki::RawPublicKeyEntity::try_from(&fields.public_key)
+            .map_err(|_| CertificateError::BadEncoding)?;
+        let mut mapped = self.algorithms.mapping.iter();
+        let (_, candidates) = mapped
+            .find(|(scheme, _)| *scheme == dss.scheme)
+            .ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
+        let valid = |candidate: &&dyn rustls::pki_types::SignatureVerificationAlgorithm| {
+            key.verify_signature(*candidate, message, dss.signature())
+                .is_ok()
+        };
+        if candidates.iter().any(valid) {
+            Ok(HandshakeSignatureValid::assertion())
+        } else {
+            Err(CertificateError::BadSignature.into())
+        }
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let Some(fields) = self.unread(cert) else {
+            return self.inner.verify_tls13_signature(message, cert, dss);
+        };
+        verify_tls13_signature_with_raw_key(message, &fields.public_key, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+
+    fn requires_raw_public_keys(&self) -> bool {
+        self.inner.requires_raw_public_keys()
+    }
+
+    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
+        self.inner.root_hint_subjects()
+    }
+}
+
+/// The certificate's alternative names count; where it has none, as in version 1, its
+/// common name does (RFC 2818 §3.1).
+fn check_name(
+    end_entity: &CertificateDer<'_>,
+    fields: &Fields<'_>,
+    server_name: &ServerName<'_>,
+) -> Result<(), Error> {
+    if fields.has_alternative_names {
+        let certificate = webpki::EndEntityCert::try_from(end_entity)
+            .map_err(|_| CertificateError::BadEncoding)?;
+        return match certificate.verify_is_valid_for_subject_name(server_name) {
+            Ok(()) => Ok(()),
+            Err(webpki::Error::CertNotValidForName(context)) => {
+                Err(CertificateError::NotValidForNameContext {
+                    expected: context.expected,
+                    presented: context.presented,
+                }
+                .into())
+            }
+            Err(_) => Err(CertificateError::NotValidForName.into()),
+        };
+    }
+    let common_name = fields.common_name.unwrap_or_default();
+    if is_named(common_name, &server_name.to_str()) {
+        return Ok(());
+    }
+    Err(CertificateError::NotValidForNameContext {
+        expected: server_name.to_owned(),
+        presented: vec![common_name.to_owned()],
+    }
+    .into())
+}
+
+fn is_named(common_name: &str, name: &str) -> bool {
+    let wildcard = common_name.strip_prefix("*.");
+    let parent = name.split_once('.').map(|(_, parent)| parent);
+    match (wildcard, parent) {
+        (Some(wildcard), Some(parent)) => wildcard.eq_ignore_ascii_case(parent),
+        _ => common_name.eq_ignore_ascii_case(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_common_name_matches_whole_labels() {
+        for (common_name, name, matches) in [
+            ("localhost", "LOCALHOST", true),
+            ("*.example.org", "mail.example.org", true),
+            ("*.example.org", "a.mail.example.org", false),
+            ("*.example.org", "example.org", false),
+            ("192.0.2.1", "192.0.2.1", true),
+            ("", "localhost", false),
+        ] {
+            assert_eq!(is_named(common_name, name), matches, "{common_name} {name}");
+        }
+    }
+}
