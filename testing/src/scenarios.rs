@@ -117,6 +117,10 @@ pub const ALL: &[Scenario] = &[
     ),
     ("a shutdown has a bound", pool::shutdown_midway),
     (
+        "durations without end mean for ever",
+        pool::durations_without_end,
+    ),
+    (
         "a pooled connection that is dead without a word",
         pool::dead_without_a_word,
     ),
