@@ -264,6 +264,7 @@ pub(super) fn durations_without_end(adapter: &dyn Adapter) {
         body: Duration::MAX,
         end_of_data: Duration::MAX,
         quit: Duration::MAX,
+        after_idle: Duration::MAX,
         overall: Some(Duration::MAX),
     };
     let mut pool = PoolConfig::default()
