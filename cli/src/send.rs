@@ -14,7 +14,7 @@ use postwire_blocking::proto::{
 };
 use postwire_blocking::tls::TransportConfig;
 
-use crate::arguments::{LineEndsChoice, Runtime, SendArguments, Switch, UsageError};
+use crate::arguments::{Ahead, LineEndsChoice, Runtime, SendArguments, Switch, UsageError};
 use crate::envelope;
 use crate::exit::Exit;
 use crate::hints::{self, Asked, Seen};
@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<Exit, UsageError> {
     let builder = parse_server(arguments)?;
     let asked = server_options::asked(&arguments.server, &arguments.server_options)?;
     let asked = Asked {
-        pipelining: arguments.pipelining == Switch::On,
+        pipelining: arguments.pipelining != Ahead::Off,
         ..asked
     };
     if let Some(hint) = hints::beforehand(&asked) {

@@ -257,7 +257,7 @@ impl Default for Limits {
 /// ```
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    pub(crate) hello_name: HelloName,
+    pub(crate) hello_name: Option<HelloName>,
     pub(crate) protocol: Protocol,
     pub(crate) security: Security,
     pub(crate) host: String,
@@ -281,7 +281,7 @@ impl ClientConfig {
     /// The defaults, for a client that greets as `hello_name`.
     pub fn new(hello_name: HelloName, security: Security) -> Self {
         Self {
-            hello_name,
+            hello_name: Some(hello_name),
             protocol: Protocol::Smtp,
             security,
             host: String::new(),
@@ -302,10 +302,21 @@ impl ClientConfig {
         }
     }
 
+    /// The defaults, for a client without a name: it greets with the address of its end of
+    /// the connection, as a literal (RFC 5321 §4.1.4), where the driver says which that is
+    /// ([`Client::set_local_address`](crate::Client::set_local_address)), and else with
+    /// `[127.0.0.1]`.
+    pub fn unnamed(security: Security) -> Self {
+        Self {
+            hello_name: None,
+            ..Self::new(HelloName::localhost(), security)
+        }
+    }
+
     /// The name given to `EHLO` (RFC 5321 §4.1.1.1).
     #[must_use]
     pub fn hello_name(mut self, hello_name: HelloName) -> Self {
-        self.hello_name = hello_name;
+        self.hello_name = Some(hello_name);
         self
     }
 

@@ -149,7 +149,7 @@ impl<T> TransportBuilder<T> {
                 unix_socket: None,
                 addresses: None,
                 socket: SocketOptions::default(),
-                client: ClientConfig::new(HelloName::localhost(), mode),
+                client: ClientConfig::unnamed(mode),
                 late_credentials: None,
                 protocol: Protocol::default(),
                 timeouts: Timeouts::default(),
