@@ -272,6 +272,7 @@ pub struct ClientConfig {
     pub(crate) chunking: bool,
     pub(crate) line_ends: LineEnds,
     pub(crate) max_line_length: Option<u64>,
+    pub(crate) eight_bit_anyway: bool,
     pub(crate) timeouts: Timeouts,
     pub(crate) limits: Limits,
     pub(crate) trace: bool,
@@ -296,6 +297,7 @@ impl ClientConfig {
             chunking: true,
             line_ends: LineEnds::Normalize,
             max_line_length: None,
+            eight_bit_anyway: false,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             trace: false,
@@ -427,6 +429,16 @@ impl ClientConfig {
     #[must_use]
     pub fn max_line_length(mut self, octets: Option<u64>) -> Self {
         self.max_line_length = octets;
+        self
+    }
+
+    /// Send 8-bit content as it is to a server that does not offer 8BITMIME (RFC 6152),
+    /// instead of not at all. Off by default: such a server may refuse or mutilate it.
+    ///
+    /// For test servers, which often take it and do not say so.
+    #[must_use]
+    pub fn eight_bit_anyway(mut self, on: bool) -> Self {
+        self.eight_bit_anyway = on;
         self
     }
 

@@ -501,6 +501,7 @@ fn apply(settings: &mut Settings, setting: &[Word]) -> Result<(), String> {
             config
         }
         ["channel-binding", "required"] => config.channel_binding(ChannelBindingPolicy::Required),
+        ["eight-bit-anyway"] => config.eight_bit_anyway(true),
         ["try-next-mechanism"] => config.try_next_mechanism(true),
         ["mechanisms", ref names @ ..] => {
             let mut mechanisms: Vec<Mechanism> = Vec::new();
