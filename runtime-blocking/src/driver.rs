@@ -31,6 +31,9 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// The shortest wait that every stream accepts.
 const SHORTEST: Duration = Duration::from_millis(1);
 
+/// The longest that every stream accepts: a day.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// A state machine (client or server, plaintext or TLS) and its stream.
 #[derive(Debug)]
 pub struct Driver<E, S> {
@@ -98,6 +101,7 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
                 return Some(event);
             }
             if was_closed {
+                debug_assert!(self.machine.poll_event().is_none(), "an event is lost");
                 return None;
             }
             self.wait();
@@ -190,13 +194,13 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
     fn limit_reads(&mut self, wait: Option<Duration>) -> io::Result<()> {
         let fits = match (self.read_timeout, wait) {
             (None, None) => true,
-            (Some(set), Some(wait)) => set <= wait && set * 4 > wait,
+            (Some(set), Some(wait)) => set <= wait && set.saturating_mul(4) > wait,
             _ => false,
         };
         if fits {
             return Ok(());
         }
-        let wait = wait.map(|wait| (wait / 2).max(SHORTEST));
+        let wait = wait.map(|wait| (wait / 2).clamp(SHORTEST, LONGEST));
         self.read_timeout = wait;
         self.stream.set_read_timeout(wait)
     }

@@ -15,6 +15,7 @@ use postwire_tls::proto::{Error, ErrorKind, Stage};
 use postwire_tls::{ATTEMPT_DELAY, AddressRace, ConnectError, RaceStep, TransportConfig};
 
 use crate::Runtime;
+use crate::runtime::sleep;
 
 type Attempt<'a, S> = Pin<Box<dyn Future<Output = (SocketAddr, io::Result<S>)> + Send + 'a>>;
 
@@ -39,7 +40,7 @@ impl<'a, R: Runtime> Dialer<'a, R> {
     pub(crate) async fn connect(&mut self, left: Option<Duration>) -> Result<R::Stream, Error> {
         let limit = self.config.timeouts().connect;
         let limit = left.map_or(limit, |left| limit.min(left));
-        let mut limit = self.runtime.sleep(limit);
+        let mut limit = sleep(self.runtime, limit);
         let connected = {
             let mut connecting = pin!(self.resolve_and_race());
             poll_fn(|cx| {

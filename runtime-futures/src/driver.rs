@@ -14,6 +14,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use postwire_tls::proto::{Clock, Endpoint, Instant};
 
 use crate::Runtime;
+use crate::runtime::sleep;
 
 /// How much is read at once at first: more than most replies, and held by each
 /// session.
@@ -106,6 +107,7 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
             if self.machine.is_closed() {
                 // What is left is a courtesy (an alert, a close_notify).
                 let _ = Pin::new(&mut self.stream).poll_close(cx);
+                debug_assert!(self.machine.poll_event().is_none(), "an event is lost");
                 return Poll::Ready(None);
             }
             moved |= self.poll_read(cx);
@@ -214,8 +216,8 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
             return true;
         }
         if self.sleep.as_ref().is_none_or(|(end, _)| *end > deadline) {
-            let sleep = self.runtime.sleep(deadline.saturating_duration_since(now));
-            self.sleep = Some((deadline, sleep));
+            let timer = sleep(&self.runtime, deadline.saturating_duration_since(now));
+            self.sleep = Some((deadline, timer));
         }
         let Some((_, sleep)) = &mut self.sleep else {
             return false;

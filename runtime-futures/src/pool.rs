@@ -16,6 +16,7 @@ use postwire_tls::proto::{
     PoolShelf, PoolTicket, Report, Stage, StreamFacts, server_has_no_room,
 };
 
+use crate::runtime::sleep;
 use crate::{Connection, Runtime};
 
 type Live<R> = Connection<<R as Runtime>::Stream, R>;
@@ -146,7 +147,7 @@ impl<R: Runtime> Shared<R> {
 
     pub(crate) async fn shut_down(&self) {
         self.tell(PoolShelf::shut_down);
-        let mut limit = self.runtime.sleep(self.config.pool().shutdown_timeout);
+        let mut limit = sleep(&self.runtime, self.config.pool().shutdown_timeout);
         let drained = poll_fn(|cx| {
             if self.lock().poll_drained(cx.waker()).is_ready() {
                 return Poll::Ready(true);
@@ -197,7 +198,7 @@ impl<R: Runtime> Waiting<'_, R> {
             // One that ends earlier does no harm.
             if timer.as_ref().is_none_or(|(end, _)| *end > until) {
                 let left = until.saturating_duration_since(self.shared.clock.now());
-                *timer = Some((until, self.shared.runtime.sleep(left)));
+                *timer = Some((until, sleep(&self.shared.runtime, left)));
             }
             if let Some((_, sleep)) = timer
                 && Pin::new(sleep).poll(cx).is_pending()

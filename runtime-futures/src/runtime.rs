@@ -53,3 +53,12 @@ pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
     /// A timer that ends after `duration`.
     fn sleep(&self, duration: Duration) -> Self::Sleep;
 }
+
+/// The longest that every timer accepts: some of them panic where the end lies beyond their
+/// clock. Whoever waits longer wakes once a year.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// A timer that ends after `duration`, or after a year.
+pub(crate) fn sleep<R: Runtime>(runtime: &R, duration: Duration) -> R::Sleep {
+    runtime.sleep(duration.min(LONGEST))
+}

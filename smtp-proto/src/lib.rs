@@ -187,8 +187,8 @@ pub use sasl::{
 };
 #[cfg(feature = "server")]
 pub use server::{
-    BodyDeclaration, Received, ReceivedParameters, Server, ServerConfig, ServerEvent, ServerMisuse,
-    ServerViolation,
+    BodyDeclaration, ChunksRead, Received, ReceivedParameters, Server, ServerConfig, ServerEvent,
+    ServerMisuse, ServerViolation,
 };
 #[cfg(feature = "std")]
 pub use time::Clock;

@@ -247,3 +247,45 @@ pub(super) fn the_next_address(adapter: &dyn Adapter) {
     }
     within_patience(begun);
 }
+
+/// `Duration::MAX` means for ever, and is no fault anywhere.
+pub(super) fn durations_without_end(adapter: &dyn Adapter) {
+    let begun = Instant::now();
+    let timeouts = Timeouts {
+        connect: Duration::MAX,
+        tls: Duration::MAX,
+        greeting: Duration::MAX,
+        ehlo: Duration::MAX,
+        starttls: Duration::MAX,
+        auth: Duration::MAX,
+        mail: Duration::MAX,
+        rcpt: Duration::MAX,
+        data: Duration::MAX,
+        body: Duration::MAX,
+        end_of_data: Duration::MAX,
+        quit: Duration::MAX,
+        after_idle: Duration::MAX,
+        overall: Some(Duration::MAX),
+    };
+    let mut pool = PoolConfig::default()
+        .idle_timeout(Duration::MAX)
+        .max_lifetime(Duration::MAX)
+        .acquire_timeout(Some(Duration::MAX))
+        .shutdown_timeout(Duration::MAX)
+        .max_connections(1);
+    pool.first_pause = Duration::MAX;
+    pool.longest_pause = Duration::MAX;
+    let server = Each::start(|_, stream| serve(stream));
+    let config = url("none", server.port)
+        .timeouts(timeouts)
+        .timeout(Some(Duration::MAX))
+        .pool_config(pool)
+        .build()
+        .unwrap();
+    let reports = adapter.send_twice(config.clone(), &bob(), message().into(), &|| {});
+    reports.iter().for_each(assert_accepted);
+    let messages = vec![(bob(), Body::from(message())); 4];
+    let reports = adapter.send_concurrently(config, messages, 4);
+    assert!(reports.iter().all(|(_, report)| report.is_accepted()));
+    within_patience(begun);
+}

@@ -1,0 +1,98 @@
+//! The driver over scripted streams: once it says that the session is over, the machine holds no
+//! event.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use postwire_blocking::proto::{
+    Client, ClientConfig, Endpoint, Envelope, Event, HelloName, Outcome, Security, Timeouts,
+};
+use postwire_blocking::{Driver, Stream};
+
+/// The time that a session may take in all.
+const OVERALL: Duration = Duration::from_millis(50);
+
+/// What becomes of the write of the content.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Content {
+    /// It takes longer than the session may.
+    TakesLong,
+    /// It fails.
+    Fails,
+    /// It is taken, and then the server leaves.
+    IsTaken,
+}
+
+/// Says a line of the script with each read.
+struct Script {
+    says: VecDeque<&'static [u8]>,
+    content: Content,
+}
+
+impl Read for Script {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let says = self.says.pop_front().unwrap_or_default();
+        into[..says.len()].copy_from_slice(says);
+        Ok(says.len())
+    }
+}
+
+impl Write for Script {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        if octets.ends_with(b".\r\n") {
+            match self.content {
+                Content::TakesLong => thread::sleep(2 * OVERALL),
+                Content::Fails => return Err(io::ErrorKind::BrokenPipe.into()),
+                Content::IsTaken => {}
+            }
+        }
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream for Script {}
+
+#[test]
+fn whatever_ends_a_session_its_events_come_before_its_end() {
+    for content in [Content::TakesLong, Content::Fails, Content::IsTaken] {
+        let timeouts = Timeouts {
+            overall: Some(OVERALL),
+            ..Timeouts::default()
+        };
+        let config = ClientConfig::new(HelloName::localhost(), Security::None).timeouts(timeouts);
+        let mut client = Client::new(Arc::new(config));
+        let envelope = Envelope::new(None, vec!["a@b.example".parse().unwrap()]).unwrap();
+        client.send(envelope, "x\r\n".into());
+        let says: [&[u8]; 3] = [
+            b"220 hi\r\n",
+            b"250-hi\r\n250 PIPELINING\r\n",
+            b"250 ok\r\n250 ok\r\n354 go\r\n",
+        ];
+        let script = Script {
+            says: says.into(),
+            content,
+        };
+        let mut driver = Driver::new(client, script);
+        let mut reports = Vec::new();
+        while let Some(event) = driver.next_event() {
+            if let Event::Report(report) = event {
+                reports.push(report);
+            }
+        }
+        assert!(driver.machine_mut().poll_event().is_none(), "{content:?}");
+        assert!(driver.machine().is_closed());
+        let [report] = &reports[..] else {
+            panic!("{content:?}: {reports:?}");
+        };
+        let in_doubt = matches!(report.outcome(), Outcome::InDoubt(_));
+        assert_eq!(in_doubt, content != Content::Fails, "{content:?}: {report}");
+    }
+}
