@@ -78,6 +78,9 @@ pub(crate) fn of_error(error: &Error, asked: &Asked, seen: Seen<'_>) -> Option<S
              reached in plaintext with ?tls=none"
                 .to_owned(),
         ),
+        ErrorKind::ExtensionNotOffered("8BITMIME") => {
+            Some("a test server often takes it all the same: --allow-8bit".to_owned())
+        }
         ErrorKind::Unsendable(_) => {
             Some("nothing was sent; see --line-ends and --max-line".to_owned())
         }

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod authority;
+mod bcc;
 mod certificate;
 mod demo;
 mod envelope;

@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<Exit, UsageError> {
     let names = messages::names(&arguments.message)?;
     let config = server_options::build(builder)?;
 
-    let messages = match messages::read(&names) {
+    let messages = match messages::read(&names, arguments.strip_bcc) {
         Ok(messages) => messages,
         Err(error) => {
             complain(&error);
@@ -92,6 +92,7 @@ fn parse_server(arguments: &SendArguments) -> Result<Builder, UsageError> {
             LineEndsChoice::Normalize => LineEnds::Normalize,
             LineEndsChoice::Refuse => LineEnds::Refuse,
         })
+        .eight_bit_anyway(arguments.allow_8bit)
         .max_line_length(max_line))
 }
 

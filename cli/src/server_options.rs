@@ -4,6 +4,7 @@
 //! anything is opened but the file of certificate authorities.
 
 use std::fs;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,6 +35,11 @@ pub(crate) fn parse(
         .allow_plaintext_auth(options.allow_plaintext_auth)
         .timeout(options.timeout.as_deref().map(parse_timeout).transpose()?)
         .trace(options.trace);
+    if options.ipv4 {
+        builder = builder.local_address(Some(Ipv4Addr::UNSPECIFIED.into()));
+    } else if options.ipv6 {
+        builder = builder.local_address(Some(Ipv6Addr::UNSPECIFIED.into()));
+    }
     if options.lmtp {
         builder = builder.protocol(Protocol::Lmtp);
     }
@@ -44,7 +50,7 @@ pub(crate) fn parse(
         builder = builder.hello_name(name);
     }
     let mechanisms = parse_mechanisms(&options.auth)?;
-    builder = match parse_credentials(url.credentials(), options, &mechanisms)? {
+    builder = match parse_credentials(&url, options, &mechanisms)? {
         Some(credentials) => {
             secrets::keep(&credentials);
             builder.credentials(credentials)
@@ -69,7 +75,7 @@ pub(crate) fn asked(url: &str, options: &ServerArguments) -> Result<Asked, Usage
         mode: url.mode(),
         port: url.port(),
         authority: options.ca.is_some(),
-        logs_in: options.user.is_some() || url.credentials().is_some(),
+        logs_in: options.user.is_some() || url.user().is_some() || !options.auth.is_empty(),
         pipelining: false,
     })
 }
@@ -108,7 +114,7 @@ fn parse_mechanisms(names: &[String]) -> Result<Vec<Mechanism>, UsageError> {
 }
 
 fn parse_credentials(
-    from_url: Option<&Credentials>,
+    url: &ServerUrl,
     options: &ServerArguments,
     mechanisms: &[Mechanism],
 ) -> Result<Option<Credentials>, UsageError> {
@@ -122,8 +128,8 @@ fn parse_credentials(
     let user = options
         .user
         .clone()
-        .or_else(|| from_url.map(|given| given.user().to_owned()));
-    let password = password.or_else(|| from_url.map(|given| given.secret().clone()));
+        .or_else(|| url.user().map(str::to_owned));
+    let password = password.or_else(|| url.credentials().map(|given| given.secret().clone()));
     let acting_for = options.acting_for.as_deref();
     let credentials = match (user, password) {
         (Some(_), None) if mechanisms == [Mechanism::EXTERNAL] && acting_for.is_some() => {
@@ -142,7 +148,8 @@ fn parse_credentials(
         (Some(_), None) => {
             let why =
                 "a password is needed as well: --password-env names the variable that holds it";
-            Err(UsageError::new("--user", why))
+            let option = options.user.as_deref().map_or("--server", |_| "--user");
+            Err(UsageError::new(option, why))
         }
         (None, Some(_)) => Err(UsageError::new(
             "--password-env",

@@ -1,6 +1,7 @@
 //! The client on the wire: the SMTP client session with TLS around it.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
@@ -107,6 +108,11 @@ impl Connection {
                 self.secured.machine.tls_failed(now, error);
             }
         }
+    }
+
+    /// Tells the address of this end of the connection: [`Client::set_local_address`].
+    pub fn set_local_address(&mut self, address: IpAddr) {
+        self.secured.machine.set_local_address(address);
     }
 
     /// Queues a message: [`Client::send`].

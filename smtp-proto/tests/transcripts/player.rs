@@ -124,6 +124,9 @@ impl Player {
     fn new(script: &Script, cuts: Cuts) -> Self {
         let mut client = Client::new(Arc::new(script.config.clone()));
         client.set_nonce(&script.nonce);
+        if let Some(address) = script.local_address {
+            client.set_local_address(address);
+        }
         Self {
             client,
             cuts,
