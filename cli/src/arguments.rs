@@ -74,6 +74,14 @@ pub(crate) struct ServerArguments {
     #[arg(long, value_name = "NAME")]
     pub(crate) hello: Option<String>,
 
+    /// Connect by IPv4 only
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    pub(crate) ipv4: bool,
+
+    /// Connect by IPv6 only
+    #[arg(short = '6', long)]
+    pub(crate) ipv6: bool,
+
     /// Give connecting, and each stage after it, at most this long
     #[arg(long, value_name = "SECONDS")]
     pub(crate) timeout: Option<String>,
@@ -122,7 +130,8 @@ pub(crate) struct SendArguments {
     #[arg(long, value_name = "ADDR", required = true)]
     pub(crate) to: Vec<String>,
 
-    /// A message with its headers (RFC 5322), or - for standard input; may be given again
+    /// A message with its headers (RFC 5322), or - for standard input; may be given again. It goes
+    /// out as it is, line ends apart: with its Bcc fields, an mbox `From ` line, a byte order mark
     #[arg(long, value_name = "FILE")]
     pub(crate) message: Vec<PathBuf>,
 
@@ -148,6 +157,15 @@ pub(crate) struct SendArguments {
         hide_default_value = true
     )]
     pub(crate) chunking: Switch,
+
+    /// Leave the Bcc fields out of the messages; without it they go out as they are
+    #[arg(long)]
+    pub(crate) strip_bcc: bool,
+
+    /// Send 8-bit content as it is to a server that does not offer 8BITMIME, as test servers often
+    /// do not
+    #[arg(long)]
+    pub(crate) allow_8bit: bool,
 
     /// What becomes of a lone CR or LF: made a CRLF, or the message refused
     #[arg(

@@ -10,6 +10,8 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
+use crate::secrets::hide;
+
 /// The fields that a person looks for (RFC 5280 §4.1.2, §4.2.1.6).
 #[derive(Debug, Serialize)]
 pub(crate) struct Certificate {
@@ -29,11 +31,11 @@ impl Certificate {
         let names = certificate.subject_alternative_name().ok().flatten();
         let names = names.iter().flat_map(|names| &names.value.general_names);
         Some(Self {
-            subject: certificate.subject().to_string(),
-            issuer: certificate.issuer().to_string(),
+            subject: hide(&certificate.subject().to_string()),
+            issuer: hide(&certificate.issuer().to_string()),
             not_before: rfc3339(certificate.validity().not_before),
             not_after: rfc3339(certificate.validity().not_after),
-            names: names.map(name).collect(),
+            names: names.map(|each| hide(&name(each))).collect(),
         })
     }
 }

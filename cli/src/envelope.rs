@@ -12,8 +12,8 @@ use std::str::FromStr;
 
 use clap::Args;
 use postwire_blocking::proto::{
-    Address, DeliverBy, Envelope, EnvelopeId, FutureRelease, MtPriority, Notify, OriginalRecipient,
-    Parameter, ParameterError, RequireTls, Return,
+    Address, AddressError, DeliverBy, Envelope, EnvelopeId, FutureRelease, MtPriority, Notify,
+    OriginalRecipient, Parameter, ParameterError, RequireTls, Return,
 };
 
 use crate::arguments::{SendArguments, UsageError};
@@ -92,12 +92,27 @@ pub(crate) fn parse(arguments: &SendArguments) -> Result<Envelope, UsageError> {
 
 fn parse_paths(arguments: &SendArguments) -> Result<Envelope, UsageError> {
     let reverse_path = Envelope::parse_reverse_path(&arguments.from)
-        .map_err(|why| UsageError::new("--from", why))?;
-    let forward_paths = arguments.to.iter().map(|address| address.parse());
-    let forward_paths = forward_paths
-        .collect::<Result<Vec<Address>, _>>()
-        .map_err(|why| UsageError::new("--to", why))?;
+        .map_err(|why| UsageError::new("--from", explained(&arguments.from, &why)))?;
+    let forward_paths = arguments.to.iter().map(|text| {
+        let address = text.parse();
+        address.map_err(|why| UsageError::new("--to", explained(text, &why)))
+    });
+    let forward_paths = forward_paths.collect::<Result<Vec<Address>, _>>()?;
     Envelope::new(reverse_path, forward_paths).map_err(|why| UsageError::new("--to", why))
+}
+
+/// What is wrong with an address, and what is right where it has a name beside it.
+fn explained(text: &str, why: &AddressError) -> String {
+    match text.split_once('<').map(|(_, rest)| rest.trim_end()) {
+        Some(rest) if !rest.is_empty() => {
+            let address = rest.trim_end_matches('>');
+            match address.parse::<Address>() {
+                Ok(address) => format!("{why}; give the address without a name: {address}"),
+                Err(_) => why.to_string(),
+            }
+        }
+        _ => why.to_string(),
+    }
 }
 
 fn for_mail(mut envelope: Envelope, asked: &ParameterArguments) -> Result<Envelope, UsageError> {

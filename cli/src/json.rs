@@ -11,7 +11,6 @@ use postwire_blocking::proto::{
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
-use crate::secrets::hide;
 use crate::text::{is_unfit, lossless};
 
 /// What became of one message.
@@ -65,7 +64,7 @@ impl<'a> Message<'a> {
             outcome,
             stage: report.stage().map(Stage::as_str),
             reply: report.reply().map(ReplyObject::new),
-            error: report.error().map(|error| hide(&error.to_string())),
+            error: report.error().map(ToString::to_string),
             recipients: report.recipients().iter().map(Recipient::new).collect(),
             tls: tls.map(Tls::new),
         }

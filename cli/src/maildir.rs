@@ -3,7 +3,7 @@
 //!
 //! Knows names and the order of writes; takes the octets as they are.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process;
@@ -23,7 +23,7 @@ impl Maildir {
     /// names of the files.
     pub(crate) fn open(folder: &Path, host: &str) -> io::Result<Self> {
         for name in ["tmp", "new", "cur"] {
-            fs::create_dir_all(folder.join(name))?;
+            private_folders().create(folder.join(name))?;
         }
         Ok(Self {
             folder: folder.to_owned(),
@@ -60,8 +60,25 @@ impl Maildir {
     }
 }
 
+/// Mail is nobody else's to read.
+fn private_folders() -> DirBuilder {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+}
+
+fn private_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
 fn write_through(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    let mut file = private_file().open(path)?;
     file.write_all(content)?;
     file.sync_all()
 }
@@ -81,6 +98,22 @@ mod tests {
         assert_eq!(fs::read(folder.path().join(&second)).unwrap(), b"");
         assert!(!second.to_string_lossy().contains(':'));
         assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_can_read_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("a/mail");
+        let maildir = Maildir::open(&folder, "localhost").unwrap();
+        let message = folder.join(maildir.deliver(b"a").unwrap());
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        for made in [&folder, &folder.join("new"), &folder.join("tmp")] {
+            assert_eq!(mode(made), 0o700);
+        }
+        assert_eq!(mode(&message), 0o600);
     }
 
     #[test]

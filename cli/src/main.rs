@@ -6,10 +6,12 @@
 
 mod arguments;
 mod authority;
+mod bcc;
 mod certificate;
 mod demo;
 mod envelope;
 mod exit;
+mod hints;
 mod interrupt;
 mod json;
 mod listener;

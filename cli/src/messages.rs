@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use postwire_blocking::proto::{Body, StreamFacts, Survey};
 use postwire_blocking::{Chunks, chunks};
 
 use crate::arguments::UsageError;
+use crate::bcc::WithoutBcc;
 use crate::text::Plain;
 
 /// One message, and what it is called in what is said of it.
@@ -91,16 +92,22 @@ pub(crate) fn names(arguments: &[PathBuf]) -> Result<Vec<Name>, UsageError> {
 }
 
 /// Reads all of them, in order; one that cannot be read stops it.
-pub(crate) fn read(names: &[Name]) -> Result<Vec<Message>, Unreadable> {
-    names.iter().map(read_one).collect()
+pub(crate) fn read(names: &[Name], strip_bcc: bool) -> Result<Vec<Message>, Unreadable> {
+    let read = |name| read_one(name, strip_bcc);
+    names.iter().map(read).collect()
 }
 
 /// What is larger than this is not held in memory.
 const LARGE: usize = 1024 * 1024;
 
-fn read_one(name: &Name) -> Result<Message, Unreadable> {
+fn read_one(name: &Name, strip_bcc: bool) -> Result<Message, Unreadable> {
     let opened = match name {
+        Name::File(path) if strip_bcc => {
+            let file = File::open(path).map(BufReader::new);
+            file.and_then(|file| spool(WithoutBcc::new(file)))
+        }
         Name::File(path) => File::open(path).and_then(open),
+        Name::StandardInput if strip_bcc => spool(WithoutBcc::new(io::stdin().lock())),
         Name::StandardInput => spool(io::stdin().lock()),
     };
     match opened {

@@ -7,11 +7,10 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use crate::json;
-use crate::secrets::hide;
 
 /// A line for whoever uses the result.
 pub(crate) fn say(line: impl Display) {
-    print(&hide(&line.to_string()));
+    print(&line.to_string());
 }
 
 /// An object for the program that uses the result.
@@ -37,5 +36,5 @@ pub(crate) fn complain(sentence: impl Display) {
 /// A line beside the result.
 pub(crate) fn note(line: impl Display) {
     // Where it cannot be written, there is nobody left to tell.
-    let _ = writeln!(io::stderr().lock(), "{}", hide(&line.to_string()));
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }

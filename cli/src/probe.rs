@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::arguments::{ProbeArguments, UsageError};
 use crate::certificate::Certificate;
 use crate::exit::Exit;
+use crate::hints::{self, Seen};
 use crate::json::{ReplyObject, Tls};
 use crate::output::{complain, note, say, say_object};
 use crate::secrets::hide;
@@ -30,6 +31,17 @@ pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
         None => failure,
     };
     look.tell(connection.as_ref(), failure.as_ref(), options.json);
+    let asked = server_options::asked(&arguments.server, options)?;
+    let seen = Seen {
+        tls: connection.as_ref().and_then(Connection::tls).is_some(),
+        capabilities: look.capabilities.as_ref(),
+    };
+    let hint = failure
+        .as_ref()
+        .and_then(|failure| hints::of_error(failure, &asked, seen));
+    if let Some(hint) = hint.filter(|_| !options.json) {
+        note(format_args!("hint: {hint}"));
+    }
     if let Some(connection) = connection
         && failure.is_none()
     {
@@ -77,7 +89,7 @@ impl Look {
             reached: failure.is_none(),
             stage: failure.map(|error| error.stage().as_str()),
             reply: failure.and_then(Error::reply).map(ReplyObject::new),
-            error: failure.map(|error| hide(&error.to_string())),
+            error: failure.map(ToString::to_string),
             greeting: self.greeting.as_ref().map(ReplyObject::new),
             tls: tls.map(Tls::new),
             certificate,

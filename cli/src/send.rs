@@ -10,14 +10,14 @@ use std::sync::Arc;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use postwire_blocking::Chunks;
 use postwire_blocking::proto::{
-    Envelope, Error, ErrorKind, Event, LineEnds, Outcome, RecipientStatus, Report, Stage, TlsInfo,
-    TransactionId,
+    Envelope, Error, ErrorKind, Event, LineEnds, RecipientStatus, Report, Stage, TransactionId,
 };
 use postwire_blocking::tls::TransportConfig;
 
-use crate::arguments::{LineEndsChoice, Runtime, SendArguments, Switch, UsageError};
+use crate::arguments::{Ahead, LineEndsChoice, Runtime, SendArguments, Switch, UsageError};
 use crate::envelope;
 use crate::exit::Exit;
+use crate::hints::{self, Asked, Seen};
 use crate::interrupt::Interrupt;
 use crate::json;
 use crate::messages::{self, Message};
@@ -34,10 +34,18 @@ const WORTH_A_BAR: u64 = 1024 * 1024;
 pub(crate) fn run(arguments: &SendArguments) -> Result<Exit, UsageError> {
     let envelope = envelope::parse(arguments)?;
     let builder = parse_server(arguments)?;
+    let asked = server_options::asked(&arguments.server, &arguments.server_options)?;
+    let asked = Asked {
+        pipelining: arguments.pipelining != Ahead::Off,
+        ..asked
+    };
+    if let Some(hint) = hints::beforehand(&asked) {
+        note(format_args!("hint: {hint}"));
+    }
     let names = messages::names(&arguments.message)?;
     let config = server_options::build(builder)?;
 
-    let messages = match messages::read(&names) {
+    let messages = match messages::read(&names, arguments.strip_bcc) {
         Ok(messages) => messages,
         Err(error) => {
             complain(&error);
@@ -54,6 +62,7 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<Exit, UsageError> {
     let printer = Printer {
         json: arguments.server_options.json,
         several: messages.len() > 1,
+        asked,
         bar: progress_bar(&messages, arguments.server_options.trace),
         exit: Exit::Accepted,
     };
@@ -83,6 +92,7 @@ fn parse_server(arguments: &SendArguments) -> Result<Builder, UsageError> {
             LineEndsChoice::Normalize => LineEnds::Normalize,
             LineEndsChoice::Refuse => LineEnds::Refuse,
         })
+        .eight_bit_anyway(arguments.allow_8bit)
         .max_line_length(max_line))
 }
 
@@ -167,7 +177,7 @@ fn converse(
         match event {
             Event::Report(report) => {
                 if let Some((position, message)) = waiting.next() {
-                    printer.print(position, message, &report, session.tls());
+                    printer.print(position, message, &report, Some(&*session));
                 }
             }
             Event::BodyWanted(id) => {
@@ -186,7 +196,7 @@ fn converse(
     // The session owes a report for each; whatever happens, so does this program.
     for (position, message) in waiting {
         let report = Report::not_sent(envelope, session_over());
-        printer.print(position, message, &report, session.tls());
+        printer.print(position, message, &report, Some(&*session));
     }
 }
 
@@ -225,6 +235,7 @@ fn session_over() -> Error {
 struct Printer {
     json: bool,
     several: bool,
+    asked: Asked,
     bar: ProgressBar,
     exit: Exit,
 }
@@ -235,19 +246,20 @@ impl Printer {
         position: usize,
         message: &Message,
         report: &Report,
-        tls: Option<&TlsInfo>,
+        session: Option<&dyn Session>,
     ) {
         self.exit = self.exit.or_worse(Exit::of_report(report));
         self.bar.suspend(|| {
             if self.json {
+                let tls = session.and_then(Session::tls);
                 say_object(&json::Message::new(position, report, tls));
             } else {
-                self.print_for_people(message, report);
+                self.print_for_people(message, report, session);
             }
         });
     }
 
-    fn print_for_people(&self, message: &Message, report: &Report) {
+    fn print_for_people(&self, message: &Message, report: &Report, session: Option<&dyn Session>) {
         let report_line = report.to_string();
         if self.several {
             say(format_args!("{}: {}", message.name, Plain(&report_line)));
@@ -274,7 +286,11 @@ impl Printer {
                 _ => {}
             }
         }
-        if let Some(hint) = hint(report) {
+        let seen = session.map_or_else(Seen::default, |session| Seen {
+            tls: session.tls().is_some(),
+            capabilities: session.capabilities(),
+        });
+        if let Some(hint) = hints::of_report(report, &self.asked, seen) {
             note(format_args!("hint: {hint}"));
         }
     }
@@ -282,30 +298,5 @@ impl Printer {
     fn finish(self) -> Exit {
         self.bar.finish_and_clear();
         self.exit
-    }
-}
-
-/// What the user may want to do about it.
-fn hint(report: &Report) -> Option<&'static str> {
-    let error = match report.outcome() {
-        Outcome::NotSent(error) => error,
-        Outcome::Rejected { reply, .. } if reply.code().is_transient() => {
-            return Some("the server may take it later");
-        }
-        Outcome::InDoubt(_) => return Some("look for it at the recipient before sending it again"),
-        _ => return None,
-    };
-    match error.kind() {
-        ErrorKind::Tls(_) => {
-            Some("a certificate of a private authority is accepted with --ca FILE")
-        }
-        ErrorKind::NoUsableMechanism { withheld: true, .. } => Some(
-            "use TLS (smtps://, or ?tls=required), or --allow-plaintext-auth on a network that nobody listens to",
-        ),
-        ErrorKind::StartTlsNotOffered => {
-            Some("a trusted local server can be reached in plaintext with ?tls=none")
-        }
-        ErrorKind::Unsendable(_) => Some("nothing was sent; see --line-ends and --max-line"),
-        _ => None,
     }
 }

@@ -4,6 +4,7 @@
 //! anything is opened but the file of certificate authorities.
 
 use std::fs;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use postwire_blocking::tls::{
 };
 
 use crate::arguments::{ServerArguments, UsageError};
+use crate::hints::Asked;
 use crate::secrets;
 
 /// What is known of the server; the last step may still fail, though not
@@ -33,6 +35,11 @@ pub(crate) fn parse(
         .allow_plaintext_auth(options.allow_plaintext_auth)
         .timeout(options.timeout.as_deref().map(parse_timeout).transpose()?)
         .trace(options.trace);
+    if options.ipv4 {
+        builder = builder.local_address(Some(Ipv4Addr::UNSPECIFIED.into()));
+    } else if options.ipv6 {
+        builder = builder.local_address(Some(Ipv6Addr::UNSPECIFIED.into()));
+    }
     if options.lmtp {
         builder = builder.protocol(Protocol::Lmtp);
     }
@@ -43,7 +50,7 @@ pub(crate) fn parse(
         builder = builder.hello_name(name);
     }
     let mechanisms = parse_mechanisms(&options.auth)?;
-    builder = match parse_credentials(url.credentials(), options, &mechanisms)? {
+    builder = match parse_credentials(&url, options, &mechanisms)? {
         Some(credentials) => {
             secrets::keep(&credentials);
             builder.credentials(credentials)
@@ -59,6 +66,18 @@ pub(crate) fn parse(
     }
     let builder = add_identity(builder, url.mode(), options)?;
     add_authorities(builder, options)
+}
+
+/// What was asked for, as far as advice depends on it.
+pub(crate) fn asked(url: &str, options: &ServerArguments) -> Result<Asked, UsageError> {
+    let url = ServerUrl::parse(url).map_err(|why| UsageError::new("--server", why))?;
+    Ok(Asked {
+        mode: url.mode(),
+        port: url.port(),
+        authority: options.ca.is_some(),
+        logs_in: options.user.is_some() || url.user().is_some() || !options.auth.is_empty(),
+        pipelining: false,
+    })
 }
 
 /// The last step: may find that nobody can be trusted on this machine.
@@ -95,7 +114,7 @@ fn parse_mechanisms(names: &[String]) -> Result<Vec<Mechanism>, UsageError> {
 }
 
 fn parse_credentials(
-    from_url: Option<&Credentials>,
+    url: &ServerUrl,
     options: &ServerArguments,
     mechanisms: &[Mechanism],
 ) -> Result<Option<Credentials>, UsageError> {
@@ -109,8 +128,8 @@ fn parse_credentials(
     let user = options
         .user
         .clone()
-        .or_else(|| from_url.map(|given| given.user().to_owned()));
-    let password = password.or_else(|| from_url.map(|given| given.secret().clone()));
+        .or_else(|| url.user().map(str::to_owned));
+    let password = password.or_else(|| url.credentials().map(|given| given.secret().clone()));
     let acting_for = options.acting_for.as_deref();
     let credentials = match (user, password) {
         (Some(_), None) if mechanisms == [Mechanism::EXTERNAL] && acting_for.is_some() => {
@@ -129,7 +148,8 @@ fn parse_credentials(
         (Some(_), None) => {
             let why =
                 "a password is needed as well: --password-env names the variable that holds it";
-            Err(UsageError::new("--user", why))
+            let option = options.user.as_deref().map_or("--server", |_| "--user");
+            Err(UsageError::new(option, why))
         }
         (None, Some(_)) => Err(UsageError::new(
             "--password-env",

@@ -10,7 +10,9 @@ use std::pin::pin;
 
 use bytes::Bytes;
 use postwire_async_std::AsyncStd;
-use postwire_blocking::proto::{Body, Envelope, Error, Event, TlsInfo, TransactionId};
+use postwire_blocking::proto::{
+    Body, Capabilities, Envelope, Error, Event, TlsInfo, TransactionId,
+};
 use postwire_blocking::tls::TransportConfig;
 use postwire_blocking::{Socket, Stream};
 use postwire_futures::Runtime as AsyncRuntime;
@@ -36,6 +38,9 @@ pub(crate) trait Session {
 
     /// The TLS session, once it stands.
     fn tls(&self) -> Option<&TlsInfo>;
+
+    /// What the server offers.
+    fn capabilities(&self) -> Option<&Capabilities>;
 }
 
 /// Connects to the configured server, and counts what goes over the socket. Once
@@ -83,6 +88,10 @@ impl<S: Stream> Session for postwire_blocking::Connection<S> {
 
     fn tls(&self) -> Option<&TlsInfo> {
         self.tls()
+    }
+
+    fn capabilities(&self) -> Option<&Capabilities> {
+        self.capabilities()
     }
 }
 
@@ -149,5 +158,9 @@ impl<R: BlockOn> Session for AsyncSession<R> {
 
     fn tls(&self) -> Option<&TlsInfo> {
         self.connection.tls()
+    }
+
+    fn capabilities(&self) -> Option<&Capabilities> {
+        self.connection.capabilities()
     }
 }

@@ -104,6 +104,19 @@ pub(crate) fn large(octets: usize) -> Vec<u8> {
     message
 }
 
+/// A body of several KiB: lines as long as they may be (RFC 5321 §4.5.3.1.6), and dots
+/// at their beginnings.
+pub(crate) fn lines_and_dots() -> Vec<u8> {
+    let mut body = Vec::new();
+    for length in [998, 997, 996, 1, 2, 3, 76, 998, 500, 996, 997, 998] {
+        body.resize(body.len() + length, b'.');
+        body.extend_from_slice(b"\r\n");
+        body.resize(body.len() + length, b'x');
+        body.extend_from_slice(b"\r\n\r\n");
+    }
+    body
+}
+
 fn long_line() -> Vec<u8> {
     let mut message = b"Subject: long\r\n\r\n".to_vec();
     message.resize(message.len() + 100_000, b'.');

@@ -325,6 +325,7 @@ impl<'a> Interop<'a> {
             expected: "0 files".to_owned(),
             outcome: format!("{surplus} files"),
             octets: Octets::Nothing,
+            took: None,
         });
         Ok(())
     }
@@ -386,6 +387,7 @@ impl<'a> Interop<'a> {
             expected: expected.to_owned(),
             outcome,
             octets,
+            took: None,
         });
     }
 

@@ -233,6 +233,7 @@ impl Interop<'_> {
             expected: "0 files".to_owned(),
             outcome: format!("{surplus} files"),
             octets: Octets::Nothing,
+            took: None,
         });
         Ok(())
     }
@@ -306,6 +307,7 @@ impl Interop<'_> {
             expected: expected.to_owned(),
             outcome,
             octets,
+            took: None,
         });
     }
 }

@@ -41,6 +41,12 @@ impl<'a> Delivery<'a> {
         }
     }
 
+    /// To a server that stores the line ends that it got.
+    pub(crate) fn with_its_line_ends(mut self) -> Self {
+        self.stored = self.octets.to_vec();
+        self
+    }
+
     /// By BDAT, to a server that adds no line end to the last line.
     pub(crate) fn chunked(mut self) -> Self {
         self.stored = bodies::chunked_form(self.octets);
@@ -51,7 +57,20 @@ impl<'a> Delivery<'a> {
 impl Mailboxes {
     /// What lies there already is not looked at.
     pub(crate) fn open(folder: &Path, users: &[&'static str]) -> io::Result<Self> {
-        let open = |user: &&'static str| Ok((*user, Maildir::open(&folder.join(user))?));
+        Self::open_by(Maildir::open, folder, users)
+    }
+
+    /// Those of Cyrus.
+    pub(crate) fn open_cyrus(folder: &Path, users: &[&'static str]) -> io::Result<Self> {
+        Self::open_by(Maildir::open_cyrus, folder, users)
+    }
+
+    fn open_by(
+        open: impl Fn(&Path) -> io::Result<Maildir>,
+        folder: &Path,
+        users: &[&'static str],
+    ) -> io::Result<Self> {
+        let open = |user: &&'static str| Ok((*user, open(&folder.join(user))?));
         users.iter().map(open).collect::<io::Result<_>>().map(Self)
     }
 

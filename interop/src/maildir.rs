@@ -10,26 +10,45 @@ use std::time::{Duration, Instant};
 /// How long a delivery may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What delivery puts on top of a message (RFC 5321 §4.4, and Postfix's own).
-const TRACE_FIELDS: [&[u8]; 4] = [
+/// What delivery puts on top of a message (RFC 5321 §4.4), and fields of single servers'
+/// own: Postfix, Exim, chasquid, Cyrus.
+const TRACE_FIELDS: [&[u8]; 10] = [
     b"Return-Path:",
-    b"X-Original-To:",
     b"Delivered-To:",
     b"Received:",
+    b"X-Original-To:",
+    b"Return-path:",
+    b"Envelope-to:",
+    b"Delivery-date:",
+    b"Received-SPF:",
+    b"X-Cyrus-Session-Id:",
+    b"X-Sieve:",
 ];
 
 /// One mailbox, read as mail comes in.
 #[derive(Debug)]
 pub(crate) struct Maildir {
-    new: PathBuf,
+    folder: PathBuf,
+    /// How the names of messages end.
+    end: &'static str,
     seen: HashSet<PathBuf>,
 }
 
 impl Maildir {
     /// What lies there already is not looked at.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        Self::with(path.join("new"), "")
+    }
+
+    /// The same of a folder as Cyrus has it: messages `1.`, `2.`, `3.` beside an index.
+    pub(crate) fn open_cyrus(path: &Path) -> io::Result<Self> {
+        Self::with(path.to_owned(), ".")
+    }
+
+    fn with(folder: PathBuf, end: &'static str) -> io::Result<Self> {
         let mut maildir = Self {
-            new: path.join("new"),
+            folder,
+            end,
             seen: HashSet::new(),
         };
         maildir.unseen()?;
@@ -38,7 +57,7 @@ impl Maildir {
 
     /// The files that came since the last call, and no others.
     pub(crate) fn unseen(&mut self) -> io::Result<Vec<PathBuf>> {
-        let entries = match fs::read_dir(&self.new) {
+        let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error),
@@ -46,7 +65,8 @@ impl Maildir {
         let mut unseen = Vec::new();
         for entry in entries {
             let path = entry?.path();
-            if self.seen.insert(path.clone()) {
+            let is_message = path.as_os_str().to_string_lossy().ends_with(self.end);
+            if is_message && self.seen.insert(path.clone()) {
                 unseen.push(path);
             }
         }

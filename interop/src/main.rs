@@ -1,14 +1,15 @@
 //! Sends through a real Postfix in every mode, and to a real Dovecot by LMTP, over
 //! every runtime, and compares, octet for octet, what they stored with what was
-//! sent, and what Postfix says that it heard with what should have been said.
+//! sent, and what Postfix says that it heard with what should have been said. Sends
+//! three messages with the defaults to each of the other servers in `tests/servers`.
 //!
 //! ```text
 //! tests/servers/postfix start DIR
-//! tests/servers/dovecot start OTHER-DIR
+//! tests/servers/haraka start OTHER-DIR
 //! cargo build --workspace --bins
 //! target/debug/postwire-interop DIR/env OTHER-DIR/env
 //! tests/servers/postfix stop DIR
-//! tests/servers/dovecot stop OTHER-DIR
+//! tests/servers/haraka stop OTHER-DIR
 //! ```
 //!
 //! Prints a row for each case and `N passed, N failed` at the end; exits with 1
@@ -17,6 +18,7 @@
 mod bodies;
 mod cases;
 mod commands;
+mod defaults;
 mod extensions;
 mod lmtp;
 mod log;
@@ -52,7 +54,9 @@ fn main() -> ExitCode {
 
 /// What is tried depends on what listens there.
 fn run_all(environment: &Environment, table: &mut Table) -> Result<(), Box<dyn Error>> {
-    if environment.has("LMTP_PORT") {
+    if environment.has("SERVER") {
+        defaults::run_all(environment, table)
+    } else if environment.has("LMTP_PORT") {
         lmtp::run_all(&lmtp::Server::new(environment)?, table)
     } else {
         cases::run_all(&Server::new(environment)?, table)

@@ -187,6 +187,43 @@ pub(crate) fn send(
     }
 }
 
+/// Sends the messages by a transport of their own, which then leaves.
+pub(crate) fn send_all(
+    config: &TransportConfig,
+    runtime: Runtime,
+    messages: Vec<(Envelope, Body)>,
+) -> Vec<Report> {
+    let config = config.clone();
+    match runtime {
+        Runtime::Blocking => {
+            let transport = postwire_blocking::Transport::from(config);
+            let mut reports: Vec<Report> = transport.send_all(messages).collect();
+            reports.extend(transport.shutdown());
+            reports
+        }
+        Runtime::Smol => smol::block_on(send_all_async(Smol, config, messages)),
+        Runtime::AsyncStd => {
+            async_std::task::block_on(send_all_async(AsyncStd, config, messages))
+        }
+    }
+}
+
+async fn send_all_async<R: postwire_futures::Runtime>(
+    runtime: R,
+    config: TransportConfig,
+    messages: Vec<(Envelope, Body)>,
+) -> Vec<Report> {
+    let transport = postwire_futures::Transport::new(runtime, config);
+    let mut sending = transport.send_all(messages);
+    let mut reports = Vec::new();
+    while let Some(report) = sending.next().await {
+        reports.push(report);
+    }
+    drop(sending);
+    reports.extend(transport.shutdown().await);
+    reports
+}
+
 fn send_blocking(
     config: &TransportConfig,
     messages: Vec<(Envelope, Body)>,
@@ -276,7 +313,7 @@ fn no_content() -> io::Error {
 #[derive(Debug, Default)]
 pub(crate) struct Sent {
     pub(crate) reports: Vec<Report>,
-    tls: Option<String>,
+    pub(crate) tls: Option<String>,
     capabilities: Option<Capabilities>,
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// One case, after it ran.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub(crate) struct Row {
     pub(crate) expected: String,
     pub(crate) outcome: String,
     pub(crate) octets: Octets,
+    /// Where that counts.
+    pub(crate) took: Option<Duration>,
 }
 
 /// How what was stored compares with what was sent.
@@ -55,7 +58,10 @@ impl Table {
 
     pub(crate) fn add(&mut self, row: &Row) {
         let as_expected = row.outcome == row.expected;
-        let octets = row.octets.to_string();
+        let mut octets = row.octets.to_string();
+        if let Some(took) = row.took {
+            octets = format!("{octets}, {:.3} s", took.as_secs_f64());
+        }
         print_line(
             row.runtime,
             row.mode,

@@ -28,7 +28,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 #[cfg(unix)]
 use std::path::Path;
 use std::pin::Pin;
@@ -102,6 +102,13 @@ impl Runtime for AsyncStd {
     #[cfg(unix)]
     async fn connect_unix(&self, path: &Path) -> io::Result<Socket> {
         UnixStream::connect(path).await.map(Socket::Unix)
+    }
+
+    fn local_address(&self, stream: &Socket) -> Option<IpAddr> {
+        match stream {
+            Socket::Tcp(stream) => stream.local_addr().ok().map(|address| address.ip()),
+            Socket::Unix(_) => None,
+        }
     }
 
     fn sleep(&self, duration: Duration) -> Self::Sleep {

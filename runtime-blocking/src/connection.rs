@@ -1,6 +1,7 @@
 //! One live session over one stream.
 
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -66,7 +67,8 @@ impl Connection {
         let mut dialer = Dialer::new(config);
         loop {
             let stream = dialer.connect(left())?;
-            let mut connection = Self::over(stream, config);
+            let local = stream.local_address();
+            let mut connection = Self::over(stream, config).at(local);
             connection.limit_time(left().map(|left| dialer.share(left)));
             match connection.ready() {
                 Ok(()) => {
@@ -90,7 +92,15 @@ impl<S: Stream> Connection<S> {
         around: impl FnOnce(Socket) -> S,
     ) -> Result<Self, Error> {
         let stream = Dialer::new(config).connect(None)?;
-        Ok(Self::over(around(stream), config))
+        let local = stream.local_address();
+        Ok(Self::over(around(stream), config).at(local))
+    }
+
+    fn at(mut self, local: Option<IpAddr>) -> Self {
+        if let Some(address) = local {
+            self.set_local_address(address);
+        }
+        self
     }
 
     /// A session over a stream that is connected already. The host and port of
@@ -103,6 +113,12 @@ impl<S: Stream> Connection<S> {
             kept: KeptEvents::default(),
             ended_by: None,
         }
+    }
+
+    /// Tells the address of this end of a stream that was connected elsewhere, for a client
+    /// without a name: it says that at `EHLO`. To be told before the greeting comes.
+    pub fn set_local_address(&mut self, address: IpAddr) {
+        self.driver.machine_mut().set_local_address(address);
     }
 
     /// Waits until the session stands: greeted, under TLS and authenticated as

@@ -3,7 +3,7 @@
 //! Knows which of the two it is, and that nobody else needs to know.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{IpAddr, Shutdown, TcpStream};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -44,6 +44,15 @@ impl Socket {
             #[cfg(unix)]
             Self::Unix(stream) => Self::Unix(stream.try_clone()?),
         })
+    }
+
+    /// The address of this end; none of a Unix socket.
+    pub fn local_address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().ok().map(|address| address.ip()),
+            #[cfg(unix)]
+            Self::Unix(_) => None,
+        }
     }
 
     /// Ends one direction or both, for all handles: a read that waits returns.

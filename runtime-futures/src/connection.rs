@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -77,7 +78,8 @@ impl<R: Runtime> Connection<R::Stream, R> {
         let mut dialer = Dialer::new(&runtime, config);
         loop {
             let stream = dialer.connect(left()).await?;
-            let mut connection = Self::over(stream, runtime.clone(), config);
+            let local = runtime.local_address(&stream);
+            let mut connection = Self::over(stream, runtime.clone(), config).at(local);
             connection.limit_time(left().map(|left| dialer.share(left)));
             match connection.ready().await {
                 Ok(()) => {
@@ -102,7 +104,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
         around: impl FnOnce(R::Stream) -> S,
     ) -> Result<Self, Error> {
         let stream = Dialer::new(&runtime, config).connect(None).await?;
-        Ok(Self::over(around(stream), runtime, config))
+        let local = runtime.local_address(&stream);
+        Ok(Self::over(around(stream), runtime, config).at(local))
+    }
+
+    fn at(mut self, local: Option<IpAddr>) -> Self {
+        if let Some(address) = local {
+            self.set_local_address(address);
+        }
+        self
     }
 
     /// A session over a stream that is connected already. The host and port of
@@ -116,6 +126,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
             kept: KeptEvents::default(),
             ended_by: None,
         }
+    }
+
+    /// Tells the address of this end of a stream that was connected elsewhere, for a client
+    /// without a name: it says that at `EHLO`. To be told before the greeting comes.
+    pub fn set_local_address(&mut self, address: IpAddr) {
+        self.driver.machine_mut().set_local_address(address);
     }
 
     /// Waits until the session stands: greeted, under TLS and authenticated as

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -41,6 +41,13 @@ pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
             io::ErrorKind::Unsupported,
             "there are no Unix sockets here",
         )))
+    }
+
+    /// The address of this end of a connected socket, which a client without a name says
+    /// at `EHLO`; nothing where it is not known.
+    fn local_address(&self, stream: &Self::Stream) -> Option<IpAddr> {
+        let _ = stream;
+        None
     }
 
     /// A timer that ends after `duration`.

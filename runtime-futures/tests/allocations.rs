@@ -252,6 +252,8 @@ fn a_piece_of_a_chunk_allocates_nothing() {
         let mut session = Session::ready("CHUNKING");
         session.enqueue(content);
         session.hears("250 ok\r\n");
+        session.hears("250 ok\r\n");
+        // The first octet went alone.
         session.wire.make_room(PIECE);
         session.hears("250 ok\r\n");
         // A session's first BDAT holds one octet.

@@ -102,6 +102,13 @@ impl Runtime for Smol {
         UnixStream::connect(path).await.map(Socket::Unix)
     }
 
+    fn local_address(&self, stream: &Socket) -> Option<IpAddr> {
+        match stream {
+            Socket::Tcp(stream) => stream.local_addr().ok().map(|address| address.ip()),
+            Socket::Unix(_) => None,
+        }
+    }
+
     fn sleep(&self, duration: Duration) -> Sleep {
         Sleep(smol::Timer::after(duration))
     }

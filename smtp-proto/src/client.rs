@@ -21,7 +21,7 @@ mod open;
 mod output;
 mod part;
 mod reader;
-mod redaction;
+pub(crate) mod redaction;
 mod session;
 mod timers;
 mod trace;
@@ -30,6 +30,7 @@ mod verdict;
 mod writer;
 
 use alloc::sync::Arc;
+use core::net::IpAddr;
 
 use bytes::{Buf, Bytes};
 
@@ -40,8 +41,8 @@ pub use self::trace::{Speaker, TraceLine};
 use self::transaction::{Content, Progress, Transaction};
 use crate::{
     Body, Capabilities, ClientConfig, Command, Credentials, Endpoint, Envelope, Error, ErrorKind,
-    Instant, Mechanism, Misuse, Reply, ReplyReader, Report, Stage, TlsInfo, TransactionId,
-    TransportError, Violation,
+    HelloName, Instant, Mechanism, Misuse, Reply, ReplyReader, Report, Stage, TlsInfo,
+    TransactionId, TransportError, Violation,
 };
 
 /// What a client session reports to whoever drives it.
@@ -217,6 +218,13 @@ impl Client {
     /// `EHLO` is.
     pub fn set_nonce(&mut self, nonce: &[u8]) {
         self.session.nonce = nonce.to_vec();
+    }
+
+    /// Tells the address of this end of the connection, for a client without a name
+    /// ([`ClientConfig::unnamed`]). To be told before the greeting comes.
+    pub fn set_local_address(&mut self, address: IpAddr) {
+        // What is IPv4 in truth is so to the server (RFC 4291 §2.5.5.2).
+        self.session.local_name = Some(HelloName::from(address.to_canonical()));
     }
 
     /// Gives the credentials that [`Event::CredentialsWanted`] asked for.

@@ -257,7 +257,7 @@ impl Default for Limits {
 /// ```
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    pub(crate) hello_name: HelloName,
+    pub(crate) hello_name: Option<HelloName>,
     pub(crate) protocol: Protocol,
     pub(crate) security: Security,
     pub(crate) host: String,
@@ -272,6 +272,7 @@ pub struct ClientConfig {
     pub(crate) chunking: bool,
     pub(crate) line_ends: LineEnds,
     pub(crate) max_line_length: Option<u64>,
+    pub(crate) eight_bit_anyway: bool,
     pub(crate) timeouts: Timeouts,
     pub(crate) limits: Limits,
     pub(crate) trace: bool,
@@ -281,7 +282,7 @@ impl ClientConfig {
     /// The defaults, for a client that greets as `hello_name`.
     pub fn new(hello_name: HelloName, security: Security) -> Self {
         Self {
-            hello_name,
+            hello_name: Some(hello_name),
             protocol: Protocol::Smtp,
             security,
             host: String::new(),
@@ -296,16 +297,28 @@ impl ClientConfig {
             chunking: true,
             line_ends: LineEnds::Normalize,
             max_line_length: None,
+            eight_bit_anyway: false,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             trace: false,
         }
     }
 
+    /// The defaults, for a client without a name: it greets with the address of its end of
+    /// the connection, as a literal (RFC 5321 §4.1.4), where the driver says which that is
+    /// ([`Client::set_local_address`](crate::Client::set_local_address)), and else with
+    /// `[127.0.0.1]`.
+    pub fn unnamed(security: Security) -> Self {
+        Self {
+            hello_name: None,
+            ..Self::new(HelloName::localhost(), security)
+        }
+    }
+
     /// The name given to `EHLO` (RFC 5321 §4.1.1.1).
     #[must_use]
     pub fn hello_name(mut self, hello_name: HelloName) -> Self {
-        self.hello_name = hello_name;
+        self.hello_name = Some(hello_name);
         self
     }
 
@@ -416,6 +429,16 @@ impl ClientConfig {
     #[must_use]
     pub fn max_line_length(mut self, octets: Option<u64>) -> Self {
         self.max_line_length = octets;
+        self
+    }
+
+    /// Send 8-bit content as it is to a server that does not offer 8BITMIME (RFC 6152),
+    /// instead of not at all. Off by default: such a server may refuse or mutilate it.
+    ///
+    /// For test servers, which often take it and do not say so.
+    #[must_use]
+    pub fn eight_bit_anyway(mut self, on: bool) -> Self {
+        self.eight_bit_anyway = on;
         self
     }
 

@@ -181,8 +181,10 @@ impl Error {
         }
     }
 
-    /// The same, with what the server said besides its reply.
-    pub(crate) fn with_detail(mut self, detail: Option<String>) -> Self {
+    /// The same, with what is known besides: what the server said besides its reply, or
+    /// what was tried. For adapters.
+    #[must_use]
+    pub fn with_detail(mut self, detail: Option<String>) -> Self {
         if detail.is_some() {
             self.more.get_or_insert_default().detail = detail;
         }
@@ -191,9 +193,7 @@ impl Error {
 
     /// The same, with the beginning of what the server said instead of a reply.
     pub(crate) fn with_quote(mut self, quote: String) -> Self {
-        if !quote.is_empty() {
-            self.more.get_or_insert_default().quote = Some(quote);
-        }
+        self.more.get_or_insert_default().quote = Some(quote);
         self
     }
 
@@ -223,8 +223,8 @@ impl Error {
         self.login().map_or("", |login| &login.others)
     }
 
-    /// What the server said of it besides its reply: the JSON of OAUTHBEARER or XOAUTH2, the
-    /// reason of SCRAM, escaped.
+    /// What is known besides: what the server said besides its reply (the JSON of OAUTHBEARER
+    /// or XOAUTH2, the reason of SCRAM), escaped; which addresses did not answer in time.
     pub fn detail(&self) -> Option<&str> {
         self.more.as_ref()?.detail.as_deref()
     }
@@ -321,13 +321,20 @@ impl fmt::Display for Error {
             ErrorKind::Violation(violation) => {
                 write!(f, "the server broke the protocol: {violation}")?;
                 match self.quote() {
+                    Some("") => f.write_str(": an empty line"),
                     Some(quote) => write!(f, ": {quote}"),
                     None => Ok(()),
                 }
             }
             ErrorKind::ConnectionClosed => f.write_str("the server closed the connection"),
             ErrorKind::Transport(error) => write!(f, "{error}"),
-            ErrorKind::TimedOut => f.write_str("timed out"),
+            ErrorKind::TimedOut => {
+                f.write_str("timed out")?;
+                match self.detail() {
+                    Some(detail) => write!(f, ": {detail}"),
+                    None => Ok(()),
+                }
+            }
             ErrorKind::StartTlsNotOffered => f.write_str(
                 "STARTTLS is required and the server does not offer it; use the port for implicit TLS, \
                  or another server",
@@ -375,8 +382,18 @@ impl fmt::Display for Error {
                 write!(
                     f,
                     "{} needs {keyword}, which the server does not offer",
-                    if self.stage == Stage::Command { "the command" } else { "the message" }
-                )
+                    if self.stage == Stage::Command {
+                        "the command"
+                    } else {
+                        "the message"
+                    }
+                )?;
+                match *keyword {
+                    "8BITMIME" | "BINARYMIME" => {
+                        f.write_str("; encode its content as quoted-printable or base64")
+                    }
+                    _ => Ok(()),
+                }
             }
             ErrorKind::ParameterNotOffered(parameter) => write!(
                 f,

@@ -24,44 +24,50 @@
 //! nothing here fails: faults are events.
 //!
 //! ```
-//! use std::io::{ErrorKind, IoSlice, Read, Write};
+//! use std::io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+//! use std::io::{IoSlice, Read, Result, Write};
+//! use std::net::TcpStream;
+//! use std::sync::Arc;
 //! use std::time::Duration;
 //!
 //! use bytes::Buf;
-//! use postwire_proto::{Client, Clock, Endpoint, Event};
+//! use postwire_proto::{Client, Clock, Endpoint, Event, Report};
 //!
-//! /// Runs a session to its end, for a socket with `set_read_timeout`.
-//! fn drive<S: Read + Write>(
-//!     client: &mut Client,
-//!     stream: &mut S,
-//!     set_read_timeout: impl Fn(&S, Option<Duration>) -> std::io::Result<()>,
-//! ) -> std::io::Result<()> {
+//! /// Runs a session to its end.
+//! fn drive(client: &mut Client, stream: &mut TcpStream) -> Result<Vec<Report>> {
 //!     let clock = Clock::new();
-//!     let mut input = [0; 4096];
-//!     while !client.is_closed() {
+//!     let mut input = [0; 16 * 1024];
+//!     let mut reports = Vec::new();
+//!     loop {
 //!         loop {
-//!             let mut output = client.output();
+//!             let mut output = client.output();             // slices of the message itself, not copies
 //!             let mut slices = [IoSlice::new(&[]); 16];
 //!             let n = output.chunks_vectored(&mut slices);
 //!             if n == 0 { break }
-//!             let taken = stream.write_vectored(&slices[..n])?;
-//!             output.advance(taken);
+//!             match stream.write_vectored(&slices[..n]) {
+//!                 Ok(taken) => output.advance(taken),
+//!                 Err(_) => break,                          // what the server said before is read first
+//!             }
 //!         }
-//!         while let Some(event) = client.poll_event() {
-//!             if let Event::Report(report) = event { println!("{report}") }
+//!         while let Some(event) = client.poll_event() {     // also the last ones: Report, then Closed
+//!             if let Event::Report(report) = event { reports.push(report) }
 //!         }
+//!         if client.is_closed() { break }
 //!         let now = clock.now();
 //!         let wait = client.poll_timeout().map(|at| at.saturating_duration_since(now));
 //!         if wait == Some(Duration::ZERO) { client.handle_timeout(now); continue }
-//!         set_read_timeout(stream, wait)?;
+//!         stream.set_read_timeout(wait)?;
 //!         match stream.read(&mut input) {
 //!             Ok(0) => client.handle_eof(clock.now()),
 //!             Ok(n) => client.handle_input(clock.now(), &input[..n]),
-//!             Err(e) if e.kind() == ErrorKind::WouldBlock => client.handle_timeout(clock.now()),
-//!             Err(e) => return Err(e),
+//!             Err(e) => match e.kind() {
+//!                 WouldBlock | TimedOut => client.handle_timeout(clock.now()),
+//!                 Interrupted => {}
+//!                 _ => client.handle_transport_error(clock.now(), Arc::new(e)),
+//!             },
 //!         }
 //!     }
-//!     Ok(())
+//!     Ok(reports)
 //! }
 //! ```
 //!
@@ -189,8 +195,8 @@ pub use sasl::{
 };
 #[cfg(feature = "server")]
 pub use server::{
-    BodyDeclaration, Received, ReceivedParameters, Server, ServerConfig, ServerEvent, ServerMisuse,
-    ServerViolation,
+    BodyDeclaration, ChunksRead, Received, ReceivedParameters, Server, ServerConfig, ServerEvent,
+    ServerMisuse, ServerViolation,
 };
 #[cfg(feature = "std")]
 pub use time::Clock;

@@ -180,6 +180,10 @@ impl Mechanism {
         if !self.0.takes(credentials) {
             return Err(SaslError::UnfitCredentials);
         }
+        if matches!(self.0.proof, Proof::Password | Proof::Token) && credentials.secret().is_empty()
+        {
+            return Err(SaslError::EmptySecret);
+        }
         (self.0.start)(credentials, context)
     }
 

@@ -33,7 +33,7 @@ mod session;
 mod tests;
 mod transaction;
 
-pub use config::ServerConfig;
+pub use config::{ChunksRead, ServerConfig};
 pub use event::{Received, ReceivedParameters, ServerEvent, ServerMisuse, ServerViolation};
 pub use parameters::BodyDeclaration;
 

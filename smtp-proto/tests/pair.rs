@@ -9,7 +9,7 @@ mod pair {
 
 use pair::wire::{Fault, Message, Pair, Side, check, config, run};
 use postwire_proto::{
-    ClientConfig, DeliverBy, EnvelopeId, FutureRelease, Limits, MtPriority, Notify,
+    ChunksRead, ClientConfig, DeliverBy, EnvelopeId, FutureRelease, Limits, MtPriority, Notify,
     OriginalRecipient, Outcome, Parameter, Pipelining, Protocol, RecipientStatus, Recipients,
     Report, Return, Security, ServerConfig, Stage,
 };
@@ -39,6 +39,17 @@ fn mixed() -> Vec<Message> {
         )
         .all_or_nothing(),
         Message::new(&["g@ok.example"], b"the last\r\n.\r\n"),
+        // To a server that takes refused content for commands, each of these is a message.
+        Message::new(
+            &["no@ok.example"],
+            b"MAIL FROM:<forged@sender.example>\r\nRCPT TO:<x@ok.example>\r\nBDAT 8 LAST\r\nforged\r\nRSET\r\n",
+        ),
+        Message::new(
+            &["no@ok.example"],
+            b"RSET\r\nMAIL FROM:<forged@sender.example>\r\nRCPT TO:<x@ok.example>\r\nDATA\r\nforged\r\n.\r\n",
+        ),
+        Message::new(&["no@ok.example"], b"NOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\n"),
+        Message::new(&["h@ok.example"], b"RSET\r\nNOOP\r\n"),
     ]
 }
 
@@ -48,6 +59,17 @@ fn servers() -> Vec<(&'static str, ServerConfig)> {
     vec![
         ("everything", base()),
         ("everything, boldly", base()),
+        (
+            "reads no refused chunk",
+            base().chunks_read(ChunksRead::Welcome),
+        ),
+        ("knows no BDAT", base().chunks_read(ChunksRead::None)),
+        (
+            "lmtp, reads no refused chunk",
+            base()
+                .protocol(Protocol::Lmtp)
+                .chunks_read(ChunksRead::Welcome),
+        ),
         ("no chunking", base().chunking(false)),
         ("no chunking, boldly", base().chunking(false)),
         (
@@ -128,7 +150,11 @@ fn commands_between_messages_change_nothing() {
                 pair.reports.iter().map(ToString::to_string).collect()
             };
             assert_eq!(told(&pair), told(&plain), "{name}");
-            let expected: Vec<u16> = [252, 250, 500].into_iter().cycle().take(8).collect();
+            let expected: Vec<u16> = [252, 250, 500]
+                .into_iter()
+                .cycle()
+                .take(mixed().len())
+                .collect();
             assert_eq!(pair.answers, expected, "{name}");
         }
         let pair = run(asking(), mixed(), &[usize::MAX], None);
@@ -210,7 +236,7 @@ fn a_break_at_any_octet_is_judged_rightly() {
 /// deadlines, and what it says is true.
 #[test]
 fn a_silence_at_any_octet_ends() {
-    for (name, server) in servers().into_iter().take(5) {
+    for (name, server) in servers().into_iter().take(8) {
         let whole = run(
             Pair::new(client_for(name), server.clone()),
             mixed(),

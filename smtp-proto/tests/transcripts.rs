@@ -33,7 +33,7 @@
 //! error`; `ready` may be left out. A report names its recipients behind ` ; ` unless all of
 //! them fared as the message did. A final `…` stands for any text. Further claims: `idle`, `not
 //! idle`, `offered: KEYWORD…`, `offered: nothing`, `greeting: 220 text`, `greeting: none`,
-//! `trace: C: line`.
+//! `trace: C: line`, `not traced: text` (in any line).
 //!
 //! In texts: `\r`, `\n`, `\t`, `\0`, `\"`, `\\`, `\x7f`, and `\{998*text}` for a repetition.
 //!

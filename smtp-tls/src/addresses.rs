@@ -106,12 +106,11 @@ impl ConnectError {
 
     /// The error of a session that has no connection, for want of time or another reason.
     pub fn into_error(self) -> Error {
-        let kind = if self.is_timeout() {
-            ErrorKind::TimedOut
-        } else {
-            ErrorKind::Transport(Arc::new(self))
-        };
-        Error::new(Stage::Connect, kind)
+        if self.is_timeout() {
+            let tried = self.to_string();
+            return Error::new(Stage::Connect, ErrorKind::TimedOut).with_detail(Some(tried));
+        }
+        Error::new(Stage::Connect, ErrorKind::Transport(Arc::new(self)))
     }
 
     /// Connecting to this address failed.

@@ -21,7 +21,7 @@ use crate::parameters::{server_name, without_brackets};
 use crate::url::default_port;
 use crate::{
     Certificate, ConfigError, CredentialsSource, ServerUrl, SocketOptions, Tls, TlsError,
-    TlsParameters, TlsParametersBuilder, TransportConfig,
+    TlsParameters, TlsParametersBuilder, TransportConfig, UrlError,
 };
 
 /// Configures a transport `T`: any type that can be made from a
@@ -104,7 +104,11 @@ impl<T> TransportBuilder<T> {
     ///
     /// [`ConfigError::Url`]
     pub fn from_url(url: impl AsRef<str>) -> Result<Self, ConfigError> {
-        Ok(Self::from_server_url(&ServerUrl::parse(url.as_ref())?))
+        let url = ServerUrl::parse(url.as_ref())?;
+        if url.user().is_some() && url.credentials().is_none() {
+            return Err(UrlError::MissingPassword.into());
+        }
+        Ok(Self::from_server_url(&url))
     }
 
     /// What a parsed URL says.
@@ -149,7 +153,7 @@ impl<T> TransportBuilder<T> {
                 unix_socket: None,
                 addresses: None,
                 socket: SocketOptions::default(),
-                client: ClientConfig::new(HelloName::localhost(), mode),
+                client: ClientConfig::unnamed(mode),
                 late_credentials: None,
                 protocol: Protocol::default(),
                 timeouts: Timeouts::default(),
@@ -271,6 +275,13 @@ impl<T> TransportBuilder<T> {
     pub fn late_credentials(mut self, source: CredentialsSource) -> Self {
         self.settings.client = self.settings.client.late_credentials(true);
         self.settings.late_credentials = Some(source);
+        self
+    }
+
+    /// Send 8-bit content to a server that does not offer 8BITMIME:
+    /// [`ClientConfig::eight_bit_anyway`].
+    pub fn eight_bit_anyway(mut self, on: bool) -> Self {
+        self.settings.client = self.settings.client.eight_bit_anyway(on);
         self
     }
 

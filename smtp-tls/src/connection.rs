@@ -1,6 +1,7 @@
 //! The client on the wire: the SMTP client session with TLS around it.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
@@ -13,7 +14,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::parameters::default_crypto_provider;
 use crate::secured::{Secured, Upgradable};
-use crate::{Tls, TlsParameters};
+use crate::{Tls, TlsFailure, TlsParameters};
 
 /// A client session as it stands on the wire, without a socket: the SMTP client
 /// and, as the [`Tls`] mode demands, the TLS session around it.
@@ -102,8 +103,16 @@ impl Connection {
                     self.secured.verifies();
                 }
             }
-            Err(error) => self.secured.machine.tls_failed(now, Arc::new(error)),
+            Err(error) => {
+                let error = Arc::new(TlsFailure::from(error));
+                self.secured.machine.tls_failed(now, error);
+            }
         }
+    }
+
+    /// Tells the address of this end of the connection: [`Client::set_local_address`].
+    pub fn set_local_address(&mut self, address: IpAddr) {
+        self.secured.machine.set_local_address(address);
     }
 
     /// Queues a message: [`Client::send`].
@@ -249,7 +258,7 @@ impl Endpoint for Connection {
     }
 
     fn handle_transport_error(&mut self, now: Instant, error: TransportError) {
-        self.secured.machine.handle_transport_error(now, error);
+        self.secured.handle_transport_error(now, error);
     }
 
     fn output(&mut self) -> impl Buf + Send {
@@ -270,11 +279,11 @@ impl Endpoint for Connection {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.secured.machine.poll_timeout()
+        self.secured.poll_timeout()
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        self.secured.machine.handle_timeout(now);
+        self.secured.handle_timeout(now);
     }
 
     fn is_closed(&self) -> bool {

@@ -9,6 +9,7 @@ pub(crate) const SEQUENCE: u8 = 0x30;
 pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;
 const SET: u8 = 0x31;
 const INTEGER: u8 = 0x02;
+const BIT_STRING: u8 = 0x03;
 const OCTET_STRING: u8 = 0x04;
 const BOOLEAN: u8 = 0x01;
 const UTC_TIME: u8 = 0x17;
@@ -83,6 +84,22 @@ impl<'a> Fields<'a> {
             has_alternative_names: has_alternative_names(after_key),
         })
     }
+}
+
+/// How many bits the modulus of an RSA key has; nothing for keys of another kind.
+pub(crate) fn rsa_bits(public_key: &[u8]) -> Option<usize> {
+    const RSA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01";
+    let (key, _) = element(SEQUENCE, public_key)?;
+    let (algorithm, key) = element(SEQUENCE, key)?;
+    if element(OBJECT_IDENTIFIER, algorithm)?.0 != RSA {
+        return None;
+    }
+    let (bits, _) = element(BIT_STRING, key)?;
+    let (numbers, _) = element(SEQUENCE, bits.strip_prefix(b"\0")?)?;
+    let (modulus, _) = element(INTEGER, numbers)?;
+    let first = modulus.iter().position(|octet| *octet != 0)?;
+    let modulus = &modulus[first..];
+    Some(modulus.len() * 8 - modulus[0].leading_zeros() as usize)
 }
 
 fn common_name(mut subject: &[u8]) -> Option<&str> {
@@ -171,7 +188,6 @@ fn days_since_epoch(year: u64, month: u64, day: u64) -> Option<u64> {
     (days + (month * 153 + 2) / 5 + day - 1).checked_sub(719_468)
 }
 
-#[cfg(test)]
 /// `2026-11-26`, as people write it.
 pub(crate) fn date(time: UnixTime) -> String {
     let days = time.as_secs() / 86_400 + 719_468;

@@ -13,12 +13,16 @@ use rustls::crypto::{
 };
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerMisbehaved,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, PeerMisbehaved,
     SignatureScheme,
 };
 
 use crate::Certificate;
-use crate::der::Fields;
+use crate::der::{Fields, rsa_bits};
+use crate::failure::KeyTooShort;
+
+/// The shortest RSA key that webpki accepts a signature of.
+const SHORTEST_RSA: usize = 2048;
 
 /// Says yes to the given certificates; asks `inner` about all others.
 #[derive(Debug)]
@@ -69,13 +73,15 @@ impl ServerCertVerifier for Given {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         if !self.has(end_entity) {
-            return self.inner.verify_server_cert(
+            let verified = self.inner.verify_server_cert(
                 end_entity,
                 intermediates,
                 server_name,
                 ocsp_response,
                 now,
             );
+            let shown = core::iter::once(end_entity).chain(intermediates);
+            return verified.map_err(|error| explained(error, shown));
         }
         let fields = Fields::of(end_entity).ok_or(CertificateError::BadEncoding)?;
         let Fields {
@@ -104,7 +110,8 @@ impl ServerCertVerifier for Given {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let Some(fields) = self.unread(cert) else {
-            return self.inner.verify_tls12_signature(message, cert, dss);
+            let verified = self.inner.verify_tls12_signature(message, cert, dss);
+            return verified.map_err(|error| explained(error, [cert]));
         };
         let key = webpki::RawPublicKeyEntity::try_from(&fields.public_key)
             .map_err(|_| CertificateError::BadEncoding)?;
@@ -130,7 +137,8 @@ impl ServerCertVerifier for Given {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let Some(fields) = self.unread(cert) else {
-            return self.inner.verify_tls13_signature(message, cert, dss);
+            let verified = self.inner.verify_tls13_signature(message, cert, dss);
+            return verified.map_err(|error| explained(error, [cert]));
         };
         verify_tls13_signature_with_raw_key(message, &fields.public_key, dss, &self.algorithms)
     }
@@ -145,6 +153,27 @@ impl ServerCertVerifier for Given {
 
     fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
         self.inner.root_hint_subjects()
+    }
+}
+
+/// A short key makes every signature by it count as wrong: then its length is the reason.
+fn explained<'a, 'b: 'a>(
+    error: Error,
+    shown: impl IntoIterator<Item = &'a CertificateDer<'b>>,
+) -> Error {
+    if error != Error::InvalidCertificate(CertificateError::BadSignature) {
+        return error;
+    }
+    let keys = shown.into_iter().filter_map(|shown| {
+        let fields = Fields::of(shown)?;
+        rsa_bits(&fields.public_key)
+    });
+    match keys.min().filter(|bits| *bits < SHORTEST_RSA) {
+        Some(bits) => {
+            let short = OtherError(Arc::new(KeyTooShort { bits }));
+            CertificateError::Other(short).into()
+        }
+        None => error,
     }
 }
 

@@ -31,6 +31,7 @@ mod connection;
 mod credentials_source;
 mod der;
 mod error;
+mod failure;
 mod given;
 mod kept_events;
 mod parameters;
@@ -50,6 +51,7 @@ pub use config::{SocketOptions, TransportConfig};
 pub use connection::Connection;
 pub use credentials_source::{CredentialsFuture, CredentialsSource};
 pub use error::{ConfigError, TlsError};
+pub use failure::{TlsFailure, TlsFailureKind};
 pub use kept_events::KeptEvents;
 pub use parameters::{TlsParameters, TlsParametersBuilder, TlsVersion};
 /// The protocol itself: envelopes, bodies, reports, the sessions.

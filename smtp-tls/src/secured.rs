@@ -10,12 +10,14 @@
 use std::collections::VecDeque;
 use std::io::{IoSlice, Read, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Buf;
 use postwire_proto::{Endpoint, Instant, TlsInfo, TransportError};
 use rustls::ProtocolVersion;
 use rustls::pki_types::CertificateDer;
 
+use crate::TlsFailure;
 use crate::channel_binding::channel_binding;
 
 /// The plaintext of a full record (RFC 8446 §5.1).
@@ -23,6 +25,12 @@ const RECORD: usize = 16 * 1024;
 
 /// What a record adds to its length, as rustls counts it.
 const RECORD_HEADER: usize = 5;
+
+/// How long the rest of that is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How much is quoted of a peer that does not speak TLS.
+const QUOTED: usize = 100;
 
 /// Plaintext gathered before it is encrypted: four full records.
 const WINDOW: usize = 64 * 1024;
@@ -111,12 +119,22 @@ struct Channel {
     plaintext: Vec<u8>,
     /// Whether the peer's first byte is still to come, and plaintext went before.
     first_byte_tells: bool,
+    /// What the peer says in plaintext instead of TLS, as far as it has come.
+    not_tls: Option<Plaintext>,
+    heard: bool,
     established: bool,
     close_notify_sent: bool,
     close_notify_received: bool,
     failed: bool,
     /// Records were dropped: nothing more is written.
     dropped: bool,
+}
+
+/// The beginning of the line that a peer said in plaintext, and when it began.
+#[derive(Debug)]
+struct Plaintext {
+    said: Vec<u8>,
+    since: Instant,
 }
 
 /// The peer closed the connection without TLS's word for it: what came may not
@@ -174,6 +192,8 @@ impl<E: Upgradable> Secured<E> {
             untold: wire.written.map_or(wire.handed_over, |_| 0),
             plaintext: Vec::new(),
             first_byte_tells: after_plaintext,
+            not_tls: None,
+            heard: false,
             established: false,
             close_notify_sent: false,
             close_notify_received: false,
@@ -211,7 +231,43 @@ impl<E: Upgradable> Secured<E> {
         }
     }
 
+    pub(crate) fn handle_transport_error(&mut self, now: Instant, error: TransportError) {
+        if !self.fail_for_plaintext(now) {
+            self.machine.handle_transport_error(now, error);
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        let overdue = self.plaintext_deadline().is_some_and(|due| due <= now);
+        if !(overdue && self.fail_for_plaintext(now)) {
+            self.machine.handle_timeout(now);
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let deadlines = [self.machine.poll_timeout(), self.plaintext_deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Until when the rest of a line in plaintext is waited for.
+    fn plaintext_deadline(&self) -> Option<Instant> {
+        match &self.tls {
+            Tls::Off => None,
+            Tls::On(channel) => channel.not_tls.as_ref().map(|said| said.since + PATIENCE),
+        }
+    }
+
+    fn fail_for_plaintext(&mut self, now: Instant) -> bool {
+        match &mut self.tls {
+            Tls::Off => false,
+            Tls::On(channel) => channel.fail_for_plaintext(&mut self.machine, now),
+        }
+    }
+
     pub(crate) fn handle_eof(&mut self, now: Instant) {
+        if self.fail_for_plaintext(now) {
+            return;
+        }
         match &self.tls {
             Tls::On(channel) if channel.established && !channel.close_notify_received => {
                 self.machine
@@ -264,11 +320,19 @@ impl Channel {
                 return machine.injected(now);
             }
         }
+        if !self.heard || self.not_tls.is_some() {
+            self.heard = true;
+            // The content types of TLS: from change_cipher_spec to application_data.
+            if self.not_tls.is_some() || !matches!(input[0], 20..=23) {
+                return self.hear_plaintext(machine, now, input);
+            }
+        }
         while !input.is_empty() {
             // Reading from memory fails only where decrypted text piles up, and
             // that is taken away in each round.
             if let Err(error) = self.session.read_tls(&mut input) {
                 self.failed = true;
+                let error = TlsFailure::from(rustls::Error::General(error.to_string()));
                 return machine.tls_failed(now, Arc::new(error));
             }
             let processed = self.session.process_new_packets();
@@ -287,10 +351,38 @@ impl Channel {
                 }
                 Err(error) => {
                     self.failed = true;
-                    return machine.tls_failed(now, Arc::new(error));
+                    return machine.tls_failed(now, Arc::new(TlsFailure::from(error)));
                 }
             }
         }
+    }
+
+    /// Keeps the beginning of the line that came in plaintext: what is said of it is the
+    /// same however it came in pieces.
+    fn hear_plaintext<E: Upgradable>(&mut self, machine: &mut E, now: Instant, input: &[u8]) {
+        let plaintext = self.not_tls.get_or_insert_with(|| Plaintext {
+            said: Vec::new(),
+            since: now,
+        });
+        let said = &mut plaintext.said;
+        let end = input.iter().position(|octet| *octet == b'\n');
+        let line = &input[..end.unwrap_or(input.len())];
+        said.extend_from_slice(&line[..line.len().min(QUOTED - said.len())]);
+        if end.is_some() || said.len() == QUOTED {
+            self.fail_for_plaintext(machine, now);
+        }
+    }
+
+    /// Says whether it did.
+    fn fail_for_plaintext<E: Upgradable>(&mut self, machine: &mut E, now: Instant) -> bool {
+        let Some(Plaintext { said, .. }) = self.not_tls.take() else {
+            return false;
+        };
+        self.failed = true;
+        let said = said.strip_suffix(b"\r").unwrap_or(&said);
+        let said = said.escape_ascii().to_string();
+        machine.tls_failed(now, Arc::new(TlsFailure::plaintext(said)));
+        true
     }
 
     fn deliver<E: Upgradable>(&mut self, machine: &mut E, now: Instant) {

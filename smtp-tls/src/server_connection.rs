@@ -9,9 +9,9 @@ use postwire_proto::{
 };
 use rustls::pki_types::CertificateDer;
 
-use crate::ServerTlsParameters;
 use crate::connection::nonce;
 use crate::secured::{Secured, Upgradable};
+use crate::{ServerTlsParameters, TlsFailure};
 
 /// When a [`ServerConnection`] uses TLS.
 #[derive(Clone, Debug, Default)]
@@ -109,7 +109,10 @@ impl ServerConnection {
                     .secure(session, self.after_plaintext, max_fragment);
                 self.secured.shows(certificate);
             }
-            Err(error) => self.secured.machine.tls_failed(now, Arc::new(error)),
+            Err(error) => {
+                let error = Arc::new(TlsFailure::from(error));
+                self.secured.machine.tls_failed(now, error);
+            }
         }
     }
 
@@ -156,7 +159,7 @@ impl Endpoint for ServerConnection {
     }
 
     fn handle_transport_error(&mut self, now: Instant, error: TransportError) {
-        self.secured.machine.handle_transport_error(now, error);
+        self.secured.handle_transport_error(now, error);
     }
 
     fn handle_written(&mut self, now: Instant, octets: usize) {
@@ -178,11 +181,11 @@ impl Endpoint for ServerConnection {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.secured.machine.poll_timeout()
+        self.secured.poll_timeout()
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        self.secured.machine.handle_timeout(now);
+        self.secured.handle_timeout(now);
     }
 
     fn is_closed(&self) -> bool {

@@ -73,6 +73,7 @@ pub struct ServerUrl {
     host: String,
     port: Option<u16>,
     credentials: Option<Credentials>,
+    user: Option<String>,
     hello_name: Option<HelloName>,
     unix_socket: Option<PathBuf>,
 }
@@ -115,6 +116,7 @@ impl ServerUrl {
             host: LOCAL_HOST.to_owned(),
             port: None,
             credentials: None,
+            user: None,
             hello_name: None,
             unix_socket: None,
         };
@@ -130,7 +132,11 @@ impl ServerUrl {
             parsed.hello_name = parse_hello_name(path)?;
         }
         parsed.mode = scheme.mode(tls_parameter(query)?)?;
-        parsed.credentials = user_info.map(parse_credentials).transpose()?;
+        if let Some(user_info) = user_info {
+            let (user, password) = parse_user_info(user_info)?;
+            let credentials = password.map(|password| Credentials::new(user.as_str(), password));
+            (parsed.user, parsed.credentials) = (Some(user), credentials);
+        }
         Ok(parsed)
     }
 
@@ -166,7 +172,12 @@ impl ServerUrl {
         self.unix_socket.as_deref()
     }
 
-    /// User and password, if the URL gives them.
+    /// The user, with or without a password in the URL.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// User and password, if the URL gives both.
     pub fn credentials(&self) -> Option<&Credentials> {
         self.credentials.as_ref()
     }
@@ -343,15 +354,20 @@ fn parse_port(port: &str) -> Result<Option<u16>, UrlError> {
     }
 }
 
-fn parse_credentials(user_info: &str) -> Result<Credentials, UrlError> {
-    let (user, password) = user_info.split_once(':').ok_or(UrlError::MissingPassword)?;
+/// The user, and the password if there is one.
+fn parse_user_info(user_info: &str) -> Result<(String, Option<String>), UrlError> {
+    let (user, password) = match user_info.split_once(':') {
+        Some((user, password)) => (user, Some(password)),
+        None => (user_info, None),
+    };
     if user.is_empty() {
         return Err(UrlError::MissingUser);
     }
-    Ok(Credentials::new(
-        decode(user, UrlPart::User)?,
-        decode(password, UrlPart::Password)?,
-    ))
+    if password == Some("") {
+        return Err(UrlError::EmptyPassword);
+    }
+    let password = password.map(|password| decode(password, UrlPart::Password));
+    Ok((decode(user, UrlPart::User)?, password.transpose()?))
 }
 
 fn parse_hello_name(path: &str) -> Result<Option<HelloName>, UrlError> {

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use postwire_blocking::Driver;
 use postwire_tls::proto::{
-    Body, EnhancedCode, Envelope, Outcome, PoolConfig, Reply, ReplyCode, ServerConfig, ServerEvent,
-    Timeouts,
+    Body, ChunksRead, EnhancedCode, Envelope, Outcome, PoolConfig, Reply, ReplyCode, ServerConfig,
+    ServerEvent, Timeouts,
 };
 use postwire_tls::{ServerConnection, ServerTls, TransportBuilder, TransportConfig};
 use socket2::SockRef;
@@ -20,6 +20,9 @@ use crate::Adapter;
 
 /// About one command in this many is answered by a kill.
 const COMMANDS_PER_KILL: u64 = 50;
+
+/// One recipient in this many is refused.
+const REFUSED_RECIPIENTS: u64 = 40;
 
 /// How long a silent server keeps its connection.
 const SILENCE: Duration = Duration::from_millis(700);
@@ -82,9 +85,23 @@ impl Server {
 
 fn serve(stream: TcpStream, mut dice: Dice, stored: &Mutex<Vec<usize>>, kills: &AtomicUsize) {
     stream.set_nodelay(true).unwrap();
-    let config = Arc::new(ServerConfig::new("localhost".parse().unwrap()));
+    // Some servers take the octets of a BDAT that they refuse for commands, and some proxies
+    // those of every BDAT.
+    let read = match dice.below(4) {
+        0 => ChunksRead::Welcome,
+        1 => ChunksRead::None,
+        _ => ChunksRead::All,
+    };
+    let config = ServerConfig::new("localhost".parse().unwrap()).chunks_read(read);
+    let config = Arc::new(config);
     let mut driver = Driver::new(ServerConnection::new(&config, &ServerTls::None), stream);
     while let Some(event) = driver.next_event() {
+        if matches!(event, ServerEvent::RcptTo { .. }) && dice.below(REFUSED_RECIPIENTS) == 0 {
+            let code = ReplyCode::new(550).unwrap();
+            let reply = Reply::new(code, EnhancedCode::new(5, 1, 1), &["no such user"]);
+            driver.machine_mut().respond(reply).unwrap();
+            continue;
+        }
         let number = match event {
             ServerEvent::Message(received) => Some(number_of(&received.content)),
             ServerEvent::MailFrom { .. } | ServerEvent::RcptTo { .. } | ServerEvent::Data => None,
@@ -136,7 +153,8 @@ impl Dice {
 fn number_of(content: &[u8]) -> usize {
     let text = std::str::from_utf8(content).unwrap();
     let line = text.lines().next().unwrap();
-    line.strip_prefix("Subject: ").unwrap().parse().unwrap()
+    let number = line.strip_prefix("Subject: ");
+    number.unwrap().parse().expect("a message that was sent")
 }
 
 /// Sends `messages` messages from 50 senders over a pool of 8 to such a server,
@@ -157,7 +175,12 @@ pub fn run(adapter: &dyn Adapter, messages: usize, seed: u64) {
     )
     .unwrap();
     let numbered = |number: usize| {
-        let content = format!("Subject: {number}\r\n\r\nmessage {number}\r\n");
+        // Taken for commands, the content would be another message.
+        let content = format!(
+            "Subject: {number}\r\n\r\nmessage {number}\r\n\
+             RSET\r\nMAIL FROM:<forged@sender.example>\r\nRCPT TO:<x@recipient.example>\r\n\
+             BDAT 17 LAST\r\nSubject: forged\r\n"
+        );
         (envelope.clone(), Body::from(content))
     };
     let all = (0..messages).map(numbered).collect();

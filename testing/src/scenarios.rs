@@ -13,6 +13,7 @@ use postwire_tls::proto::{
 };
 use postwire_tls::{ServerTls, Tls, TlsParameters, TransportBuilder, TransportConfig};
 
+mod bearing;
 mod commands;
 mod credentials;
 mod extensions;
@@ -73,6 +74,22 @@ pub const ALL: &[Scenario] = &[
     ("a server that talks without end", endless_talk),
     ("a server that talks and does not listen", flood),
     ("the connection breaks", breaks),
+    (
+        "content is not carried out where BDAT is not read",
+        bearing::unread_chunks,
+    ),
+    (
+        "a goodbye in answer to the content is no yes",
+        bearing::goodbye_to_the_content,
+    ),
+    (
+        "nothing goes behind the end of the content",
+        bearing::nothing_behind_the_dot,
+    ),
+    (
+        "a refused RSET bounces no other message",
+        bearing::reset_refused,
+    ),
     ("commands beside sending", commands::asked),
     (
         "a command behind content that nobody gives",

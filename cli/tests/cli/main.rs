@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod advice;
 mod certificates;
 mod client_certificates;
 mod commands;

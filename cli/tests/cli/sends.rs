@@ -109,6 +109,7 @@ fn the_object_of_an_accepted_message() {
     let server = Serve::start(&[]);
     let sent = run(&send_to(&plaintext(&server)));
     let reply = json!({"code": 250, "enhanced": "2.0.0", "text": ["message accepted"]});
+    let of_recipient = json!({"code": 250, "enhanced": "2.1.5", "text": ["recipient ok"]});
     assert_eq!(
         sent.object(),
         json!({
@@ -117,7 +118,7 @@ fn the_object_of_an_accepted_message() {
             "stage": null,
             "reply": reply,
             "error": null,
-            "recipients": [{"address": "bob@example.net", "accepted": true, "reply": reply}],
+            "recipients": [{"address": "bob@example.net", "accepted": true, "reply": of_recipient}],
             "tls": null,
         })
     );

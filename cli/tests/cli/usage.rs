@@ -153,7 +153,10 @@ fn numbers_and_choices() {
         server.refuses(&[("--timeout", bad)], "--timeout: ");
     }
     server.refuses(&[("--max-line", "0")], "--max-line: ");
-    server.refuses(&[("--pipelining", "maybe")], "must be one of off, on");
+    server.refuses(
+        &[("--pipelining", "maybe")],
+        "must be one of off, careful, bold",
+    );
     server.refuses(
         &[("--runtime", "tokio")],
         "must be one of blocking, async-std, smol",

@@ -1,8 +1,11 @@
 //! Keeps secrets out of everything that is shown: the server's words may repeat
 //! what it was told, as it was said or in base64.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
+
+use core::ops::Range;
 
 use memchr::memmem;
 use zeroize::Zeroizing;
@@ -52,7 +55,6 @@ impl Redaction {
                     needles.push(Secret::from(piece.to_vec()));
                 }
             }
-            needles.sort_by_key(|needle| core::cmp::Reverse(needle.expose().len()));
         }
     }
 
@@ -91,24 +93,114 @@ impl Redaction {
     }
 
     fn applies_to(&self, bytes: &[u8]) -> bool {
-        self.needles
-            .iter()
-            .any(|needle| memmem::find(bytes, needle.expose()).is_some())
+        !self.ranges(bytes).is_empty()
     }
 
     fn bytes(&self, bytes: &[u8]) -> Vec<u8> {
-        let mut clean = bytes.to_vec();
-        for needle in &self.needles {
-            let needle = needle.expose();
-            let mut from = 0;
-            while let Some(at) = memmem::find(&clean[from..], needle) {
-                let at = from + at;
-                clean.splice(at..at + needle.len(), REDACTED.iter().copied());
-                from = at + REDACTED.len();
-            }
+        let mut clean = Vec::with_capacity(bytes.len());
+        let mut from = 0;
+        for range in self.ranges(bytes) {
+            clean.extend_from_slice(&bytes[from..range.start]);
+            clean.extend_from_slice(REDACTED);
+            from = range.end;
         }
+        clean.extend_from_slice(&bytes[from..]);
         clean
     }
+
+    /// Where a secret stands, in order and apart from each other. Each form is searched
+    /// once, whatever the server repeats.
+    fn ranges(&self, bytes: &[u8]) -> Vec<Range<usize>> {
+        let mut found: Vec<Range<usize>> = Vec::new();
+        self.find(&View::of(bytes), &mut found);
+        if bytes.iter().any(|octet| matches!(octet, b'-' | b'_')) {
+            self.find(&View::from_base64url(bytes), &mut found);
+        }
+        if bytes.contains(&b'%') {
+            self.find(&View::from_percent_encoding(bytes), &mut found);
+        }
+        found.sort_unstable_by_key(|range| range.start);
+        found.dedup_by(|later, earlier| {
+            let touches = later.start <= earlier.end;
+            if touches {
+                earlier.end = earlier.end.max(later.end);
+            }
+            touches
+        });
+        found
+    }
+
+    fn find(&self, view: &View<'_>, found: &mut Vec<Range<usize>>) {
+        for needle in &self.needles {
+            let needle = needle.expose();
+            for at in memmem::find_iter(&view.octets, needle) {
+                found.push(view.place(at)..view.place(at + needle.len()));
+            }
+        }
+    }
+}
+
+/// Text as it reads once an encoding is undone.
+struct View<'a> {
+    octets: Cow<'a, [u8]>,
+    /// Where each octet came from, and the end; nothing where all are in their place.
+    places: Option<Vec<usize>>,
+}
+
+impl<'a> View<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        Self {
+            octets: Cow::Borrowed(bytes),
+            places: None,
+        }
+    }
+
+    /// RFC 4648 §5
+    fn from_base64url(bytes: &[u8]) -> Self {
+        let octets = bytes.iter().map(|octet| match octet {
+            b'-' => b'+',
+            b'_' => b'/',
+            octet => *octet,
+        });
+        Self {
+            octets: Cow::Owned(octets.collect()),
+            places: None,
+        }
+    }
+
+    /// RFC 3986 §2.1
+    fn from_percent_encoding(bytes: &[u8]) -> Self {
+        let mut octets = Vec::with_capacity(bytes.len());
+        let mut places = Vec::with_capacity(bytes.len() + 1);
+        let mut at = 0;
+        while let Some(&octet) = bytes.get(at) {
+            places.push(at);
+            let encoded = (octet == b'%')
+                .then(|| bytes.get(at + 1..at + 3).and_then(hexadecimal))
+                .flatten();
+            octets.push(encoded.unwrap_or(octet));
+            at += if encoded.is_some() { 3 } else { 1 };
+        }
+        places.push(bytes.len());
+        Self {
+            octets: Cow::Owned(octets),
+            places: Some(places),
+        }
+    }
+
+    fn place(&self, at: usize) -> usize {
+        match &self.places {
+            None => at,
+            Some(places) => places.get(at).copied().unwrap_or(at),
+        }
+    }
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<u8> {
+    digits.iter().try_fold(0_u8, |number, digit| {
+        let digit = char::from(*digit).to_digit(16)?;
+        Some(number << 4 | digit as u8)
+    })
 }
 
 #[cfg(test)]
@@ -136,6 +228,33 @@ mod tests {
             assert!(shown(blob).contains("<redacted>"), "{prefix:?}");
         }
         assert_eq!(shown("5.7.8 go away"), "535 5.7.8 go away");
+    }
+
+    #[test]
+    fn other_encodings_are_seen_through() {
+        let secret = "tok~~~en???>>>with~bits~~";
+        let redaction = Redaction::of(Some(&Credentials::new("svc", secret)));
+        let encoded = encode(alloc::format!("\0svc\0{secret}").as_bytes());
+        let base64 = core::str::from_utf8(encoded.expose()).unwrap();
+        let base64url = base64.replace('+', "-").replace('/', "_");
+        assert_ne!(base64, base64url);
+        let percent: String = secret.bytes().fold(String::new(), |text, octet| {
+            text + &alloc::format!("%{octet:02X}")
+        });
+        let mixed = "tok~%7e~en%3F??%3e>>with~bits~~";
+        for said in [secret, base64, &base64url, &percent, mixed] {
+            let clean = redaction.text(&alloc::format!("5% of a_b: {said}!"));
+            assert!(clean.starts_with("5% of a_b: "), "{clean}");
+            assert!(clean.contains("<redacted>"), "{clean}");
+            assert!(clean.len() < 40, "{clean}");
+        }
+    }
+
+    #[test]
+    fn repetitions_are_taken_together() {
+        let redaction = Redaction::of(Some(&Credentials::new("svc", "abab")));
+        assert_eq!(redaction.text("xabababababx"), "x<redacted>abx");
+        assert_eq!(redaction.text("abab abab"), "<redacted> <redacted>");
     }
 
     #[test]

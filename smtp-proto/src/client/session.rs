@@ -25,9 +25,9 @@ use super::timers::{Timer, Timers};
 use super::trace::{Speaker, TraceLine};
 use super::transaction::{Answer, Bdat, Progress, Transaction};
 use crate::{
-    Capabilities, ClientConfig, Credentials, Error, ErrorKind, Event, Instant, Mechanism,
-    Pipelining, Protocol, Reply, ReplyError, ReplyRef, Security, Stage, TlsInfo, Violation,
-    command,
+    Capabilities, ClientConfig, Credentials, Error, ErrorKind, Event, HelloName, Instant,
+    Mechanism, Pipelining, Protocol, Reply, ReplyError, ReplyRef, Security, Stage, TlsInfo,
+    Violation, command,
 };
 
 pub(crate) struct Session {
@@ -72,6 +72,8 @@ pub(crate) struct Session {
     pub(super) quit_wanted: bool,
     pub(super) capabilities: Option<Capabilities>,
     pub(super) greeting: Option<Reply>,
+    /// The address of this end, as `EHLO` says it.
+    pub(super) local_name: Option<HelloName>,
     pub(super) tls: Option<TlsInfo>,
     /// The mechanism by which the client is authenticated.
     pub(super) mechanism: Option<Mechanism>,
@@ -163,6 +165,7 @@ impl Session {
             quit_wanted: false,
             capabilities: None,
             greeting: None,
+            local_name: None,
             tls: None,
             mechanism: None,
             binding_failed: false,
@@ -195,10 +198,13 @@ impl Session {
             Protocol::Smtp => "EHLO",
             Protocol::Lmtp => "LHLO",
         };
-        let config = Arc::clone(&self.config);
-        self.write_command(Awaited::Ehlo, |out| {
-            command::ehlo(out, verb, &config.hello_name);
-        });
+        let name = self.hello_name();
+        self.write_command(Awaited::Ehlo, |out| command::ehlo(out, verb, &name));
+    }
+
+    fn hello_name(&self) -> HelloName {
+        let name = self.config.hello_name.as_ref().or(self.local_name.as_ref());
+        name.cloned().unwrap_or_else(HelloName::localhost)
     }
 
     pub(super) fn hello_refused(&mut self, reply: Reply) {
@@ -210,10 +216,8 @@ impl Session {
             && plaintext_may_go_on
         {
             self.ehlo_refusal = Some(reply);
-            let config = Arc::clone(&self.config);
-            self.write_command(Awaited::Helo, |out| {
-                command::ehlo(out, "HELO", &config.hello_name);
-            });
+            let name = self.hello_name();
+            self.write_command(Awaited::Helo, |out| command::ehlo(out, "HELO", &name));
         } else {
             self.refuse(Stage::Ehlo, ErrorKind::Refused(reply));
         }

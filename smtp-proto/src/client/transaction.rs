@@ -227,7 +227,8 @@ impl Transaction {
         if binary && !(capabilities.binary_mime() && chunking) {
             return Err(ErrorKind::ExtensionNotOffered("BINARYMIME"));
         }
-        if eight_bit && !binary && !capabilities.eight_bit_mime() {
+        let eight_bit_known = capabilities.eight_bit_mime();
+        if eight_bit && !binary && !eight_bit_known && !config.eight_bit_anyway {
             return Err(ErrorKind::ExtensionNotOffered("8BITMIME"));
         }
         if international && !smtp_utf8 {
@@ -264,8 +265,8 @@ impl Transaction {
             size: size.filter(|_| limit.is_some()),
             body: match (binary, eight_bit) {
                 (true, _) => Some(BodyType::BinaryMime),
-                (false, true) => Some(BodyType::EightBitMime),
-                (false, false) => None,
+                (false, true) if eight_bit_known => Some(BodyType::EightBitMime),
+                (false, _) => None,
             },
             smtp_utf8: international,
         })

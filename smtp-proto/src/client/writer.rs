@@ -453,8 +453,9 @@ impl Session {
         transaction.progress = Progress::Done;
         let after_data = transaction.transfer == Transfer::Data;
         let octets = transaction.body.facts().map(|facts| facts.octets);
+        let lone_dot = after_data && !transaction.has_accepted_recipient();
         // RFC 2033 §4.2: with nobody accepted, nothing is said to the dot.
-        let answered = !(lmtp && after_data && !transaction.has_accepted_recipient());
+        let answered = !(lmtp && lone_dot);
         if answered {
             transaction.outstanding += 1;
         }
@@ -477,6 +478,7 @@ impl Session {
         }
         if let Some(octets) = octets
             && self.config.trace
+            && !lone_dot
         {
             let summary = format!("(content, {octets} octets)");
             self.trace(TraceLine::new(Speaker::Client, summary));

@@ -37,6 +37,8 @@ pub enum SaslError {
     MissingContext(&'static str),
     /// The mechanism takes another kind of credentials.
     UnfitCredentials,
+    /// The password or the token is empty: mostly a setting that was forgotten.
+    EmptySecret,
 }
 
 impl fmt::Display for SaslError {
@@ -67,6 +69,7 @@ impl fmt::Display for SaslError {
                 );
             }
             Self::UnfitCredentials => "the mechanism takes another kind of credentials",
+            Self::EmptySecret => "the password or the token is empty",
         })
     }
 }

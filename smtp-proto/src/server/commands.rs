@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use super::answer::{self, Answer};
 use super::authentication::{Dialogue, Next};
 use super::command::{Command, HelloKind};
-use super::config::ServerConfig;
+use super::config::{ChunksRead, ServerConfig};
 use super::content::{Content, DotDecoder};
 use super::event::{ServerEvent, ServerViolation};
 use super::line::LineError;
@@ -249,11 +249,13 @@ impl Session {
         Phase::Content(transaction, Box::new(DotDecoder::new(content)))
     }
 
-    /// RFC 3030 §2. Whether it is welcome or not, its octets follow, and would be
-    /// taken for commands if they were not read.
+    /// RFC 3030 §2. Whether it is welcome or not, its octets follow, and are taken for
+    /// commands where the configuration wants them not to be read.
     fn bdat(&mut self, transaction: Option<Transaction>, octets: u64, last: bool) -> Phase {
         let checked = if self.needs_tls() {
             Err(answer::TLS_FIRST)
+        } else if self.config.chunks_read == ChunksRead::None {
+            Err(answer::NOT_IMPLEMENTED)
         } else if self.offered().is_none_or(|config| !config.chunking) {
             Err(answer::NOT_IMPLEMENTED)
         } else {
@@ -262,6 +264,11 @@ impl Session {
                 None => Err(self.no_transaction()),
             }
         };
+        if let Err(refusal) = checked
+            && self.config.chunks_read != ChunksRead::All
+        {
+            return self.stay(transaction, refusal);
+        }
         Phase::Chunk(Chunk {
             transaction,
             remaining: octets,

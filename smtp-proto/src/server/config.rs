@@ -53,11 +53,26 @@ pub struct ServerConfig {
     pub(super) size: Option<u64>,
     pub(super) capabilities: Vec<String>,
     pub(super) data_without_recipients: bool,
+    pub(super) chunks_read: ChunksRead,
     pub(super) max_recipients: usize,
     pub(super) max_line: usize,
     pub(super) max_waiting_input: usize,
     pub(super) idle_timeout: Duration,
     pub(super) trace: bool,
+}
+
+/// Which octets a server reads as content of those that `BDAT` announces (RFC 3030 §2). What
+/// it does not read is the next command line: tests of clients need servers that do as some
+/// in use do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChunksRead {
+    /// Those of every `BDAT`.
+    #[default]
+    All,
+    /// Those of a `BDAT` that is welcome; one that is refused is taken for a line of its own.
+    Welcome,
+    /// None: `BDAT` is offered, and not known. Some proxies do that.
+    None,
 }
 
 impl ServerConfig {
@@ -89,6 +104,7 @@ impl ServerConfig {
             size: Some(DEFAULT_SIZE),
             capabilities: Vec::new(),
             data_without_recipients: false,
+            chunks_read: ChunksRead::All,
             max_recipients: 1_000,
             max_line: 2_048,
             max_waiting_input: 1024 * 1024,
@@ -288,6 +304,14 @@ impl ServerConfig {
     #[must_use]
     pub fn data_without_recipients(mut self, accept: bool) -> Self {
         self.data_without_recipients = accept;
+        self
+    }
+
+    /// Which octets are read as content of those that `BDAT` announces. All by default,
+    /// as RFC 3030 wants.
+    #[must_use]
+    pub fn chunks_read(mut self, read: ChunksRead) -> Self {
+        self.chunks_read = read;
         self
     }
 

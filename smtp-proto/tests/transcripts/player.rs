@@ -124,6 +124,9 @@ impl Player {
     fn new(script: &Script, cuts: Cuts) -> Self {
         let mut client = Client::new(Arc::new(script.config.clone()));
         client.set_nonce(&script.nonce);
+        if let Some(address) = script.local_address {
+            client.set_local_address(address);
+        }
         Self {
             client,
             cuts,
@@ -159,6 +162,11 @@ impl Player {
             Step::Flight(expected) => self.expect_flight(expected)?,
             Step::Event(expected) => return self.expect_event(expected),
             Step::Trace(line) => return self.expect_trace(line),
+            Step::NotTraced(text) => {
+                let mut trace = self.trace.iter();
+                let traced = trace.find(|line| line.contains(text));
+                return check(traced.is_none(), || format!("traced: {traced:?}"));
+            }
             Step::Idle(idle) => {
                 return check(self.client.is_idle() == *idle, || {
                     format!("idle: {}", self.client.is_idle())

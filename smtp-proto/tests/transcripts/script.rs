@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::iter::Peekable;
+use std::net::IpAddr;
 use std::str::Chars;
 use std::time::Duration;
 
@@ -9,10 +10,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use postwire_proto::{
     Address, Body, ChannelBinding, ChannelBindingPolicy, ClientConfig, Command, CommandError,
-    Credentials, DeliverBy, Envelope, EnvelopeId, FutureRelease, HelloName, Limits, LineEnds,
-    MailParameter, Mechanism, MtPriority, Notify, OriginalRecipient, Parameter, ParameterError,
-    Pipelining, Protocol, RcptParameter, Recipients, RequireTls, Return, Security, StreamFacts,
-    Timeouts,
+    Credentials, DeliverBy, Envelope, EnvelopeId, FutureRelease, Limits, LineEnds, MailParameter,
+    Mechanism, MtPriority, Notify, OriginalRecipient, Parameter, ParameterError, Pipelining,
+    Protocol, RcptParameter, Recipients, RequireTls, Return, Security, StreamFacts, Timeouts,
 };
 
 pub(crate) struct Script {
@@ -20,6 +20,7 @@ pub(crate) struct Script {
     /// All whose secret must not be shown.
     pub(crate) credentials: Vec<Credentials>,
     pub(crate) nonce: Vec<u8>,
+    pub(crate) local_address: Option<IpAddr>,
     /// Each with the number of its (first) line.
     pub(crate) steps: Vec<(usize, Step)>,
 }
@@ -66,6 +67,7 @@ pub(crate) enum Step {
     Offered(Vec<String>),
     Greeting(String),
     Trace(String),
+    NotTraced(String),
 }
 
 impl Script {
@@ -103,6 +105,7 @@ impl Script {
             config: settings.config,
             credentials: settings.credentials,
             nonce: settings.nonce,
+            local_address: settings.local_address,
             steps,
         })
     }
@@ -130,6 +133,9 @@ impl Step {
                 Some(after) => Self::TimesOut(duration(after)?),
                 None => Self::Passes(duration(text)?),
             });
+        }
+        if let Some(text) = line.strip_prefix("not traced: ") {
+            return Ok(Self::NotTraced(text.to_owned()));
         }
         if let Some(text) = line.strip_prefix("trace: ") {
             return Ok(Self::Trace(text.to_owned()));
@@ -446,6 +452,7 @@ struct Settings {
     config: ClientConfig,
     credentials: Vec<Credentials>,
     nonce: Vec<u8>,
+    local_address: Option<IpAddr>,
     limits: Limits,
     timeouts: Timeouts,
 }
@@ -453,10 +460,10 @@ struct Settings {
 impl Settings {
     fn new(security: Security) -> Self {
         Self {
-            config: ClientConfig::new(HelloName::localhost(), security)
-                .pipelining(Pipelining::Bold),
+            config: ClientConfig::unnamed(security).pipelining(Pipelining::Bold),
             credentials: Vec::new(),
             nonce: Vec::new(),
+            local_address: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
         }
@@ -471,6 +478,11 @@ fn apply(settings: &mut Settings, setting: &[Word]) -> Result<(), String> {
         ["pipelining", way] => config.pipelining(pipelining(way)?),
         ["chunking", switch] => config.chunking(on(switch)?),
         ["lmtp"] => config.protocol(Protocol::Lmtp),
+        ["unnamed", "at", address] => {
+            let address = address.parse().map_err(|e| format!("{address}: {e}"))?;
+            settings.local_address = Some(address);
+            config
+        }
         ["hello", name] => config.hello_name(name.parse().map_err(|e| format!("{e}"))?),
         ["credentials", user, secret] => {
             let credentials = Credentials::new(user, secret);
@@ -489,6 +501,7 @@ fn apply(settings: &mut Settings, setting: &[Word]) -> Result<(), String> {
             config
         }
         ["channel-binding", "required"] => config.channel_binding(ChannelBindingPolicy::Required),
+        ["eight-bit-anyway"] => config.eight_bit_anyway(true),
         ["try-next-mechanism"] => config.try_next_mechanism(true),
         ["mechanisms", ref names @ ..] => {
             let mut mechanisms: Vec<Mechanism> = Vec::new();

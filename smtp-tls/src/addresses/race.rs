@@ -132,8 +132,14 @@ impl AddressRace {
 
     /// The same, of a race that had to end before all had failed.
     pub fn timed_out(&mut self) -> Error {
-        let refused = self.refused.take();
-        refused.unwrap_or_else(|| Error::new(Stage::Connect, ErrorKind::TimedOut))
+        for address in self.running.drain(..) {
+            let error = io::ErrorKind::TimedOut.into();
+            self.failed.attempt(address, error);
+        }
+        if self.refused.is_none() && !self.failed.is_timeout() {
+            return Error::new(Stage::Connect, ErrorKind::TimedOut);
+        }
+        self.error()
     }
 }
 

@@ -68,8 +68,10 @@ pub enum UrlError {
     InvalidPort,
     /// There is a password but no user name.
     MissingUser,
-    /// There is a user name but no password.
+    /// There is a user name but no password, where one is needed.
     MissingPassword,
+    /// The password is empty: mostly a setting that was forgotten.
+    EmptyPassword,
     /// A `%` is not followed by two hexadecimal digits; `%` itself is `%25`.
     InvalidPercentEncoding(UrlPart),
     /// The part is not UTF-8 when decoded.
@@ -134,7 +136,8 @@ impl fmt::Display for UrlError {
                 "the URL's host is not an IPv6 address in brackets, such as `[2001:db8::1]`"
             }
             Self::InvalidPort => "the URL's port is not a number from 1 to 65535",
-            Self::MissingUser => "the URL has a password but no user name",
+            Self::MissingUser => "the URL has no user name before the `@`",
+            Self::EmptyPassword => "the URL has an empty password",
             Self::MissingPassword => "the URL has a user name but no password",
             Self::UnknownParameter => "the URL's query holds something else than `tls=`",
             Self::RepeatedParameter => "the URL's query holds `tls=` twice",

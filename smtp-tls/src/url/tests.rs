@@ -147,8 +147,8 @@ fn what_names_no_server() {
         ("smtp://h:1:2", UrlError::InvalidPort),
         ("smtp://[::1]25", UrlError::InvalidPort),
         // user and password
-        ("smtp://u@h", UrlError::MissingPassword),
-        ("smtp://@h", UrlError::MissingPassword),
+        ("smtp://u:@h", UrlError::EmptyPassword),
+        ("smtp://@h", UrlError::MissingUser),
         ("smtp://:p@h", UrlError::MissingUser),
         ("smtp://u%:p@h", UrlError::InvalidPercentEncoding(User)),
         (

@@ -1,0 +1,112 @@
+//! A message without its Bcc fields (RFC 5322 §3.6.3), as it is read.
+//!
+//! Knows where the header ends and where a field does. Everything else goes through
+//! untouched.
+
+use std::io::{self, BufRead, Read};
+
+/// Reads `inner` without the Bcc fields of its header.
+#[derive(Debug)]
+pub(crate) struct WithoutBcc<R> {
+    inner: R,
+    place: Place,
+    /// A line that is kept, and how much of it was read.
+    line: Vec<u8>,
+    read: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Field,
+    /// In a field that is left out, with its folded lines.
+    Bcc,
+    Body,
+}
+
+impl<R: BufRead> WithoutBcc<R> {
+    pub(crate) fn new(inner: R) -> Self {
+        Self {
+            inner,
+            place: Place::Field,
+            line: Vec::new(),
+            read: 0,
+        }
+    }
+
+    /// The next line of the header that is kept; empty at the end.
+    fn next_line(&mut self) -> io::Result<()> {
+        self.read = 0;
+        loop {
+            self.line.clear();
+            self.inner.read_until(b'\n', &mut self.line)?;
+            let is_folded = matches!(self.line.first(), Some(b' ' | b'\t'));
+            let text = self.line.trim_ascii_end();
+            self.place = match self.place {
+                _ if self.line.is_empty() || text.is_empty() && !is_folded => Place::Body,
+                place if is_folded => place,
+                _ if is_bcc(text) => Place::Bcc,
+                _ => Place::Field,
+            };
+            if self.place != Place::Bcc {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// RFC 5322 §4.5: blanks before the colon are obsolete, and are seen.
+fn is_bcc(line: &[u8]) -> bool {
+    let mut parts = line.splitn(2, |octet| *octet == b':');
+    let name = parts.next().unwrap_or_default().trim_ascii_end();
+    let has_colon = parts.next().is_some();
+    let is_one = [&b"bcc"[..], b"resent-bcc"];
+    has_colon && is_one.iter().any(|bcc| name.eq_ignore_ascii_case(bcc))
+}
+
+impl<R: BufRead> Read for WithoutBcc<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.read == self.line.len() {
+            if self.place == Place::Body {
+                return self.inner.read(into);
+            }
+            self.next_line()?;
+        }
+        let mut rest = &self.line[self.read..];
+        let octets = rest.read(into)?;
+        self.read += octets;
+        Ok(octets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stripped(message: &str) -> String {
+        let mut text = String::new();
+        let mut reader = WithoutBcc::new(message.as_bytes());
+        reader.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn the_field_goes_with_its_folded_lines() {
+        for (message, kept) in [
+            (
+                "To: a@b\r\nBcc: c@d,\r\n e@f,\r\n\tg@h\r\nSubject: x\r\n\r\nBcc: body\r\n",
+                "To: a@b\r\nSubject: x\r\n\r\nBcc: body\r\n",
+            ),
+            (
+                "bcc : c@d\nSubject: x\n y\n\nhi\n",
+                "Subject: x\n y\n\nhi\n",
+            ),
+            ("Resent-Bcc: c@d\nTo: a@b", "To: a@b"),
+            ("Bcc: c@d\n\nhi", "\nhi"),
+            ("Bcc: c@d", ""),
+            ("Bcc-Note: x\nbcc\n\nhi", "Bcc-Note: x\nbcc\n\nhi"),
+            ("", ""),
+        ] {
+            assert_eq!(stripped(message), kept, "{message:?}");
+        }
+    }
+}

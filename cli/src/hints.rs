@@ -1,0 +1,270 @@
+//! What the user may want to do about a failure: a table from causes to advice, in terms
+//! of this command's options.
+//!
+//! Knows what was asked for and what the session was like. Must never decide anything.
+
+use postwire_blocking::proto::{
+    Capabilities, Error, ErrorKind, Outcome, Reply, Report, Security, Stage, Violation,
+};
+use postwire_blocking::tls::{ConnectError, TlsFailure, TlsFailureKind};
+
+/// What the command was told, as far as advice depends on it.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) mode: Security,
+    pub(crate) port: u16,
+    /// `--ca` was given.
+    pub(crate) authority: bool,
+    pub(crate) logs_in: bool,
+    pub(crate) pipelining: bool,
+}
+
+/// What the session turned out to be.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen<'a> {
+    pub(crate) tls: bool,
+    pub(crate) capabilities: Option<&'a Capabilities>,
+}
+
+impl Seen<'_> {
+    fn starttls_was_left_out(self) -> bool {
+        !self.tls && self.capabilities.is_some_and(Capabilities::starttls)
+    }
+
+    fn pipelining(self) -> bool {
+        self.capabilities.is_some_and(Capabilities::pipelining)
+    }
+}
+
+/// Before anything is connected.
+pub(crate) fn beforehand(asked: &Asked) -> Option<&'static str> {
+    let starttls_on_465 = asked.port == 465 && asked.mode != Security::Wrapper;
+    starttls_on_465.then_some("port 465 is for TLS from the first octet: smtps://, not smtp://")
+}
+
+/// For a message that was not simply accepted.
+pub(crate) fn of_report(report: &Report, asked: &Asked, seen: Seen<'_>) -> Option<String> {
+    match report.outcome() {
+        Outcome::NotSent(error) => of_error(error, asked, seen),
+        Outcome::Rejected { stage, reply } => of_refusal(*stage, reply, asked, seen),
+        Outcome::InDoubt(error) => Some(match of_time(error, asked, seen) {
+            Some(more) => format!("{LOOK_FIRST}; {more}"),
+            None => LOOK_FIRST.to_owned(),
+        }),
+        Outcome::Accepted(_) => None,
+    }
+}
+
+const LOOK_FIRST: &str = "look for it at the recipient before sending it again";
+
+/// For a session that failed.
+pub(crate) fn of_error(error: &Error, asked: &Asked, seen: Seen<'_>) -> Option<String> {
+    let stage = error.stage();
+    match error.kind() {
+        ErrorKind::Tls(cause) => of_tls(cause.downcast_ref()?, asked).map(str::to_owned),
+        ErrorKind::NoUsableMechanism { unasked, .. } if !unasked.is_empty() => {
+            let options = unasked
+                .iter()
+                .map(|mechanism| format!("--auth {mechanism}"));
+            Some(options.collect::<Vec<_>>().join(" or "))
+        }
+        ErrorKind::NoUsableMechanism { withheld: true, .. } => Some(
+            "use TLS (smtps://, or ?tls=required), or --allow-plaintext-auth on a network that \
+             nobody listens to"
+                .to_owned(),
+        ),
+        ErrorKind::StartTlsNotOffered => Some(
+            "use smtps:// if the server has a port for that; a trusted local server can be \
+             reached in plaintext with ?tls=none"
+                .to_owned(),
+        ),
+        ErrorKind::ExtensionNotOffered("8BITMIME") => {
+            Some("a test server often takes it all the same: --allow-8bit".to_owned())
+        }
+        ErrorKind::Unsendable(_) => {
+            Some("nothing was sent; see --line-ends and --max-line".to_owned())
+        }
+        ErrorKind::Refused(reply) => of_refusal(stage, reply, asked, seen),
+        ErrorKind::Violation(Violation::Reply(_)) if speaks_tls(error) => {
+            Some("this port speaks TLS from the first octet: smtps://".to_owned())
+        }
+        ErrorKind::Transport(cause) => {
+            let cause: &ConnectError = cause.downcast_ref()?;
+            of_connecting(cause.is_timeout(), asked)
+        }
+        ErrorKind::TimedOut if stage == Stage::Connect => of_connecting(true, asked),
+        ErrorKind::TimedOut => of_time(error, asked, seen),
+        _ => None,
+    }
+}
+
+/// An alert or a handshake, where a greeting was due.
+fn speaks_tls(error: &Error) -> bool {
+    let quote = error.quote().unwrap_or_default();
+    quote.starts_with("\\x15\\x03") || quote.starts_with("\\x16\\x03")
+}
+
+fn of_connecting(timed_out: bool, asked: &Asked) -> Option<String> {
+    (timed_out && asked.port == 25).then(|| {
+        "many networks block port 25: to send by a provider's server use its port 587 \
+         (smtp://HOST:587) or 465 (smtps://HOST)"
+            .to_owned()
+    })
+}
+
+fn of_time(error: &Error, asked: &Asked, seen: Seen<'_>) -> Option<String> {
+    if !matches!(error.kind(), ErrorKind::TimedOut) {
+        return None;
+    }
+    match error.stage() {
+        Stage::Greeting if asked.mode != Security::Wrapper => {
+            Some("a server that says nothing may wait for TLS: smtps:// (port 465)".to_owned())
+        }
+        Stage::Mail | Stage::Rcpt | Stage::Data | Stage::Body
+            if asked.pipelining && seen.pipelining() =>
+        {
+            Some(
+                "a server that loses commands sent ahead can be used with --pipelining off"
+                    .to_owned(),
+            )
+        }
+        _ => None,
+    }
+}
+
+fn of_tls(failure: &TlsFailure, asked: &Asked) -> Option<&'static str> {
+    Some(match failure.kind() {
+        TlsFailureKind::Plaintext(_) => {
+            "use smtp:// on this port (it begins TLS by STARTTLS), or smtps:// on port 465"
+        }
+        TlsFailureKind::Version => "the server has to learn TLS 1.2 or later",
+        TlsFailureKind::Cipher => "the server has to learn ciphers of this decade",
+        TlsFailureKind::Expired { .. } => {
+            "the server needs a new certificate, or this machine's clock is wrong"
+        }
+        TlsFailureKind::NotYetValid { .. } => "this machine's clock may be wrong",
+        TlsFailureKind::WrongName { .. } => {
+            "name the server in the URL as its certificate does, if it is the right one"
+        }
+        TlsFailureKind::UnknownIssuer if asked.authority => {
+            "the file given with --ca holds neither this certificate nor its authority"
+        }
+        TlsFailureKind::UnknownIssuer => {
+            "a private authority, or the server's own certificate, is trusted with --ca FILE"
+        }
+        TlsFailureKind::KeyTooShort { .. } => {
+            "the server needs a certificate with a key of 2048 bits or more"
+        }
+        _ => return None,
+    })
+}
+
+fn of_refusal(stage: Stage, reply: &Reply, asked: &Asked, seen: Seen<'_>) -> Option<String> {
+    let code = reply.code().get();
+    let about_policy = reply
+        .enhanced()
+        .is_some_and(|enhanced| enhanced.subject() == 7);
+    let about_hello = || {
+        let text = reply.to_string().to_ascii_lowercase();
+        ["helo", "ehlo"].iter().any(|word| text.contains(word))
+    };
+    let advice = if seen.starttls_was_left_out() && (code == 530 || (code == 451 && about_policy)) {
+        "the server offers STARTTLS: use it with ?tls=required"
+    } else if code == 530 && !asked.logs_in {
+        "the server wants a login: --user and --password-env"
+    } else if stage == Stage::Ehlo || about_hello() {
+        "the name that this client says is set by --hello"
+    } else if stage == Stage::Body && matches!(code, 500 | 502 | 503) {
+        "a server that offers CHUNKING and does not do it can be used with --chunking off"
+    } else if reply.code().is_transient() {
+        "the server may take it later"
+    } else {
+        return None;
+    };
+    Some(advice.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use postwire_blocking::proto::ReplyCode;
+    use postwire_blocking::tls::rustls;
+
+    use super::*;
+
+    fn asked() -> Asked {
+        Asked {
+            mode: Security::Required,
+            port: 25,
+            authority: false,
+            logs_in: false,
+            pipelining: true,
+        }
+    }
+
+    fn hint(stage: Stage, kind: ErrorKind) -> String {
+        let error = Error::new(stage, kind);
+        of_error(&error, &asked(), Seen::default()).unwrap_or_default()
+    }
+
+    fn refused(code: u16, text: &str) -> ErrorKind {
+        let code = ReplyCode::new(code).unwrap();
+        ErrorKind::Refused(Reply::new(code, None, &[text]))
+    }
+
+    #[test]
+    fn each_cause_has_its_own_advice() {
+        let tls = |error: rustls::CertificateError| {
+            let failure = TlsFailure::from(rustls::Error::InvalidCertificate(error));
+            ErrorKind::Tls(Arc::new(failure))
+        };
+        for (stage, kind, words) in [
+            (
+                Stage::Tls,
+                tls(rustls::CertificateError::UnknownIssuer),
+                "--ca FILE",
+            ),
+            (Stage::Tls, tls(rustls::CertificateError::Expired), ""),
+            (Stage::Greeting, ErrorKind::TimedOut, "smtps://"),
+            (Stage::Connect, ErrorKind::TimedOut, "block port 25"),
+            (Stage::Mail, ErrorKind::TimedOut, ""),
+            (
+                Stage::Mail,
+                refused(550, "your HELO name does not match"),
+                "--hello",
+            ),
+            (Stage::Ehlo, refused(550, "no"), "--hello"),
+            (Stage::Mail, refused(530, "log in"), "--user"),
+            (Stage::Body, refused(502, "what?"), "--chunking off"),
+            (Stage::Rcpt, refused(450, "later"), "later"),
+            (Stage::Rcpt, refused(550, "no"), ""),
+        ] {
+            let shown = format!("{stage} {kind:?}");
+            let hint = hint(stage, kind);
+            assert!(hint.contains(words), "{shown}: {hint:?}");
+            assert_eq!(hint.is_empty(), words.is_empty(), "{shown}: {hint:?}");
+        }
+        let authority = Asked {
+            authority: true,
+            ..asked()
+        };
+        let error = Error::new(Stage::Tls, tls(rustls::CertificateError::UnknownIssuer));
+        let hint = of_error(&error, &authority, Seen::default()).unwrap();
+        assert!(!hint.contains("--ca FILE"), "{hint}");
+    }
+
+    #[test]
+    fn port_465_is_told_of_at_once() {
+        let at = |mode, port| {
+            beforehand(&Asked {
+                mode,
+                port,
+                ..asked()
+            })
+        };
+        assert!(at(Security::Required, 465).is_some());
+        assert!(at(Security::Wrapper, 465).is_none());
+        assert!(at(Security::Required, 587).is_none());
+    }
+}

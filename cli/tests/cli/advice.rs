@@ -1,0 +1,146 @@
+//! What is said to the commonest mistakes, and what is not hidden.
+
+use std::process::Stdio;
+
+use crate::run::{LOGIN, Serve, finish, postwire, run, run_with, send_to, with};
+use crate::script::Scripted;
+
+/// Takes one message.
+const ACCEPTS: &str = "S: 220 mx\nC: EHLO\nS: 250 mx\nC: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\nS: 250 ok";
+
+#[test]
+fn plaintext_where_tls_was_to_begin() {
+    let server = Scripted::script("S: 220 mx.example.org ESMTP");
+    let url = format!("smtps://127.0.0.1:{}", server.port);
+    let arguments = [
+        "send",
+        "--server",
+        &url,
+        "--from",
+        "a@b.example",
+        "--to",
+        "c@d.example",
+    ];
+    let sent = run(&arguments);
+    assert_eq!(sent.status, 77, "{sent:#?}");
+    let quote = "the server speaks plaintext on this port: 220 mx.example.org ESMTP";
+    assert!(sent.stdout.contains(quote), "{sent:#?}");
+    assert!(sent.stderr.contains("hint: use smtp://"), "{sent:#?}");
+    assert!(!sent.stderr.contains("--ca"), "{sent:#?}");
+}
+
+#[test]
+fn another_protocol_is_quoted() {
+    let server = Scripted::script("S: +OK POP3 ready");
+    let sent = run(&with(send_to(&server.url()), &["--trace"]));
+    let object = sent.assert_is(76, "not_sent", Some("greeting"));
+    let error = object["error"].as_str().unwrap();
+    assert!(error.ends_with(": +OK POP3 ready"), "{error}");
+    assert!(sent.stderr.contains("S: +OK POP3 ready"), "{sent:#?}");
+}
+
+#[test]
+fn a_password_that_is_a_common_word_hides_nothing() {
+    for word in ["refused", "server", "535", "a"] {
+        let server = Scripted::script(
+            "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH PLAIN\nC: AUTH PLAIN \nS: 535 no",
+        );
+        let mut command = postwire();
+        command.env("POSTWIRE_TEST_PASSWORD", word);
+        let url = server.url();
+        command.args(["send", "--server", &url, "--from", "a@b.example"]);
+        command.args(["--to", "latest@server.example", "--allow-plaintext-auth"]);
+        command.args(LOGIN);
+        command.stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let sent = finish(command, b"Subject: x\n\nhi\n");
+        let said = "not sent: auth: the server refused PLAIN: 535 no\n";
+        assert_eq!(sent.stdout, said, "{word}: {sent:#?}");
+    }
+}
+
+#[test]
+fn a_user_in_the_url_and_a_password_elsewhere() {
+    let server = Scripted::script(
+        "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH PLAIN\nC: AUTH PLAIN \nS: 235 ok\nC: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\nS: 250 ok",
+    );
+    let url = format!("smtp://alice@127.0.0.1:{}?tls=none", server.port);
+    let more = ["--allow-plaintext-auth", LOGIN[2], LOGIN[3]];
+    run(&with(send_to(&url), &more)).assert_is(0, "accepted", None);
+}
+
+#[test]
+fn a_login_that_has_to_be_asked_for() {
+    let server = Scripted::script("S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH XOAUTH2 NTLM");
+    let url = server.url();
+    let mut arguments = vec!["send", "--server", &url, "--from", "a@b.example"];
+    arguments.extend(["--to", "c@d.example", "--allow-plaintext-auth"]);
+    arguments.extend(LOGIN);
+    let sent = run(&arguments);
+    assert_eq!(sent.status, 77);
+    assert!(sent.stdout.contains("NTLM is not known"), "{sent:#?}");
+    assert!(sent.stderr.contains("hint: --auth XOAUTH2"), "{sent:#?}");
+}
+
+#[test]
+fn a_name_beside_an_address() {
+    let mut arguments = send_to("smtp://127.0.0.1:1?tls=none");
+    arguments.retain(|argument| argument != "--json");
+    let sent = run(&with(arguments, &["--to", "Bob <bob@example.net>"]));
+    assert_eq!(sent.status, 64, "{sent:#?}");
+    let said = "give the address without a name: bob@example.net";
+    assert!(sent.stderr.contains(said), "{sent:#?}");
+}
+
+#[test]
+fn an_empty_password_is_not_sent() {
+    let sent = run(&send_to("smtp://alice:@127.0.0.1:1?tls=none"));
+    assert_eq!(sent.status, 64, "{sent:#?}");
+    assert!(sent.stderr.contains("empty password"), "{sent:#?}");
+}
+
+#[test]
+fn one_family_of_addresses() {
+    let server = Scripted::script(ACCEPTS);
+    run(&with(send_to(&server.url()), &["-4"])).assert_is(0, "accepted", None);
+    let sent = run(&with(send_to(&server.url()), &["-6"]));
+    let object = sent.assert_is(75, "not_sent", Some("connect"));
+    let error = object["error"].as_str().unwrap();
+    assert!(error.contains("no address that can be used"), "{error}");
+}
+
+#[test]
+fn eight_bits_to_a_server_that_does_not_offer_them() {
+    let message = "Subject: x\n\nGr\u{fc}\u{df}e\n".as_bytes();
+    let server = Scripted::script("S: 220 mx\nC: EHLO\nS: 250 mx");
+    let sent = run_with(&send_to(&server.url()), message);
+    let object = sent.assert_is(69, "not_sent", Some("mail"));
+    assert!(
+        object["error"]
+            .as_str()
+            .unwrap()
+            .contains("quoted-printable")
+    );
+    let server = Scripted::script(ACCEPTS);
+    let sent = run_with(&with(send_to(&server.url()), &["--allow-8bit"]), message);
+    sent.assert_is(0, "accepted", None);
+}
+
+#[test]
+fn blind_copies_stay_blind_where_that_is_wanted() {
+    let server = Serve::start(&[]);
+    let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);
+    let message =
+        b"To: a@b.example\nBcc: c@d.example,\n e@f.example\nSubject: x\n\nBcc: no field\n";
+    for (more, kept) in [
+        (&[][..], &b"To: a@b.example\r\nBcc: c@d.example,\r\n e@f.example\r\nSubject: x\r\n\r\nBcc: no field\r\n"[..]),
+        (&["--strip-bcc"], b"To: a@b.example\r\nSubject: x\r\n\r\nBcc: no field\r\n"),
+    ] {
+        let before = server.messages();
+        let sent = run_with(&with(send_to(&url), more), message);
+        sent.assert_is(0, "accepted", None);
+        let mut stored = server.messages();
+        stored.retain(|message| !before.contains(message));
+        assert_eq!(stored, [kept]);
+    }
+}

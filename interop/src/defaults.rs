@@ -1,0 +1,429 @@
+//! Three messages with the defaults, to every server that is neither Postfix nor
+//! Dovecot's LMTP: servers that lost, refused or kept waiting what others take.
+//!
+//! Knows a server by what its script says of it (`tests/servers`). Must never know one by
+//! its name.
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use postwire_blocking::proto::{
+    Address, Body, Credentials, Envelope, Mechanism, Outcome as Verdict, Report,
+};
+use postwire_blocking::tls::{Certificate, CertificateStore, TransportBuilder, TransportConfig};
+
+use crate::bodies;
+use crate::cases::Outcome;
+use crate::mailboxes::{Delivery, Mailboxes};
+use crate::server::Environment;
+use crate::session::{self, Runtime};
+use crate::table::{Octets, Row, Table};
+
+const USERS: [&str; 3] = ["alice", "bob", "carol"];
+
+/// What a case may take, from the connection to the reply to `QUIT`. It is tried again
+/// once: the machine may have been busy.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// A reply that does not come is a failure long before a user would give up.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+const OVER_TLS: &str = "TLSv1.3";
+const IN_PLAINTEXT: &str = "plaintext";
+
+pub(crate) fn run_all(environment: &Environment, table: &mut Table) -> Outcome {
+    let name = environment.get("SERVER")?;
+    let folder = Path::new(environment.get("MAIL_DIR")?);
+    let is_cyrus = environment.get("MAIL_FORMAT").is_ok_and(|it| it == "cyrus");
+    let mailboxes = if is_cyrus {
+        Mailboxes::open_cyrus(folder, &USERS)?
+    } else {
+        Mailboxes::open(folder, &USERS)?
+    };
+    let mut interop = Interop {
+        name,
+        domain: environment.get("DOMAIN")?,
+        keeps_line_ends: environment.get("LINE_ENDS").is_ok_and(|it| it == "CRLF"),
+        mailboxes,
+        table,
+        runtime: Runtime::Blocking,
+        sent: 0,
+    };
+    let begun = Instant::now();
+    let ways = ways(environment)?;
+    for way in &ways {
+        interop.every_case(way)?;
+    }
+    // How the octets get to the socket is for others to try; here, that they do.
+    for runtime in [Runtime::Smol, Runtime::AsyncStd] {
+        interop.runtime = runtime;
+        if let Some(way) = ways.iter().rfind(|way| !way.fails) {
+            interop.check(way, Case::OneAfterTheOther)?;
+        }
+    }
+    println!("{name}: {:.0?}", begun.elapsed());
+    interop.nothing_else_arrived()
+}
+
+/// One way in.
+#[derive(Clone, Debug)]
+struct Way {
+    mode: &'static str,
+    port: &'static str,
+    url: String,
+    ca: Option<Certificate>,
+    login: Option<(Credentials, Mechanism)>,
+    chunking: bool,
+    channel: &'static str,
+    /// Its handshake does, at its server's end.
+    fails: bool,
+}
+
+impl Way {
+    /// All by default, except what gives it a certificate and a password, and patience.
+    fn config(&self) -> Result<TransportConfig, Box<dyn Error>> {
+        let mut builder = TransportBuilder::<TransportConfig>::from_url(&self.url)?
+            .timeout(Some(PATIENCE));
+        if !self.chunking {
+            builder = builder.chunking(false);
+        }
+        if let Some(ca) = &self.ca {
+            builder = builder
+                .tls_parameters(|parameters| parameters.certificate_store(CertificateStore::None))
+                .add_root_certificate(ca.clone());
+        }
+        if let Some((credentials, mechanism)) = &self.login {
+            builder = builder
+                .credentials(credentials.clone())
+                .authentication(vec![*mechanism]);
+        }
+        Ok(builder.build()?)
+    }
+}
+
+/// Every port in every mode that it has, and each mechanism.
+fn ways(environment: &Environment) -> Result<Vec<Way>, Box<dyn Error>> {
+    let ca = match environment.get("CA_FILE") {
+        Ok(path) => Some(Certificate::from_pem(&fs::read(path)?)?),
+        Err(_) => None,
+    };
+    let mut ways = Vec::new();
+    for (variable, port, mode, channel) in [
+        ("NOTLS_PORT", "no-tls", "none", IN_PLAINTEXT),
+        ("NOTLS_PORT", "no-tls", "opportunistic", IN_PLAINTEXT),
+        ("PLAIN_PORT", "plain", "none", IN_PLAINTEXT),
+        ("PLAIN_PORT", "plain", "opportunistic", OVER_TLS),
+        ("PLAIN_PORT", "plain", "required", OVER_TLS),
+        ("BROKENTLS_PORT", "broken-tls", "none", IN_PLAINTEXT),
+        ("BROKENTLS_PORT", "broken-tls", "required", IN_PLAINTEXT),
+        ("LMTP_PORT", "lmtp", "none", IN_PLAINTEXT),
+        ("LMTP_SOCKET", "lmtp+unix", "none", IN_PLAINTEXT),
+    ] {
+        if !environment.has(variable) {
+            continue;
+        }
+        let place = environment.get(variable)?;
+        ways.push(Way {
+            mode,
+            port,
+            url: match port {
+                "lmtp" => format!("lmtp://localhost:{place}?tls=none"),
+                "lmtp+unix" => format!("lmtp+unix://{place}"),
+                _ => format!("smtp://localhost:{place}?tls={mode}"),
+            },
+            ca: ca.clone(),
+            login: None,
+            chunking: true,
+            channel,
+            fails: port == "broken-tls" && mode != "none",
+        });
+    }
+    let members = match environment.has("SUBMISSION_PORT") {
+        true => ("SUBMISSION_PORT", "submission", "required"),
+        false => ("PLAIN_PORT", "plain", "required"),
+    };
+    let mechanisms = environment.get("AUTH").unwrap_or_default();
+    for (variable, port, mode) in [members, ("SMTPS_PORT", "smtps", "wrapper")] {
+        if !environment.has(variable) {
+            continue;
+        }
+        let number = environment.port(variable)?;
+        for mechanism in mechanisms.split_ascii_whitespace() {
+            let user = environment.get("AUTH_USER")?;
+            let credentials = Credentials::new(user, environment.get("AUTH_PASSWORD")?);
+            ways.push(Way {
+                mode,
+                port,
+                url: match mode {
+                    "wrapper" => format!("smtps://localhost:{number}"),
+                    _ => format!("smtp://localhost:{number}?tls={mode}"),
+                },
+                ca: ca.clone(),
+                login: Some((credentials, mechanism.parse()?)),
+                chunking: true,
+                channel: OVER_TLS,
+                fails: false,
+            });
+        }
+    }
+    Ok(ways)
+}
+
+/// What is sent, and by which part of the library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Case {
+    /// By a transport's `send_all`.
+    OneAfterTheOther,
+    /// By a session that has all three messages, and `QUIT`, before it is connected.
+    QueuedWithQuit,
+    /// The same with one message.
+    LoneWithQuit,
+    /// The second of three messages is to nobody whom the server knows.
+    RefusedAmidst,
+}
+
+impl Case {
+    const ALL: [Self; 4] = [
+        Self::OneAfterTheOther,
+        Self::QueuedWithQuit,
+        Self::LoneWithQuit,
+        Self::RefusedAmidst,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::OneAfterTheOther => "three messages",
+            Self::QueuedWithQuit => "three messages and QUIT queued",
+            Self::LoneWithQuit => "one message and QUIT queued",
+            Self::RefusedAmidst => "the second of three refused",
+        }
+    }
+
+    fn expected(self, way: &Way) -> String {
+        if way.fails {
+            return "not sent at tls".to_owned();
+        }
+        match self {
+            Self::OneAfterTheOther => "accepted".to_owned(),
+            Self::QueuedWithQuit | Self::LoneWithQuit => format!("accepted, {}", way.channel),
+            Self::RefusedAmidst => "accepted; rejected at rcpt: 550; accepted".to_owned(),
+        }
+    }
+}
+
+/// A message to send.
+struct Message {
+    to: &'static [&'static str],
+    octets: Vec<u8>,
+}
+
+struct Interop<'a> {
+    name: &'a str,
+    domain: &'a str,
+    keeps_line_ends: bool,
+    mailboxes: Mailboxes,
+    table: &'a mut Table,
+    runtime: Runtime,
+    /// How many messages were: each has an identity of its own.
+    sent: usize,
+}
+
+impl Interop<'_> {
+    fn every_case(&mut self, way: &Way) -> Outcome {
+        for case in Case::ALL {
+            let offers_chunking = self.check(way, case)?;
+            if case == Case::QueuedWithQuit && offers_chunking {
+                let mut way = way.clone();
+                way.chunking = false;
+                self.check(&way, case)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends, compares and measures; tells whether the server offers CHUNKING.
+    fn check(&mut self, way: &Way, case: Case) -> Result<bool, Box<dyn Error>> {
+        let expected = case.expected(way);
+        let config = way.config()?;
+        let mut tried = self.attempt(&config, case)?;
+        if tried.took > LONGEST && tried.outcome == expected {
+            println!("{}: {}: {:.3?}, again", self.name, case.name(), tried.took);
+            let first = tried.octets;
+            tried = self.attempt(&config, case)?;
+            if tried.took > LONGEST {
+                tried.outcome.push_str(", slow twice");
+            }
+            if matches!(first, Octets::Differ(_)) {
+                tried.octets = first;
+            }
+        }
+        if tried.outcome != expected {
+            for report in &tried.reports {
+                println!("    {report}");
+            }
+        }
+        let login = match &way.login {
+            Some((_, mechanism)) => format!("; AUTH {mechanism}"),
+            None => String::new(),
+        };
+        let chunking = if way.chunking { "" } else { "; -chunking" };
+        self.table.add(&Row {
+            runtime: self.runtime.name(),
+            mode: way.mode,
+            port: way.port,
+            case: format!("{}: {}{login}{chunking}", self.name, case.name()),
+            expected,
+            outcome: tried.outcome,
+            octets: tried.octets,
+            took: Some(tried.took),
+        });
+        Ok(tried.offers_chunking)
+    }
+
+    fn attempt(&mut self, config: &TransportConfig, case: Case) -> Result<Tried, Box<dyn Error>> {
+        let messages = self.messages(case);
+        let mut for_sending = Vec::new();
+        for message in &messages {
+            for_sending.push(self.for_sending(message)?);
+        }
+        let begun = Instant::now();
+        let (reports, channel, offers_chunking) = match case {
+            Case::OneAfterTheOther | Case::RefusedAmidst => {
+                let reports = session::send_all(config, self.runtime, for_sending);
+                (reports, None, false)
+            }
+            Case::QueuedWithQuit | Case::LoneWithQuit => {
+                let sent = session::send(config, self.runtime, for_sending)?;
+                let offers_chunking = sent.is_offered("CHUNKING");
+                let channel = sent.tls.unwrap_or_else(|| IN_PLAINTEXT.to_owned());
+                (sent.reports, Some(channel), offers_chunking)
+            }
+        };
+        let took = begun.elapsed();
+        Ok(Tried {
+            octets: self.compare(&messages, &reports)?,
+            outcome: outcome(&reports, channel.as_deref()),
+            reports,
+            offers_chunking,
+            took,
+        })
+    }
+
+    fn messages(&mut self, case: Case) -> Vec<Message> {
+        let small = self.message(&["alice"], "small", "", b".Hello.\r\n.\r\n");
+        let large = self.message(&["bob"], "lines and dots", "", &bodies::lines_and_dots());
+        let mime = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\
+                    Content-Transfer-Encoding: 8bit\r\n";
+        let text = "Grüße aus 東京\r\n..Äpfel\r\n".as_bytes();
+        let eight_bit = self.message(&["alice", "carol"], "8-bit", mime, text);
+        match case {
+            Case::OneAfterTheOther | Case::QueuedWithQuit => vec![small, large, eight_bit],
+            Case::LoneWithQuit => vec![small],
+            Case::RefusedAmidst => {
+                let to_nobody = Message {
+                    to: &["nobody"],
+                    ..large
+                };
+                vec![small, to_nobody, eight_bit]
+            }
+        }
+    }
+
+    /// A complete header: some servers add what is missing.
+    fn message(
+        &mut self,
+        to: &'static [&'static str],
+        subject: &str,
+        fields: &str,
+        body: &[u8],
+    ) -> Message {
+        self.sent += 1;
+        let number = self.sent;
+        let process = std::process::id();
+        let mut octets = format!(
+            "From: Sender <sender@client.example>\r\nTo: Users <users@{}>\r\n\
+             Subject: {subject}\r\nDate: Thu, 26 Nov 2026 12:00:00 +0000\r\n\
+             Message-ID: <{number}.{process}@client.example>\r\n{fields}\r\n",
+            self.domain
+        )
+        .into_bytes();
+        octets.extend_from_slice(body);
+        Message { to, octets }
+    }
+
+    fn for_sending(&self, message: &Message) -> Result<(Envelope, Body), Box<dyn Error>> {
+        let address = |user: &&str| Address::new(user, self.domain);
+        let recipients: Result<Vec<_>, _> = message.to.iter().map(address).collect();
+        let envelope = Envelope::new(Some("sender@client.example".parse()?), recipients?)?;
+        Ok((envelope, Body::from(message.octets.clone())))
+    }
+
+    fn compare(
+        &mut self,
+        messages: &[Message],
+        reports: &[Report],
+    ) -> Result<Octets, Box<dyn Error>> {
+        if messages.len() != reports.len() {
+            let (sent, reported) = (messages.len(), reports.len());
+            return Ok(Octets::Differ(format!("{sent} sent, {reported} reported")));
+        }
+        let deliveries: Vec<_> = messages
+            .iter()
+            .zip(reports)
+            .map(|(message, report)| Delivery::new(&message.octets, report))
+            .map(|delivery| match self.keeps_line_ends {
+                true => delivery.with_its_line_ends(),
+                false => delivery,
+            })
+            .collect();
+        Ok(self.mailboxes.compare(&deliveries)?)
+    }
+
+    fn nothing_else_arrived(&mut self) -> Outcome {
+        std::thread::sleep(Duration::from_millis(500));
+        let surplus = self.mailboxes.surplus()?;
+        self.table.add(&Row {
+            runtime: "",
+            mode: "",
+            port: "",
+            case: format!("{}: nothing else arrived", self.name),
+            expected: "0 files".to_owned(),
+            outcome: format!("{surplus} files"),
+            octets: Octets::Nothing,
+            took: None,
+        });
+        Ok(())
+    }
+}
+
+/// What came of a case.
+struct Tried {
+    reports: Vec<Report>,
+    outcome: String,
+    octets: Octets,
+    offers_chunking: bool,
+    took: Duration,
+}
+
+/// The outcome of all messages in words; each once, where they agree.
+fn outcome(reports: &[Report], channel: Option<&str>) -> String {
+    let mut outcomes: Vec<String> = reports.iter().map(|report| verdict(report, channel)).collect();
+    outcomes.dedup();
+    outcomes.join("; ")
+}
+
+fn verdict(report: &Report, channel: Option<&str>) -> String {
+    match (report.outcome(), channel) {
+        (Verdict::Accepted(_), _) if report.is_partial() => "partial".to_owned(),
+        (Verdict::Accepted(_), Some(channel)) => format!("accepted, {channel}"),
+        (Verdict::Accepted(_), None) => "accepted".to_owned(),
+        // Texts and enhanced codes are the servers' own.
+        (Verdict::Rejected { stage, reply }, _) => {
+            format!("rejected at {stage}: {}", reply.code())
+        }
+        (Verdict::NotSent(error), _) => format!("not sent at {}", error.stage()),
+        (Verdict::InDoubt(error), _) => format!("in doubt at {}", error.stage()),
+    }
+}

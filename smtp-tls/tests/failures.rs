@@ -1,0 +1,151 @@
+//! Each common failure of TLS says what is wrong, whatever pieces the octets come in.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+#![cfg(all(feature = "server", any(feature = "aws-lc-rs", feature = "ring")))]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Buf;
+use postwire_tls::proto::{
+    ClientConfig, Endpoint, Error, ErrorKind, Event, HelloName, Instant, Security, ServerConfig,
+};
+use postwire_tls::{
+    Certificate, CertificateStore, Connection, Identity, ServerConnection, ServerTls,
+    ServerTlsParameters, Tls, TlsFailure, TlsFailureKind, TlsParameters, TlsParametersBuilder,
+};
+use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
+
+fn client(parameters: TlsParametersBuilder) -> Connection {
+    let config = ClientConfig::new(HelloName::localhost(), Security::Wrapper);
+    let tls = Tls::Wrapper(parameters.build().unwrap());
+    Connection::new(&Arc::new(config), &tls)
+}
+
+fn anyone() -> TlsParametersBuilder {
+    TlsParameters::builder("localhost").dangerous_accept_invalid_certs(true)
+}
+
+fn end(client: &mut Connection) -> Option<Error> {
+    std::iter::from_fn(|| client.poll_event()).find_map(|event| match event {
+        Event::Closed(error) => error,
+        _ => None,
+    })
+}
+
+fn failure(error: &Error) -> &TlsFailure {
+    let ErrorKind::Tls(cause) = error.kind() else {
+        panic!("{error}");
+    };
+    cause.downcast_ref().unwrap()
+}
+
+#[test]
+fn a_server_that_speaks_plaintext_is_quoted() {
+    let line = "220 mx.example.org ESMTP\r\n";
+    let long = "x".repeat(300);
+    for (said, quote) in [
+        (line, "220 mx.example.org ESMTP"),
+        ("220-mx\r\n220 mx\r\n", "220-mx"),
+        (&long, &long[..100]),
+    ] {
+        for cut in [1, 3, said.len()] {
+            let mut client = client(anyone());
+            for piece in said.as_bytes().chunks(cut) {
+                client.handle_input(Instant::EPOCH, piece);
+            }
+            let error = end(&mut client).unwrap();
+            let plaintext = TlsFailureKind::Plaintext(quote.to_owned());
+            assert_eq!(*failure(&error).kind(), plaintext, "{cut}");
+            let text =
+                format!("tls: TLS failed: the server speaks plaintext on this port: {quote}");
+            assert_eq!(error.to_string(), text);
+        }
+    }
+}
+
+#[test]
+fn a_line_in_plaintext_that_never_ends_is_not_waited_for() {
+    for ends in [Instant::EPOCH, Instant::from_epoch(Duration::from_secs(5))] {
+        let mut client = client(anyone());
+        client.handle_input(Instant::EPOCH, b"220 mx");
+        assert!(!client.is_closed());
+        if ends == Instant::EPOCH {
+            client.handle_eof(ends);
+        } else {
+            assert!(client.poll_timeout().unwrap() <= ends);
+            client.handle_timeout(ends);
+        }
+        let error = end(&mut client).unwrap();
+        let plaintext = TlsFailureKind::Plaintext("220 mx".to_owned());
+        assert_eq!(*failure(&error).kind(), plaintext);
+    }
+}
+
+/// A server's certificate, and what says that it is trusted.
+fn certificate(name: &str, years: [i32; 2]) -> (ServerTlsParameters, Certificate) {
+    let key = KeyPair::generate().unwrap();
+    let mut parameters = CertificateParams::new([name.to_owned()]).unwrap();
+    parameters.not_before = date_time_ymd(years[0], 1, 1);
+    parameters.not_after = date_time_ymd(years[1], 1, 1);
+    let certificate = parameters.self_signed(&key).unwrap();
+    let (chain, key) = (certificate.pem(), key.serialize_pem());
+    let identity = Identity::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
+    let server = ServerTlsParameters::new(identity).unwrap();
+    (server, Certificate::from_pem(chain.as_bytes()).unwrap())
+}
+
+fn exchange(from: &mut impl Endpoint, to: &mut impl Endpoint) -> bool {
+    let mut output = from.output();
+    let octets = output.copy_to_bytes(output.remaining());
+    drop(output);
+    to.handle_input(Instant::EPOCH, &octets);
+    !octets.is_empty()
+}
+
+fn handshake(server: ServerTlsParameters, parameters: TlsParametersBuilder) -> String {
+    let mut client = client(parameters);
+    let config = Arc::new(ServerConfig::new(HelloName::localhost()));
+    let mut server = ServerConnection::new(&config, &ServerTls::Wrapper(server));
+    while exchange(&mut client, &mut server) | exchange(&mut server, &mut client) {}
+    let error = end(&mut client).unwrap();
+    failure(&error).to_string()
+}
+
+#[test]
+fn what_is_wrong_with_a_certificate_is_said() {
+    let good = [2020, 2100];
+    let (_, stranger) = certificate("localhost", good);
+    let trusting = |root: Certificate| {
+        TlsParameters::builder("localhost")
+            .certificate_store(CertificateStore::None)
+            .add_root_certificate(root)
+    };
+    let (server, _) = certificate("localhost", good);
+    assert_eq!(
+        handshake(server, trusting(stranger)),
+        "the server's certificate has a signature that does not fit the key of who should have \
+         made it"
+    );
+    let (server, _) = certificate("localhost", good);
+    let key = KeyPair::generate().unwrap();
+    let mut other = CertificateParams::new([]).unwrap();
+    other.distinguished_name.push(DnType::CommonName, "another");
+    let other = Certificate::from_der(other.self_signed(&key).unwrap().der().to_vec()).unwrap();
+    assert_eq!(
+        handshake(server, trusting(other)),
+        "nobody who is trusted has signed the server's certificate"
+    );
+    let (server, root) = certificate("mail.example.org", good);
+    assert_eq!(
+        handshake(server, trusting(root)),
+        "the server's certificate is for mail.example.org, not for localhost"
+    );
+    let (server, root) = certificate("localhost", [2000, 2010]);
+    let text = handshake(server, trusting(root));
+    let start = "the server's certificate expired on 2010-01-01, and this machine's clock says 20";
+    assert!(text.starts_with(start), "{text}");
+    let (server, root) = certificate("localhost", [2090, 2100]);
+    let text = handshake(server, trusting(root));
+    let start = "the server's certificate is valid from 2090-01-01, and this machine's clock";
+    assert!(text.starts_with(start), "{text}");
+}

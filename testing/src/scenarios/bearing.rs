@@ -1,0 +1,128 @@
+//! Servers that do not bear what the standards allow, as some in use do.
+//!
+//! Proven by what the server stored and heard. Must never know whose sockets carry it.
+
+use std::net::TcpListener;
+use std::thread;
+
+use postwire_tls::ServerTls;
+use postwire_tls::proto::{Body, ChunksRead, ErrorKind, Outcome, Pipelining, Stage};
+
+use super::{assert_accepted, bob, envelope, everything, message, url};
+use crate::Adapter;
+use crate::server::{Embedded, Scripted, exchange};
+
+/// Carried out as commands, each of these delivers a message or answers for one.
+const FORGED: [&str; 3] = [
+    "MAIL FROM:<forged@sender.example>\r\nRCPT TO:<x@r.example>\r\nBDAT 8 LAST\r\nforged\r\n",
+    "RSET\r\nMAIL FROM:<forged@sender.example>\r\nRCPT TO:<x@r.example>\r\nDATA\r\nforged\r\n.\r\n",
+    "NOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\n",
+];
+
+/// A server that refuses `BDAT` without reading what follows it, or does not know it.
+pub(super) fn unread_chunks(adapter: &dyn Adapter) {
+    for read in [ChunksRead::Welcome, ChunksRead::None] {
+        for pipelining in [Pipelining::Careful, Pipelining::Off] {
+            let server = Embedded::start(everything().chunks_read(read), ServerTls::None);
+            let client = url("none", server.port()).pipelining(pipelining);
+            let mut messages: Vec<(_, Body)> = Vec::new();
+            for forged in FORGED {
+                messages.push((envelope(&["no@r.example"]), forged.into()));
+                messages.push((bob(), message().into()));
+            }
+            messages.push((bob(), FORGED[0].into()));
+            let reports = adapter.send_all(client.build().unwrap(), messages);
+            for (number, report) in reports.iter().enumerate() {
+                let refused = number % 2 == 0 && number < 6;
+                assert_eq!(report.is_accepted(), !refused, "{number}: {report}");
+                if refused {
+                    assert_eq!(report.stage(), Some(Stage::Rcpt), "{report}");
+                }
+            }
+            let stored = server.seen().stored;
+            let stored: Vec<_> = stored.iter().map(|stored| stored.content.clone()).collect();
+            let sent = [&message()[..], &message(), &message(), FORGED[0]];
+            assert!(stored == sent, "{read:?}, {pipelining}: {stored:?}");
+        }
+    }
+}
+
+/// Neither a farewell nor a greeting says that the content was taken.
+pub(super) fn goodbye_to_the_content(adapter: &dyn Adapter) {
+    for goodbye in ["221 mx bye\r\n", "220 mx\r\n"] {
+        let server = Scripted::start(move |mut stream| {
+            exchange(&mut stream, "220 mx\r\n", "EHLO");
+            exchange(&mut stream, "250 mx\r\n", "MAIL");
+            exchange(&mut stream, "250 ok\r\n", "RCPT");
+            exchange(&mut stream, "250 ok\r\n", "DATA");
+            exchange(&mut stream, "354 go on\r\n", "\r\n.\r\n");
+            exchange(&mut stream, goodbye, "never")
+        });
+        let client = url("none", server.port()).build().unwrap();
+        let report = adapter.send(client, &bob(), message().into());
+        let Outcome::InDoubt(why) = report.outcome() else {
+            panic!("{report}");
+        };
+        assert!(matches!(why.kind(), ErrorKind::Goodbye(_)), "{why}");
+        server.finish();
+    }
+}
+
+/// What follows the end of `DATA`'s content is lost by some servers: nothing does, and a lone
+/// message's `QUIT` is not waited for in vain.
+pub(super) fn nothing_behind_the_dot(adapter: &dyn Adapter) {
+    let server = Scripted::start(|mut stream| {
+        let mut wire = exchange(&mut stream, "220 mx\r\n", "EHLO");
+        wire += &exchange(&mut stream, "250-mx\r\n250 PIPELINING\r\n", "DATA\r\n");
+        for number in 0..3 {
+            let heard = exchange(
+                &mut stream,
+                "250 ok\r\n250 ok\r\n354 go on\r\n",
+                "\r\n.\r\n",
+            );
+            assert!(heard.ends_with("\r\n.\r\n"), "{number}: {heard}");
+            let next = if number < 2 { "DATA\r\n" } else { "QUIT\r\n" };
+            wire += &exchange(&mut stream, "250 queued\r\n", next);
+        }
+        exchange(&mut stream, "221 bye\r\n", "never");
+        wire
+    });
+    let client = url("none", server.port()).build().unwrap();
+    let messages = (0..3).map(|_| (bob(), message().into())).collect();
+    for report in adapter.send_all(client, messages) {
+        assert_accepted(&report);
+    }
+    assert!(server.finish().ends_with("QUIT\r\n"));
+}
+
+/// That a server cannot end a transaction says nothing of the next message, which goes over
+/// another connection.
+pub(super) fn reset_refused(adapter: &dyn Adapter) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = url("none", listener.local_addr().unwrap().port());
+    let server = thread::spawn(move || {
+        let greeted = || {
+            let (mut stream, _) = listener.accept().unwrap();
+            exchange(&mut stream, "220 mx\r\n", "EHLO");
+            exchange(&mut stream, "250-mx\r\n250 PIPELINING\r\n", "DATA\r\n");
+            stream
+        };
+        let mut first = greeted();
+        let refused = "250 ok\r\n550 5.1.1 no such user\r\n503 nobody\r\n";
+        exchange(&mut first, refused, "RSET");
+        exchange(&mut first, "502 5.5.1 not implemented\r\n", "never");
+        let mut second = greeted();
+        exchange(
+            &mut second,
+            "250 ok\r\n250 ok\r\n354 go on\r\n",
+            "\r\n.\r\n",
+        );
+        exchange(&mut second, "250 queued\r\n", "QUIT");
+        exchange(&mut second, "221 bye\r\n", "never");
+    });
+    let messages = (0..2).map(|_| (bob(), message().into())).collect();
+    let reports = adapter.send_all(client.build().unwrap(), messages);
+    assert_eq!(reports[0].stage(), Some(Stage::Rcpt), "{}", reports[0]);
+    assert_accepted(&reports[1]);
+    server.join().unwrap();
+}
