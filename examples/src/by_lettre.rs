@@ -3,7 +3,9 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use postwire_blocking::proto::{AddressError, Envelope, EnvelopeError, Report, SendError};
+use postwire_blocking::proto::{
+    AddressError, Envelope, EnvelopeError, Recipients, Report, SendError,
+};
 use postwire_futures::Runtime;
 
 /// A blocking postwire transport, as lettre wants it.
@@ -43,7 +45,9 @@ fn envelope(envelope: &lettre::address::Envelope) -> Result<Envelope, Error> {
     let from = envelope.from().map(parse).transpose()?;
     let to = envelope.to().iter().map(parse);
     let to = to.collect::<Result<Vec<_>, _>>()?;
-    Envelope::new(from, to).map_err(Error::Envelope)
+    let envelope = Envelope::new(from, to).map_err(Error::Envelope)?;
+    // A lettre program knows no message that was accepted for some: all or nobody.
+    Ok(envelope.with_recipients(Recipients::All))
 }
 
 impl lettre::Transport for Blocking {

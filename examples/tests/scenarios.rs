@@ -51,6 +51,23 @@ fn a_lettre_program_moves_in_one_line() {
     assert!(stored.iter().all(|s| s.content == message.formatted()));
 }
 
+#[test]
+fn a_lettre_program_knows_all_or_nobody() {
+    let server = Embedded::start(everything(), postwire_testing::plaintext());
+    let url = format!("smtp://127.0.0.1:{}?tls=none", server.port());
+    let message = lettre::Message::builder()
+        .from("Alice <alice@example.org>".parse().unwrap())
+        .to("Bob <bob@example.net>".parse().unwrap())
+        .to("Nobody <no@example.net>".parse().unwrap())
+        .body("Hello.".to_owned())
+        .unwrap();
+    let transport = postwire_blocking::Transport::from_url(&url).unwrap();
+    let moved = by_lettre::Blocking(transport.build().unwrap());
+    let error = lettre::Transport::send(&moved, &message).unwrap_err();
+    assert!(error.to_string().contains("550"), "{error}");
+    assert!(server.seen().stored.is_empty());
+}
+
 /// A proxy that connects where it is told, for one client.
 fn proxy() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

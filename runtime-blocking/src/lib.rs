@@ -11,9 +11,11 @@
 //!     Some("alice@example.org".parse()?),
 //!     vec!["bob@example.net".parse()?],
 //! )?;
-//! let report = transport.send(&envelope, "Subject: hello\r\n\r\nHello, Bob.\r\n")?;
-//! for recipient in report.refused() {
-//!     eprintln!("{} was refused", recipient.address());
+//! if let Err(error) = transport.send(&envelope, "Subject: hello\r\n\r\nHello, Bob.\r\n") {
+//!     eprintln!("{error}");
+//!     for recipient in error.retry().recipients() {
+//!         eprintln!("{recipient} is worth another try");
+//!     }
 //! }
 //! # Ok(())
 //! # }

@@ -80,7 +80,8 @@ impl Transport {
     ///
     /// # Errors
     ///
-    /// The server did not take it: the error holds the whole report.
+    /// The server did not take it, or not for every recipient: the error holds the whole
+    /// report, and says [whether to try again](SendError::retry).
     pub fn send(&self, envelope: &Envelope, body: impl Into<Body>) -> Result<Report, SendError> {
         let message = (envelope.clone(), body.into());
         let report = self.send_all([message]).next();
@@ -96,8 +97,8 @@ impl Transport {
     ///
     /// # Errors
     ///
-    /// The server did not take it, or a piece was an error: the error holds the
-    /// whole report.
+    /// The server did not take it, or not for every recipient, or a piece was an error: the
+    /// error holds the whole report.
     pub fn send_stream(
         &self,
         envelope: &Envelope,

@@ -75,7 +75,8 @@ impl<R: Runtime> Transport<R> {
     ///
     /// # Errors
     ///
-    /// The server did not take it: the error holds the whole report.
+    /// The server did not take it, or not for every recipient: the error holds the whole
+    /// report, and says [whether to try again](SendError::retry).
     pub async fn send(
         &self,
         envelope: &Envelope,
@@ -97,8 +98,8 @@ impl<R: Runtime> Transport<R> {
     ///
     /// # Errors
     ///
-    /// The server did not take it, or a piece was an error: the error holds the
-    /// whole report.
+    /// The server did not take it, or not for every recipient, or a piece was an error: the
+    /// error holds the whole report.
     pub async fn send_stream(
         &self,
         envelope: &Envelope,

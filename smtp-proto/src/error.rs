@@ -424,16 +424,17 @@ impl fmt::Display for Error {
     }
 }
 
+/// `Display` says all that the error within says, so the source is what lies behind that one;
+/// [`Error::kind`] holds the error itself.
 impl core::error::Error for Error {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match &self.kind {
-            ErrorKind::Violation(violation) => Some(violation),
+            ErrorKind::Violation(violation) => violation.source(),
             ErrorKind::Transport(error)
             | ErrorKind::Tls(error)
             | ErrorKind::Credentials(error)
-            | ErrorKind::Source(error) => Some(error.as_ref()),
-            ErrorKind::Sasl(error) => Some(error),
-            ErrorKind::Unsendable(why) => Some(why),
+            | ErrorKind::Source(error) => error.source(),
+            ErrorKind::Sasl(error) => error.source(),
             _ => None,
         }
     }
@@ -475,11 +476,12 @@ impl fmt::Display for Violation {
     }
 }
 
+/// `Display` says all that the error within says.
 impl core::error::Error for Violation {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::Reply(error) => Some(error),
-            Self::Capabilities(error) => Some(error),
+            Self::Reply(error) => error.source(),
+            Self::Capabilities(error) => error.source(),
             _ => None,
         }
     }

@@ -157,6 +157,7 @@ mod parameters;
 mod pool;
 mod reply;
 mod report;
+mod retry;
 mod sasl;
 #[cfg(feature = "server")]
 mod server;
@@ -187,6 +188,7 @@ pub use pool::{
 pub use reply::{EnhancedCode, Reply, ReplyCode, ReplyError, ReplyLimits, ReplyReader, ReplyRef};
 pub use report::TransactionId;
 pub use report::{Outcome, RecipientReport, RecipientStatus, Report, SendError};
+pub use retry::Retry;
 pub use sasl::{
     ChannelBinding, Credentials, Exchange, Mechanism, SaslContext, SaslError, Secret,
     UnknownMechanism,

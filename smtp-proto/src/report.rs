@@ -219,13 +219,29 @@ impl Report {
         }
     }
 
-    /// Splits accepted messages (perhaps not for all recipients) from the rest,
-    /// so that `?` lets no failure pass for success.
+    /// Splits messages that were accepted for every recipient from the rest, so that `?` lets no
+    /// failure pass for success.
+    ///
+    /// # Errors
+    ///
+    /// The message was not accepted, or not for all recipients.
     pub fn into_result(self) -> Result<Self, SendError> {
-        if self.is_accepted() {
+        if self.is_accepted() && !self.is_partial() {
             Ok(self)
         } else {
             Err(SendError(self))
+        }
+    }
+
+    /// How many recipients were refused for now only, where the reply that decided is for good.
+    fn refused_for_now(&self) -> usize {
+        let is_transient = |reply: &Reply| reply.code().is_transient();
+        let for_now = |recipient: &&RecipientReport| recipient.reply().is_some_and(is_transient);
+        match &self.outcome {
+            Outcome::Rejected { reply, .. } if !is_transient(reply) => {
+                self.refused().filter(for_now).count()
+            }
+            _ => 0,
         }
     }
 }
@@ -244,7 +260,13 @@ impl fmt::Display for Report {
                     ),
                 }
             }
-            Outcome::Rejected { stage, reply } => write!(f, "rejected at {stage}: {reply}"),
+            Outcome::Rejected { stage, reply } => {
+                write!(f, "rejected at {stage}: {reply}")?;
+                match (self.refused_for_now(), self.recipients.len()) {
+                    (0, _) => Ok(()),
+                    (now, of) => write!(f, " (for {now} of {of} recipients only for now)"),
+                }
+            }
             Outcome::NotSent(error) => write!(f, "not sent: {error}"),
             Outcome::InDoubt(error) => write!(
                 f,
@@ -283,11 +305,20 @@ impl RecipientReport {
     }
 }
 
-/// A message that was not accepted, as an error. Holds the whole [`Report`].
+/// A message that was not accepted, or not for every recipient, as an error. Holds the whole
+/// [`Report`].
 #[derive(Clone, Debug)]
 pub struct SendError(Report);
 
+/// How many recipients are named in one sentence.
+const NAMED: usize = 5;
+
 impl SendError {
+    #[cfg(test)]
+    pub(crate) fn new(report: Report) -> Self {
+        Self(report)
+    }
+
     /// What became of the message.
     pub fn report(&self) -> &Report {
         &self.0
@@ -301,12 +332,84 @@ impl SendError {
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        if !self.0.is_partial() {
+            return self.0.fmt(f);
+        }
+        f.write_str("accepted, but not for ")?;
+        let recipients = self.0.recipients.iter();
+        let others = recipients.filter(|recipient| !recipient.is_accepted());
+        for (number, recipient) in others.clone().take(NAMED).enumerate() {
+            let separator = if number == 0 { "" } else { "; " };
+            write!(f, "{separator}{}: ", recipient.address)?;
+            match (&recipient.reply, recipient.status) {
+                (Some(reply), _) => write!(f, "{reply}")?,
+                (None, RecipientStatus::InDoubt) => f.write_str("in doubt")?,
+                (None, _) => f.write_str("not sent")?,
+            }
+        }
+        match others.count().saturating_sub(NAMED) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
     }
 }
 
+/// `Display` says all that the report's error says, so the source is what lies behind that.
 impl core::error::Error for SendError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        self.0.error().map(|error| error as _)
+        self.0.error().and_then(core::error::Error::source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+    use crate::ReplyCode;
+
+    fn reply(code: u16) -> Reply {
+        Reply::new(ReplyCode::new(code).unwrap(), None, &["hm"])
+    }
+
+    fn report(outcome: Outcome, codes: &[u16]) -> Report {
+        let recipients = codes.iter().enumerate().map(|(number, code)| {
+            let status = match code {
+                250 => RecipientStatus::Accepted,
+                0 => RecipientStatus::NotSent,
+                _ => RecipientStatus::Refused,
+            };
+            let address = alloc::format!("{number}@b.example").parse().unwrap();
+            RecipientReport::new(address, status, (*code > 0).then(|| reply(*code)))
+        });
+        Report::new(TransactionId(0), outcome, recipients.collect())
+    }
+
+    #[test]
+    fn accepted_for_some_is_an_error_that_names_the_others() {
+        let accepted = || Outcome::Accepted(reply(250));
+        assert!(report(accepted(), &[250, 250]).into_result().is_ok());
+        let error = report(accepted(), &[250, 550, 0])
+            .into_result()
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "accepted, but not for 1@b.example: 550 hm; 2@b.example: not sent"
+        );
+        let codes = [&[250][..], &[550; 7]].concat();
+        let error = report(accepted(), &codes).into_result().unwrap_err();
+        assert!(error.to_string().ends_with("; and 2 more"), "{error}");
+    }
+
+    #[test]
+    fn a_refusal_for_now_does_not_read_as_one_for_good() {
+        let rejected = Outcome::Rejected {
+            stage: Stage::Rcpt,
+            reply: reply(550),
+        };
+        assert_eq!(
+            report(rejected, &[550, 450]).to_string(),
+            "rejected at rcpt: 550 hm (for 1 of 2 recipients only for now)"
+        );
     }
 }

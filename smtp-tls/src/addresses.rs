@@ -176,9 +176,10 @@ impl fmt::Display for ConnectError {
     }
 }
 
+/// `Display` names each attempt with its reason, so the source is what lies behind the last one.
 impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.last().map(|error| error as _)
+        self.last().and_then(std::error::Error::source)
     }
 }
 

@@ -88,14 +88,15 @@ impl fmt::Display for TlsError {
     }
 }
 
+/// `Display` says all that the error within says, so the source is what lies behind that one.
 impl Error for TlsError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::UnusableCryptoProvider(error)
             | Self::PlatformStore(error)
             | Self::InvalidCertificate(error)
-            | Self::InvalidIdentity(error) => Some(error),
-            Self::InvalidPem(error) => Some(error),
+            | Self::InvalidIdentity(error) => error.source(),
+            Self::InvalidPem(error) => error.source(),
             Self::InvalidDomain
             | Self::NoCryptoProvider
             | Self::StoreNotAvailable(_)
@@ -141,11 +142,12 @@ impl fmt::Display for ConfigError {
     }
 }
 
+/// `Display` says all that the error within says, so the source is what lies behind that one.
 impl Error for ConfigError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Url(error) => Some(error),
-            Self::Tls(error) => Some(error),
+            Self::Url(error) => error.source(),
+            Self::Tls(error) => error.source(),
             Self::InvalidHost | Self::InvalidPort | Self::TlsAlreadyFinished => None,
         }
     }
@@ -160,5 +162,63 @@ impl From<TlsError> for ConfigError {
 impl From<UrlError> for ConfigError {
     fn from(error: UrlError) -> Self {
         Self::Url(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use postwire_proto as proto;
+    use postwire_proto::{ErrorKind, Stage};
+
+    use super::*;
+    use crate::{ConnectError, ServerUrl};
+
+    /// A program that prints an error and its sources prints each reason once.
+    fn check(error: &dyn Error) {
+        let (mut said, mut next) = (error.to_string(), error.source());
+        while let Some(source) = next {
+            let reason = source.to_string();
+            assert!(!said.contains(&reason), "{said}: {reason}");
+            said = format!("{said}: {reason}");
+            next = source.source();
+        }
+    }
+
+    #[test]
+    fn no_error_repeats_its_source() {
+        let disk = || io::Error::other("the disk is gone");
+        let mut connect = ConnectError::new("mail.example", 25);
+        connect.attempt("192.0.2.1:25".parse().unwrap(), disk());
+        let unresolved = ConnectError::unresolved("mail.example", 25, disk());
+        for error in [connect, unresolved] {
+            check(&error);
+            check(&error.into_error());
+        }
+        for kind in [
+            ErrorKind::Transport(Arc::new(disk())),
+            ErrorKind::Tls(Arc::new(disk())),
+            ErrorKind::Credentials(Arc::new(disk())),
+            ErrorKind::Source(Arc::new(disk())),
+            ErrorKind::Unsendable(proto::Unsendable::LineTooLong {
+                octets: 2,
+                limit: 1,
+            }),
+            ErrorKind::Violation(proto::Violation::StartTlsInjection),
+        ] {
+            let error = proto::Error::new(Stage::Tls, kind);
+            check(&error);
+            let envelope = proto::Envelope::new(None, vec!["a@b.example".parse().unwrap()]);
+            let report = proto::Report::not_sent(&envelope.unwrap(), error);
+            check(&report.into_result().unwrap_err());
+        }
+        check(&ConfigError::Tls(TlsError::InvalidIdentity(
+            rustls::Error::DecryptError,
+        )));
+        for url in ["smtp://h?tls=maybe", "smtp://h/-", "h"] {
+            check(&ConfigError::Url(ServerUrl::parse(url).unwrap_err()));
+        }
     }
 }

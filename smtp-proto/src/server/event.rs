@@ -159,7 +159,8 @@ impl fmt::Display for ServerViolation {
 impl core::error::Error for ServerViolation {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::Transport(error) => Some(&**error),
+            // `Display` says all that this one says.
+            Self::Transport(error) => error.source(),
             _ => None,
         }
     }

@@ -153,7 +153,8 @@ impl fmt::Display for UrlError {
 impl Error for UrlError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::InvalidHelloName(error) => Some(error),
+            // `Display` says all that this one says.
+            Self::InvalidHelloName(error) => error.source(),
             _ => None,
         }
     }

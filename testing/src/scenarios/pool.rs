@@ -207,11 +207,13 @@ pub(super) fn dead_without_a_word(adapter: &dyn Adapter) {
         exchange(&mut stream, "250 taken\r\n", "never");
     });
     let timeouts = Timeouts {
-        mail: Duration::from_millis(300),
+        after_idle: Duration::from_millis(300),
         ..Timeouts::default()
     };
     let config = url("none", server.port).timeouts(timeouts).build().unwrap();
-    let reports = adapter.send_twice(config, &bob(), message().into(), &|| {});
+    // It counts as idle after a second.
+    let wait = || thread::sleep(Duration::from_millis(1_200));
+    let reports = adapter.send_twice(config, &bob(), message().into(), &wait);
     reports.iter().for_each(assert_accepted);
     assert_eq!(server.connections(), 2);
     within_patience(begun);
