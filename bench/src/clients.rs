@@ -12,7 +12,7 @@ mod mail_send;
 mod postwire;
 mod raw;
 
-pub(crate) use postwire::{CONNECTION, DATA, DEFAULT, SEND, SMOL, STREAM};
+pub(crate) use postwire::{BOLD, BOLD_DATA, CONNECTION, DATA, DEFAULT, SEND, SMOL, STREAM};
 pub(crate) use raw::RAW;
 
 /// A client in one of its variants.

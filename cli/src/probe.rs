@@ -92,6 +92,9 @@ impl Look {
             error: failure.map(ToString::to_string),
             greeting: self.greeting.as_ref().map(ReplyObject::new),
             tls: tls.map(Tls::new),
+            login: connection
+                .and_then(Connection::mechanism)
+                .map(|mechanism| mechanism.name()),
             certificate,
             capabilities: self.capabilities.as_ref().map(CapabilitiesObject::new),
         };
@@ -116,6 +119,9 @@ impl Look {
             Some((version, cipher)) => row("tls", &format!("{version}, {cipher}")),
             None if findings.reached => row("tls", "none"),
             None => {}
+        }
+        if let Some(mechanism) = findings.login {
+            row("logged in by", mechanism);
         }
         if let Some(certificate) = &findings.certificate {
             row("certificate", &certificate.subject);
@@ -144,6 +150,8 @@ struct Findings<'a> {
     error: Option<String>,
     greeting: Option<ReplyObject>,
     tls: Option<Tls<'a>>,
+    /// The mechanism that it was logged in by.
+    login: Option<&'static str>,
     certificate: Option<Certificate>,
     capabilities: Option<CapabilitiesObject>,
 }

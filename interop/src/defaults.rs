@@ -5,14 +5,11 @@
 //! its name.
 
 use std::error::Error;
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use postwire_blocking::proto::{
-    Address, Body, Credentials, Envelope, Mechanism, Outcome as Verdict, Report,
-};
-use postwire_blocking::tls::{Certificate, CertificateStore, TransportBuilder, TransportConfig};
+use postwire_blocking::proto::{Address, Body, Envelope, Outcome as Verdict, Report};
+use postwire_blocking::tls::TransportConfig;
 
 use crate::bodies;
 use crate::cases::Outcome;
@@ -20,18 +17,13 @@ use crate::mailboxes::{Delivery, Mailboxes};
 use crate::server::Environment;
 use crate::session::{self, Runtime};
 use crate::table::{Octets, Row, Table};
+use crate::ways::{self, IN_PLAINTEXT, Way};
 
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
 
 /// What a case may take, from the connection to the reply to `QUIT`. It is tried again
 /// once: the machine may have been busy.
 const LONGEST: Duration = Duration::from_secs(1);
-
-/// A reply that does not come is a failure long before a user would give up.
-const PATIENCE: Duration = Duration::from_secs(15);
-
-const OVER_TLS: &str = "TLSv1.3";
-const IN_PLAINTEXT: &str = "plaintext";
 
 pub(crate) fn run_all(environment: &Environment, table: &mut Table) -> Outcome {
     let name = environment.get("SERVER")?;
@@ -52,123 +44,19 @@ pub(crate) fn run_all(environment: &Environment, table: &mut Table) -> Outcome {
         sent: 0,
     };
     let begun = Instant::now();
-    let ways = ways(environment)?;
+    let ways = ways::all(environment)?;
     for way in &ways {
         interop.every_case(way)?;
     }
-    // How the octets get to the socket is for others to try; here, that they do.
+    // What goes over the wire is the same by all of them: one case each.
     for runtime in [Runtime::Smol, Runtime::AsyncStd] {
         interop.runtime = runtime;
-        if let Some(way) = ways.iter().rfind(|way| !way.fails) {
+        if let Some(way) = ways.iter().rfind(|way| !way.fails()) {
             interop.check(way, Case::OneAfterTheOther)?;
         }
     }
     println!("{name}: {:.0?}", begun.elapsed());
     interop.nothing_else_arrived()
-}
-
-/// One way in.
-#[derive(Clone, Debug)]
-struct Way {
-    mode: &'static str,
-    port: &'static str,
-    url: String,
-    ca: Option<Certificate>,
-    login: Option<(Credentials, Mechanism)>,
-    chunking: bool,
-    channel: &'static str,
-    /// Its handshake does, at its server's end.
-    fails: bool,
-}
-
-impl Way {
-    /// All by default, except what gives it a certificate and a password, and patience.
-    fn config(&self) -> Result<TransportConfig, Box<dyn Error>> {
-        let mut builder = TransportBuilder::<TransportConfig>::from_url(&self.url)?
-            .timeout(Some(PATIENCE));
-        if !self.chunking {
-            builder = builder.chunking(false);
-        }
-        if let Some(ca) = &self.ca {
-            builder = builder
-                .tls_parameters(|parameters| parameters.certificate_store(CertificateStore::None))
-                .add_root_certificate(ca.clone());
-        }
-        if let Some((credentials, mechanism)) = &self.login {
-            builder = builder
-                .credentials(credentials.clone())
-                .authentication(vec![*mechanism]);
-        }
-        Ok(builder.build()?)
-    }
-}
-
-/// Every port in every mode that it has, and each mechanism.
-fn ways(environment: &Environment) -> Result<Vec<Way>, Box<dyn Error>> {
-    let ca = match environment.get("CA_FILE") {
-        Ok(path) => Some(Certificate::from_pem(&fs::read(path)?)?),
-        Err(_) => None,
-    };
-    let mut ways = Vec::new();
-    for (variable, port, mode, channel) in [
-        ("NOTLS_PORT", "no-tls", "none", IN_PLAINTEXT),
-        ("NOTLS_PORT", "no-tls", "opportunistic", IN_PLAINTEXT),
-        ("PLAIN_PORT", "plain", "none", IN_PLAINTEXT),
-        ("PLAIN_PORT", "plain", "opportunistic", OVER_TLS),
-        ("PLAIN_PORT", "plain", "required", OVER_TLS),
-        ("BROKENTLS_PORT", "broken-tls", "none", IN_PLAINTEXT),
-        ("BROKENTLS_PORT", "broken-tls", "required", IN_PLAINTEXT),
-        ("LMTP_PORT", "lmtp", "none", IN_PLAINTEXT),
-        ("LMTP_SOCKET", "lmtp+unix", "none", IN_PLAINTEXT),
-    ] {
-        if !environment.has(variable) {
-            continue;
-        }
-        let place = environment.get(variable)?;
-        ways.push(Way {
-            mode,
-            port,
-            url: match port {
-                "lmtp" => format!("lmtp://localhost:{place}?tls=none"),
-                "lmtp+unix" => format!("lmtp+unix://{place}"),
-                _ => format!("smtp://localhost:{place}?tls={mode}"),
-            },
-            ca: ca.clone(),
-            login: None,
-            chunking: true,
-            channel,
-            fails: port == "broken-tls" && mode != "none",
-        });
-    }
-    let members = match environment.has("SUBMISSION_PORT") {
-        true => ("SUBMISSION_PORT", "submission", "required"),
-        false => ("PLAIN_PORT", "plain", "required"),
-    };
-    let mechanisms = environment.get("AUTH").unwrap_or_default();
-    for (variable, port, mode) in [members, ("SMTPS_PORT", "smtps", "wrapper")] {
-        if !environment.has(variable) {
-            continue;
-        }
-        let number = environment.port(variable)?;
-        for mechanism in mechanisms.split_ascii_whitespace() {
-            let user = environment.get("AUTH_USER")?;
-            let credentials = Credentials::new(user, environment.get("AUTH_PASSWORD")?);
-            ways.push(Way {
-                mode,
-                port,
-                url: match mode {
-                    "wrapper" => format!("smtps://localhost:{number}"),
-                    _ => format!("smtp://localhost:{number}?tls={mode}"),
-                },
-                ca: ca.clone(),
-                login: Some((credentials, mechanism.parse()?)),
-                chunking: true,
-                channel: OVER_TLS,
-                fails: false,
-            });
-        }
-    }
-    Ok(ways)
 }
 
 /// What is sent, and by which part of the library.
@@ -202,7 +90,7 @@ impl Case {
     }
 
     fn expected(self, way: &Way) -> String {
-        if way.fails {
+        if way.fails() {
             return "not sent at tls".to_owned();
         }
         match self {
@@ -235,9 +123,7 @@ impl Interop<'_> {
         for case in Case::ALL {
             let offers_chunking = self.check(way, case)?;
             if case == Case::QueuedWithQuit && offers_chunking {
-                let mut way = way.clone();
-                way.chunking = false;
-                self.check(&way, case)?;
+                self.check(&way.without_chunking(), case)?;
             }
         }
         Ok(())
@@ -264,16 +150,11 @@ impl Interop<'_> {
                 println!("    {report}");
             }
         }
-        let login = match &way.login {
-            Some((_, mechanism)) => format!("; AUTH {mechanism}"),
-            None => String::new(),
-        };
-        let chunking = if way.chunking { "" } else { "; -chunking" };
         self.table.add(&Row {
             runtime: self.runtime.name(),
             mode: way.mode,
             port: way.port,
-            case: format!("{}: {}{login}{chunking}", self.name, case.name()),
+            case: format!("{}: {}{}", self.name, case.name(), way.settings()),
             expected,
             outcome: tried.outcome,
             octets: tried.octets,
@@ -373,9 +254,12 @@ impl Interop<'_> {
             .iter()
             .zip(reports)
             .map(|(message, report)| Delivery::new(&message.octets, report))
-            .map(|delivery| match self.keeps_line_ends {
-                true => delivery.with_its_line_ends(),
-                false => delivery,
+            .map(|delivery| {
+                if self.keeps_line_ends {
+                    delivery.with_its_line_ends()
+                } else {
+                    delivery
+                }
             })
             .collect();
         Ok(self.mailboxes.compare(&deliveries)?)
@@ -409,7 +293,10 @@ struct Tried {
 
 /// The outcome of all messages in words; each once, where they agree.
 fn outcome(reports: &[Report], channel: Option<&str>) -> String {
-    let mut outcomes: Vec<String> = reports.iter().map(|report| verdict(report, channel)).collect();
+    let mut outcomes: Vec<String> = reports
+        .iter()
+        .map(|report| verdict(report, channel))
+        .collect();
     outcomes.dedup();
     outcomes.join("; ")
 }

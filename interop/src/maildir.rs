@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What delivery puts on top of a message (RFC 5321 §4.4), and fields of single servers'
-/// own: Postfix, Exim, chasquid, Cyrus.
-const TRACE_FIELDS: [&[u8]; 10] = [
+/// own: Postfix, Exim, chasquid, Haraka, Cyrus.
+const TRACE_FIELDS: [&[u8]; 11] = [
     b"Return-Path:",
     b"Delivered-To:",
     b"Received:",
@@ -21,6 +21,7 @@ const TRACE_FIELDS: [&[u8]; 10] = [
     b"Envelope-to:",
     b"Delivery-date:",
     b"Received-SPF:",
+    b"Authentication-Results:",
     b"X-Cyrus-Session-Id:",
     b"X-Sieve:",
 ];

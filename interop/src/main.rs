@@ -27,6 +27,7 @@ mod maildir;
 mod server;
 mod session;
 mod table;
+mod ways;
 
 use std::error::Error;
 use std::process::ExitCode;

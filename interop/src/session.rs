@@ -202,9 +202,7 @@ pub(crate) fn send_all(
             reports
         }
         Runtime::Smol => smol::block_on(send_all_async(Smol, config, messages)),
-        Runtime::AsyncStd => {
-            async_std::task::block_on(send_all_async(AsyncStd, config, messages))
-        }
+        Runtime::AsyncStd => async_std::task::block_on(send_all_async(AsyncStd, config, messages)),
     }
 }
 

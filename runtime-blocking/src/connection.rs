@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use postwire_tls::proto::{
     Body, Capabilities, Clock, Command, CommandId, Endpoint, Envelope, Error, ErrorKind, Event,
-    Reply, Report, Stage, StreamFacts, TlsInfo, TransactionId,
+    Mechanism, Reply, Report, Stage, StreamFacts, TlsInfo, TransactionId,
 };
 use postwire_tls::{CredentialsSource, KeptEvents, TransportConfig, rustls};
 
@@ -313,6 +313,11 @@ impl<S: Stream> Connection<S> {
     /// The server's greeting; forgotten when STARTTLS begins.
     pub fn greeting(&self) -> Option<&Reply> {
         self.machine().greeting()
+    }
+
+    /// The mechanism by which the client is logged in, once it is.
+    pub fn mechanism(&self) -> Option<Mechanism> {
+        self.machine().mechanism()
     }
 
     /// The TLS session, once it stands.

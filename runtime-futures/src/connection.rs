@@ -12,7 +12,7 @@ use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use postwire_tls::proto::{
     Body, Capabilities, Clock, Command, CommandId, Endpoint, Envelope, Error, ErrorKind, Event,
-    Reply, Report, Stage, StreamFacts, TlsInfo, TransactionId,
+    Mechanism, Reply, Report, Stage, StreamFacts, TlsInfo, TransactionId,
 };
 use postwire_tls::{CredentialsFuture, CredentialsSource, KeptEvents, TransportConfig, rustls};
 
@@ -352,6 +352,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
     /// The server's greeting; forgotten when STARTTLS begins.
     pub fn greeting(&self) -> Option<&Reply> {
         self.machine().greeting()
+    }
+
+    /// The mechanism by which the client is logged in, once it is.
+    pub fn mechanism(&self) -> Option<Mechanism> {
+        self.machine().mechanism()
     }
 
     /// The TLS session, once it stands.

@@ -155,7 +155,10 @@ fn the_server_hangs_up() {
 fn the_server_falls_silent() {
     // Unix says the one, Windows the other.
     for kind in [WouldBlock, TimedOut] {
-        let report = run(&mut socket(&[Found::Fault(Interrupted), Found::Silence(kind)]));
+        let report = run(&mut socket(&[
+            Found::Fault(Interrupted),
+            Found::Silence(kind),
+        ]));
         assert!(matches!(report.outcome(), Outcome::InDoubt(_)), "{report}");
     }
 }
@@ -165,13 +168,20 @@ fn what_the_server_said_before_it_closed_is_the_reason() {
     let mut socket = socket(&[]);
     socket.refuses_writes = true;
     socket.reads.truncate(2);
-    socket.reads.push_back(Found::Words("421 4.3.2 going down\r\n"));
+    socket
+        .reads
+        .push_back(Found::Words("421 4.3.2 going down\r\n"));
     let report = run(&mut socket);
-    assert!(report.to_string().contains("421 4.3.2 going down"), "{report}");
+    assert!(
+        report.to_string().contains("421 4.3.2 going down"),
+        "{report}"
+    );
 }
 
 fn lines(text: &str) -> Vec<&str> {
-    let lines = text.lines().map(|line| line.trim_start_matches("//!").trim());
+    let lines = text
+        .lines()
+        .map(|line| line.trim_start_matches("//!").trim());
     lines.filter(|line| !line.is_empty()).collect()
 }
 

@@ -6,22 +6,22 @@ use std::thread;
 
 use bytes::Bytes;
 use postwire_blocking::{Connection, Transport};
-use postwire_proto::{Body, Credentials, Envelope, Event, PoolConfig, Report, StreamFacts};
+use postwire_proto::{
+    Body, Credentials, Envelope, Event, Pipelining, PoolConfig, Report, StreamFacts,
+};
 use postwire_tls::{Certificate, CertificateStore, TransportBuilder, TransportConfig};
 
 use super::{Client, Contender, Failure, Mail, Session, Target};
 use crate::job::{Mode, PASSWORD, SENDER, USER};
 
 pub(crate) const DEFAULT: &str = "postwire, defaults (CHUNKING)";
-const SPECULATING: &str = "postwire, CHUNKING, speculation unbounded";
 pub(crate) const DATA: &str = "postwire, PIPELINING only";
+pub(crate) const BOLD: &str = "postwire, bold (CHUNKING)";
+pub(crate) const BOLD_DATA: &str = "postwire, bold, PIPELINING only";
 pub(crate) const CONNECTION: &str = "postwire, defaults, a bare Connection";
 pub(crate) const SEND: &str = "postwire, send() one by one";
 pub(crate) const STREAM: &str = "postwire, streamed body";
 pub(crate) const SMOL: &str = "postwire-smol, defaults";
-
-/// More than any message here, so that content never waits for a recipient.
-const SPECULATION: u64 = 1 << 40;
 
 /// How much of a streamed body is given at once.
 const PIECE: usize = 64 * 1024;
@@ -39,28 +39,29 @@ enum Way {
 struct Postwire {
     name: &'static str,
     chunking: bool,
-    /// The default where nothing is said.
-    speculation: Option<u64>,
+    pipelining: Pipelining,
     way: Way,
 }
 
 pub(super) fn all() -> Vec<Box<dyn Contender>> {
-    let contender = |name, chunking, speculation, way| -> Box<dyn Contender> {
+    use Pipelining::{Bold, Careful};
+    let contender = |name, chunking, pipelining, way| -> Box<dyn Contender> {
         Box::new(Postwire {
             name,
             chunking,
-            speculation,
+            pipelining,
             way,
         })
     };
     vec![
-        contender(SPECULATING, true, Some(SPECULATION), Way::All),
-        contender(DEFAULT, true, None, Way::All),
-        contender(DATA, false, None, Way::All),
-        contender(CONNECTION, true, None, Way::Connection),
-        contender(SEND, true, None, Way::OneByOne),
-        contender(STREAM, true, None, Way::Stream),
-        contender(SMOL, true, None, Way::Smol),
+        contender(DEFAULT, true, Careful, Way::All),
+        contender(DATA, false, Careful, Way::All),
+        contender(BOLD, true, Bold, Way::All),
+        contender(BOLD_DATA, false, Bold, Way::All),
+        contender(CONNECTION, true, Careful, Way::Connection),
+        contender(SEND, true, Careful, Way::OneByOne),
+        contender(STREAM, true, Careful, Way::Stream),
+        contender(SMOL, true, Careful, Way::Smol),
     ]
 }
 
@@ -72,7 +73,9 @@ impl Contender for Postwire {
     fn round_trips(&self) -> usize {
         match self.way {
             Way::OneByOne | Way::Stream => 2,
-            Way::All | Way::Connection | Way::Smol => usize::from(!self.chunking),
+            Way::All | Way::Connection | Way::Smol => {
+                usize::from(!self.chunking) + usize::from(self.pipelining == Pipelining::Careful)
+            }
         }
     }
 
@@ -85,15 +88,13 @@ impl Contender for Postwire {
         let mut builder = TransportBuilder::<TransportConfig>::from_url(tls)?
             .port(target.port)
             .chunking(self.chunking)
+            .pipelining(self.pipelining)
             .allow_plaintext_auth(true)
             .pool_config(PoolConfig::default().max_messages(u64::MAX));
         if target.mode != Mode::Plain {
             builder = builder
                 .tls_parameters(|tls| tls.certificate_store(CertificateStore::None))
                 .add_root_certificate(Certificate::from_pem(target.root.as_bytes())?);
-        }
-        if let Some(octets) = self.speculation {
-            builder = builder.speculation(octets);
         }
         if target.auth {
             builder = builder.credentials(Credentials::new(USER, PASSWORD));

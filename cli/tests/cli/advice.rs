@@ -144,3 +144,15 @@ fn blind_copies_stay_blind_where_that_is_wanted() {
         assert_eq!(stored, [kept]);
     }
 }
+
+#[test]
+fn a_look_at_a_server_says_how_it_was_logged_in_to() {
+    let server = Scripted::script(
+        "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH LOGIN PLAIN\nC: AUTH PLAIN \nS: 235 ok\nC: QUIT\nS: 221 bye",
+    );
+    let url = server.url();
+    let mut arguments = vec!["probe", &url, "--json", "--allow-plaintext-auth"];
+    arguments.extend(LOGIN);
+    let object = run(&arguments).object();
+    assert_eq!(object["login"], "PLAIN", "{object}");
+}

@@ -1,0 +1,150 @@
+//! Every way into a server, by what its script says of it.
+
+use std::error::Error;
+use std::fs;
+use std::time::Duration;
+
+use postwire_blocking::proto::{Credentials, Mechanism};
+use postwire_blocking::tls::{Certificate, CertificateStore, TransportBuilder, TransportConfig};
+
+use crate::server::Environment;
+
+pub(crate) const OVER_TLS: &str = "TLSv1.3";
+pub(crate) const IN_PLAINTEXT: &str = "plaintext";
+
+/// A reply that does not come is a failure long before a user would give up.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The variable that names the port, what the table calls it, the mode, and what must come
+/// of it.
+const WITHOUT_LOGIN: [(&str, &str, &str, &str); 9] = [
+    ("NOTLS_PORT", "no-tls", "none", IN_PLAINTEXT),
+    ("NOTLS_PORT", "no-tls", "opportunistic", IN_PLAINTEXT),
+    ("PLAIN_PORT", "plain", "none", IN_PLAINTEXT),
+    ("PLAIN_PORT", "plain", "opportunistic", OVER_TLS),
+    ("PLAIN_PORT", "plain", "required", OVER_TLS),
+    ("BROKENTLS_PORT", "broken-tls", "none", IN_PLAINTEXT),
+    ("BROKENTLS_PORT", "broken-tls", "required", IN_PLAINTEXT),
+    ("LMTP_PORT", "lmtp", "none", IN_PLAINTEXT),
+    ("LMTP_SOCKET", "lmtp+unix", "none", IN_PLAINTEXT),
+];
+
+/// One way in.
+#[derive(Clone, Debug)]
+pub(crate) struct Way {
+    pub(crate) mode: &'static str,
+    pub(crate) port: &'static str,
+    url: String,
+    ca: Option<Certificate>,
+    login: Option<(Credentials, Mechanism)>,
+    chunking: bool,
+    /// What the messages travel over.
+    pub(crate) channel: &'static str,
+}
+
+impl Way {
+    /// A port, in one mode; none if the server has no such port, or no CA where somebody has
+    /// to be trusted.
+    fn new(
+        environment: &Environment,
+        variable: &str,
+        port: &'static str,
+        mode: &'static str,
+        channel: &'static str,
+    ) -> Result<Option<Self>, Box<dyn Error>> {
+        let has_ca = environment.has("CA_FILE");
+        if !environment.has(variable) || mode != "none" && !has_ca {
+            return Ok(None);
+        }
+        let place = environment.get(variable)?;
+        let ca = match environment.get("CA_FILE") {
+            Ok(path) => Some(Certificate::from_pem(&fs::read(path)?)?),
+            Err(_) => None,
+        };
+        Ok(Some(Self {
+            mode,
+            port,
+            url: match port {
+                "smtps" => format!("smtps://localhost:{place}"),
+                "lmtp" => format!("lmtp://localhost:{place}?tls=none"),
+                "lmtp+unix" => format!("lmtp+unix://{place}"),
+                _ => format!("smtp://localhost:{place}?tls={mode}"),
+            },
+            ca,
+            login: None,
+            chunking: true,
+            channel,
+        }))
+    }
+
+    pub(crate) fn without_chunking(&self) -> Self {
+        Self {
+            chunking: false,
+            ..self.clone()
+        }
+    }
+
+    /// Whether the server's handshake fails, as its script says.
+    pub(crate) fn fails(&self) -> bool {
+        self.port == "broken-tls" && self.mode != "none"
+    }
+
+    /// What is not the default, in words.
+    pub(crate) fn settings(&self) -> String {
+        let mut settings = String::new();
+        if let Some((_, mechanism)) = &self.login {
+            settings = format!("; AUTH {mechanism}");
+        }
+        if !self.chunking {
+            settings.push_str("; -chunking");
+        }
+        settings
+    }
+
+    /// The defaults, except what gives it a certificate and a password, and patience.
+    pub(crate) fn config(&self) -> Result<TransportConfig, Box<dyn Error>> {
+        let mut builder =
+            TransportBuilder::<TransportConfig>::from_url(&self.url)?.timeout(Some(PATIENCE));
+        if !self.chunking {
+            builder = builder.chunking(false);
+        }
+        if let Some(ca) = &self.ca {
+            builder = builder
+                .tls_parameters(|parameters| parameters.certificate_store(CertificateStore::None))
+                .add_root_certificate(ca.clone());
+        }
+        if let Some((credentials, mechanism)) = &self.login {
+            builder = builder
+                .credentials(credentials.clone())
+                .authentication(vec![*mechanism]);
+        }
+        Ok(builder.build()?)
+    }
+}
+
+/// Every port in every mode that it has, and each mechanism.
+pub(crate) fn all(environment: &Environment) -> Result<Vec<Way>, Box<dyn Error>> {
+    let mut ways = Vec::new();
+    for (variable, port, mode, channel) in WITHOUT_LOGIN {
+        ways.extend(Way::new(environment, variable, port, mode, channel)?);
+    }
+    let (variable, port) = if environment.has("SUBMISSION_PORT") {
+        ("SUBMISSION_PORT", "submission")
+    } else {
+        ("PLAIN_PORT", "plain")
+    };
+    let starttls = Way::new(environment, variable, port, "required", OVER_TLS)?;
+    let smtps = Way::new(environment, "SMTPS_PORT", "smtps", "wrapper", OVER_TLS)?;
+    for way in starttls.iter().chain(&smtps) {
+        let mechanisms = environment.get("AUTH").unwrap_or_default();
+        for mechanism in mechanisms.split_ascii_whitespace() {
+            let user = environment.get("AUTH_USER")?;
+            let credentials = Credentials::new(user, environment.get("AUTH_PASSWORD")?);
+            ways.push(Way {
+                login: Some((credentials, mechanism.parse()?)),
+                ..way.clone()
+            });
+        }
+    }
+    Ok(ways)
+}
