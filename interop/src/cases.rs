@@ -247,7 +247,7 @@ impl<'a> Interop<'a> {
             let case = format!("good, 550, good, 450; {with}");
             let message = Message::about(&mixed, &case);
             let partial =
-                "partial: alice 250 2.0.0, nobody 550 5.1.1, bob 250 2.0.0, later 450 4.2.1";
+                "partial: alice 250 2.1.5, nobody 550 5.1.1, bob 250 2.1.5, later 450 4.2.1";
             self.check(&setup, &case, &[message], partial)?;
 
             let case = format!("550 only; {with}");
