@@ -1,7 +1,7 @@
 //! tokio: its stream and its timer, and nothing of SMTP.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 #[cfg(unix)]
 use std::path::Path;
 use std::pin::Pin;
@@ -49,6 +49,17 @@ impl Runtime for Tokio {
     #[cfg(unix)]
     async fn connect_unix(&self, path: &Path) -> io::Result<Self::Stream> {
         Ok(Socket::Unix(UnixStream::connect(path).await?.compat()))
+    }
+
+    fn local_address(&self, stream: &Self::Stream) -> Option<IpAddr> {
+        let Socket::Tcp(stream) = stream else {
+            return None;
+        };
+        stream
+            .get_ref()
+            .local_addr()
+            .ok()
+            .map(|address| address.ip())
     }
 
     fn sleep(&self, duration: Duration) -> Self::Sleep {

@@ -374,12 +374,11 @@ impl Reply {
             return self;
         }
         let kept = self.raw.get(..most.max(LEAST)).unwrap_or(&self.raw);
-        let mut raw = match memchr::memrchr(b'\n', kept) {
-            Some(end) => kept.get(..=end).unwrap_or(kept).to_vec(),
-            None => {
-                let line = kept.get(..kept.len() - 2).unwrap_or_default();
-                [line, b"\r\n"].concat()
-            }
+        let mut raw = if let Some(end) = memchr::memrchr(b'\n', kept) {
+            kept.get(..=end).unwrap_or(kept).to_vec()
+        } else {
+            let line = kept.get(..kept.len() - 2).unwrap_or_default();
+            [line, b"\r\n"].concat()
         };
         let before_last = raw.len().saturating_sub(1);
         let last = raw

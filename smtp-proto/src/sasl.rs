@@ -283,7 +283,7 @@ pub struct SaslContext<'a> {
     /// The names of the mechanisms that the server offers.
     pub offered: &'a [&'a str],
     /// How often a server may ask for a password to be hashed: what bounds the time that it
-    /// can make a client spend. 600,000.
+    /// can make a client spend. 200,000.
     pub max_iterations: u32,
 }
 
@@ -295,7 +295,7 @@ impl Default for SaslContext<'_> {
             host: "",
             port: None,
             offered: &[],
-            max_iterations: 600_000,
+            max_iterations: 200_000,
         }
     }
 }

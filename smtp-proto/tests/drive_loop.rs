@@ -70,6 +70,7 @@ enum Found {
 }
 
 impl Socket {
+    #[expect(clippy::unnecessary_wraps, reason = "as a socket's own")]
     fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         assert_ne!(timeout, Some(Duration::ZERO), "no socket takes that");
         self.timeout = timeout;

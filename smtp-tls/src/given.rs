@@ -236,4 +236,22 @@ mod tests {
             assert_eq!(is_named(common_name, name), matches, "{common_name} {name}");
         }
     }
+
+    #[test]
+    fn a_short_key_is_the_reason_for_a_signature_that_does_not_fit() {
+        let short = include_bytes!("parameters/rsa_1024.pem");
+        let short = Certificate::from_pem(short).unwrap().der();
+        let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let other = other.cert.der();
+        let wrong = || Error::from(CertificateError::BadSignature);
+        assert_eq!(explained(wrong(), [other]), wrong());
+        let explanation = explained(wrong(), [other, &short]);
+        let failure = crate::TlsFailure::from(explanation);
+        assert_eq!(
+            *failure.kind(),
+            crate::TlsFailureKind::KeyTooShort { bits: 1024 }
+        );
+        let unknown = Error::from(CertificateError::UnknownIssuer);
+        assert_eq!(explained(unknown.clone(), [&short]), unknown);
+    }
 }

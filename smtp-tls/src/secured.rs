@@ -17,6 +17,10 @@ use postwire_proto::{Endpoint, Instant, TlsInfo, TransportError};
 use rustls::ProtocolVersion;
 use rustls::pki_types::CertificateDer;
 
+mod wire;
+
+use wire::{Flight, Record, Wire, take_record};
+
 use crate::TlsFailure;
 use crate::channel_binding::channel_binding;
 
@@ -68,29 +72,6 @@ pub(crate) struct Secured<E> {
     wire: Wire,
 }
 
-/// Positions among all octets that went out, in plaintext and encrypted.
-#[derive(Debug, Default)]
-struct Wire {
-    handed_over: u64,
-    /// As far as the driver tells it apart.
-    written: Option<u64>,
-}
-
-impl Wire {
-    fn is_written(&self) -> bool {
-        self.written
-            .is_none_or(|written| written >= self.handed_over)
-    }
-}
-
-/// A record of the machine's text.
-#[derive(Clone, Copy, Debug)]
-struct Record {
-    /// Its end on the wire.
-    end: u64,
-    plaintext: u64,
-}
-
 #[derive(Debug)]
 enum Tls {
     /// Plaintext, perhaps for ever.
@@ -116,7 +97,7 @@ struct Channel {
     unwritten: VecDeque<Record>,
     /// The machine's octets that were handed over while the driver told nothing apart.
     untold: u64,
-    plaintext: Vec<u8>,
+    pub(super) plaintext: Vec<u8>,
     /// Whether the peer's first byte is still to come, and plaintext went before.
     first_byte_tells: bool,
     /// What the peer says in plaintext instead of TLS, as far as it has come.
@@ -488,12 +469,6 @@ impl Channel {
     }
 }
 
-/// The oldest record, if it ends at `position` or before.
-fn take_record(records: &mut VecDeque<Record>, position: u64) -> Option<Record> {
-    let ended = records.front().is_some_and(|record| record.end <= position);
-    if ended { records.pop_front() } else { None }
-}
-
 fn info(session: &rustls::Connection, own_certificate: Option<&CertificateDer<'_>>) -> TlsInfo {
     let version = match session.protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
@@ -508,46 +483,6 @@ fn info(session: &rustls::Connection, own_certificate: Option<&CertificateDer<'_
     match channel_binding(session, own_certificate) {
         Some(binding) => info.with_channel_binding(binding),
         None => info,
-    }
-}
-
-/// What is to be written, of either kind.
-enum Flight<'a, P, C> {
-    Plaintext { output: P, wire: &'a mut Wire },
-    Ciphertext(C),
-}
-
-impl<P: Buf, C: Buf> Buf for Flight<'_, P, C> {
-    fn remaining(&self) -> usize {
-        match self {
-            Self::Plaintext { output, .. } => output.remaining(),
-            Self::Ciphertext(output) => output.remaining(),
-        }
-    }
-
-    fn chunk(&self) -> &[u8] {
-        match self {
-            Self::Plaintext { output, .. } => output.chunk(),
-            Self::Ciphertext(output) => output.chunk(),
-        }
-    }
-
-    fn chunks_vectored<'a>(&'a self, into: &mut [IoSlice<'a>]) -> usize {
-        match self {
-            Self::Plaintext { output, .. } => output.chunks_vectored(into),
-            Self::Ciphertext(output) => output.chunks_vectored(into),
-        }
-    }
-
-    fn advance(&mut self, octets: usize) {
-        match self {
-            Self::Plaintext { output, wire } => {
-                let octets = octets.min(output.remaining());
-                output.advance(octets);
-                wire.handed_over += octets as u64;
-            }
-            Self::Ciphertext(output) => output.advance(octets),
-        }
     }
 }
 

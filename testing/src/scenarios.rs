@@ -707,6 +707,8 @@ fn from_an_address(adapter: &dyn Adapter) {
     let report = adapter.send(config([127, 0, 0, 2]), &bob(), message().into());
     assert_accepted(&report);
     assert_eq!(server.seen().peers, ["127.0.0.2"]);
+    // A client without a name says where it is (RFC 5321 §4.1.4).
+    assert!(server.wire().starts_with(b"EHLO [127.0.0.2]\r\n"));
     let report = adapter.send(config([192, 0, 2, 1]), &bob(), message().into());
     assert_eq!(error(&report).0, Stage::Connect);
 }

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -37,6 +37,10 @@ impl<R: Runtime> Runtime for Strict<R> {
 
     fn connect_unix(&self, path: &Path) -> impl Future<Output = io::Result<R::Stream>> + Send {
         self.0.connect_unix(path)
+    }
+
+    fn local_address(&self, stream: &R::Stream) -> Option<IpAddr> {
+        self.0.local_address(stream)
     }
 
     fn sleep(&self, duration: Duration) -> Self::Sleep {

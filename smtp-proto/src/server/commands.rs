@@ -254,9 +254,9 @@ impl Session {
     fn bdat(&mut self, transaction: Option<Transaction>, octets: u64, last: bool) -> Phase {
         let checked = if self.needs_tls() {
             Err(answer::TLS_FIRST)
-        } else if self.config.chunks_read == ChunksRead::None {
-            Err(answer::NOT_IMPLEMENTED)
-        } else if self.offered().is_none_or(|config| !config.chunking) {
+        } else if self.config.chunks_read == ChunksRead::None
+            || self.offered().is_none_or(|config| !config.chunking)
+        {
             Err(answer::NOT_IMPLEMENTED)
         } else {
             match &transaction {

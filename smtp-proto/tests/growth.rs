@@ -1,0 +1,203 @@
+//! What grows with a message's recipients grows in proportion: twice as many ask for about
+//! twice the memory, all in all, and what is kept of a server's words is bounded.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::sync::Arc;
+
+use allocation_counter::{AllocationInfo, measure};
+use bytes::Buf;
+use postwire_proto::{
+    Client, ClientConfig, Endpoint, Envelope, Event, HelloName, Instant, Notify, Report, Security,
+};
+
+/// A client that has said hello to a server with these capabilities.
+fn greeted(capabilities: &str, config: ClientConfig) -> Client {
+    let mut client = Client::new(Arc::new(config));
+    hear(&mut client, "220 mx\r\n");
+    said(&mut client);
+    hear(
+        &mut client,
+        &format!("250-mx\r\n250-PIPELINING\r\n{capabilities}"),
+    );
+    client
+}
+
+fn config() -> ClientConfig {
+    ClientConfig::new(HelloName::localhost(), Security::None)
+}
+
+fn hear(client: &mut Client, words: &str) {
+    client.handle_input(Instant::EPOCH, words.as_bytes());
+}
+
+fn said(client: &mut Client) -> String {
+    let mut output = client.output();
+    let flight = output.copy_to_bytes(output.remaining());
+    String::from_utf8(flight.to_vec()).unwrap()
+}
+
+fn report(client: &mut Client) -> Option<Report> {
+    std::iter::from_fn(|| client.poll_event()).find_map(|event| match event {
+        Event::Report(report) => Some(report),
+        _ => None,
+    })
+}
+
+/// To so many recipients, each in a domain of its own.
+fn envelope(recipients: usize) -> Envelope {
+    let to = (0..recipients).map(|n| format!("user@d{n:05}.example").parse().unwrap());
+    Envelope::new(Some("a@b.example".parse().unwrap()), to.collect()).unwrap()
+}
+
+/// Goes on until nothing more is said; `answer` is asked line by line.
+fn converse(client: &mut Client, mut answer: impl FnMut(&str) -> Option<String>) {
+    loop {
+        let flight = said(client);
+        if flight.is_empty() {
+            return;
+        }
+        let replies: String = flight
+            .split_terminator("\r\n")
+            .filter_map(&mut answer)
+            .collect();
+        hear(client, &replies);
+    }
+}
+
+/// Twice as much, give or take a fifth, and the rounding of what grows by doubling.
+fn assert_in_proportion(what: &str, once: AllocationInfo, twice: AllocationInfo) {
+    let (once, twice) = (once.bytes_total as f64, twice.bytes_total as f64);
+    let ratio = twice / once;
+    assert!(ratio < 2.5, "{what}: {once} octets, then {twice}");
+}
+
+const N: usize = 2_000;
+
+#[test]
+fn one_recipient_a_transaction() {
+    let with = |recipients| {
+        let mut client = greeted("250-DSN\r\n250 LIMITS RCPTMAX=1\r\n", config());
+        let envelope = envelope(recipients).with_parameter_for_all(Notify::NEVER);
+        let mut lines = 0;
+        let counted = measure(|| {
+            client.send(envelope.clone(), "x\r\n".into());
+            converse(&mut client, |line| {
+                lines += 1;
+                match line {
+                    "DATA" => Some("354 go\r\n".into()),
+                    "x" => None,
+                    _ => Some("250 ok\r\n".into()),
+                }
+            });
+        });
+        assert!(report(&mut client).unwrap().is_accepted());
+        // MAIL, RCPT, DATA, the content and its dot.
+        assert_eq!(lines, 5 * recipients);
+        counted
+    };
+    assert_in_proportion("RCPTMAX=1", with(N), with(2 * N));
+}
+
+/// A server that takes a hundred at a time, and says so by 452 only.
+#[test]
+fn who_is_one_too_many_is_not_asked_again_and_again() {
+    let asked = |recipients: usize| {
+        let mut client = greeted("250 SIZE\r\n", config());
+        client.send(envelope(recipients), "x\r\n".into());
+        let (mut taken, mut asked) = (0, 0);
+        converse(&mut client, |line| match line.split(' ').next() {
+            Some("MAIL") => {
+                taken = 0;
+                Some("250 ok\r\n".into())
+            }
+            Some("RCPT") => {
+                asked += 1;
+                taken += 1;
+                let answer = if taken <= 100 {
+                    "250 ok\r\n"
+                } else {
+                    "452 too many\r\n"
+                };
+                Some(answer.into())
+            }
+            Some("DATA") => Some("354 go\r\n".into()),
+            Some("x") => None,
+            _ => Some("250 ok\r\n".into()),
+        });
+        assert!(report(&mut client).unwrap().is_accepted());
+        asked
+    };
+    // The first flight may hold a thousand commands before the first 452 is read.
+    for recipients in [N, 2 * N] {
+        assert!(asked(recipients) <= recipients + 1_000);
+    }
+}
+
+#[test]
+fn the_domains_of_a_session() {
+    let with = |recipients| {
+        let mut client = greeted("250 LIMITS RCPTDOMAINMAX=100000\r\n", config());
+        let envelope = envelope(recipients);
+        measure(|| {
+            client.send(envelope.clone(), "x\r\n".into());
+        })
+    };
+    assert_in_proportion("RCPTDOMAINMAX", with(N), with(2 * N));
+}
+
+/// A server that has 64 KiB to say of each recipient, each time other words.
+#[test]
+fn the_refusals_of_recipients() {
+    let mut client = greeted("250 SIZE\r\n", config());
+    client.send(envelope(N), "x\r\n".into());
+    let mut reports = Vec::with_capacity(1);
+    let counted = measure(|| {
+        let mut number = 0;
+        converse(&mut client, |line| {
+            number += 1;
+            match line {
+                line if line.starts_with("MAIL") => Some("250 ok\r\n".into()),
+                _ => {
+                    let long = format!("550-{number} {}\r\n", "x".repeat(2_000));
+                    Some(long.repeat(30) + "550 no\r\n")
+                }
+            }
+        });
+        reports.extend(report(&mut client));
+    });
+    let kept: usize = reports[0]
+        .recipients()
+        .iter()
+        .map(|recipient| recipient.reply().unwrap().as_bytes().len())
+        .sum();
+    assert!(kept <= N * 1_024, "{kept} octets of refusals are kept");
+    assert!(
+        counted.bytes_current < 4 * (N as i64) * 1_024,
+        "{counted:?}"
+    );
+}
+
+/// What nobody polls: every report, and of the trace the latest lines.
+#[test]
+fn the_trace_behind_reports() {
+    let with = |messages| {
+        let mut client = greeted("250 SIZE\r\n", config().trace(true));
+        let envelope = envelope(1);
+        for _ in 0..messages {
+            client.send(envelope.clone(), "x\r\n".into());
+        }
+        converse(&mut client, |line| match line {
+            "DATA" => Some("354 go\r\n".into()),
+            "x" => None,
+            _ => Some("250 ok\r\n".into()),
+        });
+        let events: Vec<Event> = std::iter::from_fn(|| client.poll_event()).collect();
+        let lines = events
+            .iter()
+            .filter(|event| matches!(event, Event::Trace(_)));
+        (lines.count(), events.len())
+    };
+    // Ready is told as well.
+    assert_eq!(with(N), (1_024, 1_024 + N + 1));
+}

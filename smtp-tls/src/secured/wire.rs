@@ -1,0 +1,76 @@
+//! Positions on the wire, which records of the machine's text end where, and what is to be
+//! written, in plaintext or encrypted. Knows nothing of TLS itself.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::Buf;
+
+/// Positions among all octets that went out, in plaintext and encrypted.
+#[derive(Debug, Default)]
+pub(super) struct Wire {
+    pub(super) handed_over: u64,
+    /// As far as the driver tells it apart.
+    pub(super) written: Option<u64>,
+}
+
+impl Wire {
+    pub(super) fn is_written(&self) -> bool {
+        self.written
+            .is_none_or(|written| written >= self.handed_over)
+    }
+}
+
+/// A record of the machine's text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record {
+    /// Its end on the wire.
+    pub(super) end: u64,
+    pub(super) plaintext: u64,
+}
+
+/// The oldest record, if it ends at `position` or before.
+pub(super) fn take_record(records: &mut VecDeque<Record>, position: u64) -> Option<Record> {
+    let ended = records.front().is_some_and(|record| record.end <= position);
+    if ended { records.pop_front() } else { None }
+}
+
+/// What is to be written, of either kind.
+pub(super) enum Flight<'a, P, C> {
+    Plaintext { output: P, wire: &'a mut Wire },
+    Ciphertext(C),
+}
+
+impl<P: Buf, C: Buf> Buf for Flight<'_, P, C> {
+    fn remaining(&self) -> usize {
+        match self {
+            Self::Plaintext { output, .. } => output.remaining(),
+            Self::Ciphertext(output) => output.remaining(),
+        }
+    }
+
+    fn chunk(&self) -> &[u8] {
+        match self {
+            Self::Plaintext { output, .. } => output.chunk(),
+            Self::Ciphertext(output) => output.chunk(),
+        }
+    }
+
+    fn chunks_vectored<'a>(&'a self, into: &mut [IoSlice<'a>]) -> usize {
+        match self {
+            Self::Plaintext { output, .. } => output.chunks_vectored(into),
+            Self::Ciphertext(output) => output.chunks_vectored(into),
+        }
+    }
+
+    fn advance(&mut self, octets: usize) {
+        match self {
+            Self::Plaintext { output, wire } => {
+                let octets = octets.min(output.remaining());
+                output.advance(octets);
+                wire.handed_over += octets as u64;
+            }
+            Self::Ciphertext(output) => output.advance(octets),
+        }
+    }
+}
