@@ -7,7 +7,7 @@ use postwire_proto::{
 };
 
 /// Contents, hard ones among them.
-const CONTENTS: [&[u8]; 12] = [
+const CONTENTS: [&[u8]; 13] = [
     b"Subject: x\r\n\r\nHello.\r\n",
     b"",
     b".",
@@ -21,6 +21,8 @@ const CONTENTS: [&[u8]; 12] = [
     // Longer than what is copied rather than sliced.
     &[b'.'; 700],
     &[b'\n'; 700],
+    // Carried out as commands, it is another message.
+    b"RSET\r\nMAIL FROM:<>\r\nRCPT TO:<yes@e.example>\r\nBDAT 8 LAST\r\nforged\r\n",
 ];
 
 /// Recipients whose local part tells a server what to say to them.

@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use postwire_proto::{
-    Client, ClientConfig, Endpoint, Envelope, ErrorKind, Event, HelloName, Instant, Mechanism,
-    Outcome, Pipelining, Protocol, RecipientStatus, Reply, ReplyCode, Report, Security, Server,
-    ServerConfig, ServerEvent, ServerViolation, TlsInfo,
+    ChunksRead, Client, ClientConfig, Endpoint, Envelope, ErrorKind, Event, HelloName, Instant,
+    Mechanism, Outcome, Pipelining, Protocol, RecipientStatus, Reply, ReplyCode, Report, Security,
+    Server, ServerConfig, ServerEvent, ServerViolation, TlsInfo,
 };
 
 use crate::input::Input;
@@ -153,8 +153,16 @@ impl Pair {
                 Mechanism::PLAIN,
             ]);
         }
+        // Only who runs ahead boldly relies on a server that reads what it refuses.
+        let bold = use_pipelining && ahead == Pipelining::Bold;
+        let chunks_read = match (bold, data_without_recipients, eight_bit_mime) {
+            (true, ..) | (_, false, _) => ChunksRead::All,
+            (_, true, true) => ChunksRead::Welcome,
+            (_, true, false) => ChunksRead::None,
+        };
         let mut server = ServerConfig::new(HelloName::localhost())
             .protocol(protocol)
+            .chunks_read(chunks_read)
             .starttls(starttls)
             .pipelining(pipelining)
             .chunking(chunking)

@@ -240,7 +240,7 @@ impl Transaction {
             attached.check(peer)?;
         }
         let proven = bdat == Bdat::Proven || config.pipelining == Pipelining::Bold;
-        let harmless = proven || self.is_empty() || self.harmless_first_octet().is_some();
+        let harmless = proven || self.harmless_first_octet().is_some();
         self.transfer = if chunking && (binary || (!self.body.is_stream() && harmless)) {
             Transfer::Chunking
         } else {
@@ -337,17 +337,12 @@ impl Transaction {
         Content::Dotted { encoder, rest }
     }
 
-    fn is_empty(&self) -> bool {
-        self.body.facts().is_some_and(|facts| facts.octets == 0)
-    }
-
     /// The first octet of the content, if a server that takes it for a command, or for the
     /// beginning of one, finds none.
     pub(crate) fn harmless_first_octet(&self) -> Option<Bytes> {
         let content = self.body.bytes()?;
-        let first = content.first().filter(|octet| octet.is_ascii_graphic())?;
-        debug_assert!(first.is_ascii());
-        Some(content.slice(..1))
+        let first = content.first()?;
+        first.is_ascii_graphic().then(|| content.slice(..1))
     }
 
     /// Content as it follows `BDAT`.
