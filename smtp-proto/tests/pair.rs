@@ -87,6 +87,24 @@ fn servers() -> Vec<(&'static str, ServerConfig)> {
     ]
 }
 
+/// Whether a refused content ends the session: what was announced by `BDAT` may not have been
+/// read.
+fn refusal_ends(name: &str) -> bool {
+    matches!(
+        name,
+        "everything" | "chunks, one at a time" | "reads no refused chunk"
+    )
+}
+
+/// [`mixed`], with no content that is refused where that ends the session.
+fn mixed_for(name: &str) -> Vec<Message> {
+    let mut messages = mixed();
+    if refusal_ends(name) {
+        messages[3] = Message::new(&["c@ok.example"], b"welcome content\r\n");
+    }
+    messages
+}
+
 fn client_for(name: &str) -> ClientConfig {
     let protocol = if name.starts_with("lmtp") {
         Protocol::Lmtp
@@ -108,7 +126,7 @@ fn every_message_gets_what_the_server_says() {
     for (name, server) in servers() {
         let pair = run(
             Pair::new(client_for(name), server),
-            mixed(),
+            mixed_for(name),
             &[usize::MAX],
             None,
         );
@@ -125,6 +143,9 @@ fn every_message_gets_what_the_server_says() {
             (5, Stage::Mail),
             (6, Stage::Rcpt),
         ] {
+            if index == 3 && refusal_ends(name) {
+                continue;
+            }
             assert!(
                 matches!(outcomes[index], Outcome::Rejected { stage, .. } if *stage == at),
                 "{name}: message {index}: {:?}",
@@ -136,15 +157,44 @@ fn every_message_gets_what_the_server_says() {
     }
 }
 
+/// A server that refuses a `BDAT` may not have read what it announced: what it says from there
+/// is not believed, and the messages behind it are not sent. By `DATA` there is no such doubt.
+#[test]
+fn what_follows_a_refused_content() {
+    for (name, server) in servers() {
+        let pair = run(
+            Pair::new(client_for(name), server),
+            mixed(),
+            &[usize::MAX],
+            None,
+        );
+        check(&pair).unwrap_or_else(|why| panic!("{name}: {why}"));
+        let refused = pair.reports[3].outcome();
+        assert!(
+            matches!(
+                refused,
+                Outcome::Rejected {
+                    stage: Stage::Body,
+                    ..
+                }
+            ),
+            "{name}"
+        );
+        let not_sent = |report: &Report| matches!(report.outcome(), Outcome::NotSent(_));
+        let over = pair.reports[4..].iter().all(not_sent);
+        assert_eq!(over, refusal_ends(name), "{name}");
+    }
+}
+
 /// The octets of both directions do not depend on how they are cut.
 #[test]
 fn commands_between_messages_change_nothing() {
     for (name, server) in servers() {
         let plain = Pair::new(client_for(name), server.clone());
-        let plain = run(plain, mixed(), &[usize::MAX], None);
+        let plain = run(plain, mixed_for(name), &[usize::MAX], None);
         let asking = || Pair::new(client_for(name), server.clone()).asking();
         for cuts in [&[usize::MAX][..], &[1], &[7, 1, 100]] {
-            let pair = run(asking(), mixed(), cuts, None);
+            let pair = run(asking(), mixed_for(name), cuts, None);
             check(&pair).unwrap_or_else(|why| panic!("{name}: {why}\n{}", pair.dialogue()));
             let told = |pair: &Pair| -> Vec<String> {
                 pair.reports.iter().map(ToString::to_string).collect()
@@ -157,12 +207,12 @@ fn commands_between_messages_change_nothing() {
                 .collect();
             assert_eq!(pair.answers, expected, "{name}");
         }
-        let pair = run(asking(), mixed(), &[usize::MAX], None);
+        let pair = run(asking(), mixed_for(name), &[usize::MAX], None);
         let (forth, back) = (pair.said_by_client.len(), pair.said_by_server.len());
         for (side, octets) in [(Side::Client, forth), (Side::Server, back)] {
             for at in (0..octets).step_by(3) {
                 let fault = Fault::Break { side, at };
-                let pair = run(asking(), mixed(), &[usize::MAX], Some(fault));
+                let pair = run(asking(), mixed_for(name), &[usize::MAX], Some(fault));
                 check(&pair)
                     .unwrap_or_else(|why| panic!("{name}, {fault:?}: {why}\n{}", pair.dialogue()));
             }
@@ -175,14 +225,14 @@ fn cuts_change_nothing() {
     for (name, server) in servers() {
         let whole = run(
             Pair::new(client_for(name), server.clone()),
-            mixed(),
+            mixed_for(name),
             &[usize::MAX],
             None,
         );
         for cuts in [&[1][..], &[2, 3, 5, 7, 11], &[1, 1_000]] {
             let cut = run(
                 Pair::new(client_for(name), server.clone()),
-                mixed(),
+                mixed_for(name),
                 cuts,
                 None,
             );
@@ -210,7 +260,7 @@ fn a_break_at_any_octet_is_judged_rightly() {
     for (name, server) in servers() {
         let whole = run(
             Pair::new(client_for(name), server.clone()),
-            mixed(),
+            mixed_for(name),
             &[usize::MAX],
             None,
         );
@@ -222,7 +272,7 @@ fn a_break_at_any_octet_is_judged_rightly() {
                 let fault = Some(Fault::Break { side, at });
                 let broken = run(
                     Pair::new(client_for(name), server.clone()),
-                    mixed(),
+                    mixed_for(name),
                     &[7],
                     fault,
                 );
@@ -239,7 +289,7 @@ fn a_silence_at_any_octet_ends() {
     for (name, server) in servers().into_iter().take(8) {
         let whole = run(
             Pair::new(client_for(name), server.clone()),
-            mixed(),
+            mixed_for(name),
             &[usize::MAX],
             None,
         );
@@ -247,7 +297,7 @@ fn a_silence_at_any_octet_ends() {
             let fault = Some(Fault::Silence { after: at });
             let silent = run(
                 Pair::new(client_for(name), server.clone()),
-                mixed(),
+                mixed_for(name),
                 &[9],
                 fault,
             );

@@ -76,6 +76,9 @@ impl Session {
         }
         match started {
             Ok((exchange, response)) => {
+                if let Some(response) = &response {
+                    self.redaction.add_response(&encode(response.expose()));
+                }
                 let (line, held) = auth_line(mechanism, response);
                 let responded = matches!(line, Line::WithResponse(_));
                 let said = if responded { " <redacted>" } else { "" };
@@ -260,6 +263,7 @@ impl Session {
                 auth.responded = true;
                 self.trace_client(format_args!("<redacted>"));
                 let encoded = encode(response.expose());
+                self.redaction.add_response(&encoded);
                 let line = [encoded.expose(), b"\r\n"].concat();
                 self.output.write_secret(Secret::from(line));
             }

@@ -9,7 +9,7 @@ use super::session::{Session, State};
 use super::timers::Timer;
 use super::trace::{Speaker, TraceLine};
 use super::transaction::{Bdat, Progress};
-use crate::{Capabilities, Error, ErrorKind, Reply, ReplyRef, Stage, Violation};
+use crate::{Capabilities, Error, ErrorKind, Pipelining, Reply, ReplyRef, Stage, Violation};
 
 impl Session {
     pub(super) fn handle_reply(&mut self, reply: ReplyRef<'_>) {
@@ -44,17 +44,28 @@ impl Session {
     /// RFC 5321 §3.8: the server closes, whatever it was asked.
     fn service_closing(&mut self, command: Awaited, reply: ReplyRef<'_>) {
         let reply = self.owned(reply);
-        self.refuse_content_if_asked(command, &reply);
+        // Said to the content, it is an answer: the message was not taken.
+        if command.ends_content()
+            && let Some(transaction) = self.transactions.front_mut()
+            && !transaction.answer_content(self.config.protocol, false, reply.clone())
+        {
+            // In LMTP it may be one recipient's: others may follow.
+            transaction.closing = Some(reply);
+            self.expectations.pop_front();
+            self.expect_next_final(command);
+            return;
+        }
         self.end_refused(reply);
     }
 
-    /// Said to the content, a refusal that ends the session is its answer: it was not taken.
-    fn refuse_content_if_asked(&mut self, command: Awaited, reply: &Reply) {
-        if command.ends_content()
-            && let Some(transaction) = self.transactions.front_mut()
-        {
-            transaction.refuse_what_is_due(self.config.protocol, reply);
-        }
+    /// LMTP: the next recipient's reply is still to come.
+    fn expect_next_final(&mut self, command: Awaited) {
+        self.waits_over += 1;
+        self.expectations.push_front(Expectation {
+            command,
+            complete_at: self.output.taken(),
+            sent_ahead: false,
+        });
     }
 
     /// The lines of one reply disagree, and the refusal counts ("220-wait", then "521 you are
@@ -62,7 +73,10 @@ impl Session {
     fn refused_in_contradiction(&mut self, head: Expectation, reply: ReplyRef<'_>) {
         let owned = self.owned(reply);
         if head.command.ends_content() {
-            self.refuse_content_if_asked(head.command, &owned);
+            if let Some(transaction) = self.transactions.front_mut() {
+                // Of LMTP's recipients, of the one that it is for.
+                transaction.answer_content(self.config.protocol, false, owned.clone());
+            }
         } else {
             self.met(head, false, reply);
         }
@@ -216,8 +230,9 @@ impl Session {
             }
             (Awaited::Chunk, false, Some(reply)) => {
                 // The rest of the message is not sent (RFC 3030 §2).
-                transaction.refuse_content(reply);
+                transaction.refuse_content(reply.clone());
                 self.leave_front(serial);
+                self.leave_unless_read(reply);
             }
             (command, _, Some(reply)) if command.ends_content() => {
                 self.content_answered(expectation, serial, yes, reply);
@@ -256,19 +271,32 @@ impl Session {
             transaction.give_up(error.clone());
             return self.end_because(error);
         }
+        transaction.closing = None;
+        let refusal = (!yes).then(|| reply.clone());
         if !transaction.answer_content(self.config.protocol, yes, reply) {
-            // LMTP: the next recipient's reply is still to come.
             transaction.outstanding += 1;
-            self.expectations.push_front(Expectation {
-                complete_at: self.output.taken(),
-                ..expectation
-            });
-            return;
+            return self.expect_next_final(expectation.command);
         }
+        let octets = transaction.announced_octets().unwrap_or(0);
         // A BDAT that failed may leave the transaction open (RFC 3030 §2).
         let after_data = expectation.command == Awaited::EndOfData;
         if after_data || transaction.content_accepted() || !transaction.mail_accepted() {
             self.open.ended(serial);
+        }
+        if let Some(refusal) = refusal
+            && expectation.command == Awaited::LastChunk
+            && octets > 0
+        {
+            self.leave_unless_read(refusal);
+        }
+    }
+
+    /// A `BDAT` was refused, and its content was under way. A server that did not read it
+    /// takes it for commands, whose replies would pass for those of the next messages: what
+    /// it says from here is not believed.
+    fn leave_unless_read(&mut self, reply: Reply) {
+        if self.config.pipelining != Pipelining::Bold {
+            self.end_because(Error::new(Stage::Body, ErrorKind::Refused(reply)));
         }
     }
 

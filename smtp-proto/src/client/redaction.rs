@@ -22,7 +22,26 @@ const SHORTEST_PIECE: usize = 4;
 
 #[derive(Debug, Default)]
 pub(crate) struct Redaction {
-    needles: Vec<Secret>,
+    needles: Vec<Needle>,
+}
+
+/// What must not be shown, and how much of what is found with it.
+#[derive(Debug)]
+struct Needle {
+    octets: Secret,
+    form: Form,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// The secret as it is.
+    Plain,
+    /// A piece of base64: all of the base64 around it goes too, since the characters at its
+    /// ends hold some bits of the secret.
+    Piece,
+    /// A whole response as it was sent: shown nowhere, however short, unless it is only a
+    /// part of some other word.
+    Response,
 }
 
 impl Redaction {
@@ -39,7 +58,10 @@ impl Redaction {
         let needles = &mut self.needles;
         let secret = credentials.secret().expose();
         if !secret.is_empty() {
-            needles.push(credentials.secret().clone());
+            needles.push(Needle {
+                octets: credentials.secret().clone(),
+                form: Form::Plain,
+            });
             // Within a longer message a secret has one of three base64 forms,
             // by where it starts; the characters that its neighbours share
             // with it are left out.
@@ -52,9 +74,22 @@ impl Redaction {
                 if let Some(piece) = encoded.expose().get(start..whole)
                     && piece.len() >= SHORTEST_PIECE
                 {
-                    needles.push(Secret::from(piece.to_vec()));
+                    needles.push(Needle {
+                        octets: Secret::from(piece.to_vec()),
+                        form: Form::Piece,
+                    });
                 }
             }
+        }
+    }
+
+    /// Keeps a response as well, as it was sent to the server in base64.
+    pub(crate) fn add_response(&mut self, encoded: &Secret) {
+        if encoded.expose().len() > 1 {
+            self.needles.push(Needle {
+                octets: encoded.clone(),
+                form: Form::Response,
+            });
         }
     }
 
@@ -75,7 +110,7 @@ impl Redaction {
     /// it. One may be cut by its end.
     pub(crate) fn shown(&self, octets: &[u8]) -> String {
         let cut = self.needles.iter().map(|needle| {
-            let needle = needle.expose();
+            let needle = needle.octets.expose();
             let mut lengths = (SHORTEST_PIECE.min(needle.len())..needle.len()).rev();
             lengths.find(|length| octets.ends_with(&needle[..*length]))
         });
@@ -132,12 +167,41 @@ impl Redaction {
 
     fn find(&self, view: &View<'_>, found: &mut Vec<Range<usize>>) {
         for needle in &self.needles {
-            let needle = needle.expose();
-            for at in memmem::find_iter(&view.octets, needle) {
-                found.push(view.place(at)..view.place(at + needle.len()));
+            let octets = needle.octets.expose();
+            // Where the last one ended: a long run is walked over once.
+            let mut from = 0;
+            for at in memmem::find_iter(&view.octets, octets) {
+                let end = at + octets.len();
+                let (start, stop) = match needle.form {
+                    Form::Piece if at < from => continue,
+                    Form::Piece => around(&view.octets, at, end),
+                    Form::Response if !stands_alone(&view.octets, at, end) => continue,
+                    Form::Plain | Form::Response => (at, end),
+                };
+                from = stop;
+                found.push(view.place(start)..view.place(stop));
             }
         }
     }
+}
+
+fn of_base64(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/' | b'=')
+}
+
+fn stands_alone(octets: &[u8], at: usize, end: usize) -> bool {
+    let before = at.checked_sub(1).and_then(|before| octets.get(before));
+    !before.copied().is_some_and(of_base64) && !octets.get(end).copied().is_some_and(of_base64)
+}
+
+/// The base64 that a part of it stands in.
+fn around(octets: &[u8], at: usize, end: usize) -> (usize, usize) {
+    let before = octets[..at]
+        .iter()
+        .rev()
+        .take_while(|octet| of_base64(**octet));
+    let behind = octets[end..].iter().take_while(|octet| of_base64(**octet));
+    (at - before.count(), end + behind.count())
 }
 
 /// Text as it reads once an encoding is undone.

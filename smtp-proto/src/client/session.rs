@@ -433,7 +433,8 @@ impl Session {
     fn report_all(&mut self, error: &Error, taken: u64) {
         self.writing = 0;
         self.speculated = 0;
-        for transaction in core::mem::take(&mut self.transactions) {
+        for mut transaction in core::mem::take(&mut self.transactions) {
+            transaction.refuse_what_is_due();
             let concluded = transaction.conclude_at_end(error, taken);
             self.conclude(concluded, false);
         }
@@ -542,8 +543,11 @@ impl Session {
             (State::Handshake, _) | (_, None) => timeouts.tls,
             (_, Some(head)) => {
                 let reply = head.command.timeout(timeouts);
+                let front = self.transactions.front();
                 if self.silent_after_idleness && head.command.may_follow_idleness() {
                     reply.min(timeouts.after_idle)
+                } else if front.is_some_and(|front| front.closing.is_some()) {
+                    reply.min(timeouts.quit)
                 } else {
                     reply
                 }

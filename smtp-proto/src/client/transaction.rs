@@ -66,6 +66,9 @@ pub(crate) struct Transaction {
     pub(super) finals_due: VecDeque<usize>,
     /// The content was answered for each recipient apart.
     answered_apart: bool,
+    /// LMTP: a `421` among those replies. Unless another reply follows, the server is closing,
+    /// and this is what it says of all that are due.
+    pub(super) closing: Option<Reply>,
     /// A verdict that needs no reply.
     pub(super) not_sent: Option<Box<Error>>,
 }
@@ -174,6 +177,7 @@ impl Transaction {
             content: Answer::Awaited,
             finals_due: VecDeque::new(),
             answered_apart: false,
+            closing: None,
             not_sent: None,
         }
     }
@@ -239,9 +243,13 @@ impl Transaction {
         {
             attached.check(peer)?;
         }
-        let proven = bdat == Bdat::Proven || config.pipelining == Pipelining::Bold;
+        let bold = config.pipelining == Pipelining::Bold;
+        let proven = bdat == Bdat::Proven || bold;
         let harmless = proven || self.harmless_first_octet().is_some();
-        self.transfer = if chunking && (binary || (!self.body.is_stream() && harmless)) {
+        // LMTP owes a reply for each recipient: where a `BDAT` is refused with one and its
+        // octets are not read, the others are replies to lines of the content.
+        let certain = harmless && (config.protocol == Protocol::Smtp || bold);
+        self.transfer = if chunking && (binary || (!self.body.is_stream() && certain)) {
             Transfer::Chunking
         } else {
             Transfer::Data
@@ -465,9 +473,14 @@ impl Transaction {
         true
     }
 
-    /// The session ends with this refusal in answer to the content: all that is due is refused.
-    pub(crate) fn refuse_what_is_due(&mut self, protocol: Protocol, reply: &Reply) {
-        while !self.answer_content(protocol, false, reply.clone()) {}
+    /// The session is over. A server that had begun to close did not take what it did not
+    /// answer for.
+    pub(crate) fn refuse_what_is_due(&mut self) {
+        if let Some(reply) = self.closing.take() {
+            while !self.finals_due.is_empty() {
+                self.answer_one_recipient(false, reply.clone());
+            }
+        }
     }
 
     /// RFC 2033 §4.2: in the order of the recipients that were accepted.
