@@ -252,7 +252,8 @@ impl Printer {
         self.bar.suspend(|| {
             if self.json {
                 let tls = session.and_then(Session::tls);
-                say_object(&json::Message::new(position, report, tls));
+                let login = session.and_then(Session::mechanism);
+                say_object(&json::Message::new(position, report, tls, login));
             } else {
                 self.print_for_people(message, report, session);
             }
