@@ -45,8 +45,8 @@ impl Upgradable for Client {
         self.handle_tls_failed(now, error);
     }
 
-    fn injected(&mut self, now: Instant) {
-        self.handle_starttls_injection(now);
+    fn injected(&mut self, now: Instant, said: &[u8]) {
+        self.handle_starttls_injection(now, said);
     }
 
     fn output_for_tls(&mut self) -> impl Buf + Send {

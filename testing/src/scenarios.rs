@@ -438,6 +438,7 @@ fn injection(adapter: &dyn Adapter) {
                 ),
                 "{mode}: {report}"
             );
+            assert!(report.to_string().ends_with(": 250 injected"), "{report}");
             assert!(!server.finish().contains("MAIL"));
         }
     }

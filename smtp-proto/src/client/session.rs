@@ -106,6 +106,9 @@ impl fmt::Debug for Session {
 pub(super) enum State {
     /// TLS is being established by whoever drives this.
     Handshake,
+    /// Plaintext came where TLS was to begin: what it says, as far as it has come. The rest of
+    /// that line is waited for, and nothing is written or believed any more.
+    Injected(Vec<u8>),
     Greeting,
     Ehlo,
     StartTls,
@@ -341,8 +344,14 @@ impl Session {
     /// Ends at once: nothing more is written or understood. Once every message
     /// has its verdict and `QUIT` is under way, nothing can go wrong any more.
     pub(super) fn end(&mut self, kind: ErrorKind) {
-        if self.garbled.is_some() && !matches!(kind, ErrorKind::Aborted) {
-            return self.end_garbled();
+        if !matches!(kind, ErrorKind::Aborted) {
+            if self.garbled.is_some() {
+                return self.end_garbled();
+            }
+            if let State::Injected(said) = &mut self.state {
+                let said = core::mem::take(said);
+                return self.end_injected(&said);
+            }
         }
         let head = self.expectations.front();
         let at_helo = head.is_some_and(|head| head.command == Awaited::Helo);
@@ -375,6 +384,35 @@ impl Session {
         self.trace(TraceLine::new(Speaker::Server, quote.clone()));
         let kind = ErrorKind::Violation(Violation::Reply(error));
         let error = Error::new(self.stage(), kind).with_quote(quote);
+        self.end_having(self.output.taken(), error);
+    }
+
+    /// Plaintext came where TLS was to begin: what is said of it is the same however it
+    /// comes in pieces.
+    pub(super) fn injected(&mut self, input: &[u8]) {
+        let mut said = match &mut self.state {
+            State::Injected(said) => core::mem::take(said),
+            State::Handshake => {
+                self.waits_over += 1;
+                Vec::new()
+            }
+            _ => return,
+        };
+        let end = input.iter().position(|octet| *octet == b'\n');
+        let line = &input[..end.unwrap_or(input.len())];
+        said.extend_from_slice(&line[..line.len().min(QUOTED - said.len())]);
+        if end.is_some() || said.len() == QUOTED {
+            self.end_injected(&said);
+        } else {
+            self.state = State::Injected(said);
+        }
+    }
+
+    fn end_injected(&mut self, said: &[u8]) {
+        let quote = self.redaction.shown(said.trim_ascii_end());
+        self.trace(TraceLine::new(Speaker::Server, quote.clone()));
+        let kind = ErrorKind::Violation(Violation::StartTlsInjection);
+        let error = Error::new(Stage::StartTls, kind).with_quote(quote);
         self.end_having(self.output.taken(), error);
     }
 
@@ -454,6 +492,7 @@ impl Session {
         );
         match (&self.state, self.expectations.front()) {
             (State::Handshake, _) => Stage::Tls,
+            (State::Injected(_), _) => Stage::StartTls,
             (State::CredentialsWanted, _) => Stage::Auth,
             (_, Some(expectation)) => expectation.command.stage(),
             (State::Ready, None) if in_content => Stage::Body,
@@ -488,8 +527,10 @@ impl Session {
         }
         let head = self.expectations.front();
         let written = head.is_some_and(|head| head.complete_at <= self.output.written());
-        let others_turn = matches!(self.state, State::Handshake | State::CredentialsWanted)
-            || self.garbled.is_some();
+        let others_turn = matches!(
+            self.state,
+            State::Handshake | State::Injected(_) | State::CredentialsWanted
+        ) || self.garbled.is_some();
         if !written && !others_turn {
             timers.reply = Timer::Off;
         } else if timers.reply == Timer::Off || timers.awaited != self.waits_over {
@@ -538,6 +579,7 @@ impl Session {
         let timeouts = &self.config.timeouts;
         let reply = match (&self.state, self.expectations.front()) {
             _ if self.garbled.is_some() => GARBLED.min(timeouts.mail),
+            (State::Injected(_), _) => GARBLED.min(timeouts.tls),
             (State::CredentialsWanted, _) => timeouts.auth,
             (State::Handshake, _) | (_, None) => timeouts.tls,
             (_, Some(head)) => {
