@@ -6,7 +6,7 @@
 //! ([`ErrorKind::Refused`]) and the network's failures.
 
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -229,8 +229,9 @@ impl Error {
         self.more.as_ref()?.detail.as_deref()
     }
 
-    /// What may help, where the reply's code tells (RFC 4954 §6).
-    fn advice(&self) -> Option<&'static str> {
+    /// What may help, where the reply tells: of a login its code (RFC 4954 §6), of `EHLO` its
+    /// words. `Display` says it as well.
+    pub fn advice(&self) -> Option<&'static str> {
         let ErrorKind::Refused(reply) = &self.kind else {
             return None;
         };
@@ -240,6 +241,9 @@ impl Error {
                 Some("use a stronger mechanism, or a password that the provider makes for programs")
             }
             (Stage::Auth, 538) => Some("use TLS"),
+            (Stage::Ehlo, code) if !matches!(code, 500 | 502) && is_about_name(reply) => {
+                Some("set hello_name to a name that this server accepts")
+            }
             _ => None,
         }
     }
@@ -283,6 +287,16 @@ impl Error {
             _ => false,
         }
     }
+}
+
+/// Whether a refusal of `EHLO` is one of the name that came with it: by its own words, or by
+/// policy (RFC 3463 §3.8).
+fn is_about_name(reply: &Reply) -> bool {
+    let by_policy = reply
+        .enhanced()
+        .is_some_and(|enhanced| (enhanced.class(), enhanced.subject()) == (5, 7));
+    let text = reply.to_string().to_ascii_lowercase();
+    by_policy || ["helo", "ehlo"].iter().any(|word| text.contains(word))
 }
 
 impl fmt::Display for Error {
