@@ -347,6 +347,15 @@ impl Client {
         self.session.mechanism
     }
 
+    /// Why the session is being left, once that is certain: `QUIT` is on its way, and nothing
+    /// but its reply is waited for.
+    pub fn failure(&self) -> Option<&Error> {
+        match &self.session.state {
+            State::Leaving(why) => why.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Whether the session stands, with or without messages under way.
     pub fn is_ready(&self) -> bool {
         matches!(self.session.state, State::Ready)
