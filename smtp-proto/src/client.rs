@@ -20,6 +20,7 @@ mod limits;
 mod open;
 mod output;
 mod part;
+mod plan;
 mod reader;
 pub(crate) mod redaction;
 mod session;
