@@ -14,6 +14,7 @@
 mod authentication;
 mod commands;
 mod conclusions;
+mod deadlines;
 mod events;
 mod expectation;
 mod limits;
