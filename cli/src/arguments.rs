@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use postwire_blocking::proto::Pipelining;
+use postwire_blocking::proto::{ChannelBindingPolicy, Pipelining};
 
 use crate::envelope::ParameterArguments;
 use crate::exit::Exit;
@@ -64,6 +64,22 @@ pub(crate) struct ServerArguments {
     /// where --user says whom to act for, or what may be logged
     #[arg(long, value_name = "MECH")]
     pub(crate) auth: Vec<String>,
+
+    /// Whether a login by SCRAM has to be bound to the TLS session (its -PLUS forms), so that
+    /// nobody in between can pass it on; `preferred` logs in without where a server does not do it
+    #[arg(
+        long,
+        value_name = "preferred|required",
+        default_value = "preferred",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
+    pub(crate) channel_binding: Binding,
+
+    /// Try the next mechanism where the server refuses the credentials (535); each try counts as a
+    /// failed login, and accounts get locked
+    #[arg(long)]
+    pub(crate) try_next_mechanism: bool,
 
     /// Act for this user instead of the one who logs in, if the server lets him: by SCRAM, PLAIN,
     /// OAUTHBEARER and EXTERNAL
@@ -386,6 +402,22 @@ impl From<Ahead> for Pipelining {
             Ahead::Off => Self::Off,
             Ahead::Careful => Self::Careful,
             Ahead::Bold => Self::Bold,
+        }
+    }
+}
+
+/// Whether a login is bound to its TLS session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Binding {
+    Preferred,
+    Required,
+}
+
+impl From<Binding> for ChannelBindingPolicy {
+    fn from(binding: Binding) -> Self {
+        match binding {
+            Binding::Preferred => Self::Preferred,
+            Binding::Required => Self::Required,
         }
     }
 }

@@ -169,31 +169,35 @@ impl Run {
         let security = tls.security();
         let config = configure(server.address, tls, arguments)?;
         let meter = Meter::new(ProgressBar::hidden());
-        let mut session = session::connect(runtime, &config, meter.clone(), &Interrupt::default())?;
+        let mut commands = Vec::new();
+        let mut traced = |line: &TraceLine| {
+            commands.extend(command(line));
+            if arguments.trace {
+                note(Plain(&line.to_string()));
+            }
+        };
+        let interrupt = Interrupt::default();
+        let opened = session::open(runtime, &config, &meter, &interrupt, &mut traced);
+        let mut session = opened.map_err(|failed| failed.error)?;
         session.enqueue(envelope()?, message.clone().into());
         session.begin_quit();
 
-        let mut commands = Vec::new();
         let mut report = None;
         while let Some(event) = session.next_event() {
             match event {
-                Event::Trace(line) => {
-                    commands.extend(command(&line));
-                    if arguments.trace {
-                        note(Plain(&line.to_string()));
-                    }
-                }
+                Event::Trace(line) => traced(&line),
                 Event::Report(verdict) => report = Some(verdict),
                 _ => {}
             }
         }
         let report = report.ok_or("the session gave no report")?;
         let delivered = server.mailbox.empty();
-        let faults = find_faults(security, &report, session.tls(), &delivered, message);
+        let tls = session.known().tls;
+        let faults = find_faults(security, &report, tls.as_ref(), &delivered, message);
         Ok(Self {
             mode: mode(security),
             runtime: runtime.name(),
-            tls: session.tls().map(|tls| tls.version().to_owned()),
+            tls: tls.map(|tls| tls.version().to_owned()),
             commands,
             flights: meter.flights(),
             written: meter.written(),

@@ -84,6 +84,9 @@ pub(crate) fn of_error(error: &Error, asked: &Asked, seen: Seen<'_>) -> Option<S
         ErrorKind::Unsendable(_) => {
             Some("nothing was sent; see --line-ends and --max-line".to_owned())
         }
+        ErrorKind::Refused(_) if error.advice().is_some_and(|it| it.contains("hello_name")) => {
+            Some("that is --hello NAME".to_owned())
+        }
         ErrorKind::Refused(reply) => of_refusal(stage, reply, asked, seen),
         ErrorKind::Violation(Violation::Reply(_)) if speaks_tls(error) => {
             Some("this port speaks TLS from the first octet: smtps://".to_owned())
@@ -161,9 +164,11 @@ fn of_tls(failure: &TlsFailure, asked: &Asked) -> Option<&'static str> {
 
 fn of_refusal(stage: Stage, reply: &Reply, asked: &Asked, seen: Seen<'_>) -> Option<String> {
     let code = reply.code().get();
+    // Read from the text: Exchange says 451 5.7.3, whose classes disagree.
     let about_policy = reply
-        .enhanced()
-        .is_some_and(|enhanced| enhanced.subject() == 7);
+        .raw_lines()
+        .next()
+        .is_some_and(|line| line.starts_with(b"5.7.") || line.starts_with(b"4.7."));
     let about_hello = || {
         let text = reply.to_string().to_ascii_lowercase();
         ["helo", "ehlo"].iter().any(|word| text.contains(word))
@@ -234,7 +239,8 @@ mod tests {
                 refused(550, "your HELO name does not match"),
                 "--hello",
             ),
-            (Stage::Ehlo, refused(550, "no"), "--hello"),
+            (Stage::Ehlo, refused(550, "no"), "is set by --hello"),
+            (Stage::Ehlo, refused(550, "Helo?"), "that is --hello NAME"),
             (Stage::Mail, refused(530, "log in"), "--user"),
             (Stage::Body, refused(502, "what?"), "--chunking off"),
             (Stage::Rcpt, refused(450, "later"), "later"),

@@ -17,8 +17,10 @@ pub(crate) struct Interrupt {
 #[derive(Default)]
 struct State {
     was_heard: bool,
-    /// What is done about it.
-    action: Option<Action>,
+    /// What is done about it, if nothing else is to be done just now.
+    always: Option<Action>,
+    /// What is done about it just now.
+    instead: Option<Action>,
     /// Who waits for something else meanwhile.
     waker: Option<Waker>,
 }
@@ -27,7 +29,7 @@ impl Interrupt {
     /// Listens from now on, and does this on Ctrl-C.
     pub(crate) fn listen(action: impl FnOnce() + Send + 'static) -> Self {
         let interrupt = Self::default();
-        interrupt.instead(action);
+        interrupt.lock().always = Some(Box::new(action));
         let heard = interrupt.clone();
         // Where nobody can listen, the program simply ends on Ctrl-C.
         let _ = ctrlc::set_handler(move || heard.press());
@@ -36,7 +38,12 @@ impl Interrupt {
 
     /// From now on does this on Ctrl-C.
     pub(crate) fn instead(&self, action: impl FnOnce() + Send + 'static) {
-        self.lock().action = Some(Box::new(action));
+        self.lock().instead = Some(Box::new(action));
+    }
+
+    /// From now on does on Ctrl-C what was to be done at first.
+    pub(crate) fn as_at_first(&self) {
+        self.lock().instead = None;
     }
 
     /// Whether it was pressed; if not, wakes `waker` once it is.
@@ -55,7 +62,9 @@ impl Interrupt {
         let (action, waker) = {
             let mut state = self.lock();
             state.was_heard = true;
-            (state.action.take(), state.waker.take())
+            let action = state.instead.take();
+            let action = action.or_else(|| state.always.take());
+            (action, state.waker.take())
         };
         if let Some(action) = action {
             action();

@@ -6,7 +6,7 @@
 use std::io;
 
 use postwire_blocking::proto::{
-    Address, Outcome, RecipientReport, RecipientStatus, Reply, Report, Stage, TlsInfo,
+    Address, Mechanism, Outcome, RecipientReport, RecipientStatus, Reply, Report, Stage, TlsInfo,
 };
 use serde::Serialize;
 use serde_json::ser::Formatter;
@@ -24,6 +24,8 @@ pub(crate) struct Message<'a> {
     error: Option<String>,
     recipients: Vec<Recipient<'a>>,
     tls: Option<Tls<'a>>,
+    /// The mechanism by which the session was logged in.
+    auth: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -51,7 +53,12 @@ pub(crate) struct Tls<'a> {
 
 impl<'a> Message<'a> {
     /// The report on the message at this position, with the session that it went over.
-    pub(crate) fn new(position: usize, report: &'a Report, tls: Option<&'a TlsInfo>) -> Self {
+    pub(crate) fn new(
+        position: usize,
+        report: &'a Report,
+        tls: Option<&'a TlsInfo>,
+        login: Option<Mechanism>,
+    ) -> Self {
         let outcome = match report.outcome() {
             Outcome::Accepted(_) if report.is_partial() => "partial",
             Outcome::Accepted(_) => "accepted",
@@ -67,6 +74,7 @@ impl<'a> Message<'a> {
             error: report.error().map(ToString::to_string),
             recipients: report.recipients().iter().map(Recipient::new).collect(),
             tls: tls.map(Tls::new),
+            auth: login.as_ref().map(Mechanism::name),
         }
     }
 
@@ -85,6 +93,7 @@ impl<'a> Message<'a> {
             error: Some(error),
             recipients: recipients.iter().map(unasked).collect(),
             tls: None,
+            auth: None,
         }
     }
 }
@@ -177,8 +186,8 @@ mod tests {
         let report = Report::not_sent(&envelope, error);
         let tls = TlsInfo::new("TLSv1.3", "X");
         assert_eq!(
-            line(&Message::new(3, &report, Some(&tls))),
-            r#"{"message":3,"outcome":"not_sent","stage":"auth","reply":{"code":535,"enhanced":"5.7.8","text":["no","\u009breally"]},"error":"auth: the server refused: 535 5.7.8 no / \\x9breally","recipients":[{"address":"a@b","accepted":null,"reply":null}],"tls":{"version":"TLSv1.3","cipher":"X"}}"#
+            line(&Message::new(3, &report, Some(&tls), Some(Mechanism::PLAIN))),
+            r#"{"message":3,"outcome":"not_sent","stage":"auth","reply":{"code":535,"enhanced":"5.7.8","text":["no","\u009breally"]},"error":"auth: the server refused: 535 5.7.8 no / \\x9breally","recipients":[{"address":"a@b","accepted":null,"reply":null}],"tls":{"version":"TLSv1.3","cipher":"X"},"auth":"PLAIN"}"#
                 .replace("\\\\x9b", "\\\\xc2\\\\x9b")
         );
     }
@@ -188,7 +197,7 @@ mod tests {
         let recipients = [address("a@b"), address("a@b")];
         assert_eq!(
             line(&Message::unread(0, "no".to_owned(), &recipients)),
-            r#"{"message":0,"outcome":"not_sent","stage":null,"reply":null,"error":"no","recipients":[{"address":"a@b","accepted":null,"reply":null},{"address":"a@b","accepted":null,"reply":null}],"tls":null}"#
+            r#"{"message":0,"outcome":"not_sent","stage":null,"reply":null,"error":"no","recipients":[{"address":"a@b","accepted":null,"reply":null},{"address":"a@b","accepted":null,"reply":null}],"tls":null,"auth":null}"#
         );
     }
 }

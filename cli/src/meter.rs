@@ -31,6 +31,8 @@ struct Counts {
     /// Whether the stream took nothing just now: what is read meanwhile was not
     /// waited for, and ends no flight.
     full: AtomicBool,
+    /// Whether nothing more is read, as if the peer had left.
+    cut: AtomicBool,
 }
 
 impl Meter {
@@ -56,6 +58,15 @@ impl Meter {
     /// of all: the writes between two reads are one flight.
     pub(crate) fn flights(&self) -> u64 {
         self.counts.flights.load(Ordering::Relaxed)
+    }
+
+    /// From now on nothing more is read, as if the peer had left.
+    pub(crate) fn cut(&self) {
+        self.counts.cut.store(true, Ordering::Relaxed);
+    }
+
+    fn is_cut(&self) -> bool {
+        self.counts.cut.load(Ordering::Relaxed)
     }
 
     fn wrote(&self, result: &io::Result<usize>) {
@@ -160,6 +171,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         cx: &mut Context<'_>,
         into: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        if self.meter.is_cut() {
+            return Poll::Ready(Ok(0));
+        }
         let result = Pin::new(&mut self.stream).poll_read(cx, into);
         if let Poll::Ready(result) = &result {
             self.meter.did_read(result);

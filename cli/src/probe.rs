@@ -1,7 +1,11 @@
 //! `probe`: what a server says of itself, as far as it lets one in.
 
+use std::ops::ControlFlow;
+
 use postwire_blocking::Connection;
-use postwire_blocking::proto::{Capabilities, Error, Event, LimitsParameters, Reply, SizeLimit};
+use postwire_blocking::proto::{
+    Capabilities, Error, Event, LimitsParameters, Mechanism, Reply, SizeLimit, TlsInfo,
+};
 use serde::Serialize;
 
 use crate::arguments::{ProbeArguments, UsageError};
@@ -20,20 +24,33 @@ pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
     let builder = server_options::parse(("URL", &arguments.server), options)?;
     // The greeting is forgotten under STARTTLS; the trace tells when to look at it.
     let config = server_options::build(builder.trace(true))?;
-    let connection = config.and_then(|config| Connection::connect(&config));
-    let (mut connection, failure) = match connection {
-        Ok(connection) => (Some(connection), None),
-        Err(error) => (None, Some(error)),
-    };
     let mut look = Look::default();
-    let failure = match &mut connection {
-        Some(connection) => look.converse(connection, options.trace).err(),
-        None => failure,
+    let opened = config.and_then(|config| {
+        let happened = |session: &Connection, event| {
+            look.see(session, event, options.trace);
+            ControlFlow::Continue(())
+        };
+        Connection::open_with(&config, |socket| socket, happened)
+    });
+    let failure = match opened {
+        Ok(mut connection) => {
+            while let Some(event) = connection.next_event() {
+                let is_ready = matches!(event, Event::Ready);
+                look.see(&connection, event, options.trace);
+                if is_ready {
+                    break;
+                }
+            }
+            // All is known; how the farewell goes concerns nobody.
+            let _ = connection.quit();
+            None
+        }
+        Err(failure) => Some(failure),
     };
-    look.tell(connection.as_ref(), failure.as_ref(), options.json);
+    look.tell(failure.as_ref(), options.json);
     let asked = server_options::asked(&arguments.server, options)?;
     let seen = Seen {
-        tls: connection.as_ref().and_then(Connection::tls).is_some(),
+        tls: look.tls.is_some(),
         capabilities: look.capabilities.as_ref(),
     };
     let hint = failure
@@ -41,12 +58,6 @@ pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
         .and_then(|failure| hints::of_error(failure, &asked, seen));
     if let Some(hint) = hint.filter(|_| !options.json) {
         note(format_args!("hint: {hint}"));
-    }
-    if let Some(connection) = connection
-        && failure.is_none()
-    {
-        // All is known; how the farewell goes concerns nobody.
-        let _ = connection.quit();
     }
     Ok(failure.map_or(Exit::Accepted, |error| Exit::of_error(&error)))
 }
@@ -56,35 +67,39 @@ pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
 struct Look {
     greeting: Option<Reply>,
     capabilities: Option<Capabilities>,
+    tls: Option<TlsInfo>,
+    certificate: Option<Certificate>,
+    login: Option<Mechanism>,
+    /// That session is over: the next one has another address.
+    is_over: bool,
 }
 
 impl Look {
-    /// Goes on until messages could be sent.
-    fn converse(&mut self, connection: &mut Connection, trace: bool) -> Result<(), Error> {
-        loop {
-            let event = connection.next_event();
-            if self.greeting.is_none() {
-                self.greeting = connection.greeting().cloned();
-            }
-            if let Some(capabilities) = connection.capabilities() {
-                self.capabilities = Some(capabilities.clone());
-            }
-            match event {
-                Some(Event::Ready) => return Ok(()),
-                Some(Event::Trace(line)) if trace => note(Plain(&line.to_string())),
-                Some(Event::Closed(Some(error))) => return Err(error),
-                Some(_) => {}
-                None => return connection.ready(),
-            }
+    fn see(&mut self, session: &Connection, event: Event, trace: bool) {
+        if self.is_over {
+            *self = Self::default();
+        }
+        if self.greeting.is_none() {
+            self.greeting = session.greeting().cloned();
+        }
+        if let Some(capabilities) = session.capabilities() {
+            self.capabilities = Some(capabilities.clone());
+        }
+        if self.tls.is_none() {
+            self.tls = session.tls().cloned();
+            let own = session.peer_certificates().and_then(<[_]>::first);
+            self.certificate = own.and_then(|der| Certificate::parse(der));
+        }
+        self.login = session.mechanism();
+        match event {
+            Event::Trace(line) if trace => note(Plain(&line.to_string())),
+            Event::Closed(_) => self.is_over = true,
+            _ => {}
         }
     }
 
-    fn tell(&self, connection: Option<&Connection>, failure: Option<&Error>, json: bool) {
-        let tls = connection.and_then(Connection::tls);
-        let chain = connection.and_then(Connection::peer_certificates);
-        let certificate = chain
-            .and_then(<[_]>::first)
-            .and_then(|der| Certificate::parse(der));
+    fn tell(&self, failure: Option<&Error>, json: bool) {
+        let tls = self.tls.as_ref();
         let findings = Findings {
             reached: failure.is_none(),
             stage: failure.map(|error| error.stage().as_str()),
@@ -92,10 +107,8 @@ impl Look {
             error: failure.map(ToString::to_string),
             greeting: self.greeting.as_ref().map(ReplyObject::new),
             tls: tls.map(Tls::new),
-            login: connection
-                .and_then(Connection::mechanism)
-                .map(|mechanism| mechanism.name()),
-            certificate,
+            login: self.login.as_ref().map(Mechanism::name),
+            certificate: self.certificate.as_ref(),
             capabilities: self.capabilities.as_ref().map(CapabilitiesObject::new),
         };
         if json {
@@ -123,7 +136,7 @@ impl Look {
         if let Some(mechanism) = findings.login {
             row("logged in by", mechanism);
         }
-        if let Some(certificate) = &findings.certificate {
+        if let Some(certificate) = findings.certificate {
             row("certificate", &certificate.subject);
             row("issued by", &certificate.issuer);
             let (from, until) = (&certificate.not_before, &certificate.not_after);
@@ -152,7 +165,7 @@ struct Findings<'a> {
     tls: Option<Tls<'a>>,
     /// The mechanism that it was logged in by.
     login: Option<&'static str>,
-    certificate: Option<Certificate>,
+    certificate: Option<&'a Certificate>,
     capabilities: Option<CapabilitiesObject>,
 }
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use postwire_blocking::Chunks;
 use postwire_blocking::proto::{
-    Envelope, Error, ErrorKind, Event, LineEnds, RecipientStatus, Report, Stage, TransactionId,
+    Envelope, Error, ErrorKind, Event, LineEnds, RecipientStatus, Report, Stage, TraceLine,
+    TransactionId,
 };
 use postwire_blocking::tls::TransportConfig;
 
@@ -24,7 +25,7 @@ use crate::messages::{self, Message};
 use crate::meter::Meter;
 use crate::output::{complain, note, say, say_object};
 use crate::server_options::{self, Builder};
-use crate::session::{self, Session};
+use crate::session::{self, Failed, Known, Session};
 use crate::text::Plain;
 
 /// A body larger than this is worth a progress bar.
@@ -125,37 +126,36 @@ fn send(
         Err(error) => {
             for (position, message) in messages.iter().enumerate() {
                 let report = Report::not_sent(envelope, error.clone());
-                printer.print(position, message, &report, None);
+                printer.print(position, message, &report, &Known::default());
             }
             return printer.finish();
         }
     };
     let unsendable = |message: &Message| config.client_config().refuse(envelope, &message.body);
-    let failure = if messages.iter().all(|message| unsendable(message).is_some()) {
+    if messages.iter().all(|message| unsendable(message).is_some()) {
         // There is nothing to call the server for.
-        Err(None)
-    } else {
-        let meter = Meter::new(printer.bar.clone());
-        let interrupt = Interrupt::listen(nothing_was_sent(envelope, messages, &printer));
-        let session = session::connect(runtime, &config, meter, &interrupt);
-        session.map(|session| (session, interrupt)).map_err(Some)
-    };
-    match failure {
-        Ok((mut session, interrupt)) => {
-            converse(session.as_mut(), envelope, messages, &mut printer);
-            if interrupt.was_heard() {
-                complain("interrupted");
-            }
+        for (position, message) in messages.iter().enumerate() {
+            let report = unsendable(message);
+            let report = report.unwrap_or_else(|| Report::not_sent(envelope, session_over()));
+            printer.print(position, message, &report, &Known::default());
         }
-        Err(no_connection) => {
+        return printer.finish();
+    }
+    let meter = Meter::new(printer.bar.clone());
+    let interrupt = Interrupt::listen(nothing_was_sent(envelope, messages, &printer));
+    let mut traced = |line: &TraceLine| note(Plain(&line.to_string()));
+    match session::open(runtime, &config, &meter, &interrupt, &mut traced) {
+        Ok(mut session) => converse(session.as_mut(), envelope, messages, &mut printer),
+        Err(Failed { error, known }) => {
             for (position, message) in messages.iter().enumerate() {
-                let report = unsendable(message).unwrap_or_else(|| {
-                    let error = no_connection.clone().unwrap_or_else(session_over);
-                    Report::not_sent(envelope, error)
-                });
-                printer.print(position, message, &report, None);
+                let report = unsendable(message)
+                    .unwrap_or_else(|| Report::not_sent(envelope, error.clone()));
+                printer.print(position, message, &report, &known);
             }
         }
+    }
+    if interrupt.was_heard() {
+        complain("interrupted");
     }
     printer.finish()
 }
@@ -177,7 +177,7 @@ fn converse(
         match event {
             Event::Report(report) => {
                 if let Some((position, message)) = waiting.next() {
-                    printer.print(position, message, &report, Some(&*session));
+                    printer.print(position, message, &report, &session.known());
                 }
             }
             Event::BodyWanted(id) => {
@@ -196,7 +196,7 @@ fn converse(
     // The session owes a report for each; whatever happens, so does this program.
     for (position, message) in waiting {
         let report = Report::not_sent(envelope, session_over());
-        printer.print(position, message, &report, Some(&*session));
+        printer.print(position, message, &report, &session.known());
     }
 }
 
@@ -219,7 +219,7 @@ fn nothing_was_sent(
         for (position, message) in messages.iter().enumerate() {
             let error = Error::new(Stage::Connect, ErrorKind::Aborted);
             let report = Report::not_sent(&envelope, error);
-            printer.print(position, message, &report, None);
+            printer.print(position, message, &report, &Known::default());
         }
         complain("interrupted");
         std::process::exit(printer.finish().code().into());
@@ -241,25 +241,19 @@ struct Printer {
 }
 
 impl Printer {
-    fn print(
-        &mut self,
-        position: usize,
-        message: &Message,
-        report: &Report,
-        session: Option<&dyn Session>,
-    ) {
+    fn print(&mut self, position: usize, message: &Message, report: &Report, known: &Known) {
         self.exit = self.exit.or_worse(Exit::of_report(report));
         self.bar.suspend(|| {
             if self.json {
-                let tls = session.and_then(Session::tls);
-                say_object(&json::Message::new(position, report, tls));
+                let tls = known.tls.as_ref();
+                say_object(&json::Message::new(position, report, tls, known.login));
             } else {
-                self.print_for_people(message, report, session);
+                self.print_for_people(message, report, known);
             }
         });
     }
 
-    fn print_for_people(&self, message: &Message, report: &Report, session: Option<&dyn Session>) {
+    fn print_for_people(&self, message: &Message, report: &Report, known: &Known) {
         let report_line = report.to_string();
         if self.several {
             say(format_args!("{}: {}", message.name, Plain(&report_line)));
@@ -286,10 +280,10 @@ impl Printer {
                 _ => {}
             }
         }
-        let seen = session.map_or_else(Seen::default, |session| Seen {
-            tls: session.tls().is_some(),
-            capabilities: session.capabilities(),
-        });
+        let seen = Seen {
+            tls: known.tls.is_some(),
+            capabilities: known.capabilities.as_ref(),
+        };
         if let Some(hint) = hints::of_report(report, &self.asked, seen) {
             note(format_args!("hint: {hint}"));
         }

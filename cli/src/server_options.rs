@@ -33,6 +33,8 @@ pub(crate) fn parse(
     let url = ServerUrl::parse(url).map_err(|why| UsageError::new(name, why))?;
     let mut builder = Builder::from_server_url(&url)
         .allow_plaintext_auth(options.allow_plaintext_auth)
+        .channel_binding(options.channel_binding.into())
+        .try_next_mechanism(options.try_next_mechanism)
         .timeout(options.timeout.as_deref().map(parse_timeout).transpose()?)
         .trace(options.trace);
     if options.ipv4 {

@@ -6,12 +6,14 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::Shutdown;
+use std::ops::ControlFlow;
 use std::pin::pin;
 
 use bytes::Bytes;
 use postwire_async_std::AsyncStd;
 use postwire_blocking::proto::{
-    Body, Capabilities, Envelope, Error, Event, TlsInfo, TransactionId,
+    Body, Capabilities, Envelope, Error, ErrorKind, Event, Mechanism, TlsInfo, TraceLine,
+    TransactionId,
 };
 use postwire_blocking::tls::TransportConfig;
 use postwire_blocking::{Socket, Stream};
@@ -36,37 +38,91 @@ pub(crate) trait Session {
     /// Waits for the next thing that happens; `None` once the session is over.
     fn next_event(&mut self) -> Option<Event>;
 
-    /// The TLS session, once it stands.
-    fn tls(&self) -> Option<&TlsInfo>;
-
-    /// What the server offers.
-    fn capabilities(&self) -> Option<&Capabilities>;
+    /// What is known of the session now.
+    fn known(&self) -> Known;
 }
 
-/// Connects to the configured server, and counts what goes over the socket. Once
-/// it is connected, Ctrl-C ends the session.
-pub(crate) fn connect(
+/// What is known of a session.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    /// The TLS session, once it stands.
+    pub(crate) tls: Option<TlsInfo>,
+    /// What the server offers.
+    pub(crate) capabilities: Option<Capabilities>,
+    /// The mechanism by which it is logged in, once it is.
+    pub(crate) login: Option<Mechanism>,
+}
+
+/// There is no session, and this is known of the last one that failed.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) error: Error,
+    pub(crate) known: Known,
+}
+
+/// Opens a session with the configured server, over the first of its addresses that has one,
+/// and counts what goes over the socket. Once it stands, Ctrl-C ends the session.
+///
+/// `traced` gets each line of the dialogues until then.
+pub(crate) fn open(
     runtime: Runtime,
     config: &TransportConfig,
-    meter: Meter,
+    meter: &Meter,
     interrupt: &Interrupt,
-) -> Result<Box<dyn Session>, Error> {
+    traced: &mut dyn FnMut(&TraceLine),
+) -> Result<Box<dyn Session>, Failed> {
     Ok(match runtime {
-        Runtime::Blocking => {
-            let metered = |socket: Socket| {
-                if let Ok(socket) = socket.try_clone() {
-                    // A read that waits in vain then ends.
-                    interrupt.instead(move || drop(socket.shutdown(Shutdown::Both)));
-                }
-                Metered::new(socket, meter)
-            };
-            Box::new(postwire_blocking::Connection::connect_with(
-                config, metered,
-            )?)
-        }
-        Runtime::AsyncStd => Box::new(connect_async(AsyncStd, config, meter, interrupt)?),
-        Runtime::Smol => Box::new(connect_async(Smol, config, meter, interrupt)?),
+        Runtime::Blocking => Box::new(open_blocking(config, meter, interrupt, traced)?),
+        Runtime::AsyncStd => Box::new(open_async(AsyncStd, config, meter, interrupt, traced)?),
+        Runtime::Smol => Box::new(open_async(Smol, config, meter, interrupt, traced)?),
     })
+}
+
+fn open_blocking(
+    config: &TransportConfig,
+    meter: &Meter,
+    interrupt: &Interrupt,
+    traced: &mut dyn FnMut(&TraceLine),
+) -> Result<postwire_blocking::Connection<Metered<Socket>>, Failed> {
+    let around = |socket: Socket| {
+        if let Ok(socket) = socket.try_clone() {
+            // A read that waits in vain then ends.
+            interrupt.instead(move || drop(socket.shutdown(Shutdown::Both)));
+        }
+        Metered::new(socket, meter.clone())
+    };
+    let mut known = Known::default();
+    let happened = |session: &postwire_blocking::Connection<_>, event| {
+        known = session.known();
+        opening(event, interrupt, traced)
+    };
+    let opened = postwire_blocking::Connection::open_with(config, around, happened);
+    opened.map_err(|error| failed(error, known, interrupt))
+}
+
+/// What comes of an event of a session that does not stand yet.
+fn opening(
+    event: Event,
+    interrupt: &Interrupt,
+    traced: &mut dyn FnMut(&TraceLine),
+) -> ControlFlow<()> {
+    match event {
+        Event::Trace(line) => traced(&line),
+        Event::Closed(_) if interrupt.was_heard() => return ControlFlow::Break(()),
+        // There is no session while the next address is connected to.
+        Event::Closed(_) => interrupt.as_at_first(),
+        _ => {}
+    }
+    ControlFlow::Continue(())
+}
+
+fn failed(error: Error, known: Known, interrupt: &Interrupt) -> Failed {
+    let error = if interrupt.was_heard() {
+        Error::new(error.stage(), ErrorKind::Aborted)
+    } else {
+        error
+    };
+    Failed { error, known }
 }
 
 impl<S: Stream> Session for postwire_blocking::Connection<S> {
@@ -86,12 +142,12 @@ impl<S: Stream> Session for postwire_blocking::Connection<S> {
         self.next_event()
     }
 
-    fn tls(&self) -> Option<&TlsInfo> {
-        self.tls()
-    }
-
-    fn capabilities(&self) -> Option<&Capabilities> {
-        self.capabilities()
+    fn known(&self) -> Known {
+        Known {
+            tls: self.tls().cloned(),
+            capabilities: self.capabilities().cloned(),
+            login: self.mechanism(),
+        }
     }
 }
 
@@ -118,20 +174,46 @@ struct AsyncSession<R: AsyncRuntime> {
     interrupt: Interrupt,
 }
 
-fn connect_async<R: BlockOn>(
+fn open_async<R: BlockOn>(
     runtime: R,
     config: &TransportConfig,
-    meter: Meter,
+    meter: &Meter,
     interrupt: &Interrupt,
-) -> Result<AsyncSession<R>, Error> {
-    let metered = |socket| Metered::new(socket, meter);
-    let connecting = postwire_futures::Connection::connect_with(runtime, config, metered);
-    let connection = R::block_on(connecting)?;
-    interrupt.instead(|| {});
+    traced: &mut dyn FnMut(&TraceLine),
+) -> Result<AsyncSession<R>, Failed> {
+    let around = |socket| {
+        interrupt.instead(|| {});
+        Metered::new(socket, meter.clone())
+    };
+    let mut known = Known::default();
+    let happened = |session: &postwire_futures::Connection<_, R>, event| {
+        known = known_of(session);
+        opening(event, interrupt, traced)
+    };
+    let opened = R::block_on(async {
+        let opening = postwire_futures::Connection::open_with(runtime, config, around, happened);
+        let mut opening = pin!(opening);
+        poll_fn(|cx| {
+            if interrupt.poll(cx.waker()) {
+                meter.cut();
+            }
+            opening.as_mut().poll(cx)
+        })
+        .await
+    });
+    let connection = opened.map_err(|error| failed(error, known, interrupt))?;
     Ok(AsyncSession {
         connection,
         interrupt: interrupt.clone(),
     })
+}
+
+fn known_of<R: BlockOn>(connection: &postwire_futures::Connection<Metered<R::Stream>, R>) -> Known {
+    Known {
+        tls: connection.tls().cloned(),
+        capabilities: connection.capabilities().cloned(),
+        login: connection.mechanism(),
+    }
 }
 
 impl<R: BlockOn> Session for AsyncSession<R> {
@@ -156,11 +238,77 @@ impl<R: BlockOn> Session for AsyncSession<R> {
         }))
     }
 
-    fn tls(&self) -> Option<&TlsInfo> {
-        self.connection.tls()
+    fn known(&self) -> Known {
+        known_of(&self.connection)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::{SocketAddr, TcpListener};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use indicatif::ProgressBar;
+    use postwire_blocking::proto::{ErrorKind, Stage};
+    use postwire_blocking::tls::TransportBuilder;
+
+    use super::*;
+
+    /// A server that answers each line, the greeting first, and then hears the client out.
+    fn server(answers: &'static [&'static str]) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                for answer in answers {
+                    // The client may have left.
+                    let _ = stream.write_all(answer.as_bytes());
+                    let _ = lines.next();
+                }
+                while let Some(Ok(_)) = lines.next() {}
+            }
+        });
+        address
     }
 
-    fn capabilities(&self) -> Option<&Capabilities> {
-        self.connection.capabilities()
+    #[test]
+    fn the_next_address_is_tried_by_every_runtime() {
+        const REFUSES: &[&str] = &["554 not you\r\n"];
+        const TAKES: &[&str] = &["220 hi\r\n", "250-hi\r\n250 SIZE 7\r\n"];
+        let (bad, good) = (server(REFUSES), server(TAKES));
+        let runtimes = [Runtime::Blocking, Runtime::AsyncStd, Runtime::Smol];
+        for runtime in runtimes {
+            let begun = Instant::now();
+            let meter = Meter::new(ProgressBar::hidden());
+            let interrupt = Interrupt::default();
+            let open = |addresses: [SocketAddr; 2], traced: &mut dyn FnMut(&TraceLine)| {
+                let builder =
+                    TransportBuilder::<TransportConfig>::from_url("smtp://mail.example?tls=none");
+                let builder = builder.unwrap().addresses(addresses).trace(true);
+                let config = builder.build().unwrap();
+                open(runtime, &config, &meter, &interrupt, traced)
+            };
+            let mut lines = Vec::new();
+            let opened = open([bad, good], &mut |line| lines.push(line.to_string()));
+            let session = opened.unwrap();
+            let known = session.known();
+            assert!(known.capabilities.unwrap().size().is_some());
+            assert_eq!(lines[..3], ["S: 554 not you", "C: QUIT", "S: 220 hi"]);
+            // Both sessions are counted.
+            assert!(meter.written() > "QUIT\r\nEHLO \r\n".len() as u64);
+            assert!(meter.read() >= REFUSES[0].len() as u64 + TAKES[0].len() as u64);
+
+            let Err(failed) = open([bad, bad], &mut |_| {}) else {
+                panic!("there is no such session");
+            };
+            assert_eq!(failed.error.stage(), Stage::Greeting);
+            assert!(matches!(failed.error.kind(), ErrorKind::Refused(_)));
+            // The server hears no QUIT, and is not waited for.
+            assert!(begun.elapsed() < Duration::from_secs(4));
+        }
     }
 }

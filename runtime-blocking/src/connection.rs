@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -62,26 +63,85 @@ impl Connection {
         config: &TransportConfig,
         time: Option<Duration>,
     ) -> Result<Self, Error> {
-        let clock = Clock::new();
-        let left = || time.map(|time| time.saturating_sub(clock.now().since_epoch()));
-        let mut dialer = Dialer::new(config);
-        loop {
-            let stream = dialer.connect(left())?;
-            let local = stream.local_address();
-            let mut connection = Self::over(stream, config).at(local);
-            connection.limit_time(left().map(|left| dialer.share(left)));
-            match connection.ready() {
-                Ok(()) => {
-                    connection.limit_time(None);
-                    return Ok(connection);
-                }
-                Err(error) => dialer.session_failed(error)?,
-            }
-        }
+        Self::open_around(
+            config,
+            time,
+            |socket| socket,
+            |session, event| {
+                session.keep(event);
+                ControlFlow::Continue(())
+            },
+        )
     }
 }
 
 impl<S: Stream> Connection<S> {
+    /// Opens a session as [`open`](Connection::open) does, puts something around each socket, and
+    /// says what happens on the way, in each session that is tried.
+    ///
+    /// `happened` gets the session with each event. The last one of a session that fails is
+    /// [`Event::Closed`]: where the answer to that is a break, no other address is tried. What happens once the session stands is left to
+    /// [`next_event`](Self::next_event).
+    ///
+    /// # Errors
+    ///
+    /// Why there is no session; of several addresses, the last one's reason.
+    pub fn open_with(
+        config: &TransportConfig,
+        around: impl FnMut(Socket) -> S,
+        mut happened: impl FnMut(&Self, Event) -> ControlFlow<()>,
+    ) -> Result<Self, Error> {
+        Self::open_around(config, None, around, |session, event| {
+            happened(session, event)
+        })
+    }
+
+    fn open_around(
+        config: &TransportConfig,
+        time: Option<Duration>,
+        mut around: impl FnMut(Socket) -> S,
+        mut happened: impl FnMut(&mut Self, Event) -> ControlFlow<()>,
+    ) -> Result<Self, Error> {
+        let clock = Clock::new();
+        let left = || time.map(|time| time.saturating_sub(clock.now().since_epoch()));
+        let mut dialer = Dialer::new(config);
+        loop {
+            let socket = dialer.connect(left())?;
+            let local = socket.local_address();
+            let mut connection = Self::over(around(socket), config).at(local);
+            connection.limit_time(left().map(|left| dialer.share(left)));
+            match connection.stand(&mut happened) {
+                Ok(()) => {
+                    connection.limit_time(None);
+                    return Ok(connection);
+                }
+                Err((error, ControlFlow::Break(()))) => return Err(error),
+                Err((error, ControlFlow::Continue(()))) => dialer.session_failed(error)?,
+            }
+        }
+    }
+
+    /// Waits until the session stands, or is left: how the farewell goes concerns nobody.
+    fn stand(
+        &mut self,
+        happened: &mut impl FnMut(&mut Self, Event) -> ControlFlow<()>,
+    ) -> Result<(), (Error, ControlFlow<()>)> {
+        let mut answer = ControlFlow::Continue(());
+        while !self.machine().is_ready() {
+            match self.happens_unless(|machine| machine.failure().is_some()) {
+                Some(event) => answer = happened(self, event),
+                None => {
+                    if let Some(error) = self.machine().failure().cloned() {
+                        self.ended_by = Some(error.clone());
+                        answer = happened(self, Event::Closed(Some(error)));
+                    }
+                    return Err((self.error(), answer));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Connects, and puts something around the socket: to count or to watch its octets.
     ///
     /// # Errors
@@ -229,8 +289,12 @@ impl<S: Stream> Connection<S> {
     }
 
     fn happens(&mut self) -> Option<Event> {
+        self.happens_unless(|_| false)
+    }
+
+    fn happens_unless(&mut self, enough: fn(&postwire_tls::Connection) -> bool) -> Option<Event> {
         loop {
-            match self.driver.next_event()? {
+            match self.driver.next_event_unless(enough)? {
                 Event::CredentialsWanted(refused) => self.fetch_credentials(refused),
                 Event::Closed(why) => {
                     self.ended_by.clone_from(&why);

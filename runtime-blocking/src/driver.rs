@@ -90,6 +90,12 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
     /// session is over and all that was to be written has been, if it could be; the machine
     /// holds no event then.
     pub fn next_event(&mut self) -> Option<E::Event> {
+        self.next_event_unless(|_| false)
+    }
+
+    /// The next event; `None` as well where nothing more is to be waited for, once what is to
+    /// be written has been.
+    pub(crate) fn next_event_unless(&mut self, enough: impl Fn(&E) -> bool) -> Option<E::Event> {
         loop {
             if let Some(event) = self.machine.poll_event() {
                 return Some(event);
@@ -102,6 +108,9 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
             }
             if was_closed {
                 debug_assert!(self.machine.poll_event().is_none(), "an event is lost");
+                return None;
+            }
+            if enough(&self.machine) {
                 return None;
             }
             self.wait();

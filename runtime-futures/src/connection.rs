@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -73,26 +74,95 @@ impl<R: Runtime> Connection<R::Stream, R> {
         config: &TransportConfig,
         time: Option<Duration>,
     ) -> Result<Self, Error> {
+        Self::open_around(
+            runtime,
+            config,
+            time,
+            |stream| stream,
+            |session, event| {
+                session.keep(event);
+                ControlFlow::Continue(())
+            },
+        )
+        .await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
+    /// Opens a session as [`open`](Connection::open) does, puts something around each socket, and
+    /// says what happens on the way, in each session that is tried.
+    ///
+    /// `happened` gets the session with each event. The last one of a session that fails is
+    /// [`Event::Closed`]: where the answer to that is a break, no other address is tried. What happens once the session stands is left to
+    /// [`next_event`](Self::next_event).
+    ///
+    /// # Errors
+    ///
+    /// Why there is no session; of several addresses, the last one's reason.
+    pub async fn open_with(
+        runtime: R,
+        config: &TransportConfig,
+        around: impl FnMut(R::Stream) -> S,
+        mut happened: impl FnMut(&Self, Event) -> ControlFlow<()>,
+    ) -> Result<Self, Error> {
+        Self::open_around(runtime, config, None, around, |session, event| {
+            happened(session, event)
+        })
+        .await
+    }
+
+    async fn open_around(
+        runtime: R,
+        config: &TransportConfig,
+        time: Option<Duration>,
+        mut around: impl FnMut(R::Stream) -> S,
+        mut happened: impl FnMut(&mut Self, Event) -> ControlFlow<()>,
+    ) -> Result<Self, Error> {
         let clock = Clock::new();
         let left = || time.map(|time| time.saturating_sub(clock.now().since_epoch()));
         let mut dialer = Dialer::new(&runtime, config);
         loop {
             let stream = dialer.connect(left()).await?;
             let local = runtime.local_address(&stream);
-            let mut connection = Self::over(stream, runtime.clone(), config).at(local);
+            let mut connection = Self::over(around(stream), runtime.clone(), config).at(local);
             connection.limit_time(left().map(|left| dialer.share(left)));
-            match connection.ready().await {
+            match connection.stand(&mut happened).await {
                 Ok(()) => {
                     connection.limit_time(None);
                     return Ok(connection);
                 }
-                Err(error) => dialer.session_failed(error)?,
+                Err((error, ControlFlow::Break(()))) => return Err(error),
+                Err((error, ControlFlow::Continue(()))) => dialer.session_failed(error)?,
             }
         }
     }
-}
 
-impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
+    /// Waits until the session stands, or is left: how the farewell goes concerns nobody.
+    async fn stand(
+        &mut self,
+        happened: &mut impl FnMut(&mut Self, Event) -> ControlFlow<()>,
+    ) -> Result<(), (Error, ControlFlow<()>)> {
+        let mut answer = ControlFlow::Continue(());
+        while !self.machine().is_ready() {
+            let event = poll_fn(|cx| match self.poll_happens(cx) {
+                // What is to be written has been, as far as there is room.
+                Poll::Pending if self.machine().failure().is_some() => Poll::Ready(None),
+                polled => polled,
+            });
+            match event.await {
+                Some(event) => answer = happened(self, event),
+                None => {
+                    if let Some(error) = self.machine().failure().cloned() {
+                        self.ended_by = Some(error.clone());
+                        answer = happened(self, Event::Closed(Some(error)));
+                    }
+                    return Err((self.error(), answer));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Connects, and puts something around the socket: to count or to watch its octets.
     ///
     /// # Errors

@@ -14,12 +14,14 @@
 mod authentication;
 mod commands;
 mod conclusions;
+mod deadlines;
 mod events;
 mod expectation;
 mod limits;
 mod open;
 mod output;
 mod part;
+mod plan;
 mod reader;
 pub(crate) mod redaction;
 mod session;
@@ -42,7 +44,7 @@ use self::transaction::{Content, Progress, Transaction};
 use crate::{
     Body, Capabilities, ClientConfig, Command, Credentials, Endpoint, Envelope, Error, ErrorKind,
     HelloName, Instant, Mechanism, Misuse, Reply, ReplyReader, Report, Stage, TlsInfo,
-    TransactionId, TransportError, Violation,
+    TransactionId, TransportError,
 };
 
 /// What a client session reports to whoever drives it.
@@ -314,10 +316,10 @@ impl Client {
         self.session.output.mark_tls(progress as u64, waits);
     }
 
-    /// Plaintext came where TLS was to begin: ends the session.
-    pub fn handle_starttls_injection(&mut self, now: Instant) {
-        let kind = ErrorKind::Violation(Violation::StartTlsInjection);
-        self.session.end_at(Stage::StartTls, kind);
+    /// This came in plaintext where TLS was to begin: the session ends, with the beginning of
+    /// that line in its error. Until the line ends, or a deadline does, more of it may be told.
+    pub fn handle_starttls_injection(&mut self, now: Instant, said: &[u8]) {
+        self.session.injected(said);
         self.session.tell_time(now);
     }
 
@@ -347,6 +349,15 @@ impl Client {
         self.session.mechanism
     }
 
+    /// Why the session is being left, once that is certain: `QUIT` is on its way, and nothing
+    /// but its reply is waited for.
+    pub fn failure(&self) -> Option<&Error> {
+        match &self.session.state {
+            State::Leaving(why) => why.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Whether the session stands, with or without messages under way.
     pub fn is_ready(&self) -> bool {
         matches!(self.session.state, State::Ready)
@@ -371,9 +382,8 @@ impl Endpoint for Client {
     fn handle_input(&mut self, now: Instant, mut input: &[u8]) {
         let Self { reader, session } = self;
         while !input.is_empty() && !matches!(session.state, State::Closed) {
-            if matches!(session.state, State::Handshake) {
-                let kind = ErrorKind::Violation(Violation::StartTlsInjection);
-                session.end_at(Stage::StartTls, kind);
+            if matches!(session.state, State::Handshake | State::Injected(_)) {
+                session.injected(input);
                 break;
             }
             match reader.read(&mut input) {

@@ -4,14 +4,18 @@
 //! Knows no host to connect to and no certificate: those are the adapter's and
 //! the TLS layer's. Defaults are the safe ones.
 
+mod limits;
+mod timeouts;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use core::time::Duration;
 
+pub use self::limits::Limits;
+pub use self::timeouts::Timeouts;
 use crate::{
-    Body, Credentials, Envelope, Error, ErrorKind, HelloName, LineEnds, Mechanism, ReplyLimits,
-    Report, Stage, Unsendable,
+    Body, Credentials, Envelope, Error, ErrorKind, HelloName, LineEnds, Mechanism, Report, Stage,
+    Unsendable,
 };
 
 /// Which of the two protocols is spoken.
@@ -93,98 +97,6 @@ impl fmt::Display for Pipelining {
     }
 }
 
-/// How long each stage may take. RFC 5321 §4.5.3.2 gives the defaults.
-///
-/// A reply's time is counted from when its command was handed over (or from the
-/// reply before it, for a command sent in a group) and is absolute: a server
-/// that sends a line now and then gains nothing by it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Timeouts {
-    /// Resolving a name and connecting, all addresses together. 2 minutes.
-    pub connect: Duration,
-    /// The TLS handshake. 1 minute.
-    pub tls: Duration,
-    /// The greeting, from when the connection stands. 5 minutes.
-    pub greeting: Duration,
-    /// The reply to `EHLO`, `HELO` or `LHLO`. 5 minutes.
-    pub ehlo: Duration,
-    /// The reply to `STARTTLS`. 2 minutes.
-    pub starttls: Duration,
-    /// Each reply in an authentication exchange, and the credentials where they are fetched
-    /// late. 2 minutes.
-    pub auth: Duration,
-    /// The reply to `MAIL`, `RSET` or a [`Command`](crate::Command) beside sending. 5 minutes.
-    pub mail: Duration,
-    /// The reply to each `RCPT`. 5 minutes.
-    pub rcpt: Duration,
-    /// The `354` to `DATA`. 2 minutes.
-    pub data: Duration,
-    /// Writing without any progress. 3 minutes.
-    pub body: Duration,
-    /// The reply to the end of the content. 10 minutes: a client that gives up
-    /// earlier makes duplicates.
-    pub end_of_data: Duration,
-    /// The reply to `QUIT`. 5 seconds: nothing depends on it.
-    pub quit: Duration,
-    /// The first reply over a session that was idle for more than a second, if that is
-    /// shorter than the stage's own time. 10 seconds.
-    ///
-    /// A connection that died while nobody used it looks alive until something is asked
-    /// over it. Nothing was sent then but `MAIL`, `RSET` or a command beside sending, so
-    /// the message is not sent, and an adapter tries once more over a fresh connection.
-    pub after_idle: Duration,
-    /// From one verdict (or the start) to the next while a message or command is queued.
-    /// None by default.
-    pub overall: Option<Duration>,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        const MINUTE: Duration = Duration::from_secs(60);
-        Self {
-            connect: MINUTE.saturating_mul(2),
-            tls: MINUTE,
-            greeting: MINUTE.saturating_mul(5),
-            ehlo: MINUTE.saturating_mul(5),
-            starttls: MINUTE.saturating_mul(2),
-            auth: MINUTE.saturating_mul(2),
-            mail: MINUTE.saturating_mul(5),
-            rcpt: MINUTE.saturating_mul(5),
-            data: MINUTE.saturating_mul(2),
-            body: MINUTE.saturating_mul(3),
-            end_of_data: MINUTE.saturating_mul(10),
-            quit: Duration::from_secs(5),
-            after_idle: Duration::from_secs(10),
-            overall: None,
-        }
-    }
-}
-
-impl Timeouts {
-    /// The same, no stage longer than `cap`.
-    #[must_use]
-    pub fn capped(mut self, cap: Duration) -> Self {
-        for stage in [
-            &mut self.connect,
-            &mut self.tls,
-            &mut self.greeting,
-            &mut self.ehlo,
-            &mut self.starttls,
-            &mut self.auth,
-            &mut self.mail,
-            &mut self.rcpt,
-            &mut self.data,
-            &mut self.body,
-            &mut self.end_of_data,
-            &mut self.quit,
-            &mut self.after_idle,
-        ] {
-            *stage = (*stage).min(cap);
-        }
-        self
-    }
-}
-
 /// Whether a login is bound to its TLS session (RFC 5056), so that nobody between the
 /// two ends can pass it on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -196,56 +108,6 @@ pub enum ChannelBindingPolicy {
     Preferred,
     /// Bound, or not at all.
     Required,
-}
-
-/// Bounds on what the server may make the client keep.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Limits {
-    /// Bounds on a single reply.
-    pub reply: ReplyLimits,
-    /// How many capabilities an `EHLO` reply may list. 128.
-    pub capabilities: usize,
-    /// How many challenges an authentication may take. 8.
-    pub auth_rounds: usize,
-    /// How often a server may ask for a password to be hashed, which bounds the time that it
-    /// can make the client spend. 200,000, which take about a tenth of a second of one
-    /// processor. Nothing else happens on the caller's thread meanwhile: an executor that
-    /// shares it with other tasks waits. A server that asks for more is not logged in to.
-    pub auth_iterations: u32,
-    /// How many octets of content may be under way by `BDAT` before it is known whether
-    /// their recipients were accepted, under [`Pipelining::Bold`]. 256 KiB. Should the
-    /// connection break, this much at most is in doubt.
-    pub speculation: u64,
-    /// How many octets of each reply to `RCPT` a report keeps; the rest is cut off at a
-    /// line's end where possible. 1,024.
-    ///
-    /// What a report of many recipients may hold is this times their number; replies that
-    /// are equal to the one before are kept once.
-    pub recipient_reply: usize,
-    /// How many replies may be outstanding at once (RFC 2920 §3.1). 1,000.
-    ///
-    /// Bounds what the server may have to say while nobody reads: a driver that
-    /// writes and reads in turn cannot be locked up by replies of ordinary
-    /// length.
-    pub outstanding_replies: usize,
-    /// How many trace lines are kept for a caller who does not poll. 1,024.
-    pub trace_lines: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            reply: ReplyLimits::default(),
-            capabilities: 128,
-            auth_rounds: 8,
-            auth_iterations: 200_000,
-            speculation: 256 * 1024,
-            recipient_reply: 1_024,
-            outstanding_replies: 1_000,
-            trace_lines: 1_024,
-        }
-    }
 }
 
 /// Everything a [`Client`](crate::Client) is told before it starts.

@@ -5,70 +5,17 @@
 //! fault of the peer ([`Violation`]), a refusal by the server
 //! ([`ErrorKind::Refused`]) and the network's failures.
 
+mod stage;
+mod violation;
+
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::{
-    CapabilitiesError, Mechanism, Parameter, Reply, ReplyError, SaslError, TransportError,
-};
-
-/// Where in the session something happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Stage {
-    /// Resolving the server's name and connecting.
-    Connect,
-    /// Waiting for the greeting.
-    Greeting,
-    /// `EHLO`, `HELO` or `LHLO`.
-    Ehlo,
-    /// `STARTTLS`.
-    StartTls,
-    /// The TLS handshake or the TLS session.
-    Tls,
-    /// `AUTH`.
-    Auth,
-    /// `MAIL`; also `RSET` and an idle session between two messages.
-    Mail,
-    /// `RCPT`.
-    Rcpt,
-    /// `DATA`, up to its `354`.
-    Data,
-    /// The content, and the reply to its end.
-    Body,
-    /// A command beside sending (`VRFY`, for one).
-    Command,
-    /// `QUIT`.
-    Quit,
-}
-
-impl Stage {
-    /// The stage in one lower-case word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::Greeting => "greeting",
-            Self::Ehlo => "ehlo",
-            Self::StartTls => "starttls",
-            Self::Tls => "tls",
-            Self::Auth => "auth",
-            Self::Mail => "mail",
-            Self::Rcpt => "rcpt",
-            Self::Data => "data",
-            Self::Body => "body",
-            Self::Command => "command",
-            Self::Quit => "quit",
-        }
-    }
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+pub use self::stage::Stage;
+pub use self::violation::Violation;
+use crate::{Mechanism, Parameter, Reply, SaslError, TransportError};
 
 /// Why a message was not sent, or why nobody knows whether it was.
 #[derive(Clone, Debug)]
@@ -229,8 +176,9 @@ impl Error {
         self.more.as_ref()?.detail.as_deref()
     }
 
-    /// What may help, where the reply's code tells (RFC 4954 §6).
-    fn advice(&self) -> Option<&'static str> {
+    /// What may help, where the reply tells: of a login its code (RFC 4954 §6), of `EHLO` its
+    /// words. `Display` says it as well.
+    pub fn advice(&self) -> Option<&'static str> {
         let ErrorKind::Refused(reply) = &self.kind else {
             return None;
         };
@@ -240,6 +188,9 @@ impl Error {
                 Some("use a stronger mechanism, or a password that the provider makes for programs")
             }
             (Stage::Auth, 538) => Some("use TLS"),
+            (Stage::Ehlo, code) if !matches!(code, 500 | 502) && is_about_name(reply) => {
+                Some("set hello_name to a name that this server accepts")
+            }
             _ => None,
         }
     }
@@ -283,6 +234,16 @@ impl Error {
             _ => false,
         }
     }
+}
+
+/// Whether a refusal of `EHLO` is one of the name that came with it: by its own words, or by
+/// policy (RFC 3463 §3.8).
+fn is_about_name(reply: &Reply) -> bool {
+    let by_policy = reply
+        .enhanced()
+        .is_some_and(|enhanced| (enhanced.class(), enhanced.subject()) == (5, 7));
+    let text = reply.to_string().to_ascii_lowercase();
+    by_policy || ["helo", "ehlo"].iter().any(|word| text.contains(word))
 }
 
 impl fmt::Display for Error {
@@ -435,53 +396,6 @@ impl core::error::Error for Error {
             | ErrorKind::Credentials(error)
             | ErrorKind::Source(error) => error.source(),
             ErrorKind::Sasl(error) => error.source(),
-            _ => None,
-        }
-    }
-}
-
-/// How the server broke the protocol. The session ends at once; nothing is
-/// resynchronised by guess.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Violation {
-    /// Something that is no reply.
-    Reply(ReplyError),
-    /// A reply whose code has no meaning at this point.
-    UnexpectedReply(Reply),
-    /// A reply to nothing, or one that came before its command.
-    SurplusReply(Reply),
-    /// Bytes in plaintext after the `220` to STARTTLS: an injection that a
-    /// careless client would take for the server's protected words
-    /// (CVE-2011-0411 and its kin).
-    StartTlsInjection,
-    /// Too much in an `EHLO` reply.
-    Capabilities(CapabilitiesError),
-    /// More challenges than any mechanism needs, or one where there can be none.
-    UnexpectedChallenge,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Reply(error) => write!(f, "{error}"),
-            Self::UnexpectedReply(reply) => write!(f, "unexpected reply: {reply}"),
-            Self::SurplusReply(reply) => write!(f, "a reply to nothing: {reply}"),
-            Self::StartTlsInjection => {
-                f.write_str("plaintext after its 220 to STARTTLS (an injection?)")
-            }
-            Self::Capabilities(error) => write!(f, "{error}"),
-            Self::UnexpectedChallenge => f.write_str("an authentication challenge too many"),
-        }
-    }
-}
-
-/// `Display` says all that the error within says.
-impl core::error::Error for Violation {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Reply(error) => error.source(),
-            Self::Capabilities(error) => error.source(),
             _ => None,
         }
     }

@@ -67,9 +67,8 @@ fn converse(client: &mut Client, mut answer: impl FnMut(&str) -> Option<String>)
 
 /// Twice as much, give or take a fifth, and the rounding of what grows by doubling.
 fn assert_in_proportion(what: &str, once: AllocationInfo, twice: AllocationInfo) {
-    let (once, twice) = (once.bytes_total as f64, twice.bytes_total as f64);
-    let ratio = twice / once;
-    assert!(ratio < 2.5, "{what}: {once} octets, then {twice}");
+    let (once, twice) = (once.bytes_total, twice.bytes_total);
+    assert!(2 * twice < 5 * once, "{what}: {once} octets, then {twice}");
 }
 
 const N: usize = 2_000;
@@ -172,10 +171,7 @@ fn the_refusals_of_recipients() {
         .map(|recipient| recipient.reply().unwrap().as_bytes().len())
         .sum();
     assert!(kept <= N * 1_024, "{kept} octets of refusals are kept");
-    assert!(
-        counted.bytes_current < 4 * (N as i64) * 1_024,
-        "{counted:?}"
-    );
+    assert!(counted.bytes_current < 8_000_000, "{counted:?}");
 }
 
 /// What nobody polls: every report, and of the trace the latest lines.

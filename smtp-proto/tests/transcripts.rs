@@ -22,7 +22,7 @@
 //! ` is misuse` where it must be refused), `TLS established` (with `tls-exporter "octets"` for
 //! channel binding), `TLS failed: reason`, `log in with password alice "correct horse"` (or
 //! `token …`, `external`, `anonymous …`), `credentials failed: reason`, `plaintext instead of
-//! TLS`, `transport error: reason`.
+//! TLS: text`, `transport error: reason`.
 //!
 //! The socket: `stall` (takes nothing until the next `C:`), `take 100` (takes so many octets,
 //! unseen, then nothing).

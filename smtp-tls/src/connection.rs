@@ -7,7 +7,8 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use postwire_proto::{
     Body, Capabilities, Client, ClientConfig, Command, CommandId, Credentials, Endpoint, Envelope,
-    Event, Instant, Mechanism, Misuse, Reply, Security, TlsInfo, TransactionId, TransportError,
+    Error, Event, Instant, Mechanism, Misuse, Reply, Security, TlsInfo, TransactionId,
+    TransportError,
 };
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
@@ -45,8 +46,8 @@ impl Upgradable for Client {
         self.handle_tls_failed(now, error);
     }
 
-    fn injected(&mut self, now: Instant) {
-        self.handle_starttls_injection(now);
+    fn injected(&mut self, now: Instant, said: &[u8]) {
+        self.handle_starttls_injection(now, said);
     }
 
     fn output_for_tls(&mut self) -> impl Buf + Send {
@@ -221,6 +222,11 @@ impl Connection {
     /// The mechanism by which the client is authenticated: [`Client::mechanism`].
     pub fn mechanism(&self) -> Option<Mechanism> {
         self.secured.machine.mechanism()
+    }
+
+    /// Why the session is being left: [`Client::failure`].
+    pub fn failure(&self) -> Option<&Error> {
+        self.secured.machine.failure()
     }
 
     /// Whether the session stands: [`Client::is_ready`].

@@ -55,8 +55,8 @@ pub(crate) trait Upgradable: Endpoint + Send {
     fn is_awaiting_tls(&self) -> bool;
     fn tls_established(&mut self, now: Instant, info: TlsInfo);
     fn tls_failed(&mut self, now: Instant, error: TransportError);
-    /// Plaintext came where TLS was to begin.
-    fn injected(&mut self, now: Instant);
+    /// This came in plaintext where TLS was to begin.
+    fn injected(&mut self, now: Instant, said: &[u8]);
     /// What is to be encrypted. To `advance` it hands over nothing yet.
     fn output_for_tls(&mut self) -> impl Buf + Send;
     /// So many more octets of that are handed over.
@@ -100,6 +100,8 @@ struct Channel {
     pub(super) plaintext: Vec<u8>,
     /// Whether the peer's first byte is still to come, and plaintext went before.
     first_byte_tells: bool,
+    /// It was none of TLS's: the machine hears the rest as it comes.
+    injected: bool,
     /// What the peer says in plaintext instead of TLS, as far as it has come.
     not_tls: Option<Plaintext>,
     heard: bool,
@@ -173,6 +175,7 @@ impl<E: Upgradable> Secured<E> {
             untold: wire.written.map_or(wire.handed_over, |_| 0),
             plaintext: Vec::new(),
             first_byte_tells: after_plaintext,
+            injected: false,
             not_tls: None,
             heard: false,
             established: false,
@@ -289,6 +292,9 @@ impl<E: Upgradable> Secured<E> {
 
 impl Channel {
     fn handle_input<E: Upgradable>(&mut self, machine: &mut E, now: Instant, mut input: &[u8]) {
+        if self.injected {
+            return machine.injected(now, input);
+        }
         if input.is_empty() || self.failed {
             return;
         }
@@ -298,7 +304,8 @@ impl Channel {
             const HANDSHAKE: u8 = 22;
             if !matches!(input[0], ALERT | HANDSHAKE) {
                 self.failed = true;
-                return machine.injected(now);
+                self.injected = true;
+                return machine.injected(now, input);
             }
         }
         if !self.heard || self.not_tls.is_some() {

@@ -52,7 +52,7 @@ impl Upgradable for Server {
         self.handle_transport_error(now, error);
     }
 
-    fn injected(&mut self, now: Instant) {
+    fn injected(&mut self, now: Instant, _said: &[u8]) {
         // Whatever comes where TLS is to begin is an injection to it.
         self.handle_input(now, b"\0");
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Buf;
 use postwire_tls::proto::{
     ClientConfig, Endpoint, Error, ErrorKind, Event, HelloName, Instant, Security, ServerConfig,
+    Stage, Violation,
 };
 use postwire_tls::{
     Certificate, CertificateStore, Connection, Identity, ServerConnection, ServerTls,
@@ -78,6 +79,42 @@ fn a_line_in_plaintext_that_never_ends_is_not_waited_for() {
         let error = end(&mut client).unwrap();
         let plaintext = TlsFailureKind::Plaintext("220 mx".to_owned());
         assert_eq!(*failure(&error).kind(), plaintext);
+    }
+}
+
+/// After STARTTLS it is the client that hears plaintext, or the TLS layer around it.
+#[test]
+fn plaintext_after_starttls_is_quoted_however_it_comes() {
+    let tls = Tls::Required(anyone().build().unwrap());
+    let line = "250 injected\r\n";
+    let long = "x".repeat(300);
+    for (said, quote) in [(line, "250 injected"), (&long, &long[..100])] {
+        for (same_segment, cut) in [(true, 1), (true, 400), (false, 1), (false, 400)] {
+            let config = ClientConfig::new(HelloName::localhost(), Security::Required);
+            let mut client = Connection::new(&Arc::new(config), &tls);
+            let mut hear = |text: &str, cut: usize| {
+                for piece in text.as_bytes().chunks(cut) {
+                    client.handle_input(Instant::EPOCH, piece);
+                    let mut output = client.output();
+                    output.advance(output.remaining());
+                }
+            };
+            hear("220 mx\r\n", cut);
+            hear("250-mx\r\n250 STARTTLS\r\n", cut);
+            if same_segment {
+                hear(&format!("220 go\r\n{said}"), cut);
+            } else {
+                hear("220 go\r\n", cut);
+                hear(said, cut);
+            }
+            let error = end(&mut client).unwrap();
+            let injection = ErrorKind::Violation(Violation::StartTlsInjection);
+            assert_eq!(format!("{:?}", error.kind()), format!("{injection:?}"));
+            assert_eq!(
+                (error.stage(), error.quote()),
+                (Stage::StartTls, Some(quote))
+            );
+        }
     }
 }
 

@@ -156,3 +156,63 @@ fn a_look_at_a_server_says_how_it_was_logged_in_to() {
     let object = run(&arguments).object();
     assert_eq!(object["login"], "PLAIN", "{object}");
 }
+
+#[test]
+fn a_server_that_loses_what_was_sent_ahead() {
+    for (more, told) in [(&[][..], true), (&["--pipelining", "off"], false)] {
+        let server = Scripted::play(|peer| {
+            peer.play("S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 PIPELINING\nC: MAIL\nS: 250 ok");
+            // The rest of the flight is lost.
+            while !peer.hear().is_empty() {}
+        });
+        let mut arguments = with(send_to(&server.url()), more);
+        arguments.retain(|argument| argument != "--json");
+        for argument in arguments.iter_mut().filter(|argument| *argument == "5") {
+            "0.5".clone_into(argument);
+        }
+        let sent = run(&arguments);
+        assert_eq!(sent.status, 75, "{sent:#?}");
+        let hint =
+            "hint: a server that loses commands sent ahead can be used with --pipelining off";
+        assert_eq!(sent.stderr.contains(hint), told, "{sent:#?}");
+    }
+}
+
+#[test]
+fn starttls_that_is_offered_and_left_out() {
+    for (refusal, hint) in [
+        (
+            "530 5.7.0 Must issue a STARTTLS command first",
+            "?tls=required",
+        ),
+        ("530 no", "?tls=required"),
+        (
+            "451 5.7.3 STARTTLS is required to send mail",
+            "?tls=required",
+        ),
+        ("451 4.7.1 not in plaintext", "?tls=required"),
+        ("451 4.3.0 no room", "may take it later"),
+    ] {
+        let server = Scripted::play(move |peer| {
+            peer.play("S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 STARTTLS\nC: MAIL");
+            peer.say(&format!("{refusal}\r\n"));
+            peer.agree();
+        });
+        let mut arguments = send_to(&server.url());
+        arguments.retain(|argument| argument != "--json");
+        let sent = run(&arguments);
+        assert!(sent.stderr.contains(hint), "{refusal}: {sent:#?}");
+    }
+}
+
+#[test]
+fn a_name_that_the_server_does_not_want_is_told_of_once() {
+    let server = Scripted::script("S: 220 mx\nC: EHLO\nS: 550 5.7.1 your HELO name is wrong");
+    let mut arguments = send_to(&server.url());
+    arguments.retain(|argument| argument != "--json");
+    let sent = run(&arguments);
+    assert_eq!(sent.status, 69, "{sent:#?}");
+    let advice = "; set hello_name to a name that this server accepts\n";
+    assert!(sent.stdout.ends_with(advice), "{sent:#?}");
+    assert_eq!(sent.stderr, "hint: that is --hello NAME\n");
+}

@@ -3,8 +3,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
 
-use crate::run::{LOGIN, PASSWORD, USER, run, send_to, with};
+use crate::run::{LOGIN, PASSWORD, Serve, USER, run, send_to, with};
 use crate::script::Scripted;
 
 fn plain() -> String {
@@ -183,4 +184,65 @@ fn acting_for_somebody_else() {
     run(&with(arguments, &more)).assert_is(77, "not_sent", Some("auth"));
     let both = STANDARD.encode(format!("bob\0{USER}\0{PASSWORD}"));
     assert_eq!(server.heard()[1], format!("AUTH PLAIN {both}"));
+}
+
+/// Offers two mechanisms, of which only the second is set up.
+const ONE_IS_NOT_SET_UP: &str = "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH PLAIN LOGIN\nC: AUTH PLAIN \nS: 535 5.7.8 no
+     C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: YWxpY2U=\nS: 334 UGFzc3dvcmQ6\nC: dHIwdWI0ZG9yJjM=\nS: 235 ok";
+
+#[test]
+fn the_next_mechanism_is_tried_where_that_is_asked_for() {
+    let server = Scripted::script(
+        "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH PLAIN LOGIN\nC: AUTH PLAIN \nS: 535 5.7.8 no",
+    );
+    let options = [&LOGIN[..], &["--allow-plaintext-auth"]].concat();
+    let sent = run(&with(send_to(&server.url()), &options));
+    let object = sent.assert_is(77, "not_sent", Some("auth"));
+    assert_eq!(object["auth"], Value::Null);
+
+    let options = [&options[..], &["--try-next-mechanism"]].concat();
+    let server = Scripted::play(|peer| {
+        peer.play(ONE_IS_NOT_SET_UP);
+        peer.play("C: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\nS: 250 ok");
+        peer.agree();
+    });
+    let sent = run(&with(send_to(&server.url()), &options));
+    let object = sent.assert_is(0, "accepted", None);
+    assert_eq!(object["auth"], "LOGIN");
+
+    let server = Scripted::script(ONE_IS_NOT_SET_UP);
+    let url = server.url();
+    let probed = run(&[&["probe", &url, "--json"][..], &options].concat());
+    assert_eq!(probed.status, 0, "{probed:#?}");
+    assert_eq!(probed.object()["login"], "LOGIN");
+}
+
+#[test]
+fn a_login_that_has_to_be_bound_to_tls() {
+    let server = Serve::start(&[
+        "--tls",
+        "starttls",
+        "--auth",
+        "alice:POSTWIRE_TEST_PASSWORD",
+    ]);
+    let authority = server.authority();
+    let trust = ["--ca", authority.to_str().unwrap()];
+    let url = format!("smtp://localhost:{}", server.port);
+    let bound = ["--channel-binding", "required"];
+    let options = [&LOGIN[..], &trust, &bound].concat();
+    let sent = run(&with(send_to(&url), &options));
+    let object = sent.assert_is(0, "accepted", None);
+    assert_eq!(object["auth"], "SCRAM-SHA-512-PLUS");
+
+    let unbound = [&options[..], &["--auth", "SCRAM-SHA-256"]].concat();
+    run(&with(send_to(&url), &unbound)).assert_is(77, "not_sent", Some("auth"));
+    let preferred = [&LOGIN[..], &trust, &["--auth", "SCRAM-SHA-256"]].concat();
+    let preferred = [&preferred[..], &["--channel-binding", "preferred"]].concat();
+    let object = run(&with(send_to(&url), &preferred)).assert_is(0, "accepted", None);
+    assert_eq!(object["auth"], "SCRAM-SHA-256");
+
+    let probed = run(&[&["probe", &url, "--json"][..], &unbound].concat());
+    assert_eq!(probed.status, 77, "{probed:#?}");
+    let probed = run(&[&["probe", &url, "--json"][..], &options].concat());
+    assert_eq!(probed.object()["login"], "SCRAM-SHA-512-PLUS");
 }

@@ -120,6 +120,7 @@ fn the_object_of_an_accepted_message() {
             "error": null,
             "recipients": [{"address": "bob@example.net", "accepted": true, "reply": of_recipient}],
             "tls": null,
+            "auth": null,
         })
     );
     let begin = r#"{"message":0,"outcome":"accepted","stage":null,"reply":{"code":250,"enhanced":"2.0.0","text":["#;

@@ -236,7 +236,9 @@ impl<'a> Run<'a> {
                 let error: TransportError = Arc::new(std::fmt::Error);
                 self.client.handle_tls_failed(self.now, error);
             }
-            b'i' => self.client.handle_starttls_injection(self.now),
+            b'i' => self
+                .client
+                .handle_starttls_injection(self.now, b"250 injected\r\n"),
             b'm' => {
                 let choice = script.octet();
                 self.send(choice);

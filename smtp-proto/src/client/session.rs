@@ -10,7 +10,6 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::time::Duration;
 
 use super::authentication::Authentication;
 use super::commands::Commands;
@@ -62,7 +61,7 @@ pub(crate) struct Session {
     /// The last reply to `RCPT` that was kept: those that equal it share it.
     pub(super) last_rcpt_reply: Option<Reply>,
     /// Since when there is nothing to do, if the time was told since.
-    idle_since: Option<Instant>,
+    pub(super) idle_since: Option<Instant>,
     /// The session was idle for long, and the server was not heard since.
     pub(super) silent_after_idleness: bool,
     /// What the server says is no reply; the rest of its line is still to come.
@@ -106,6 +105,9 @@ impl fmt::Debug for Session {
 pub(super) enum State {
     /// TLS is being established by whoever drives this.
     Handshake,
+    /// Plaintext came where TLS was to begin: what it says, as far as it has come. The rest of
+    /// that line is waited for, and nothing is written or believed any more.
+    Injected(Vec<u8>),
     Greeting,
     Ehlo,
     StartTls,
@@ -119,15 +121,8 @@ pub(super) enum State {
     Closed,
 }
 
-/// A session that heard nothing for longer was idle: whether the server is still there is
-/// not known.
-const IDLE: Duration = Duration::from_secs(1);
-
 /// How much of what broke the protocol is quoted.
 const QUOTED: usize = 100;
-
-/// How long the rest of a line that is no reply is waited for.
-const GARBLED: Duration = Duration::from_secs(5);
 
 /// Text that is no reply, shown as replies are.
 pub(super) struct Garbled {
@@ -341,8 +336,14 @@ impl Session {
     /// Ends at once: nothing more is written or understood. Once every message
     /// has its verdict and `QUIT` is under way, nothing can go wrong any more.
     pub(super) fn end(&mut self, kind: ErrorKind) {
-        if self.garbled.is_some() && !matches!(kind, ErrorKind::Aborted) {
-            return self.end_garbled();
+        if !matches!(kind, ErrorKind::Aborted) {
+            if self.garbled.is_some() {
+                return self.end_garbled();
+            }
+            if let State::Injected(said) = &mut self.state {
+                let said = core::mem::take(said);
+                return self.end_injected(&said);
+            }
         }
         let head = self.expectations.front();
         let at_helo = head.is_some_and(|head| head.command == Awaited::Helo);
@@ -375,6 +376,35 @@ impl Session {
         self.trace(TraceLine::new(Speaker::Server, quote.clone()));
         let kind = ErrorKind::Violation(Violation::Reply(error));
         let error = Error::new(self.stage(), kind).with_quote(quote);
+        self.end_having(self.output.taken(), error);
+    }
+
+    /// Plaintext came where TLS was to begin: what is said of it is the same however it
+    /// comes in pieces.
+    pub(super) fn injected(&mut self, input: &[u8]) {
+        let mut said = match &mut self.state {
+            State::Injected(said) => core::mem::take(said),
+            State::Handshake => {
+                self.waits_over += 1;
+                Vec::new()
+            }
+            _ => return,
+        };
+        let end = input.iter().position(|octet| *octet == b'\n');
+        let line = &input[..end.unwrap_or(input.len())];
+        said.extend_from_slice(&line[..line.len().min(QUOTED - said.len())]);
+        if end.is_some() || said.len() == QUOTED {
+            self.end_injected(&said);
+        } else {
+            self.state = State::Injected(said);
+        }
+    }
+
+    fn end_injected(&mut self, said: &[u8]) {
+        let quote = self.redaction.shown(said.trim_ascii_end());
+        self.trace(TraceLine::new(Speaker::Server, quote.clone()));
+        let kind = ErrorKind::Violation(Violation::StartTlsInjection);
+        let error = Error::new(Stage::StartTls, kind).with_quote(quote);
         self.end_having(self.output.taken(), error);
     }
 
@@ -455,6 +485,7 @@ impl Session {
         );
         match (&self.state, self.expectations.front()) {
             (State::Handshake, _) => Stage::Tls,
+            (State::Injected(_), _) => Stage::StartTls,
             (State::CredentialsWanted, _) => Stage::Auth,
             (_, Some(expectation)) => expectation.command.stage(),
             (State::Ready, None) if in_content => Stage::Body,
@@ -476,95 +507,5 @@ impl Session {
 
     pub(super) fn owned(&self, reply: ReplyRef<'_>) -> Reply {
         self.redaction.reply(reply)
-    }
-
-    // ---- time
-
-    /// The deadlines that the present state calls for.
-    pub(super) fn current_timers(&self) -> Timers {
-        let mut timers = self.timers;
-        if matches!(self.state, State::Closed) {
-            (timers.reply, timers.write, timers.overall) = (Timer::Off, Timer::Off, Timer::Off);
-            return timers;
-        }
-        let head = self.expectations.front();
-        let written = head.is_some_and(|head| head.complete_at <= self.output.written());
-        let others_turn = matches!(self.state, State::Handshake | State::CredentialsWanted)
-            || self.garbled.is_some();
-        if !written && !others_turn {
-            timers.reply = Timer::Off;
-        } else if timers.reply == Timer::Off || timers.awaited != self.waits_over {
-            timers.reply = Timer::Unarmed;
-            timers.awaited = self.waits_over;
-        }
-        if !self.output.is_waiting() {
-            timers.write = Timer::Off;
-        } else if timers.write == Timer::Off || timers.progress != self.output.progress() {
-            // Counted from the last progress, of which nobody has told the time yet.
-            timers.write = Timer::Unarmed;
-            timers.progress = self.output.progress();
-        }
-        let nothing_to_do = self.transactions.is_empty() && self.commands.is_empty();
-        if nothing_to_do || self.config.timeouts.overall.is_none() {
-            timers.overall = Timer::Off;
-        } else if timers.overall == Timer::Off {
-            timers.overall = Timer::Unarmed;
-        }
-        timers
-    }
-
-    fn watch_idleness(&mut self, now: Instant) {
-        let nothing_to_do = self.transactions.is_empty()
-            && self.commands.is_empty()
-            && self.expectations.is_empty();
-        if nothing_to_do {
-            self.idle_since.get_or_insert(now);
-        } else if let Some(since) = self.idle_since.take() {
-            self.silent_after_idleness = now.saturating_duration_since(since) > IDLE;
-        }
-    }
-
-    /// The time is `now`: ends what is overdue, arms what is not.
-    pub(super) fn tell_time(&mut self, now: Instant) {
-        self.timers = self.current_timers();
-        self.timers.now = now;
-        self.watch_idleness(now);
-        let overdue = [self.timers.reply, self.timers.write, self.timers.overall]
-            .into_iter()
-            .any(|timer| timer.is_over(now));
-        if overdue {
-            self.end(ErrorKind::TimedOut);
-            return;
-        }
-        let timeouts = &self.config.timeouts;
-        let reply = match (&self.state, self.expectations.front()) {
-            _ if self.garbled.is_some() => GARBLED.min(timeouts.mail),
-            (State::CredentialsWanted, _) => timeouts.auth,
-            (State::Handshake, _) | (_, None) => timeouts.tls,
-            (_, Some(head)) => {
-                let reply = head.command.timeout(timeouts);
-                let front = self.transactions.front();
-                if self.silent_after_idleness && head.command.may_follow_idleness() {
-                    reply.min(timeouts.after_idle)
-                } else if front.is_some_and(|front| front.closing.is_some()) {
-                    reply.min(timeouts.quit)
-                } else {
-                    reply
-                }
-            }
-        };
-        self.timers.reply.arm(now, reply);
-        let write = if self.front_is_midway() {
-            timeouts.body
-        } else {
-            match self.expectations.front() {
-                Some(head) => head.command.timeout(timeouts).min(timeouts.body),
-                None => timeouts.body,
-            }
-        };
-        self.timers.write.arm(now, write);
-        if let Some(overall) = timeouts.overall {
-            self.timers.overall.arm(now, overall);
-        }
     }
 }

@@ -273,7 +273,11 @@ impl Player {
                 self.tls = true;
             }
             Step::TlsFailed(reason) => self.client.handle_tls_failed(now, error(reason)),
-            Step::TlsInjection => self.client.handle_starttls_injection(now),
+            Step::TlsInjection(said) => {
+                for piece in said.as_bytes().chunks(3) {
+                    self.client.handle_starttls_injection(now, piece);
+                }
+            }
             Step::Passes(duration) => {
                 self.pass(*duration);
                 check(!self.client.is_closed(), || {

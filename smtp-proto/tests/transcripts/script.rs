@@ -58,7 +58,7 @@ pub(crate) enum Step {
     /// TLS whose certificate was verified.
     TlsVerified,
     TlsFailed(String),
-    TlsInjection,
+    TlsInjection(String),
     Passes(Duration),
     TimesOut(Duration),
     NoDeadline,
@@ -190,6 +190,9 @@ impl Step {
         if let Some(text) = line.strip_prefix("TLS established ") {
             return channel_binding(text).map(|binding| Self::TlsEstablished(Some(binding)));
         }
+        if let Some(said) = line.strip_prefix("plaintext instead of TLS: ") {
+            return Ok(Self::TlsInjection(format!("{said}\r\n")));
+        }
         if let Some(reason) = line.strip_prefix("TLS failed: ") {
             return Ok(Self::TlsFailed(reason.to_owned()));
         }
@@ -204,7 +207,6 @@ impl Step {
             "quit" => Self::Quit,
             "abort" => Self::Abort,
             "TLS established" => Self::TlsEstablished(None),
-            "plaintext instead of TLS" => Self::TlsInjection,
             "no deadline" => Self::NoDeadline,
             "idle" => Self::Idle(true),
             "not idle" => Self::Idle(false),

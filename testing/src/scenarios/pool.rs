@@ -223,12 +223,20 @@ pub(super) fn dead_without_a_word(adapter: &dyn Adapter) {
 pub(super) fn the_next_address(adapter: &dyn Adapter) {
     let begun = Instant::now();
     let good = Each::start(|_, stream| serve(stream));
-    for words in ["421 busy\r\n", "554 no\r\n", "", "hang up"] {
+    for (words, until) in [
+        ("421 busy\r\n", "QUIT"),
+        ("554 no\r\n", "QUIT"),
+        // Who refuses and does not even hear the farewell is not waited for.
+        ("554 no\r\n", "nothing else"),
+        ("", "QUIT"),
+        ("hang up", ""),
+    ] {
         let bad = Each::start(move |_, mut stream| {
             if words != "hang up" {
-                exchange(&mut stream, words, "QUIT");
+                exchange(&mut stream, words, until);
             }
         });
+        let asked = Instant::now();
         let timeouts = Timeouts {
             greeting: Duration::from_millis(300),
             ..Timeouts::default()
@@ -246,6 +254,11 @@ pub(super) fn the_next_address(adapter: &dyn Adapter) {
         let none = adapter.send(addresses([bad.port; 2]), &bob(), message().into());
         assert_eq!(error(&none).0, Stage::Greeting, "{none}");
         assert_eq!(bad.connections(), 3);
+        let took = asked.elapsed();
+        assert!(
+            took < Timeouts::default().quit,
+            "{words:?} {until:?}: {took:?}"
+        );
     }
     within_patience(begun);
 }

@@ -1,0 +1,48 @@
+//! What is kept of a line that is no reply, to be shown.
+
+use alloc::vec::Vec;
+
+use super::{ReplyError, ReplyReader, State};
+
+/// How much is kept of a line that is no reply, to be shown.
+const QUOTED: usize = 100;
+
+impl ReplyReader {
+    /// The beginning of the line that is no reply, as far as it has come, without its end.
+    pub(crate) fn quote(&self) -> &[u8] {
+        let line = self.buffer.strip_suffix(b"\n").unwrap_or(&self.buffer);
+        line.strip_suffix(b"\r").unwrap_or(line)
+    }
+
+    /// Whether reading on adds nothing to the [`quote`](Self::quote).
+    pub(crate) fn quote_is_whole(&self) -> bool {
+        let limited = match self.state {
+            State::Failed(error) => error.is_about_size(),
+            _ => false,
+        };
+        limited || self.buffer.len() >= QUOTED || self.buffer.ends_with(b"\n")
+    }
+
+    /// Keeps what is shown of a reply at fault: the line at fault, or its first line where
+    /// all of it is. Its size decides nothing that depends on how it was cut.
+    pub(super) fn begin_quote(&mut self, reply: &[u8], line_start: usize, error: ReplyError) {
+        let (from, most) = match error {
+            ReplyError::LineTooLong { limit } => (line_start, QUOTED.min(limit)),
+            ReplyError::TooManyLines { .. } => (0, QUOTED.min(line_start)),
+            ReplyError::TooLong { limit } => (0, QUOTED.min(limit)),
+            _ => (line_start, QUOTED),
+        };
+        self.buffer = Vec::new();
+        self.state = State::Between;
+        let line = reply.get(from..).unwrap_or_default();
+        self.quote_more(line.get(..most).unwrap_or(line));
+    }
+
+    pub(super) fn quote_more(&mut self, input: &[u8]) {
+        if !self.quote_is_whole() {
+            let end = memchr::memchr(b'\n', input).map_or(input.len(), |end| end + 1);
+            let room = QUOTED - self.buffer.len();
+            self.buffer.extend_from_slice(&input[..end.min(room)]);
+        }
+    }
+}
