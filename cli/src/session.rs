@@ -57,7 +57,7 @@ pub(crate) struct Known {
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub(crate) error: Error,
-    pub(crate) known: Known,
+    pub(crate) known: Box<Known>,
 }
 
 /// Opens a session with the configured server, over the first of its addresses that has one,
@@ -122,6 +122,7 @@ fn failed(error: Error, known: Known, interrupt: &Interrupt) -> Failed {
     } else {
         error
     };
+    let known = Box::new(known);
     Failed { error, known }
 }
 

@@ -128,16 +128,14 @@ impl<S: Stream> Connection<S> {
     ) -> Result<(), (Error, ControlFlow<()>)> {
         let mut answer = ControlFlow::Continue(());
         while !self.machine().is_ready() {
-            match self.happens_unless(|machine| machine.failure().is_some()) {
-                Some(event) => answer = happened(self, event),
-                None => {
-                    if let Some(error) = self.machine().failure().cloned() {
-                        self.ended_by = Some(error.clone());
-                        answer = happened(self, Event::Closed(Some(error)));
-                    }
-                    return Err((self.error(), answer));
+            let Some(event) = self.happens_unless(|machine| machine.failure().is_some()) else {
+                if let Some(error) = self.machine().failure().cloned() {
+                    self.ended_by = Some(error.clone());
+                    answer = happened(self, Event::Closed(Some(error)));
                 }
-            }
+                return Err((self.error(), answer));
+            };
+            answer = happened(self, event);
         }
         Ok(())
     }

@@ -149,16 +149,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
                 Poll::Pending if self.machine().failure().is_some() => Poll::Ready(None),
                 polled => polled,
             });
-            match event.await {
-                Some(event) => answer = happened(self, event),
-                None => {
-                    if let Some(error) = self.machine().failure().cloned() {
-                        self.ended_by = Some(error.clone());
-                        answer = happened(self, Event::Closed(Some(error)));
-                    }
-                    return Err((self.error(), answer));
+            let Some(event) = event.await else {
+                if let Some(error) = self.machine().failure().cloned() {
+                    self.ended_by = Some(error.clone());
+                    answer = happened(self, Event::Closed(Some(error)));
                 }
-            }
+                return Err((self.error(), answer));
+            };
+            answer = happened(self, event);
         }
         Ok(())
     }
