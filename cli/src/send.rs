@@ -189,6 +189,11 @@ fn converse(
                 let next = pieces.as_mut().and_then(Iterator::next);
                 session.body_next(id, next);
             }
+            Event::Ready => {
+                if let Some(news) = hints::of_session(&printer.asked, seen(session)) {
+                    printer.bar.suspend(|| note(format_args!("note: {news}")));
+                }
+            }
             Event::Trace(line) => note(Plain(&line.to_string())),
             _ => {}
         }
@@ -197,6 +202,15 @@ fn converse(
     for (position, message) in waiting {
         let report = Report::not_sent(envelope, session_over());
         printer.print(position, message, &report, Some(&*session));
+    }
+}
+
+/// What the session is like, as far as advice depends on it.
+fn seen(session: &dyn Session) -> Seen<'_> {
+    Seen {
+        tls: session.tls().is_some(),
+        greeting: session.greeting(),
+        capabilities: session.capabilities(),
     }
 }
 
@@ -286,10 +300,7 @@ impl Printer {
                 _ => {}
             }
         }
-        let seen = session.map_or_else(Seen::default, |session| Seen {
-            tls: session.tls().is_some(),
-            capabilities: session.capabilities(),
-        });
+        let seen = session.map_or_else(Seen::default, seen);
         if let Some(hint) = hints::of_report(report, &self.asked, seen) {
             note(format_args!("hint: {hint}"));
         }

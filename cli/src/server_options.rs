@@ -72,10 +72,16 @@ pub(crate) fn parse(
 pub(crate) fn asked(url: &str, options: &ServerArguments) -> Result<Asked, UsageError> {
     let url = ServerUrl::parse(url).map_err(|why| UsageError::new("--server", why))?;
     Ok(Asked {
+        protocol: if options.lmtp {
+            Protocol::Lmtp
+        } else {
+            url.protocol()
+        },
         mode: url.mode(),
         port: url.port(),
         authority: options.ca.is_some(),
         logs_in: options.user.is_some() || url.user().is_some() || !options.auth.is_empty(),
+        mechanisms: options.auth.clone(),
         pipelining: false,
     })
 }

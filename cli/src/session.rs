@@ -11,7 +11,7 @@ use std::pin::pin;
 use bytes::Bytes;
 use postwire_async_std::AsyncStd;
 use postwire_blocking::proto::{
-    Body, Capabilities, Envelope, Error, Event, TlsInfo, TransactionId,
+    Body, Capabilities, Envelope, Error, Event, Reply, TlsInfo, TransactionId,
 };
 use postwire_blocking::tls::TransportConfig;
 use postwire_blocking::{Socket, Stream};
@@ -38,6 +38,9 @@ pub(crate) trait Session {
 
     /// The TLS session, once it stands.
     fn tls(&self) -> Option<&TlsInfo>;
+
+    /// What the server said first.
+    fn greeting(&self) -> Option<&Reply>;
 
     /// What the server offers.
     fn capabilities(&self) -> Option<&Capabilities>;
@@ -88,6 +91,10 @@ impl<S: Stream> Session for postwire_blocking::Connection<S> {
 
     fn tls(&self) -> Option<&TlsInfo> {
         self.tls()
+    }
+
+    fn greeting(&self) -> Option<&Reply> {
+        self.greeting()
     }
 
     fn capabilities(&self) -> Option<&Capabilities> {
@@ -158,6 +165,10 @@ impl<R: BlockOn> Session for AsyncSession<R> {
 
     fn tls(&self) -> Option<&TlsInfo> {
         self.connection.tls()
+    }
+
+    fn greeting(&self) -> Option<&Reply> {
+        self.connection.greeting()
     }
 
     fn capabilities(&self) -> Option<&Capabilities> {
