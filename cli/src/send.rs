@@ -59,6 +59,13 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<Exit, UsageError> {
             return Ok(Exit::MessageFile);
         }
     };
+    for message in messages.iter().filter(|message| message.octets() == 0) {
+        if messages.len() > 1 {
+            note(format_args!("note: {}: the message is empty", message.name));
+        } else {
+            note("note: the message is empty");
+        }
+    }
     let printer = Printer {
         json: arguments.server_options.json,
         several: messages.len() > 1,

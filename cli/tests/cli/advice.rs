@@ -232,3 +232,13 @@ fn a_login_that_is_wrong_or_wanting() {
         assert!(sent.stderr.contains(said), "{sent:#?}");
     }
 }
+
+#[test]
+fn an_empty_message_is_sent_and_told_of() {
+    let server = Serve::start(&[]);
+    let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);
+    let sent = run_with(&send_to(&url), b"");
+    sent.assert_is(0, "accepted", None);
+    assert_eq!(sent.stderr, "note: the message is empty\n");
+    assert_eq!(server.messages(), [b""]);
+}
