@@ -1,8 +1,9 @@
 //! What is refused before anything is connected.
 
+use std::fs;
 use std::net::TcpListener;
 
-use crate::run::{LOGIN, PASSWORD, Run, run, run_with, with};
+use crate::run::{LOGIN, PASSWORD, Run, Serve, run, run_with, send_to, with};
 
 /// A server that nobody may call.
 struct Uncalled {
@@ -506,4 +507,15 @@ fn help_says_what_is_done_by_default() {
         assert!(help.contains(said), "{said}: {help}");
     }
     assert!(!help.contains("Not sent"), "{help}");
+}
+
+#[test]
+fn the_front_page_names_each_field_of_the_object() {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let server = Serve::start(&[]);
+    let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);
+    let object = run(&send_to(&url)).assert_is(0, "accepted", None);
+    for field in object.as_object().unwrap().keys() {
+        assert!(page.contains(&format!("\n| `{field}` | ")), "{field}");
+    }
 }
