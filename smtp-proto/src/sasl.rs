@@ -211,9 +211,9 @@ impl Mechanism {
         Self::with_proof(credentials.proof)
     }
 
-    /// Whether it is tried without being named.
-    pub(crate) fn is_default(self) -> bool {
-        self.0.by_default
+    /// Whether it is tried with a password without being named.
+    pub(crate) fn is_default_for_password(self) -> bool {
+        Self::with_proof(Proof::Password).contains(&self)
     }
 
     fn with_proof(proof: Proof) -> Vec<Self> {
