@@ -98,7 +98,8 @@ pub(crate) struct ServerArguments {
     #[arg(short = '6', long)]
     pub(crate) ipv6: bool,
 
-    /// Give connecting, and each stage after it, at most this long
+    /// Give connecting, and each stage after it, at most this long: each stage, not the whole run
+    /// [default: 1 to 10 minutes, as RFC 5321 has it for the stage]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) timeout: Option<String>,
 
@@ -133,8 +134,10 @@ pub(crate) struct SendArguments {
         long,
         value_name = "URL",
         help = "The server: smtp://, smtps:// or lmtp://[USER:PASSWORD@]HOST[:PORT][/HELLO-NAME] \
-                [?tls=none|opportunistic|required]; smtp:// means that TLS is required. Or a Unix \
-                socket: lmtp+unix:///PATH or smtp+unix:///PATH, in plaintext"
+                [?tls=none|opportunistic|required]; smtp:// means that TLS is required. The port \
+                is 465 for smtps://, 24 for lmtp://, and 587 for smtp://, or 25 with tls=none or \
+                tls=opportunistic, unless it is given. Or a Unix socket: lmtp+unix:///PATH or \
+                smtp+unix:///PATH, in plaintext"
     )]
     pub(crate) server: String,
 
@@ -148,6 +151,7 @@ pub(crate) struct SendArguments {
 
     /// A message with its headers (RFC 5322), or - for standard input; may be given again. It goes
     /// out as it is, line ends apart: with its Bcc fields, an mbox `From ` line, a byte order mark
+    /// [default: standard input]
     #[arg(long, value_name = "FILE")]
     pub(crate) message: Vec<PathBuf>,
 
@@ -160,18 +164,12 @@ pub(crate) struct SendArguments {
         long,
         value_name = "off|careful|bold",
         default_value = "careful",
-        hide_default_value = true,
         hide_possible_values = true
     )]
     pub(crate) pipelining: Ahead,
 
     /// Use CHUNKING where it is offered
-    #[arg(
-        long,
-        value_name = "off|on",
-        default_value = "on",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "off|on", default_value = "on")]
     pub(crate) chunking: Switch,
 
     /// Leave the Bcc fields out of the messages; without it they go out as they are
@@ -184,24 +182,18 @@ pub(crate) struct SendArguments {
     pub(crate) allow_8bit: bool,
 
     /// What becomes of a lone CR or LF: made a CRLF, or the message refused
-    #[arg(
-        long,
-        value_name = "normalize|refuse",
-        default_value = "normalize",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "normalize|refuse", default_value = "normalize")]
     pub(crate) line_ends: LineEndsChoice,
 
-    /// Refuse a message with a longer line (octets without CRLF)
+    /// Refuse a message with a longer line (octets without CRLF) [default: no limit]
     #[arg(long, value_name = "N")]
     pub(crate) max_line: Option<String>,
 
-    /// What moves the bytes: blocking sockets (the default), async-std or smol; all else is the same
+    /// What moves the bytes: blocking sockets, async-std or smol; all else is the same
     #[arg(
         long,
         value_name = "blocking|async-std|smol",
-        default_value = "blocking",
-        hide_default_value = true
+        default_value = "blocking"
     )]
     pub(crate) runtime: Runtime,
 
@@ -246,11 +238,11 @@ pub(crate) struct ServeArguments {
     pub(crate) tls: ServeTls,
 
     /// The certificate chain to show; without it one is made for localhost and --hostname
-    #[arg(long, value_name = "PEM", requires = "key")]
+    #[arg(long, value_name = "PEM")]
     pub(crate) cert: Option<PathBuf>,
 
     /// The certificate's private key
-    #[arg(long, value_name = "PEM", requires = "cert")]
+    #[arg(long, value_name = "PEM")]
     pub(crate) key: Option<PathBuf>,
 
     /// Write the authority of the certificate that was made to this file, for send --ca

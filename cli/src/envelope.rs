@@ -8,6 +8,7 @@
     reason = "what stands beside an option is its help text, not a link"
 )]
 
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use clap::Args;
@@ -34,7 +35,7 @@ pub(crate) struct ParameterArguments {
     dsn_envid: Option<String>,
 
     /// Which reports the sender wants on each recipient (DSN): never, or some of success, failure
-    /// and delay, with commas between. Not sent where DSN is not offered
+    /// and delay, with commas between. The message is not sent where DSN is not offered
     #[arg(long, value_name = "LIST")]
     notify: Option<String>,
 
@@ -46,7 +47,7 @@ pub(crate) struct ParameterArguments {
 
     /// Deliver within so many seconds (DELIVERBY, RFC 2852), or else return the message; with
     /// :notify, or else report it and go on, where the time may be over already. With :trace each
-    /// server reports that it passed it on. Not sent where that is not offered
+    /// server reports that it passed it on. The message is not sent where that is not offered
     #[arg(
         long,
         value_name = "SECONDS[:notify][:trace]",
@@ -54,12 +55,13 @@ pub(crate) struct ParameterArguments {
     )]
     deliver_by: Option<String>,
 
-    /// Hold the message for so long (FUTURERELEASE, RFC 4865). Not sent where that is not offered
+    /// Hold the message for so long (FUTURERELEASE, RFC 4865). The message is not sent where that
+    /// is not offered
     #[arg(long, value_name = "SECONDS", conflicts_with = "hold_until")]
     hold_for: Option<String>,
 
-    /// Hold the message until then, as in 2030-01-31T12:00:00Z (FUTURERELEASE). Not sent where that
-    /// is not offered
+    /// Hold the message until then, as in 2030-01-31T12:00:00Z (FUTURERELEASE). The message is not
+    /// sent where that is not offered
     #[arg(long, value_name = "DATE-TIME")]
     hold_until: Option<String>,
 
@@ -68,13 +70,13 @@ pub(crate) struct ParameterArguments {
     #[arg(long, value_name = "-9..9", allow_hyphen_values = true)]
     priority: Option<String>,
 
-    /// Let no server on the way pass it on without verified TLS (REQUIRETLS, RFC 8689). Not sent
-    /// where that is not offered, or where this very session has no verified TLS
+    /// Let no server on the way pass it on without verified TLS (REQUIRETLS, RFC 8689). The message
+    /// is not sent where that is not offered, or where this very session has no verified TLS
     #[arg(long)]
     require_tls: bool,
 
-    /// Any other parameter of MAIL; may be given again. Not sent where the extension that it is
-    /// called after, or that is named before it, is not offered
+    /// Any other parameter of MAIL; may be given again. The message is not sent where the extension
+    /// that it is called after, or that is named before it, is not offered
     #[arg(long, value_name = "[EXTENSION:]KEYWORD[=VALUE]")]
     mail_param: Vec<String>,
 
@@ -92,17 +94,27 @@ pub(crate) fn parse(arguments: &SendArguments) -> Result<Envelope, UsageError> {
 
 fn parse_paths(arguments: &SendArguments) -> Result<Envelope, UsageError> {
     let reverse_path = Envelope::parse_reverse_path(&arguments.from)
-        .map_err(|why| UsageError::new("--from", explained(&arguments.from, &why)))?;
+        .map_err(|why| UsageError::new("--from", explained(("--from", &arguments.from), &why)))?;
     let forward_paths = arguments.to.iter().map(|text| {
         let address = text.parse();
-        address.map_err(|why| UsageError::new("--to", explained(text, &why)))
+        address.map_err(|why| UsageError::new("--to", explained(("--to", text), &why)))
     });
     let forward_paths = forward_paths.collect::<Result<Vec<Address>, _>>()?;
     Envelope::new(reverse_path, forward_paths).map_err(|why| UsageError::new("--to", why))
 }
 
 /// What is wrong with an address, and what is right where it has a name beside it.
-fn explained(text: &str, why: &AddressError) -> String {
+fn explained((option, text): (&str, &str), why: &AddressError) -> String {
+    let mut several = text.split(',').map(str::trim);
+    if text.contains(',') && several.all(|part| part.parse::<Address>().is_ok()) {
+        return match option {
+            "--to" => "one address a --to; give --to again".to_owned(),
+            _ => "takes one address".to_owned(),
+        };
+    }
+    if let Some(literal) = ipv6_literal(text) {
+        return format!("{why}; it is written {literal}");
+    }
     match text.split_once('<').map(|(_, rest)| rest.trim_end()) {
         Some(rest) if !rest.is_empty() => {
             let address = rest.trim_end_matches('>');
@@ -113,6 +125,14 @@ fn explained(text: &str, why: &AddressError) -> String {
         }
         _ => why.to_string(),
     }
+}
+
+/// The address literal (RFC 5321 §4.1.3) that is meant by an IPv6 address in brackets, at the
+/// end of an address or alone.
+pub(crate) fn ipv6_literal(text: &str) -> Option<String> {
+    let (_, literal) = text.trim_end_matches('>').rsplit_once('[')?;
+    let address: Ipv6Addr = literal.strip_suffix(']')?.parse().ok()?;
+    Some(format!("[IPv6:{address}]"))
 }
 
 fn for_mail(mut envelope: Envelope, asked: &ParameterArguments) -> Result<Envelope, UsageError> {

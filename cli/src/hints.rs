@@ -4,18 +4,22 @@
 //! Knows what was asked for and what the session was like. Must never decide anything.
 
 use postwire_blocking::proto::{
-    Capabilities, Error, ErrorKind, Outcome, Reply, Report, Security, Stage, Violation,
+    Capabilities, Error, ErrorKind, Mechanism, Outcome, Protocol, Reply, Report, Security, Stage,
+    Violation,
 };
 use postwire_blocking::tls::{ConnectError, TlsFailure, TlsFailureKind};
 
 /// What the command was told, as far as advice depends on it.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
+    pub(crate) protocol: Protocol,
     pub(crate) mode: Security,
     pub(crate) port: u16,
     /// `--ca` was given.
     pub(crate) authority: bool,
     pub(crate) logs_in: bool,
+    /// What was given with `--auth`.
+    pub(crate) mechanisms: Vec<String>,
     pub(crate) pipelining: bool,
 }
 
@@ -23,12 +27,18 @@ pub(crate) struct Asked {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seen<'a> {
     pub(crate) tls: bool,
+    pub(crate) greeting: Option<&'a Reply>,
     pub(crate) capabilities: Option<&'a Capabilities>,
 }
 
 impl Seen<'_> {
     fn starttls_was_left_out(self) -> bool {
         !self.tls && self.capabilities.is_some_and(Capabilities::starttls)
+    }
+
+    fn greets_as_lmtp(self) -> bool {
+        let greeting = self.greeting.map(Reply::to_string);
+        greeting.is_some_and(|greeting| greeting.to_ascii_uppercase().contains("LMTP"))
     }
 
     fn pipelining(self) -> bool {
@@ -40,6 +50,12 @@ impl Seen<'_> {
 pub(crate) fn beforehand(asked: &Asked) -> Option<&'static str> {
     let starttls_on_465 = asked.port == 465 && asked.mode != Security::Wrapper;
     starttls_on_465.then_some("port 465 is for TLS from the first octet: smtps://, not smtp://")
+}
+
+/// What is worth knowing of a session that messages can go over.
+pub(crate) fn of_session(asked: &Asked, seen: Seen<'_>) -> Option<&'static str> {
+    let went_on = asked.mode == Security::Opportunistic && seen.starttls_was_left_out();
+    went_on.then_some("the server refused STARTTLS; the session goes on in plaintext")
 }
 
 /// For a message that was not simply accepted.
@@ -62,6 +78,21 @@ pub(crate) fn of_error(error: &Error, asked: &Asked, seen: Seen<'_>) -> Option<S
     let stage = error.stage();
     match error.kind() {
         ErrorKind::Tls(cause) => of_tls(cause.downcast_ref()?, asked).map(str::to_owned),
+        ErrorKind::NoUsableMechanism {
+            withheld: true,
+            unasked,
+            ..
+        } if !asked.mechanisms.is_empty() => {
+            let names = asked.mechanisms.join(", ");
+            let unasked = unasked
+                .iter()
+                .map(|mechanism| format!(", or --auth {mechanism}"));
+            let unasked = unasked.collect::<String>();
+            Some(format!(
+                "--auth names {names} only; a password is not sent in plaintext: use TLS, or \
+                 --allow-plaintext-auth{unasked}"
+            ))
+        }
         ErrorKind::NoUsableMechanism { unasked, .. } if !unasked.is_empty() => {
             let options = unasked
                 .iter()
@@ -87,6 +118,9 @@ pub(crate) fn of_error(error: &Error, asked: &Asked, seen: Seen<'_>) -> Option<S
         ErrorKind::Refused(_) if error.advice().is_some_and(|it| it.contains("hello_name")) => {
             Some("that is --hello NAME".to_owned())
         }
+        ErrorKind::Refused(reply) if stage == Stage::Auth && is_wrong_login(reply) => {
+            of_login(error.mechanism()).map(str::to_owned)
+        }
         ErrorKind::Refused(reply) => of_refusal(stage, reply, asked, seen),
         ErrorKind::Violation(Violation::Reply(_)) if speaks_tls(error) => {
             Some("this port speaks TLS from the first octet: smtps://".to_owned())
@@ -98,6 +132,24 @@ pub(crate) fn of_error(error: &Error, asked: &Asked, seen: Seen<'_>) -> Option<S
         ErrorKind::TimedOut if stage == Stage::Connect => of_connecting(true, asked),
         ErrorKind::TimedOut => of_time(error, asked, seen),
         _ => None,
+    }
+}
+
+/// RFC 4954 §6.
+fn is_wrong_login(reply: &Reply) -> bool {
+    let enhanced = reply.enhanced().map(|enhanced| enhanced.to_string());
+    reply.code().get() == 535 && enhanced.is_none_or(|enhanced| enhanced == "5.7.8")
+}
+
+fn of_login(mechanism: Option<Mechanism>) -> Option<&'static str> {
+    let mechanism = mechanism?;
+    let is_one_of = |others: [Mechanism; 2]| others.contains(&mechanism);
+    if is_one_of([Mechanism::EXTERNAL, Mechanism::ANONYMOUS]) {
+        None
+    } else if is_one_of([Mechanism::OAUTHBEARER, Mechanism::XOAUTH2]) {
+        Some("the token is wrong or has expired, most likely")
+    } else {
+        Some("the user name or the password is wrong, most likely")
     }
 }
 
@@ -155,6 +207,13 @@ fn of_tls(failure: &TlsFailure, asked: &Asked) -> Option<&'static str> {
         TlsFailureKind::UnknownIssuer => {
             "a private authority, or the server's own certificate, is trusted with --ca FILE"
         }
+        TlsFailureKind::NotForServers => {
+            "the server needs a certificate for servers, or one that does not limit its use; \
+             exactly this one is trusted with --ca FILE"
+        }
+        TlsFailureKind::ClientCertificateRequired => {
+            "show the server a certificate with --client-cert FILE"
+        }
         TlsFailureKind::KeyTooShort { .. } => {
             "the server needs a certificate with a key of 2048 bits or more"
         }
@@ -169,15 +228,20 @@ fn of_refusal(stage: Stage, reply: &Reply, asked: &Asked, seen: Seen<'_>) -> Opt
         .raw_lines()
         .next()
         .is_some_and(|line| line.starts_with(b"5.7.") || line.starts_with(b"4.7."));
-    let about_hello = || {
-        let text = reply.to_string().to_ascii_lowercase();
-        ["helo", "ehlo"].iter().any(|word| text.contains(word))
-    };
-    let advice = if seen.starttls_was_left_out() && (code == 530 || (code == 451 && about_policy)) {
-        "the server offers STARTTLS: use it with ?tls=required"
+    let text = reply.to_string().to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    let advice = if let Some(advice) = of_protocol(stage, reply, asked, seen) {
+        advice
+    } else if seen.starttls_was_left_out() && (code == 530 || (code == 451 && about_policy)) {
+        if code == 530 && !asked.logs_in && !says(&["starttls"]) {
+            "the server offers STARTTLS: use it with ?tls=required; if it wants a login: --user \
+             and --password-env"
+        } else {
+            "the server offers STARTTLS: use it with ?tls=required"
+        }
     } else if code == 530 && !asked.logs_in {
         "the server wants a login: --user and --password-env"
-    } else if stage == Stage::Ehlo || about_hello() {
+    } else if is_about_hello(stage, code, &text) {
         "the name that this client says is set by --hello"
     } else if stage == Stage::Body && matches!(code, 500 | 502 | 503) {
         "a server that offers CHUNKING and does not do it can be used with --chunking off"
@@ -187,6 +251,33 @@ fn of_refusal(stage: Stage, reply: &Reply, asked: &Asked, seen: Seen<'_>) -> Opt
         return None;
     };
     Some(advice.to_owned())
+}
+
+/// A server that speaks the other protocol knows no greeting of this one.
+fn of_protocol(stage: Stage, reply: &Reply, asked: &Asked, seen: Seen<'_>) -> Option<&'static str> {
+    if stage != Stage::Ehlo || !matches!(reply.code().get(), 500 | 502) {
+        return None;
+    }
+    Some(match asked.protocol {
+        Protocol::Lmtp => "this server speaks SMTP: smtp://, not lmtp:// or --lmtp",
+        Protocol::Smtp if seen.greets_as_lmtp() || reply.to_string().contains("LHLO") => {
+            "this server speaks LMTP: lmtp://, not smtp://"
+        }
+        Protocol::Smtp => "a server that knows neither EHLO nor HELO may speak LMTP: lmtp://",
+    })
+}
+
+/// Whether a refusal may be one of the client's name. `text` is in lower case.
+fn is_about_hello(stage: Stage, code: u16, text: &str) -> bool {
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    match code {
+        501 | 504 if stage == Stage::Ehlo => true,
+        // What is said of commands, not of their arguments.
+        500 | 502 | 503 => false,
+        _ if says(&["helo", "ehlo", "lhlo"]) => true,
+        // Later on it may be anybody's name.
+        _ => stage == Stage::Ehlo && says(&["host name", "hostname"]),
+    }
 }
 
 #[cfg(test)]
@@ -200,10 +291,12 @@ mod tests {
 
     fn asked() -> Asked {
         Asked {
+            protocol: Protocol::Smtp,
             mode: Security::Required,
             port: 25,
             authority: false,
             logs_in: false,
+            mechanisms: Vec::new(),
             pipelining: true,
         }
     }
@@ -224,6 +317,9 @@ mod tests {
             let failure = TlsFailure::from(rustls::Error::InvalidCertificate(error));
             ErrorKind::Tls(Arc::new(failure))
         };
+        let required = rustls::AlertDescription::CertificateRequired;
+        let required = TlsFailure::from(rustls::Error::AlertReceived(required));
+        let required = ErrorKind::Tls(Arc::new(required));
         for (stage, kind, words) in [
             (
                 Stage::Tls,
@@ -239,8 +335,25 @@ mod tests {
                 refused(550, "your HELO name does not match"),
                 "--hello",
             ),
-            (Stage::Ehlo, refused(550, "no"), "is set by --hello"),
             (Stage::Ehlo, refused(550, "Helo?"), "that is --hello NAME"),
+            (Stage::Mail, refused(503, "say EHLO first"), ""),
+            (Stage::Rcpt, refused(550, "no host name found"), ""),
+            (Stage::Ehlo, refused(550, "no"), ""),
+            (
+                Stage::Ehlo,
+                refused(550, "invalid host name"),
+                "set by --hello",
+            ),
+            (Stage::Ehlo, refused(501, "no"), "set by --hello"),
+            (Stage::Ehlo, refused(504, "no"), "set by --hello"),
+            (Stage::Ehlo, refused(500, "what?"), "lmtp://"),
+            (Stage::Ehlo, refused(500, "say LHLO"), "speaks LMTP"),
+            (
+                Stage::Tls,
+                tls(rustls::CertificateError::InvalidPurpose),
+                "for servers",
+            ),
+            (Stage::Tls, required, "--client-cert"),
             (Stage::Mail, refused(530, "log in"), "--user"),
             (Stage::Body, refused(502, "what?"), "--chunking off"),
             (Stage::Rcpt, refused(450, "later"), "later"),
@@ -258,6 +371,24 @@ mod tests {
         let error = Error::new(Stage::Tls, tls(rustls::CertificateError::UnknownIssuer));
         let hint = of_error(&error, &authority, Seen::default()).unwrap();
         assert!(!hint.contains("--ca FILE"), "{hint}");
+    }
+
+    #[test]
+    fn the_other_protocol_is_named() {
+        let greeting = Reply::new(ReplyCode::new(220).unwrap(), None, &["mx LMTP ready"]);
+        let seen = Seen {
+            greeting: Some(&greeting),
+            ..Seen::default()
+        };
+        let error = Error::new(Stage::Ehlo, refused(502, "what?"));
+        let hint = of_error(&error, &asked(), seen).unwrap();
+        assert!(hint.contains("speaks LMTP: lmtp://"), "{hint}");
+        let asked = Asked {
+            protocol: Protocol::Lmtp,
+            ..asked()
+        };
+        let hint = of_error(&error, &asked, Seen::default()).unwrap();
+        assert!(hint.contains("speaks SMTP: smtp://"), "{hint}");
     }
 
     #[test]

@@ -51,8 +51,14 @@ pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
     let asked = server_options::asked(&arguments.server, options)?;
     let seen = Seen {
         tls: look.tls.is_some(),
+        greeting: look.greeting.as_ref(),
         capabilities: look.capabilities.as_ref(),
     };
+    if failure.is_none()
+        && let Some(news) = hints::of_session(&asked, seen)
+    {
+        note(format_args!("note: {news}"));
+    }
     let hint = failure
         .as_ref()
         .and_then(|failure| hints::of_error(failure, &asked, seen));

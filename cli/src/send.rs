@@ -60,6 +60,13 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<Exit, UsageError> {
             return Ok(Exit::MessageFile);
         }
     };
+    for message in messages.iter().filter(|message| message.octets() == 0) {
+        if messages.len() > 1 {
+            note(format_args!("note: {}: the message is empty", message.name));
+        } else {
+            note("note: the message is empty");
+        }
+    }
     let printer = Printer {
         json: arguments.server_options.json,
         several: messages.len() > 1,
@@ -189,6 +196,11 @@ fn converse(
                 let next = pieces.as_mut().and_then(Iterator::next);
                 session.body_next(id, next);
             }
+            Event::Ready => {
+                if let Some(news) = hints::of_session(&printer.asked, seen(&session.known())) {
+                    printer.bar.suspend(|| note(format_args!("note: {news}")));
+                }
+            }
             Event::Trace(line) => note(Plain(&line.to_string())),
             _ => {}
         }
@@ -197,6 +209,15 @@ fn converse(
     for (position, message) in waiting {
         let report = Report::not_sent(envelope, session_over());
         printer.print(position, message, &report, &session.known());
+    }
+}
+
+/// What is known of the session, as far as advice depends on it.
+fn seen(known: &Known) -> Seen<'_> {
+    Seen {
+        tls: known.tls.is_some(),
+        greeting: known.greeting.as_ref(),
+        capabilities: known.capabilities.as_ref(),
     }
 }
 
@@ -280,11 +301,7 @@ impl Printer {
                 _ => {}
             }
         }
-        let seen = Seen {
-            tls: known.tls.is_some(),
-            capabilities: known.capabilities.as_ref(),
-        };
-        if let Some(hint) = hints::of_report(report, &self.asked, seen) {
+        if let Some(hint) = hints::of_report(report, &self.asked, seen(known)) {
             note(format_args!("hint: {hint}"));
         }
     }

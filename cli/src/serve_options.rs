@@ -39,6 +39,11 @@ pub(crate) fn parse(
     arguments: &ServeArguments,
     hostname: &HelloName,
 ) -> Result<Settings, UsageError> {
+    match (&arguments.cert, &arguments.key) {
+        (Some(_), None) => return Err(UsageError::new("--cert", "needs --key")),
+        (None, Some(_)) => return Err(UsageError::new("--key", "needs --cert")),
+        _ => {}
+    }
     Ok(Settings {
         config: Arc::new(parse_config(arguments, hostname.clone())?),
         protocol: protocol(arguments),

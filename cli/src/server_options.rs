@@ -18,6 +18,7 @@ use postwire_blocking::tls::{
 };
 
 use crate::arguments::{ServerArguments, UsageError};
+use crate::envelope;
 use crate::hints::Asked;
 use crate::secrets;
 
@@ -30,7 +31,13 @@ pub(crate) fn parse(
     (name, url): (&str, &str),
     options: &ServerArguments,
 ) -> Result<Builder, UsageError> {
-    let url = ServerUrl::parse(url).map_err(|why| UsageError::new(name, why))?;
+    let url = ServerUrl::parse(url).map_err(|why| match local_server(url) {
+        Some(meant) => UsageError::new(
+            name,
+            format_args!("{why}; {meant} for a test server on this machine"),
+        ),
+        None => UsageError::new(name, why),
+    })?;
     let mut builder = Builder::from_server_url(&url)
         .allow_plaintext_auth(options.allow_plaintext_auth)
         .channel_binding(options.channel_binding.into())
@@ -48,7 +55,12 @@ pub(crate) fn parse(
     if let Some(name) = &options.hello {
         let name: HelloName = name
             .parse()
-            .map_err(|why| UsageError::new("--hello", why))?;
+            .map_err(|why| match envelope::ipv6_literal(name) {
+                Some(literal) => {
+                    UsageError::new("--hello", format_args!("{why}; it is written {literal}"))
+                }
+                None => UsageError::new("--hello", why),
+            })?;
         builder = builder.hello_name(name);
     }
     let mechanisms = parse_mechanisms(&options.auth)?;
@@ -70,14 +82,28 @@ pub(crate) fn parse(
     add_authorities(builder, options)
 }
 
+/// The URL that is meant by a name of this machine and a port, which are no secrets.
+fn local_server(given: &str) -> Option<String> {
+    let (host, port) = given.rsplit_once(':')?;
+    let port: u16 = port.parse().ok()?;
+    let is_here = ["localhost", "127.0.0.1", "[::1]"].contains(&host);
+    is_here.then(|| format!("smtp://{host}:{port}?tls=none"))
+}
+
 /// What was asked for, as far as advice depends on it.
 pub(crate) fn asked(url: &str, options: &ServerArguments) -> Result<Asked, UsageError> {
     let url = ServerUrl::parse(url).map_err(|why| UsageError::new("--server", why))?;
     Ok(Asked {
+        protocol: if options.lmtp {
+            Protocol::Lmtp
+        } else {
+            url.protocol()
+        },
         mode: url.mode(),
         port: url.port(),
         authority: options.ca.is_some(),
         logs_in: options.user.is_some() || url.user().is_some() || !options.auth.is_empty(),
+        mechanisms: options.auth.clone(),
         pipelining: false,
     })
 }
@@ -193,24 +219,31 @@ fn check_name(option: &str, name: Option<&str>) -> Result<(), UsageError> {
     }
 }
 
-/// The secret in an environment variable. The variable is not named in an
-/// error: it may be the password, given by mistake.
+/// The secret in an environment variable. An error names the variable only where it looks
+/// like one: it may be the password, given by mistake.
 pub(crate) fn password_of(variable: &str) -> Result<Secret, UsageError> {
-    let refuse = |why| Err(UsageError::new("--password-env", why));
+    let refuse = |why: &str| Err(UsageError::new("--password-env", why));
     if variable.is_empty() || variable.contains(['=', '\0']) {
         return refuse("this is no name of an environment variable");
     }
+    let is_name = |octet: u8| matches!(octet, b'A'..=b'Z' | b'0'..=b'9' | b'_');
+    let looks_like_one = variable.bytes().all(is_name) && !variable.as_bytes()[0].is_ascii_digit();
+    let named = if looks_like_one {
+        format!("the environment variable {variable}")
+    } else {
+        "the environment variable that it names".to_owned()
+    };
     let Some(value) = std::env::var_os(variable) else {
-        return refuse("the environment variable that it names is not set");
+        return refuse(&format!("{named} is not set"));
     };
     let secret = value.into_encoded_bytes();
     if secret.is_empty() {
-        return refuse("the environment variable that it names is empty");
+        return refuse(&format!("{named} is empty"));
     }
     if secret.iter().any(u8::is_ascii_control) {
-        return refuse(
-            "the environment variable that it names holds a control character, perhaps a line end",
-        );
+        return refuse(&format!(
+            "{named} holds a control character, perhaps a line end"
+        ));
     }
     Ok(Secret::from(secret))
 }

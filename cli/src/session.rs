@@ -12,7 +12,7 @@ use std::pin::pin;
 use bytes::Bytes;
 use postwire_async_std::AsyncStd;
 use postwire_blocking::proto::{
-    Body, Capabilities, Envelope, Error, ErrorKind, Event, Mechanism, TlsInfo, TraceLine,
+    Body, Capabilities, Envelope, Error, ErrorKind, Event, Mechanism, Reply, TlsInfo, TraceLine,
     TransactionId,
 };
 use postwire_blocking::tls::TransportConfig;
@@ -47,6 +47,8 @@ pub(crate) trait Session {
 pub(crate) struct Known {
     /// The TLS session, once it stands.
     pub(crate) tls: Option<TlsInfo>,
+    /// What the server said first.
+    pub(crate) greeting: Option<Reply>,
     /// What the server offers.
     pub(crate) capabilities: Option<Capabilities>,
     /// The mechanism by which it is logged in, once it is.
@@ -146,6 +148,7 @@ impl<S: Stream> Session for postwire_blocking::Connection<S> {
     fn known(&self) -> Known {
         Known {
             tls: self.tls().cloned(),
+            greeting: self.greeting().cloned(),
             capabilities: self.capabilities().cloned(),
             login: self.mechanism(),
         }
@@ -212,6 +215,7 @@ fn open_async<R: BlockOn>(
 fn known_of<R: BlockOn>(connection: &postwire_futures::Connection<Metered<R::Stream>, R>) -> Known {
     Known {
         tls: connection.tls().cloned(),
+        greeting: connection.greeting().cloned(),
         capabilities: connection.capabilities().cloned(),
         login: connection.mechanism(),
     }

@@ -322,7 +322,11 @@ impl fmt::Display for Error {
                     write!(f, "; {name} is not known")?;
                 }
                 for mechanism in unasked {
-                    write!(f, "; {mechanism} is only used where it is asked for")?;
+                    if mechanism.is_default_for_password() {
+                        write!(f, "; {mechanism} is not among those that may be used")?;
+                    } else {
+                        write!(f, "; {mechanism} is only used where it is asked for")?;
+                    }
                 }
                 Ok(())
             }

@@ -211,6 +211,11 @@ impl Mechanism {
         Self::with_proof(credentials.proof)
     }
 
+    /// Whether it is tried with a password without being named.
+    pub(crate) fn is_default_for_password(self) -> bool {
+        Self::with_proof(Proof::Password).contains(&self)
+    }
+
     fn with_proof(proof: Proof) -> Vec<Self> {
         let fits = |mechanism: &&Self| mechanism.0.by_default && mechanism.0.proof == proof;
         MECHANISMS.iter().filter(fits).copied().collect()

@@ -19,6 +19,8 @@ const EXTENSIONS: u8 = 0xa3;
 
 const COMMON_NAME: &[u8] = b"\x55\x04\x03";
 const SUBJECT_ALTERNATIVE_NAME: &[u8] = b"\x55\x1d\x11";
+const EXTENDED_KEY_USAGE: &[u8] = b"\x55\x1d\x25";
+const SERVER_AUTHENTICATION: &[u8] = b"\x2b\x06\x01\x05\x05\x07\x03\x01";
 
 /// The content of a DER element (X.690 §8.1, §10.1) with this tag, and what follows it.
 pub(crate) fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -55,6 +57,10 @@ pub(crate) struct Fields<'a> {
     /// The last common name of the subject.
     pub(crate) common_name: Option<&'a str>,
     pub(crate) public_key: SubjectPublicKeyInfoDer<'a>,
+    /// Whether subject and issuer are the same.
+    pub(crate) is_self_issued: bool,
+    /// Whether a server may use it: it says so, or says nothing of its use.
+    pub(crate) is_for_servers: bool,
     /// Whether it has names of its own, so that the common name counts for nothing.
     pub(crate) has_alternative_names: bool,
 }
@@ -69,7 +75,7 @@ impl<'a> Fields<'a> {
         };
         let (_serial, rest) = element(INTEGER, fields)?;
         let (_signature, rest) = element(SEQUENCE, rest)?;
-        let (_issuer, rest) = element(SEQUENCE, rest)?;
+        let (issuer, rest) = element(SEQUENCE, rest)?;
         let (validity, rest) = element(SEQUENCE, rest)?;
         let (subject, rest) = element(SEQUENCE, rest)?;
         let (_, after_key) = element(SEQUENCE, rest)?;
@@ -81,7 +87,9 @@ impl<'a> Fields<'a> {
             not_after,
             common_name: common_name(subject),
             public_key: SubjectPublicKeyInfoDer::from(public_key),
-            has_alternative_names: has_alternative_names(after_key),
+            is_self_issued: issuer == subject,
+            is_for_servers: extension(EXTENDED_KEY_USAGE, after_key).is_none_or(has_server_purpose),
+            has_alternative_names: extension(SUBJECT_ALTERNATIVE_NAME, after_key).is_some(),
         })
     }
 }
@@ -117,25 +125,38 @@ fn common_name(mut subject: &[u8]) -> Option<&str> {
     name
 }
 
-fn has_alternative_names(mut rest: &[u8]) -> bool {
+/// The value of this extension, if the certificate has it.
+fn extension<'a>(wanted: &[u8], mut rest: &'a [u8]) -> Option<&'a [u8]> {
     while let Some((tag, content, next)) = any_element(rest) {
         if tag == EXTENSIONS {
-            let Some((mut extensions, _)) = element(SEQUENCE, content) else {
-                return false;
-            };
+            let (mut extensions, _) = element(SEQUENCE, content)?;
             while let Some((extension, next)) = element(SEQUENCE, extensions) {
                 extensions = next;
                 let Some((identifier, value)) = element(OBJECT_IDENTIFIER, extension) else {
                     continue;
                 };
                 let value = element(BOOLEAN, value).map_or(value, |(_, rest)| rest);
-                if identifier == SUBJECT_ALTERNATIVE_NAME && element(OCTET_STRING, value).is_some()
+                if identifier == wanted
+                    && let Some((value, _)) = element(OCTET_STRING, value)
                 {
-                    return true;
+                    return Some(value);
                 }
             }
         }
         rest = next;
+    }
+    None
+}
+
+fn has_server_purpose(extended_key_usage: &[u8]) -> bool {
+    let Some((mut purposes, _)) = element(SEQUENCE, extended_key_usage) else {
+        return false;
+    };
+    while let Some((purpose, rest)) = element(OBJECT_IDENTIFIER, purposes) {
+        if purpose == SERVER_AUTHENTICATION {
+            return true;
+        }
+        purposes = rest;
     }
     false
 }
@@ -237,6 +258,7 @@ mod tests {
         let der = made.cert.der();
         let fields = Fields::of(der).unwrap();
         assert!(fields.has_alternative_names);
+        assert!(fields.is_self_issued && fields.is_for_servers);
         assert_eq!(fields.common_name, Some("rcgen self signed cert"));
         assert!(fields.not_before < fields.not_after);
         for cut in 0..der.len() {

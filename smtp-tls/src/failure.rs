@@ -67,6 +67,11 @@ pub enum TlsFailureKind {
         /// How many bits an RSA key has.
         bits: usize,
     },
+    /// The certificate is not one that servers may use (RFC 5280 §4.2.1.12), but a client's,
+    /// for example.
+    NotForServers,
+    /// The server demands a certificate of the client, and was shown none.
+    ClientCertificateRequired,
     /// The certificate is wrong in another way.
     Certificate(&'static str),
     /// The server ended the handshake for this reason.
@@ -137,6 +142,13 @@ impl fmt::Display for TlsFailure {
                 f,
                 "a key of the server's certificates has {bits} bits, and 2048 are required"
             ),
+            Kind::NotForServers => f.write_str(
+                "the server's certificate is not for servers: its extended key usage does not \
+                 include them",
+            ),
+            Kind::ClientCertificateRequired => f.write_str(
+                "the server ended the handshake: it requires a certificate of the client",
+            ),
             Kind::Certificate(what) => write!(f, "the server's certificate {what}"),
             Kind::Alert(what) => write!(f, "the server ended the handshake: {what}"),
             Kind::Other(what) => f.write_str(what),
@@ -189,6 +201,9 @@ fn kind(error: &rustls::Error) -> TlsFailureKind {
             AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity,
         ) => Kind::Cipher,
         Tls::PeerIncompatible(_) => Kind::Other("the server lacks a feature of TLS that is needed"),
+        Tls::AlertReceived(
+            AlertDescription::CertificateRequired | AlertDescription::NoCertificate,
+        ) => Kind::ClientCertificateRequired,
         Tls::AlertReceived(alert) => Kind::Alert(alert_text(*alert)),
         Tls::NoCertificatesPresented => Kind::Other("the server has shown no certificate"),
         Tls::DecryptError => Kind::Other("a record of the server's cannot be decrypted"),
@@ -234,7 +249,7 @@ fn certificate(error: &CertificateError) -> TlsFailureKind {
             Kind::Certificate("has a critical extension that is not known")
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            Kind::Certificate("is not for servers")
+            Kind::NotForServers
         }
         CertificateError::UnsupportedSignatureAlgorithmContext { .. }
         | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
@@ -278,9 +293,6 @@ fn plain_name(presented: &str) -> String {
 fn alert_text(alert: AlertDescription) -> &'static str {
     match alert {
         AlertDescription::UnknownCA => "it does not know the authority of the client's certificate",
-        AlertDescription::CertificateRequired | AlertDescription::NoCertificate => {
-            "it requires a certificate of the client"
-        }
         AlertDescription::BadCertificate
         | AlertDescription::UnsupportedCertificate
         | AlertDescription::CertificateRevoked

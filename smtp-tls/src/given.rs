@@ -18,7 +18,7 @@ use rustls::{
 };
 
 use crate::Certificate;
-use crate::der::{Fields, rsa_bits};
+use crate::der::{Fields, OBJECT_IDENTIFIER, element, rsa_bits};
 use crate::failure::KeyTooShort;
 
 /// The shortest RSA key that webpki accepts a signature of.
@@ -80,8 +80,10 @@ impl ServerCertVerifier for Given {
                 ocsp_response,
                 now,
             );
-            let shown = core::iter::once(end_entity).chain(intermediates);
-            return verified.map_err(|error| explained(error, shown));
+            return verified.map_err(|error| {
+                let shown = || core::iter::once(end_entity).chain(intermediates);
+                with_reason(explained(error, shown()), shown())
+            });
         }
         let fields = Fields::of(end_entity).ok_or(CertificateError::BadEncoding)?;
         let Fields {
@@ -175,6 +177,51 @@ fn explained<'a, 'b: 'a>(
         }
         None => error,
     }
+}
+
+/// The reason why a chain is not trusted, where the verifier names another or none.
+///
+/// A certificate that signed itself, and that is trusted by nobody, may have the name of a
+/// root that is trusted. A verifier tries the root's key, and complains of the signature.
+fn with_reason<'a, 'b: 'a>(
+    error: Error,
+    mut shown: impl Iterator<Item = &'a CertificateDer<'b>> + Clone,
+) -> Error {
+    let Error::InvalidCertificate(cause) = &error else {
+        return error;
+    };
+    let is_self_issued =
+        |shown: &CertificateDer<'_>| Fields::of(shown).is_some_and(|fields| fields.is_self_issued);
+    match cause {
+        CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+            signature_algorithm_id,
+            public_key_algorithm_id,
+        } if is_rsa(signature_algorithm_id) != is_rsa(public_key_algorithm_id) => {
+            CertificateError::UnknownIssuer.into()
+        }
+        CertificateError::BadSignature
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }
+            if shown.clone().any(is_self_issued) =>
+        {
+            CertificateError::UnknownIssuer.into()
+        }
+        // The platform's verifier does not say that it is the purpose.
+        CertificateError::Other(other) if !other.0.is::<KeyTooShort>() => {
+            let fields = shown.next().and_then(|end_entity| Fields::of(end_entity));
+            match fields {
+                Some(fields) if !fields.is_for_servers => CertificateError::InvalidPurpose.into(),
+                _ => error,
+            }
+        }
+        _ => error,
+    }
+}
+
+/// Whether an algorithm's identifier is of PKCS #1.
+fn is_rsa(algorithm: &[u8]) -> bool {
+    const PKCS_1: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01";
+    let identifier = element(OBJECT_IDENTIFIER, algorithm);
+    identifier.is_some_and(|(identifier, _)| identifier.starts_with(PKCS_1))
 }
 
 /// The certificate's alternative names count; where it has none, as in version 1, its

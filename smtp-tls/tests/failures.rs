@@ -14,7 +14,7 @@ use postwire_tls::{
     Certificate, CertificateStore, Connection, Identity, ServerConnection, ServerTls,
     ServerTlsParameters, Tls, TlsFailure, TlsFailureKind, TlsParameters, TlsParametersBuilder,
 };
-use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
+use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, date_time_ymd};
 
 fn client(parameters: TlsParametersBuilder) -> Connection {
     let config = ClientConfig::new(HelloName::localhost(), Security::Wrapper);
@@ -160,8 +160,7 @@ fn what_is_wrong_with_a_certificate_is_said() {
     let (server, _) = certificate("localhost", good);
     assert_eq!(
         handshake(server, trusting(stranger)),
-        "the server's certificate has a signature that does not fit the key of who should have \
-         made it"
+        "nobody who is trusted has signed the server's certificate"
     );
     let (server, _) = certificate("localhost", good);
     let key = KeyPair::generate().unwrap();
@@ -185,4 +184,55 @@ fn what_is_wrong_with_a_certificate_is_said() {
     let text = handshake(server, trusting(root));
     let start = "the server's certificate is valid from 2090-01-01, and this machine's clock";
     assert!(text.starts_with(start), "{text}");
+}
+
+#[test]
+fn a_self_signed_certificate_of_a_trusted_name_has_an_unknown_issuer() {
+    let make = |algorithm| {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let mut parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let name = &mut parameters.distinguished_name;
+        name.push(DnType::CommonName, "localhost");
+        (parameters.self_signed(&key).unwrap().pem(), key)
+    };
+    for algorithms in [
+        [
+            &rcgen::PKCS_ECDSA_P256_SHA256,
+            &rcgen::PKCS_ECDSA_P384_SHA384,
+        ],
+        [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ED25519],
+        [&rcgen::PKCS_ECDSA_P256_SHA256; 2],
+    ] {
+        let [(shown, key), (root, _)] = algorithms.map(make);
+        let identity = Identity::from_pem(shown.as_bytes(), key.serialize_pem().as_bytes());
+        let server = ServerTlsParameters::new(identity.unwrap()).unwrap();
+        let client = TlsParameters::builder("localhost")
+            .certificate_store(CertificateStore::None)
+            .add_root_certificate(Certificate::from_pem(root.as_bytes()).unwrap());
+        let said = "nobody who is trusted has signed the server's certificate";
+        assert_eq!(handshake(server, client), said);
+    }
+}
+
+#[test]
+fn a_certificate_for_clients_says_so_whoever_verifies() {
+    let key = KeyPair::generate().unwrap();
+    let mut parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let shown = parameters.self_signed(&key).unwrap().pem();
+    let stores = [
+        cfg!(feature = "platform-verifier").then_some(CertificateStore::Platform),
+        Some(CertificateStore::None),
+    ];
+    for store in stores.into_iter().flatten() {
+        let (_, root) = certificate("another.example", [2020, 2100]);
+        let client = TlsParameters::builder("localhost")
+            .certificate_store(store)
+            .add_root_certificate(root);
+        let identity = Identity::from_pem(shown.as_bytes(), key.serialize_pem().as_bytes());
+        let server = ServerTlsParameters::new(identity.unwrap()).unwrap();
+        let text = handshake(server, client);
+        let start = "the server's certificate is not for servers: its extended key usage";
+        assert!(text.starts_with(start), "{store:?}: {text}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::run::{LOGIN, Serve, finish, postwire, run, run_with, send_to, with};
+use crate::run::{LOGIN, RUNTIMES, Run, Serve, finish, postwire, run, run_with, send_to, with};
 use crate::script::Scripted;
 
 /// Takes one message.
@@ -179,6 +179,82 @@ fn a_server_that_loses_what_was_sent_ahead() {
 }
 
 #[test]
+fn a_refused_starttls_is_told_of_where_the_session_goes_on() {
+    for runtime in RUNTIMES {
+        let server = Scripted::script(
+            "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nS: 454 not now\nC: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\nS: 250 ok",
+        );
+        let url = format!("smtp://127.0.0.1:{}?tls=opportunistic", server.port);
+        let sent = run(&with(send_to(&url), &["--runtime", runtime]));
+        sent.assert_is(0, "accepted", None);
+        let said = "note: the server refused STARTTLS; the session goes on in plaintext\n";
+        assert_eq!(sent.stderr, said, "{sent:#?}");
+    }
+    let server = Scripted::script(
+        "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nS: 454 not now\nC: QUIT\nS: 221 bye",
+    );
+    let url = format!("smtp://127.0.0.1:{}?tls=opportunistic", server.port);
+    let looked = run(&["probe", &url]);
+    assert!(
+        looked.stderr.contains("goes on in plaintext"),
+        "{looked:#?}"
+    );
+}
+
+/// A `send` whose advice is looked at.
+fn advice(url: &str, more: &[&str]) -> Run {
+    let mut arguments = vec!["send", "--server", url, "--from", "a@b.example"];
+    arguments.extend(["--to", "c@d.example"]);
+    arguments.extend(more);
+    run(&arguments)
+}
+
+#[test]
+fn a_server_of_the_other_protocol() {
+    let server = Scripted::script("S: 220 mx ESMTP\nC: LHLO\nS: 500 what?\nC: QUIT\nS: 221 bye");
+    let sent = advice(&server.url(), &["--lmtp"]);
+    let said = "hint: this server speaks SMTP: smtp://";
+    assert!(sent.stderr.contains(said), "{sent:#?}");
+    let server = Scripted::script(
+        "S: 220 mx LMTP\nC: EHLO\nS: 500 what?\nC: HELO\nS: 500 what?\nC: QUIT\nS: 221 bye",
+    );
+    let sent = advice(&server.url(), &[]);
+    let said = "hint: this server speaks LMTP: lmtp://";
+    assert!(sent.stderr.contains(said), "{sent:#?}");
+}
+
+#[test]
+fn a_mechanism_that_was_left_out_is_not_said_to_need_asking() {
+    let server = Scripted::script(
+        "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH PLAIN SCRAM-SHA-1\nC: QUIT\nS: 221 bye",
+    );
+    let sent = advice(&server.url(), &[&LOGIN[..], &["--auth", "PLAIN"]].concat());
+    assert_eq!(sent.status, 77, "{sent:#?}");
+    assert!(!sent.stdout.contains("asked for"), "{sent:#?}");
+    let said = "hint: --auth names PLAIN only; a password is not sent in plaintext: use TLS, or \
+                --allow-plaintext-auth, or --auth SCRAM-SHA-1";
+    assert!(sent.stderr.contains(said), "{sent:#?}");
+}
+
+#[test]
+fn a_login_that_is_wrong_or_wanting() {
+    let server = Scripted::script(
+        "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH PLAIN\nC: AUTH PLAIN \nS: 535 5.7.8 no",
+    );
+    let more = [&LOGIN[..], &["--allow-plaintext-auth"]].concat();
+    let sent = advice(&server.url(), &more);
+    let said = "hint: the user name or the password is wrong, most likely\n";
+    assert!(sent.stderr.contains(said), "{sent:#?}");
+    let server = Scripted::script(
+        "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250-STARTTLS\nS: 250 AUTH PLAIN\nC: MAIL\nS: 530 5.7.0 authentication required",
+    );
+    let sent = advice(&server.url(), &[]);
+    for said in ["?tls=required", "--user and --password-env"] {
+        assert!(sent.stderr.contains(said), "{sent:#?}");
+    }
+}
+
+#[test]
 fn starttls_that_is_offered_and_left_out() {
     for (refusal, hint) in [
         (
@@ -215,4 +291,14 @@ fn a_name_that_the_server_does_not_want_is_told_of_once() {
     let advice = "; set hello_name to a name that this server accepts\n";
     assert!(sent.stdout.ends_with(advice), "{sent:#?}");
     assert_eq!(sent.stderr, "hint: that is --hello NAME\n");
+}
+
+#[test]
+fn an_empty_message_is_sent_and_told_of() {
+    let server = Serve::start(&[]);
+    let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);
+    let sent = run_with(&send_to(&url), b"");
+    sent.assert_is(0, "accepted", None);
+    assert_eq!(sent.stderr, "note: the message is empty\n");
+    assert_eq!(server.messages(), [b""]);
 }

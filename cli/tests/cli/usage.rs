@@ -1,8 +1,9 @@
 //! What is refused before anything is connected.
 
+use std::fs;
 use std::net::TcpListener;
 
-use crate::run::{LOGIN, PASSWORD, Run, run, run_with, with};
+use crate::run::{LOGIN, PASSWORD, Run, Serve, run, run_with, send_to, with};
 
 /// A server that nobody may call.
 struct Uncalled {
@@ -449,4 +450,72 @@ fn messages_that_no_server_could_take() {
     let short = with(arguments, &["--max-line", "10"]);
     run_with(&short, b"Subject: a\r\n\r\n01234567890\r\n").assert_is(65, "not_sent", Some("mail"));
     server.assert_uncalled();
+}
+
+#[test]
+fn what_is_meant_is_said() {
+    let server = Uncalled::new();
+    for (option, given, said) in [
+        ("--to", "b@x,c@x", "one address a --to; give --to again"),
+        ("--from", "b@x, c@x", "one address"),
+        (
+            "--to",
+            "b@[2001:db8::1]",
+            "it is written [IPv6:2001:db8::1]",
+        ),
+        (
+            "--hello",
+            "[2001:db8::1]",
+            "it is written [IPv6:2001:db8::1]",
+        ),
+        (
+            "--server",
+            "localhost:2525",
+            "smtp://localhost:2525?tls=none for a test server on this machine",
+        ),
+        ("--server", "alice:2525", "does not begin with"),
+    ] {
+        let refused = server.refuses(&[(option, given)], said);
+        let meant = refused.stderr.contains("test server");
+        assert_eq!(meant, given == "localhost:2525", "{refused:#?}");
+    }
+    let unset = ("--password-env", "POSTWIRE_TEST_UNSET");
+    let said = "the environment variable POSTWIRE_TEST_UNSET is not set";
+    server.refuses(&[("--user", "alice"), unset], said);
+    for (given, missing) in [("--key", "--cert"), ("--cert", "--key")] {
+        let refused = run(&["serve", "--tls", "starttls", given, "x"]);
+        assert_eq!(refused.status, 64, "{refused:#?}");
+        let said = format!("postwire: {given}: needs {missing}\n");
+        assert_eq!(refused.stderr, said);
+    }
+}
+
+#[test]
+fn help_says_what_is_done_by_default() {
+    let help = run(&["send", "--help"]).stdout;
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for said in [
+        "[default: standard input]",
+        "each stage, not the whole run [default: 1 to 10 minutes",
+        "[default: careful]",
+        "[default: on]",
+        "[default: normalize]",
+        "[default: no limit]",
+        "465 for smtps://, 24 for lmtp://, and 587 for smtp://, or 25 with",
+        "The message is not sent where DSN is not offered",
+    ] {
+        assert!(help.contains(said), "{said}: {help}");
+    }
+    assert!(!help.contains("Not sent"), "{help}");
+}
+
+#[test]
+fn the_front_page_names_each_field_of_the_object() {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let server = Serve::start(&[]);
+    let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);
+    let object = run(&send_to(&url)).assert_is(0, "accepted", None);
+    for field in object.as_object().unwrap().keys() {
+        assert!(page.contains(&format!("\n| `{field}` | ")), "{field}");
+    }
 }
