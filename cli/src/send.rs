@@ -174,6 +174,9 @@ fn converse(
     messages: &[Message],
     printer: &mut Printer,
 ) {
+    if let Some(news) = hints::of_session(&printer.asked, seen(&session.known())) {
+        printer.bar.suspend(|| note(format_args!("note: {news}")));
+    }
     for message in messages {
         session.enqueue(envelope.clone(), message.body.clone());
     }
@@ -195,11 +198,6 @@ fn converse(
                 }
                 let next = pieces.as_mut().and_then(Iterator::next);
                 session.body_next(id, next);
-            }
-            Event::Ready => {
-                if let Some(news) = hints::of_session(&printer.asked, seen(&session.known())) {
-                    printer.bar.suspend(|| note(format_args!("note: {news}")));
-                }
             }
             Event::Trace(line) => note(Plain(&line.to_string())),
             _ => {}
