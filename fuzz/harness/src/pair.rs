@@ -17,7 +17,7 @@ use bytes::{Buf, Bytes};
 use postwire_proto::{
     ChunksRead, Client, ClientConfig, Endpoint, Envelope, ErrorKind, Event, HelloName, Instant,
     Mechanism, Outcome, Pipelining, Protocol, RecipientStatus, Reply, ReplyCode, Report, Security,
-    Server, ServerConfig, ServerEvent, ServerViolation, TlsInfo,
+    Server, ServerConfig, ServerEvent, ServerViolation, Stage, TlsInfo,
 };
 
 use crate::input::Input;
@@ -66,6 +66,9 @@ struct Pair {
     fault: Fault,
     /// Something went wrong that was meant to.
     faulty: bool,
+    /// The client left without a farewell: a `BDAT` was refused and may not have been read, or
+    /// the server closed while the farewell was waiting to be written.
+    left: bool,
     lmtp: bool,
     security: Security,
     plaintext_auth: bool,
@@ -201,6 +204,7 @@ impl Pair {
             to_client: Way::default(),
             fault,
             faulty: false,
+            left: false,
             lmtp,
             security,
             plaintext_auth,
@@ -404,7 +408,12 @@ impl Pair {
                     self.wanted = usize::try_from(id.index()).ok();
                     self.feed(id, steps.octet());
                 }
-                Event::Closed(why) => self.assert_no_violation(why.as_ref()),
+                Event::Closed(why) => {
+                    self.assert_no_violation(why.as_ref());
+                    self.left = why.is_none_or(|why| {
+                        why.stage() == Stage::Body && matches!(why.kind(), ErrorKind::Refused(_))
+                    });
+                }
                 _ => {}
             }
         }
@@ -494,7 +503,7 @@ impl Pair {
                     stored.recipients.extend(recipients);
                 }
                 ServerEvent::Closed(Some(violation)) => assert!(
-                    self.faulty
+                    (self.faulty || self.left)
                         && matches!(
                             violation,
                             ServerViolation::ConnectionClosed | ServerViolation::IdleTimeout
