@@ -247,8 +247,9 @@ impl Interop<'_> {
         expected: &str,
     ) -> Outcome {
         let config = TransportBuilder::<TransportConfig>::from_url(&place.url)?
+            // By BDAT only so: careful clients send to LMTP by DATA.
             .pipelining(if extensions {
-                Pipelining::Careful
+                Pipelining::Bold
             } else {
                 Pipelining::Off
             })
