@@ -15,13 +15,14 @@ use mail_builder::MessageBuilder;
 use mail_builder::headers::content_type::ContentType;
 use mail_builder::mime::MimePart;
 use postwire_blocking::proto::{
-    Address, Credentials, Envelope, Event, HelloName, Mechanism, Protocol, Received, Reply, Report,
-    Security, ServerConfig, Speaker, TlsInfo, TraceLine,
+    Address, Credentials, Envelope, Event, HelloName, Mechanism, Protocol, Reply, Report, Security,
+    Speaker, TlsInfo, TraceLine,
 };
 use postwire_blocking::tls::{
     Certificate, CertificateStore, ServerTls, ServerTlsParameters, Tls, TlsParameters,
     TransportBuilder, TransportConfig,
 };
+use postwire_server::{Received, ServerConfig};
 use serde::Serialize;
 
 use crate::arguments::{DemoArguments, Runtime, Switch};

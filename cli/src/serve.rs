@@ -11,7 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use postwire_blocking::proto::{HelloName, Received, Reply};
+use postwire_blocking::proto::{HelloName, Reply};
+use postwire_server::Received;
 
 use crate::arguments::{ServeArguments, UsageError};
 use crate::certificate::Certificate;

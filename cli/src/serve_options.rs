@@ -7,10 +7,10 @@ use std::fs;
 use std::sync::Arc;
 
 use postwire_blocking::proto::{
-    Address, Credentials, EnhancedCode, HelloName, Mechanism, Parameter, Protocol, Reply,
-    ReplyCode, ServerConfig,
+    Address, Credentials, EnhancedCode, HelloName, Mechanism, Parameter, Protocol, Reply, ReplyCode,
 };
 use postwire_blocking::tls::{Identity, ServerTls, ServerTlsParameters};
+use postwire_server::ServerConfig;
 
 use crate::arguments::{ServeArguments, ServeTls, UsageError};
 use crate::authority;

@@ -11,11 +11,11 @@ use std::thread;
 use std::time::Duration;
 
 use postwire_blocking::proto::{
-    Address, Credentials, EnhancedCode, Mechanism, Protocol, Received, Reply, ReplyCode, Secret,
-    ServerConfig, ServerEvent,
+    Address, Credentials, EnhancedCode, Mechanism, Protocol, Reply, ReplyCode, Secret,
 };
 use postwire_blocking::tls::{ServerConnection, ServerTls};
 use postwire_blocking::{Driver, Socket};
+use postwire_server::{Received, ServerConfig, ServerEvent};
 
 use crate::certificate::Certificate;
 use crate::listener::Listener;

@@ -15,8 +15,8 @@
 //!
 //! A [`Client`] is given messages, each an [`Envelope`] and a [`Body`], and gives
 //! exactly one [`Report`] for each. What may be pipelined is. [`ClientConfig`]
-//! says how; [`Security`] names the four TLS modes. With the feature `server`
-//! there is a server of the same shape, for embedded test servers.
+//! says how; [`Security`] names the four TLS modes. A server of the same shape, for
+//! embedded test servers, is in the crate `postwire-server`.
 //!
 //! # Driving it
 //!
@@ -159,8 +159,6 @@ mod reply;
 mod report;
 mod retry;
 mod sasl;
-#[cfg(feature = "server")]
-mod server;
 mod time;
 mod tls_info;
 
@@ -189,14 +187,11 @@ pub use reply::{EnhancedCode, Reply, ReplyCode, ReplyError, ReplyLimits, ReplyRe
 pub use report::TransactionId;
 pub use report::{Outcome, RecipientReport, RecipientStatus, Report, SendError};
 pub use retry::Retry;
+#[cfg(feature = "scram")]
+pub use sasl::ScramKeys;
 pub use sasl::{
     ChannelBinding, Credentials, Exchange, Mechanism, SaslContext, SaslError, Secret,
     UnknownMechanism,
-};
-#[cfg(feature = "server")]
-pub use server::{
-    BodyDeclaration, ChunksRead, Received, ReceivedParameters, Server, ServerConfig, ServerEvent,
-    ServerMisuse, ServerViolation,
 };
 #[cfg(feature = "std")]
 pub use time::Clock;

@@ -11,8 +11,9 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use postwire_tls::proto::{
     Body, ClientConfig, Endpoint, Envelope, ErrorKind, Event, HelloName, Instant, Outcome, Report,
-    Security, ServerConfig, ServerEvent, StreamFacts, Timeouts, TransactionId,
+    Security, StreamFacts, Timeouts, TransactionId,
 };
+use postwire_tls::server::{ServerConfig, ServerEvent};
 use postwire_tls::{
     Certificate, CertificateStore, Connection, Identity, ServerConnection, ServerTls,
     ServerTlsParameters, Tls, TlsParameters,

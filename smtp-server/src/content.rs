@@ -9,30 +9,30 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use memchr::memmem::Finder;
+use postwire_proto::Facts;
 
-use super::answer::{self, Answer};
-use crate::Facts;
+use crate::answer::{self, Answer};
 
 /// Content gathered so far; dropped as soon as it is too much.
 #[derive(Debug)]
-pub(super) enum Content {
+pub(crate) enum Content {
     Gathered { octets: Vec<u8>, limit: usize },
     TooLarge,
 }
 
 impl Content {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self::Gathered {
             octets: Vec::new(),
             limit,
         }
     }
 
-    pub(super) fn is_too_large(&self) -> bool {
+    pub(crate) fn is_too_large(&self) -> bool {
         matches!(self, Self::TooLarge)
     }
 
-    pub(super) fn append(&mut self, more: &[u8]) {
+    pub(crate) fn append(&mut self, more: &[u8]) {
         let Self::Gathered { octets, limit } = self else {
             return;
         };
@@ -51,7 +51,7 @@ impl Content {
 
     /// The content, or why it is refused. `binary` content may hold any octet
     /// anywhere (RFC 3030 §3).
-    pub(super) fn finish(self, binary: bool) -> Result<Bytes, Answer> {
+    pub(crate) fn finish(self, binary: bool) -> Result<Bytes, Answer> {
         match self {
             Self::TooLarge => Err(answer::TOO_LARGE),
             Self::Gathered { octets, .. } if binary || Facts::of(&octets).is_canonical() => {
@@ -64,7 +64,7 @@ impl Content {
 
 /// Reads what follows `354` up to the final dot.
 #[derive(Debug)]
-pub(super) struct DotDecoder {
+pub(crate) struct DotDecoder {
     content: Content,
     position: Position,
     /// Looks for a dot at the start of a line.
@@ -84,7 +84,7 @@ enum Position {
 }
 
 impl DotDecoder {
-    pub(super) fn new(content: Content) -> Self {
+    pub(crate) fn new(content: Content) -> Self {
         Self {
             content,
             position: Position::LineStart,
@@ -94,7 +94,7 @@ impl DotDecoder {
 
     /// Takes content off the front of `input`. Says whether it has ended; then
     /// `input` starts behind the end, and otherwise is empty.
-    pub(super) fn read(&mut self, input: &mut &[u8]) -> bool {
+    pub(crate) fn read(&mut self, input: &mut &[u8]) -> bool {
         while let Some((&octet, rest)) = input.split_first() {
             self.position = match (self.position, octet) {
                 (Position::LineStart, b'.') => {
@@ -141,7 +141,7 @@ impl DotDecoder {
         }
     }
 
-    pub(super) fn into_content(self) -> Content {
+    pub(crate) fn into_content(self) -> Content {
         self.content
     }
 }

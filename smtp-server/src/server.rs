@@ -1,46 +1,22 @@
-//! The server's side of a session, for embedded test servers and differential
-//! tests (feature `server`).
+//! The public face of a server session.
 //!
-//! Knows SMTP and LMTP as a receiver. Must never know sockets, mailboxes or who
-//! is welcome: the application is asked.
-//!
-//! ```text
-//!          line                Command                 Answer, ServerEvent
-//! octets ───────▶ LineReader ───────────▶ Session ─────────────────────────▶
-//!          content             Content        ▲  accept, respond
-//!        ───────▶ DotDecoder ────────────────┘
-//! ```
+//! Knows what waits to be read and hands it to [`Session`]. Must never know what a command means.
 
 use alloc::sync::Arc;
 use core::fmt;
 
 use bytes::Buf;
+use postwire_proto::{Endpoint, Instant, Reply, Secret, TlsInfo, TransportError};
 
-mod answer;
-mod authentication;
-mod command;
-mod commands;
-mod config;
-mod content;
-mod delivery;
-mod event;
-mod line;
-mod output;
-mod parameters;
-mod question;
-mod session;
+use crate::answer;
+use crate::config::ServerConfig;
+use crate::event::{ServerEvent, ServerMisuse, ServerViolation};
+use crate::line::Waiting;
+use crate::output::ReplyOutput;
+use crate::session::Session;
+
 #[cfg(test)]
 mod tests;
-mod transaction;
-
-pub use config::{ChunksRead, ServerConfig};
-pub use event::{Received, ReceivedParameters, ServerEvent, ServerMisuse, ServerViolation};
-pub use parameters::BodyDeclaration;
-
-use crate::{Endpoint, Instant, Reply, Secret, TlsInfo, TransportError};
-use line::Waiting;
-use output::ReplyOutput;
-use session::Session;
 
 /// An SMTP or LMTP server session, without a socket.
 ///
@@ -60,7 +36,8 @@ use session::Session;
 /// use std::sync::Arc;
 ///
 /// use bytes::Buf;
-/// use postwire_proto::{Endpoint, HelloName, Instant, Server, ServerConfig, ServerEvent};
+/// use postwire_proto::{Endpoint, HelloName, Instant};
+/// use postwire_server::{Server, ServerConfig, ServerEvent};
 ///
 /// let config = ServerConfig::new(HelloName::localhost());
 /// let mut server = Server::new(Arc::new(config));
@@ -77,7 +54,7 @@ use session::Session;
 ///     250 [127.0.0.1] greets me\r\n\
 ///     250 2.1.0 sender ok\r\n";
 /// assert_eq!(octets, replies);
-/// # Ok::<(), postwire_proto::ServerMisuse>(())
+/// # Ok::<(), postwire_server::ServerMisuse>(())
 /// ```
 pub struct Server {
     session: Session,

@@ -7,10 +7,10 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use postwire_proto::{
     Address, Body, Client, ClientConfig, Command, Endpoint, EnhancedCode, Envelope, Error, Event,
-    HelloName, Instant, Outcome, Pipelining, Protocol, Received, ReceivedParameters,
-    RecipientReport, RecipientStatus, Recipients, Reply, ReplyCode, Report, Security, Server,
-    ServerConfig, ServerEvent,
+    HelloName, Instant, Outcome, Pipelining, Protocol, RecipientReport, RecipientStatus,
+    Recipients, Reply, ReplyCode, Report, Security,
 };
+use postwire_server::{Received, ReceivedParameters, Server, ServerConfig, ServerEvent};
 
 /// A message to be sent.
 #[derive(Clone, Debug)]

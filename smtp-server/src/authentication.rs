@@ -7,16 +7,16 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 
-use super::answer::{self, Answer};
 #[cfg(feature = "cram-md5")]
-use crate::sasl::cram_md5;
-use crate::sasl::scram::server::{self as scram, ClientFinal, ClientFirst};
-use crate::sasl::{decode, encode};
-use crate::{Mechanism, Reply, SaslContext, Secret};
+use postwire_proto::Credentials;
+use postwire_proto::{Mechanism, Reply, SaslContext, Secret};
+
+use crate::answer::{self, Answer};
+use crate::scram::{self, ClientFinal, ClientFirst};
 
 /// What the next response is to be.
 #[derive(Debug)]
-pub(super) enum Dialogue {
+pub(crate) enum Dialogue {
     /// The one message of PLAIN (RFC 4616 §2).
     Plain,
     /// LOGIN's user.
@@ -46,7 +46,7 @@ pub(super) enum Dialogue {
 
 /// Where a response leads.
 #[derive(Debug)]
-pub(super) enum Next {
+pub(crate) enum Next {
     Challenge(Dialogue),
     Credentials {
         mechanism: Mechanism,
@@ -68,11 +68,11 @@ pub(super) enum Next {
 
 /// What is to be compared with the user's password.
 #[derive(Debug)]
-pub(super) enum Claim {
+pub(crate) enum Claim {
     #[cfg(feature = "cram-md5")]
     CramMd5 {
         user: String,
-        digest: String,
+        response: Secret,
         challenge: String,
     },
     Scram(Box<ClientFirst>),
@@ -80,23 +80,20 @@ pub(super) enum Claim {
 
 impl Dialogue {
     /// Whether there is a server side of the mechanism.
-    pub(super) fn is_known(mechanism: Mechanism) -> bool {
-        let context = SaslContext {
-            nonce: &[0],
-            ..SaslContext::default()
-        };
+    pub(crate) fn is_known(mechanism: Mechanism) -> bool {
+        let context = SaslContext::default().nonce(&[0]);
         Self::begin(mechanism, &context).is_some()
     }
 
     /// The first step of a mechanism; none if its server side is not known, or
     /// needs randomness that nobody gave.
-    pub(super) fn begin(mechanism: Mechanism, context: &SaslContext<'_>) -> Option<Self> {
-        if scram::variant(mechanism).is_some() {
+    pub(crate) fn begin(mechanism: Mechanism, context: &SaslContext<'_>) -> Option<Self> {
+        if scram::is_scram(mechanism) {
             return (!context.nonce.is_empty()).then_some(Self::ScramFirst(mechanism));
         }
         #[cfg(feature = "cram-md5")]
         if mechanism == Mechanism::CRAM_MD5 {
-            return cram_md5::challenge(context).map(|challenge| Self::CramMd5 { challenge });
+            return cram_md5_challenge(context).map(|challenge| Self::CramMd5 { challenge });
         }
         [
             (Mechanism::PLAIN, Self::Plain),
@@ -111,8 +108,8 @@ impl Dialogue {
     }
 
     /// The challenge that asks for the next response, in base64.
-    pub(super) fn challenge(&self) -> Secret {
-        encode(match self {
+    pub(crate) fn challenge(&self) -> Secret {
+        let challenge: &[u8] = match self {
             Self::Plain
             | Self::Xoauth2
             | Self::Oauthbearer
@@ -125,11 +122,12 @@ impl Dialogue {
             Self::CramMd5 { challenge } => challenge.as_bytes(),
             Self::ScramFinal(awaited) => awaited.server_first().as_bytes(),
             Self::ScramProved { server_final, .. } => server_final.as_bytes(),
-        })
+        };
+        Secret::from(challenge.to_vec()).to_base64()
     }
 
     /// Takes the response on a line, or an initial one, which is `=` if empty.
-    pub(super) fn take(self, encoded: &[u8], initial: bool, context: &SaslContext<'_>) -> Next {
+    pub(crate) fn take(self, encoded: &[u8], initial: bool, context: &SaslContext<'_>) -> Next {
         if let Self::TokenFailure { verdict } = self {
             return Next::Refused(verdict);
         }
@@ -140,8 +138,8 @@ impl Dialogue {
         };
         match encoded {
             b"*" => Next::Failed(answer::AUTH_CANCELLED),
-            _ => match decode(encoded) {
-                Ok(response) => self.respond(&response, context),
+            _ => match Secret::from_base64(encoded) {
+                Ok(response) => self.respond(response.expose(), context),
                 Err(_) => Next::Failed(answer::INVALID_RESPONSE),
             },
         }
@@ -188,16 +186,15 @@ impl Dialogue {
 
 impl Claim {
     /// Takes the user's password; `nonce` is fresh, and random.
-    pub(super) fn compare(self, password: &Secret, nonce: &[u8]) -> Next {
+    pub(crate) fn compare(self, password: &Secret, nonce: &[u8]) -> Next {
         match self {
             #[cfg(feature = "cram-md5")]
             Self::CramMd5 {
                 user,
-                digest,
+                response,
                 challenge,
             } => {
-                let expected = cram_md5::digest(password, challenge.as_bytes());
-                if expected.is_ok_and(|expected| expected.expose() == digest.as_bytes()) {
+                if cram_md5_response(&user, password, &challenge) == Some(response) {
                     Next::Authenticated { user }
                 } else {
                     Next::Failed(answer::AUTHENTICATION_FAILED)
@@ -284,17 +281,33 @@ fn oauthbearer(message: &[u8]) -> Next {
 fn cram_md5_claim(challenge: String, response: &[u8]) -> Next {
     let response = core::str::from_utf8(response).unwrap_or_default();
     match response.rsplit_once(' ') {
-        Some((user, digest)) => Next::Password {
+        Some((user, _digest)) => Next::Password {
             mechanism: Mechanism::CRAM_MD5,
             user: String::from(user),
             claim: Claim::CramMd5 {
                 user: String::from(user),
-                digest: String::from(digest),
+                response: Secret::from(response),
                 challenge,
             },
         },
         None => Next::Failed(answer::INVALID_RESPONSE),
     }
+}
+
+/// What the server asks, once (RFC 2195 §2); nothing without a nonce.
+#[cfg(feature = "cram-md5")]
+fn cram_md5_challenge(context: &SaslContext<'_>) -> Option<String> {
+    let nonce = Secret::from(context.nonce.to_vec()).to_base64();
+    let nonce = core::str::from_utf8(nonce.expose()).ok()?;
+    (!nonce.is_empty()).then(|| alloc::format!("<{nonce}@{}>", context.host))
+}
+
+/// What a client with this password answers to the challenge.
+#[cfg(feature = "cram-md5")]
+fn cram_md5_response(user: &str, password: &Secret, challenge: &str) -> Option<Secret> {
+    let credentials = Credentials::new(user, password.clone());
+    let exchange = Mechanism::CRAM_MD5.start(&credentials, &SaslContext::default());
+    exchange.ok()?.respond(challenge.as_bytes()).ok()
 }
 
 fn credentials(mechanism: Mechanism, user: &[u8], secret: &[u8]) -> Next {
@@ -311,16 +324,12 @@ fn credentials(mechanism: Mechanism, user: &[u8], secret: &[u8]) -> Next {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Credentials, SaslContext};
+    use postwire_proto::{Credentials, SaslContext};
 
     const NONCE: &[u8] = b"sixteen octets!!";
 
     fn context() -> SaslContext<'static> {
-        SaslContext {
-            nonce: NONCE,
-            host: "mail.example.org",
-            ..SaslContext::default()
-        }
+        SaslContext::default().nonce(NONCE).host("mail.example.org")
     }
 
     /// Both sides; the user who is let in if `password` is right, and the secret that
@@ -338,10 +347,10 @@ mod tests {
         let mut response = exchange.initial_response().expect("a response");
         loop {
             let response = response.take().unwrap_or_else(|| {
-                let challenge = decode(dialogue.challenge().expose()).expect("base64");
-                exchange.respond(&challenge).expect("a response")
+                let challenge = Secret::from_base64(dialogue.challenge().expose()).expect("base64");
+                exchange.respond(challenge.expose()).expect("a response")
             });
-            let encoded = encode(response.expose());
+            let encoded = response.to_base64();
             let mut next = dialogue.take(encoded.expose(), false, &context);
             if let Next::Password { claim, user, .. } = next {
                 assert_eq!(user, credentials.user());
@@ -407,7 +416,7 @@ mod tests {
     }
 
     fn failure(mechanism: Mechanism, message: &[u8]) -> Option<Answer> {
-        let encoded = encode(message);
+        let encoded = Secret::from(message.to_vec()).to_base64();
         let dialogue = Dialogue::begin(mechanism, &context()).expect("a server side");
         match dialogue.take(encoded.expose(), true, &context()) {
             Next::Failed(answer) => Some(answer),

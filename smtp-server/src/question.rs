@@ -6,16 +6,17 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::answer::{self, Answer};
-use super::authentication::{Claim, Dialogue};
-use super::event::ServerMisuse;
-use super::session::{Phase, Session};
-use super::transaction::Transaction;
-use crate::{Address, Mechanism, Reply, Secret};
+use postwire_proto::{Address, Mechanism, Reply, Secret};
+
+use crate::answer::{self, Answer};
+use crate::authentication::{Claim, Dialogue};
+use crate::event::ServerMisuse;
+use crate::session::{Phase, Session};
+use crate::transaction::Transaction;
 
 /// What was asked, and what its answer is needed for.
 #[derive(Debug)]
-pub(super) enum Question {
+pub(crate) enum Question {
     Authenticate {
         mechanism: Mechanism,
         user: String,
@@ -59,7 +60,7 @@ impl Question {
 impl Session {
     /// Answers the open question, by the default words if `reply` is `None`.
     /// What the end of the session has overtaken may still be answered.
-    pub(super) fn answer(&mut self, reply: Option<Reply>) -> Result<(), ServerMisuse> {
+    pub(crate) fn answer(&mut self, reply: Option<Reply>) -> Result<(), ServerMisuse> {
         let question = match &self.phase {
             Phase::Answer(question) => question,
             Phase::Closed => return Ok(()),
@@ -85,7 +86,7 @@ impl Session {
     }
 
     /// Answers the open question with a user's password.
-    pub(super) fn answer_password(&mut self, password: &Secret) -> Result<(), ServerMisuse> {
+    pub(crate) fn answer_password(&mut self, password: &Secret) -> Result<(), ServerMisuse> {
         let phase = core::mem::replace(&mut self.phase, Phase::Closed);
         let (phase, result) = match phase {
             Phase::Answer(Question::Password(claim)) => {

@@ -2,12 +2,13 @@
 //!
 //! Knows the grammar. Must never know whether the command is welcome now.
 
-use super::answer::{self, Answer};
-use crate::{Address, Envelope, HelloName};
+use postwire_proto::{Address, Envelope, HelloName};
+
+use crate::answer::{self, Answer};
 
 /// One command, its arguments parsed as far as they stand by themselves.
 #[derive(Debug, PartialEq)]
-pub(super) enum Command<'a> {
+pub(crate) enum Command<'a> {
     Hello {
         kind: HelloKind,
         name: &'a str,
@@ -43,7 +44,7 @@ pub(super) enum Command<'a> {
 
 /// How the client introduces itself.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(super) enum HelloKind {
+pub(crate) enum HelloKind {
     /// Without extensions (RFC 5321 §4.1.1.1).
     Helo,
     Ehlo,
@@ -53,7 +54,7 @@ pub(super) enum HelloKind {
 
 impl<'a> Command<'a> {
     /// Parses a line without its CRLF. `hostname` is the server's own.
-    pub(super) fn parse(line: &'a [u8], hostname: &HelloName) -> Result<Self, Answer> {
+    pub(crate) fn parse(line: &'a [u8], hostname: &HelloName) -> Result<Self, Answer> {
         let line = core::str::from_utf8(line).map_err(|_| answer::NOT_TEXT)?;
         // RFC 5321 §4.1.1: trailing white space is tolerated.
         let line = line.trim_end_matches([' ', '\t']);

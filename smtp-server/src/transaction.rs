@@ -8,20 +8,20 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+use postwire_proto::Address;
 
-use super::answer::{self, Answer};
-use super::config::ServerConfig;
-use super::content::Content;
-use super::event::ReceivedParameters;
-use super::parameters::{BodyDeclaration, MailParameters};
-use crate::Address;
+use crate::answer::{self, Answer};
+use crate::config::ServerConfig;
+use crate::content::Content;
+use crate::event::ReceivedParameters;
+use crate::parameters::{BodyDeclaration, MailParameters};
 
 #[derive(Debug)]
-pub(super) struct Transaction {
-    pub(super) reverse_path: Option<Address>,
-    pub(super) recipients: Vec<Address>,
-    pub(super) parameters: Box<ReceivedParameters>,
-    pub(super) declared: MailParameters,
+pub(crate) struct Transaction {
+    pub(crate) reverse_path: Option<Address>,
+    pub(crate) recipients: Vec<Address>,
+    pub(crate) parameters: Box<ReceivedParameters>,
+    pub(crate) declared: MailParameters,
     chunks: Chunks,
 }
 
@@ -36,7 +36,7 @@ enum Chunks {
 
 impl Transaction {
     /// What `MAIL` begins, or why it does not.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         config: &ServerConfig,
         reverse_path: Option<Address>,
         declared: MailParameters,
@@ -61,7 +61,7 @@ impl Transaction {
     }
 
     /// Whether one more recipient may be asked for.
-    pub(super) fn check_recipient(
+    pub(crate) fn check_recipient(
         &self,
         config: &ServerConfig,
         recipient: &Address,
@@ -77,7 +77,7 @@ impl Transaction {
     }
 
     /// Whether `DATA` may follow.
-    pub(super) fn check_data(&self, config: &ServerConfig) -> Result<(), Answer> {
+    pub(crate) fn check_data(&self, config: &ServerConfig) -> Result<(), Answer> {
         self.check_no_chunks()?;
         if self.is_binary() {
             return Err(answer::BINARY_NEEDS_BDAT);
@@ -89,7 +89,7 @@ impl Transaction {
     }
 
     /// Whether a chunk may follow (RFC 3030 §2).
-    pub(super) fn check_chunk(&self) -> Result<(), Answer> {
+    pub(crate) fn check_chunk(&self) -> Result<(), Answer> {
         match self.chunks {
             Chunks::Failed => Err(answer::CONTENT_FAILED),
             _ if self.recipients.is_empty() => Err(answer::NO_VALID_RECIPIENTS),
@@ -106,7 +106,7 @@ impl Transaction {
     }
 
     /// Takes octets of a chunk.
-    pub(super) fn append(&mut self, config: &ServerConfig, octets: &[u8]) {
+    pub(crate) fn append(&mut self, config: &ServerConfig, octets: &[u8]) {
         if let Chunks::NotBegun = self.chunks {
             self.chunks = Chunks::Gathered(Content::new(config.content_limit()));
         }
@@ -116,7 +116,7 @@ impl Transaction {
     }
 
     /// A chunk that is not the last has been taken.
-    pub(super) fn end_chunk(&mut self) -> Result<(), Answer> {
+    pub(crate) fn end_chunk(&mut self) -> Result<(), Answer> {
         match &self.chunks {
             Chunks::Gathered(content) if content.is_too_large() => {
                 self.chunks = Chunks::Failed;
@@ -128,12 +128,12 @@ impl Transaction {
     }
 
     /// A chunk was refused.
-    pub(super) fn fail(&mut self) {
+    pub(crate) fn fail(&mut self) {
         self.chunks = Chunks::Failed;
     }
 
     /// All that the chunks brought, or why it is refused.
-    pub(super) fn take_chunks(&mut self) -> Result<Bytes, Answer> {
+    pub(crate) fn take_chunks(&mut self) -> Result<Bytes, Answer> {
         match core::mem::replace(&mut self.chunks, Chunks::Failed) {
             Chunks::Gathered(content) => content.finish(self.is_binary()),
             Chunks::NotBegun => Ok(Bytes::new()),

@@ -7,14 +7,14 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use bytes::Buf;
+use postwire_proto::Reply;
 
-use super::answer::Answer;
-use crate::Reply;
+use crate::answer::Answer;
 
 /// Octets that were taken are given up once there are so many.
 const RECLAIMED: usize = 64 * 1024;
 
-pub(super) struct Replies {
+pub(crate) struct Replies {
     octets: Vec<u8>,
     taken: usize,
     /// How many octets were ever handed over.
@@ -25,7 +25,7 @@ pub(super) struct Replies {
 }
 
 impl Replies {
-    pub(super) fn new(enhanced_codes: bool) -> Self {
+    pub(crate) fn new(enhanced_codes: bool) -> Self {
         Self {
             octets: Vec::new(),
             taken: 0,
@@ -36,21 +36,21 @@ impl Replies {
     }
 
     /// Whether the client has still to take something.
-    pub(super) fn is_waiting(&self) -> bool {
+    pub(crate) fn is_waiting(&self) -> bool {
         let unwritten = self.written.is_some_and(|octets| octets < self.handed_over);
         self.pending() > 0 || unwritten
     }
 
-    pub(super) fn mark_written(&mut self, octets: usize) {
+    pub(crate) fn mark_written(&mut self, octets: usize) {
         let written = self.written.unwrap_or(0).saturating_add(octets as u64);
         self.written = Some(written.min(self.handed_over));
     }
 
-    pub(super) fn pending(&self) -> usize {
+    pub(crate) fn pending(&self) -> usize {
         self.octets.len() - self.taken
     }
 
-    pub(super) fn say(&mut self, answer: Answer) {
+    pub(crate) fn say(&mut self, answer: Answer) {
         let Answer {
             code,
             enhanced,
@@ -65,7 +65,7 @@ impl Replies {
 
     /// A reply of several lines, without enhanced codes (RFC 2034 §4 has none
     /// in the replies to EHLO). An empty one says nothing.
-    pub(super) fn say_lines(&mut self, code: u16, lines: &[impl fmt::Display]) {
+    pub(crate) fn say_lines(&mut self, code: u16, lines: &[impl fmt::Display]) {
         if let Some((last, lines)) = lines.split_last() {
             for line in lines {
                 self.line(code, '-', line);
@@ -75,14 +75,14 @@ impl Replies {
     }
 
     /// A `334` with its challenge (RFC 4954 §4).
-    pub(super) fn challenge(&mut self, encoded: &[u8]) {
+    pub(crate) fn challenge(&mut self, encoded: &[u8]) {
         self.reclaim();
         self.octets.extend_from_slice(b"334 ");
         self.octets.extend_from_slice(encoded);
         self.octets.extend_from_slice(b"\r\n");
     }
 
-    pub(super) fn relay(&mut self, reply: &Reply) {
+    pub(crate) fn relay(&mut self, reply: &Reply) {
         self.reclaim();
         self.octets.extend_from_slice(reply.as_bytes());
     }
@@ -118,7 +118,7 @@ impl fmt::Write for Line<'_> {
 }
 
 /// What is to be written now; what was not taken comes again.
-pub(super) struct ReplyOutput<'a>(pub(super) &'a mut Replies);
+pub(crate) struct ReplyOutput<'a>(pub(crate) &'a mut Replies);
 
 impl Buf for ReplyOutput<'_> {
     fn remaining(&self) -> usize {

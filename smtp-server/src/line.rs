@@ -9,7 +9,7 @@ use memchr::memchr;
 
 /// Why there is no line.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(super) enum LineError {
+pub(crate) enum LineError {
     /// It was longer than allowed, and has ended.
     TooLong,
     /// An LF without CR: two readers may disagree on what the line is.
@@ -18,7 +18,7 @@ pub(super) enum LineError {
 
 /// Finds lines in input that is cut anywhere, each octet looked at once.
 #[derive(Debug)]
-pub(super) enum LineReader {
+pub(crate) enum LineReader {
     /// The first `scanned` octets of what comes next are known to hold no LF.
     Seeking { scanned: usize },
     /// A line that is too long is passed over up to its CRLF.
@@ -26,14 +26,14 @@ pub(super) enum LineReader {
 }
 
 impl LineReader {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::Seeking { scanned: 0 }
     }
 
     /// Takes a line of at most `limit` octets, CRLF included and not given, off
     /// the front of `input`. Without one, `input` is left as it is, to be given
     /// again with more behind it (what is passed over is gone).
-    pub(super) fn read<'a>(
+    pub(crate) fn read<'a>(
         &mut self,
         input: &mut &'a [u8],
         limit: usize,
@@ -84,17 +84,17 @@ impl LineReader {
 /// Input that cannot be acted on yet: half a line, or whatever stands behind an
 /// open question.
 #[derive(Default)]
-pub(super) struct Waiting {
+pub(crate) struct Waiting {
     octets: Vec<u8>,
     start: usize,
 }
 
 impl Waiting {
-    pub(super) fn as_slice(&self) -> &[u8] {
+    pub(crate) fn as_slice(&self) -> &[u8] {
         self.octets.get(self.start..).unwrap_or_default()
     }
 
-    pub(super) fn append(&mut self, input: &[u8]) {
+    pub(crate) fn append(&mut self, input: &[u8]) {
         // Moving is paid for by the octets that were taken since the last move.
         if self.start > self.octets.len() / 2 {
             self.octets.drain(..self.start);
@@ -104,7 +104,7 @@ impl Waiting {
     }
 
     /// Gives up all but the last `left` octets.
-    pub(super) fn retain_last(&mut self, left: usize) {
+    pub(crate) fn retain_last(&mut self, left: usize) {
         self.start = self.octets.len().saturating_sub(left);
         if left == 0 {
             // Nothing large is kept for the sake of a single flood.

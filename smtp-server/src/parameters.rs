@@ -7,10 +7,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::str::FromStr;
 
-use super::answer::{self, Answer};
-use super::config::ServerConfig;
-use crate::parameters::{is_keyword, split};
-use crate::{DeliverBy, EnvelopeId, FutureRelease, MtPriority, Notify, OriginalRecipient, Return};
+use postwire_proto::{
+    DeliverBy, EnvelopeId, FutureRelease, MtPriority, Notify, OriginalRecipient, Parameter, Return,
+};
+
+use crate::answer::{self, Answer};
+use crate::config::ServerConfig;
 
 /// What a client declares its content to be, with `BODY=`.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -26,17 +28,17 @@ pub enum BodyDeclaration {
 
 /// What `MAIL` declares.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct MailParameters {
+pub(crate) struct MailParameters {
     /// `SIZE=` (RFC 1870).
-    pub(super) size: Option<u64>,
+    pub(crate) size: Option<u64>,
     /// `BODY=`.
-    pub(super) body: BodyDeclaration,
+    pub(crate) body: BodyDeclaration,
     /// `SMTPUTF8` (RFC 6531).
-    pub(super) smtp_utf8: bool,
+    pub(crate) smtp_utf8: bool,
 }
 
 /// Reads the parameters of `MAIL`. After `HELO` none are offered.
-pub(super) fn mail(
+pub(crate) fn mail(
     text: &str,
     offered: Option<&ServerConfig>,
     tls: bool,
@@ -74,7 +76,7 @@ pub(super) fn mail(
 }
 
 /// Checks the parameters of `RCPT`. After `HELO` none are offered.
-pub(super) fn rcpt(text: &str, offered: Option<&ServerConfig>) -> Result<(), Answer> {
+pub(crate) fn rcpt(text: &str, offered: Option<&ServerConfig>) -> Result<(), Answer> {
     each(text, offered, |config, keyword, value| match keyword {
         "NOTIFY" if config.dsn => parsed::<Notify>(value).map(drop),
         "ORCPT" if config.dsn => parsed::<OriginalRecipient>(value).map(drop),
@@ -84,7 +86,7 @@ pub(super) fn rcpt(text: &str, offered: Option<&ServerConfig>) -> Result<(), Ans
 }
 
 /// The parameters as they were given, one by one.
-pub(super) fn list(text: &str) -> Vec<String> {
+pub(crate) fn list(text: &str) -> Vec<String> {
     words(text).map(String::from).collect()
 }
 
@@ -100,8 +102,11 @@ fn each(
 ) -> Result<(), Answer> {
     let mut seen: Vec<String> = Vec::new();
     for word in words(text) {
-        let (keyword, value) = split(word);
-        require(is_keyword(keyword) && value.is_none_or(is_value))?;
+        let (keyword, value) = match word.split_once('=') {
+            Some((keyword, value)) => (keyword, Some(value)),
+            None => (word, None),
+        };
+        require(Parameter::is_keyword(keyword) && value.is_none_or(is_value))?;
         let config = offered.ok_or(answer::PARAMETER_NOT_OFFERED)?;
         let keyword = keyword.to_ascii_uppercase();
         read(config, &keyword, value)?;
@@ -183,7 +188,7 @@ fn future_release(keyword: &str, value: Option<&str>, longest: Option<u32>) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{HelloName, Mechanism};
+    use postwire_proto::{HelloName, Mechanism};
 
     fn config() -> ServerConfig {
         ServerConfig::new(HelloName::localhost()).auth([Mechanism::PLAIN])

@@ -10,9 +10,9 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use bytes::Bytes;
+use postwire_proto::{Address, Mechanism, ReplyCode, Secret, TlsInfo, TransportError};
 
-use super::parameters::BodyDeclaration;
-use crate::{Address, Mechanism, ReplyCode, Secret, TlsInfo, TransportError};
+use crate::parameters::BodyDeclaration;
 
 /// What happened in a server session, in order.
 ///
@@ -51,8 +51,8 @@ pub enum ServerEvent {
         /// Whose message it is; `None` is the null reverse-path.
         reverse_path: Option<Address>,
         /// `KEYWORD=value` each, as given; valid, and offered. The values can be read as
-        /// [`Return`](crate::Return), [`EnvelopeId`](crate::EnvelopeId),
-        /// [`DeliverBy`](crate::DeliverBy) and [`MtPriority`](crate::MtPriority).
+        /// [`Return`](postwire_proto::Return), [`EnvelopeId`](postwire_proto::EnvelopeId),
+        /// [`DeliverBy`](postwire_proto::DeliverBy) and [`MtPriority`](postwire_proto::MtPriority).
         parameters: Vec<String>,
     },
     /// A question: is this a recipient (RFC 5321 §4.1.1.3)? Yes is `250`.

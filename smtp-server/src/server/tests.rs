@@ -19,9 +19,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::Buf;
+use postwire_proto::{Address, EnhancedCode, Mechanism, Protocol, ReplyCode};
 
 use super::*;
-use crate::{Address, EnhancedCode, Mechanism, Protocol, ReplyCode};
 
 mod authentication;
 mod content;

@@ -5,18 +5,18 @@
 //! to its end.
 
 use bytes::Bytes;
+use postwire_proto::Protocol;
 
-use super::answer::{self, Answer};
-use super::content::Content;
-use super::event::{Received, ServerEvent};
-use super::question::Question;
-use super::session::{Chunk, Phase, Session};
-use super::transaction::Transaction;
-use crate::Protocol;
+use crate::answer::{self, Answer};
+use crate::content::Content;
+use crate::event::{Received, ServerEvent};
+use crate::question::Question;
+use crate::session::{Chunk, Phase, Session};
+use crate::transaction::Transaction;
 
 impl Session {
     /// The final dot came.
-    pub(super) fn content_ended(&mut self, transaction: Transaction, content: Content) -> Phase {
+    pub(crate) fn content_ended(&mut self, transaction: Transaction, content: Content) -> Phase {
         if transaction.recipients.is_empty() {
             // RFC 2033 §4.2: one reply a recipient is none here.
             if self.config.protocol == Protocol::Smtp {
@@ -28,7 +28,7 @@ impl Session {
     }
 
     /// The last octet of a chunk came.
-    pub(super) fn chunk_ended(&mut self, chunk: Chunk) -> Phase {
+    pub(crate) fn chunk_ended(&mut self, chunk: Chunk) -> Phase {
         let Chunk {
             transaction,
             last,

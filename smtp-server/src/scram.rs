@@ -7,33 +7,20 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::keys::{self, Hash, Keys};
-use super::{binding_name, binding_octets, prepare};
-use crate::sasl::{decode, encode};
-use crate::{Mechanism, SaslContext, Secret};
+use postwire_proto::{ChannelBinding, Mechanism, SaslContext, ScramKeys, Secret};
 
 /// RFC 7677 §4.
 const ITERATIONS: u32 = 4_096;
 
-/// Which hash function a mechanism of this family has, and whether it binds the channel.
-pub(crate) fn variant(mechanism: Mechanism) -> Option<(Hash, bool)> {
-    let (hash, plus) = match mechanism.name().strip_suffix("-PLUS") {
-        Some(name) => (name, true),
-        None => (mechanism.name(), false),
-    };
-    let hash = match hash {
-        "SCRAM-SHA-1" => Hash::Sha1,
-        "SCRAM-SHA-256" => Hash::Sha256,
-        "SCRAM-SHA-512" => Hash::Sha512,
-        _ => return None,
-    };
-    Some((hash, plus))
+/// Whether a mechanism is one of this family.
+pub(crate) fn is_scram(mechanism: Mechanism) -> bool {
+    mechanism.name().starts_with("SCRAM-")
 }
 
 /// A `client-first-message` that may be answered.
 #[derive(Debug)]
 pub(crate) struct ClientFirst {
-    hash: Hash,
+    mechanism: Mechanism,
     user: String,
     bare: String,
     nonce: String,
@@ -50,11 +37,10 @@ impl ClientFirst {
         message: &[u8],
         context: &SaslContext<'_>,
     ) -> Option<Self> {
-        let (hash, plus) = variant(mechanism)?;
         let message = core::str::from_utf8(message).ok()?;
         let (flag, rest) = message.split_once(',')?;
         let (identity, bare) = rest.split_once(',')?;
-        let bound = bound_octets(flag, plus, context);
+        let bound = bound_octets(flag, mechanism.binds_channel(), context);
         let (user, rest) = bare.strip_prefix("n=")?.split_once(',')?;
         let user = from_saslname(user)?;
         let nonce = rest.strip_prefix("r=")?.split(',').next()?;
@@ -68,7 +54,7 @@ impl ClientFirst {
         }
         let header = format!("{flag},{identity},");
         Some(Self {
-            hash,
+            mechanism,
             user,
             bare: String::from(bare),
             nonce: String::from(nonce),
@@ -83,14 +69,13 @@ impl ClientFirst {
     /// Takes the user's password; `nonce` is fresh, and random. Nothing if the password cannot
     /// be prepared.
     pub(crate) fn challenge(self, password: &Secret, nonce: &[u8]) -> Option<ClientFinal> {
-        let password = core::str::from_utf8(password.expose()).ok()?;
-        let password = prepare::saslprep(password).ok()?;
-        let encoded = encode(nonce);
+        let keys = ScramKeys::derive(self.mechanism, password, nonce, ITERATIONS).ok()?;
+        let encoded = Secret::from(nonce.to_vec()).to_base64();
         let encoded = core::str::from_utf8(encoded.expose()).ok()?;
         let nonce_of_both = format!("{}{encoded}", self.nonce);
         Some(ClientFinal {
             server_first: format!("r={nonce_of_both},s={encoded},i={ITERATIONS}"),
-            keys: Keys::derive(self.hash, password.as_bytes(), nonce, ITERATIONS),
+            keys,
             nonce: nonce_of_both,
             first: self,
         })
@@ -106,8 +91,8 @@ fn bound_octets<'a>(flag: &str, plus: bool, context: &SaslContext<'a>) -> Option
         None if flag == "y" && !plus && !offered => Some(b""),
         Some(("p", name)) if plus => context
             .channel_binding
-            .filter(|binding| binding_name(binding) == name)
-            .map(binding_octets),
+            .filter(|binding| binding.name() == name)
+            .map(ChannelBinding::octets),
         _ => None,
     }
 }
@@ -132,7 +117,7 @@ pub(crate) fn from_saslname(name: &str) -> Option<String> {
 /// Awaits the `client-final-message`.
 pub(crate) struct ClientFinal {
     first: ClientFirst,
-    keys: Keys,
+    keys: ScramKeys,
     nonce: String,
     server_first: String,
 }
@@ -152,18 +137,18 @@ impl ClientFinal {
         let message = core::str::from_utf8(message).ok()?;
         let (without_proof, proof) = message.rsplit_once(",p=")?;
         let mut attributes = without_proof.split(',');
-        let channel = decode(attributes.next()?.strip_prefix("c=")?.as_bytes()).ok()?;
+        let channel =
+            Secret::from_base64(attributes.next()?.strip_prefix("c=")?.as_bytes()).ok()?;
         let nonce = attributes.next()?.strip_prefix("r=")?;
-        if Some(&*channel) != self.first.channel.as_ref() || nonce != self.nonce {
+        if Some(channel.expose()) != self.first.channel.as_deref() || nonce != self.nonce {
             return None;
         }
-        let proof = decode(proof.as_bytes()).ok()?;
+        let proof = Secret::from_base64(proof.as_bytes()).ok()?;
         let signed = format!("{},{},{without_proof}", self.first.bare, self.server_first);
-        let expected = self.keys.client_proof(signed.as_bytes());
-        if !keys::are_equal(&proof, &expected) {
+        if proof != self.keys.client_proof(signed.as_bytes()) {
             return None;
         }
-        let signature = encode(&self.keys.server_signature(signed.as_bytes()));
+        let signature = self.keys.server_signature(signed.as_bytes()).to_base64();
         Some(format!(
             "v={}",
             core::str::from_utf8(signature.expose()).ok()?
@@ -184,17 +169,15 @@ impl core::fmt::Debug for ClientFinal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ChannelBinding, Credentials};
+    use postwire_proto::{ChannelBinding, Credentials};
 
     const NONCE: &[u8] = b"sixteen octets!!";
 
     fn context<'a>(binding: Option<&'a ChannelBinding>, offered: &'a [&'a str]) -> SaslContext<'a> {
-        SaslContext {
-            channel_binding: binding,
-            nonce: NONCE,
-            offered,
-            ..SaslContext::default()
-        }
+        SaslContext::default()
+            .channel_binding(binding)
+            .nonce(NONCE)
+            .offered(offered)
     }
 
     /// Both sides, each as it sees its channel; whether they are content.

@@ -8,8 +8,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::authentication::Dialogue;
-use crate::{HelloName, Mechanism, Protocol};
+use postwire_proto::{HelloName, Mechanism, Protocol};
+
+use crate::authentication::Dialogue;
 
 /// How much content is taken where `SIZE` does not say, and the default of it:
 /// 50 MiB.
@@ -18,7 +19,8 @@ const DEFAULT_SIZE: u64 = 50 * 1024 * 1024;
 /// Everything a [`Server`](crate::Server) is told before it starts.
 ///
 /// ```
-/// use postwire_proto::{HelloName, Mechanism, ServerConfig};
+/// use postwire_proto::{HelloName, Mechanism};
+/// use postwire_server::ServerConfig;
 ///
 /// let config = ServerConfig::new(HelloName::localhost())
 ///     .starttls(true)
@@ -28,37 +30,37 @@ const DEFAULT_SIZE: u64 = 50 * 1024 * 1024;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerConfig {
-    pub(super) hostname: HelloName,
-    pub(super) protocol: Protocol,
-    pub(super) greeting: String,
-    pub(super) starttls: bool,
-    pub(super) require_tls: bool,
-    pub(super) mechanisms: Vec<Mechanism>,
-    pub(super) auth_in_plaintext: bool,
-    pub(super) require_auth: bool,
-    pub(super) pipelining: bool,
-    pub(super) chunking: bool,
-    pub(super) eight_bit_mime: bool,
-    pub(super) binary_mime: bool,
-    pub(super) smtp_utf8: bool,
-    pub(super) dsn: bool,
-    pub(super) deliver_by: Option<u32>,
-    pub(super) future_release: Option<u32>,
-    pub(super) mt_priority: bool,
-    pub(super) requiretls: bool,
-    pub(super) extensions: Vec<String>,
-    pub(super) declare_limits: bool,
-    pub(super) max_messages: Option<u32>,
-    pub(super) enhanced_status_codes: bool,
-    pub(super) size: Option<u64>,
-    pub(super) capabilities: Vec<String>,
-    pub(super) data_without_recipients: bool,
-    pub(super) chunks_read: ChunksRead,
-    pub(super) max_recipients: usize,
-    pub(super) max_line: usize,
-    pub(super) max_waiting_input: usize,
-    pub(super) idle_timeout: Duration,
-    pub(super) trace: bool,
+    pub(crate) hostname: HelloName,
+    pub(crate) protocol: Protocol,
+    pub(crate) greeting: String,
+    pub(crate) starttls: bool,
+    pub(crate) require_tls: bool,
+    pub(crate) mechanisms: Vec<Mechanism>,
+    pub(crate) auth_in_plaintext: bool,
+    pub(crate) require_auth: bool,
+    pub(crate) pipelining: bool,
+    pub(crate) chunking: bool,
+    pub(crate) eight_bit_mime: bool,
+    pub(crate) binary_mime: bool,
+    pub(crate) smtp_utf8: bool,
+    pub(crate) dsn: bool,
+    pub(crate) deliver_by: Option<u32>,
+    pub(crate) future_release: Option<u32>,
+    pub(crate) mt_priority: bool,
+    pub(crate) requiretls: bool,
+    pub(crate) extensions: Vec<String>,
+    pub(crate) declare_limits: bool,
+    pub(crate) max_messages: Option<u32>,
+    pub(crate) enhanced_status_codes: bool,
+    pub(crate) size: Option<u64>,
+    pub(crate) capabilities: Vec<String>,
+    pub(crate) data_without_recipients: bool,
+    pub(crate) chunks_read: ChunksRead,
+    pub(crate) max_recipients: usize,
+    pub(crate) max_line: usize,
+    pub(crate) max_waiting_input: usize,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) trace: bool,
 }
 
 /// Which octets a server reads as content of those that `BDAT` announces (RFC 3030 §2). What
@@ -356,32 +358,32 @@ impl ServerConfig {
         self
     }
 
-    pub(super) fn offers_binary_mime(&self) -> bool {
+    pub(crate) fn offers_binary_mime(&self) -> bool {
         self.binary_mime && self.chunking
     }
 
     /// Whether it is one of those that are not known here; `keyword` is in capitals.
-    pub(super) fn is_extension(&self, keyword: &str) -> bool {
+    pub(crate) fn is_extension(&self, keyword: &str) -> bool {
         let mut extensions = self.extensions.iter();
         extensions.any(|known| known.eq_ignore_ascii_case(keyword))
     }
 
     /// How many octets of content are taken.
-    pub(super) fn content_limit(&self) -> usize {
+    pub(crate) fn content_limit(&self) -> usize {
         let octets = self.size.filter(|&octets| octets > 0);
         usize::try_from(octets.unwrap_or(DEFAULT_SIZE)).unwrap_or(usize::MAX)
     }
 
     /// Whether a client may authenticate with it, given that TLS is active or
     /// not (RFC 4954 §4).
-    pub(super) fn allows_mechanism(&self, mechanism: Mechanism, tls: bool) -> bool {
+    pub(crate) fn allows_mechanism(&self, mechanism: Mechanism, tls: bool) -> bool {
         // EXTERNAL rests on whom the client is known to be: in TLS, by its certificate.
         let needs_tls = mechanism.reveals_secret() || mechanism == Mechanism::EXTERNAL;
         tls || self.auth_in_plaintext || !needs_tls
     }
 
     /// What follows the first line of the reply to EHLO (RFC 5321 §4.1.1.1).
-    pub(super) fn capability_lines(&self, tls: bool, mechanisms: &[&str]) -> Vec<String> {
+    pub(crate) fn capability_lines(&self, tls: bool, mechanisms: &[&str]) -> Vec<String> {
         let mut lines = Vec::new();
         for (offered, keyword) in [
             (self.pipelining, "PIPELINING"),

@@ -9,24 +9,25 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::answer::{self, Answer};
-use super::authentication::{Dialogue, Next};
-use super::command::{Command, HelloKind};
-use super::config::{ChunksRead, ServerConfig};
-use super::content::{Content, DotDecoder};
-use super::event::{ServerEvent, ServerViolation};
-use super::line::LineError;
-use super::parameters;
-use super::question::Question;
-use super::session::{Chunk, Phase, Session};
-use super::transaction::Transaction;
-use crate::{Address, Mechanism, Protocol, SaslContext, TlsInfo};
+use postwire_proto::{Address, Mechanism, Protocol, SaslContext, TlsInfo};
+
+use crate::answer::{self, Answer};
+use crate::authentication::{Dialogue, Next};
+use crate::command::{Command, HelloKind};
+use crate::config::{ChunksRead, ServerConfig};
+use crate::content::{Content, DotDecoder};
+use crate::event::{ServerEvent, ServerViolation};
+use crate::line::LineError;
+use crate::parameters;
+use crate::question::Question;
+use crate::session::{Chunk, Phase, Session};
+use crate::transaction::Transaction;
 
 type Line<'a> = Result<&'a [u8], LineError>;
 
 impl Session {
     /// Where a line leads that was read as a command.
-    pub(super) fn command_line(
+    pub(crate) fn command_line(
         &mut self,
         transaction: Option<Transaction>,
         line: Line<'_>,
@@ -77,7 +78,7 @@ impl Session {
     }
 
     /// Where a line leads that was read as a response within AUTH.
-    pub(super) fn response_line(&mut self, dialogue: Dialogue, line: Line<'_>) -> Phase {
+    pub(crate) fn response_line(&mut self, dialogue: Dialogue, line: Line<'_>) -> Phase {
         match line {
             Ok(line) => {
                 self.trace(b"<redacted>");
@@ -244,7 +245,7 @@ impl Session {
         }
     }
 
-    pub(super) fn await_content(&self, transaction: Transaction) -> Phase {
+    pub(crate) fn await_content(&self, transaction: Transaction) -> Phase {
         let content = Content::new(self.config.content_limit());
         Phase::Content(transaction, Box::new(DotDecoder::new(content)))
     }
@@ -341,23 +342,22 @@ impl Session {
     }
 
     fn sasl_context<'a>(&'a self, offered: &'a [&'a str]) -> SaslContext<'a> {
-        SaslContext {
-            channel_binding: self.client.tls.as_ref().and_then(TlsInfo::channel_binding),
-            nonce: &self.nonce,
-            host: self.config.hostname.as_str(),
-            offered,
-            ..SaslContext::default()
-        }
+        let tls = self.client.tls.as_ref();
+        SaslContext::default()
+            .channel_binding(tls.and_then(TlsInfo::channel_binding))
+            .nonce(&self.nonce)
+            .host(self.config.hostname.as_str())
+            .offered(offered)
     }
 
     /// No two exchanges of a session have the same one.
-    pub(super) fn vary_nonce(&mut self) {
+    pub(crate) fn vary_nonce(&mut self) {
         if let Some(last) = self.nonce.last_mut() {
             *last = last.wrapping_add(1);
         }
     }
 
-    pub(super) fn challenge(&mut self, dialogue: Dialogue) -> Phase {
+    pub(crate) fn challenge(&mut self, dialogue: Dialogue) -> Phase {
         self.replies.challenge(dialogue.challenge().expose());
         Phase::Response(dialogue)
     }
@@ -368,7 +368,7 @@ impl Session {
         self.go_on(next)
     }
 
-    pub(super) fn go_on(&mut self, next: Next) -> Phase {
+    pub(crate) fn go_on(&mut self, next: Next) -> Phase {
         match next {
             Next::Challenge(dialogue) => self.challenge(dialogue),
             Next::Failed(answer) => self.stay(None, answer),

@@ -9,10 +9,11 @@ mod pair {
 
 use pair::wire::{Fault, Message, Pair, Side, check, config, run};
 use postwire_proto::{
-    ChunksRead, ClientConfig, DeliverBy, EnvelopeId, FutureRelease, Limits, MtPriority, Notify,
+    ClientConfig, DeliverBy, EnvelopeId, FutureRelease, Limits, MtPriority, Notify,
     OriginalRecipient, Outcome, Parameter, Pipelining, Protocol, RecipientStatus, Recipients,
-    Report, Return, Security, ServerConfig, Stage,
+    Report, Return, Security, Stage,
 };
+use postwire_server::{ChunksRead, ServerConfig};
 use proptest::prelude::*;
 
 /// Messages that between them take every path of a transaction.

@@ -12,18 +12,18 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+use postwire_proto::{Instant, Protocol, TlsInfo};
 
-use super::answer::{self, Answer};
-use super::authentication::Dialogue;
-use super::command::HelloKind;
-use super::config::ServerConfig;
-use super::content::DotDecoder;
-use super::event::{ServerEvent, ServerMisuse, ServerViolation};
-use super::line::LineReader;
-use super::output::Replies;
-use super::question::Question;
-use super::transaction::Transaction;
-use crate::{Instant, Protocol, TlsInfo};
+use crate::answer::{self, Answer};
+use crate::authentication::Dialogue;
+use crate::command::HelloKind;
+use crate::config::ServerConfig;
+use crate::content::DotDecoder;
+use crate::event::{ServerEvent, ServerMisuse, ServerViolation};
+use crate::line::LineReader;
+use crate::output::Replies;
+use crate::question::Question;
+use crate::transaction::Transaction;
 
 /// RFC 4954 §4, and its CRLF.
 const MAX_RESPONSE: usize = 12_288 + 2;
@@ -34,14 +34,14 @@ const MAX_REPLIES: usize = 1024 * 1024;
 /// How many events may lie unpolled before trace lines are left out.
 const MAX_TRACE: usize = 1_024;
 
-pub(super) struct Session {
-    pub(super) config: Arc<ServerConfig>,
-    pub(super) replies: Replies,
-    pub(super) events: VecDeque<ServerEvent>,
-    pub(super) phase: Phase,
-    pub(super) client: Client,
+pub(crate) struct Session {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) replies: Replies,
+    pub(crate) events: VecDeque<ServerEvent>,
+    pub(crate) phase: Phase,
+    pub(crate) client: Client,
     /// Random octets from outside; none if there are none.
-    pub(super) nonce: Vec<u8>,
+    pub(crate) nonce: Vec<u8>,
     lines: LineReader,
     now: Instant,
     /// Since when the client has kept the server waiting; unknown until the time
@@ -51,7 +51,7 @@ pub(super) struct Session {
 
 /// What is awaited.
 #[derive(Debug)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     /// A command.
     Command(Option<Transaction>),
     /// A response within AUTH.
@@ -77,26 +77,26 @@ enum Step {
 
 /// `BDAT` (RFC 3030 §2). A refused one still has its octets behind it.
 #[derive(Debug)]
-pub(super) struct Chunk {
-    pub(super) transaction: Option<Transaction>,
-    pub(super) remaining: u64,
-    pub(super) last: bool,
-    pub(super) refusal: Option<Answer>,
+pub(crate) struct Chunk {
+    pub(crate) transaction: Option<Transaction>,
+    pub(crate) remaining: u64,
+    pub(crate) last: bool,
+    pub(crate) refusal: Option<Answer>,
 }
 
 /// What is known of the client.
 #[derive(Debug, Default)]
-pub(super) struct Client {
-    pub(super) hello: Option<(HelloKind, String)>,
-    pub(super) tls: Option<TlsInfo>,
-    pub(super) user: Option<String>,
+pub(crate) struct Client {
+    pub(crate) hello: Option<(HelloKind, String)>,
+    pub(crate) tls: Option<TlsInfo>,
+    pub(crate) user: Option<String>,
     /// How many transactions it has begun.
-    pub(super) messages: u32,
+    pub(crate) messages: u32,
 }
 
 impl Session {
     /// A session that waits for TLS before it says anything.
-    pub(super) fn wrapped(config: Arc<ServerConfig>) -> Self {
+    pub(crate) fn wrapped(config: Arc<ServerConfig>) -> Self {
         let mut session = Self {
             replies: Replies::new(config.enhanced_status_codes),
             config,
@@ -113,7 +113,7 @@ impl Session {
     }
 
     /// A session that greets.
-    pub(super) fn greeting(config: Arc<ServerConfig>, tls: Option<TlsInfo>) -> Self {
+    pub(crate) fn greeting(config: Arc<ServerConfig>, tls: Option<TlsInfo>) -> Self {
         let mut session = Self::wrapped(config);
         session.events.clear();
         session.client.tls = tls;
@@ -132,24 +132,24 @@ impl Session {
         self.replies.say_lines(220, &[line]);
     }
 
-    pub(super) fn tls(&self) -> Option<&TlsInfo> {
+    pub(crate) fn tls(&self) -> Option<&TlsInfo> {
         self.client.tls.as_ref()
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         matches!(self.phase, Phase::Closed)
     }
 
-    pub(super) fn is_awaiting_answer(&self) -> bool {
+    pub(crate) fn is_awaiting_answer(&self) -> bool {
         matches!(self.phase, Phase::Answer(_))
     }
 
-    pub(super) fn is_awaiting_tls(&self) -> bool {
+    pub(crate) fn is_awaiting_tls(&self) -> bool {
         matches!(self.phase, Phase::Handshake { .. })
     }
 
     /// RFC 3207 §4.2: everything learnt before TLS is forgotten.
-    pub(super) fn tls_established(&mut self, info: TlsInfo) -> Result<(), ServerMisuse> {
+    pub(crate) fn tls_established(&mut self, info: TlsInfo) -> Result<(), ServerMisuse> {
         let greeted = match self.phase {
             Phase::Handshake { greeted } => greeted,
             Phase::Closed => return Ok(()),
@@ -168,19 +168,19 @@ impl Session {
     }
 
     /// Ends the session, once.
-    pub(super) fn close(&mut self, violation: Option<ServerViolation>) {
+    pub(crate) fn close(&mut self, violation: Option<ServerViolation>) {
         if !self.is_closed() {
             self.phase = self.closed(violation);
         }
     }
 
-    pub(super) fn closed(&mut self, violation: Option<ServerViolation>) -> Phase {
+    pub(crate) fn closed(&mut self, violation: Option<ServerViolation>) -> Phase {
         self.events.push_back(ServerEvent::Closed(violation));
         Phase::Closed
     }
 
     /// Says why, and ends the session.
-    pub(super) fn expel(&mut self, answer: Answer, violation: ServerViolation) {
+    pub(crate) fn expel(&mut self, answer: Answer, violation: ServerViolation) {
         if !self.is_closed() {
             // Nobody who waits for TLS would understand it.
             if !self.is_awaiting_tls() {
@@ -193,7 +193,7 @@ impl Session {
 
 /// Time.
 impl Session {
-    pub(super) fn tell_time(&mut self, now: Instant) {
+    pub(crate) fn tell_time(&mut self, now: Instant) {
         self.now = now;
         self.waiting_since.get_or_insert(now);
     }
@@ -206,11 +206,11 @@ impl Session {
 
     /// An answer has come, at a time that was not told: the client's time counts
     /// from when it is.
-    pub(super) fn restart_clock(&mut self) {
+    pub(crate) fn restart_clock(&mut self) {
         self.waiting_since = None;
     }
 
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Closed => None,
             // The application's turn; but what was said before is the client's to read.
@@ -222,7 +222,7 @@ impl Session {
         }
     }
 
-    pub(super) fn check_deadline(&mut self) {
+    pub(crate) fn check_deadline(&mut self) {
         if self.deadline().is_some_and(|deadline| deadline <= self.now) {
             self.expel(answer::IDLE_TOO_LONG, ServerViolation::IdleTimeout);
         }
@@ -232,7 +232,7 @@ impl Session {
 /// Input.
 impl Session {
     /// Takes off the front of `input` what can be acted on now.
-    pub(super) fn read(&mut self, input: &mut &[u8]) {
+    pub(crate) fn read(&mut self, input: &mut &[u8]) {
         loop {
             if self.replies.pending() > MAX_REPLIES {
                 self.expel(answer::TOO_MUCH_INPUT, ServerViolation::RepliesNotRead);
@@ -288,7 +288,7 @@ impl Session {
         (phase, Step::Taken)
     }
 
-    pub(super) fn trace(&mut self, line: &[u8]) {
+    pub(crate) fn trace(&mut self, line: &[u8]) {
         if self.config.trace && self.events.len() < MAX_TRACE {
             let line = Bytes::copy_from_slice(line);
             self.events.push_back(ServerEvent::Command(line));

@@ -1,7 +1,7 @@
 //! Greeting, order, TLS, time and the end.
 
 use super::*;
-use crate::TransportError;
+use postwire_proto::TransportError;
 
 #[test]
 fn says_hello_and_goodbye() {
@@ -435,7 +435,7 @@ fn the_end_of_input_waits_for_answers() {
 #[test]
 fn a_failed_connection_is_reported_once() {
     let mut server = Server::new(Arc::new(config()));
-    let error: TransportError = Arc::new(crate::SaslError::InvalidChallenge);
+    let error: TransportError = Arc::new(postwire_proto::SaslError::InvalidChallenge);
     server.handle_transport_error(Instant::EPOCH, error);
     server.handle_eof(Instant::EPOCH);
     let event = server.poll_event().map(describe);
