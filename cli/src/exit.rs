@@ -1,9 +1,10 @@
 //! What the exit status says: a `sysexits` number for what became of the messages.
 //!
-//! A table, and nothing but a table: pure functions of a report or an error.
+//! A table over what is to be done about each error ([`Disposition`]), and nothing but a table:
+//! pure functions of a report or an error.
 
 use postwire_blocking::proto::{
-    Error, ErrorKind, Outcome, RecipientReport, RecipientStatus, Reply, Report, SaslError, Stage,
+    Disposition, Error, Flaw, Outcome, RecipientReport, RecipientStatus, Reply, Report,
 };
 
 /// How the program ends.
@@ -97,8 +98,8 @@ impl Exit {
                 Self::of_refusal(is_permanent(reply) || refusals.any(is_permanent))
             }
             Outcome::NotSent(error) => Self::of_error(error),
-            Outcome::InDoubt(error) => match error.kind() {
-                ErrorKind::Violation(_) => Self::Protocol,
+            Outcome::InDoubt(error) => match error.disposition() {
+                Disposition::PeerBroken => Self::Protocol,
                 _ => Self::Temporary,
             },
         }
@@ -114,30 +115,23 @@ impl Exit {
 
     /// What a session's failure comes to, for everything that was to be sent over it.
     pub(crate) fn of_error(error: &Error) -> Self {
-        match error.kind() {
-            ErrorKind::Refused(reply) => match error.stage() {
-                // The service is closing, whatever it was asked.
-                _ if reply.code().get() == 421 => Self::Temporary,
-                // Only reported where TLS is required.
-                Stage::StartTls => Self::Security,
-                Stage::Auth if reply.code().is_permanent() => Self::Security,
-                _ => Self::of_refusal(reply.code().is_permanent()),
-            },
-            ErrorKind::Violation(_) | ErrorKind::Sasl(SaslError::InvalidChallenge) => {
-                Self::Protocol
-            }
-            ErrorKind::StartTlsNotOffered
-            | ErrorKind::Tls(_)
-            | ErrorKind::NoUsableMechanism { .. }
-            | ErrorKind::VerifiedTlsRequired
-            | ErrorKind::Sasl(_) => Self::Security,
-            ErrorKind::ExtensionNotOffered(_)
-            | ErrorKind::ParameterNotOffered { .. }
-            | ErrorKind::BeyondLimit { .. }
-            | ErrorKind::TooLarge { .. } => Self::Refused,
-            ErrorKind::Unsendable(_) => Self::MessageData,
-            ErrorKind::Source(_) => Self::MessageFile,
+        match (error.disposition(), error.flaw()) {
+            // STARTTLS was refused, if only for now, where TLS is required.
+            (Disposition::RetryLater, Some(Flaw::Tls)) => Self::Security,
+            (Disposition::PeerBroken, _) => Self::Protocol,
+            (Disposition::Permanent, _) => Self::Refused,
+            (Disposition::Fix(flaw), _) => Self::of_flaw(flaw),
             // Connecting, losing the connection, time-outs; and what is yet unknown.
+            _ => Self::Temporary,
+        }
+    }
+
+    fn of_flaw(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::Login | Flaw::Mechanism | Flaw::Unprotected | Flaw::Tls => Self::Security,
+            Flaw::Requirement | Flaw::HelloName => Self::Refused,
+            Flaw::Content => Self::MessageData,
+            Flaw::Source => Self::MessageFile,
             _ => Self::Temporary,
         }
     }
@@ -147,7 +141,9 @@ impl Exit {
 mod tests {
     use std::sync::Arc;
 
-    use postwire_blocking::proto::{ReplyCode, ReplyError, Unsendable, Violation};
+    use postwire_blocking::proto::{
+        ErrorKind, ReplyCode, ReplyError, SaslError, Stage, Unsendable, Violation,
+    };
 
     use super::*;
 
@@ -185,6 +181,11 @@ mod tests {
         let too_large = Kind::TooLarge {
             octets: 2,
             limit: 1,
+        };
+        let beyond = Kind::BeyondLimit {
+            limit: "RCPTMAX",
+            wanted: 2,
+            allowed: 1,
         };
         for (stage, kind, code) in [
             (Stage::Connect, Kind::Transport(transport()), 75),
@@ -238,6 +239,23 @@ mod tests {
                 76,
             ),
             (Stage::Mail, Kind::SessionOver, 75),
+            (Stage::Mail, Kind::SessionFull, 75),
+            (Stage::Mail, Kind::Goodbye(reply(221)), 75),
+            (Stage::Mail, Kind::ResetRefused(reply(502)), 75),
+            (Stage::Mail, Kind::OutOfStep(reply(503)), 75),
+            (Stage::Connect, Kind::ShutDown, 75),
+            (Stage::Auth, Kind::Credentials(transport()), 75),
+            (Stage::Auth, refused(534), 77),
+            (Stage::Auth, refused(538), 77),
+            (Stage::Auth, refused(432), 75),
+            (Stage::Mail, Kind::VerifiedTlsRequired, 77),
+            (
+                Stage::Mail,
+                Kind::ParameterNotOffered("X=1".parse().unwrap()),
+                69,
+            ),
+            (Stage::Mail, beyond, 69),
+            (Stage::Body, Kind::Source(transport()), 66),
             (Stage::Mail, Kind::Aborted, 75),
             (Stage::Body, Kind::Transport(transport()), 75),
         ] {

@@ -1,11 +1,11 @@
-//! What the user may want to do about a failure: a table from causes to advice, in terms
-//! of this command's options.
+//! What the user may want to do about a failure: a table from what has to change ([`Flaw`]) to
+//! advice, in terms of this command's options.
 //!
 //! Knows what was asked for and what the session was like. Must never decide anything.
 
 use postwire_blocking::proto::{
-    Capabilities, Error, ErrorKind, Mechanism, Outcome, Protocol, Reply, Report, Security, Stage,
-    Violation,
+    Capabilities, Disposition, Error, ErrorKind, Flaw, Mechanism, Outcome, Protocol, Reply, Report,
+    Security, Stage, Violation,
 };
 use postwire_blocking::tls::{ConnectError, TlsFailure, TlsFailureKind};
 
@@ -76,62 +76,78 @@ const LOOK_FIRST: &str = "look for it at the recipient before sending it again";
 /// For a session that failed.
 pub(crate) fn of_error(error: &Error, asked: &Asked, seen: Seen<'_>) -> Option<String> {
     let stage = error.stage();
-    match error.kind() {
-        ErrorKind::Tls(cause) => of_tls(cause.downcast_ref()?, asked).map(str::to_owned),
-        ErrorKind::NoUsableMechanism {
-            withheld: true,
-            unasked,
-            ..
-        } if !asked.mechanisms.is_empty() => {
-            let names = asked.mechanisms.join(", ");
-            let unasked = unasked
-                .iter()
-                .map(|mechanism| format!(", or --auth {mechanism}"));
-            let unasked = unasked.collect::<String>();
-            Some(format!(
-                "--auth names {names} only; a password is not sent in plaintext: use TLS, or \
-                 --allow-plaintext-auth{unasked}"
-            ))
+    match (error.flaw(), error.kind()) {
+        (Some(Flaw::HelloName), _) => Some("that is --hello NAME".to_owned()),
+        (Some(Flaw::Login), ErrorKind::Refused(reply)) if is_wrong_login(reply) => {
+            of_login(error.mechanism()).map(str::to_owned)
         }
-        ErrorKind::NoUsableMechanism { unasked, .. } if !unasked.is_empty() => {
-            let options = unasked
-                .iter()
-                .map(|mechanism| format!("--auth {mechanism}"));
-            Some(options.collect::<Vec<_>>().join(" or "))
+        (_, ErrorKind::Refused(reply)) => of_refusal(stage, reply, asked, seen),
+        (Some(flaw), kind) => of_flaw(flaw, kind, asked),
+        (None, kind) => match (error.disposition(), kind) {
+            (Disposition::PeerBroken, ErrorKind::Violation(Violation::Reply(_)))
+                if speaks_tls(error) =>
+            {
+                Some("this port speaks TLS from the first octet: smtps://".to_owned())
+            }
+            (_, ErrorKind::Transport(cause)) => {
+                let cause: &ConnectError = cause.downcast_ref()?;
+                of_connecting(cause.is_timeout(), asked)
+            }
+            (_, ErrorKind::TimedOut) if stage == Stage::Connect => of_connecting(true, asked),
+            (_, ErrorKind::TimedOut) => of_time(error, asked, seen),
+            _ => None,
+        },
+    }
+}
+
+/// For what has to change before another attempt.
+fn of_flaw(flaw: Flaw, kind: &ErrorKind, asked: &Asked) -> Option<String> {
+    match (flaw, kind) {
+        (Flaw::Tls, ErrorKind::Tls(cause)) => {
+            of_tls(cause.downcast_ref()?, asked).map(str::to_owned)
         }
-        ErrorKind::NoUsableMechanism { withheld: true, .. } => Some(
-            "use TLS (smtps://, or ?tls=required), or --allow-plaintext-auth on a network that \
-             nobody listens to"
-                .to_owned(),
-        ),
-        ErrorKind::StartTlsNotOffered => Some(
+        (Flaw::Tls, ErrorKind::StartTlsNotOffered) => Some(
             "use smtps:// if the server has a port for that; a trusted local server can be \
              reached in plaintext with ?tls=none"
                 .to_owned(),
         ),
-        ErrorKind::ExtensionNotOffered("8BITMIME") => {
+        (
+            Flaw::Mechanism,
+            ErrorKind::NoUsableMechanism {
+                withheld, unasked, ..
+            },
+        ) => of_mechanisms(*withheld, unasked, asked),
+        (Flaw::Requirement, ErrorKind::ExtensionNotOffered("8BITMIME")) => {
             Some("a test server often takes it all the same: --allow-8bit".to_owned())
         }
-        ErrorKind::Unsendable(_) => {
-            Some("nothing was sent; see --line-ends and --max-line".to_owned())
-        }
-        ErrorKind::Refused(_) if error.advice().is_some_and(|it| it.contains("hello_name")) => {
-            Some("that is --hello NAME".to_owned())
-        }
-        ErrorKind::Refused(reply) if stage == Stage::Auth && is_wrong_login(reply) => {
-            of_login(error.mechanism()).map(str::to_owned)
-        }
-        ErrorKind::Refused(reply) => of_refusal(stage, reply, asked, seen),
-        ErrorKind::Violation(Violation::Reply(_)) if speaks_tls(error) => {
-            Some("this port speaks TLS from the first octet: smtps://".to_owned())
-        }
-        ErrorKind::Transport(cause) => {
-            let cause: &ConnectError = cause.downcast_ref()?;
-            of_connecting(cause.is_timeout(), asked)
-        }
-        ErrorKind::TimedOut if stage == Stage::Connect => of_connecting(true, asked),
-        ErrorKind::TimedOut => of_time(error, asked, seen),
+        (Flaw::Content, _) => Some("nothing was sent; see --line-ends and --max-line".to_owned()),
         _ => None,
+    }
+}
+
+/// Where no mechanism can be used: `withheld` if one would reveal the password in plaintext;
+/// `unasked` are offered and have to be asked for.
+fn of_mechanisms(withheld: bool, unasked: &[Mechanism], asked: &Asked) -> Option<String> {
+    let options: Vec<String> = unasked
+        .iter()
+        .map(|mechanism| format!("--auth {mechanism}"))
+        .collect();
+    if withheld && !asked.mechanisms.is_empty() {
+        let names = asked.mechanisms.join(", ");
+        let others = options.iter().map(|option| format!(", or {option}"));
+        let others = others.collect::<String>();
+        Some(format!(
+            "--auth names {names} only; a password is not sent in plaintext: use TLS, or \
+             --allow-plaintext-auth{others}"
+        ))
+    } else if !options.is_empty() {
+        Some(options.join(" or "))
+    } else {
+        withheld.then(|| {
+            "use TLS (smtps://, or ?tls=required), or --allow-plaintext-auth on a network that \
+             nobody listens to"
+                .to_owned()
+        })
     }
 }
 
@@ -371,6 +387,85 @@ mod tests {
         let error = Error::new(Stage::Tls, tls(rustls::CertificateError::UnknownIssuer));
         let hint = of_error(&error, &authority, Seen::default()).unwrap();
         assert!(!hint.contains("--ca FILE"), "{hint}");
+    }
+
+    #[test]
+    fn every_other_kind_has_advice_or_none() {
+        use ErrorKind as Kind;
+        use postwire_blocking::proto::{SaslError, Unsendable};
+
+        let foreign = || Arc::new(std::io::Error::other("hm"));
+        let reply = |code| Reply::new(ReplyCode::new(code).unwrap(), None, &["hm"]);
+        let no_mechanism = |withheld, unasked| Kind::NoUsableMechanism {
+            offered: String::new(),
+            withheld,
+            unasked,
+        };
+        let too_large = Kind::TooLarge {
+            octets: 2,
+            limit: 1,
+        };
+        let beyond = Kind::BeyondLimit {
+            limit: "RCPTMAX",
+            wanted: 2,
+            allowed: 1,
+        };
+        let long = Unsendable::LineTooLong {
+            octets: 2_000,
+            limit: 998,
+        };
+        for (stage, kind, words) in [
+            (Stage::Auth, refused(535, "no"), ""),
+            (Stage::Auth, refused(534, "no"), ""),
+            (Stage::Auth, refused(432, "no"), "later"),
+            (Stage::StartTls, refused(502, "no"), ""),
+            (Stage::StartTls, Kind::StartTlsNotOffered, "smtps://"),
+            (Stage::Tls, Kind::Tls(foreign()), ""),
+            (Stage::Auth, no_mechanism(false, Vec::new()), ""),
+            (Stage::Auth, no_mechanism(true, Vec::new()), "use TLS"),
+            (
+                Stage::Auth,
+                no_mechanism(true, vec![Mechanism::XOAUTH2]),
+                "--auth XOAUTH2",
+            ),
+            (Stage::Auth, Kind::Sasl(SaslError::WrongNonce), ""),
+            (Stage::Auth, Kind::Credentials(foreign()), ""),
+            (
+                Stage::Mail,
+                Kind::ExtensionNotOffered("8BITMIME"),
+                "--allow-8bit",
+            ),
+            (Stage::Mail, Kind::ExtensionNotOffered("SMTPUTF8"), ""),
+            (
+                Stage::Mail,
+                Kind::ParameterNotOffered("X=1".parse().unwrap()),
+                "",
+            ),
+            (Stage::Mail, Kind::VerifiedTlsRequired, ""),
+            (Stage::Mail, beyond, ""),
+            (Stage::Mail, too_large, ""),
+            (Stage::Mail, Kind::Unsendable(long), "--line-ends"),
+            (Stage::Body, Kind::Source(foreign()), ""),
+            (
+                Stage::Auth,
+                Kind::Violation(Violation::UnexpectedChallenge),
+                "",
+            ),
+            (Stage::Mail, Kind::Goodbye(reply(221)), ""),
+            (Stage::Mail, Kind::ResetRefused(reply(502)), ""),
+            (Stage::Mail, Kind::OutOfStep(reply(503)), ""),
+            (Stage::Mail, Kind::ConnectionClosed, ""),
+            (Stage::Mail, Kind::Transport(foreign()), ""),
+            (Stage::Mail, Kind::Aborted, ""),
+            (Stage::Mail, Kind::SessionOver, ""),
+            (Stage::Mail, Kind::SessionFull, ""),
+            (Stage::Mail, Kind::ShutDown, ""),
+        ] {
+            let shown = format!("{stage} {kind:?}");
+            let hint = hint(stage, kind);
+            assert!(hint.contains(words), "{shown}: {hint:?}");
+            assert_eq!(hint.is_empty(), words.is_empty(), "{shown}: {hint:?}");
+        }
     }
 
     #[test]

@@ -151,13 +151,11 @@ mod command;
 mod config;
 mod endpoint;
 mod envelope;
-mod error;
 mod hello;
+mod outcome;
 mod parameters;
 mod pool;
 mod reply;
-mod report;
-mod retry;
 mod sasl;
 mod time;
 mod tls_info;
@@ -173,8 +171,11 @@ pub use config::{
 };
 pub use endpoint::{Endpoint, TransportError};
 pub use envelope::{Envelope, EnvelopeError, Recipients};
-pub use error::{Error, ErrorKind, Misuse, Stage, Unsendable, Violation};
 pub use hello::HelloName;
+pub use outcome::{
+    Disposition, Error, ErrorKind, Flaw, Misuse, Outcome, RecipientReport, RecipientStatus, Report,
+    Retry, SendError, Stage, TransactionId, Unsendable, Violation,
+};
 pub use parameters::{
     DeliverBy, EnvelopeId, FutureRelease, MailParameter, MtPriority, Notify, OriginalRecipient,
     Parameter, ParameterError, RcptParameter, RequireTls, Return,
@@ -184,9 +185,6 @@ pub use pool::{
     deserves_a_fresh_connection, server_has_no_room,
 };
 pub use reply::{EnhancedCode, Reply, ReplyCode, ReplyError, ReplyLimits, ReplyReader, ReplyRef};
-pub use report::TransactionId;
-pub use report::{Outcome, RecipientReport, RecipientStatus, Report, SendError};
-pub use retry::Retry;
 #[cfg(feature = "scram")]
 pub use sasl::ScramKeys;
 pub use sasl::{

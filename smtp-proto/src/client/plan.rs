@@ -114,7 +114,7 @@ impl Transaction {
         places: Vec<usize>,
     ) -> Result<(), ErrorKind> {
         if places.is_empty() {
-            return Err(ErrorKind::SessionOver);
+            return Err(ErrorKind::SessionFull);
         }
         self.allow_fewer_recipients(limit, most.saturating_add(1), most)?;
         self.part.keep_only(places);

@@ -142,7 +142,7 @@ impl Session {
         let limits = self.capabilities.as_ref().map(Capabilities::limits);
         let limits = limits.unwrap_or_default();
         if !self.used.has_room(limits) {
-            return self.give_up(ErrorKind::SessionOver);
+            return self.give_up(ErrorKind::SessionFull);
         }
         if self.reset_if_needed() {
             return Step::Taken;

@@ -10,6 +10,7 @@ mod violation;
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString as _};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -18,7 +19,10 @@ pub use self::violation::Violation;
 use crate::{Mechanism, Parameter, Reply, SaslError, TransportError};
 
 /// Why a message was not sent, or why nobody knows whether it was.
-#[derive(Clone, Debug)]
+///
+/// Two errors are equal if stage, kind and details are. The foreign errors that some kinds hold
+/// (a [`TransportError`]) are compared by their text.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     stage: Stage,
     kind: ErrorKind,
@@ -26,7 +30,7 @@ pub struct Error {
 }
 
 /// What is known besides.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct More {
     detail: Option<String>,
     quote: Option<String>,
@@ -34,13 +38,16 @@ struct More {
 }
 
 /// Which login failed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Login {
     mechanism: Mechanism,
     others: String,
 }
 
 /// What happened; [`Error::stage`] says where.
+///
+/// Two kinds are equal if what they hold is; foreign errors ([`TransportError`]) are compared by
+/// their text.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -111,11 +118,81 @@ pub enum ErrorKind {
     Source(TransportError),
     /// The program aborted the session.
     Aborted,
-    /// The session had ended, or was ending, when the message or command was given to it.
+    /// The session had ended, or was ending, when the message or command was given to it, or
+    /// ended before its turn came. Another session can send it.
     SessionOver,
+    /// The session stands, and by the limits that the server declares (`MAILMAX`,
+    /// `RCPTDOMAINMAX`, RFC 9422) it takes no more of this message. Another session can.
+    SessionFull,
     /// The program shut the transport down before the message had a connection. Only another
     /// transport can send it.
     ShutDown,
+}
+
+impl PartialEq for ErrorKind {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Refused(one), Self::Refused(other))
+            | (Self::Goodbye(one), Self::Goodbye(other))
+            | (Self::ResetRefused(one), Self::ResetRefused(other))
+            | (Self::OutOfStep(one), Self::OutOfStep(other)) => one == other,
+            (Self::Violation(one), Self::Violation(other)) => one == other,
+            (Self::Transport(one), Self::Transport(other))
+            | (Self::Tls(one), Self::Tls(other))
+            | (Self::Credentials(one), Self::Credentials(other))
+            | (Self::Source(one), Self::Source(other)) => read_the_same(one, other),
+            (
+                Self::NoUsableMechanism {
+                    offered,
+                    withheld,
+                    unasked,
+                },
+                Self::NoUsableMechanism {
+                    offered: other_offered,
+                    withheld: other_withheld,
+                    unasked: other_unasked,
+                },
+            ) => (offered, withheld, unasked) == (other_offered, other_withheld, other_unasked),
+            (Self::Sasl(one), Self::Sasl(other)) => one == other,
+            (Self::ExtensionNotOffered(one), Self::ExtensionNotOffered(other)) => one == other,
+            (Self::ParameterNotOffered(one), Self::ParameterNotOffered(other)) => one == other,
+            (
+                Self::BeyondLimit {
+                    limit,
+                    wanted,
+                    allowed,
+                },
+                Self::BeyondLimit {
+                    limit: other_limit,
+                    wanted: other_wanted,
+                    allowed: other_allowed,
+                },
+            ) => (limit, wanted, allowed) == (other_limit, other_wanted, other_allowed),
+            (
+                Self::TooLarge { octets, limit },
+                Self::TooLarge {
+                    octets: other_octets,
+                    limit: other_limit,
+                },
+            ) => (octets, limit) == (other_octets, other_limit),
+            (Self::Unsendable(one), Self::Unsendable(other)) => one == other,
+            (Self::ConnectionClosed, Self::ConnectionClosed)
+            | (Self::TimedOut, Self::TimedOut)
+            | (Self::StartTlsNotOffered, Self::StartTlsNotOffered)
+            | (Self::VerifiedTlsRequired, Self::VerifiedTlsRequired)
+            | (Self::Aborted, Self::Aborted)
+            | (Self::SessionOver, Self::SessionOver)
+            | (Self::SessionFull, Self::SessionFull)
+            | (Self::ShutDown, Self::ShutDown) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for ErrorKind {}
+
+fn read_the_same(one: &TransportError, other: &TransportError) -> bool {
+    Arc::ptr_eq(one, other) || one.to_string() == other.to_string()
 }
 
 impl Error {
@@ -176,25 +253,6 @@ impl Error {
         self.more.as_ref()?.detail.as_deref()
     }
 
-    /// What may help, where the reply tells: of a login its code (RFC 4954 §6), of `EHLO` its
-    /// words. `Display` says it as well.
-    pub fn advice(&self) -> Option<&'static str> {
-        let ErrorKind::Refused(reply) = &self.kind else {
-            return None;
-        };
-        match (self.stage, reply.code().get()) {
-            (Stage::Auth, 432) => Some("log in once by PLAIN under TLS"),
-            (Stage::Auth, 534) => {
-                Some("use a stronger mechanism, or a password that the provider makes for programs")
-            }
-            (Stage::Auth, 538) => Some("use TLS"),
-            (Stage::Ehlo, code) if !matches!(code, 500 | 502) && is_about_name(reply) => {
-                Some("set hello_name to a name that this server accepts")
-            }
-            _ => None,
-        }
-    }
-
     /// Where it happened.
     pub fn stage(&self) -> Stage {
         self.stage
@@ -218,32 +276,6 @@ impl Error {
             _ => None,
         }
     }
-
-    /// Whether trying again later, unchanged, may help.
-    pub fn is_transient(&self) -> bool {
-        match &self.kind {
-            ErrorKind::Refused(reply) => reply.code().is_transient(),
-            ErrorKind::Goodbye(_)
-            | ErrorKind::ResetRefused(_)
-            | ErrorKind::OutOfStep(_)
-            | ErrorKind::ConnectionClosed
-            | ErrorKind::Transport(_)
-            | ErrorKind::TimedOut
-            | ErrorKind::Aborted
-            | ErrorKind::SessionOver => true,
-            _ => false,
-        }
-    }
-}
-
-/// Whether a refusal of `EHLO` is one of the name that came with it: by its own words, or by
-/// policy (RFC 3463 §3.8).
-fn is_about_name(reply: &Reply) -> bool {
-    let by_policy = reply
-        .enhanced()
-        .is_some_and(|enhanced| (enhanced.class(), enhanced.subject()) == (5, 7));
-    let text = reply.to_string().to_ascii_lowercase();
-    by_policy || ["helo", "ehlo"].iter().any(|word| text.contains(word))
 }
 
 impl fmt::Display for Error {
@@ -384,6 +416,9 @@ impl fmt::Display for Error {
             ErrorKind::Source(error) => write!(f, "the source of the content failed: {error}"),
             ErrorKind::Aborted => f.write_str("aborted by the program"),
             ErrorKind::SessionOver => f.write_str("the session had ended; open another"),
+            ErrorKind::SessionFull => f.write_str(
+                "the session has no room for it by the server's limits (LIMITS); open another",
+            ),
             ErrorKind::ShutDown => f.write_str("the transport is shut down"),
         }
     }

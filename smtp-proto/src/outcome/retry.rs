@@ -1,13 +1,11 @@
 //! Whether a message is worth sending again, when, and to whom.
 //!
-//! A table over reports. Knows what each outcome means for another attempt. Must never know
-//! how one is made.
+//! Reads, for each recipient, the table of [`Disposition`]. Must never know how an attempt is made.
 
 use alloc::vec::Vec;
 
 use crate::{
-    Address, Error, ErrorKind, Outcome, RecipientReport, RecipientStatus, Reply, Report, SendError,
-    Stage,
+    Address, Disposition, Outcome, RecipientReport, RecipientStatus, Report, SendError, Stage,
 };
 
 /// Whether to send a message again, unchanged, and to which of its recipients.
@@ -68,6 +66,19 @@ enum Attempt {
     Doubtful,
 }
 
+impl From<Disposition> for Attempt {
+    fn from(disposition: Disposition) -> Self {
+        match disposition {
+            Disposition::RetryAtOnce => Self::AtOnce,
+            Disposition::RetryLater => Self::Later,
+            Disposition::ShutDown
+            | Disposition::Fix(_)
+            | Disposition::Permanent
+            | Disposition::PeerBroken => Self::Useless,
+        }
+    }
+}
+
 impl Report {
     /// Whether, when and to whom to send the message again.
     ///
@@ -104,10 +115,13 @@ impl Report {
             (RecipientStatus::Accepted, _) => Attempt::Useless,
             (RecipientStatus::InDoubt, _) => Attempt::Doubtful,
             (RecipientStatus::Refused, _) => {
-                after_refusal(recipient.reply().or_else(|| self.reply()))
+                let reply = recipient.reply().or_else(|| self.reply());
+                reply.map_or(Attempt::Useless, |reply| {
+                    Disposition::of_refusal(reply).into()
+                })
             }
             (RecipientStatus::NotSent, Outcome::NotSent(error) | Outcome::InDoubt(error)) => {
-                after_error(error)
+                error.disposition().into()
             }
             // The server took others, or refused them one by one, and was not asked for this one.
             (
@@ -118,7 +132,7 @@ impl Report {
                 },
             ) => Attempt::AtOnce,
             (RecipientStatus::NotSent, Outcome::Rejected { reply, .. }) => {
-                after_refusal(Some(reply))
+                Disposition::of_refusal(reply).into()
             }
         }
     }
@@ -131,43 +145,13 @@ impl SendError {
     }
 }
 
-fn after_refusal(reply: Option<&Reply>) -> Attempt {
-    if reply.is_some_and(|reply| reply.code().is_transient()) {
-        Attempt::Later
-    } else {
-        Attempt::Useless
-    }
-}
-
-fn after_error(error: &Error) -> Attempt {
-    if !error.is_transient() {
-        return Attempt::Useless;
-    }
-    // A session that had begun says nothing of the next one.
-    let had_begun = error.stage() >= Stage::Mail;
-    match error.kind() {
-        ErrorKind::ConnectionClosed
-        | ErrorKind::Transport(_)
-        | ErrorKind::SessionOver
-        | ErrorKind::Goodbye(_)
-        | ErrorKind::ResetRefused(_)
-        | ErrorKind::OutOfStep(_)
-        | ErrorKind::Aborted
-            if had_begun =>
-        {
-            Attempt::AtOnce
-        }
-        _ => Attempt::Later,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use alloc::sync::Arc;
     use alloc::vec;
 
     use super::*;
-    use crate::{ReplyCode, TransactionId};
+    use crate::{Error, ErrorKind, Reply, ReplyCode, TransactionId};
 
     fn reply(code: u16) -> Reply {
         Reply::new(ReplyCode::new(code).unwrap(), None, &["hm"])

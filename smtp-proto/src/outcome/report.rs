@@ -34,7 +34,7 @@ impl TransactionId {
 /// one that took at least one recipient, or as declared limits demand. Where one session may not
 /// hold it all (`MAILMAX`, `RCPTDOMAINMAX`), the others are not sent to in that session; a
 /// [`Batch`](crate::Batch), and so every adapter, goes on with them over another connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "the message may have been rejected, or not sent"]
 pub struct Report {
     transaction: TransactionId,
@@ -43,7 +43,7 @@ pub struct Report {
 }
 
 /// What became of a message as a whole.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The server took responsibility (final 2xx), for at least one recipient:
     /// some may have been refused.
@@ -64,7 +64,7 @@ pub enum Outcome {
 }
 
 /// What became of a message for one recipient.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecipientReport {
     address: Address,
     status: RecipientStatus,
@@ -307,7 +307,7 @@ impl RecipientReport {
 
 /// A message that was not accepted, or not for every recipient, as an error. Holds the whole
 /// [`Report`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendError(Report);
 
 /// How many recipients are named in one sentence.
