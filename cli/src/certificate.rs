@@ -10,7 +10,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
-use crate::secrets::hide;
+use postwire_blocking::proto::Redaction;
 
 /// The fields that a person looks for (RFC 5280 §4.1.2, §4.2.1.6).
 #[derive(Debug, Serialize)]
@@ -25,17 +25,17 @@ pub(crate) struct Certificate {
 }
 
 impl Certificate {
-    /// Reads DER; `None` if it is no certificate.
-    pub(crate) fn parse(der: &[u8]) -> Option<Self> {
+    /// Reads DER; `None` if it is no certificate. What it says may repeat a secret.
+    pub(crate) fn parse(der: &[u8], redaction: &Redaction) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let names = certificate.subject_alternative_name().ok().flatten();
         let names = names.iter().flat_map(|names| &names.value.general_names);
         Some(Self {
-            subject: hide(&certificate.subject().to_string()),
-            issuer: hide(&certificate.issuer().to_string()),
+            subject: redaction.text(&certificate.subject().to_string()),
+            issuer: redaction.text(&certificate.issuer().to_string()),
             not_before: rfc3339(certificate.validity().not_before),
             not_after: rfc3339(certificate.validity().not_after),
-            names: names.map(|each| hide(&name(each))).collect(),
+            names: names.map(|each| redaction.text(&name(each))).collect(),
         })
     }
 }
@@ -81,12 +81,12 @@ mod tests {
         parameters.not_after = date_time_ymd(2035, 12, 31);
         let key = KeyPair::generate().unwrap();
         let certificate = parameters.self_signed(&key).unwrap();
-        let read = Certificate::parse(certificate.der()).unwrap();
+        let read = Certificate::parse(certificate.der(), &Redaction::default()).unwrap();
         assert_eq!(read.subject, "CN=rcgen self signed cert");
         assert_eq!(read.issuer, read.subject);
         assert_eq!(read.not_before, "2025-02-03T00:00:00Z");
         assert_eq!(read.not_after, "2035-12-31T00:00:00Z");
         assert_eq!(read.names, ["mail.example.org", "127.0.0.1", "::1"]);
-        assert!(Certificate::parse(b"no certificate").is_none());
+        assert!(Certificate::parse(b"no certificate", &Redaction::default()).is_none());
     }
 }

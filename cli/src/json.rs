@@ -7,11 +7,12 @@ use std::io;
 
 use postwire_blocking::proto::{
     Address, Mechanism, Outcome, RecipientReport, RecipientStatus, Reply, Report, Stage, TlsInfo,
+    is_safe_to_show,
 };
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
-use crate::text::{is_unfit, lossless};
+use crate::text::lossless;
 
 /// What became of one message.
 #[derive(Serialize)]
@@ -151,13 +152,13 @@ impl Formatter for Careful {
     {
         for character in fragment.chars() {
             let mut buffer = [0; 4];
-            if is_unfit(character) {
+            if is_safe_to_show(character) {
+                writer.write_all(character.encode_utf8(&mut buffer).as_bytes())?;
+            } else {
                 let mut units = [0; 2];
                 for unit in character.encode_utf16(&mut units) {
                     write!(writer, "\\u{unit:04x}")?;
                 }
-            } else {
-                writer.write_all(character.encode_utf8(&mut buffer).as_bytes())?;
             }
         }
         Ok(())

@@ -20,7 +20,6 @@ mod messages;
 mod meter;
 mod output;
 mod probe;
-mod secrets;
 mod send;
 mod serve;
 mod serve_options;

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use postwire_blocking::Connection;
 use postwire_blocking::proto::{
-    Capabilities, Error, Event, LimitsParameters, Mechanism, Reply, SizeLimit, TlsInfo,
+    Capabilities, Error, Event, LimitsParameters, Mechanism, Redaction, Reply, SizeLimit, TlsInfo,
 };
 use serde::Serialize;
 
@@ -14,7 +14,6 @@ use crate::exit::Exit;
 use crate::hints::{self, Seen};
 use crate::json::{ReplyObject, Tls};
 use crate::output::{complain, note, say, say_object};
-use crate::secrets::hide;
 use crate::server_options;
 use crate::text::{Plain, lossless};
 
@@ -24,7 +23,14 @@ pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
     let builder = server_options::parse(("URL", &arguments.server), options)?;
     // The greeting is forgotten under STARTTLS; the trace tells when to look at it.
     let config = server_options::build(builder.trace(true))?;
-    let mut look = Look::default();
+    let redaction = match &config {
+        Ok(config) => config.client_config().redaction(),
+        Err(_) => Redaction::default(),
+    };
+    let mut look = Look {
+        redaction,
+        ..Look::default()
+    };
     let opened = config.and_then(|config| {
         let happened = |session: &Connection, event| {
             look.see(session, event, options.trace);
@@ -71,6 +77,7 @@ pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
 /// What is seen on the way, and would be forgotten.
 #[derive(Default)]
 struct Look {
+    redaction: Redaction,
     greeting: Option<Reply>,
     capabilities: Option<Capabilities>,
     tls: Option<TlsInfo>,
@@ -83,7 +90,10 @@ struct Look {
 impl Look {
     fn see(&mut self, session: &Connection, event: Event, trace: bool) {
         if self.is_over {
-            *self = Self::default();
+            *self = Self {
+                redaction: core::mem::take(&mut self.redaction),
+                ..Self::default()
+            };
         }
         if self.greeting.is_none() {
             self.greeting = session.greeting().cloned();
@@ -94,7 +104,7 @@ impl Look {
         if self.tls.is_none() {
             self.tls = session.tls().cloned();
             let own = session.peer_certificates().and_then(<[_]>::first);
-            self.certificate = own.and_then(|der| Certificate::parse(der));
+            self.certificate = own.and_then(|der| Certificate::parse(der, &self.redaction));
         }
         self.login = session.mechanism();
         match event {
@@ -106,6 +116,7 @@ impl Look {
 
     fn tell(&self, failure: Option<&Error>, json: bool) {
         let tls = self.tls.as_ref();
+        let capabilities = self.capabilities.as_ref();
         let findings = Findings {
             reached: failure.is_none(),
             stage: failure.map(|error| error.stage().as_str()),
@@ -115,7 +126,7 @@ impl Look {
             tls: tls.map(Tls::new),
             login: self.login.as_ref().map(Mechanism::name),
             certificate: self.certificate.as_ref(),
-            capabilities: self.capabilities.as_ref().map(CapabilitiesObject::new),
+            capabilities: capabilities.map(|it| CapabilitiesObject::new(it, &self.redaction)),
         };
         if json {
             say_object(&findings);
@@ -205,14 +216,14 @@ struct Limits {
 }
 
 impl CapabilitiesObject {
-    fn new(capabilities: &Capabilities) -> Self {
+    fn new(capabilities: &Capabilities, redaction: &Redaction) -> Self {
         let line = |capability: postwire_blocking::proto::Capability<'_>| {
             let mut line = capability.keyword().to_owned();
             for parameter in capability.parameters() {
                 line.push(' ');
                 line.push_str(parameter);
             }
-            hide(&line)
+            redaction.text(&line)
         };
         let LimitsParameters {
             mail_max,
@@ -223,7 +234,10 @@ impl CapabilitiesObject {
         Self {
             offered: capabilities.iter().map(line).collect(),
             malformed: capabilities.malformed(),
-            auth: capabilities.auth().map(hide).collect(),
+            auth: capabilities
+                .auth()
+                .map(|name| redaction.text(name))
+                .collect(),
             starttls: capabilities.starttls(),
             size: capabilities.size().map(|size| Size {
                 octets: match size {

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use postwire_blocking::proto::{
-    Address, Credentials, EnhancedCode, Mechanism, Protocol, Reply, ReplyCode, Secret,
+    Address, Credentials, EnhancedCode, Mechanism, Protocol, Redaction, Reply, ReplyCode, Secret,
 };
 use postwire_blocking::tls::{ServerConnection, ServerTls};
 use postwire_blocking::{Driver, Socket};
@@ -160,7 +160,7 @@ fn converse(socket: Socket, shared: &Shared) {
 /// Whom the client showed itself to be, in a handshake that stands.
 fn client_certificate(driver: &mut Driver<ServerConnection, Socket>) -> Option<Certificate> {
     let chain = driver.machine_mut().peer_certificates()?;
-    Certificate::parse(chain.first()?)
+    Certificate::parse(chain.first()?, &Redaction::default())
 }
 
 impl Settings {

@@ -20,7 +20,6 @@ use postwire_blocking::tls::{
 use crate::arguments::{ServerArguments, UsageError};
 use crate::envelope;
 use crate::hints::Asked;
-use crate::secrets;
 
 /// What is known of the server; the last step may still fail, though not
 /// through the user's fault.
@@ -65,10 +64,7 @@ pub(crate) fn parse(
     }
     let mechanisms = parse_mechanisms(&options.auth)?;
     builder = match parse_credentials(&url, options, &mechanisms)? {
-        Some(credentials) => {
-            secrets::keep(&credentials);
-            builder.credentials(credentials)
-        }
+        Some(credentials) => builder.credentials(credentials),
         None if options.auth.is_empty() => builder,
         None => {
             let why = "a user and a password are needed as well";

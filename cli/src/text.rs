@@ -5,6 +5,8 @@
 
 use std::fmt::{self, Write as _};
 
+use postwire_blocking::proto::is_safe_to_show;
+
 /// Shows the text on one line: controls, and marks that reorder or hide text, as
 /// `\u{…}`.
 pub(crate) struct Plain<'a>(pub(crate) &'a str);
@@ -12,21 +14,14 @@ pub(crate) struct Plain<'a>(pub(crate) &'a str);
 impl fmt::Display for Plain<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for character in self.0.chars() {
-            if is_unfit(character) {
-                write!(formatter, "{}", character.escape_unicode())?;
-            } else {
+            if is_safe_to_show(character) {
                 formatter.write_char(character)?;
+            } else {
+                write!(formatter, "{}", character.escape_unicode())?;
             }
         }
         Ok(())
     }
-}
-
-/// Whether a terminal would do something else with it than show it.
-pub(crate) fn is_unfit(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Octets as text: what is not UTF-8 as `\x..`.

@@ -23,7 +23,6 @@ mod output;
 mod part;
 mod plan;
 mod reader;
-pub(crate) mod redaction;
 mod session;
 mod timers;
 mod trace;

@@ -14,8 +14,8 @@ use core::fmt;
 pub use self::limits::Limits;
 pub use self::timeouts::Timeouts;
 use crate::{
-    Body, Credentials, Envelope, Error, ErrorKind, HelloName, LineEnds, Mechanism, Report, Stage,
-    Unsendable,
+    Body, Credentials, Envelope, Error, ErrorKind, HelloName, LineEnds, Mechanism, Redaction,
+    Report, Stage, Unsendable,
 };
 
 /// Which of the two protocols is spoken.
@@ -338,6 +338,13 @@ impl ClientConfig {
     /// The TLS mode.
     pub fn security(&self) -> Security {
         self.security
+    }
+
+    /// What finds the secret of the configured credentials in foreign text; nothing where there
+    /// are none.
+    pub fn redaction(&self) -> Redaction {
+        let credentials = self.credentials.as_ref();
+        credentials.map(Redaction::of).unwrap_or_default()
     }
 
     /// The stage timeouts, for an adapter's own waits (connecting).

@@ -155,8 +155,10 @@ mod hello;
 mod outcome;
 mod parameters;
 mod pool;
+mod redaction;
 mod reply;
 mod sasl;
+mod shown;
 mod time;
 mod tls_info;
 
@@ -184,6 +186,7 @@ pub use pool::{
     Pool, PoolAction, PoolConfig, PoolConnectionId, PoolEffects, PoolGrant, PoolShelf, PoolTicket,
     deserves_a_fresh_connection, server_has_no_room,
 };
+pub use redaction::Redaction;
 pub use reply::{EnhancedCode, Reply, ReplyCode, ReplyError, ReplyLimits, ReplyReader, ReplyRef};
 #[cfg(feature = "scram")]
 pub use sasl::ScramKeys;
@@ -191,6 +194,7 @@ pub use sasl::{
     ChannelBinding, Credentials, Exchange, Mechanism, SaslContext, SaslError, Secret,
     UnknownMechanism,
 };
+pub use shown::is_safe_to_show;
 #[cfg(feature = "std")]
 pub use time::Clock;
 pub use time::Instant;

@@ -19,14 +19,13 @@ use super::expectation::{Awaited, Expectation};
 use super::limits::Used;
 use super::open::OpenTransaction;
 use super::output::OutputQueue;
-use super::redaction::Redaction;
 use super::timers::{Timer, Timers};
 use super::trace::{Speaker, TraceLine};
 use super::transaction::{Answer, Bdat, Progress, Transaction};
 use crate::{
     Capabilities, ClientConfig, Credentials, Error, ErrorKind, Event, HelloName, Instant,
-    Mechanism, Pipelining, Protocol, Reply, ReplyError, ReplyRef, Security, Stage, TlsInfo,
-    Violation, command,
+    Mechanism, Pipelining, Protocol, Redaction, Reply, ReplyError, ReplyRef, Security, Stage,
+    TlsInfo, Violation, command,
 };
 
 pub(crate) struct Session {
@@ -132,7 +131,7 @@ pub(super) struct Garbled {
 
 impl Session {
     pub(super) fn new(config: Arc<ClientConfig>) -> Self {
-        let redaction = Redaction::of(config.credentials.as_ref());
+        let redaction = config.redaction();
         let credentials = config.credentials.clone();
         let renewable = config.late_credentials;
         let mut session = Self {

@@ -11,7 +11,6 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use super::{SaslError, decode, encode};
-use crate::client::redaction::Redaction;
 
 /// Octets that must not be seen: a password, a token, a response that contains one.
 ///
@@ -185,19 +184,6 @@ impl Credentials {
     /// The password or token; empty if there is neither.
     pub fn secret(&self) -> &Secret {
         &self.secret
-    }
-
-    /// The text without the secret, as it is and in base64 (RFC 4648 §4 and §5) or
-    /// percent-encoding: for foreign text that is to be shown.
-    ///
-    /// ```
-    /// use postwire_proto::Credentials;
-    ///
-    /// let credentials = Credentials::new("alice", "correct horse");
-    /// assert_eq!(credentials.redact("no correct%20horse"), "no <redacted>");
-    /// ```
-    pub fn redact(&self, text: &str) -> String {
-        Redaction::of(Some(self)).text(text)
     }
 
     /// Whom to act for; empty if the server is to derive it from the authentication identity.

@@ -1,5 +1,7 @@
-//! Keeps secrets out of everything that is shown: the server's words may repeat
-//! what it was told, as it was said or in base64.
+//! Keeps secrets out of everything that is shown.
+//!
+//! The server's words may repeat what the server was told, as it was said or encoded. Knows the
+//! forms that a secret may have in text. Must never know where the text goes.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -10,8 +12,8 @@ use core::ops::Range;
 use memchr::memmem;
 use zeroize::Zeroizing;
 
-use crate::reply::Escaped;
 use crate::sasl::encode;
+use crate::shown::Escaped;
 use crate::{Credentials, Reply, ReplyRef, Secret};
 
 /// What stands in a secret's place.
@@ -20,13 +22,26 @@ const REDACTED: &[u8] = b"<redacted>";
 /// Shorter pieces of a base64 form are no secret, and would be found anywhere.
 const SHORTEST_PIECE: usize = 4;
 
-#[derive(Debug, Default)]
-pub(crate) struct Redaction {
+/// Finds secrets in foreign text and replaces them, before the text is shown.
+///
+/// A secret is found as it is, in base64 (RFC 4648 §4 and §5, alone or within a longer message)
+/// and percent-encoded. A session redacts the server's words itself; this is for other text that
+/// the server chose: a certificate's names, a list of mechanisms. A program's own words are not to
+/// be redacted: what is missing would tell the secret.
+///
+/// ```
+/// use postwire_proto::{Credentials, Redaction};
+///
+/// let redaction = Redaction::of(&Credentials::new("alice", "correct horse"));
+/// assert_eq!(redaction.text("no correct%20horse"), "no <redacted>");
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Redaction {
     needles: Vec<Needle>,
 }
 
 /// What must not be shown, and how much of what is found with it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Needle {
     octets: Secret,
     form: Form,
@@ -45,16 +60,15 @@ enum Form {
 }
 
 impl Redaction {
-    pub(crate) fn of(credentials: Option<&Credentials>) -> Self {
+    /// Finds the secret of these credentials.
+    pub fn of(credentials: &Credentials) -> Self {
         let mut redaction = Self::default();
-        if let Some(credentials) = credentials {
-            redaction.add(credentials);
-        }
+        redaction.add(credentials);
         redaction
     }
 
-    /// Keeps these secrets as well.
-    pub(crate) fn add(&mut self, credentials: &Credentials) {
+    /// Finds the secret of these credentials, too.
+    pub fn add(&mut self, credentials: &Credentials) {
         let needles = &mut self.needles;
         let secret = credentials.secret().expose();
         if !secret.is_empty() {
@@ -83,7 +97,7 @@ impl Redaction {
         }
     }
 
-    /// Keeps a response as well, as it was sent to the server in base64.
+    /// Finds a response too, as it was sent to the server in base64.
     pub(crate) fn add_response(&mut self, encoded: &Secret) {
         if encoded.expose().len() > 1 {
             self.needles.push(Needle {
@@ -122,8 +136,8 @@ impl Redaction {
         alloc::format!("{}", Escaped(&clean))
     }
 
-    /// Text of the server's without a secret in it.
-    pub(crate) fn text(&self, text: &str) -> String {
+    /// The text with `<redacted>` in each secret's place.
+    pub fn text(&self, text: &str) -> String {
         String::from_utf8_lossy(&self.bytes(text.as_bytes())).into_owned()
     }
 
@@ -272,7 +286,7 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> String {
-        let redaction = Redaction::of(Some(&Credentials::new("alice", "correct horse")));
+        let redaction = Redaction::of(&Credentials::new("alice", "correct horse"));
         let raw = alloc::format!("535 {text}\r\n");
         let mut input = raw.as_bytes();
         let mut reader = crate::ReplyReader::new(crate::ReplyLimits::default());
@@ -297,7 +311,7 @@ mod tests {
     #[test]
     fn other_encodings_are_seen_through() {
         let secret = "tok~~~en???>>>with~bits~~";
-        let redaction = Redaction::of(Some(&Credentials::new("svc", secret)));
+        let redaction = Redaction::of(&Credentials::new("svc", secret));
         let encoded = encode(alloc::format!("\0svc\0{secret}").as_bytes());
         let base64 = core::str::from_utf8(encoded.expose()).unwrap();
         let base64url = base64.replace('+', "-").replace('/', "_");
@@ -316,14 +330,14 @@ mod tests {
 
     #[test]
     fn repetitions_are_taken_together() {
-        let redaction = Redaction::of(Some(&Credentials::new("svc", "abab")));
+        let redaction = Redaction::of(&Credentials::new("svc", "abab"));
         assert_eq!(redaction.text("xabababababx"), "x<redacted>abx");
         assert_eq!(redaction.text("abab abab"), "<redacted> <redacted>");
     }
 
     #[test]
     fn a_secret_that_looks_like_a_code_leaves_the_code() {
-        let redaction = Redaction::of(Some(&Credentials::new("a", "535")));
+        let redaction = Redaction::of(&Credentials::new("a", "535"));
         let mut input = &b"535 code 535\r\n"[..];
         let mut reader = crate::ReplyReader::new(crate::ReplyLimits::default());
         let reply = reader.read(&mut input).unwrap().unwrap();
