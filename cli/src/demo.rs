@@ -26,16 +26,16 @@ use postwire_server::{Received, ServerConfig};
 use serde::Serialize;
 
 use crate::arguments::{DemoArguments, Runtime, Switch};
-use crate::authority;
-use crate::certificate::Certificate as Shown;
-use crate::exit::Exit;
-use crate::interrupt::Interrupt;
-use crate::listener::Listener;
-use crate::meter::Meter;
-use crate::output::{complain, note, say, say_object};
-use crate::server::{Server, Settings, Sink};
-use crate::session;
-use crate::text::Plain;
+use crate::print::certificate::Certificate as Shown;
+use crate::print::exit::Exit;
+use crate::print::output::{complain, note, say, say_object};
+use crate::print::text::Plain;
+use crate::send::interrupt::Interrupt;
+use crate::send::meter::Meter;
+use crate::send::session;
+use crate::serve::authority;
+use crate::serve::listener::Listener;
+use crate::serve::server::{Server, Settings, Sink};
 
 const USER: &str = "alice";
 const PASSWORD: &str = "correct horse battery staple";

@@ -12,10 +12,10 @@ use postwire_blocking::proto::{
 use postwire_blocking::tls::{Identity, ServerTls, ServerTlsParameters};
 use postwire_server::ServerConfig;
 
+use crate::arguments::server_options::{password_of, read_authorities, read_file};
 use crate::arguments::{ServeArguments, ServeTls, UsageError};
-use crate::authority;
-use crate::server::Settings;
-use crate::server_options::{password_of, read_authorities, read_file};
+use crate::serve::authority;
+use crate::serve::server::Settings;
 
 /// How long messages are held where nothing else was said.
 const A_WEEK: u32 = 7 * 24 * 3_600;

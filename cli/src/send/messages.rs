@@ -14,8 +14,8 @@ use postwire_blocking::proto::{Body, StreamFacts, Survey};
 use postwire_blocking::{Chunks, chunks};
 
 use crate::arguments::UsageError;
-use crate::bcc::WithoutBcc;
-use crate::text::Plain;
+use crate::print::text::Plain;
+use crate::send::bcc::WithoutBcc;
 
 /// One message, and what it is called in what is said of it.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use postwire_blocking::Socket;
 
-use crate::text::Plain;
+use crate::print::text::Plain;
 
 /// Where to listen.
 pub(crate) enum Place {

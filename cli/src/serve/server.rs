@@ -17,8 +17,8 @@ use postwire_blocking::tls::{ServerConnection, ServerTls};
 use postwire_blocking::{Driver, Socket};
 use postwire_server::{Received, ServerConfig, ServerEvent};
 
-use crate::certificate::Certificate;
-use crate::listener::Listener;
+use crate::print::certificate::Certificate;
+use crate::serve::listener::Listener;
 
 /// Where messages go.
 pub(crate) trait Sink: Send + Sync {

@@ -18,8 +18,8 @@ use postwire_blocking::tls::{
 };
 
 use crate::arguments::{ServerArguments, UsageError};
-use crate::envelope;
-use crate::hints::Asked;
+use crate::print::hints::Asked;
+use crate::send::envelope;
 
 /// What is known of the server; the last step may still fail, though not
 /// through the user's fault.

@@ -12,7 +12,7 @@ use postwire_blocking::proto::{
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
-use crate::text::lossless;
+use crate::print::text::lossless;
 
 /// What became of one message.
 #[derive(Serialize)]

@@ -21,8 +21,8 @@ use postwire_futures::Runtime as AsyncRuntime;
 use postwire_smol::Smol;
 
 use crate::arguments::Runtime;
-use crate::interrupt::Interrupt;
-use crate::meter::{Meter, Metered};
+use crate::send::interrupt::Interrupt;
+use crate::send::meter::{Meter, Metered};
 
 /// A session that is waited for on this thread.
 pub(crate) trait Session {

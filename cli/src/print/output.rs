@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
-use crate::json;
+use crate::print::json;
 
 /// A line for whoever uses the result.
 pub(crate) fn say(line: impl Display) {
