@@ -196,7 +196,7 @@ impl Run {
         let tls = session.known().tls;
         let faults = find_faults(security, &report, tls.as_ref(), &delivered, message);
         Ok(Self {
-            mode: mode(security),
+            mode: security.as_str(),
             runtime: runtime.name(),
             tls: tls.map(|tls| tls.version().to_owned()),
             commands,
@@ -307,15 +307,6 @@ fn find_faults(
         "the server did not see the envelope",
     );
     faults
-}
-
-const fn mode(security: Security) -> &'static str {
-    match security {
-        Security::None => "none",
-        Security::Opportunistic => "opportunistic",
-        Security::Required => "required",
-        Security::Wrapper => "wrapper",
-    }
 }
 
 /// The verb of a command; nothing for a reply, content or an AUTH response.

@@ -99,7 +99,7 @@ impl Client {
         let session = &mut self.session;
         let id = TransactionId(session.next_id);
         session.next_id += 1;
-        let unsendable = session.config.check(&envelope, &body).err();
+        let unsendable = session.config.check(&body).err();
         let over =
             session.quit_wanted || matches!(session.state, State::Leaving(_) | State::Closed);
         let refused = match unsendable {

@@ -170,6 +170,7 @@ pub use client::{Client, CommandId, Event, Output, Speaker, TraceLine};
 pub use command::{Command, CommandError};
 pub use config::{
     ChannelBindingPolicy, ClientConfig, Limits, Pipelining, Protocol, Security, Timeouts,
+    UnknownSecurity,
 };
 pub use endpoint::{Endpoint, TransportError};
 pub use envelope::{Envelope, EnvelopeError, Recipients};

@@ -405,7 +405,9 @@ impl fmt::Debug for ChannelBinding {
 /// speaks first is asked for its [initial response](Self::initial_response) once, before any
 /// challenge; if that does not fit on the AUTH line, the session sends it in answer to the
 /// first, empty, challenge, and the mechanism need not know.
-pub trait Exchange: Send + Sync {
+///
+/// Only this library implements it: [`Mechanism::start`] gives one.
+pub trait Exchange: sealed::Sealed + Send + Sync {
     /// What the client says first, unasked; `None` if the server speaks first.
     ///
     /// # Errors
@@ -440,6 +442,11 @@ pub trait Exchange: Send + Sync {
     fn failure_detail(&self) -> Option<&[u8]> {
         None
     }
+}
+
+mod sealed {
+    /// Keeps [`Exchange`](super::Exchange) to this library, so that methods can be added to it.
+    pub trait Sealed {}
 }
 
 impl fmt::Debug for dyn Exchange {

@@ -27,7 +27,7 @@ const DEFAULT_SIZE: u64 = 50 * 1024 * 1024;
 ///     .auth([Mechanism::PLAIN])
 ///     .size(Some(10_000_000));
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerConfig {
     pub(crate) hostname: HelloName,
@@ -66,7 +66,8 @@ pub struct ServerConfig {
 /// Which octets a server reads as content of those that `BDAT` announces (RFC 3030 §2). What
 /// it does not read is the next command line: tests of clients need servers that do as some
 /// in use do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ChunksRead {
     /// Those of every `BDAT`.
     #[default]

@@ -5,7 +5,7 @@
 //! what is neither ([`ServerEvent`]).
 
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -20,7 +20,7 @@ use crate::parameters::BodyDeclaration;
 /// [`Server::respond`](crate::Server::respond) or
 /// [`Server::accept`](crate::Server::accept); until then nothing further is
 /// read.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ServerEvent {
     /// Establish TLS now, as the server, once the output was written; then call
@@ -78,7 +78,7 @@ pub enum ServerEvent {
 }
 
 /// A message with its envelope, as the client gave it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Received {
     /// The name that the client gave to `EHLO`, `HELO` or `LHLO`.
@@ -113,6 +113,8 @@ pub struct ReceivedParameters {
 }
 
 /// Why a session ended without `QUIT`.
+///
+/// Failures of the connection ([`TransportError`]) are equal if they read the same.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ServerViolation {
@@ -138,6 +140,18 @@ pub enum ServerViolation {
     /// The connection failed.
     Transport(TransportError),
 }
+
+impl PartialEq for ServerViolation {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::TooMuchInput { limit }, Self::TooMuchInput { limit: other }) => limit == other,
+            (Self::Transport(one), Self::Transport(other)) => one.to_string() == other.to_string(),
+            _ => core::mem::discriminant(self) == core::mem::discriminant(other),
+        }
+    }
+}
+
+impl Eq for ServerViolation {}
 
 impl fmt::Display for ServerViolation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

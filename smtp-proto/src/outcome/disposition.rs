@@ -207,12 +207,10 @@ impl Error {
         match (self.disposition(), self.kind()) {
             // The program wished so.
             (_, ErrorKind::Aborted) => false,
-            (Disposition::RetryAtOnce, _) => true,
             (Disposition::RetryLater, ErrorKind::TimedOut) => self.stage() == Stage::Mail,
             // RFC 5321 §3.8
             (Disposition::RetryLater, ErrorKind::Refused(reply)) => reply.code().get() == 421,
-            (Disposition::RetryLater, _) => true,
-            _ => false,
+            (disposition, _) => disposition.is_transient(),
         }
     }
 }

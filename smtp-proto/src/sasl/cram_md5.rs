@@ -42,6 +42,8 @@ fn digest(password: &Secret, challenge: &[u8]) -> Result<Secret, SaslError> {
 
 struct CramMd5(Option<Credentials>);
 
+impl super::sealed::Sealed for CramMd5 {}
+
 impl Exchange for CramMd5 {
     fn initial_response(&mut self) -> Result<Option<Secret>, SaslError> {
         Ok(None)

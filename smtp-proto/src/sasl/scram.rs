@@ -158,6 +158,8 @@ enum Step {
     Nothing,
 }
 
+impl super::sealed::Sealed for Scram {}
+
 impl Exchange for Scram {
     fn initial_response(&mut self) -> Result<Option<Secret>, SaslError> {
         let message = [self.header.as_bytes(), self.client_first_bare.as_bytes()].concat();

@@ -107,14 +107,14 @@ pub struct ScramKeys {
 }
 
 impl ScramKeys {
-    /// The keys for a password, which is prepared first (SASLprep, RFC 4013). The time that this
+    /// The keys for a password, which is prepared first (`SASLprep`, RFC 4013). The time that this
     /// takes is proportional to `iterations`.
     ///
     /// # Errors
     ///
     /// * [`SaslError::UnfitCredentials`]: the mechanism is not one of SCRAM.
     /// * [`SaslError::UnpreparableCredentials`]: the password is not UTF-8, or holds characters
-    ///   that SASLprep does not allow.
+    ///   that `SASLprep` does not allow.
     pub fn derive(
         mechanism: Mechanism,
         password: &Secret,
