@@ -172,7 +172,7 @@ fn of_time(error: &Error, asked: &Asked, seen: Seen<'_>) -> Option<String> {
         return None;
     }
     match error.stage() {
-        Stage::Greeting if asked.mode != Security::Wrapper => {
+        Stage::Greeting if asked.mode != Security::Wrapper && error.quote().is_none() => {
             Some("a server that says nothing may wait for TLS: smtps:// (port 465)".to_owned())
         }
         Stage::Mail | Stage::Rcpt | Stage::Data | Stage::Body

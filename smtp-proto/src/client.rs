@@ -272,14 +272,14 @@ impl Client {
         self.reader.reset();
         self.session.tls_established(info);
         self.session.pump();
-        self.session.tell_time(now);
+        self.tell_time(now);
         Ok(())
     }
 
     /// The handshake failed, or TLS broke later: ends the session.
     pub fn handle_tls_failed(&mut self, now: Instant, error: TransportError) {
         self.session.end_at(Stage::Tls, ErrorKind::Tls(error));
-        self.session.tell_time(now);
+        self.tell_time(now);
     }
 
     /// Whether TLS is to be established now: [`Event::StartTls`] was or will be
@@ -320,7 +320,7 @@ impl Client {
     /// that line in its error. Until the line ends, or a deadline does, more of it may be told.
     pub fn handle_starttls_injection(&mut self, now: Instant, said: &[u8]) {
         self.session.injected(said);
-        self.session.tell_time(now);
+        self.tell_time(now);
     }
 
     /// What the server offers; none before `EHLO` was answered, or between
@@ -363,6 +363,10 @@ impl Client {
         matches!(self.session.state, State::Ready)
     }
 
+    fn tell_time(&mut self, now: Instant) {
+        self.session.tell_time(now, self.reader.begun());
+    }
+
     /// Whether the session stands and nothing at all is under way: the moment to
     /// keep it for later.
     pub fn is_idle(&self) -> bool {
@@ -396,17 +400,19 @@ impl Endpoint for Client {
             }
             session.pump();
         }
-        session.tell_time(now);
+        self.tell_time(now);
     }
 
     fn handle_eof(&mut self, now: Instant) {
-        self.session.end(ErrorKind::ConnectionClosed);
-        self.session.tell_time(now);
+        self.session
+            .end_midway(ErrorKind::ConnectionClosed, self.reader.begun());
+        self.tell_time(now);
     }
 
     fn handle_transport_error(&mut self, now: Instant, error: TransportError) {
-        self.session.end(ErrorKind::Transport(error));
-        self.session.tell_time(now);
+        self.session
+            .end_midway(ErrorKind::Transport(error), self.reader.begun());
+        self.tell_time(now);
     }
 
     fn output(&mut self) -> impl Buf + Send {
@@ -416,7 +422,7 @@ impl Endpoint for Client {
 
     fn handle_written(&mut self, now: Instant, octets: usize) {
         self.session.output.mark_written(octets);
-        self.session.tell_time(now);
+        self.tell_time(now);
     }
 
     fn poll_event(&mut self) -> Option<Event> {
@@ -428,7 +434,7 @@ impl Endpoint for Client {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        self.session.tell_time(now);
+        self.tell_time(now);
     }
 
     fn is_closed(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Which deadlines a session has as it stands, and what comes of one that has passed.
 //!
-//! Reads the session's state; changes it only through `Session::end`.
+//! Reads the session's state; changes it only through `Session::end_midway`.
 
 use core::time::Duration;
 
@@ -62,8 +62,9 @@ impl Session {
         }
     }
 
-    /// The time is `now`: ends what is overdue, arms what is not.
-    pub(super) fn tell_time(&mut self, now: Instant) {
+    /// The time is `now`: ends what is overdue, arms what is not. `begun`: what came of a
+    /// reply whose end has not.
+    pub(super) fn tell_time(&mut self, now: Instant, begun: &[u8]) {
         self.timers = self.current_timers();
         self.timers.now = now;
         self.watch_idleness(now);
@@ -71,7 +72,7 @@ impl Session {
             .into_iter()
             .any(|timer| timer.is_over(now));
         if overdue {
-            self.end(ErrorKind::TimedOut);
+            self.end_midway(ErrorKind::TimedOut, begun);
             return;
         }
         let timeouts = &self.config.timeouts;

@@ -333,6 +333,19 @@ impl Session {
         self.write_command(Awaited::Quit, |out| out.extend_from_slice(b"QUIT\r\n"));
     }
 
+    /// Ends at once, where the server may have begun a reply: what came of it is said with
+    /// the error.
+    pub(super) fn end_midway(&mut self, kind: ErrorKind, begun: &[u8]) {
+        let begun = begun.trim_ascii_end();
+        if begun.is_empty() {
+            return self.end(kind);
+        }
+        let quote = self.redaction.shown(begun);
+        self.trace(TraceLine::new(Speaker::Server, quote.clone()));
+        let error = self.error_at_end(kind).with_quote(quote);
+        self.end_having(self.output.taken(), error);
+    }
+
     /// Ends at once: nothing more is written or understood. Once every message
     /// has its verdict and `QUIT` is under way, nothing can go wrong any more.
     pub(super) fn end(&mut self, kind: ErrorKind) {
@@ -345,14 +358,19 @@ impl Session {
                 return self.end_injected(&said);
             }
         }
+        let error = self.error_at_end(kind);
+        self.end_having(self.output.taken(), error);
+    }
+
+    fn error_at_end(&mut self, kind: ErrorKind) -> Error {
         let head = self.expectations.front();
         let at_helo = head.is_some_and(|head| head.command == Awaited::Helo);
         match self.ehlo_refusal.take_if(|_| at_helo) {
             // The end of a server that has refused EHLO.
             Some(refusal) if matches!(kind, ErrorKind::ConnectionClosed) => {
-                self.end_at(Stage::Ehlo, ErrorKind::Refused(refusal));
+                Error::new(Stage::Ehlo, ErrorKind::Refused(refusal))
             }
-            _ => self.end_at(self.stage(), kind),
+            _ => Error::new(self.stage(), kind),
         }
     }
 
