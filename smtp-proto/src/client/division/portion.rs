@@ -1,4 +1,4 @@
-//! Which of a message's recipients one transaction asks for.
+//! Which of a message's recipients one transaction is for.
 //!
 //! Most messages are one transaction, for all of them. Where a server takes fewer at a time
 //! (RFC 5321 §4.5.3.1.10, RFC 9422) the rest goes in further ones. Must never know why.
@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 /// Positions in the envelope, and how many of them are asked for now.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(in crate::client) struct Portion {
     /// None for all recipients: a message that is not divided allocates nothing.
     places: Option<Places>,
     /// The first of them; those behind are left for a further transaction.
@@ -27,9 +27,9 @@ struct Places {
     from: usize,
 }
 
-impl Part {
+impl Portion {
     /// All of so many recipients.
-    pub(crate) fn whole(recipients: usize) -> Self {
+    pub(in crate::client) fn whole(recipients: usize) -> Self {
         Self {
             places: None,
             asked: recipients,
@@ -41,7 +41,7 @@ impl Part {
 
     /// What this transaction leaves for a further one: those of the asked ones whose number
     /// `again` gives, in order, then those that were not asked. None if there are none.
-    pub(crate) fn into_rest(self, again: &[usize]) -> Option<Self> {
+    pub(in crate::client) fn into_rest(self, again: &[usize]) -> Option<Self> {
         let total = again.len() + self.total - self.asked;
         let mut places = self.places.unwrap_or_else(|| Places {
             all: (0..self.total).collect(),
@@ -66,7 +66,7 @@ impl Part {
     }
 
     /// Leaves all others out for good.
-    pub(crate) fn keep_only(&mut self, places: Vec<usize>) {
+    pub(in crate::client) fn keep_only(&mut self, places: Vec<usize>) {
         self.asked = places.len();
         self.total = places.len();
         self.places = Some(Places {
@@ -76,37 +76,37 @@ impl Part {
     }
 
     /// Asks for no more than so many now.
-    pub(crate) fn limit(&mut self, most: usize) {
+    pub(in crate::client) fn limit(&mut self, most: usize) {
         self.asked = self.asked.min(most);
     }
 
     /// The server takes no more than so many at a time, now and in further transactions.
-    pub(crate) fn limit_all(&mut self, at_a_time: usize) {
+    pub(in crate::client) fn limit_all(&mut self, at_a_time: usize) {
         self.at_a_time = self.at_a_time.min(at_a_time.max(1));
     }
 
     /// How many are asked for.
-    pub(crate) fn asked(&self) -> usize {
+    pub(in crate::client) fn asked(&self) -> usize {
         self.asked
     }
 
     /// How many there are.
-    pub(crate) fn total(&self) -> usize {
+    pub(in crate::client) fn total(&self) -> usize {
         self.total
     }
 
     /// Whether an earlier transaction of the message was answered.
-    pub(crate) fn is_further(&self) -> bool {
+    pub(in crate::client) fn is_further(&self) -> bool {
         self.further
     }
 
     /// Whether it is all recipients of the message.
-    pub(crate) fn is_whole(&self) -> bool {
+    pub(in crate::client) fn is_whole(&self) -> bool {
         self.places.is_none()
     }
 
     /// Where the nth of them stands in the envelope.
-    pub(crate) fn place(&self, nth: usize) -> usize {
+    pub(in crate::client) fn place(&self, nth: usize) -> usize {
         match &self.places {
             Some(places) => {
                 let place = places.all.get(places.from + nth);
@@ -117,12 +117,12 @@ impl Part {
     }
 
     /// Where each of them stands.
-    pub(crate) fn places(&self) -> impl Iterator<Item = usize> + '_ {
+    pub(in crate::client) fn places(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.total).map(|nth| self.place(nth))
     }
 
     /// Where each of those stands that are asked for.
-    pub(crate) fn asked_places(&self) -> impl Iterator<Item = usize> + '_ {
+    pub(in crate::client) fn asked_places(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.asked).map(|nth| self.place(nth))
     }
 }
@@ -133,15 +133,15 @@ mod tests {
 
     use super::*;
 
-    fn places(part: &Part) -> Vec<usize> {
-        part.places().collect()
+    fn places(portion: &Portion) -> Vec<usize> {
+        portion.places().collect()
     }
 
     #[test]
     fn who_was_too_many_comes_before_who_was_not_asked() {
-        let mut part = Part::whole(6);
-        part.limit(4);
-        let mut rest = part.into_rest(&[0, 2]).unwrap();
+        let mut portion = Portion::whole(6);
+        portion.limit(4);
+        let mut rest = portion.into_rest(&[0, 2]).unwrap();
         assert_eq!(places(&rest), [0, 2, 4, 5]);
         rest.limit(1);
         let mut rest = rest.into_rest(&[]).unwrap();
@@ -155,10 +155,10 @@ mod tests {
 
     #[test]
     fn all_of_them_again_are_all() {
-        let rest = Part::whole(3).into_rest(&[0, 1, 2]).unwrap();
+        let rest = Portion::whole(3).into_rest(&[0, 1, 2]).unwrap();
         assert_eq!(places(&rest), [0, 1, 2]);
         assert!(rest.is_further());
-        let mut kept = Part::whole(5);
+        let mut kept = Portion::whole(5);
         kept.keep_only(vec![1, 3]);
         assert_eq!(places(&kept.into_rest(&[1]).unwrap()), [3]);
     }

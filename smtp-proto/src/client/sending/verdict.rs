@@ -4,56 +4,45 @@
 //! Knows what answers mean together (RFC 5321 §4.2.5, §4.5.3.1.10). Must never ask for more of
 //! them.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::transaction::{Answer, Transaction};
-use crate::{
-    Address, Error, ErrorKind, Outcome, RecipientReport, RecipientStatus, Recipients, Report, Stage,
-};
+use super::answers::Answer;
+use super::{Progress, Transaction};
+use crate::client::message::Message;
+use crate::{Address, Error, ErrorKind, Outcome, RecipientReport, RecipientStatus, Report, Stage};
 
 /// RFC 5321 §4.5.3.1.8: what every server takes.
-pub(super) const GUARANTEED_RECIPIENTS: usize = 100;
+pub(in crate::client) const GUARANTEED_RECIPIENTS: usize = 100;
 
 /// What became of one transaction.
-pub(crate) struct Concluded {
-    pub(crate) report: Report,
+pub(in crate::client) struct Concluded {
+    pub(in crate::client) report: Report,
     /// The message had an earlier transaction.
-    pub(crate) further: bool,
+    pub(in crate::client) is_further: bool,
     /// Where the recipients of a further one stand in the envelope.
-    pub(crate) places: Vec<usize>,
-    /// The transaction that the message still needs.
-    pub(crate) rest: Option<Box<Transaction>>,
+    pub(in crate::client) places: Vec<usize>,
+    /// What is left of the message for a further transaction.
+    pub(in crate::client) rest: Option<Message>,
 }
 
 impl Transaction {
-    /// What becomes of a transaction whose replies have all come. What is left of it is a
-    /// spare buffer.
-    pub(crate) fn conclude(mut self, spare: &mut Vec<Answer>) -> Concluded {
+    /// Whether all of it is written and answered.
+    pub(in crate::client) fn is_settled(&self) -> bool {
+        self.outstanding == 0 && self.progress.is_finished()
+    }
+
+    /// What becomes of a transaction whose replies have all come. `spare` gets the buffer that
+    /// is left of it.
+    pub(in crate::client) fn conclude(mut self, spare: &mut Vec<Answer>) -> Concluded {
         let outcome = self.outcome(|| Error::new(Stage::Body, ErrorKind::SessionOver), false);
-        let again = self.to_be_asked_again(&outcome);
-        if self.too_many > 0 {
-            self.part.limit_all(self.accepted);
-        }
-        let further = self.part.is_further();
-        let places = if further {
-            self.part.asked_places().collect()
-        } else {
-            Vec::new()
-        };
-        let report = self.settle(outcome, spare);
-        let rest = again.and_then(|again| {
-            let part = self.part.into_rest(&again)?;
-            let mut rest = Self::new(self.id, self.envelope, self.body);
-            rest.part = part;
-            rest.stream = self.stream;
-            rest.in_ascii = self.in_ascii;
-            // There seldom is one, and it is large.
-            Some(Box::new(rest))
-        });
+        let again = self.asked_again(&outcome);
+        let is_further = self.message.portion.is_further();
+        let places = self.further_places();
+        let report = self.report(outcome, spare);
+        let rest = again.and_then(|again| self.into_rest(&again));
         Concluded {
             report,
-            further,
+            is_further,
             places,
             rest,
         }
@@ -61,7 +50,8 @@ impl Transaction {
 
     /// The report on a transaction whose session ended with `error` after the driver
     /// had taken `taken` octets of the output.
-    pub(crate) fn conclude_at_end(mut self, error: &Error, taken: u64) -> Concluded {
+    pub(in crate::client) fn conclude_at_end(mut self, error: &Error, taken: u64) -> Concluded {
+        self.answers.refuse_what_is_due();
         let complete = self.content_end.is_some_and(|end| end <= taken);
         // A server that refuses and hangs up: its refusal is the error, not the
         // end of file that followed.
@@ -69,24 +59,33 @@ impl Transaction {
             error.kind(),
             ErrorKind::ConnectionClosed | ErrorKind::Transport(_)
         );
-        let last_word = self.worst_recipient_refusal().cloned();
+        let last_word = self.answers.worst_recipient_refusal().cloned();
         let error = match last_word {
-            Some(reply) if hung_up && !complete && !self.has_accepted_recipient() => {
+            Some(reply) if hung_up && !complete && !self.answers.has_accepted_recipient() => {
                 Error::new(Stage::Rcpt, ErrorKind::Refused(reply))
             }
             _ => error.clone(),
         };
         let outcome = self.outcome(|| error, complete);
         Concluded {
-            further: self.part.is_further(),
-            places: self.part.asked_places().collect(),
-            report: self.settle(outcome, &mut Vec::new()),
+            is_further: self.message.portion.is_further(),
+            places: self.further_places(),
+            report: self.report(outcome, &mut Vec::new()),
             rest: None,
         }
     }
 
+    fn further_places(&self) -> Vec<usize> {
+        let portion = &self.message.portion;
+        if portion.is_further() {
+            portion.asked_places().collect()
+        } else {
+            Vec::new()
+        }
+    }
+
     fn outcome(&self, error: impl FnOnce() -> Error, complete: bool) -> Outcome {
-        if let Some(error) = &self.not_sent {
+        if let Progress::Failed(error) | Progress::SourceFailed(error) = &self.progress {
             Outcome::NotSent((**error).clone())
         } else if let Some(reply) = self.repeated_because_of() {
             let kind = ErrorKind::OutOfStep(reply.clone());
@@ -94,15 +93,15 @@ impl Transaction {
         } else if let Some((stage, reply)) = self.envelope_refusal() {
             let reply = reply.clone();
             Outcome::Rejected { stage, reply }
-        } else if let Answer::No(reply) = &self.data {
+        } else if let Some(reply) = self.answers.data_refusal() {
             Outcome::Rejected {
                 stage: Stage::Data,
                 reply: reply.clone(),
             }
-        } else if !self.finals_due.is_empty() {
+        } else if self.answers.some_are_due() {
             Outcome::InDoubt(error())
         } else {
-            match &self.content {
+            match self.answers.content() {
                 Answer::Yes(Some(reply)) => Outcome::Accepted(reply.clone()),
                 Answer::No(reply) => Outcome::Rejected {
                     stage: Stage::Body,
@@ -114,59 +113,23 @@ impl Transaction {
         }
     }
 
-    /// Which of the recipients are to be asked for again in a further transaction, where there
-    /// is to be one: those that were too many for a server that took the others, and those
-    /// that came out of step. None where the server refused more than recipients: it would
-    /// refuse the same again.
-    fn to_be_asked_again(&self, outcome: &Outcome) -> Option<Vec<usize>> {
-        if self.repeated_because_of().is_some() {
-            // Nothing of the content was sent.
-            return Some((0..self.part.asked()).collect());
-        }
-        let at_all = match outcome {
-            Outcome::Accepted(_) => true,
-            Outcome::Rejected {
-                stage: Stage::Rcpt, ..
-            } => false,
-            _ => return None,
-        };
-        let left = self.part.asked() < self.part.total();
-        if !self.may_be_divided() || (self.too_many + self.out_of_step == 0 && !left) {
-            return None;
-        }
-        let answers = self.recipients.iter().take(self.part.asked()).enumerate();
-        let again = answers.filter(|(_, answer)| {
-            at_all && matches!(answer, Answer::TooMany(_) | Answer::OutOfStep(_))
-        });
-        Some(again.map(|(nth, _)| nth).collect())
-    }
-
-    /// Whether the message may take several transactions: its content is there to be sent again,
-    /// and whoever refuses some of its recipients may take others.
-    pub(crate) fn may_be_divided(&self) -> bool {
-        self.envelope.recipients() == Recipients::Any && !self.body.is_stream()
-    }
-
-    /// Whether the message may still need another transaction after this one. What must not
-    /// come before that waits, unless the server is sure to take so many recipients at once.
-    pub(crate) fn may_leave_a_rest(&self, at_once: usize) -> bool {
-        let is_many = self.part.asked() > at_once || self.part.is_further();
-        let unknown = is_many && !self.recipients_answered();
-        let known = self.too_many + self.out_of_step > 0 || self.part.asked() < self.part.total();
-        self.may_be_divided() && self.not_sent.is_none() && (unknown || known)
-    }
-
-    fn settle(&mut self, outcome: Outcome, spare: &mut Vec<Answer>) -> Report {
-        let recipients = self.recipient_reports(&outcome);
-        self.recipients.clear();
-        *spare = core::mem::take(&mut self.recipients);
-        Report::new(self.id, outcome, recipients)
+    fn report(&mut self, outcome: Outcome, spare: &mut Vec<Answer>) -> Report {
+        let mut answers = self.answers.take_recipients();
+        let recipients = self.recipient_reports(&outcome, &mut answers);
+        answers.clear();
+        *spare = answers;
+        Report::new(self.message.id, outcome, recipients)
     }
 
     /// Of a message's first transaction, all recipients, in the envelope's order; of a further
     /// one, those that it asked for.
-    fn recipient_reports(&mut self, outcome: &Outcome) -> Vec<RecipientReport> {
-        let addresses = self.envelope.forward_paths();
+    fn recipient_reports(
+        &self,
+        outcome: &Outcome,
+        answers: &mut Vec<Answer>,
+    ) -> Vec<RecipientReport> {
+        let portion = &self.message.portion;
+        let addresses = self.message.envelope.forward_paths();
         let not_asked = |address: &Address| match outcome {
             // The message was refused, whoever it is for.
             Outcome::Rejected {
@@ -174,20 +137,20 @@ impl Transaction {
             } => recipient_report(address, Answer::Awaited, outcome),
             _ => RecipientReport::new(address.clone(), RecipientStatus::NotSent, None),
         };
-        let asked = self.part.asked();
+        let asked = portion.asked();
         let unanswered = core::iter::repeat(Answer::Awaited);
-        let answers = self.recipients.drain(..).chain(unanswered).take(asked);
-        if self.part.is_whole() {
+        let answers = answers.drain(..).chain(unanswered).take(asked);
+        if portion.is_whole() {
             let answered = addresses.iter().zip(answers);
             let answered =
                 answered.map(|(address, answer)| recipient_report(address, answer, outcome));
             let others = addresses.iter().skip(asked).map(not_asked);
             return answered.chain(others).collect();
         }
-        let answered = self.part.asked_places().zip(answers);
+        let answered = portion.asked_places().zip(answers);
         let answered =
             answered.filter_map(|(place, answer)| Some((place, addresses.get(place)?, answer)));
-        if self.part.is_further() {
+        if portion.is_further() {
             return answered
                 .map(|(_, address, answer)| recipient_report(address, answer, outcome))
                 .collect();

@@ -6,12 +6,12 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use super::transaction::Transaction;
+use crate::client::message::Message;
 use crate::{ErrorKind, LimitsParameters};
 
 /// What was used so far of what the server declares.
 #[derive(Debug, Default)]
-pub(crate) struct Used {
+pub(in crate::client) struct Used {
     transactions: u32,
     /// Of recipients, in lower case; counted only where there is a limit.
     domains: BTreeSet<Box<str>>,
@@ -19,19 +19,19 @@ pub(crate) struct Used {
 
 impl Used {
     /// Whether another transaction may begin (RFC 9422 §4.1).
-    pub(crate) fn has_room(&self, limits: LimitsParameters) -> bool {
+    pub(in crate::client) fn has_room(&self, limits: LimitsParameters) -> bool {
         limits.mail_max.is_none_or(|most| self.transactions < most)
     }
 
     /// Counts a transaction, which asks for no more recipients than fit. Where it would fit in
     /// another session and not in this one, it waits for that.
-    pub(crate) fn admit(
+    pub(in crate::client) fn admit(
         &mut self,
         limits: LimitsParameters,
-        transaction: &mut Transaction,
+        message: &mut Message,
     ) -> Result<(), ErrorKind> {
         let mut added = Vec::new();
-        let fits = self.fit(limits, transaction, &mut added);
+        let fits = self.fit(limits, message, &mut added);
         if fits.is_err() {
             // What is not sent uses nothing up.
             for domain in &added {
@@ -46,17 +46,17 @@ impl Used {
     fn fit(
         &mut self,
         limits: LimitsParameters,
-        transaction: &mut Transaction,
+        message: &mut Message,
         added: &mut Vec<Box<str>>,
     ) -> Result<(), ErrorKind> {
         // A further transaction is for recipients whose domains were counted with the first.
         if let Some(most) = limits.rcpt_domain_max
-            && !transaction.part.is_further()
+            && !message.portion.is_further()
         {
-            self.fit_domains(size(most), transaction, added)?;
+            self.fit_domains(size(most), message, added)?;
         }
         match limits.rcpt_max {
-            Some(most) => transaction.limit_recipients("RCPTMAX", size(most)),
+            Some(most) => message.limit_recipients("RCPTMAX", size(most)),
             None => Ok(()),
         }
     }
@@ -65,13 +65,13 @@ impl Used {
     fn fit_domains(
         &mut self,
         most: usize,
-        transaction: &mut Transaction,
+        message: &mut Message,
         added: &mut Vec<Box<str>>,
     ) -> Result<(), ErrorKind> {
         let before = self.domains.len();
         let mut places = Vec::new();
-        for place in transaction.part.places() {
-            let Some(address) = transaction.envelope.forward_paths().get(place) else {
+        for place in message.portion.places() {
+            let Some(address) = message.envelope.forward_paths().get(place) else {
                 continue;
             };
             let domain = address.domain().to_ascii_lowercase().into_boxed_str();
@@ -84,13 +84,13 @@ impl Used {
             }
             places.push(place);
         }
-        if places.len() == transaction.part.total() {
+        if places.len() == message.portion.total() {
             return Ok(());
         }
         if before > 0 {
             return Err(ErrorKind::SessionOver);
         }
-        transaction.keep_recipients("RCPTDOMAINMAX", most, places)
+        message.keep_recipients("RCPTDOMAINMAX", most, places)
     }
 }
 
