@@ -25,7 +25,6 @@ mod opening;
 mod output;
 mod pipeline;
 mod reader;
-pub(crate) mod redaction;
 mod reports;
 mod requests;
 mod sending;
@@ -103,7 +102,7 @@ impl Client {
     /// be queued. There will be exactly one [`Event::Report`] for it.
     pub fn send(&mut self, envelope: Envelope, body: Body) -> TransactionId {
         let session = &mut self.session;
-        let refused = match session.dialogue.config.check(&envelope, &body) {
+        let refused = match session.dialogue.config.check(&body) {
             Err(why) => Some(ErrorKind::Unsendable(why)),
             Ok(()) => session.is_over().then_some(ErrorKind::SessionOver),
         };

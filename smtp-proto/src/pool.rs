@@ -14,12 +14,12 @@ use alloc::vec::Vec;
 
 pub use self::config::PoolConfig;
 pub use self::shelf::{PoolEffects, PoolGrant, PoolShelf};
-use crate::{Error, ErrorKind, Instant, Outcome, Report, Stage};
+use crate::{Error, Instant, Report};
 
 /// Whether an error at the start of a session means that the server has no room
 /// for another one now: [`Pool::open_failed`].
 pub fn server_has_no_room(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Refused(reply) if reply.code().is_transient())
+    error.server_has_no_room()
 }
 
 /// Whether a message that went out over a pooled connection is worth another try
@@ -31,26 +31,13 @@ pub fn deserves_a_fresh_connection(
     was_reused: bool,
     content_is_at_hand: bool,
 ) -> bool {
-    was_reused && content_is_at_hand && is_lost(report)
+    report.deserves_fresh_connection(was_reused, content_is_at_hand)
 }
 
 /// Whether a message was not sent because its session was over. A session that does not answer
 /// `MAIL` is over, too: nothing says that the peer is still there.
 pub(crate) fn is_lost(report: &Report) -> bool {
-    let Outcome::NotSent(error) = report.outcome() else {
-        return false;
-    };
-    match error.kind() {
-        ErrorKind::ConnectionClosed
-        | ErrorKind::Transport(_)
-        | ErrorKind::SessionOver
-        | ErrorKind::Goodbye(_)
-        | ErrorKind::ResetRefused(_)
-        | ErrorKind::OutOfStep(_) => true,
-        ErrorKind::TimedOut => error.stage() == Stage::Mail,
-        ErrorKind::Refused(reply) => reply.code().get() == 421,
-        _ => false,
-    }
+    report.session_was_lost()
 }
 
 /// Names a connection of the pool. Never used twice.

@@ -56,6 +56,9 @@ pub use kept_events::KeptEvents;
 pub use parameters::{TlsParameters, TlsParametersBuilder, TlsVersion};
 /// The protocol itself: envelopes, bodies, reports, the sessions.
 pub use postwire_proto as proto;
+/// The server session that [`ServerConnection`] puts TLS around.
+#[cfg(feature = "server")]
+pub use postwire_server as server;
 /// The TLS library, for finished configurations and certificate types.
 pub use rustls;
 pub use secured::Truncated;

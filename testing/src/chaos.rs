@@ -9,9 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 use postwire_blocking::Driver;
+use postwire_server::{ChunksRead, ServerConfig, ServerEvent};
 use postwire_tls::proto::{
-    Body, ChunksRead, EnhancedCode, Envelope, Outcome, PoolConfig, Reply, ReplyCode, ServerConfig,
-    ServerEvent, Timeouts,
+    Body, EnhancedCode, Envelope, Outcome, PoolConfig, Reply, ReplyCode, Timeouts,
 };
 use postwire_tls::{ServerConnection, ServerTls, TransportBuilder, TransportConfig};
 use socket2::SockRef;

@@ -85,10 +85,7 @@ impl Setup {
         limits.speculation = speculation;
         limits.trace_lines = 16;
         limits.auth_iterations = 16;
-        let timeouts = Timeouts {
-            overall,
-            ..Timeouts::default()
-        };
+        let timeouts = Timeouts::default().overall(overall);
         let mut config = ClientConfig::new(HelloName::localhost(), security)
             .pipelining(if pipelining { ahead } else { Pipelining::Off })
             .chunking(chunking)

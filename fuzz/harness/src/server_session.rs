@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use bytes::Buf;
 use postwire_proto::{
-    Address, BodyDeclaration, Endpoint, HelloName, Instant, Mechanism, Protocol, Received, Reply,
-    ReplyCode, ReplyLimits, ReplyReader, Server, ServerConfig, ServerEvent, ServerMisuse, TlsInfo,
-    TransportError,
+    Address, Endpoint, HelloName, Instant, Mechanism, Protocol, Reply, ReplyCode, ReplyLimits,
+    ReplyReader, TlsInfo, TransportError,
 };
+use postwire_server::{BodyDeclaration, Received, Server, ServerConfig, ServerEvent, ServerMisuse};
 
 use crate::input::Input;
 use crate::plaintext::{SECRET, USER};

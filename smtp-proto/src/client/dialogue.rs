@@ -12,9 +12,8 @@ use alloc::vec::Vec;
 use super::events::EventQueue;
 use super::expectation::{Awaited, Expectation};
 use super::output::OutputQueue;
-use super::redaction::Redaction;
 use super::trace::{Speaker, TraceLine};
-use crate::{Capabilities, ClientConfig, Mechanism, Reply, ReplyRef, TlsInfo, command};
+use crate::{Capabilities, ClientConfig, Mechanism, Redaction, Reply, ReplyRef, TlsInfo, command};
 
 pub(super) struct Dialogue {
     pub(super) config: Arc<ClientConfig>,
@@ -42,7 +41,7 @@ impl Dialogue {
         Self {
             output: OutputQueue::default(),
             events: EventQueue::default(),
-            redaction: Redaction::of(config.credentials.as_ref()),
+            redaction: config.redaction(),
             learnt: Learnt::default(),
             awaited: VecDeque::new(),
             waits_over: 0,

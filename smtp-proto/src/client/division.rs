@@ -48,7 +48,7 @@ impl Message {
         places: Vec<usize>,
     ) -> Result<(), ErrorKind> {
         if places.is_empty() {
-            return Err(ErrorKind::SessionOver);
+            return Err(ErrorKind::SessionFull);
         }
         self.allow_fewer_recipients(limit, most.saturating_add(1), most)?;
         self.portion.keep_only(places);

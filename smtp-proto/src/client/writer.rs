@@ -198,7 +198,7 @@ impl Pipeline {
                 Ok(planned)
             })
         } else {
-            Err(ErrorKind::SessionOver)
+            Err(ErrorKind::SessionFull)
         };
         let (plan, parameters) = match planned {
             Ok(planned) => planned,

@@ -3,7 +3,13 @@
 use crate::ReplyLimits;
 
 /// Bounds on what the server may make the client keep.
-#[derive(Clone, Debug)]
+///
+/// ```
+/// use postwire_proto::Limits;
+///
+/// let limits = Limits::default().capabilities(64).trace_lines(0);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
     /// Bounds on a single reply.
@@ -35,6 +41,19 @@ pub struct Limits {
     pub outstanding_replies: usize,
     /// How many trace lines are kept for a caller who does not poll. 1,024.
     pub trace_lines: usize,
+}
+
+impl Limits {
+    setters! {
+        reply: ReplyLimits,
+        capabilities: usize,
+        auth_rounds: usize,
+        auth_iterations: u32,
+        speculation: u64,
+        recipient_reply: usize,
+        outstanding_replies: usize,
+        trace_lines: usize,
+    }
 }
 
 impl Default for Limits {

@@ -7,7 +7,16 @@ use core::time::Duration;
 /// A reply's time is counted from when its command was handed over (or from the
 /// reply before it, for a command sent in a group) and is absolute: a server
 /// that sends a line now and then gains nothing by it.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use postwire_proto::Timeouts;
+///
+/// let timeouts = Timeouts::default().connect(Duration::from_secs(10));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Timeouts {
     /// Resolving a name and connecting, all addresses together. 2 minutes.
     pub connect: Duration,
@@ -70,6 +79,23 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
+    setters! {
+        connect: Duration,
+        tls: Duration,
+        greeting: Duration,
+        ehlo: Duration,
+        starttls: Duration,
+        auth: Duration,
+        mail: Duration,
+        rcpt: Duration,
+        data: Duration,
+        body: Duration,
+        end_of_data: Duration,
+        quit: Duration,
+        after_idle: Duration,
+        overall: Option<Duration>,
+    }
+
     /// The same, no stage longer than `cap`.
     #[must_use]
     pub fn capped(mut self, cap: Duration) -> Self {

@@ -17,6 +17,7 @@ const KEPT_CAPACITY: usize = 4096;
 ///
 /// RFC 5321 §4.5.3.1.5 allows 512 octets a line; servers exceed it, so the defaults are wider.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ReplyLimits {
     /// Octets of one line with its line end. Default 2,048.
     pub line: usize,
@@ -25,6 +26,14 @@ pub struct ReplyLimits {
     /// Octets of one whole reply with its line ends; also the bound of the reader's buffer.
     /// Default 65,536.
     pub bytes: usize,
+}
+
+impl ReplyLimits {
+    crate::config::setters! {
+        line: usize,
+        lines: usize,
+        bytes: usize,
+    }
 }
 
 impl Default for ReplyLimits {

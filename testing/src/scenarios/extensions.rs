@@ -4,10 +4,11 @@
 //! Proven by what the server stored, and by the octets that it saw. Must never know whose
 //! sockets carry them.
 
+use postwire_server::BodyDeclaration;
 use postwire_tls::ServerTls;
 use postwire_tls::proto::{
-    Body, BodyDeclaration, DeliverBy, Envelope, EnvelopeId, ErrorKind, FutureRelease, MtPriority,
-    Notify, OriginalRecipient, Parameter, Return, Stage,
+    Body, DeliverBy, Envelope, EnvelopeId, ErrorKind, FutureRelease, MtPriority, Notify,
+    OriginalRecipient, Parameter, Return, Stage,
 };
 
 use super::{assert_accepted, bob, envelope, error, everything, message, url};

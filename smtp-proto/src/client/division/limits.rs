@@ -88,7 +88,7 @@ impl Used {
             return Ok(());
         }
         if before > 0 {
-            return Err(ErrorKind::SessionOver);
+            return Err(ErrorKind::SessionFull);
         }
         message.keep_recipients("RCPTDOMAINMAX", most, places)
     }
