@@ -20,8 +20,8 @@ use postwire_blocking::proto::{
 };
 use postwire_blocking::tls::{
     Certificate, CertificateStore, ServerTls, ServerTlsParameters, Tls, TlsParameters,
-    TransportBuilder, TransportConfig,
 };
+use postwire_blocking::transport::{TransportBuilder, TransportConfig};
 use serde::Serialize;
 
 use crate::arguments::{DemoArguments, Runtime, Switch};

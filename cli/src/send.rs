@@ -13,7 +13,7 @@ use postwire_blocking::proto::{
     Envelope, Error, ErrorKind, Event, LineEnds, RecipientStatus, Report, Stage, TraceLine,
     TransactionId,
 };
-use postwire_blocking::tls::TransportConfig;
+use postwire_blocking::transport::TransportConfig;
 
 use crate::arguments::{Ahead, LineEndsChoice, Runtime, SendArguments, Switch, UsageError};
 use crate::envelope;
