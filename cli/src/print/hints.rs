@@ -7,7 +7,8 @@ use postwire_blocking::proto::{
     Capabilities, Disposition, Error, ErrorKind, Flaw, Mechanism, Outcome, Protocol, Reply, Report,
     Security, Stage, Violation,
 };
-use postwire_blocking::tls::{ConnectError, TlsFailure, TlsFailureKind};
+use postwire_blocking::tls::{TlsFailure, TlsFailureKind};
+use postwire_blocking::transport::ConnectError;
 
 /// What the command was told, as far as advice depends on it.
 #[derive(Clone, Debug)]

@@ -16,15 +16,15 @@ use core::time::Duration;
 
 use postwire_proto::{
     ChannelBindingPolicy, ClientConfig, Credentials, HelloName, Limits, LineEnds, Mechanism,
-    Pipelining, PoolConfig, Protocol, Security, Timeouts,
+    Pipelining, Protocol, Security, Timeouts,
 };
+use postwire_tls::{Certificate, Tls, TlsParameters, TlsParametersBuilder};
 
 use self::settings::Settings;
-use crate::parameters::server_name;
 use crate::{
-    Certificate, ConfigError, CredentialsSource, ServerUrl, SocketOptions, Tls, TlsParameters,
-    TlsParametersBuilder, TransportConfig, UrlError,
+    ConfigError, CredentialsSource, PoolConfig, ServerUrl, SocketOptions, TransportConfig, UrlError,
 };
+use postwire_tls::server_name;
 
 /// Configures a transport `T`: any type that can be made from a
 /// [`TransportConfig`], as is that type itself.
@@ -35,7 +35,8 @@ use crate::{
 ///
 /// ```no_run
 /// use postwire_proto::Credentials;
-/// use postwire_tls::{Certificate, TransportBuilder, TransportConfig};
+/// use postwire_transport::tls::Certificate;
+/// use postwire_transport::{TransportBuilder, TransportConfig};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let config: TransportConfig = TransportBuilder::relay("mail.example.org")?
@@ -159,13 +160,13 @@ impl<T> TransportBuilder<T> {
     ///
     /// ```
     /// use postwire_proto::Protocol;
-    /// use postwire_tls::{TransportBuilder, TransportConfig};
+    /// use postwire_transport::{TransportBuilder, TransportConfig};
     ///
     /// let config: TransportConfig = TransportBuilder::unencrypted_localhost()
     ///     .unix_socket("/var/run/dovecot/lmtp")
     ///     .protocol(Protocol::Lmtp)
     ///     .build()?;
-    /// # Ok::<(), postwire_tls::ConfigError>(())
+    /// # Ok::<(), postwire_transport::ConfigError>(())
     /// ```
     pub fn unix_socket(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.unix_socket = Some(Arc::from(path.into()));
@@ -179,7 +180,7 @@ impl<T> TransportBuilder<T> {
     /// They are tried in this order, with the two families in turn.
     ///
     /// ```
-    /// use postwire_tls::{TransportBuilder, TransportConfig};
+    /// use postwire_transport::{TransportBuilder, TransportConfig};
     ///
     /// let config: TransportConfig = TransportBuilder::builder_dangerous("mail.example.org")
     ///     .addresses(["192.0.2.1:25".parse()?, "[2001:db8::1]:25".parse()?])
@@ -213,8 +214,8 @@ impl<T> TransportBuilder<T> {
     /// ([`tls`](Self::tls)), [`build`](Self::build) fails.
     ///
     /// ```
-    /// # use postwire_tls::{ConfigError, TransportBuilder, TransportConfig};
-    /// use postwire_tls::TlsVersion;
+    /// # use postwire_transport::{ConfigError, TransportBuilder, TransportConfig};
+    /// use postwire_transport::tls::TlsVersion;
     ///
     /// let builder = TransportBuilder::<TransportConfig>::relay("mail.example.org")?
     ///     .tls_parameters(|parameters| parameters.min_tls_version(TlsVersion::Tls13));

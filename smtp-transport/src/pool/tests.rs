@@ -1,4 +1,4 @@
-use core::time::Duration;
+use std::time::Duration;
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn pool(change: impl FnOnce(&mut PoolConfig)) -> Pool {
 }
 
 fn actions(pool: &mut Pool) -> Vec<PoolAction> {
-    core::iter::from_fn(|| pool.poll_action()).collect()
+    std::iter::from_fn(|| pool.poll_action()).collect()
 }
 
 fn opened(pool: &mut Pool, now: Instant) -> PoolConnectionId {

@@ -4,12 +4,12 @@
 //! behind their lock, and sleep in their own way: until they are woken, or until the time that
 //! they are told.
 
-use alloc::collections::{BTreeMap, VecDeque};
-use alloc::vec::Vec;
-use core::task::{Poll, Waker};
+use std::collections::{BTreeMap, VecDeque};
+use std::task::{Poll, Waker};
+
+use postwire_proto::{Instant, Report};
 
 use super::{Pool, PoolAction, PoolConfig, PoolConnectionId, PoolTicket};
-use crate::{Instant, Report};
 
 /// How many reports of abandoned messages are kept.
 const ABANDONED: usize = 1_024;
@@ -270,7 +270,7 @@ impl<C> PoolShelf<C> {
 
     /// What is to be done now, once the lock is released.
     pub fn effects(&mut self) -> PoolEffects<C> {
-        core::mem::take(&mut self.effects)
+        std::mem::take(&mut self.effects)
     }
 
     /// The decisions, to be asked about.

@@ -1,7 +1,9 @@
 use std::path::Path;
 
 use super::*;
-use crate::{CertificateStore, TlsError, UrlError};
+use postwire_tls::{CertificateStore, TlsError};
+
+use crate::UrlError;
 
 type Builder = TransportBuilder<TransportConfig>;
 

@@ -7,11 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_core::Stream;
-use postwire_tls::TransportConfig;
-use postwire_tls::proto::{
-    Batch, BatchStep, Body, Envelope, Instant, Report, SendError, StreamFacts,
-    deserves_a_fresh_connection,
-};
+use postwire_transport::proto::{Body, Envelope, Instant, Report, SendError, StreamFacts};
+use postwire_transport::{Batch, BatchStep, TransportConfig, deserves_a_fresh_connection};
 
 use crate::Runtime;
 use crate::pool::{Lease, Shared, session_over};
@@ -68,7 +65,7 @@ impl<R: Runtime> Transport<R> {
     /// # Cancellation
     ///
     /// A future that is dropped midway closes its connection. What became of the
-    /// message ([`Outcome::NotSent`](postwire_tls::proto::Outcome::NotSent), or in
+    /// message ([`Outcome::NotSent`](postwire_transport::proto::Outcome::NotSent), or in
     /// doubt if its end had gone out) can be asked for with
     /// [`abandoned`](Self::abandoned); dropped before a connection was had, it was
     /// not sent and leaves no trace.
@@ -166,10 +163,10 @@ impl<R: Runtime> Transport<R> {
     }
 
     /// Finishes what is queued and says `QUIT` to every connection, at most for
-    /// [`shutdown_timeout`](postwire_tls::proto::PoolConfig::shutdown_timeout): a
+    /// [`shutdown_timeout`](postwire_transport::PoolConfig::shutdown_timeout): a
     /// [`SendAll`] that has messages under way and is not polled meanwhile cannot finish.
     /// Messages given later are not sent:
-    /// [`ShutDown`](postwire_tls::proto::ErrorKind::ShutDown). Whoever waits for a report gets
+    /// [`ShutDown`](postwire_transport::proto::ErrorKind::ShutDown). Whoever waits for a report gets
     /// it; the others are given here, as by [`abandoned`](Self::abandoned).
     pub async fn shutdown(&self) -> Vec<Report> {
         self.shared.shut_down().await;

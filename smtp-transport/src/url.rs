@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use postwire_proto::{Credentials, HelloName, Protocol, Security};
 
-use crate::parameters::server_name;
+use postwire_tls::server_name;
 
 mod error;
 
@@ -57,14 +57,14 @@ pub use error::{UrlError, UrlPart};
 ///
 /// ```
 /// use postwire_proto::Security;
-/// use postwire_tls::ServerUrl;
+/// use postwire_transport::ServerUrl;
 ///
 /// let url: ServerUrl = "smtp://alice:s%2Fcret@mail.example.org".parse()?;
 /// assert_eq!(url.host(), "mail.example.org");
 /// assert_eq!(url.port(), 587);
 /// assert_eq!(url.mode(), Security::Required);
 /// assert_eq!(url.to_string(), "smtp://***@mail.example.org:587?tls=required");
-/// # Ok::<(), postwire_tls::UrlError>(())
+/// # Ok::<(), postwire_transport::UrlError>(())
 /// ```
 #[derive(Clone)]
 pub struct ServerUrl {

@@ -6,14 +6,12 @@ use std::sync::Arc;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use postwire_proto::{ClientConfig, PoolConfig, Protocol, Security, Timeouts};
+use postwire_proto::{ClientConfig, Protocol, Security, Timeouts};
 
-use crate::parameters::{server_name, without_brackets};
+use postwire_tls::{Tls, TlsError, TlsParametersBuilder, server_name, without_brackets};
+
 use crate::url::default_port;
-use crate::{
-    ConfigError, CredentialsSource, SocketOptions, Tls, TlsError, TlsParametersBuilder,
-    TransportConfig,
-};
+use crate::{ConfigError, CredentialsSource, PoolConfig, SocketOptions, TransportConfig};
 
 #[derive(Clone, Debug)]
 pub(super) struct Settings {

@@ -9,12 +9,11 @@ mod config;
 mod model;
 mod shelf;
 
-use alloc::collections::{BTreeSet, VecDeque};
-use alloc::vec::Vec;
+use std::collections::{BTreeSet, VecDeque};
 
 pub use self::config::PoolConfig;
 pub use self::shelf::{PoolEffects, PoolGrant, PoolShelf};
-use crate::{Error, Instant, Report};
+use postwire_proto::{Error, Instant, Report};
 
 /// Whether an error at the start of a session means that the server has no room
 /// for another one now: [`Pool::open_failed`].

@@ -6,8 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 
 use postwire_proto::Event;
-
-use crate::Connection;
+use postwire_tls::Connection;
 
 /// How many are kept; the oldest go first.
 const KEPT: usize = 1_024;

@@ -1,6 +1,6 @@
 //! What a pool is told beforehand.
 
-use core::time::Duration;
+use std::time::Duration;
 
 /// How many connections there may be, for how long, and how long a message waits for one.
 ///
@@ -10,13 +10,13 @@ use core::time::Duration;
 /// |---|---|
 /// | [`acquire_timeout`](Self::acquire_timeout) | the wait of one message for its turn in the pool |
 /// | `Timeouts::connect` | resolving the name and connecting to one of its addresses |
-/// | the other [`Timeouts`](crate::Timeouts) | one stage of the session each |
+/// | the other [`Timeouts`](postwire_proto::Timeouts) | one stage of the session each |
 /// | `TransportBuilder::timeout` | each of the above, and all of one `send` together |
 /// | [`idle_timeout`](Self::idle_timeout), [`max_lifetime`](Self::max_lifetime) | how long a connection is kept; never a message |
 /// | [`shutdown_timeout`](Self::shutdown_timeout) | `shutdown()` |
 ///
 /// A message that had no connection when its time was up was not sent: the error is
-/// [`TimedOut`](crate::ErrorKind::TimedOut) at [`Stage::Connect`](crate::Stage::Connect).
+/// [`TimedOut`](postwire_proto::ErrorKind::TimedOut) at [`Stage::Connect`](postwire_proto::Stage::Connect).
 ///
 /// Every duration may be [`Duration::MAX`], which means for ever.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,15 +3,11 @@
 //!
 //! Decisions only, like the pool's: an adapter carries out each [`BatchStep`].
 
-use alloc::boxed::Box;
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
+use std::collections::VecDeque;
 
-use crate::pool::is_lost;
-use crate::{
-    Body, Envelope, Error, ErrorKind, Outcome, Recipients, Report, Stage,
-    deserves_a_fresh_connection,
-};
+use postwire_proto::{Body, Envelope, Error, ErrorKind, Outcome, Recipients, Report, Stage};
+
+use crate::pool::{deserves_a_fresh_connection, is_lost};
 
 /// How many messages are held at once, and of how many octets.
 const MESSAGES: usize = 1_000;
@@ -164,7 +160,7 @@ impl Batch {
     }
 
     /// Another message, whose report is known: it was refused beforehand
-    /// ([`ClientConfig::refuse`](crate::ClientConfig::refuse)).
+    /// ([`ClientConfig::refuse`](postwire_proto::ClientConfig::refuse)).
     pub fn add_settled(&mut self, envelope: Envelope, body: Body, report: Report) {
         self.push(envelope, body, State::Settled(report));
     }

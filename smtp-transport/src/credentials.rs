@@ -22,8 +22,8 @@ use postwire_proto::{Credentials, Error, TransportError};
 /// Cheap to clone.
 ///
 /// ```
-/// use postwire_tls::CredentialsSource;
-/// use postwire_tls::proto::{Credentials, Error};
+/// use postwire_transport::CredentialsSource;
+/// use postwire_transport::proto::{Credentials, Error};
 ///
 /// # fn token_from_cache() -> std::io::Result<String> { Ok("fresh".to_owned()) }
 /// # fn token_from_issuer() -> std::io::Result<String> { Ok("fresh".to_owned()) }

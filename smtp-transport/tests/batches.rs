@@ -12,9 +12,10 @@ use std::sync::Arc;
 
 use bytes::Buf;
 use postwire_proto::{
-    Batch, BatchStep, Body, Client, ClientConfig, Endpoint, Envelope, Error, ErrorKind, Event,
-    HelloName, Instant, Outcome, RecipientStatus, Report, Security, Stage,
+    Body, Client, ClientConfig, Endpoint, Envelope, Error, ErrorKind, Event, HelloName, Instant,
+    Outcome, RecipientStatus, Report, Security, Stage,
 };
+use postwire_transport::{Batch, BatchStep};
 
 struct Random(u64);
 

@@ -5,15 +5,15 @@
 //! The worlds are pseudo-random and repeatable: connections that fail in every way, waiters that
 //! leave at any point, a shutdown at any time.
 
-use alloc::sync::Arc;
-use alloc::task::Wake;
-use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
-use core::task::{Poll, Waker};
-use core::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Wake;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use postwire_proto::Instant;
 
 use super::{PoolConfig, PoolConnectionId, PoolGrant, PoolShelf, PoolTicket};
-use crate::Instant;
 
 /// A connection, to the pool.
 type Connection = PoolConnectionId;
@@ -314,7 +314,7 @@ impl World {
     fn leave(&mut self, number: usize) {
         let actor = &mut self.actors[number];
         actor.leaves = None;
-        match core::mem::replace(&mut actor.state, State::Gone) {
+        match std::mem::replace(&mut actor.state, State::Gone) {
             State::Waiting(ticket, _) => self.shelf.cancel(self.now, ticket),
             State::Opening(id, _) | State::Sending(id, _) => {
                 self.live -= 1;

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use postwire_proto::{ClientConfig, PoolConfig, Timeouts};
+use postwire_proto::{ClientConfig, Timeouts};
+use postwire_tls::Tls;
 
-use crate::{CredentialsSource, Tls};
+use crate::{CredentialsSource, PoolConfig};
 
 /// What is set on a socket, apart from `TCP_NODELAY`, which always is: a flight is
 /// one write, and waiting for more would only delay it.

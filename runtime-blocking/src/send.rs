@@ -4,11 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use postwire_tls::proto::{
-    Batch, BatchStep, Body, Envelope, Instant, Report, SendError, StreamFacts,
-    deserves_a_fresh_connection,
+use postwire_transport::proto::{Body, Envelope, Instant, Report, SendError, StreamFacts};
+use postwire_transport::{
+    Batch, BatchStep, ConfigError, TransportBuilder, TransportConfig, deserves_a_fresh_connection,
 };
-use postwire_tls::{ConfigError, TransportBuilder, TransportConfig};
 
 use crate::pool::{Lease, Shared, session_over};
 
@@ -169,8 +168,8 @@ impl Transport {
 
     /// Finishes what is queued, says `QUIT` to every connection and waits until
     /// that is done, at most for
-    /// [`shutdown_timeout`](postwire_tls::proto::PoolConfig::shutdown_timeout). Messages given
-    /// later are not sent: [`ShutDown`](postwire_tls::proto::ErrorKind::ShutDown). Whoever waits
+    /// [`shutdown_timeout`](postwire_transport::PoolConfig::shutdown_timeout). Messages given
+    /// later are not sent: [`ShutDown`](postwire_transport::proto::ErrorKind::ShutDown). Whoever waits
     /// for a report gets it; the others are given here, as by [`abandoned`](Self::abandoned).
     pub fn shutdown(&self) -> Vec<Report> {
         self.shared.shut_down();

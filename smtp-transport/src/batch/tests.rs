@@ -1,10 +1,5 @@
-use alloc::format;
-use alloc::string::String;
-use alloc::vec;
-use alloc::vec::Vec;
-
 use super::*;
-use crate::{RecipientReport, RecipientStatus, Reply, ReplyCode, TransactionId};
+use postwire_proto::{RecipientReport, RecipientStatus, Reply, ReplyCode, TransactionId};
 
 fn envelope() -> Envelope {
     Envelope::new(None, vec!["a@b".parse().unwrap()]).unwrap()
@@ -25,7 +20,7 @@ fn reply(code: u16) -> Reply {
 
 fn accepted() -> Report {
     let outcome = Outcome::Accepted(reply(250));
-    Report::new(TransactionId(0), outcome, Vec::new())
+    Report::new(TransactionId::default(), outcome, Vec::new())
 }
 
 fn lost(kind: ErrorKind) -> Report {
@@ -67,7 +62,7 @@ fn run(mut batch: Batch, sessions: &[&str]) -> String {
                 Some('d') => {
                     let error = Error::new(Stage::Body, ErrorKind::ConnectionClosed);
                     let outcome = Outcome::InDoubt(error);
-                    batch.reported(Report::new(TransactionId(0), outcome, Vec::new()));
+                    batch.reported(Report::new(TransactionId::default(), outcome, Vec::new()));
                 }
                 Some('4') => batch.reported(lost(ErrorKind::Refused(reply(421)))),
                 Some(_) => batch.reported(lost(ErrorKind::ConnectionClosed)),
@@ -122,7 +117,7 @@ fn takes_one(envelope: &Envelope) -> Report {
     let recipients = envelope.forward_paths().iter().zip(statuses);
     let recipients = recipients.map(|(to, status)| RecipientReport::new(to.clone(), status, None));
     let outcome = Outcome::Accepted(reply(250));
-    Report::new(TransactionId(0), outcome, recipients.collect())
+    Report::new(TransactionId::default(), outcome, recipients.collect())
 }
 
 #[test]
