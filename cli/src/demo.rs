@@ -20,8 +20,8 @@ use postwire_blocking::proto::{
 };
 use postwire_blocking::tls::{
     Certificate, CertificateStore, ServerTls, ServerTlsParameters, Tls, TlsParameters,
-    TransportBuilder, TransportConfig,
 };
+use postwire_blocking::transport::{TransportBuilder, TransportConfig};
 use postwire_server::{Received, ServerConfig};
 use serde::Serialize;
 

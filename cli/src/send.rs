@@ -20,7 +20,7 @@ use postwire_blocking::proto::{
     Envelope, Error, ErrorKind, Event, LineEnds, RecipientStatus, Report, Stage, TraceLine,
     TransactionId,
 };
-use postwire_blocking::tls::TransportConfig;
+use postwire_blocking::transport::TransportConfig;
 
 use self::interrupt::Interrupt;
 use self::messages::Message;

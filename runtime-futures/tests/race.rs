@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
 use postwire_futures::proto::{Error, ErrorKind, Stage, Timeouts};
-use postwire_futures::tls::{SocketOptions, TransportBuilder, TransportConfig};
+use postwire_futures::transport::{SocketOptions, TransportBuilder, TransportConfig};
 use postwire_futures::{Connection, Runtime};
 
 /// What becomes of an attempt, and after how many milliseconds.

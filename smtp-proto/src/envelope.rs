@@ -165,8 +165,9 @@ impl Envelope {
         attached.flat_map(move |attached| attached.of_rcpt(recipient))
     }
 
-    /// The same envelope for the recipients at these positions only.
-    pub(crate) fn only(&self, recipients: &[usize]) -> Self {
+    /// This envelope with only the recipients at these positions, and their parameters.
+    #[must_use]
+    pub fn only(&self, recipients: &[usize]) -> Self {
         let paths = recipients
             .iter()
             .filter_map(|at| self.forward_paths.get(*at));

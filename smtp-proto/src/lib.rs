@@ -143,7 +143,6 @@ extern crate alloc;
 extern crate std;
 
 mod address;
-mod batch;
 mod body;
 mod capabilities;
 mod client;
@@ -154,7 +153,6 @@ mod envelope;
 mod hello;
 mod outcome;
 mod parameters;
-mod pool;
 mod redaction;
 mod reply;
 mod sasl;
@@ -163,7 +161,6 @@ mod time;
 mod tls_info;
 
 pub use address::{Address, AddressError};
-pub use batch::{Batch, BatchStep};
 pub use body::{Body, Facts, LineEnds, StreamFacts, Survey};
 pub use capabilities::{Capabilities, CapabilitiesError, Capability, LimitsParameters, SizeLimit};
 pub use client::{Client, CommandId, Event, Output, Speaker, TraceLine};
@@ -182,10 +179,6 @@ pub use outcome::{
 pub use parameters::{
     DeliverBy, EnvelopeId, FutureRelease, MailParameter, MtPriority, Notify, OriginalRecipient,
     Parameter, ParameterError, RcptParameter, RequireTls, Return,
-};
-pub use pool::{
-    Pool, PoolAction, PoolConfig, PoolConnectionId, PoolEffects, PoolGrant, PoolShelf, PoolTicket,
-    deserves_a_fresh_connection, server_has_no_room,
 };
 pub use redaction::Redaction;
 pub use reply::{EnhancedCode, Reply, ReplyCode, ReplyError, ReplyLimits, ReplyReader, ReplyRef};

@@ -120,8 +120,8 @@ impl Redaction {
         Reply::new(reply.code(), None, &text)
     }
 
-    /// The beginning of what the server said, escaped as replies are, without a secret in
-    /// it. One may be cut by its end.
+    /// The beginning of what the server said, escaped and its lines joined as those of
+    /// replies are, without a secret in it. One may be cut by its end.
     pub(crate) fn shown(&self, octets: &[u8]) -> String {
         let cut = self.needles.iter().map(|needle| {
             let needle = needle.octets.expose();
@@ -133,7 +133,11 @@ impl Redaction {
         if cut > 0 {
             clean.extend_from_slice(REDACTED);
         }
-        alloc::format!("{}", Escaped(&clean))
+        let lines = clean.split(|octet| *octet == b'\n').map(|line| {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            alloc::format!("{}", Escaped(line))
+        });
+        lines.collect::<Vec<_>>().join(" / ")
     }
 
     /// The text with `<redacted>` in each secret's place.

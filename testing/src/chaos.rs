@@ -10,10 +10,9 @@ use std::time::Duration;
 
 use postwire_blocking::Driver;
 use postwire_server::{ChunksRead, ServerConfig, ServerEvent};
-use postwire_tls::proto::{
-    Body, EnhancedCode, Envelope, Outcome, PoolConfig, Reply, ReplyCode, Timeouts,
-};
-use postwire_tls::{ServerConnection, ServerTls, TransportBuilder, TransportConfig};
+use postwire_tls::proto::{Body, EnhancedCode, Envelope, Outcome, Reply, ReplyCode, Timeouts};
+use postwire_tls::{ServerConnection, ServerTls};
+use postwire_transport::{PoolConfig, TransportBuilder, TransportConfig};
 use socket2::SockRef;
 
 use crate::Adapter;

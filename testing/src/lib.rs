@@ -23,8 +23,8 @@ pub mod strict;
 use std::io;
 
 use bytes::Bytes;
-use postwire_tls::TransportConfig;
 use postwire_tls::proto::{Body, Command, Envelope, Error, Reply, Report, StreamFacts};
+use postwire_transport::TransportConfig;
 
 /// The pieces of streamed content.
 pub type Pieces = Box<dyn Iterator<Item = io::Result<Bytes>> + Send>;

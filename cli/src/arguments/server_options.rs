@@ -12,10 +12,8 @@ use postwire_blocking::proto::{
     Credentials, Error, ErrorKind, HelloName, Mechanism, Protocol, SaslContext, SaslError, Secret,
     Security, Stage,
 };
-use postwire_blocking::tls::{
-    Certificate, CertificateStore, ConfigError, Identity, ServerUrl, TlsError, TransportBuilder,
-    TransportConfig,
-};
+use postwire_blocking::tls::{Certificate, CertificateStore, Identity, TlsError};
+use postwire_blocking::transport::{ConfigError, ServerUrl, TransportBuilder, TransportConfig};
 
 use crate::arguments::{ServerArguments, UsageError};
 use crate::print::hints::Asked;

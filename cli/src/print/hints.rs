@@ -7,7 +7,8 @@ use postwire_blocking::proto::{
     Capabilities, Disposition, Error, ErrorKind, Flaw, Mechanism, Outcome, Protocol, Reply, Report,
     Security, Stage, Violation,
 };
-use postwire_blocking::tls::{ConnectError, TlsFailure, TlsFailureKind};
+use postwire_blocking::tls::{TlsFailure, TlsFailureKind};
+use postwire_blocking::transport::ConnectError;
 
 /// What the command was told, as far as advice depends on it.
 #[derive(Clone, Debug)]
@@ -188,7 +189,7 @@ fn of_time(error: &Error, asked: &Asked, seen: Seen<'_>) -> Option<String> {
         return None;
     }
     match error.stage() {
-        Stage::Greeting if asked.mode != Security::Wrapper => {
+        Stage::Greeting if asked.mode != Security::Wrapper && error.quote().is_none() => {
             Some("a server that says nothing may wait for TLS: smtps:// (port 465)".to_owned())
         }
         Stage::Mail | Stage::Rcpt | Stage::Data | Stage::Body

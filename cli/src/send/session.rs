@@ -15,7 +15,7 @@ use postwire_blocking::proto::{
     Body, Capabilities, Envelope, Error, ErrorKind, Event, Mechanism, Reply, TlsInfo, TraceLine,
     TransactionId,
 };
-use postwire_blocking::tls::TransportConfig;
+use postwire_blocking::transport::TransportConfig;
 use postwire_blocking::{Socket, Stream};
 use postwire_futures::Runtime as AsyncRuntime;
 use postwire_smol::Smol;
@@ -257,7 +257,7 @@ mod tests {
 
     use indicatif::ProgressBar;
     use postwire_blocking::proto::{ErrorKind, Stage};
-    use postwire_blocking::tls::TransportBuilder;
+    use postwire_blocking::transport::TransportBuilder;
 
     use super::*;
 

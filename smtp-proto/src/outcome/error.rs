@@ -215,13 +215,14 @@ impl Error {
         self
     }
 
-    /// The same, with the beginning of what the server said instead of a reply.
+    /// The same, with the beginning of what the server said instead of a whole reply.
     pub(crate) fn with_quote(mut self, quote: String) -> Self {
         self.more.get_or_insert_default().quote = Some(quote);
         self
     }
 
-    /// What the server said instead of a reply, escaped: the first 100 octets of that line.
+    /// What the server said instead of a whole reply, escaped: the first 100 octets of a line
+    /// that is none, of lines that disagree, or of a reply whose end never came.
     pub fn quote(&self) -> Option<&str> {
         self.more.as_ref()?.quote.as_deref()
     }
@@ -276,6 +277,13 @@ impl Error {
             _ => None,
         }
     }
+
+    fn write_begun(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.quote() {
+            Some(quote) => write!(f, "; the server had begun to say: {quote}"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl fmt::Display for Error {
@@ -319,14 +327,20 @@ impl fmt::Display for Error {
                     None => Ok(()),
                 }
             }
-            ErrorKind::ConnectionClosed => f.write_str("the server closed the connection"),
-            ErrorKind::Transport(error) => write!(f, "{error}"),
+            ErrorKind::ConnectionClosed => {
+                f.write_str("the server closed the connection")?;
+                self.write_begun(f)
+            }
+            ErrorKind::Transport(error) => {
+                write!(f, "{error}")?;
+                self.write_begun(f)
+            }
             ErrorKind::TimedOut => {
                 f.write_str("timed out")?;
-                match self.detail() {
-                    Some(detail) => write!(f, ": {detail}"),
-                    None => Ok(()),
+                if let Some(detail) = self.detail() {
+                    write!(f, ": {detail}")?;
                 }
+                self.write_begun(f)
             }
             ErrorKind::StartTlsNotOffered => f.write_str(
                 "STARTTLS is required and the server does not offer it; use the port for implicit TLS, \

@@ -6,7 +6,7 @@ use core::fmt;
 use crate::{Address, Envelope, Error, Reply, Stage};
 
 /// Names a message within one session, in the order of `send`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransactionId(pub(crate) u64);
 
 impl TransactionId {
@@ -32,8 +32,9 @@ impl TransactionId {
 /// A message is divided only if it goes to [`Recipients::Any`](crate::Recipients::Any) and its
 /// content is no stream, which cannot be sent twice; a further transaction is begun only after
 /// one that took at least one recipient, or as declared limits demand. Where one session may not
-/// hold it all (`MAILMAX`, `RCPTDOMAINMAX`), the others are not sent to in that session; a
-/// [`Batch`](crate::Batch), and so every adapter, goes on with them over another connection.
+/// hold it all (`MAILMAX`, `RCPTDOMAINMAX`), the others are not sent to in that session
+/// ([`left_for_another_session`](Self::left_for_another_session)); every adapter's transport
+/// goes on with them over another connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "the message may have been rejected, or not sent"]
 pub struct Report {
@@ -88,7 +89,8 @@ pub enum RecipientStatus {
 }
 
 impl Report {
-    pub(crate) fn new(
+    /// A report that no session made: of a test, or of a transport that sends in another way.
+    pub fn new(
         transaction: TransactionId,
         outcome: Outcome,
         recipients: Vec<RecipientReport>,
@@ -115,7 +117,7 @@ impl Report {
 
     /// Takes what became of the message in a further transaction, for the recipients at these
     /// places: those that were still without a yes or a final no.
-    pub(crate) fn absorb(&mut self, further: Self, places: impl Iterator<Item = usize>) {
+    pub fn absorb(&mut self, further: Self, places: impl Iterator<Item = usize>) {
         for (place, recipient) in places.zip(further.recipients) {
             // Who was too many before, and was not asked again, keeps that reply.
             if let Some(own) = self.recipients.get_mut(place)
@@ -138,9 +140,11 @@ impl Report {
         }
     }
 
-    /// Where the recipients stand that this session was not asked for, or in vain, of a message
-    /// that it did ask for others: another session may take them. In vain means that it ended.
-    pub(crate) fn left_for_another_session(&self) -> Vec<usize> {
+    /// The positions of the recipients that another session may take: this session took or
+    /// refused other recipients of the message, and was not asked for these, or ended before
+    /// it answered.
+    #[must_use]
+    pub fn left_for_another_session(&self) -> Vec<usize> {
         let asked_for_others = matches!(
             self.outcome,
             Outcome::Accepted(_)
@@ -277,7 +281,8 @@ impl fmt::Display for Report {
 }
 
 impl RecipientReport {
-    pub(crate) fn new(address: Address, status: RecipientStatus, reply: Option<Reply>) -> Self {
+    /// A recipient of a report that no session made.
+    pub fn new(address: Address, status: RecipientStatus, reply: Option<Reply>) -> Self {
         Self {
             address,
             status,

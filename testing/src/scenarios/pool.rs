@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use postwire_tls::ServerTls;
-use postwire_tls::proto::{Body, ErrorKind, Outcome, PoolConfig, Report, Stage, Timeouts};
+use postwire_tls::proto::{Body, ErrorKind, Outcome, Report, Stage, Timeouts};
+use postwire_transport::PoolConfig;
 
 use super::{assert_accepted, bob, error, message, url, within_patience};
 use crate::Adapter;

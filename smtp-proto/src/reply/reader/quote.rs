@@ -14,6 +14,14 @@ impl ReplyReader {
         line.strip_suffix(b"\r").unwrap_or(line)
     }
 
+    /// The first octets of a reply whose end has not come; none between replies.
+    pub(crate) fn begun(&self) -> &[u8] {
+        if !self.is_midway() {
+            return &[];
+        }
+        self.buffer.get(..QUOTED).unwrap_or(&self.buffer)
+    }
+
     /// Whether reading on adds nothing to the [`quote`](Self::quote).
     pub(crate) fn quote_is_whole(&self) -> bool {
         let limited = match self.state {
@@ -23,8 +31,9 @@ impl ReplyReader {
         limited || self.buffer.len() >= QUOTED || self.buffer.ends_with(b"\n")
     }
 
-    /// Keeps what is shown of a reply at fault: the line at fault, or its first line where
-    /// all of it is. Its size decides nothing that depends on how it was cut.
+    /// Keeps what is shown of a reply at fault: the line at fault; its lines up to that one
+    /// where they disagree; its first line where all of it is at fault. Its size decides
+    /// nothing that depends on how it was cut.
     pub(super) fn begin_quote(&mut self, reply: &[u8], line_start: usize, error: ReplyError) {
         let (from, most) = match error {
             ReplyError::LineTooLong { limit } => (line_start, QUOTED.min(limit)),
@@ -32,17 +41,24 @@ impl ReplyReader {
             ReplyError::TooLong { limit } => (0, QUOTED.min(limit)),
             _ => (line_start, QUOTED),
         };
-        self.buffer = Vec::new();
+        self.buffer = match error {
+            ReplyError::CodeMismatch { .. } => reply[..line_start.min(QUOTED)].to_vec(),
+            _ => Vec::new(),
+        };
         self.state = State::Between;
         let line = reply.get(from..).unwrap_or_default();
-        self.quote_more(line.get(..most).unwrap_or(line));
+        self.quote_line(line.get(..most).unwrap_or(line));
     }
 
     pub(super) fn quote_more(&mut self, input: &[u8]) {
         if !self.quote_is_whole() {
-            let end = memchr::memchr(b'\n', input).map_or(input.len(), |end| end + 1);
-            let room = QUOTED - self.buffer.len();
-            self.buffer.extend_from_slice(&input[..end.min(room)]);
+            self.quote_line(input);
         }
+    }
+
+    fn quote_line(&mut self, input: &[u8]) {
+        let end = memchr::memchr(b'\n', input).map_or(input.len(), |end| end + 1);
+        let room = QUOTED - self.buffer.len();
+        self.buffer.extend_from_slice(&input[..end.min(room)]);
     }
 }
