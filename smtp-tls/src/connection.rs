@@ -67,10 +67,10 @@ impl Connection {
     /// A session that is about to begin. The TLS mode is `tls`'s, whatever
     /// `config` said.
     pub fn new(config: &Arc<ClientConfig>, tls: &Tls) -> Self {
-        let config = if config.security() == tls.security() {
+        let config = if config.security == tls.security() {
             Arc::clone(config)
         } else {
-            Arc::new((**config).clone().security_mode(tls.security()))
+            Arc::new((**config).clone().security(tls.security()))
         };
         let mut client = Client::new(config);
         let provider = tls.parameters().map(TlsParameters::rustls_config);
