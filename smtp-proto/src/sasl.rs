@@ -277,7 +277,7 @@ impl core::error::Error for UnknownMechanism {}
 /// What a mechanism may use besides the credentials. What it does not need stays at its
 /// default.
 #[non_exhaustive]
-#[derive(Copy, Clone)]
+#[derive(Copy, Clone, PartialEq, Eq)]
 pub struct SaslContext<'a> {
     /// What binds the authentication to the TLS session (RFC 5056).
     pub channel_binding: Option<&'a ChannelBinding>,
