@@ -1,13 +1,12 @@
-//! What the server itself says: each reply with its enhanced code (RFC 5321
-//! §4.2.2, RFC 3463).
+//! The server's default replies, each with its enhanced code (RFC 5321 §4.2.2, RFC 3463).
 //!
-//! Knows words, not when they apply.
+//! Knows their texts. Must never know when they apply.
 
 /// A reply of one line.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) code: u16,
-    /// Empty where there is none (RFC 2034 §4: none before 2xx, 4xx and 5xx).
+    /// The enhanced code; empty if there is none (RFC 2034 §4: only for 2xx, 4xx and 5xx).
     pub(super) enhanced: &'static str,
     pub(super) text: &'static str,
 }
