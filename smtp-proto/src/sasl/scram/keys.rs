@@ -1,6 +1,6 @@
-//! The keys of SCRAM and what they sign (RFC 5802 §3), for each hash function.
+//! The keys of SCRAM and their signatures (RFC 5802 §3), for each hash function.
 //!
-//! Knows the arithmetic. Must never know a message's form.
+//! Knows the calculations. Must never know the format of a message.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256, Sha512};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-/// Of a key, or as secret as one.
+/// The octets of a key, or of something equally secret.
 pub(crate) type Octets = Zeroizing<Vec<u8>>;
 
 /// A hash function that SCRAM is defined with.
@@ -40,7 +40,7 @@ impl Hash {
         }
     }
 
-    /// `Hi` (RFC 5802 §2.2), which is PBKDF2 (RFC 8018 §5.2) of one block.
+    /// `Hi` (RFC 5802 §2.2), which is PBKDF2 (RFC 8018 §5.2) with one block.
     fn stretch(self, password: &[u8], salt: &[u8], iterations: u32) -> Octets {
         let mut key = Zeroizing::new(vec![0; self.length()]);
         match self {
@@ -61,7 +61,7 @@ impl Hash {
 }
 
 fn hmac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Octets {
-    // A key of any length will do.
+    // HMAC accepts a key of any length.
     let Ok(mut mac) = <M as KeyInit>::new_from_slice(key) else {
         return Octets::default();
     };
@@ -69,7 +69,7 @@ fn hmac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Octets {
     Zeroizing::new(mac.finalize().into_bytes().to_vec())
 }
 
-/// What a password, a salt and a number of iterations come to.
+/// The keys derived from a password, a salt and a number of iterations.
 pub(crate) struct Keys {
     hash: Hash,
     client: Octets,
@@ -89,7 +89,7 @@ impl Keys {
         }
     }
 
-    /// `ClientProof`, over `AuthMessage`.
+    /// `ClientProof` over `AuthMessage`.
     pub(crate) fn client_proof(&self, signed: &[u8]) -> Octets {
         let mut proof = self.hash.hmac(&self.stored, signed);
         for (octet, key) in proof.iter_mut().zip(self.client.iter()) {
@@ -98,13 +98,13 @@ impl Keys {
         proof
     }
 
-    /// `ServerSignature`, over `AuthMessage`.
+    /// `ServerSignature` over `AuthMessage`.
     pub(crate) fn server_signature(&self, signed: &[u8]) -> Octets {
         self.hash.hmac(&self.server, signed)
     }
 }
 
-/// Whether both are the same, in a time that does not tell where they differ.
+/// Whether both are equal, compared in constant time.
 pub(crate) fn are_equal(one: &[u8], other: &[u8]) -> bool {
     one.ct_eq(other).into()
 }
