@@ -125,7 +125,7 @@ fn what_is_no_certificate_of_a_client() {
         (
             "smtps://localhost:1",
             vec!["--client-cert", &certificate],
-            "--client-cert: the PEM text holds no private key",
+            "--client-cert: the PEM text contains no private key",
         ),
         (
             "smtps://localhost:1",
