@@ -53,7 +53,7 @@ impl Client {
 }
 
 #[test]
-fn it_is_shown_and_logged_in_by() {
+fn a_client_certificate_is_presented_and_logs_in() {
     let (client, other) = (Client::make(), Client::make());
     let stranger = other.file("both");
     let (certificate, key, both) = (
@@ -106,7 +106,7 @@ fn it_is_shown_and_logged_in_by() {
 
 /// Before anything is connected.
 #[test]
-fn what_is_no_certificate_of_a_client() {
+fn invalid_client_certificates_are_refused() {
     let (client, other) = (Client::make(), Client::make());
     let (certificate, key) = (client.file("certificate"), client.file("key"));
     let authority = client.file("authority");
@@ -140,17 +140,17 @@ fn what_is_no_certificate_of_a_client() {
         (
             "smtps://localhost:1",
             vec!["--client-key", &key],
-            "these arguments are missing",
+            "missing arguments",
         ),
         (
             "smtp://localhost:1?tls=none",
             vec!["--client-cert", &certificate, "--client-key", &key],
-            "--client-cert: the URL says",
+            "--client-cert: needs TLS",
         ),
         (
             "lmtp+unix:///no/such/socket",
             vec!["--client-cert", &certificate, "--client-key", &key],
-            "--client-cert: the URL says",
+            "--client-cert: needs TLS",
         ),
     ] {
         let more = [&["--ca", authority.as_str()][..], &given[..]].concat();

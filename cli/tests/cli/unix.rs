@@ -93,7 +93,7 @@ fn a_socket_that_was_left_over_is_taken_away_and_nothing_else() {
         );
         assert!(refused.stderr.contains(why), "{refused:#?}");
     };
-    refuse(&path, "somebody listens there");
+    refuse(&path, "another process listens there");
     // It is still there, for whom it was before.
     let url = format!("smtp+unix://{}", path.display());
     run(&send_to(&url)).assert_is(0, "accepted", None);
@@ -103,7 +103,7 @@ fn a_socket_that_was_left_over_is_taken_away_and_nothing_else() {
     let file = folder.path().join("file");
     fs::write(&file, "precious").unwrap();
     for path in [&link, &file, folder.path()] {
-        refuse(path, "there is something that is no socket");
+        refuse(path, "something other than a socket is there");
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
     assert!(link.exists());

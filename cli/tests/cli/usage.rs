@@ -61,7 +61,7 @@ impl Uncalled {
 }
 
 #[test]
-fn nothing_ends_its_line_early() {
+fn no_argument_ends_its_line_early() {
     let server = Uncalled::new();
     for bad in [
         "\r",
@@ -254,12 +254,12 @@ fn parameters_of_the_envelope() {
 }
 
 #[test]
-fn whom_to_act_for() {
+fn the_authorization_identity_needs_a_suitable_login() {
     let server = Uncalled::new();
     let login = [("--user", "alice"), LOGIN_VARIABLE];
     let named = |name| [login[0], login[1], ("--acting-for", name)];
     server.refuses(&named("a\r\nb"), "--acting-for: ");
-    server.refuses(&[("--acting-for", "bob")], "somebody has to log in");
+    server.refuses(&[("--acting-for", "bob")], "needs a login");
     for mechanism in ["LOGIN", "CRAM-MD5", "XOAUTH2"] {
         let named = [
             login[0],
@@ -267,7 +267,7 @@ fn whom_to_act_for() {
             ("--acting-for", "bob"),
             ("--auth", mechanism),
         ];
-        server.refuses(&named, "--acting-for: cannot be said by");
+        server.refuses(&named, "--acting-for: is not supported by");
     }
     let external = ("--auth", "EXTERNAL");
     let twice = [external, ("--user", "alice"), ("--acting-for", "bob")];
@@ -275,12 +275,12 @@ fn whom_to_act_for() {
 }
 
 #[test]
-fn half_a_login() {
+fn an_incomplete_login_is_refused() {
     let server = Uncalled::new();
-    server.refuses(&[("--user", "alice")], "a password is needed");
+    server.refuses(&[("--user", "alice")], "needs a password too");
     server.refuses(
         &[("--password-env", "POSTWIRE_TEST_PASSWORD")],
-        "a user is needed",
+        "needs a user too",
     );
     server.refuses(&[("--auth", "PLAIN")], "--auth: ");
     let unset = ("--password-env", "POSTWIRE_TEST_UNSET");
@@ -360,7 +360,7 @@ fn missing_arguments() {
 }
 
 #[test]
-fn help_and_version_are_no_fault() {
+fn help_and_version_are_not_errors() {
     for arguments in [
         vec!["--help"],
         vec!["--version"],
@@ -430,7 +430,7 @@ fn an_unreadable_file() {
 }
 
 #[test]
-fn messages_that_no_server_could_take() {
+fn messages_that_no_server_can_accept() {
     let server = Uncalled::new();
     let arguments = [
         "send",
@@ -453,25 +453,17 @@ fn messages_that_no_server_could_take() {
 }
 
 #[test]
-fn what_is_meant_is_said() {
+fn errors_show_the_correct_form() {
     let server = Uncalled::new();
     for (option, given, said) in [
-        ("--to", "b@x,c@x", "one address a --to; give --to again"),
+        ("--to", "b@x,c@x", "takes one address; give --to again"),
         ("--from", "b@x, c@x", "one address"),
-        (
-            "--to",
-            "b@[2001:db8::1]",
-            "it is written [IPv6:2001:db8::1]",
-        ),
-        (
-            "--hello",
-            "[2001:db8::1]",
-            "it is written [IPv6:2001:db8::1]",
-        ),
+        ("--to", "b@[2001:db8::1]", "write [IPv6:2001:db8::1]"),
+        ("--hello", "[2001:db8::1]", "write [IPv6:2001:db8::1]"),
         (
             "--server",
             "localhost:2525",
-            "smtp://localhost:2525?tls=none for a test server on this machine",
+            "for a test server on this machine use smtp://localhost:2525?tls=none",
         ),
         ("--server", "alice:2525", "does not begin with"),
     ] {
@@ -491,7 +483,7 @@ fn what_is_meant_is_said() {
 }
 
 #[test]
-fn help_says_what_is_done_by_default() {
+fn help_shows_the_defaults() {
     let help = run(&["send", "--help"]).stdout;
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     for said in [
