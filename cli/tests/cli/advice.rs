@@ -1,15 +1,15 @@
-//! What is said to the commonest mistakes, and what is not hidden.
+//! Hints for the most common mistakes, and output that redaction must not hide.
 
 use std::process::Stdio;
 
 use crate::run::{LOGIN, RUNTIMES, Run, Serve, finish, postwire, run, run_with, send_to, with};
 use crate::script::Scripted;
 
-/// Takes one message.
+/// A script that accepts one message.
 const ACCEPTS: &str = "S: 220 mx\nC: EHLO\nS: 250 mx\nC: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\nS: 250 ok";
 
 #[test]
-fn plaintext_where_tls_was_to_begin() {
+fn plaintext_where_tls_should_begin() {
     let server = Scripted::script("S: 220 mx.example.org ESMTP");
     let url = format!("smtps://127.0.0.1:{}", server.port);
     let arguments = [
@@ -70,7 +70,7 @@ fn a_user_in_the_url_and_a_password_elsewhere() {
 }
 
 #[test]
-fn a_login_that_has_to_be_asked_for() {
+fn a_login_with_a_mechanism_that_must_be_configured() {
     let server = Scripted::script("S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH XOAUTH2 NTLM");
     let url = server.url();
     let mut arguments = vec!["send", "--server", &url, "--from", "a@b.example"];
@@ -83,7 +83,7 @@ fn a_login_that_has_to_be_asked_for() {
 }
 
 #[test]
-fn a_name_beside_an_address() {
+fn an_address_with_a_display_name() {
     let mut arguments = send_to("smtp://127.0.0.1:1?tls=none");
     arguments.retain(|argument| argument != "--json");
     let sent = run(&with(arguments, &["--to", "Bob <bob@example.net>"]));
@@ -127,7 +127,7 @@ fn eight_bits_to_a_server_that_does_not_offer_them() {
 }
 
 #[test]
-fn blind_copies_stay_blind_where_that_is_wanted() {
+fn blind_copies_are_removed_on_request() {
     let server = Serve::start(&[]);
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);
     let message =
@@ -146,7 +146,7 @@ fn blind_copies_stay_blind_where_that_is_wanted() {
 }
 
 #[test]
-fn a_look_at_a_server_says_how_it_was_logged_in_to() {
+fn probe_shows_the_mechanism_of_the_login() {
     let server = Scripted::script(
         "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH LOGIN PLAIN\nC: AUTH PLAIN \nS: 235 ok\nC: QUIT\nS: 221 bye",
     );
@@ -158,11 +158,11 @@ fn a_look_at_a_server_says_how_it_was_logged_in_to() {
 }
 
 #[test]
-fn a_server_that_loses_what_was_sent_ahead() {
+fn a_server_that_loses_pipelined_commands() {
     for (more, told) in [(&[][..], true), (&["--pipelining", "off"], false)] {
         let server = Scripted::play(|peer| {
             peer.play("S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 PIPELINING\nC: MAIL\nS: 250 ok");
-            // The rest of the flight is lost.
+            // The server loses the rest of the flight.
             while !peer.hear().is_empty() {}
         });
         let mut arguments = with(send_to(&server.url()), more);
@@ -179,7 +179,7 @@ fn a_server_that_loses_what_was_sent_ahead() {
 }
 
 #[test]
-fn a_refused_starttls_is_told_of_where_the_session_goes_on() {
+fn a_refused_starttls_is_noted_if_the_session_continues() {
     for runtime in RUNTIMES {
         let server = Scripted::script(
             "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nS: 454 not now\nC: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\nS: 250 ok",
@@ -201,7 +201,7 @@ fn a_refused_starttls_is_told_of_where_the_session_goes_on() {
     );
 }
 
-/// A `send` whose advice is looked at.
+/// Runs `send` and returns its output, for tests of hints.
 fn advice(url: &str, more: &[&str]) -> Run {
     let mut arguments = vec!["send", "--server", url, "--from", "a@b.example"];
     arguments.extend(["--to", "c@d.example"]);
@@ -224,7 +224,7 @@ fn a_server_of_the_other_protocol() {
 }
 
 #[test]
-fn a_mechanism_that_was_left_out_is_not_said_to_need_asking() {
+fn an_excluded_mechanism_is_not_suggested() {
     let server = Scripted::script(
         "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH PLAIN SCRAM-SHA-1\nC: QUIT\nS: 221 bye",
     );
@@ -237,7 +237,7 @@ fn a_mechanism_that_was_left_out_is_not_said_to_need_asking() {
 }
 
 #[test]
-fn a_login_that_is_wrong_or_wanting() {
+fn a_wrong_or_missing_login() {
     let server = Scripted::script(
         "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH PLAIN\nC: AUTH PLAIN \nS: 535 5.7.8 no",
     );
@@ -255,7 +255,7 @@ fn a_login_that_is_wrong_or_wanting() {
 }
 
 #[test]
-fn starttls_that_is_offered_and_left_out() {
+fn starttls_that_is_offered_and_not_used() {
     for (refusal, hint) in [
         (
             "530 5.7.0 Must issue a STARTTLS command first",
@@ -282,7 +282,7 @@ fn starttls_that_is_offered_and_left_out() {
 }
 
 #[test]
-fn a_name_that_the_server_does_not_want_is_told_of_once() {
+fn a_refused_hello_name_is_reported_once() {
     let server = Scripted::script("S: 220 mx\nC: EHLO\nS: 550 5.7.1 your HELO name is wrong");
     let mut arguments = send_to(&server.url());
     arguments.retain(|argument| argument != "--json");
@@ -294,7 +294,7 @@ fn a_name_that_the_server_does_not_want_is_told_of_once() {
 }
 
 #[test]
-fn an_empty_message_is_sent_and_told_of() {
+fn an_empty_message_is_sent_and_noted() {
     let server = Serve::start(&[]);
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);
     let sent = run_with(&send_to(&url), b"");

@@ -1,4 +1,4 @@
-//! A client that is known by its certificate.
+//! Client authentication with a certificate.
 
 use std::fs;
 use std::path::PathBuf;
@@ -85,7 +85,7 @@ fn a_client_certificate_is_presented_and_logs_in() {
                 let told = format!(", TLSv1.3 with a certificate of CN=relay.example.org{told}");
                 assert!(line.contains(&told), "{line}");
             }
-            // Without it, or with another's, the handshake comes to nothing.
+            // Without the certificate, or with one from another authority, the handshake fails.
 
             for shown in [&[][..], &["--client-cert", &stranger]] {
                 let refused = with(trusting.clone(), &["--runtime", runtime]);
@@ -104,7 +104,7 @@ fn a_client_certificate_is_presented_and_logs_in() {
     }
 }
 
-/// Before anything is connected.
+/// Errors that are found before a connection is made.
 #[test]
 fn invalid_client_certificates_are_refused() {
     let (client, other) = (Client::make(), Client::make());

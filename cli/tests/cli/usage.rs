@@ -1,11 +1,11 @@
-//! What is refused before anything is connected.
+//! Errors that are found before a connection is made.
 
 use std::fs;
 use std::net::TcpListener;
 
 use crate::run::{LOGIN, PASSWORD, Run, Serve, run, run_with, send_to, with};
 
-/// A server that nobody may call.
+/// A server that must not be connected.
 struct Uncalled {
     listener: TcpListener,
     url: String,
@@ -20,7 +20,7 @@ impl Uncalled {
         Self { listener, url }
     }
 
-    /// A `send` to it with these options in place of the right ones.
+    /// Runs `send` to this server, with these options replacing the valid ones.
     fn send(&self, options: &[(&str, &str)]) -> Run {
         let mut arguments = vec!["send".to_owned()];
         for (name, right) in [
@@ -108,7 +108,7 @@ fn no_argument_ends_its_line_early() {
             ],
             "--user: ",
         );
-        // Percent-encoded in the URL it is the same.
+        // Percent-encoding in the URL makes no difference.
         let encoded = bad.replace('\r', "%0d").replace('\n', "%0A");
         let rest = server.url.strip_prefix("smtp://").unwrap();
         let url = format!("smtp://alice{encoded}:secret@{rest}");
@@ -117,7 +117,7 @@ fn no_argument_ends_its_line_early() {
 }
 
 #[test]
-fn addresses_urls_and_names() {
+fn invalid_addresses_urls_and_names_are_refused() {
     let server = Uncalled::new();
     for bad in [
         "bob",
@@ -148,7 +148,7 @@ fn addresses_urls_and_names() {
 }
 
 #[test]
-fn numbers_and_choices() {
+fn invalid_numbers_and_choices_are_refused() {
     let server = Uncalled::new();
     for bad in ["0", "-1", "nan", "inf", "1e400", "soon", "0.0"] {
         server.refuses(&[("--timeout", bad)], "--timeout: ");
@@ -180,7 +180,7 @@ fn numbers_and_choices() {
 }
 
 #[test]
-fn parameters_of_the_envelope() {
+fn invalid_envelope_parameters_are_refused() {
     let server = Uncalled::new();
     for (name, bad) in [
         ("--dsn-ret", "all"),
@@ -295,7 +295,7 @@ const LOGIN_VARIABLE: (&str, &str) = (LOGIN[2], LOGIN[3]);
 
 #[test]
 fn a_password_given_in_the_wrong_place_is_not_repeated() {
-    // That the password is not shown is asserted of every run.
+    // Every run is checked for the password in its output.
     let server = Uncalled::new();
     server.refuses(&[("--password", PASSWORD)], "there is no such option");
     server.refuses(
@@ -329,7 +329,7 @@ fn a_password_given_in_the_wrong_place_is_not_repeated() {
 }
 
 #[test]
-fn missing_arguments() {
+fn missing_arguments_are_named() {
     for arguments in [
         vec![],
         vec!["send"],
@@ -378,7 +378,7 @@ fn help_and_version_are_not_errors() {
 }
 
 #[test]
-fn an_unreadable_file() {
+fn an_unreadable_file_is_named() {
     let server = Uncalled::new();
     let arguments = |json: bool| {
         let mut arguments = vec![
@@ -422,7 +422,7 @@ fn an_unreadable_file() {
     );
     server.assert_uncalled();
 
-    // Usage is judged before files.
+    // Options are checked before files.
     server.refuses(
         &[("--message", "/no/such/file"), ("--to", "nobody")],
         "--to: ",
