@@ -134,7 +134,7 @@ fn has_test(path: &str, name: &str) -> bool {
 }
 
 #[test]
-fn what_the_page_names_is_there() {
+fn everything_that_the_page_names_exists() {
     let page = read("EXTENSIONS.md");
     let tables = rows(&page);
     assert!(tables.len() > 30, "{} rows", tables.len());
