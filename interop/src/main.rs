@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     table.close()
 }
 
-/// What is tried depends on what listens there.
+/// The services of the server decide the cases.
 fn run_all(environment: &Environment, table: &mut Table) -> Result<(), Box<dyn Error>> {
     if environment.has("SERVER") {
         defaults::run_all(environment, table)
