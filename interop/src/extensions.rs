@@ -42,7 +42,7 @@ impl Interop<'_> {
         let body = Body::stream(StreamFacts::default().size_hint(20_971_521));
         let envelope = self.envelope(&["alice"])?;
         self.log.skip()?;
-        let case = "SIZE: an octet more than it takes";
+        let case = "SIZE: an octet more than the limit";
         let expected = "not sent at mail: too large";
         self.answered(&setup, case, envelope, body, expected)?;
         // The log of an earlier session may be late.
@@ -63,7 +63,7 @@ impl Interop<'_> {
         let body = Body::stream(StreamFacts::default().size_hint(octets));
         let envelope = self.envelope(&["alice"])?;
         self.log.skip()?;
-        let case = "SIZE: an octet more than it takes, untold";
+        let case = "SIZE: an octet more than an unannounced limit";
         let expected = "rejected at mail: 552 5.3.4";
         self.answered(&setup, case, envelope, body, expected)?;
         let mail = format!("{} SIZE={octets}", self.mail_command());
@@ -88,7 +88,7 @@ impl Interop<'_> {
                 "delivered, headers",
             ),
             (
-                "DSN: failed, with all of it",
+                "DSN: failed, with the whole message",
                 "gone",
                 Notify::FAILURE | Notify::DELAY,
                 Return::Full,
@@ -145,7 +145,7 @@ impl Interop<'_> {
     /// The message bounces, and no report is sent.
     fn no_report(&mut self) -> Outcome {
         let setup = told();
-        let case = "DSN: failed, and never to be told";
+        let case = "DSN: failed, with reports turned off";
         let octets = b"Subject: never\r\n\r\n";
         let envelope = self.envelope(&["gone"])?;
         let envelope = envelope.with_parameter_for_all(Notify::NEVER);
@@ -244,7 +244,7 @@ impl Interop<'_> {
 
     fn more_recipients_than_it_takes(&mut self) -> Outcome {
         let setup = told();
-        let case = "150 recipients where it takes 100";
+        let case = "150 recipients with a limit of 100";
         let octets = b"Subject: many\r\n\r\nto all of them\r\n";
         let recipients: Vec<String> = (0..MANY).map(|number| format!("alice+{number}")).collect();
         let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
@@ -301,7 +301,7 @@ impl Interop<'_> {
                 "not sent at mail: FUTURERELEASE not offered",
             ),
             (
-                "MT-PRIORITY, not to be left out",
+                "MT-PRIORITY, required",
                 envelope.clone().with_parameter(
                     postwire_blocking::proto::MailParameter::from(priority).or_not_sent(),
                 ),
