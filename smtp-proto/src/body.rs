@@ -33,7 +33,7 @@ pub use scan::{Facts, Survey};
 /// use postwire_proto::Body;
 ///
 /// let body = Body::from("Subject: hello\n\nGr\u{fc}\u{df}e\n");
-/// let facts = body.facts().expect("the octets are at hand");
+/// let facts = body.facts().expect("the octets are in memory");
 /// assert_eq!((facts.lone_lf, facts.eight_bit, facts.utf8_header), (3, true, false));
 /// ```
 #[derive(Clone)]

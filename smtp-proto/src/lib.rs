@@ -128,7 +128,7 @@
 //! # }
 //! ```
 //!
-//! # Promises
+//! # Guarantees
 //!
 //! * Nothing panics, whatever the peer sends. Memory is bounded by [`Limits`].
 //! * The same bytes in, cut differently, give the same events and output.

@@ -1,20 +1,20 @@
-//! Dialogues with a client, told as text files in `transcripts/`, a folder a stage. Adding a
-//! case is adding a file.
+//! Dialogues with a client, written as text files in `transcripts/`, with one folder per stage.
+//! A new case is a new file.
 //!
 //! ```text
-//! # RFC 5321 §3.3: what happens here, and why it must
+//! # RFC 5321 §3.3: the behaviour, and its reason
 //! config: pipelining off, credentials alice "correct horse"
 //! message: from a@example.org to b@example.org, c@example.org body "hello\r\n"
 //!
-//! S: 220 mail.example.org ESMTP     one line of the server, with its CRLF
-//! S: 250-in two\                    without one: the rest comes later
-//!                                   a blank line ends what arrives at once
-//! S: EOF                            the server closes
-//! C: MAIL FROM:<a@example.org>      what the client writes, exactly; lines that follow
-//! C: DATA                           each other are one flight, and nothing more comes
-//! @5m timeout                       time passes: nothing until then, then it is over
-//! @4m59s                            time passes, and nothing is over
-//! no deadline                       nothing is waited for
+//! S: 220 mail.example.org ESMTP     one line from the server, with its CRLF
+//! S: 250-in two\                    a line without CRLF: the rest arrives later
+//!                                   a blank line ends a segment
+//! S: EOF                            the server closes the connection
+//! C: MAIL FROM:<a@example.org>      the client's exact output; adjacent lines are one
+//! C: DATA                           flight, after which the client writes nothing more
+//! @5m timeout                       time passes; the deadline is exactly then
+//! @4m59s                            time passes without a time-out
+//! no deadline                       the client waits without a deadline
 //! ```
 //!
 //! The caller: `message:` (`from <>`, `to a@b, c@d (all)`, `body stream 8bit utf8 binary size
