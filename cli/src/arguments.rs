@@ -7,15 +7,17 @@
     reason = "what stands beside an option is its help text, not a link"
 )]
 
+pub(crate) mod server_options;
+
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use postwire_blocking::proto::{ChannelBindingPolicy, Pipelining};
 
-use crate::envelope::ParameterArguments;
-use crate::exit::Exit;
-use crate::output::complain;
+use crate::print::exit::Exit;
+use crate::print::output::complain;
+use crate::send::envelope::ParameterArguments;
 
 /// Send mail over SMTP or LMTP, run a test server, inspect a server.
 #[derive(Debug, Parser)]

@@ -14,26 +14,27 @@ use mail_builder::MessageBuilder;
 use mail_builder::headers::content_type::ContentType;
 use mail_builder::mime::MimePart;
 use postwire_blocking::proto::{
-    Address, Credentials, Envelope, Event, HelloName, Mechanism, Protocol, Received, Reply, Report,
-    Security, ServerConfig, Speaker, TlsInfo, TraceLine,
+    Address, Credentials, Envelope, Event, HelloName, Mechanism, Protocol, Reply, Report, Security,
+    Speaker, TlsInfo, TraceLine,
 };
 use postwire_blocking::tls::{
     Certificate, CertificateStore, ServerTls, ServerTlsParameters, Tls, TlsParameters,
-    TransportBuilder, TransportConfig,
 };
+use postwire_blocking::transport::{TransportBuilder, TransportConfig};
+use postwire_server::{Received, ServerConfig};
 use serde::Serialize;
 
 use crate::arguments::{DemoArguments, Runtime, Switch};
-use crate::authority;
-use crate::certificate::Certificate as Shown;
-use crate::exit::Exit;
-use crate::interrupt::Interrupt;
-use crate::listener::Listener;
-use crate::meter::Meter;
-use crate::output::{complain, note, say, say_object};
-use crate::server::{Server, Settings, Sink};
-use crate::session;
-use crate::text::Plain;
+use crate::print::certificate::Certificate as Shown;
+use crate::print::exit::Exit;
+use crate::print::output::{complain, note, say, say_object};
+use crate::print::text::Plain;
+use crate::send::interrupt::Interrupt;
+use crate::send::meter::Meter;
+use crate::send::session;
+use crate::serve::authority;
+use crate::serve::listener::Listener;
+use crate::serve::server::{Server, Settings, Sink};
 
 const USER: &str = "alice";
 const PASSWORD: &str = "correct horse battery staple";
@@ -195,7 +196,7 @@ impl Run {
         let tls = session.known().tls;
         let faults = find_faults(security, &report, tls.as_ref(), &delivered, message);
         Ok(Self {
-            mode: mode(security),
+            mode: security.as_str(),
             runtime: runtime.name(),
             tls: tls.map(|tls| tls.version().to_owned()),
             commands,
@@ -309,15 +310,6 @@ fn find_faults(
         "the server did not see the envelope",
     );
     faults
-}
-
-const fn mode(security: Security) -> &'static str {
-    match security {
-        Security::None => "none",
-        Security::Opportunistic => "opportunistic",
-        Security::Required => "required",
-        Security::Wrapper => "wrapper",
-    }
 }
 
 /// The verb of a command; `None` for a reply, content or an AUTH response.

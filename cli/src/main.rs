@@ -1,39 +1,22 @@
 //! `postwire`: send mail, run a test server, inspect a server, demonstrate all of it.
 //!
-//! Each command is a file that uses only the library's public interface. The code that
-//! *decides* (`exit`, `json`) is separate from the code that acts.
+//! Thin: each command is a room, and each is written on the library's public
+//! interface alone. What a command *says* (`print`: text, JSON, hints, the exit
+//! status) is kept apart from what it does.
 
 mod arguments;
-mod authority;
-mod bcc;
-mod certificate;
 mod demo;
-mod envelope;
-mod exit;
-mod hints;
-mod interrupt;
-mod json;
-mod listener;
-mod maildir;
-mod messages;
-mod meter;
-mod output;
+mod print;
 mod probe;
-mod secrets;
 mod send;
 mod serve;
-mod serve_options;
-mod server;
-mod server_options;
-mod session;
-mod text;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::arguments::{Arguments, Command};
-use crate::exit::Exit;
+use crate::print::exit::Exit;
 
 fn main() -> ExitCode {
     let exit = match Arguments::try_parse() {

@@ -3,6 +3,13 @@
 //! First the command line is checked, then the messages are read, then the server is connected,
 //! so that an error in an earlier step never causes a connection.
 
+mod bcc;
+pub(crate) mod envelope;
+pub(crate) mod interrupt;
+mod messages;
+pub(crate) mod meter;
+pub(crate) mod session;
+
 use std::fs::File;
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -13,20 +20,19 @@ use postwire_blocking::proto::{
     Envelope, Error, ErrorKind, Event, LineEnds, RecipientStatus, Report, Stage, TraceLine,
     TransactionId,
 };
-use postwire_blocking::tls::TransportConfig;
+use postwire_blocking::transport::TransportConfig;
 
+use self::interrupt::Interrupt;
+use self::messages::Message;
+use self::meter::Meter;
+use self::session::{Failed, Known, Session};
+use crate::arguments::server_options::{self, Builder};
 use crate::arguments::{Ahead, LineEndsChoice, Runtime, SendArguments, Switch, UsageError};
-use crate::envelope;
-use crate::exit::Exit;
-use crate::hints::{self, Asked, Seen};
-use crate::interrupt::Interrupt;
-use crate::json;
-use crate::messages::{self, Message};
-use crate::meter::Meter;
-use crate::output::{complain, note, say, say_object};
-use crate::server_options::{self, Builder};
-use crate::session::{self, Failed, Known, Session};
-use crate::text::Plain;
+use crate::print::exit::Exit;
+use crate::print::hints::{self, Asked, Seen};
+use crate::print::json;
+use crate::print::output::{complain, note, say, say_object};
+use crate::print::text::Plain;
 
 /// A body larger than this gets a progress bar.
 const WORTH_A_BAR: u64 = 1024 * 1024;

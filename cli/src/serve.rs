@@ -3,6 +3,12 @@
 //! The first line of output is the address that it listens on; then there is one line for each
 //! message. Ctrl-C ends the server after the message that is being stored.
 
+pub(crate) mod authority;
+pub(crate) mod listener;
+mod maildir;
+mod options;
+pub(crate) mod server;
+
 use std::fmt::Write as _;
 use std::net::ToSocketAddrs;
 use std::path::Path;
@@ -11,17 +17,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use postwire_blocking::proto::{HelloName, Received, Reply};
+use postwire_blocking::proto::{HelloName, Reply};
+use postwire_server::Received;
 
+use self::listener::Place;
+use self::maildir::Maildir;
+use self::server::{Server, Settings, Sink, code, reply};
 use crate::arguments::{ServeArguments, UsageError};
-use crate::certificate::Certificate;
-use crate::exit::Exit;
-use crate::listener::Place;
-use crate::maildir::Maildir;
-use crate::output::{complain, say};
-use crate::serve_options;
-use crate::server::{Server, Settings, Sink, code, reply};
-use crate::text::{Plain, lossless};
+use crate::print::certificate::Certificate;
+use crate::print::exit::Exit;
+use crate::print::output::{complain, say};
+use crate::print::text::{Plain, lossless};
 
 /// The time that Ctrl-C waits for a message that is being stored.
 const LAST_MOMENT: Duration = Duration::from_millis(700);
@@ -33,7 +39,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, UsageError> {
         .hostname
         .parse()
         .map_err(|why| UsageError::new("--hostname", why))?;
-    let settings = serve_options::parse(arguments, &hostname)?;
+    let settings = options::parse(arguments, &hostname)?;
     Ok(
         match serve(&place, arguments.maildir.as_deref(), &hostname, settings) {
             Ok(()) => Exit::Accepted,

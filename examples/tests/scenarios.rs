@@ -38,7 +38,7 @@ fn a_lettre_program_switches_in_one_line() {
     assert!(report.is_accepted());
 
     OverTokio::block_on(async {
-        let transport = postwire_futures::tls::TransportBuilder::from_url(&url).unwrap();
+        let transport = postwire_futures::transport::TransportBuilder::from_url(&url).unwrap();
         let transport: Transport<Tokio> = transport.build().unwrap();
         let moved = by_lettre::Async(transport);
         let report = lettre::AsyncTransport::send(&moved, message.clone())

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use postwire_blocking::proto::{Address, Body, Envelope, Outcome as Verdict, Report};
-use postwire_blocking::tls::TransportConfig;
+use postwire_blocking::transport::TransportConfig;
 
 use crate::bodies;
 use crate::cases::Outcome;

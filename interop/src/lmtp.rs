@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use postwire_blocking::proto::{Address, Body, Envelope, Notify, Pipelining};
-use postwire_blocking::tls::{TransportBuilder, TransportConfig};
+use postwire_blocking::transport::{TransportBuilder, TransportConfig};
 
 use crate::bodies::{self, Sample};
 use crate::mailboxes::{Delivery, Mailboxes};

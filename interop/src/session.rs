@@ -9,9 +9,8 @@ use postwire_blocking::proto::{
     Body, Capabilities, Command, Credentials, Envelope, ErrorKind, Event, Mechanism, Outcome,
     Pipelining, Reply, Report, TlsInfo,
 };
-use postwire_blocking::tls::{
-    Certificate, CertificateStore, Tls, TlsParameters, TransportBuilder, TransportConfig,
-};
+use postwire_blocking::tls::{Certificate, CertificateStore, Tls, TlsParameters};
+use postwire_blocking::transport::{TransportBuilder, TransportConfig};
 use postwire_smol::Smol;
 
 use crate::server::{Port, Server};

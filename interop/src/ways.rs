@@ -5,7 +5,8 @@ use std::fs;
 use std::time::Duration;
 
 use postwire_blocking::proto::{Credentials, Mechanism};
-use postwire_blocking::tls::{Certificate, CertificateStore, TransportBuilder, TransportConfig};
+use postwire_blocking::tls::{Certificate, CertificateStore};
+use postwire_blocking::transport::{TransportBuilder, TransportConfig};
 
 use crate::server::Environment;
 

@@ -178,9 +178,9 @@ fn a_wrong_name_is_found() {
         ("SIZE", "mail/no-such-dialogue.txt"),
         ("SIZE", "scenario: no such scenario"),
         ("SIZE", "Postfix: no such case"),
-        ("SIZE", "smtp-proto/tests/pair.rs: no_such_test"),
+        ("SIZE", "smtp-server/tests/pair.rs: no_such_test"),
         // A function that is not a test.
-        ("SIZE", "smtp-proto/tests/pair.rs: mixed"),
+        ("SIZE", "smtp-server/tests/pair.rs: mixed"),
         ("SIZE", "something"),
         ("NTLM", "Postfix: AUTH NTLM"),
         ("XOAUTH2", "Postfix: AUTH XOAUTH2"),

@@ -37,8 +37,8 @@ use async_std::net::{TcpStream, ToSocketAddrs};
 #[cfg(unix)]
 use async_std::os::unix::net::UnixStream;
 use async_std::task;
-use postwire_futures::tls::{ConfigError, TransportBuilder};
-pub use postwire_futures::{Chunks, Driver, Runtime, SocketOptions, chunks, proto, tls};
+use postwire_futures::transport::{ConfigError, TransportBuilder};
+pub use postwire_futures::{Chunks, Driver, Runtime, SocketOptions, chunks, proto, tls, transport};
 use socket2::{Domain, TcpKeepalive, Type};
 
 /// The runtime of async-std: its sockets and timers.

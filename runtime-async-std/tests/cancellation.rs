@@ -24,9 +24,10 @@ fn moved_to_a_thread<T: Send>(_: &T) {}
 fn types_are_send_and_sync() {
     shared_by_threads::<Transport>();
     shared_by_threads::<Connection>();
-    let transport: Transport = postwire_async_std::tls::TransportBuilder::unencrypted_localhost()
-        .build()
-        .unwrap();
+    let transport: Transport =
+        postwire_async_std::transport::TransportBuilder::unencrypted_localhost()
+            .build()
+            .unwrap();
     let envelope =
         postwire_async_std::proto::Envelope::new(None, vec!["a@b.example".parse().unwrap()]);
     let envelope = envelope.unwrap();

@@ -14,8 +14,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use postwire_tls::proto::Error;
-use postwire_tls::{
+use postwire_transport::proto::Error;
+use postwire_transport::{
     ATTEMPT_DELAY, AddressRace, ConnectError, RaceStep, SocketOptions, TransportConfig,
 };
 use socket2::{Domain, Protocol, TcpKeepalive, Type};
@@ -215,8 +215,8 @@ fn resolve(host: &str, port: u16, limit: &Limit) -> io::Result<Vec<SocketAddr>> 
 
 #[cfg(test)]
 mod tests {
-    use postwire_tls::TransportBuilder;
-    use postwire_tls::proto::ErrorKind;
+    use postwire_transport::TransportBuilder;
+    use postwire_transport::proto::ErrorKind;
 
     use super::*;
 

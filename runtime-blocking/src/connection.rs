@@ -6,11 +6,12 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use postwire_tls::proto::{
+use postwire_transport::proto::{
     Body, Capabilities, Clock, Command, CommandId, Endpoint, Envelope, Error, ErrorKind, Event,
     Mechanism, Reply, Report, Stage, StreamFacts, TlsInfo, TransactionId,
 };
-use postwire_tls::{CredentialsSource, KeptEvents, TransportConfig, rustls};
+use postwire_transport::tls::rustls;
+use postwire_transport::{CredentialsSource, KeptEvents, TransportConfig};
 
 use crate::connect::Dialer;
 use crate::driver::Driver;
@@ -22,7 +23,7 @@ use crate::{Socket, Stream};
 /// of one's own (a proxy, a pipe).
 #[derive(Debug)]
 pub struct Connection<S = Socket> {
-    driver: Driver<postwire_tls::Connection, S>,
+    driver: Driver<postwire_transport::tls::Connection, S>,
     credentials: Option<CredentialsSource>,
     /// What happened while something else was waited for.
     kept: KeptEvents,
@@ -164,7 +165,8 @@ impl<S: Stream> Connection<S> {
     /// A session over a stream that is connected already. The host and port of
     /// `config` are not used.
     pub fn over(stream: S, config: &TransportConfig) -> Self {
-        let machine = postwire_tls::Connection::new(&config.client_config(), config.tls());
+        let machine =
+            postwire_transport::tls::Connection::new(&config.client_config(), config.tls());
         Self {
             driver: Driver::new(machine, stream),
             credentials: config.late_credentials().cloned(),
@@ -290,7 +292,10 @@ impl<S: Stream> Connection<S> {
         self.happens_unless(|_| false)
     }
 
-    fn happens_unless(&mut self, enough: fn(&postwire_tls::Connection) -> bool) -> Option<Event> {
+    fn happens_unless(
+        &mut self,
+        enough: fn(&postwire_transport::tls::Connection) -> bool,
+    ) -> Option<Event> {
         loop {
             match self.driver.next_event_unless(enough)? {
                 Event::CredentialsWanted(refused) => self.fetch_credentials(refused),
@@ -402,7 +407,7 @@ impl<S: Stream> Connection<S> {
         self.machine().is_closed()
     }
 
-    fn machine(&self) -> &postwire_tls::Connection {
+    fn machine(&self) -> &postwire_transport::tls::Connection {
         self.driver.machine()
     }
 

@@ -9,7 +9,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use bytes::Buf;
-use postwire_tls::proto::{Clock, Endpoint, Instant};
+use postwire_transport::proto::{Clock, Endpoint, Instant};
 
 use crate::Stream;
 

@@ -8,10 +8,11 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use postwire_tls::TransportConfig;
-use postwire_tls::proto::{
-    Body, Clock, Envelope, Error, ErrorKind, Event, Instant, PoolConnectionId, PoolGrant,
-    PoolShelf, PoolTicket, Report, Stage, StreamFacts, server_has_no_room,
+use postwire_transport::proto::{
+    Body, Clock, Envelope, Error, ErrorKind, Event, Instant, Report, Stage, StreamFacts,
+};
+use postwire_transport::{
+    PoolConnectionId, PoolGrant, PoolShelf, PoolTicket, TransportConfig, server_has_no_room,
 };
 
 use crate::Connection;

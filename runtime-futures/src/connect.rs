@@ -11,8 +11,8 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use postwire_tls::proto::{Error, ErrorKind, Stage};
-use postwire_tls::{ATTEMPT_DELAY, AddressRace, ConnectError, RaceStep, TransportConfig};
+use postwire_transport::proto::{Error, ErrorKind, Stage};
+use postwire_transport::{ATTEMPT_DELAY, AddressRace, ConnectError, RaceStep, TransportConfig};
 
 use crate::Runtime;
 use crate::runtime::sleep;

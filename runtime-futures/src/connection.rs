@@ -11,11 +11,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
-use postwire_tls::proto::{
+use postwire_transport::proto::{
     Body, Capabilities, Clock, Command, CommandId, Endpoint, Envelope, Error, ErrorKind, Event,
     Mechanism, Reply, Report, Stage, StreamFacts, TlsInfo, TransactionId,
 };
-use postwire_tls::{CredentialsFuture, CredentialsSource, KeptEvents, TransportConfig, rustls};
+use postwire_transport::tls::rustls;
+use postwire_transport::{CredentialsFuture, CredentialsSource, KeptEvents, TransportConfig};
 
 use crate::Runtime;
 use crate::connect::Dialer;
@@ -30,7 +31,7 @@ use crate::driver::Driver;
 /// state, and goes on where it was with the next call.
 #[derive(Debug)]
 pub struct Connection<S, R: Runtime> {
-    driver: Driver<postwire_tls::Connection, S, R>,
+    driver: Driver<postwire_transport::tls::Connection, S, R>,
     credentials: Option<CredentialsSource>,
     /// Credentials on their way.
     fetching: Option<CredentialsFuture>,
@@ -186,7 +187,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
     /// A session over a stream that is connected already. The host and port of
     /// `config` are not used.
     pub fn over(stream: S, runtime: R, config: &TransportConfig) -> Self {
-        let machine = postwire_tls::Connection::new(&config.client_config(), config.tls());
+        let machine =
+            postwire_transport::tls::Connection::new(&config.client_config(), config.tls());
         Self {
             driver: Driver::new(machine, stream, runtime),
             credentials: config.late_credentials().cloned(),
@@ -447,7 +449,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
         self.machine().is_closed()
     }
 
-    fn machine(&self) -> &postwire_tls::Connection {
+    fn machine(&self) -> &postwire_transport::tls::Connection {
         self.driver.machine()
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Buf;
 use futures_io::{AsyncRead, AsyncWrite};
-use postwire_tls::proto::{Clock, Endpoint, Instant};
+use postwire_transport::proto::{Clock, Endpoint, Instant};
 
 use crate::Runtime;
 use crate::runtime::sleep;

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
-use postwire_tls::TransportConfig;
-use postwire_tls::proto::{
-    Body, Clock, Envelope, Error, ErrorKind, Event, Instant, PoolConnectionId, PoolGrant,
-    PoolShelf, PoolTicket, Report, Stage, StreamFacts, server_has_no_room,
+use postwire_transport::proto::{
+    Body, Clock, Envelope, Error, ErrorKind, Event, Instant, Report, Stage, StreamFacts,
+};
+use postwire_transport::{
+    PoolConnectionId, PoolGrant, PoolShelf, PoolTicket, TransportConfig, server_has_no_room,
 };
 
 use crate::runtime::sleep;

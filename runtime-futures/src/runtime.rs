@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
-use postwire_tls::SocketOptions;
+use postwire_transport::SocketOptions;
 
 /// A runtime, as far as sending mail needs one. No executor, no spawning: a new
 /// adapter is these items.

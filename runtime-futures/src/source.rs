@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_io::AsyncRead;
-use postwire_tls::ChunkBuffer;
+use postwire_transport::ChunkBuffer;
 
 /// What a reader gives, piece by piece, for
 /// [`Transport::send_stream`](crate::Transport::send_stream).

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
 use postwire_futures::proto::{Body, Envelope, Event};
-use postwire_futures::tls::{SocketOptions, TransportBuilder, TransportConfig};
+use postwire_futures::transport::{SocketOptions, TransportBuilder, TransportConfig};
 use postwire_futures::{Connection, Runtime};
 
 /// How many wake-ups are counted.

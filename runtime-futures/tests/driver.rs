@@ -116,10 +116,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 #[test]
 fn whatever_ends_a_session_its_events_come_before_its_end() {
     for content in [Content::TakesLong, Content::Fails, Content::IsTaken] {
-        let timeouts = Timeouts {
-            overall: Some(OVERALL),
-            ..Timeouts::default()
-        };
+        let timeouts = Timeouts::default().overall(Some(OVERALL));
         let config = ClientConfig::new(HelloName::localhost(), Security::None).timeouts(timeouts);
         let mut client = Client::new(Arc::new(config));
         let envelope = Envelope::new(None, vec!["a@b.example".parse().unwrap()]).unwrap();

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
 use postwire_futures::proto::{Error, ErrorKind, Stage, Timeouts};
-use postwire_futures::tls::{SocketOptions, TransportBuilder, TransportConfig};
+use postwire_futures::transport::{SocketOptions, TransportBuilder, TransportConfig};
 use postwire_futures::{Connection, Runtime};
 
 /// What becomes of an attempt, and after how many milliseconds.
@@ -328,10 +328,7 @@ fn where_all_fail_each_is_named_with_its_reason() {
 #[test]
 fn where_nobody_answers_the_time_is_up() {
     let network = network(&[("[2001:db8::1]:25", Never), ("192.0.2.1:25", Never)]);
-    let timeouts = Timeouts {
-        connect: Duration::from_secs(7),
-        ..Timeouts::default()
-    };
+    let timeouts = Timeouts::default().connect(Duration::from_secs(7));
     let builder = TransportBuilder::<TransportConfig>::from_url("smtp://mail.example:25?tls=none");
     let config = builder.unwrap().timeouts(timeouts).build().unwrap();
 

@@ -31,8 +31,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use postwire_futures::tls::{ConfigError, TransportBuilder};
-pub use postwire_futures::{Chunks, Driver, Runtime, SocketOptions, chunks, proto, tls};
+use postwire_futures::transport::{ConfigError, TransportBuilder};
+pub use postwire_futures::{Chunks, Driver, Runtime, SocketOptions, chunks, proto, tls, transport};
 use smol::net::TcpStream;
 #[cfg(unix)]
 use smol::net::unix::UnixStream;

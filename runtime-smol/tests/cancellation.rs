@@ -24,7 +24,7 @@ fn moved_to_a_thread<T: Send>(_: &T) {}
 fn types_are_send_and_sync() {
     shared_by_threads::<Transport>();
     shared_by_threads::<Connection>();
-    let transport: Transport = postwire_smol::tls::TransportBuilder::unencrypted_localhost()
+    let transport: Transport = postwire_smol::transport::TransportBuilder::unencrypted_localhost()
         .build()
         .unwrap();
     let envelope = postwire_smol::proto::Envelope::new(None, vec!["a@b.example".parse().unwrap()]);

@@ -204,6 +204,20 @@ impl StreamFacts {
         self
     }
 
+    /// Declares the longest line, in octets without its line end.
+    #[must_use]
+    pub fn longest_line(mut self, octets: u64) -> Self {
+        self.longest_line = Some(octets);
+        self
+    }
+
+    /// Declares that all of the content was looked at beforehand, and what was found.
+    #[must_use]
+    pub fn surveyed(mut self, facts: Facts) -> Self {
+        self.surveyed = Some(facts);
+        self
+    }
+
     /// Sets whether the content is something other than text in lines.
     #[must_use]
     pub fn binary(mut self, binary: bool) -> Self {

@@ -13,22 +13,24 @@
 
 mod authentication;
 mod commands;
-mod conclusions;
 mod deadlines;
+mod dialogue;
+mod division;
+mod ending;
 mod events;
 mod expectation;
-mod limits;
+mod message;
 mod open;
+mod opening;
 mod output;
-mod part;
-mod plan;
+mod pipeline;
 mod reader;
-pub(crate) mod redaction;
+mod reports;
+mod requests;
+mod sending;
 mod session;
 mod timers;
 mod trace;
-mod transaction;
-mod verdict;
 mod writer;
 
 use alloc::sync::Arc;
@@ -37,10 +39,12 @@ use core::net::IpAddr;
 use bytes::{Buf, Bytes};
 
 pub use self::commands::CommandId;
+use self::ending::Ending;
+use self::message::Source;
+use self::opening::OpeningStep;
 pub use self::output::Output;
-use self::session::{Session, State};
+use self::session::{Phase, Session};
 pub use self::trace::{Speaker, TraceLine};
-use self::transaction::{Content, Progress, Transaction};
 use crate::{
     Body, Capabilities, ClientConfig, Command, Credentials, Endpoint, Envelope, Error, ErrorKind,
     HelloName, Instant, Mechanism, Misuse, Reply, ReplyReader, Report, Stage, TlsInfo,
@@ -98,22 +102,12 @@ impl Client {
     /// be queued. There will be exactly one [`Event::Report`] for it.
     pub fn send(&mut self, envelope: Envelope, body: Body) -> TransactionId {
         let session = &mut self.session;
-        let id = TransactionId(session.next_id);
-        session.next_id += 1;
-        let unsendable = session.config.check(&envelope, &body).err();
-        let over =
-            session.quit_wanted || matches!(session.state, State::Leaving(_) | State::Closed);
-        let refused = match unsendable {
-            Some(why) => Some(ErrorKind::Unsendable(why)),
-            None => over.then_some(ErrorKind::SessionOver),
+        let refused = match session.dialogue.config.check(&body) {
+            Err(why) => Some(ErrorKind::Unsendable(why)),
+            Ok(()) => session.is_over().then_some(ErrorKind::SessionOver),
         };
-        let transaction = Transaction::new(id, envelope, body);
-        session.transactions.push_back(transaction);
-        if let Some(kind) = refused
-            && let Some(transaction) = session.transactions.back_mut()
-        {
-            transaction.give_up(Error::new(Stage::Mail, kind));
-        }
+        let refused = refused.map(|kind| Error::new(Stage::Mail, kind));
+        let id = session.requests.add_message(envelope, body, refused);
         session.pump();
         id
     }
@@ -158,10 +152,10 @@ impl Client {
 
     /// Gives the next piece of a streamed body. An empty one is ignored.
     pub fn body_chunk(&mut self, id: TransactionId, chunk: Bytes) -> Result<(), Misuse> {
-        let stream = self.open_stream(id)?;
-        stream.stream.asked = false;
+        let source = self.open_source(id)?;
+        source.asked = false;
         if !chunk.is_empty() {
-            stream.stream.chunks.push_back(chunk);
+            source.chunks.push_back(chunk);
         }
         self.session.pump();
         Ok(())
@@ -169,7 +163,7 @@ impl Client {
 
     /// A streamed body is complete.
     pub fn body_end(&mut self, id: TransactionId) -> Result<(), Misuse> {
-        self.open_stream(id)?.stream.ended = true;
+        self.open_source(id)?.ended = true;
         self.session.pump();
         Ok(())
     }
@@ -178,74 +172,76 @@ impl Client {
     /// content was written already after `DATA`, the session ends, since only
     /// that keeps the server from taking the part for the whole.
     pub fn body_failed(&mut self, id: TransactionId, error: TransportError) -> Result<(), Misuse> {
-        let transaction = self.open_stream(id)?;
+        self.open_source(id)?;
         let kind = ErrorKind::Source(error);
         let error = Error::new(Stage::Body, kind);
-        match &transaction.progress {
-            // Earlier messages may still await their verdict, and the server may
-            // refuse this one: only its 354 leaves no other way out.
-            Progress::AwaitingGoAhead => transaction.lose_source(error),
-            Progress::Content(Content::Dotted { .. }) => {
-                transaction.give_up(error.clone());
-                self.session.end_because(error);
-            }
-            _ => {
-                let begun = transaction.serial;
-                transaction.give_up(error);
-                if let Some(begun) = begun {
-                    self.session.open.left(begun);
-                }
-            }
+        let session = &mut self.session;
+        if session.requests.message_mut(id).is_some() {
+            session.requests.refuse(id, error);
+        } else if let Some(pipeline) = session.phase.pipeline_mut()
+            && let Some(error) = pipeline.source_failed(error)
+        {
+            session.finish(Ending::ForOneMessage(error));
         }
-        self.session.pump();
+        session.pump();
         Ok(())
     }
 
-    fn open_stream(&mut self, id: TransactionId) -> Result<&mut Transaction, Misuse> {
-        let transaction = self
-            .session
-            .transactions
-            .iter_mut()
-            .find(|transaction| transaction.id == id)
-            .ok_or(Misuse::NoSuchTransaction)?;
-        let done = matches!(transaction.progress, Progress::Done);
-        if done || !transaction.body.is_stream() || transaction.stream.ended {
+    /// The source of a streamed body that takes more.
+    fn open_source(&mut self, id: TransactionId) -> Result<&mut Source, Misuse> {
+        let Session {
+            phase, requests, ..
+        } = &mut self.session;
+        if requests.is_refused(id) {
             return Err(Misuse::NotStreaming);
         }
-        Ok(transaction)
+        let message = match requests.message_mut(id) {
+            Some(message) => Some(message),
+            None => match phase.pipeline_mut() {
+                Some(pipeline) => pipeline.message_mut(id)?,
+                None => None,
+            },
+        };
+        let message = message.ok_or(Misuse::NoSuchTransaction)?;
+        if !message.body.is_stream() || message.source.ended {
+            return Err(Misuse::NotStreaming);
+        }
+        Ok(&mut message.source)
     }
 
     /// Gives random octets, 16 or more and fresh for this session, for the mechanisms that need
     /// them (SCRAM). Without them those are not used. To be given before the server's answer to
     /// `EHLO` is.
     pub fn set_nonce(&mut self, nonce: &[u8]) {
-        self.session.nonce = nonce.to_vec();
+        if let Phase::Opening(opening) = &mut self.session.phase {
+            opening.login.nonce = nonce.to_vec();
+        }
     }
 
     /// Tells the address of this end of the connection, for a client without a name
     /// ([`ClientConfig::unnamed`]). To be told before the greeting comes.
     pub fn set_local_address(&mut self, address: IpAddr) {
-        // What is IPv4 in truth is so to the server (RFC 4291 §2.5.5.2).
-        self.session.local_name = Some(HelloName::from(address.to_canonical()));
+        if let Phase::Opening(opening) = &mut self.session.phase {
+            // An IPv4-mapped address is IPv4 to the server (RFC 4291 §2.5.5.2).
+            opening.local_name = Some(HelloName::from(address.to_canonical()));
+        }
     }
 
     /// Gives the credentials that [`Event::CredentialsWanted`] asked for.
     pub fn credentials(&mut self, credentials: Credentials) -> Result<(), Misuse> {
-        if !matches!(self.session.state, State::CredentialsWanted) {
-            return Err(Misuse::NoCredentialsWanted);
-        }
-        self.session.log_in(credentials);
-        self.session.pump();
-        Ok(())
+        self.log_in(Ok(credentials))
     }
 
     /// There are no credentials: the session ends politely, with nothing sent.
     pub fn credentials_failed(&mut self, error: TransportError) -> Result<(), Misuse> {
-        if !matches!(self.session.state, State::CredentialsWanted) {
+        let kind = ErrorKind::Credentials(error);
+        self.log_in(Err(Error::new(Stage::Auth, kind)))
+    }
+
+    fn log_in(&mut self, credentials: Result<Credentials, Error>) -> Result<(), Misuse> {
+        if !self.session.log_in(credentials) {
             return Err(Misuse::NoCredentialsWanted);
         }
-        let kind = ErrorKind::Credentials(error);
-        self.session.refuse(Stage::Auth, kind);
         self.session.pump();
         Ok(())
     }
@@ -253,7 +249,7 @@ impl Client {
     /// Leaves politely after everything that is queued. Messages given later are
     /// not sent.
     pub fn quit(&mut self) {
-        self.session.quit_wanted = true;
+        self.session.requests.quit_wanted = true;
         self.session.pump();
     }
 
@@ -266,11 +262,17 @@ impl Client {
     /// TLS stands: goes on under its protection. Everything learnt before is
     /// forgotten.
     pub fn handle_tls_established(&mut self, now: Instant, info: TlsInfo) -> Result<(), Misuse> {
-        if !matches!(self.session.state, State::Handshake) {
+        let Session {
+            phase, dialogue, ..
+        } = &mut self.session;
+        let Phase::Opening(opening) = phase else {
+            return Err(Misuse::NoHandshake);
+        };
+        if !matches!(opening.step, OpeningStep::Handshake) {
             return Err(Misuse::NoHandshake);
         }
         self.reader.reset();
-        self.session.tls_established(info);
+        opening.tls_established(info, dialogue);
         self.session.pump();
         self.tell_time(now);
         Ok(())
@@ -278,14 +280,16 @@ impl Client {
 
     /// The handshake failed, or TLS broke later: ends the session.
     pub fn handle_tls_failed(&mut self, now: Instant, error: TransportError) {
-        self.session.end_at(Stage::Tls, ErrorKind::Tls(error));
+        let error = Error::new(Stage::Tls, ErrorKind::Tls(error));
+        self.session.finish(Ending::AtOnce(error));
         self.tell_time(now);
     }
 
     /// Whether TLS is to be established now: [`Event::StartTls`] was or will be
     /// reported.
     pub fn is_awaiting_tls(&self) -> bool {
-        matches!(self.session.state, State::Handshake)
+        let step = self.session.phase.opening_step();
+        matches!(step, Some(OpeningStep::Handshake))
     }
 
     /// What is to be encrypted: [`Endpoint::output`] for a TLS layer.
@@ -300,20 +304,23 @@ impl Client {
     /// those messages are reported as not sent.
     pub fn output_for_tls(&mut self) -> impl Buf + Send {
         self.session.pump();
-        Output::for_tls(&mut self.session.output)
+        Output::for_tls(&mut self.session.dialogue.output)
     }
 
     /// So many more of the octets from [`output_for_tls`](Self::output_for_tls) are
     /// handed over to whoever writes.
     pub fn handle_handed_over(&mut self, octets: usize) {
-        self.session.output.hand_over(octets);
+        self.session.dialogue.output.hand_over(octets);
     }
 
     /// How writing gets on below a TLS layer: `progress` more octets of its own were
     /// written, and whether some wait. Progress restarts the write deadline, though the
     /// record is not complete.
     pub fn handle_tls_progress(&mut self, progress: usize, waits: bool) {
-        self.session.output.mark_tls(progress as u64, waits);
+        self.session
+            .dialogue
+            .output
+            .mark_tls(progress as u64, waits);
     }
 
     /// This came in plaintext where TLS was to begin: the session ends, with the beginning of
@@ -326,41 +333,41 @@ impl Client {
     /// What the server offers; none before `EHLO` was answered, or between
     /// STARTTLS and the second `EHLO`.
     pub fn capabilities(&self) -> Option<&Capabilities> {
-        self.session.capabilities.as_ref()
+        self.session.dialogue.learnt.capabilities.as_deref()
     }
 
     /// The server's greeting; forgotten when STARTTLS begins.
     pub fn greeting(&self) -> Option<&Reply> {
-        self.session.greeting.as_ref()
+        self.session.dialogue.learnt.greeting.as_ref()
     }
 
     /// The TLS session, once it stands.
     pub fn tls(&self) -> Option<&TlsInfo> {
-        self.session.tls.as_ref()
+        self.session.dialogue.learnt.tls.as_ref()
     }
 
     /// Whether `AUTH` succeeded.
     pub fn is_authenticated(&self) -> bool {
-        self.session.mechanism.is_some()
+        self.session.dialogue.learnt.mechanism.is_some()
     }
 
     /// The mechanism by which the client is authenticated, once `AUTH` succeeded.
     pub fn mechanism(&self) -> Option<Mechanism> {
-        self.session.mechanism
+        self.session.dialogue.learnt.mechanism
     }
 
     /// Why the session is being left, once that is certain: `QUIT` is on its way, and nothing
     /// but its reply is waited for.
     pub fn failure(&self) -> Option<&Error> {
-        match &self.session.state {
-            State::Leaving(why) => why.as_ref(),
+        match &self.session.phase {
+            Phase::Leaving(leaving) => leaving.why.as_ref(),
             _ => None,
         }
     }
 
     /// Whether the session stands, with or without messages under way.
     pub fn is_ready(&self) -> bool {
-        matches!(self.session.state, State::Ready)
+        matches!(self.session.phase, Phase::Ready(_))
     }
 
     fn tell_time(&mut self, now: Instant) {
@@ -371,10 +378,9 @@ impl Client {
     /// keep it for later.
     pub fn is_idle(&self) -> bool {
         self.is_ready()
-            && self.session.transactions.is_empty()
-            && self.session.commands.is_empty()
-            && self.session.expectations.is_empty()
-            && self.session.output.pending() == 0
+            && self.session.is_nothing_asked()
+            && self.session.dialogue.is_nothing_awaited()
+            && self.session.dialogue.output.pending() == 0
             && self.session.garbled.is_none()
             && !self.reader.is_midway()
     }
@@ -385,8 +391,11 @@ impl Endpoint for Client {
 
     fn handle_input(&mut self, now: Instant, mut input: &[u8]) {
         let Self { reader, session } = self;
-        while !input.is_empty() && !matches!(session.state, State::Closed) {
-            if matches!(session.state, State::Handshake | State::Injected(_)) {
+        while !input.is_empty() && !matches!(session.phase, Phase::Closed) {
+            if matches!(
+                session.phase.opening_step(),
+                Some(OpeningStep::Handshake | OpeningStep::Injected(_))
+            ) {
                 session.injected(input);
                 break;
             }
@@ -417,16 +426,16 @@ impl Endpoint for Client {
 
     fn output(&mut self) -> impl Buf + Send {
         self.session.pump();
-        Output::direct(&mut self.session.output)
+        Output::direct(&mut self.session.dialogue.output)
     }
 
     fn handle_written(&mut self, now: Instant, octets: usize) {
-        self.session.output.mark_written(octets);
+        self.session.dialogue.output.mark_written(octets);
         self.tell_time(now);
     }
 
     fn poll_event(&mut self) -> Option<Event> {
-        self.session.events.pop_front()
+        self.session.dialogue.events.pop_front()
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -438,6 +447,6 @@ impl Endpoint for Client {
     }
 
     fn is_closed(&self) -> bool {
-        matches!(self.session.state, State::Closed)
+        matches!(self.session.phase, Phase::Closed)
     }
 }

@@ -4,19 +4,35 @@
 //! Must never know the host to connect to or a certificate: the adapter and the TLS layer know
 //! these. The defaults are the safe values.
 
+/// Defines a setter for each of these public fields, under the field's name.
+macro_rules! setters {
+    ($($field:ident: $type:ty),+ $(,)?) => {
+        $(
+            #[doc = concat!("Sets [`", stringify!($field), "`](Self#structfield.", stringify!($field), ").")]
+            #[must_use]
+            pub fn $field(mut self, $field: $type) -> Self {
+                self.$field = $field;
+                self
+            }
+        )+
+    };
+}
+
 mod limits;
 mod timeouts;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::str::FromStr;
 
 pub use self::limits::Limits;
 pub use self::timeouts::Timeouts;
 use crate::{
-    Body, Credentials, Envelope, Error, ErrorKind, HelloName, LineEnds, Mechanism, Report, Stage,
-    Unsendable,
+    Body, Credentials, Envelope, Error, ErrorKind, HelloName, LineEnds, Mechanism, Redaction,
+    Report, Stage, Unsendable,
 };
+pub(crate) use setters;
 
 /// The protocol that the client speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -32,6 +48,15 @@ pub enum Protocol {
 ///
 /// The core enforces the promises of each mode; `postwire_tls::Tls` pairs each with its TLS
 /// parameters.
+///
+/// Its text is that of a server URL's `tls=`:
+///
+/// ```
+/// use postwire_proto::Security;
+///
+/// assert_eq!("opportunistic".parse(), Ok(Security::Opportunistic));
+/// assert_eq!(Security::Wrapper.to_string(), "wrapper");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Security {
     /// Plaintext only. For a trusted local relay.
@@ -48,6 +73,52 @@ pub enum Security {
     /// TLS from the first byte (RFC 8314 "implicit TLS"). Fewest round trips.
     Wrapper,
 }
+
+impl Security {
+    /// The mode in one lower-case word: `none`, `opportunistic`, `required` or `wrapper`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Opportunistic => "opportunistic",
+            Self::Required => "required",
+            Self::Wrapper => "wrapper",
+        }
+    }
+}
+
+impl fmt::Display for Security {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Security {
+    type Err = UnknownSecurity;
+
+    fn from_str(text: &str) -> Result<Self, UnknownSecurity> {
+        [
+            Self::None,
+            Self::Opportunistic,
+            Self::Required,
+            Self::Wrapper,
+        ]
+        .into_iter()
+        .find(|mode| mode.as_str() == text)
+        .ok_or(UnknownSecurity)
+    }
+}
+
+/// A text is the name of no [`Security`] mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UnknownSecurity;
+
+impl fmt::Display for UnknownSecurity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the TLS mode is none of none, opportunistic, required and wrapper")
+    }
+}
+
+impl core::error::Error for UnknownSecurity {}
 
 /// How far the client runs ahead of the server's replies (RFC 2920, RFC 3030).
 ///
@@ -119,7 +190,8 @@ pub enum ChannelBindingPolicy {
 ///     .credentials(Credentials::new("alice", "correct horse"));
 /// assert!(!format!("{config:?}").contains("horse"));
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClientConfig {
     pub(crate) hello_name: Option<HelloName>,
     pub(crate) protocol: Protocol,
@@ -346,6 +418,13 @@ impl ClientConfig {
         self.security
     }
 
+    /// What finds the secret of the configured credentials in foreign text; nothing where there
+    /// are none.
+    pub fn redaction(&self) -> Redaction {
+        let credentials = self.credentials.as_ref();
+        credentials.map(Redaction::of).unwrap_or_default()
+    }
+
     /// The time limits of the stages, for an adapter's own waits (connecting).
     pub fn stage_timeouts(&self) -> &Timeouts {
         &self.timeouts
@@ -354,16 +433,19 @@ impl ClientConfig {
     /// Returns the report for a message that cannot be sent to any server, so that an adapter
     /// need not connect; otherwise `None`. See [`check`](Self::check).
     pub fn refuse(&self, envelope: &Envelope, body: &Body) -> Option<Report> {
-        let why = self.check(envelope, body).err()?;
+        let why = self.check(body).err()?;
         let error = Error::new(Stage::Mail, ErrorKind::Unsendable(why));
         Some(Report::not_sent(envelope, error))
     }
 
-    /// Checks whether the message can be sent to *some* server under this configuration.
+    /// Whether a message with this content can be sent to *some* server under this
+    /// configuration: what [`Client::send`](crate::Client::send) would refuse
+    /// at once is found here before any connection is made.
     ///
-    /// [`Client::send`](crate::Client::send) refuses a message for the same reasons; this
-    /// method finds them before any connection is made.
-    pub fn check(&self, _envelope: &Envelope, body: &Body) -> Result<(), Unsendable> {
+    /// # Errors
+    ///
+    /// Why no server can be sent this content.
+    pub fn check(&self, body: &Body) -> Result<(), Unsendable> {
         if self.line_ends == LineEnds::Refuse
             && let Some(facts) = body.known_facts()
             && !facts.is_canonical()

@@ -166,8 +166,9 @@ impl Envelope {
         attached.flat_map(move |attached| attached.of_rcpt(recipient))
     }
 
-    /// The envelope for only the recipients at these positions.
-    pub(crate) fn only(&self, recipients: &[usize]) -> Self {
+    /// This envelope with only the recipients at these positions, and their parameters.
+    #[must_use]
+    pub fn only(&self, recipients: &[usize]) -> Self {
         let paths = recipients
             .iter()
             .filter_map(|at| self.forward_paths.get(*at));

@@ -13,10 +13,10 @@
 //!                           └→ BDAT n LAST content ─────┴→ verdict
 //! ```
 //!
-//! A [`Client`] takes messages, each an [`Envelope`] and a [`Body`], and gives exactly one
-//! [`Report`] for each. It pipelines whatever may be pipelined. [`ClientConfig`] holds the
-//! settings; [`Security`] names the four TLS modes. The feature `server` adds a server of the
-//! same shape, for embedded test servers.
+//! A [`Client`] is given messages, each an [`Envelope`] and a [`Body`], and gives
+//! exactly one [`Report`] for each. What may be pipelined is. [`ClientConfig`]
+//! says how; [`Security`] names the four TLS modes. A server of the same shape, for
+//! embedded test servers, is in the crate `postwire-server`.
 //!
 //! # The drive loop
 //!
@@ -143,7 +143,6 @@ extern crate alloc;
 extern crate std;
 
 mod address;
-mod batch;
 mod body;
 mod capabilities;
 mod client;
@@ -151,53 +150,45 @@ mod command;
 mod config;
 mod endpoint;
 mod envelope;
-mod error;
 mod hello;
+mod outcome;
 mod parameters;
-mod pool;
+mod redaction;
 mod reply;
-mod report;
-mod retry;
 mod sasl;
-#[cfg(feature = "server")]
-mod server;
+mod shown;
 mod time;
 mod tls_info;
 
 pub use address::{Address, AddressError};
-pub use batch::{Batch, BatchStep};
 pub use body::{Body, Facts, LineEnds, StreamFacts, Survey};
 pub use capabilities::{Capabilities, CapabilitiesError, Capability, LimitsParameters, SizeLimit};
 pub use client::{Client, CommandId, Event, Output, Speaker, TraceLine};
 pub use command::{Command, CommandError};
 pub use config::{
     ChannelBindingPolicy, ClientConfig, Limits, Pipelining, Protocol, Security, Timeouts,
+    UnknownSecurity,
 };
 pub use endpoint::{Endpoint, TransportError};
 pub use envelope::{Envelope, EnvelopeError, Recipients};
-pub use error::{Error, ErrorKind, Misuse, Stage, Unsendable, Violation};
 pub use hello::HelloName;
+pub use outcome::{
+    Disposition, Error, ErrorKind, Flaw, Misuse, Outcome, RecipientReport, RecipientStatus, Report,
+    Retry, SendError, Stage, TransactionId, Unsendable, Violation,
+};
 pub use parameters::{
     DeliverBy, EnvelopeId, FutureRelease, MailParameter, MtPriority, Notify, OriginalRecipient,
     Parameter, ParameterError, RcptParameter, RequireTls, Return,
 };
-pub use pool::{
-    Pool, PoolAction, PoolConfig, PoolConnectionId, PoolEffects, PoolGrant, PoolShelf, PoolTicket,
-    deserves_a_fresh_connection, server_has_no_room,
-};
+pub use redaction::Redaction;
 pub use reply::{EnhancedCode, Reply, ReplyCode, ReplyError, ReplyLimits, ReplyReader, ReplyRef};
-pub use report::TransactionId;
-pub use report::{Outcome, RecipientReport, RecipientStatus, Report, SendError};
-pub use retry::Retry;
+#[cfg(feature = "scram")]
+pub use sasl::ScramKeys;
 pub use sasl::{
     ChannelBinding, Credentials, Exchange, Mechanism, SaslContext, SaslError, Secret,
     UnknownMechanism,
 };
-#[cfg(feature = "server")]
-pub use server::{
-    BodyDeclaration, ChunksRead, Received, ReceivedParameters, Server, ServerConfig, ServerEvent,
-    ServerMisuse, ServerViolation,
-};
+pub use shown::is_safe_to_show;
 #[cfg(feature = "std")]
 pub use time::Clock;
 pub use time::Instant;

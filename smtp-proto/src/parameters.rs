@@ -108,6 +108,15 @@ impl Parameter {
         }
     }
 
+    /// Whether a text is an `esmtp-keyword` (RFC 5321 §4.1.2): letters, digits and hyphens, the
+    /// first no hyphen.
+    pub fn is_keyword(text: &str) -> bool {
+        text.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && text
+                .bytes()
+                .all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+    }
+
     /// The keyword (`esmtp-keyword`), as given.
     pub fn keyword(&self) -> &str {
         self.text.get(..self.keyword).unwrap_or_default()
@@ -138,7 +147,7 @@ impl Parameter {
     ///
     /// Returns [`ParameterError::InvalidKeyword`] if `keyword` is not a valid keyword.
     pub fn of_extension(self, keyword: &str) -> Result<Self, ParameterError> {
-        if !is_keyword(keyword) {
+        if !Parameter::is_keyword(keyword) {
             return Err(ParameterError::InvalidKeyword);
         }
         Ok(Self {
@@ -202,7 +211,7 @@ impl FromStr for Parameter {
             });
         }
         let (keyword, value) = split(text);
-        if !is_keyword(keyword) {
+        if !Parameter::is_keyword(keyword) {
             return Err(ParameterError::InvalidKeyword);
         }
         if value.is_some_and(|value| !is_value(value)) {
@@ -299,19 +308,11 @@ parameter_of! {
 }
 
 /// Splits a parameter into keyword and value.
-pub(crate) fn split(text: &str) -> (&str, Option<&str>) {
+fn split(text: &str) -> (&str, Option<&str>) {
     match text.split_once('=') {
         Some((keyword, value)) => (keyword, Some(value)),
         None => (text, None),
     }
-}
-
-/// Whether the text is an `esmtp-keyword`.
-pub(crate) fn is_keyword(text: &str) -> bool {
-    text.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && text
-            .bytes()
-            .all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
 }
 
 /// Whether the text is an `esmtp-value`.

@@ -12,6 +12,8 @@ mod reader;
 
 pub use reader::{ReplyError, ReplyLimits, ReplyReader};
 
+use crate::shown::Escaped;
+
 /// The three digits of a reply, `200..=599` (RFC 5321 §4.2.1).
 ///
 /// The second digit may be larger than the RFC's grammar allows, as it is with deployed
@@ -418,49 +420,6 @@ impl fmt::Debug for Reply {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.as_ref(), formatter)
     }
-}
-
-/// Foreign bytes, escaped so that they can be shown on one line of a terminal or a log.
-pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            let mut rest = chunk.valid();
-            while let Some((position, unsafe_character)) = rest
-                .char_indices()
-                .find(|&(_, character)| !is_safe_to_show(character))
-            {
-                let (shown, tail) = rest.split_at(position);
-                formatter.write_str(shown)?;
-                let mut octets = [0; 4];
-                write_octets(
-                    formatter,
-                    unsafe_character.encode_utf8(&mut octets).as_bytes(),
-                )?;
-                rest = tail.get(unsafe_character.len_utf8()..).unwrap_or_default();
-            }
-            formatter.write_str(rest)?;
-            write_octets(formatter, chunk.invalid())?;
-        }
-        Ok(())
-    }
-}
-
-/// Whether the character is neither a control character nor one that reorders or breaks its
-/// line.
-fn is_safe_to_show(character: char) -> bool {
-    !character.is_control()
-        && !matches!(
-            character,
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-        )
-}
-
-fn write_octets(formatter: &mut fmt::Formatter<'_>, octets: &[u8]) -> fmt::Result {
-    octets
-        .iter()
-        .try_for_each(|octet| write!(formatter, "\\x{octet:02x}"))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 mod anonymous;
 #[cfg(feature = "cram-md5")]
-pub(crate) mod cram_md5;
+mod cram_md5;
 mod credentials;
 mod error;
 mod external;
@@ -27,13 +27,15 @@ mod oauthbearer;
 mod one_message;
 mod plain;
 #[cfg(feature = "scram")]
-pub(crate) mod scram;
+mod scram;
 #[cfg(test)]
 mod tests;
 mod xoauth2;
 
 pub use credentials::{Credentials, Secret};
 pub use error::SaslError;
+#[cfg(feature = "scram")]
+pub use scram::ScramKeys;
 
 use credentials::Proof;
 use one_message::OneMessage;
@@ -194,8 +196,8 @@ impl Mechanism {
         self.0.takes(credentials) && self.is_possible_with(context)
     }
 
-    /// Whether the context has everything that the mechanism needs.
-    pub(crate) fn is_possible_with(self, context: &SaslContext<'_>) -> bool {
+    /// Whether the context has what the mechanism needs: a nonce, a channel binding.
+    pub fn is_possible_with(self, context: &SaslContext<'_>) -> bool {
         (!self.0.needs_nonce || !context.nonce.is_empty())
             && (!self.0.binds_channel || context.channel_binding.is_some())
     }
@@ -310,6 +312,50 @@ impl Default for SaslContext<'_> {
     }
 }
 
+impl<'a> SaslContext<'a> {
+    /// Sets what binds the authentication to the TLS session.
+    #[must_use]
+    pub fn channel_binding(mut self, binding: impl Into<Option<&'a ChannelBinding>>) -> Self {
+        self.channel_binding = binding.into();
+        self
+    }
+
+    /// Sets the fresh random octets.
+    #[must_use]
+    pub fn nonce(mut self, nonce: &'a [u8]) -> Self {
+        self.nonce = nonce;
+        self
+    }
+
+    /// Sets the server's host name.
+    #[must_use]
+    pub fn host(mut self, host: &'a str) -> Self {
+        self.host = host;
+        self
+    }
+
+    /// Sets the port that the server listens on.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// Sets the names of the mechanisms that the server offers.
+    #[must_use]
+    pub fn offered(mut self, offered: &'a [&'a str]) -> Self {
+        self.offered = offered;
+        self
+    }
+
+    /// Sets how often a server may ask for a password to be hashed.
+    #[must_use]
+    pub fn max_iterations(mut self, iterations: u32) -> Self {
+        self.max_iterations = iterations;
+        self
+    }
+}
+
 impl fmt::Debug for SaslContext<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -331,6 +377,23 @@ pub enum ChannelBinding {
     TlsServerEndPoint(Vec<u8>),
 }
 
+impl ChannelBinding {
+    /// The type's name as registered with IANA (RFC 5056 §7): `tls-exporter`, for one.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::TlsExporter(_) => "tls-exporter",
+            Self::TlsServerEndPoint(_) => "tls-server-end-point",
+        }
+    }
+
+    /// The octets that are bound.
+    pub fn octets(&self) -> &[u8] {
+        match self {
+            Self::TlsExporter(octets) | Self::TlsServerEndPoint(octets) => octets,
+        }
+    }
+}
+
 /// Shows the type of the binding, not its octets.
 impl fmt::Debug for ChannelBinding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -347,7 +410,9 @@ impl fmt::Debug for ChannelBinding {
 /// first message, the [initial response](Self::initial_response) is requested once, before any
 /// challenge. If it does not fit on the AUTH line, the session sends it as the response to an
 /// empty first challenge, without involving the mechanism.
-pub trait Exchange: Send + Sync {
+///
+/// Only this library implements it: [`Mechanism::start`] gives one.
+pub trait Exchange: sealed::Sealed + Send + Sync {
     /// The client's initial response; `None` if the server sends the first message.
     ///
     /// # Errors
@@ -383,6 +448,11 @@ pub trait Exchange: Send + Sync {
     fn failure_detail(&self) -> Option<&[u8]> {
         None
     }
+}
+
+mod sealed {
+    /// Keeps [`Exchange`](super::Exchange) to this library, so that methods can be added to it.
+    pub trait Sealed {}
 }
 
 impl fmt::Debug for dyn Exchange {

@@ -320,9 +320,11 @@ fn compiled_crypto_provider() -> Option<Arc<CryptoProvider>> {
     None
 }
 
-/// Parses a host: a DNS name in ASCII (RFC 1035, underscores allowed) or an IP address, where
-/// an IPv6 address may be in brackets. The only definition of a valid host.
-pub(crate) fn server_name(host: &str) -> Option<ServerName<'static>> {
+/// The name that a certificate must bear for this host; `None` where it is no host.
+///
+/// The one rule for what is a host: a DNS name in ASCII (RFC 1035, underscores allowed) or
+/// an IP address, an IPv6 one with or without brackets.
+pub fn server_name(host: &str) -> Option<ServerName<'static>> {
     let host = without_brackets(host);
     if let Ok(address) = host.parse::<IpAddr>() {
         return Some(ServerName::from(address));
@@ -330,8 +332,8 @@ pub(crate) fn server_name(host: &str) -> Option<ServerName<'static>> {
     ServerName::try_from(host.to_owned()).ok()
 }
 
-/// Returns `::1` for `[::1]`, and any other text unchanged.
-pub(crate) fn without_brackets(host: &str) -> &str {
+/// An IPv6 address without its brackets, `::1` for `[::1]`; anything else as it is.
+pub fn without_brackets(host: &str) -> &str {
     host.strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
         .filter(|address| address.contains(':'))

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Buf;
-use postwire_proto::{
-    Endpoint, Instant, Reply, Secret, Server, ServerConfig, ServerEvent, ServerMisuse, TlsInfo,
-    TransportError,
-};
+use postwire_proto::{Endpoint, Instant, Reply, Secret, TlsInfo, TransportError};
+use postwire_server::{Server, ServerConfig, ServerEvent, ServerMisuse};
 use rustls::pki_types::CertificateDer;
 
 use crate::connection::nonce;

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use bytes::Buf;
 use postwire_tls::proto::{
     ClientConfig, Credentials, Endpoint, ErrorKind, Event, HelloName, Instant, Mechanism, Security,
-    ServerConfig, ServerEvent,
 };
 use postwire_tls::rustls::pki_types::ServerName;
 use postwire_tls::rustls::{self, RootCertStore, SupportedProtocolVersion, version};
+use postwire_tls::server::{ServerConfig, ServerEvent};
 use postwire_tls::{
     Connection, Identity, ServerConnection, ServerTls, ServerTlsParameters, Tls, TlsParameters,
 };

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bytes::Buf;
 use postwire_tls::proto::{
-    ClientConfig, Endpoint, Error, ErrorKind, Event, HelloName, Instant, Security, ServerConfig,
-    Stage, Violation,
+    ClientConfig, Endpoint, Error, ErrorKind, Event, HelloName, Instant, Security, Stage, Violation,
 };
+use postwire_tls::server::ServerConfig;
 use postwire_tls::{
     Certificate, CertificateStore, Connection, Identity, ServerConnection, ServerTls,
     ServerTlsParameters, Tls, TlsFailure, TlsFailureKind, TlsParameters, TlsParametersBuilder,

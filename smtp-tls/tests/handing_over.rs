@@ -11,8 +11,9 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use postwire_tls::proto::{
     Body, ClientConfig, Endpoint, Envelope, ErrorKind, Event, HelloName, Instant, Outcome, Report,
-    Security, ServerConfig, ServerEvent, StreamFacts, Timeouts, TransactionId,
+    Security, StreamFacts, Timeouts, TransactionId,
 };
+use postwire_tls::server::{ServerConfig, ServerEvent};
 use postwire_tls::{
     Certificate, CertificateStore, Connection, Identity, ServerConnection, ServerTls,
     ServerTlsParameters, Tls, TlsParameters,
@@ -366,10 +367,7 @@ fn reports_are_true_whenever_octets_are_written() {
 
 /// A session with this content queued, whose server has asked for it.
 fn about_to_write(world: &World, mode: Mode, content: usize) -> (Connection, Peer) {
-    let timeouts = Timeouts {
-        body: Duration::from_secs(2),
-        ..Timeouts::default()
-    };
+    let timeouts = Timeouts::default().body(Duration::from_secs(2));
     let (mut client, mut peer) = world.ends(mode, config().timeouts(timeouts), false);
     let id = client.send(envelope(0), Body::stream(StreamFacts::default()));
     loop {

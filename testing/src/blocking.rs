@@ -4,8 +4,8 @@ use std::sync::Mutex;
 use std::thread;
 
 use postwire_blocking::{Connection, Transport};
-use postwire_tls::TransportConfig;
 use postwire_tls::proto::{Body, Command, Envelope, Event, Report, SendError, StreamFacts};
+use postwire_transport::TransportConfig;
 
 use crate::{Adapter, Answer, Pieces, Shutdown};
 

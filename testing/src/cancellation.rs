@@ -12,10 +12,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use postwire_futures::{Runtime, Transport};
-use postwire_tls::proto::{
-    Body, Envelope, Outcome, PoolConfig, RecipientReport, RecipientStatus, Report,
-};
-use postwire_tls::{ServerTls, TransportBuilder};
+use postwire_tls::ServerTls;
+use postwire_tls::proto::{Body, Envelope, Outcome, RecipientReport, RecipientStatus, Report};
+use postwire_transport::{PoolConfig, TransportBuilder};
 
 use crate::futures::Executor;
 use crate::memory::live_octets;

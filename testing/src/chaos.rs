@@ -9,11 +9,10 @@ use std::thread;
 use std::time::Duration;
 
 use postwire_blocking::Driver;
-use postwire_tls::proto::{
-    Body, ChunksRead, EnhancedCode, Envelope, Outcome, PoolConfig, Reply, ReplyCode, ServerConfig,
-    ServerEvent, Timeouts,
-};
-use postwire_tls::{ServerConnection, ServerTls, TransportBuilder, TransportConfig};
+use postwire_server::{ChunksRead, ServerConfig, ServerEvent};
+use postwire_tls::proto::{Body, EnhancedCode, Envelope, Outcome, Reply, ReplyCode, Timeouts};
+use postwire_tls::{ServerConnection, ServerTls};
+use postwire_transport::{PoolConfig, TransportBuilder, TransportConfig};
 use socket2::SockRef;
 
 use crate::Adapter;

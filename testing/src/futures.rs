@@ -4,8 +4,8 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 
 use postwire_futures::{Connection, Runtime, Transport};
-use postwire_tls::TransportConfig;
 use postwire_tls::proto::{Body, Command, Envelope, Event, Report, SendError, StreamFacts};
+use postwire_transport::TransportConfig;
 
 use crate::strict::Strict;
 use crate::{Adapter, Answer, Pieces, Shutdown};

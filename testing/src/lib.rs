@@ -22,8 +22,8 @@ pub mod strict;
 use std::io;
 
 use bytes::Bytes;
-use postwire_tls::TransportConfig;
 use postwire_tls::proto::{Body, Command, Envelope, Error, Reply, Report, StreamFacts};
+use postwire_transport::TransportConfig;
 
 /// The pieces of a streamed body.
 pub type Pieces = Box<dyn Iterator<Item = io::Result<Bytes>> + Send>;

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use postwire_tls::proto::{
-    Body, Credentials, Envelope, ErrorKind, Mechanism, Outcome, PoolConfig, RecipientStatus,
-    Report, RequireTls, Stage, StreamFacts, Timeouts, Violation,
+    Body, Credentials, Envelope, ErrorKind, Mechanism, Outcome, RecipientStatus, Report,
+    RequireTls, Stage, StreamFacts, Timeouts, Violation,
 };
-use postwire_tls::{ServerTls, Tls, TlsParameters, TransportBuilder, TransportConfig};
+use postwire_tls::{ServerTls, Tls, TlsParameters};
+use postwire_transport::{PoolConfig, TransportBuilder, TransportConfig};
 
 mod bearing;
 mod commands;

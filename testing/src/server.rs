@@ -12,9 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use postwire_blocking::{Driver, Socket, Stream};
-use postwire_tls::proto::{
-    EnhancedCode, Mechanism, Protocol, Received, Reply, ReplyCode, ServerConfig, ServerEvent,
-};
+use postwire_server::{Received, ServerConfig, ServerEvent};
+use postwire_tls::proto::{EnhancedCode, Mechanism, Protocol, Reply, ReplyCode};
 use postwire_tls::{ServerConnection, ServerTls};
 use tempfile::TempDir;
 

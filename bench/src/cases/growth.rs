@@ -147,11 +147,10 @@ fn recipients(count: usize) -> Result<f64, Failure> {
 fn reply_lines(count: usize) -> Result<f64, Failure> {
     let mut reply = b"250-a capability of the server\r\n".repeat(count - 1);
     reply.extend_from_slice(b"250 the last one\r\n");
-    let limits = ReplyLimits {
-        line: 2048,
-        lines: count,
-        bytes: reply.len(),
-    };
+    let limits = ReplyLimits::default()
+        .line(2048)
+        .lines(count)
+        .bytes(reply.len());
     let mut reader = ReplyReader::new(limits);
     let begun = Now::now();
     let mut input = &reply[..];

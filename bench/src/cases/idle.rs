@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Buf;
 use postwire_proto::{Client, ClientConfig, Endpoint, HelloName, Instant, Security};
-use postwire_tls::{Certificate, CertificateStore, TransportBuilder, TransportConfig};
+use postwire_tls::{Certificate, CertificateStore};
+use postwire_transport::{TransportBuilder, TransportConfig};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConnection, ServerConfig, ServerConnection};
 

@@ -6,10 +6,9 @@ use std::thread;
 
 use bytes::Bytes;
 use postwire_blocking::{Connection, Transport};
-use postwire_proto::{
-    Body, Credentials, Envelope, Event, Pipelining, PoolConfig, Report, StreamFacts,
-};
-use postwire_tls::{Certificate, CertificateStore, TransportBuilder, TransportConfig};
+use postwire_proto::{Body, Credentials, Envelope, Event, Pipelining, Report, StreamFacts};
+use postwire_tls::{Certificate, CertificateStore};
+use postwire_transport::{PoolConfig, TransportBuilder, TransportConfig};
 
 use super::{Client, Contender, Failure, Mail, Session, Target};
 use crate::job::{Mode, PASSWORD, SENDER, USER};

@@ -4,7 +4,7 @@
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
-use postwire_blocking::tls::{TransportBuilder, TransportConfig};
+use postwire_blocking::transport::{TransportBuilder, TransportConfig};
 use postwire_blocking::{Connection, proto::Envelope};
 
 /// Asks the proxy to connect to `host`, which the proxy resolves.

@@ -85,10 +85,7 @@ impl Setup {
         limits.speculation = speculation;
         limits.trace_lines = 16;
         limits.auth_iterations = 16;
-        let timeouts = Timeouts {
-            overall,
-            ..Timeouts::default()
-        };
+        let timeouts = Timeouts::default().overall(overall);
         let mut config = ClientConfig::new(HelloName::localhost(), security)
             .pipelining(if pipelining { ahead } else { Pipelining::Off })
             .chunking(chunking)
@@ -318,7 +315,10 @@ impl<'a> Run<'a> {
         self.now = now;
         self.client.handle_timeout(now);
         let next = self.client.poll_timeout();
-        assert!(next.is_none_or(|next| next > now), "the deadline is still in the past");
+        assert!(
+            next.is_none_or(|next| next > now),
+            "the deadline is still in the past"
+        );
     }
 
     /// The actions of a driver between two waits.

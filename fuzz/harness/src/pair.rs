@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use postwire_proto::{
-    ChunksRead, Client, ClientConfig, Endpoint, Envelope, ErrorKind, Event, HelloName, Instant,
-    Mechanism, Outcome, Pipelining, Protocol, RecipientStatus, Reply, ReplyCode, Report, Security,
-    Server, ServerConfig, ServerEvent, ServerViolation, Stage, TlsInfo,
+    Client, ClientConfig, Endpoint, Envelope, ErrorKind, Event, HelloName, Instant, Mechanism,
+    Outcome, Pipelining, Protocol, RecipientStatus, Reply, ReplyCode, Report, Security, Stage,
+    TlsInfo,
 };
+use postwire_server::{ChunksRead, Server, ServerConfig, ServerEvent, ServerViolation};
 
 use crate::input::Input;
 use crate::messages::{self, Content};

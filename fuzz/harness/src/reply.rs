@@ -7,11 +7,10 @@ use crate::input::Input;
 /// The reader with any bytes, cut anywhere.
 pub fn reply(octets: &[u8]) {
     let mut input = Input::new(octets);
-    let limits = ReplyLimits {
-        line: input.one_of([2_048, 5, 6, 40]),
-        lines: input.one_of([256, 1, 2, 3]),
-        bytes: input.one_of([65_536, 6, 30, 90]),
-    };
+    let limits = ReplyLimits::default()
+        .line(input.one_of([2_048, 5, 6, 40]))
+        .lines(input.one_of([256, 1, 2, 3]))
+        .bytes(input.one_of([65_536, 6, 30, 90]));
     let cut = usize::from(input.octet()) % 16 + 1;
     let stream = input.rest();
 
@@ -110,11 +109,10 @@ fn rebuild(reply: &Reply) {
         return;
     };
     let built = Reply::new(reply.code(), reply.enhanced(), &text);
-    let limits = ReplyLimits {
-        line: usize::MAX,
-        lines: usize::MAX,
-        bytes: usize::MAX,
-    };
+    let limits = ReplyLimits::default()
+        .line(usize::MAX)
+        .lines(usize::MAX)
+        .bytes(usize::MAX);
     let read = read(&limits, built.as_bytes(), usize::MAX);
     assert_eq!(read.replies, [built]);
 }

@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use bytes::Buf;
 use postwire_proto::{
-    Address, BodyDeclaration, Endpoint, HelloName, Instant, Mechanism, Protocol, Received, Reply,
-    ReplyCode, ReplyLimits, ReplyReader, Server, ServerConfig, ServerEvent, ServerMisuse, TlsInfo,
-    TransportError,
+    Address, Endpoint, HelloName, Instant, Mechanism, Protocol, Reply, ReplyCode, ReplyLimits,
+    ReplyReader, TlsInfo, TransportError,
 };
+use postwire_server::{BodyDeclaration, Received, Server, ServerConfig, ServerEvent, ServerMisuse};
 
 use crate::input::Input;
 use crate::plaintext::{SECRET, USER};
@@ -307,7 +307,10 @@ impl<'a> Run<'a> {
         self.now = now;
         self.server.handle_timeout(now);
         let next = self.server.poll_timeout();
-        assert!(next.is_none_or(|next| next > now), "the deadline is still in the past");
+        assert!(
+            next.is_none_or(|next| next > now),
+            "the deadline is still in the past"
+        );
     }
 
     /// The actions of a driver between two waits.

@@ -5,16 +5,18 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::dialogue::Dialogue;
+use super::ending::Ending;
 use super::expectation::Awaited;
-use super::session::{Session, State};
-use super::trace::{Speaker, TraceLine};
+use super::opening::{OpeningStep, want_credentials};
 use crate::sasl::{decode, encode};
 use crate::{
-    Capabilities, ChannelBindingPolicy, Credentials, Error, ErrorKind, Event, Exchange, Mechanism,
-    Reply, ReplyCode, ReplyRef, SaslContext, SaslError, Secret, Stage, Violation,
+    Capabilities, ChannelBindingPolicy, ClientConfig, Credentials, Error, ErrorKind, Exchange,
+    Mechanism, Reply, ReplyCode, ReplyRef, SaslContext, SaslError, Secret, Stage, Violation,
 };
 
 /// RFC 5321 §4.5.3.1.4; an initial response that does not fit waits for the
@@ -24,8 +26,25 @@ const MAX_COMMAND_LINE: usize = 512;
 /// What is kept of a server's own words on a failure.
 const MAX_DETAIL: usize = 1_024;
 
+/// The step that follows, or nothing where the client is logged in.
+type Following = Result<Option<OpeningStep>, Ending>;
+
+/// Who logs in, and by what.
+#[derive(Debug)]
+pub(super) struct Login {
+    /// The configuration's at first.
+    credentials: Option<Credentials>,
+    /// Whether others may still be asked for when these are refused.
+    renewable: bool,
+    /// Random octets from outside; none if there are none.
+    pub(super) nonce: Vec<u8>,
+    /// The server does not know this way of binding to TLS.
+    binding_failed: bool,
+}
+
 /// An authentication in progress.
 pub(super) struct Authentication {
+    capabilities: Arc<Capabilities>,
     mechanism: Mechanism,
     /// The place of `mechanism` in the order of preference.
     rank: usize,
@@ -48,63 +67,96 @@ impl fmt::Debug for Authentication {
     }
 }
 
-impl Session {
-    /// Asks the program for credentials.
-    pub(super) fn want_credentials(&mut self, refused: Option<Error>) {
-        self.state = State::CredentialsWanted;
-        self.events.push_back(Event::CredentialsWanted(refused));
+/// What the choice of a mechanism depends on.
+struct Choice<'a> {
+    login: &'a Login,
+    dialogue: &'a Dialogue,
+    offered: Vec<&'a str>,
+}
+
+impl Login {
+    pub(super) fn new(config: &ClientConfig) -> Self {
+        Self {
+            credentials: config.credentials.clone(),
+            renewable: config.late_credentials,
+            nonce: Vec::new(),
+            binding_failed: false,
+        }
     }
 
-    /// The program's answer.
-    pub(super) fn log_in(&mut self, credentials: Credentials) {
-        self.waits_over += 1;
-        self.redaction.add(&credentials);
+    pub(super) fn has_credentials(&self) -> bool {
+        self.credentials.is_some()
+    }
+
+    /// Logs in with the credentials that the program was asked for.
+    pub(super) fn begin_with(
+        &mut self,
+        credentials: Credentials,
+        capabilities: &Arc<Capabilities>,
+        dialogue: &mut Dialogue,
+    ) -> Result<OpeningStep, Ending> {
+        dialogue.wait_is_over();
+        dialogue.redaction.add(&credentials);
         self.credentials = Some(credentials);
-        self.begin_authentication(0);
+        self.begin(0, capabilities, dialogue)
     }
 
     /// Begins with the first usable mechanism whose rank is `from` or later.
-    pub(super) fn begin_authentication(&mut self, from: usize) {
-        let Some((rank, mechanism)) = self.usable_mechanism(from) else {
-            let kind = self.no_usable_mechanism();
-            return self.refuse(Stage::Auth, kind);
+    pub(super) fn begin(
+        &mut self,
+        from: usize,
+        capabilities: &Arc<Capabilities>,
+        dialogue: &mut Dialogue,
+    ) -> Result<OpeningStep, Ending> {
+        let choice = Choice::new(self, capabilities, dialogue);
+        let Some((rank, mechanism)) = choice.usable_mechanism(from) else {
+            let error = Error::new(Stage::Auth, choice.no_usable_mechanism());
+            return Err(Ending::Politely(error));
         };
-        let started = self.start_exchange(mechanism);
+        let started = choice.start_exchange(mechanism);
         // No two exchanges of a session have the same one.
         if let Some(last) = self.nonce.last_mut() {
             *last = last.wrapping_add(1);
         }
-        match started {
-            Ok((exchange, response)) => {
-                if let Some(response) = &response {
-                    self.redaction.add_response(&encode(response.expose()));
-                }
-                let (line, held) = auth_line(mechanism, response);
-                let responded = matches!(line, Line::WithResponse(_));
-                let said = if responded { " <redacted>" } else { "" };
-                self.trace_client(format_args!("AUTH {mechanism}{said}"));
-                match line {
-                    Line::WithResponse(secret) => self.output.write_secret(secret),
-                    Line::Bare(line) => {
-                        self.output
-                            .write_text(|out| out.extend_from_slice(line.as_bytes()));
-                    }
-                }
-                self.expect(Awaited::Auth);
-                self.state = State::Authenticating(Authentication {
-                    mechanism,
-                    rank,
-                    exchange,
-                    held,
-                    responded,
-                    rounds: 0,
-                    cancelled: None,
-                });
+        let (exchange, response) = started.map_err(|error| {
+            let kind = ErrorKind::Sasl(error);
+            Ending::Politely(login_error(mechanism, kind, capabilities, dialogue))
+        })?;
+        if let Some(response) = &response {
+            dialogue.redaction.add_response(&encode(response.expose()));
+        }
+        let (line, held) = auth_line(mechanism, response);
+        let responded = matches!(line, Line::WithResponse(_));
+        let said = if responded { " <redacted>" } else { "" };
+        dialogue.trace_client(format_args!("AUTH {mechanism}{said}"));
+        match line {
+            Line::WithResponse(secret) => dialogue.output.write_secret(secret),
+            Line::Bare(line) => {
+                dialogue
+                    .output
+                    .write_text(|out| out.extend_from_slice(line.as_bytes()));
             }
-            Err(error) => {
-                let error = self.login_error(mechanism, ErrorKind::Sasl(error));
-                self.refuse_because(error);
-            }
+        }
+        dialogue.expect(Awaited::Auth);
+        Ok(OpeningStep::Authenticating(Authentication {
+            capabilities: Arc::clone(capabilities),
+            mechanism,
+            rank,
+            exchange,
+            held,
+            responded,
+            rounds: 0,
+            cancelled: None,
+        }))
+    }
+}
+
+impl<'a> Choice<'a> {
+    fn new(login: &'a Login, capabilities: &'a Capabilities, dialogue: &'a Dialogue) -> Self {
+        Self {
+            login,
+            dialogue,
+            offered: capabilities.auth().collect(),
         }
     }
 
@@ -112,44 +164,41 @@ impl Session {
         &self,
         mechanism: Mechanism,
     ) -> Result<(Box<dyn Exchange>, Option<Secret>), SaslError> {
-        let Some(credentials) = &self.credentials else {
+        let Some(credentials) = &self.login.credentials else {
             return Err(SaslError::MissingContext("credentials"));
         };
-        let offered: Vec<&str> = self.offered().collect();
-        let context = self.context(&offered);
-        let mut exchange = mechanism.start(credentials, &context)?;
+        let mut exchange = mechanism.start(credentials, &self.context())?;
         let response = exchange.initial_response()?;
         Ok((exchange, response))
     }
 
-    fn context<'a>(&'a self, offered: &'a [&'a str]) -> SaslContext<'a> {
+    fn context(&self) -> SaslContext<'_> {
+        let config = &self.dialogue.config;
+        let tls = self.dialogue.learnt.tls.as_ref();
         SaslContext {
-            channel_binding: self.tls.as_ref().and_then(|tls| tls.channel_binding()),
-            nonce: &self.nonce,
-            host: &self.config.host,
-            port: self.config.port,
-            offered,
-            max_iterations: self.config.limits.auth_iterations,
+            channel_binding: tls.and_then(|tls| tls.channel_binding()),
+            nonce: &self.login.nonce,
+            host: &config.host,
+            port: config.port,
+            offered: &self.offered,
+            max_iterations: config.limits.auth_iterations,
         }
     }
 
-    fn offered(&self) -> impl Iterator<Item = &str> {
-        self.capabilities.iter().flat_map(Capabilities::auth)
-    }
-
     fn is_offered(&self, mechanism: Mechanism) -> bool {
-        self.offered()
-            .any(|name| name.eq_ignore_ascii_case(mechanism.name()))
+        let mut offered = self.offered.iter();
+        offered.any(|name| name.eq_ignore_ascii_case(mechanism.name()))
     }
 
     fn may_be_spoken(&self, mechanism: Mechanism) -> bool {
-        self.tls.is_some() || self.config.allow_plaintext_auth || !mechanism.reveals_secret()
+        let may_be_revealed =
+            self.dialogue.learnt.tls.is_some() || self.dialogue.config.allow_plaintext_auth;
+        may_be_revealed || !mechanism.reveals_secret()
     }
 
     fn usable_mechanism(&self, from: usize) -> Option<(usize, Mechanism)> {
-        let credentials = self.credentials.as_ref()?;
-        let offered: Vec<&str> = self.offered().collect();
-        let context = self.context(&offered);
+        let credentials = self.login.credentials.as_ref()?;
+        let context = self.context();
         let ranked = self.preference().into_iter().enumerate();
         ranked.skip(from).find(|(_, mechanism)| {
             self.is_offered(*mechanism)
@@ -162,15 +211,15 @@ impl Session {
     /// Whether the mechanism suits what is known and wanted of channel binding.
     fn may_be_bound_so(&self, mechanism: Mechanism) -> bool {
         if mechanism.binds_channel() {
-            !self.binding_failed
+            !self.login.binding_failed
         } else {
-            self.config.channel_binding != ChannelBindingPolicy::Required
+            self.dialogue.config.channel_binding != ChannelBindingPolicy::Required
         }
     }
 
     /// What may be used, the preferred one first.
     fn preference(&self) -> Vec<Mechanism> {
-        match (&self.config.mechanisms, &self.credentials) {
+        match (&self.dialogue.config.mechanisms, &self.login.credentials) {
             (Some(mechanisms), _) => mechanisms.clone(),
             (None, Some(credentials)) => Mechanism::preference_for(credentials),
             (None, None) => Vec::new(),
@@ -178,19 +227,18 @@ impl Session {
     }
 
     fn no_usable_mechanism(&self) -> ErrorKind {
-        let offered: Vec<&str> = self.offered().collect();
         let preferred = self.preference();
         let mut withheld = preferred.iter().copied();
         let withheld =
             withheld.any(|mechanism| self.is_offered(mechanism) && !self.may_be_spoken(mechanism));
-        let context = self.context(&offered);
+        let context = self.context();
         let possible = |mechanism: Mechanism| {
-            let credentials = self.credentials.as_ref();
+            let credentials = self.login.credentials.as_ref();
             self.may_be_spoken(mechanism)
                 && self.may_be_bound_so(mechanism)
                 && credentials.is_some_and(|who| mechanism.is_possible(who, &context))
         };
-        let named = offered.iter().filter_map(|name| name.parse().ok());
+        let named = self.offered.iter().filter_map(|name| name.parse().ok());
         let mut unasked: Vec<Mechanism> = Vec::new();
         for mechanism in named.filter(|mechanism| possible(*mechanism)) {
             if !preferred.contains(&mechanism) && !unasked.contains(&mechanism) {
@@ -198,119 +246,9 @@ impl Session {
             }
         }
         ErrorKind::NoUsableMechanism {
-            offered: self.redaction.text(&offered.join(" ")),
+            offered: self.dialogue.redaction.text(&self.offered.join(" ")),
             withheld,
             unasked,
-        }
-    }
-
-    /// A failure of this mechanism, with what else the server offers.
-    fn login_error(&self, mechanism: Mechanism, kind: ErrorKind) -> Error {
-        let others = self.offered();
-        let others = others.filter(|name| !name.eq_ignore_ascii_case(mechanism.name()));
-        let others = others.collect::<Vec<_>>().join(" ");
-        Error::new(Stage::Auth, kind).of_login(mechanism, self.redaction.text(&others))
-    }
-
-    /// A `334` or `235`.
-    pub(super) fn auth_continues(&mut self, reply: ReplyRef<'_>) {
-        let max_rounds = self.config.limits.auth_rounds;
-        let State::Authenticating(auth) = &mut self.state else {
-            return self.end_quoting(Stage::Auth, Violation::UnexpectedChallenge, reply);
-        };
-        // What was cancelled cannot succeed, and to be let in without a word of the
-        // credentials proves nothing.
-        if reply.code().is_positive() && (auth.cancelled.is_some() || !auth.responded) {
-            let violation = Violation::UnexpectedReply(self.owned(reply));
-            return self.end_at(Stage::Auth, ErrorKind::Violation(violation));
-        }
-        if auth.cancelled.is_some() {
-            return self.end_quoting(Stage::Auth, Violation::UnexpectedChallenge, reply);
-        }
-        let text: Vec<u8> = reply.text_lines().next().unwrap_or_default().to_vec();
-        if reply.code().is_positive() {
-            // Data that some mechanisms attach to success; mostly it is prose.
-            let server_final = decode(text.trim_ascii()).ok();
-            let server_final = server_final.as_ref().map(|data| &data[..]);
-            let mechanism = auth.mechanism;
-            return match auth.exchange.finish(server_final) {
-                Ok(()) => {
-                    self.mechanism = Some(mechanism);
-                    self.become_ready();
-                }
-                Err(error) => {
-                    let error = self.login_error(mechanism, ErrorKind::Sasl(error));
-                    self.refuse_because(error);
-                }
-            };
-        }
-        auth.rounds += 1;
-        let answer = if auth.rounds > max_rounds {
-            Err(SaslError::UnexpectedChallenge)
-        } else {
-            match auth.held.take() {
-                Some(held) => Ok(held),
-                None => match decode(text.trim_ascii()) {
-                    Ok(data) => auth.exchange.respond(&data),
-                    // Some servers prompt in plain words, and nobody reads them.
-                    Err(_) if !auth.exchange.reads_challenges() => auth.exchange.respond(&text),
-                    Err(error) => Err(error),
-                },
-            }
-        };
-        match answer {
-            Ok(response) => {
-                auth.responded = true;
-                self.trace_client(format_args!("<redacted>"));
-                let encoded = encode(response.expose());
-                self.redaction.add_response(&encoded);
-                let line = [encoded.expose(), b"\r\n"].concat();
-                self.output.write_secret(Secret::from(line));
-            }
-            Err(error) => {
-                auth.cancelled = Some(match error {
-                    SaslError::UnexpectedChallenge => {
-                        ErrorKind::Violation(Violation::UnexpectedChallenge)
-                    }
-                    error => ErrorKind::Sasl(error),
-                });
-                self.trace_client(format_args!("*"));
-                self.output
-                    .write_text(|out| out.extend_from_slice(b"*\r\n"));
-            }
-        }
-        self.expect(Awaited::Auth);
-    }
-
-    /// A 4xx or 5xx.
-    pub(super) fn auth_refused(&mut self, reply: Reply) {
-        let State::Authenticating(auth) = &mut self.state else {
-            return self.refuse(Stage::Auth, ErrorKind::Refused(reply));
-        };
-        let (tried, rank, code) = (auth.mechanism, auth.rank, reply.code());
-        if let Some(kind) = auth.cancelled.take() {
-            // 501 only confirms that it was cancelled (RFC 4954 §4).
-            let said = (code.get() != 501).then(|| alloc::format!("{reply}"));
-            let error = self.login_error(tried, kind).with_detail(said);
-            return self.refuse_because(error);
-        }
-        let detail = auth.exchange.failure_detail();
-        let binding_unknown = detail.is_some_and(scram_does_not_know_the_binding);
-        let detail = detail.map(|octets| shown(&octets[..octets.len().min(MAX_DETAIL)]));
-        if code.is_permanent() && tried.binds_channel() && (code.get() != 535 || binding_unknown) {
-            // Not the credentials: servers that know another way of binding alone say 501.
-            self.binding_failed |= code.get() != 504;
-        }
-        if let Some(next) = self.mechanism_after(tried, rank, code) {
-            return self.begin_authentication(next);
-        }
-        let detail = detail.map(|detail| self.redaction.text(&detail));
-        let error = self.login_error(tried, ErrorKind::Refused(reply));
-        let error = error.with_detail(detail);
-        if code.get() == 535 && core::mem::take(&mut self.renewable) {
-            self.want_credentials(Some(error));
-        } else {
-            self.refuse_because(error);
         }
     }
 
@@ -325,17 +263,144 @@ impl Session {
             // Too weak for this user.
             534 => !weaker,
             // After a refusal of the credentials it would be guessing.
-            535 if self.config.try_next_mechanism => true,
-            _ => tried.binds_channel() && self.binding_failed && !weaker,
+            535 if self.dialogue.config.try_next_mechanism => true,
+            _ => tried.binds_channel() && self.login.binding_failed && !weaker,
         };
         may_follow.then_some(next)
     }
+}
 
-    fn trace_client(&mut self, text: fmt::Arguments<'_>) {
-        if self.config.trace {
-            let text = alloc::fmt::format(text);
-            self.trace(TraceLine::new(Speaker::Client, text));
+/// A failure of this mechanism, with what else the server offers.
+fn login_error(
+    mechanism: Mechanism,
+    kind: ErrorKind,
+    capabilities: &Capabilities,
+    dialogue: &Dialogue,
+) -> Error {
+    let others = capabilities.auth();
+    let others = others.filter(|name| !name.eq_ignore_ascii_case(mechanism.name()));
+    let others = others.collect::<Vec<_>>().join(" ");
+    Error::new(Stage::Auth, kind).of_login(mechanism, dialogue.redaction.text(&others))
+}
+
+impl Authentication {
+    /// A `334` or `235`.
+    pub(super) fn on_challenge(
+        mut self,
+        reply: ReplyRef<'_>,
+        dialogue: &mut Dialogue,
+    ) -> Following {
+        // What was cancelled cannot succeed, and to be let in without a word of the
+        // credentials proves nothing.
+        if reply.code().is_positive() && (self.cancelled.is_some() || !self.responded) {
+            let violation = Violation::UnexpectedReply(dialogue.owned(reply));
+            let error = Error::new(Stage::Auth, ErrorKind::Violation(violation));
+            return Err(Ending::AtOnce(error));
         }
+        if self.cancelled.is_some() {
+            let violation = Violation::UnexpectedChallenge;
+            return Err(Ending::quoting(Stage::Auth, violation, reply, dialogue));
+        }
+        let text: Vec<u8> = reply.text_lines().next().unwrap_or_default().to_vec();
+        if reply.code().is_positive() {
+            return self.succeeded(&text, dialogue);
+        }
+        self.rounds += 1;
+        match self.answer(&text, dialogue.config.limits.auth_rounds) {
+            Ok(response) => {
+                self.responded = true;
+                dialogue.trace_client(format_args!("<redacted>"));
+                let encoded = encode(response.expose());
+                dialogue.redaction.add_response(&encoded);
+                let line = [encoded.expose(), b"\r\n"].concat();
+                dialogue.output.write_secret(Secret::from(line));
+            }
+            Err(error) => {
+                self.cancelled = Some(match error {
+                    SaslError::UnexpectedChallenge => {
+                        ErrorKind::Violation(Violation::UnexpectedChallenge)
+                    }
+                    error => ErrorKind::Sasl(error),
+                });
+                dialogue.trace_client(format_args!("*"));
+                dialogue
+                    .output
+                    .write_text(|out| out.extend_from_slice(b"*\r\n"));
+            }
+        }
+        dialogue.expect(Awaited::Auth);
+        Ok(Some(OpeningStep::Authenticating(self)))
+    }
+
+    fn succeeded(mut self, text: &[u8], dialogue: &mut Dialogue) -> Following {
+        // Data that some mechanisms attach to success; mostly it is prose.
+        let server_final = decode(text.trim_ascii()).ok();
+        let server_final = server_final.as_ref().map(|data| &data[..]);
+        match self.exchange.finish(server_final) {
+            Ok(()) => {
+                dialogue.learnt.mechanism = Some(self.mechanism);
+                Ok(None)
+            }
+            Err(error) => {
+                let error = self.error(ErrorKind::Sasl(error), dialogue);
+                Err(Ending::Politely(error))
+            }
+        }
+    }
+
+    /// The response to a challenge.
+    fn answer(&mut self, text: &[u8], max_rounds: usize) -> Result<Secret, SaslError> {
+        if self.rounds > max_rounds {
+            return Err(SaslError::UnexpectedChallenge);
+        }
+        if let Some(held) = self.held.take() {
+            return Ok(held);
+        }
+        match decode(text.trim_ascii()) {
+            Ok(data) => self.exchange.respond(&data),
+            // Some servers prompt in plain words, and nobody reads them.
+            Err(_) if !self.exchange.reads_challenges() => self.exchange.respond(text),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A 4xx or 5xx.
+    pub(super) fn on_refusal(
+        mut self,
+        reply: Reply,
+        login: &mut Login,
+        dialogue: &mut Dialogue,
+    ) -> Following {
+        let (tried, code) = (self.mechanism, reply.code());
+        if let Some(kind) = self.cancelled.take() {
+            // 501 only confirms that it was cancelled (RFC 4954 §4).
+            let said = (code.get() != 501).then(|| alloc::format!("{reply}"));
+            let error = self.error(kind, dialogue).with_detail(said);
+            return Err(Ending::Politely(error));
+        }
+        let detail = self.exchange.failure_detail();
+        let binding_unknown = detail.is_some_and(scram_does_not_know_the_binding);
+        let detail = detail.map(|octets| shown(&octets[..octets.len().min(MAX_DETAIL)]));
+        if code.is_permanent() && tried.binds_channel() && (code.get() != 535 || binding_unknown) {
+            // Not the credentials: servers that know another way of binding alone say 501.
+            login.binding_failed |= code.get() != 504;
+        }
+        let choice = Choice::new(login, &self.capabilities, dialogue);
+        if let Some(next) = choice.mechanism_after(tried, self.rank, code) {
+            return login.begin(next, &self.capabilities, dialogue).map(Some);
+        }
+        let detail = detail.map(|detail| dialogue.redaction.text(&detail));
+        let error = self.error(ErrorKind::Refused(reply), dialogue);
+        let error = error.with_detail(detail);
+        if code.get() == 535 && core::mem::take(&mut login.renewable) {
+            let capabilities = self.capabilities;
+            return Ok(Some(want_credentials(Some(error), capabilities, dialogue)));
+        }
+        Err(Ending::Politely(error))
+    }
+
+    fn error(&self, kind: ErrorKind, dialogue: &Dialogue) -> Error {
+        login_error(self.mechanism, kind, &self.capabilities, dialogue)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Which deadlines a session has as it stands, and what comes of one that has passed.
 //!
-//! Reads the session's state; changes it only through `Session::end_midway`.
+//! Reads the session's phase; changes it only through `Session::end_midway`.
 
 use core::time::Duration;
 
-use super::session::{Session, State};
+use super::opening::OpeningStep;
+use super::session::{Phase, Session};
 use super::timers::{Timer, Timers};
 use crate::{ErrorKind, Instant};
 
@@ -15,35 +16,62 @@ const IDLE: Duration = Duration::from_secs(1);
 /// How long the rest of a line that is no reply is waited for.
 const GARBLED: Duration = Duration::from_secs(5);
 
+/// The timers of a session, and whether it was idle.
+#[derive(Debug, Default)]
+pub(super) struct Deadlines {
+    timers: Timers,
+    /// Since when there is nothing to do, if the time was told since.
+    idle_since: Option<Instant>,
+    /// The session was idle for long, and the server was not heard since.
+    silent_after_idleness: bool,
+}
+
+impl Deadlines {
+    /// The overall deadline counts from one verdict to the next.
+    pub(super) fn begin_overall_anew(&mut self) {
+        self.timers.overall = Timer::Off;
+    }
+
+    /// The server was heard.
+    pub(super) fn heard(&mut self) {
+        self.silent_after_idleness = false;
+    }
+}
+
 impl Session {
-    /// The deadlines that the present state calls for.
+    /// The deadlines that the present phase calls for.
     pub(super) fn current_timers(&self) -> Timers {
-        let mut timers = self.timers;
-        if matches!(self.state, State::Closed) {
+        let mut timers = self.deadlines.timers;
+        if matches!(self.phase, Phase::Closed) {
             (timers.reply, timers.write, timers.overall) = (Timer::Off, Timer::Off, Timer::Off);
             return timers;
         }
-        let head = self.expectations.front();
-        let written = head.is_some_and(|head| head.complete_at <= self.output.written());
+        let output = &self.dialogue.output;
+        let head = self.dialogue.head();
+        let written = head.is_some_and(|head| head.complete_at <= output.written());
         let others_turn = matches!(
-            self.state,
-            State::Handshake | State::Injected(_) | State::CredentialsWanted
+            self.phase.opening_step(),
+            Some(
+                OpeningStep::Handshake
+                    | OpeningStep::Injected(_)
+                    | OpeningStep::CredentialsWanted(_)
+            )
         ) || self.garbled.is_some();
+        let waits_over = self.dialogue.waits_over();
         if !written && !others_turn {
             timers.reply = Timer::Off;
-        } else if timers.reply == Timer::Off || timers.awaited != self.waits_over {
+        } else if timers.reply == Timer::Off || timers.awaited != waits_over {
             timers.reply = Timer::Unarmed;
-            timers.awaited = self.waits_over;
+            timers.awaited = waits_over;
         }
-        if !self.output.is_waiting() {
+        if !output.is_waiting() {
             timers.write = Timer::Off;
-        } else if timers.write == Timer::Off || timers.progress != self.output.progress() {
+        } else if timers.write == Timer::Off || timers.progress != output.progress() {
             // Counted from the last progress, of which nobody has told the time yet.
             timers.write = Timer::Unarmed;
-            timers.progress = self.output.progress();
+            timers.progress = output.progress();
         }
-        let nothing_to_do = self.transactions.is_empty() && self.commands.is_empty();
-        if nothing_to_do || self.config.timeouts.overall.is_none() {
+        if self.is_nothing_asked() || self.dialogue.config.timeouts.overall.is_none() {
             timers.overall = Timer::Off;
         } else if timers.overall == Timer::Off {
             timers.overall = Timer::Unarmed;
@@ -52,59 +80,66 @@ impl Session {
     }
 
     fn watch_idleness(&mut self, now: Instant) {
-        let nothing_to_do = self.transactions.is_empty()
-            && self.commands.is_empty()
-            && self.expectations.is_empty();
-        if nothing_to_do {
-            self.idle_since.get_or_insert(now);
-        } else if let Some(since) = self.idle_since.take() {
-            self.silent_after_idleness = now.saturating_duration_since(since) > IDLE;
+        let is_idle = self.is_nothing_asked() && self.dialogue.is_nothing_awaited();
+        let deadlines = &mut self.deadlines;
+        if is_idle {
+            deadlines.idle_since.get_or_insert(now);
+        } else if let Some(since) = deadlines.idle_since.take() {
+            deadlines.silent_after_idleness = now.saturating_duration_since(since) > IDLE;
         }
     }
 
     /// The time is `now`: ends what is overdue, arms what is not. `begun`: what came of a
     /// reply whose end has not.
     pub(super) fn tell_time(&mut self, now: Instant, begun: &[u8]) {
-        self.timers = self.current_timers();
-        self.timers.now = now;
+        self.deadlines.timers = self.current_timers();
+        self.deadlines.timers.now = now;
         self.watch_idleness(now);
-        let overdue = [self.timers.reply, self.timers.write, self.timers.overall]
-            .into_iter()
-            .any(|timer| timer.is_over(now));
-        if overdue {
-            self.end_midway(ErrorKind::TimedOut, begun);
-            return;
+        if self.deadlines.timers.is_any_over(now) {
+            return self.end_midway(ErrorKind::TimedOut, begun);
         }
-        let timeouts = &self.config.timeouts;
-        let reply = match (&self.state, self.expectations.front()) {
-            _ if self.garbled.is_some() => GARBLED.min(timeouts.mail),
-            (State::Injected(_), _) => GARBLED.min(timeouts.tls),
-            (State::CredentialsWanted, _) => timeouts.auth,
-            (State::Handshake, _) | (_, None) => timeouts.tls,
-            (_, Some(head)) => {
-                let reply = head.command.timeout(timeouts);
-                let front = self.transactions.front();
-                if self.silent_after_idleness && head.command.may_follow_idleness() {
-                    reply.min(timeouts.after_idle)
-                } else if front.is_some_and(|front| front.closing.is_some()) {
-                    reply.min(timeouts.quit)
-                } else {
-                    reply
-                }
-            }
+        let (reply, write) = (self.reply_timeout(), self.write_timeout());
+        let overall = self.dialogue.config.timeouts.overall;
+        let timers = &mut self.deadlines.timers;
+        timers.reply.arm(now, reply);
+        timers.write.arm(now, write);
+        if let Some(overall) = overall {
+            timers.overall.arm(now, overall);
+        }
+    }
+
+    /// How long what comes next is waited for.
+    fn reply_timeout(&self) -> Duration {
+        let timeouts = &self.dialogue.config.timeouts;
+        if self.garbled.is_some() {
+            return GARBLED.min(timeouts.mail);
+        }
+        match self.phase.opening_step() {
+            Some(OpeningStep::Injected(_)) => return GARBLED.min(timeouts.tls),
+            Some(OpeningStep::CredentialsWanted(_)) => return timeouts.auth,
+            Some(OpeningStep::Handshake) => return timeouts.tls,
+            _ => {}
+        }
+        let Some(head) = self.dialogue.head() else {
+            return timeouts.tls;
         };
-        self.timers.reply.arm(now, reply);
-        let write = if self.front_is_midway() {
-            timeouts.body
+        let reply = head.command.timeout(timeouts);
+        let oldest = self.phase.pipeline().and_then(|pipeline| pipeline.oldest());
+        if self.deadlines.silent_after_idleness && head.command.may_follow_idleness() {
+            reply.min(timeouts.after_idle)
+        } else if oldest.is_some_and(|oldest| oldest.answers.is_closing()) {
+            reply.min(timeouts.quit)
         } else {
-            match self.expectations.front() {
-                Some(head) => head.command.timeout(timeouts).min(timeouts.body),
-                None => timeouts.body,
-            }
-        };
-        self.timers.write.arm(now, write);
-        if let Some(overall) = timeouts.overall {
-            self.timers.overall.arm(now, overall);
+            reply
+        }
+    }
+
+    /// How long writing may stand still.
+    fn write_timeout(&self) -> Duration {
+        let timeouts = &self.dialogue.config.timeouts;
+        match self.dialogue.head() {
+            Some(head) if !self.is_midway() => head.command.timeout(timeouts).min(timeouts.body),
+            _ => timeouts.body,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use core::time::Duration;
 
+use super::open::Serial;
 use crate::{ReplyCode, Stage, Timeouts};
 
 /// A reply that is awaited.
@@ -17,16 +18,29 @@ pub(crate) struct Expectation {
     pub(crate) sent_ahead: bool,
 }
 
-/// What was asked. The commands of a transaction are those of the oldest one
-/// that is unfinished: replies come in order.
+/// The command that a reply answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Awaited {
-    /// Nothing: the server speaks first.
+    /// No command: the server speaks first.
     Greeting,
     Ehlo,
     Helo,
     StartTls,
     Auth,
+    /// A command of this transaction.
+    Transaction(Serial, Step),
+    Rset,
+    /// `NOOP` behind a first `BDAT` that was refused. Its answer says nothing: where the
+    /// server did not read the octet, that octet is now the start of this line.
+    Resync,
+    /// A command beside sending.
+    Command,
+    Quit,
+}
+
+/// A command of a transaction, or the end of its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
     Mail,
     Rcpt(usize),
     Data,
@@ -38,13 +52,6 @@ pub(crate) enum Awaited {
     EndOfData,
     /// `BDAT … LAST` with its octets.
     LastChunk,
-    Rset,
-    /// `NOOP`, whose answer says nothing, behind a first `BDAT` that was refused: where the
-    /// server did not read its octet, that is now the start of this line.
-    Resync,
-    /// The reply to a command beside sending.
-    Command,
-    Quit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +74,7 @@ impl Awaited {
             Self::Greeting => code.is_positive() && number != 221,
             Self::StartTls => number == 220,
             Self::Auth => matches!(number, 235 | 334),
-            Self::Data => number == 354,
+            Self::Transaction(_, Step::Data) => number == 354,
             _ => code.is_positive() && !matches!(number, 220 | 221),
         };
         match number {
@@ -80,9 +87,12 @@ impl Awaited {
         }
     }
 
-    /// Whether it is the reply to a message's whole content.
-    pub(crate) fn ends_content(self) -> bool {
-        matches!(self, Self::EndOfData | Self::LastChunk)
+    /// The transaction whose whole content it answers.
+    pub(crate) fn ends_content(self) -> Option<Serial> {
+        match self {
+            Self::Transaction(serial, Step::EndOfData | Step::LastChunk) => Some(serial),
+            _ => None,
+        }
     }
 
     pub(crate) fn stage(self) -> Stage {
@@ -91,18 +101,19 @@ impl Awaited {
             Self::Ehlo | Self::Helo => Stage::Ehlo,
             Self::StartTls => Stage::StartTls,
             Self::Auth => Stage::Auth,
-            Self::Mail | Self::Rset | Self::Resync => Stage::Mail,
-            Self::Rcpt(_) => Stage::Rcpt,
-            Self::Data => Stage::Data,
-            Self::Chunk | Self::FirstChunk | Self::EndOfData | Self::LastChunk => Stage::Body,
+            Self::Transaction(_, step) => step.stage(),
+            Self::Rset | Self::Resync => Stage::Mail,
             Self::Command => Stage::Command,
             Self::Quit => Stage::Quit,
         }
     }
 
-    /// Whether it may be the first thing asked over a session that had been idle.
+    /// Whether it may be the first command over a session that was idle.
     pub(crate) fn may_follow_idleness(self) -> bool {
-        matches!(self, Self::Mail | Self::Rset | Self::Resync | Self::Command)
+        matches!(
+            self,
+            Self::Transaction(_, Step::Mail) | Self::Rset | Self::Resync | Self::Command
+        )
     }
 
     pub(crate) fn timeout(self, timeouts: &Timeouts) -> Duration {
@@ -111,11 +122,34 @@ impl Awaited {
             Self::Ehlo | Self::Helo => timeouts.ehlo,
             Self::StartTls => timeouts.starttls,
             Self::Auth => timeouts.auth,
-            Self::Mail | Self::Rset | Self::Resync | Self::Command => timeouts.mail,
+            Self::Transaction(_, step) => step.timeout(timeouts),
+            Self::Rset | Self::Resync | Self::Command => timeouts.mail,
+            Self::Quit => timeouts.quit,
+        }
+    }
+}
+
+impl Step {
+    fn stage(self) -> Stage {
+        match self {
+            Self::Mail => Stage::Mail,
+            Self::Rcpt(_) => Stage::Rcpt,
+            Self::Data => Stage::Data,
+            Self::Chunk | Self::FirstChunk | Self::EndOfData | Self::LastChunk => Stage::Body,
+        }
+    }
+
+    fn timeout(self, timeouts: &Timeouts) -> Duration {
+        match self {
+            Self::Mail => timeouts.mail,
             Self::Rcpt(_) => timeouts.rcpt,
             Self::Data | Self::FirstChunk => timeouts.data,
             Self::Chunk | Self::EndOfData | Self::LastChunk => timeouts.end_of_data,
-            Self::Quit => timeouts.quit,
         }
+    }
+
+    /// Whether it answers the whole content.
+    pub(crate) fn ends_content(self) -> bool {
+        matches!(self, Self::EndOfData | Self::LastChunk)
     }
 }

@@ -1,322 +1,355 @@
 //! The reading cursor: gives each complete reply to the command that it answers.
 //!
 //! Knows which replies are impossible here; what a possible one means belongs to
-//! the session or the transaction.
+//! the phase or the transaction.
 
-use super::expectation::{Awaited, Expectation, Judgement};
-use super::open::Serial;
-use super::session::{Session, State};
-use super::timers::Timer;
-use super::trace::{Speaker, TraceLine};
-use super::transaction::{Bdat, Progress};
-use crate::{Capabilities, Error, ErrorKind, Pipelining, Reply, ReplyRef, Stage, Violation};
+use super::dialogue::Dialogue;
+use super::ending::Ending;
+use super::expectation::{Awaited, Expectation, Judgement, Step};
+use super::open::{Change, Serial};
+use super::opening::Next;
+use super::pipeline::Pipeline;
+use super::requests::Requests;
+use super::sending::{Bdat, Transaction};
+use super::session::{Phase, Session};
+use crate::{Error, ErrorKind, Pipelining, Reply, ReplyRef, Stage, Violation};
 
 impl Session {
     pub(super) fn handle_reply(&mut self, reply: ReplyRef<'_>) {
-        self.trace_reply(reply);
-        self.silent_after_idleness = false;
-        let head = self.expectations.front().copied();
-        let head = head.filter(|head| head.complete_at <= self.output.taken());
-        let Some(head) = head else {
-            return self.unexpected(reply);
+        self.dialogue.trace_reply(reply);
+        self.deadlines.heard();
+        let head = self.dialogue.head();
+        let head = head.filter(|head| head.complete_at <= self.dialogue.output.taken());
+        let result = match head {
+            None => Err(self.unexpected(reply)),
+            Some(head) if reply.code().get() == 421 => self.service_closing(head.command, reply),
+            Some(head) if reply.contradicts_itself() => {
+                Err(self.refused_in_contradiction(head, reply))
+            }
+            Some(head) => self.judged(head, reply),
         };
-        if reply.code().get() == 421 {
-            return self.service_closing(head.command, reply);
+        if let Err(ending) = result {
+            self.finish(ending);
         }
-        if reply.contradicts_itself() {
-            return self.refused_in_contradiction(head, reply);
-        }
+    }
+
+    fn judged(&mut self, head: Expectation, reply: ReplyRef<'_>) -> Result<(), Ending> {
+        let owned = |session: &Self| session.dialogue.owned(reply);
         match head.command.judge(reply.code()) {
             Judgement::Yes => self.met(head, true, reply),
             Judgement::No => self.met(head, false, reply),
             Judgement::Goodbye => {
-                let reply = self.owned(reply);
-                self.end(ErrorKind::Goodbye(reply));
+                let kind = ErrorKind::Goodbye(owned(self));
+                Err(Ending::AtOnce(self.error_at_end(kind)))
             }
             Judgement::Violation => {
-                let reply = self.owned(reply);
-                let violation = Violation::UnexpectedReply(reply);
-                self.end(ErrorKind::Violation(violation));
+                let violation = Violation::UnexpectedReply(owned(self));
+                let kind = ErrorKind::Violation(violation);
+                Err(Ending::AtOnce(self.error_at_end(kind)))
             }
         }
     }
 
     /// RFC 5321 §3.8: the server closes, whatever it was asked.
-    fn service_closing(&mut self, command: Awaited, reply: ReplyRef<'_>) {
-        let reply = self.owned(reply);
+    fn service_closing(&mut self, command: Awaited, reply: ReplyRef<'_>) -> Result<(), Ending> {
+        let reply = self.dialogue.owned(reply);
+        let protocol = self.dialogue.config.protocol;
         // Said to the content, it is an answer: the message was not taken.
-        if command.ends_content()
-            && let Some(transaction) = self.transactions.front_mut()
-            && !transaction.answer_content(self.config.protocol, false, reply.clone())
+        if let Some(serial) = command.ends_content()
+            && let Some(transaction) = self.phase.transaction_mut(serial)
+            && !transaction
+                .answers
+                .take_content(protocol, false, reply.clone())
         {
             // In LMTP it may be one recipient's: others may follow.
-            transaction.closing = Some(reply);
-            self.expectations.pop_front();
-            self.expect_next_final(command);
-            return;
+            transaction.answers.note_closing(reply);
+            self.dialogue.met();
+            self.dialogue.expect_another(command);
+            return Ok(());
         }
-        self.end_refused(reply);
+        Err(self.refused_by(reply))
     }
 
-    /// LMTP: the next recipient's reply is still to come.
-    fn expect_next_final(&mut self, command: Awaited) {
-        self.waits_over += 1;
-        self.expectations.push_front(Expectation {
-            command,
-            complete_at: self.output.taken(),
-            sent_ahead: false,
-        });
+    /// The server's own word that it does nothing more.
+    fn refused_by(&self, reply: Reply) -> Ending {
+        Ending::Closing(Error::new(self.stage(), ErrorKind::Refused(reply)))
     }
 
     /// The lines of one reply disagree, and the refusal counts ("220-wait", then "521 you are
     /// blocked"). Where the two sides are is not known after that.
-    fn refused_in_contradiction(&mut self, head: Expectation, reply: ReplyRef<'_>) {
-        let owned = self.owned(reply);
-        if head.command.ends_content() {
-            if let Some(transaction) = self.transactions.front_mut() {
-                // Of LMTP's recipients, of the one that it is for.
-                transaction.answer_content(self.config.protocol, false, owned.clone());
+    fn refused_in_contradiction(&mut self, head: Expectation, reply: ReplyRef<'_>) -> Ending {
+        let owned = self.dialogue.owned(reply);
+        let protocol = self.dialogue.config.protocol;
+        match head.command.ends_content() {
+            Some(serial) => {
+                if let Some(transaction) = self.phase.transaction_mut(serial) {
+                    // Of LMTP's recipients, of the one that it is for.
+                    let answers = &mut transaction.answers;
+                    answers.take_content(protocol, false, owned.clone());
+                }
             }
-        } else {
-            self.met(head, false, reply);
+            None => {
+                if let Err(ending) = self.met(head, false, reply) {
+                    self.finish(ending);
+                }
+            }
         }
-        self.end_at(head.command.stage(), ErrorKind::Refused(owned));
+        let kind = ErrorKind::Refused(owned);
+        Ending::AtOnce(Error::new(head.command.stage(), kind))
     }
 
     /// A reply to nothing that was written so far.
-    fn unexpected(&mut self, reply: ReplyRef<'_>) {
+    fn unexpected(&mut self, reply: ReplyRef<'_>) -> Ending {
         let code = reply.code();
-        let reply = self.owned(reply);
-        if self.front_is_midway() && code.is_negative() && code.get() != 421 {
+        let reply = self.dialogue.owned(reply);
+        if code.is_negative() && code.get() != 421 && self.is_midway() {
             // The server has seen enough of the content ("552 too big"). Its end
             // was never written, so this is its answer; but the two sides no
             // longer agree on where they are.
-            if let Some(transaction) = self.transactions.front_mut() {
-                transaction.refuse_content(reply.clone());
+            if let Some(transaction) = self.phase.oldest_mut() {
+                transaction.answers.refuse_content(reply.clone());
             }
-            return self.end_because(Error::new(Stage::Body, ErrorKind::Refused(reply)));
+            return Ending::ForOneMessage(Error::new(Stage::Body, ErrorKind::Refused(reply)));
         }
         match code.get() {
-            421 => self.end_refused(reply),
-            221 => self.end(ErrorKind::Goodbye(reply)),
-            _ => self.end(ErrorKind::Violation(Violation::SurplusReply(reply))),
+            421 => self.refused_by(reply),
+            221 => Ending::AtOnce(self.error_at_end(ErrorKind::Goodbye(reply))),
+            _ => {
+                let violation = Violation::SurplusReply(reply);
+                Ending::AtOnce(self.error_at_end(ErrorKind::Violation(violation)))
+            }
         }
     }
 
-    fn met(&mut self, expectation: Expectation, yes: bool, reply: ReplyRef<'_>) {
-        let command = expectation.command;
-        self.expectations.pop_front();
-        self.waits_over += 1;
-        match (command, yes) {
-            (Awaited::Greeting, true) => {
-                let greeting = self.owned(reply);
-                self.greeted(greeting);
-            }
-            (Awaited::Greeting, false) => {
-                let kind = ErrorKind::Refused(self.owned(reply));
-                self.refuse(Stage::Greeting, kind);
-            }
-            (Awaited::Ehlo, true) => {
-                match Capabilities::parse(reply, self.config.limits.capabilities) {
-                    Ok(capabilities) => self.hello_accepted(capabilities),
-                    Err(error) => {
-                        let violation = Violation::Capabilities(error);
-                        self.end_quoting(Stage::Ehlo, violation, reply);
-                    }
+    /// The reply answers its command.
+    fn met(&mut self, head: Expectation, yes: bool, reply: ReplyRef<'_>) -> Result<(), Ending> {
+        self.dialogue.met();
+        let Self {
+            phase,
+            dialogue,
+            requests,
+            ..
+        } = self;
+        match phase {
+            Phase::Opening(opening) => {
+                if let Next::Ready(pipeline) = opening.on_reply(yes, reply, dialogue)? {
+                    self.become_ready(pipeline);
                 }
             }
-            (Awaited::Helo, true) => self.hello_accepted(Capabilities::default()),
-            (Awaited::Ehlo, false) => {
-                let reply = self.owned(reply);
-                self.hello_refused(reply);
-            }
-            (Awaited::Helo, false) => {
-                let reply = self.owned(reply);
-                self.helo_refused(reply);
-            }
-            (Awaited::StartTls, true) => self.starttls_accepted(),
-            (Awaited::StartTls, false) => {
-                let reply = self.owned(reply);
-                self.starttls_refused(reply);
-            }
-            (Awaited::Auth, true) => self.auth_continues(reply),
-            (Awaited::Auth, false) => {
-                let reply = self.owned(reply);
-                self.auth_refused(reply);
-            }
-            (Awaited::Rset, true) => self.open.reset_accepted(),
-            (Awaited::Rset, false) => {
-                if self.open.may_be_open() {
-                    let reply = self.owned(reply);
-                    self.leave_open_transaction(reply);
+            Phase::Ready(pipeline) => {
+                if head.command == Awaited::Command {
+                    self.deadlines.begin_overall_anew();
                 }
+                pipeline.on_reply(head, yes, reply, dialogue, requests)?;
             }
-            (Awaited::Resync, _) => {}
-            (Awaited::Command, _) => {
-                let reply = self.owned(reply);
-                self.timers.overall = Timer::Off;
-                self.conclude_command(Ok(reply));
-            }
-            (Awaited::Quit, _) => {
-                let why = match &mut self.state {
-                    State::Leaving(why) => why.take(),
-                    _ => None,
-                };
-                self.close(why);
-            }
-            _ => self.answered(expectation, yes, reply),
+            Phase::Leaving(leaving) => match (head.command, &mut leaving.pipeline) {
+                (Awaited::Quit, _) => {
+                    let why = leaving.why.take();
+                    self.close(why);
+                }
+                (_, Some(pipeline)) => pipeline.on_reply(head, yes, reply, dialogue, requests)?,
+                (command, None) => debug_assert!(false, "{command:?} behind QUIT"),
+            },
+            Phase::Closed => debug_assert!(false, "a reply after the end"),
         }
+        Ok(())
+    }
+}
+
+impl Pipeline {
+    fn on_reply(
+        &mut self,
+        head: Expectation,
+        yes: bool,
+        reply: ReplyRef<'_>,
+        dialogue: &mut Dialogue,
+        requests: &mut Requests,
+    ) -> Result<(), Ending> {
+        match head.command {
+            Awaited::Transaction(serial, step) => {
+                return self.answered(serial, step, head.sent_ahead, yes, reply, dialogue);
+            }
+            Awaited::Rset if yes => self.open.reset_accepted(),
+            Awaited::Rset if self.open.may_be_open() => {
+                return Err(reset_refused(dialogue, reply));
+            }
+            Awaited::Rset | Awaited::Resync => {}
+            Awaited::Command => {
+                let reply = dialogue.owned(reply);
+                self.conclude_command(Ok(reply), dialogue, requests);
+            }
+            command => debug_assert!(false, "{command:?} while messages are sent"),
+        }
+        Ok(())
     }
 
-    /// `RSET` was refused: what follows would go into another message's transaction.
-    fn leave_open_transaction(&mut self, reply: Reply) {
-        let kind = ErrorKind::ResetRefused(reply);
-        if self.expectations.is_empty() {
-            self.refuse(Stage::Mail, kind);
-        } else {
-            self.end_at(Stage::Mail, kind);
-        }
-    }
-
-    /// A reply to a command of the oldest unfinished transaction.
-    fn answered(&mut self, expectation: Expectation, yes: bool, reply: ReplyRef<'_>) {
-        let sent_ahead = expectation.sent_ahead;
-        let reply = match expectation.command {
-            Awaited::Rcpt(_) => Some(self.kept_rcpt_reply(reply)),
-            command if yes && !command.ends_content() => None,
-            _ => Some(self.owned(reply)),
+    /// A reply to a command of a transaction.
+    fn answered(
+        &mut self,
+        serial: Serial,
+        step: Step,
+        sent_ahead: bool,
+        yes: bool,
+        reply: ReplyRef<'_>,
+        dialogue: &mut Dialogue,
+    ) -> Result<(), Ending> {
+        let reply = match step {
+            Step::Rcpt(_) => Some(self.kept_rcpt_reply(reply, dialogue)),
+            step if yes && !step.ends_content() => None,
+            _ => Some(dialogue.owned(reply)),
         };
-        let Some(transaction) = self.transactions.front_mut() else {
+        let mut spare = core::mem::take(&mut self.spare_answers);
+        let Some(transaction) = self.transaction_mut(serial) else {
             debug_assert!(false, "a reply to a transaction that is not there");
-            return;
-        };
-        let Some(serial) = transaction.serial else {
-            debug_assert!(false, "a reply to a transaction that was not begun");
-            return;
+            return Ok(());
         };
         transaction.outstanding -= 1;
-        match (expectation.command, yes, reply) {
-            (Awaited::Mail, true, _) => {
-                transaction.answer_mail(Ok(()), sent_ahead);
-                self.open.mail_accepted();
+        match (step, yes, reply) {
+            (Step::Mail, true, _) => {
+                transaction.answers.take_mail(Ok(()), sent_ahead);
+                self.open.change(Change::MailAccepted, serial);
             }
-            (Awaited::Mail, false, Some(reply)) => {
+            (Step::Mail, false, Some(reply)) => {
+                transaction.answers.take_mail(Err(reply), sent_ahead);
                 // Nothing is left open to reset; but a BDAT behind it is still to fail.
-                if transaction.content_begin.is_none() {
-                    self.open.never_began(serial);
+                if !transaction.is_announced() {
+                    self.open.change(Change::MailRefused, serial);
                 }
-                transaction.answer_mail(Err(reply), sent_ahead);
             }
-            (Awaited::Rcpt(index), _, Some(reply)) => {
+            (Step::Rcpt(index), _, Some(reply)) => {
                 let answer = if yes { Ok(reply) } else { Err(reply) };
-                transaction.answer_rcpt(index, answer, sent_ahead, &mut self.spare_answers);
+                transaction.take_rcpt(index, answer, sent_ahead, &mut spare);
             }
-            (Awaited::Data, true, _) => self.go_ahead(),
-            (Awaited::Data, false, Some(reply)) => {
-                transaction.refuse_data(reply, sent_ahead);
-                self.leave_front(serial);
-            }
-            (Awaited::FirstChunk, true, _) => self.bdat = Bdat::Proven,
-            (Awaited::FirstChunk, false, Some(reply)) => {
-                self.needs_resync = true;
-                if transaction.has_accepted_recipient() {
-                    self.bdat = Bdat::Refused;
-                    transaction.refuse_first_chunk(reply);
-                    self.leave_front(serial);
-                } else {
-                    // It is expected to fail where nobody was accepted (RFC 3030 §2).
-                    self.bdat = Bdat::Unproven;
+            (Step::Data, true, _) => {
+                if let Some(error) = self.go_ahead(dialogue) {
+                    return Err(Ending::ForOneMessage(error));
                 }
             }
-            (Awaited::Chunk, false, Some(reply)) => {
+            (Step::Data, false, Some(reply)) => {
+                transaction.answers.refuse_data(reply, sent_ahead);
+                self.abandon(serial);
+            }
+            (Step::FirstChunk, true, _) => self.bdat = Bdat::Proven,
+            (Step::FirstChunk, false, Some(reply)) => self.first_chunk_refused(serial, reply),
+            (Step::Chunk, true, _) => {}
+            (Step::Chunk, false, Some(reply)) => {
                 // The rest of the message is not sent (RFC 3030 §2).
-                transaction.refuse_content(reply.clone());
-                self.leave_front(serial);
-                self.leave_unless_read(reply);
+                transaction.answers.refuse_content(reply.clone());
+                self.abandon(serial);
+                return leave_unless_read(dialogue, reply);
             }
-            (command, _, Some(reply)) if command.ends_content() => {
-                self.content_answered(expectation, serial, yes, reply);
+            (Step::EndOfData | Step::LastChunk, _, Some(reply)) => {
+                self.spare_answers = spare;
+                return self.content_answered(serial, step, sent_ahead, yes, reply, dialogue);
             }
-            _ => {}
+            (step, _, None) => debug_assert!(false, "the reply to {step:?} was not kept"),
         }
+        self.spare_answers = spare;
+        Ok(())
     }
 
-    /// Nothing more of the oldest message is written in this transaction.
-    fn leave_front(&mut self, serial: Serial) {
-        let Some(transaction) = self.transactions.front_mut() else {
+    fn first_chunk_refused(&mut self, serial: Serial, reply: Reply) {
+        self.needs_resync = true;
+        let Some(transaction) = self.transaction_mut(serial) else {
             return;
         };
-        if !matches!(transaction.progress, Progress::Done) {
-            transaction.progress = Progress::Done;
-            if transaction.mail_accepted() {
-                self.open.left(serial);
-            }
+        if transaction.answers.has_accepted_recipient() {
+            transaction.refuse_first_chunk(reply);
+            self.bdat = Bdat::Refused;
+            self.abandon(serial);
+        } else {
+            // It is expected to fail where nobody was accepted (RFC 3030 §2).
+            self.bdat = Bdat::Unproven;
         }
     }
 
     fn content_answered(
         &mut self,
-        expectation: Expectation,
         serial: Serial,
+        step: Step,
+        sent_ahead: bool,
         yes: bool,
         reply: Reply,
-    ) {
-        let Some(transaction) = self.transactions.front_mut() else {
-            return;
+        dialogue: &mut Dialogue,
+    ) -> Result<(), Ending> {
+        let Some(transaction) = self.transaction_mut(serial) else {
+            return Ok(());
         };
         let is_unknown = matches!(reply.code().get(), 500 | 502 | 503);
-        if is_unknown && expectation.sent_ahead && transaction.has_accepted_recipient() {
+        if is_unknown && sent_ahead && transaction.answers.has_accepted_recipient() {
             // Whether the octets were read is not known, and so not where the two sides are.
             let error = Error::new(Stage::Body, ErrorKind::OutOfStep(reply));
-            transaction.give_up(error.clone());
-            return self.end_because(error);
+            transaction.fail(error.clone());
+            return Err(Ending::ForOneMessage(error));
         }
-        transaction.closing = None;
         let refusal = (!yes).then(|| reply.clone());
-        if !transaction.answer_content(self.config.protocol, yes, reply) {
+        let answers = &mut transaction.answers;
+        if !answers.take_content(dialogue.config.protocol, yes, reply) {
             transaction.outstanding += 1;
-            return self.expect_next_final(expectation.command);
+            dialogue.expect_another(Awaited::Transaction(serial, step));
+            return Ok(());
         }
+        let (taken, begun) = (answers.content_accepted(), answers.mail_accepted());
         let octets = transaction.announced_octets().unwrap_or(0);
-        // A BDAT that failed may leave the transaction open (RFC 3030 §2).
-        let after_data = expectation.command == Awaited::EndOfData;
-        if after_data || transaction.content_accepted() || !transaction.mail_accepted() {
-            self.open.ended(serial);
+        if step == Step::EndOfData || !begun {
+            self.open.change(Change::ContentAnswered, serial);
+        } else if taken {
+            self.open.change(Change::LastBdatAccepted, serial);
         }
-        if let Some(refusal) = refusal
-            && expectation.command == Awaited::LastChunk
-            && octets > 0
-        {
-            self.leave_unless_read(refusal);
-        }
-    }
-
-    /// A `BDAT` was refused, and its content was under way. A server that did not read it
-    /// takes it for commands, whose replies would pass for those of the next messages: what
-    /// it says from here is not believed.
-    fn leave_unless_read(&mut self, reply: Reply) {
-        if self.config.pipelining != Pipelining::Bold {
-            self.end_because(Error::new(Stage::Body, ErrorKind::Refused(reply)));
+        match refusal {
+            Some(refusal) if step == Step::LastChunk && octets > 0 => {
+                leave_unless_read(dialogue, refusal)
+            }
+            _ => Ok(()),
         }
     }
 
     /// What a report keeps of a reply to `RCPT`: often it is the same for all of them.
-    fn kept_rcpt_reply(&mut self, reply: ReplyRef<'_>) -> Reply {
+    fn kept_rcpt_reply(&mut self, reply: ReplyRef<'_>, dialogue: &Dialogue) -> Reply {
         if let Some(last) = &self.last_rcpt_reply
             && last.as_bytes() == reply.as_bytes()
         {
             return last.clone();
         }
-        let kept = self.owned(reply);
-        let kept = kept.shortened(self.config.limits.recipient_reply);
+        let kept = dialogue.owned(reply);
+        let kept = kept.shortened(dialogue.config.limits.recipient_reply);
         self.last_rcpt_reply = Some(kept.clone());
         kept
     }
+}
 
-    fn trace_reply(&mut self, reply: ReplyRef<'_>) {
-        if self.config.trace {
-            let text = alloc::format!("{}", self.owned(reply));
-            self.trace(TraceLine::new(Speaker::Server, text));
-        }
+impl Transaction {
+    /// Whether content was announced by `BDAT`.
+    fn is_announced(&self) -> bool {
+        use super::sending::Plan;
+        matches!(
+            self.plan,
+            Plan::Bdat {
+                announced_at: Some(_),
+                ..
+            }
+        )
     }
+}
+
+/// `RSET` was refused: what follows would go into another message's transaction.
+fn reset_refused(dialogue: &Dialogue, reply: ReplyRef<'_>) -> Ending {
+    let kind = ErrorKind::ResetRefused(dialogue.owned(reply));
+    let error = Error::new(Stage::Mail, kind);
+    if dialogue.is_nothing_awaited() {
+        Ending::Politely(error)
+    } else {
+        Ending::AtOnce(error)
+    }
+}
+
+/// A `BDAT` was refused, and its content was under way. A server that did not read it
+/// takes it for commands, whose replies would pass for those of the next messages: what
+/// it says from here is not believed.
+fn leave_unless_read(dialogue: &Dialogue, reply: Reply) -> Result<(), Ending> {
+    if dialogue.config.pipelining == Pipelining::Bold {
+        return Ok(());
+    }
+    let error = Error::new(Stage::Body, ErrorKind::Refused(reply));
+    Err(Ending::ForOneMessage(error))
 }

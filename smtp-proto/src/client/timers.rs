@@ -58,6 +58,12 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
+    /// Whether one of them has passed.
+    pub(crate) fn is_any_over(&self, now: Instant) -> bool {
+        let timers = [self.reply, self.write, self.overall];
+        timers.into_iter().any(|timer| timer.is_over(now))
+    }
+
     pub(crate) fn next(&self) -> Option<Instant> {
         [self.reply, self.write, self.overall]
             .into_iter()

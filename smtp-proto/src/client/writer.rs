@@ -5,100 +5,59 @@
 //! what was answered is in the transactions.
 
 use alloc::format;
-use alloc::vec::Vec;
 use core::mem;
 
 use bytes::Bytes;
 
-use super::expectation::Awaited;
+use super::dialogue::Dialogue;
+use super::expectation::{Awaited, Step};
+use super::open::Change;
 use super::output::WINDOW;
-use super::session::{Session, State};
+use super::pipeline::Pipeline;
+use super::requests::Requests;
+use super::sending::{Bdat, Content, GUARANTEED_RECIPIENTS, Plan, Progress, Transaction};
 use super::trace::{Speaker, TraceLine};
-use super::transaction::{Bdat, Content, Progress, Transaction, Transfer};
-use super::verdict::GUARANTEED_RECIPIENTS;
 use crate::parameters::Peer;
-use crate::{
-    Capabilities, Error, ErrorKind, Event, Pipelining, Protocol, Recipients, Stage, command,
-};
+use crate::{Error, ErrorKind, Event, Pipelining, Protocol, Stage, command};
 
-/// Whether the cursor moved.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Step {
-    Taken,
+/// What the cursor did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cursor {
+    Moved,
+    /// It waits for a reply, or for more to write.
     Blocked,
+    /// Everything is written, and the program wants to leave.
+    AtTheEnd,
 }
 
-impl Session {
-    /// Writes whatever may be written, up to a window.
-    pub(super) fn pump(&mut self) {
-        // What a message leaves goes before those that are not begun.
-        self.settle();
-        loop {
-            while self.output.pending() < WINDOW && self.write_next() == Step::Taken {}
-            if !self.settle() {
-                return;
+impl Pipeline {
+    /// Writes the next command, or the next stretch of content.
+    pub(super) fn write_next(
+        &mut self,
+        dialogue: &mut Dialogue,
+        requests: &mut Requests,
+    ) -> Cursor {
+        if self.command.is_some() || self.bdat == Bdat::Asked {
+            return Cursor::Blocked;
+        }
+        match self.current().map(|current| &current.progress) {
+            Some(Progress::Recipients(written)) => {
+                let written = *written;
+                self.write_rcpt(written, dialogue)
             }
+            Some(Progress::Content(_)) => self.write_content(dialogue),
+            Some(_) => Cursor::Blocked,
+            None if requests.command_is_next() => self.write_command(dialogue, requests),
+            None if requests.has_messages() => self.write_mail(dialogue, requests),
+            None => self.end_if_wanted(dialogue, requests),
         }
     }
 
-    fn write_next(&mut self) -> Step {
-        if !matches!(self.state, State::Ready) {
-            return Step::Blocked;
-        }
-        if self.commands.is_awaited() || self.bdat == Bdat::Asked {
-            return Step::Blocked;
-        }
-        if self.command_is_next() {
-            return self.write_other_command();
-        }
-        let Some(transaction) = self.transactions.get(self.writing) else {
-            return self.quit_if_wanted();
-        };
-        match transaction.progress {
-            Progress::Queued => self.write_mail(),
-            Progress::Recipients(written) => self.write_rcpt(written),
-            Progress::AwaitingGoAhead => Step::Blocked,
-            Progress::Content(_) => self.write_content(),
-            Progress::Done => self.move_on(),
-        }
-    }
-
-    /// RFC 2920 §3.1: behind what is outstanding, and as the last of its group.
-    fn write_other_command(&mut self) -> Step {
-        // One recipient is never too many.
-        if !self.may_write() || !self.may_follow_content() || self.a_rest_may_be_left(1) {
-            return Step::Blocked;
-        }
-        if !self.reset_if_needed() {
-            self.write_next_command();
-        }
-        Step::Taken
-    }
-
-    /// Ends a transaction that was left open. Says whether one was, or something else had to
-    /// go first.
-    fn reset_if_needed(&mut self) -> bool {
-        if mem::take(&mut self.needs_resync) {
-            self.write_command(Awaited::Resync, |out| out.extend_from_slice(b"NOOP\r\n"));
-            return true;
-        }
-        let needed = self.open.take_need_of_reset();
-        if needed {
-            self.write_command(Awaited::Rset, |out| out.extend_from_slice(b"RSET\r\n"));
-        }
-        needed
-    }
-
-    /// On to the next message.
-    fn move_on(&mut self) -> Step {
-        self.writing += 1;
-        Step::Taken
-    }
+    // ---- how far ahead
 
     /// How far to run ahead of this server's replies.
-    fn pipelining(&self) -> Pipelining {
-        let mut capabilities = self.capabilities.iter();
-        if capabilities.any(Capabilities::pipelining) {
+    fn mode(&self) -> Pipelining {
+        if self.capabilities.pipelining() {
             self.pipelining
         } else {
             Pipelining::Off
@@ -106,396 +65,424 @@ impl Session {
     }
 
     /// Whether one more command may be outstanding.
-    fn may_write(&self) -> bool {
-        let limit = match self.pipelining() {
+    fn may_write(&self, dialogue: &Dialogue) -> bool {
+        let limit = match self.mode() {
             Pipelining::Off => 1,
-            Pipelining::Careful | Pipelining::Bold => self.config.limits.outstanding_replies.max(1),
+            Pipelining::Careful | Pipelining::Bold => {
+                dialogue.config.limits.outstanding_replies.max(1)
+            }
         };
-        self.expectations.len() < limit
+        dialogue.outstanding() < limit
     }
 
     /// Whether something may go out behind what is outstanding, if that is content. Many
     /// servers lose what follows the dot, or take it for content. LMTP owes a number of
     /// replies to content, and where one is missing the next command's would be taken for it.
-    fn may_follow_content(&self) -> bool {
-        let last = self.expectations.back().map(|last| last.command);
-        match last {
-            Some(Awaited::EndOfData | Awaited::LastChunk)
-                if self.config.protocol == Protocol::Lmtp =>
-            {
-                false
-            }
-            Some(Awaited::EndOfData) => self.pipelining() == Pipelining::Bold,
+    fn may_follow_content(&self, dialogue: &Dialogue) -> bool {
+        let lmtp = dialogue.config.protocol == Protocol::Lmtp;
+        match dialogue.last_awaited() {
+            Some(Awaited::Transaction(_, step)) if lmtp && step.ends_content() => false,
+            Some(Awaited::Transaction(_, Step::EndOfData)) => self.mode() == Pipelining::Bold,
             _ => true,
         }
     }
 
-    /// The message being written, which exists wherever this is called.
-    fn current(&mut self) -> Option<&mut Transaction> {
-        self.transactions.get_mut(self.writing)
-    }
-
-    fn write_mail(&mut self) -> Step {
-        if !self.may_write() || !self.may_follow_content() {
-            return Step::Blocked;
-        }
-        let limits = self.capabilities.as_ref().map(Capabilities::limits);
-        let limits = limits.unwrap_or_default();
-        if !self.used.has_room(limits) {
-            return self.give_up(ErrorKind::SessionOver);
-        }
-        if self.reset_if_needed() {
-            return Step::Taken;
-        }
-        let Some(capabilities) = &self.capabilities else {
-            return Step::Blocked;
-        };
-        let Some(transaction) = self.transactions.get_mut(self.writing) else {
-            return Step::Blocked;
-        };
-        let peer = Peer {
-            capabilities,
-            tls: self.tls.as_ref(),
-        };
-        let planned = transaction.plan(&self.config, peer, self.bdat);
-        let admitted = planned.and_then(|parameters| {
-            self.used.admit(limits, transaction)?;
-            Ok(parameters)
-        });
-        let parameters = match admitted {
-            Ok(parameters) => parameters,
-            Err(kind) => return self.give_up(kind),
-        };
-        transaction.progress = Progress::Recipients(0);
-        transaction.serial = Some(self.open.begin());
-        transaction.outstanding += 1;
-        self.write_for_message(Awaited::Mail, |out, transaction, capabilities| {
-            command::mail(out, transaction.sent_envelope(), &parameters, capabilities);
-        });
-        Step::Taken
-    }
-
-    /// The message is not sent, at least not over this session.
-    fn give_up(&mut self, kind: ErrorKind) -> Step {
-        if let Some(transaction) = self.current() {
-            transaction.give_up(Error::new(Stage::Mail, kind));
-        }
-        self.move_on()
-    }
-
-    fn write_rcpt(&mut self, written: usize) -> Step {
-        let Some(transaction) = self.transactions.get(self.writing) else {
-            return Step::Blocked;
-        };
-        if transaction.is_refused() {
-            return self.abandon();
-        }
-        if written == transaction.part.asked() {
-            return self.write_data();
-        }
-        if !self.may_write() {
-            return Step::Blocked;
-        }
-        self.write_for_message(Awaited::Rcpt(written), |out, transaction, capabilities| {
-            let place = transaction.part.place(written);
-            command::rcpt(out, transaction.sent_envelope(), place, capabilities);
-        });
-        self.advance(Progress::Recipients(written + 1));
-        Step::Taken
-    }
-
-    /// Writes a command that says something of the current message.
-    fn write_for_message(
-        &mut self,
-        command: Awaited,
-        write: impl FnOnce(&mut Vec<u8>, &Transaction, &Capabilities),
-    ) {
-        let (Some(transaction), Some(capabilities)) =
-            (self.transactions.get(self.writing), &self.capabilities)
-        else {
-            return;
-        };
-        let written = self
-            .output
-            .write_text(|out| write(out, transaction, capabilities));
-        if self.config.trace {
-            let line = TraceLine::new(Speaker::Client, command::line(written));
-            self.trace(line);
-        }
-        self.expect(command);
-    }
-
-    /// Counts a command of the current message.
-    fn advance(&mut self, progress: Progress) {
-        if let Some(transaction) = self.current() {
-            transaction.progress = progress;
-            transaction.outstanding += 1;
-        }
-    }
-
-    /// The server will not take this message, and no content was asked for.
-    fn abandon(&mut self) -> Step {
-        if let Some(transaction) = self.transactions.get_mut(self.writing) {
-            transaction.progress = Progress::Done;
-            if transaction.mail_accepted()
-                && let Some(serial) = transaction.serial
-            {
-                self.open.left(serial);
-            }
-        }
-        self.move_on()
-    }
-
-    fn write_data(&mut self) -> Step {
-        let Some(transaction) = self.transactions.get(self.writing) else {
-            return Step::Blocked;
-        };
-        let wait_for_all = transaction.envelope.recipients() == Recipients::All;
-        let answered = transaction.recipients_answered();
-        if !self.may_write() || (wait_for_all && !answered) {
-            return Step::Blocked;
-        }
-        match (transaction.transfer, transaction.announced_octets()) {
-            (Transfer::Data, _) => {
-                self.write_command(Awaited::Data, |out| out.extend_from_slice(b"DATA\r\n"));
-                self.advance(Progress::AwaitingGoAhead);
-                Step::Taken
-            }
-            (Transfer::Chunking, Some(octets)) => {
-                if self.is_bdat_unproven()
-                    && let Some(octet) = transaction.harmless_first_octet()
-                {
-                    self.write_first_chunk(octet);
-                    return Step::Taken;
-                }
-                if !answered && !self.speculate(octets) {
-                    return Step::Blocked;
-                }
-                self.write_bdat(octets, true);
-                self.begin_content(Transaction::chunked_content)
-            }
-            (Transfer::Chunking, None) if !answered => Step::Blocked,
-            (Transfer::Chunking, None) => self.begin_content(Transaction::chunked_content),
-        }
-    }
-
-    /// Whether it is not known yet that the server reads what a `BDAT` announces.
-    fn is_bdat_unproven(&self) -> bool {
-        self.bdat == Bdat::Unproven && self.config.pipelining != Pipelining::Bold
-    }
-
-    /// The session's first `BDAT`. One octet is no command: a server that does not read it,
-    /// or does not know `BDAT` at all, finds nothing to carry out.
-    fn write_first_chunk(&mut self, octet: Bytes) {
-        self.write_bdat(1, false);
-        self.output.write_slice(octet);
-        self.bdat = Bdat::Asked;
-        self.expect(Awaited::FirstChunk);
-        if let Some(transaction) = self.current() {
-            transaction.first_octet_written = true;
-            transaction.outstanding += 1;
-        }
+    /// Whether a message before the next command may still need another transaction, which
+    /// goes first. The server is trusted to take `at_once` recipients.
+    fn a_rest_may_be_left(&self, at_once: usize) -> bool {
+        self.transactions()
+            .any(|transaction| transaction.may_leave_a_rest(at_once))
     }
 
     /// Takes so many octets off the budget for content that is written before its
     /// recipients are known.
-    fn speculate(&mut self, octets: u64) -> bool {
+    fn speculate(&mut self, octets: u64, dialogue: &Dialogue) -> bool {
         let speculated = self.speculated.saturating_add(octets);
-        if self.pipelining() != Pipelining::Bold || speculated > self.config.limits.speculation {
+        if self.mode() != Pipelining::Bold || speculated > dialogue.config.limits.speculation {
             return false;
         }
         self.speculated = speculated;
-        if let Some(transaction) = self.current() {
+        if let Some(transaction) = self.current_mut() {
             transaction.speculated = octets;
         }
         true
     }
 
-    fn write_bdat(&mut self, octets: u64, last: bool) {
-        let written = self
-            .output
-            .write_text(|out| command::bdat(out, octets, last));
-        if self.config.trace {
-            let line = TraceLine::new(Speaker::Client, command::line(written));
-            self.trace(line);
+    // ---- between messages
+
+    /// Ends a transaction that was left open. Says whether one was, or something else had to
+    /// go first.
+    fn reset_if_needed(&mut self, dialogue: &mut Dialogue) -> bool {
+        if mem::take(&mut self.needs_resync) {
+            dialogue.write_command(Awaited::Resync, |out| out.extend_from_slice(b"NOOP\r\n"));
+            return true;
         }
-        let begin = self.output.queued();
-        if let Some(transaction) = self.current() {
-            transaction.content_begin = Some(begin);
+        let needed = self.open.needs_reset();
+        if needed {
+            self.open.reset_written();
+            dialogue.write_command(Awaited::Rset, |out| out.extend_from_slice(b"RSET\r\n"));
+        }
+        needed
+    }
+
+    /// Writes the next command beside sending, or answers it here if the server does not know
+    /// it. It stands behind what is outstanding, as the last of its group (RFC 2920 §3.1).
+    fn write_command(&mut self, dialogue: &mut Dialogue, requests: &mut Requests) -> Cursor {
+        // One recipient is never too many.
+        let may_write = self.may_write(dialogue) && self.may_follow_content(dialogue);
+        if !may_write || self.a_rest_may_be_left(1) {
+            return Cursor::Blocked;
+        }
+        if self.reset_if_needed(dialogue) {
+            return Cursor::Moved;
+        }
+        let Some(queued) = requests.take_command() else {
+            debug_assert!(false, "the next command is not there");
+            return Cursor::Blocked;
+        };
+        self.command = Some(queued.id);
+        if let Some(keyword) = queued.command.needs()
+            && !self.capabilities.has(keyword)
+        {
+            let error = Error::new(Stage::Command, ErrorKind::ExtensionNotOffered(keyword));
+            self.conclude_command(Err(error), dialogue, requests);
+            return Cursor::Moved;
+        }
+        let line = queued.command.as_str();
+        dialogue.output.write_text(|out| {
+            out.extend_from_slice(line.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        });
+        if dialogue.config.trace {
+            // It is the program's own, and may hold what is secret.
+            let line = dialogue.redaction.text(line);
+            dialogue.trace(TraceLine::new(Speaker::Client, line));
+        }
+        dialogue.expect(Awaited::Command);
+        Cursor::Moved
+    }
+
+    fn end_if_wanted(&self, dialogue: &Dialogue, requests: &Requests) -> Cursor {
+        let may_follow = dialogue.is_nothing_awaited()
+            || (self.mode() != Pipelining::Off && self.may_follow_content(dialogue));
+        if requests.quit_wanted && may_follow && !self.a_rest_may_be_left(GUARANTEED_RECIPIENTS) {
+            Cursor::AtTheEnd
+        } else {
+            Cursor::Blocked
         }
     }
 
-    fn begin_content(&mut self, content: impl FnOnce(&Transaction) -> Content) -> Step {
-        if let Some(transaction) = self.current() {
-            let content = content(transaction);
-            transaction.progress = Progress::Content(content);
+    // ---- MAIL, RCPT, DATA or BDAT
+
+    fn write_mail(&mut self, dialogue: &mut Dialogue, requests: &mut Requests) -> Cursor {
+        if !self.may_write(dialogue) || !self.may_follow_content(dialogue) {
+            return Cursor::Blocked;
         }
-        Step::Taken
+        let limits = self.capabilities.limits();
+        let has_room = self.used.has_room(limits);
+        if has_room && self.reset_if_needed(dialogue) {
+            return Cursor::Moved;
+        }
+        let Some(mut message) = requests.take_message() else {
+            debug_assert!(false, "the next message is refused, and not concluded");
+            return Cursor::Blocked;
+        };
+        let planned = if has_room {
+            let peer = Peer {
+                capabilities: &self.capabilities,
+                tls: dialogue.learnt.tls.as_ref(),
+            };
+            let planned = message.plan(&dialogue.config, peer, self.bdat);
+            planned.and_then(|planned| {
+                self.used.admit(limits, &mut message)?;
+                Ok(planned)
+            })
+        } else {
+            Err(ErrorKind::SessionFull)
+        };
+        let (plan, parameters) = match planned {
+            Ok(planned) => planned,
+            // Not sent, at least not over this session.
+            Err(kind) => {
+                requests.conclude_unsent(message, Error::new(Stage::Mail, kind));
+                return Cursor::Moved;
+            }
+        };
+        let serial = self.open.begin();
+        requests
+            .reports
+            .begin(message.id, message.portion.is_further());
+        let awaited = Awaited::Transaction(serial, Step::Mail);
+        dialogue.write_command(awaited, |out| {
+            let envelope = message.sent_envelope();
+            command::mail(out, envelope, &parameters, &self.capabilities);
+        });
+        let mut transaction = Transaction::begin(message, serial, plan);
+        transaction.outstanding += 1;
+        self.push(transaction);
+        Cursor::Moved
+    }
+
+    fn write_rcpt(&mut self, written: usize, dialogue: &mut Dialogue) -> Cursor {
+        let Some(transaction) = self.current() else {
+            return Cursor::Blocked;
+        };
+        if transaction.is_refused() {
+            // No content was asked for.
+            let serial = transaction.serial;
+            self.abandon(serial);
+            return Cursor::Moved;
+        }
+        if written == transaction.message.portion.asked() {
+            return self.write_data(dialogue);
+        }
+        if !self.may_write(dialogue) {
+            return Cursor::Blocked;
+        }
+        let awaited = Awaited::Transaction(transaction.serial, Step::Rcpt(written));
+        let message = &transaction.message;
+        dialogue.write_command(awaited, |out| {
+            let place = message.portion.place(written);
+            command::rcpt(out, message.sent_envelope(), place, &self.capabilities);
+        });
+        self.advance(Progress::Recipients(written + 1));
+        Cursor::Moved
+    }
+
+    /// Counts a command of the current message.
+    fn advance(&mut self, progress: Progress) {
+        if let Some(transaction) = self.current_mut() {
+            transaction.progress = progress;
+            transaction.outstanding += 1;
+        }
+    }
+
+    fn write_data(&mut self, dialogue: &mut Dialogue) -> Cursor {
+        let Some(transaction) = self.current() else {
+            return Cursor::Blocked;
+        };
+        let serial = transaction.serial;
+        let answered = transaction.recipients_answered();
+        if !self.may_write(dialogue) || (transaction.is_all_or_nothing() && !answered) {
+            return Cursor::Blocked;
+        }
+        match (transaction.plan, transaction.announced_octets()) {
+            (Plan::Data, _) => {
+                let awaited = Awaited::Transaction(serial, Step::Data);
+                dialogue.write_command(awaited, |out| out.extend_from_slice(b"DATA\r\n"));
+                self.advance(Progress::AwaitingGoAhead);
+            }
+            (Plan::Bdat { .. }, Some(octets)) => {
+                if self.is_bdat_unproven(dialogue)
+                    && let Some(octet) = transaction.message.harmless_first_octet()
+                {
+                    self.write_first_chunk(octet, dialogue);
+                    return Cursor::Moved;
+                }
+                if !answered && !self.speculate(octets, dialogue) {
+                    return Cursor::Blocked;
+                }
+                self.write_bdat(octets, true, dialogue);
+                self.begin_chunked();
+            }
+            (Plan::Bdat { .. }, None) if !answered => return Cursor::Blocked,
+            (Plan::Bdat { .. }, None) => self.begin_chunked(),
+        }
+        Cursor::Moved
+    }
+
+    fn begin_chunked(&mut self) {
+        if let Some(transaction) = self.current_mut() {
+            transaction.begin_chunked();
+        }
+    }
+
+    // ---- content
+
+    /// Whether it is not known yet that the server reads what a `BDAT` announces.
+    fn is_bdat_unproven(&self, dialogue: &Dialogue) -> bool {
+        self.bdat == Bdat::Unproven && dialogue.config.pipelining != Pipelining::Bold
+    }
+
+    /// The session's first `BDAT`. One octet is no command: a server that does not read it,
+    /// or does not know `BDAT` at all, finds nothing to carry out.
+    fn write_first_chunk(&mut self, octet: Bytes, dialogue: &mut Dialogue) {
+        self.write_bdat(1, false, dialogue);
+        self.write_chunk_octets(octet, Step::FirstChunk, dialogue);
+        self.bdat = Bdat::Asked;
+        if let Some(transaction) = self.current_mut()
+            && let Plan::Bdat {
+                first_octet_written,
+                ..
+            } = &mut transaction.plan
+        {
+            *first_octet_written = true;
+        }
+    }
+
+    fn write_bdat(&mut self, octets: u64, last: bool, dialogue: &mut Dialogue) {
+        dialogue.write_line(|out| command::bdat(out, octets, last));
+        self.note_announcement(dialogue.output.queued());
+    }
+
+    fn write_chunk_octets(&mut self, octets: Bytes, step: Step, dialogue: &mut Dialogue) {
+        dialogue.output.write_slice(octets);
+        if let Some(transaction) = self.current_mut() {
+            transaction.outstanding += 1;
+            dialogue.expect(Awaited::Transaction(transaction.serial, step));
+        }
     }
 
     /// The `354` came. Where nobody was accepted, a lone dot must go out
-    /// (RFC 2920 §3.1).
-    pub(super) fn go_ahead(&mut self) {
-        let Some(transaction) = self.current() else {
-            return;
+    /// (RFC 2920 §3.1). Gives the error that ends the session where there is no content.
+    pub(super) fn go_ahead(&mut self, dialogue: &mut Dialogue) -> Option<Error> {
+        let Some(transaction) = self.current_mut() else {
+            debug_assert!(false, "a go-ahead for nobody");
+            return None;
         };
-        if transaction.has_accepted_recipient() {
-            if let Some(failure) = transaction.failure().cloned() {
-                return self.end_because(failure);
+        if transaction.answers.has_accepted_recipient() {
+            if let Some(failure) = transaction.failure() {
+                return Some(failure.clone());
             }
-            self.begin_content(Transaction::dotted_content);
+            transaction.begin_dotted();
         } else {
-            self.output
+            dialogue
+                .output
                 .write_text(|out| out.extend_from_slice(b".\r\n"));
-            self.trace(TraceLine::new(Speaker::Client, "."));
-            self.content_complete();
+            dialogue.trace(TraceLine::new(Speaker::Client, "."));
+            self.content_complete(dialogue);
         }
+        None
     }
 
-    fn write_content(&mut self) -> Step {
-        let may_write = self.may_write();
+    fn write_content(&mut self, dialogue: &mut Dialogue) -> Cursor {
+        let may_write = self.may_write(dialogue);
         // A last chunk behind one that fails is answered once, or once for each recipient:
         // LMTP does not say.
-        let may_write_last =
-            may_write && (self.config.protocol == Protocol::Smtp || self.expectations.is_empty());
-        let window = WINDOW - self.output.pending().min(WINDOW);
-        let output = &mut self.output;
-        let Some(transaction) = self.transactions.get_mut(self.writing) else {
-            return Step::Blocked;
+        let lmtp = dialogue.config.protocol == Protocol::Lmtp;
+        let may_write_last = may_write && (!lmtp || dialogue.is_nothing_awaited());
+        let output = &mut dialogue.output;
+        let window = WINDOW - output.pending().min(WINDOW);
+        let Some(transaction) = self.current_mut() else {
+            return Cursor::Blocked;
         };
-        let is_stream = transaction.body.is_stream();
-        let stream = &mut transaction.stream;
+        let is_stream = transaction.message.body.is_stream();
+        let source = &mut transaction.message.source;
         let Progress::Content(content) = &mut transaction.progress else {
-            return Step::Blocked;
+            debug_assert!(false, "no content is being written");
+            return Cursor::Blocked;
         };
         match content {
             Content::Dotted { encoder, rest } => {
                 if rest.is_empty()
-                    && let Some(chunk) = stream.chunks.pop_front()
+                    && let Some(chunk) = source.chunks.pop_front()
                 {
                     *rest = chunk;
                 }
                 if !rest.is_empty() {
                     encoder.encode(rest, window, &mut |segment| output.write_segment(segment));
-                    return Step::Taken;
+                    return Cursor::Moved;
                 }
-                if is_stream && !stream.ended {
-                    return self.ask_for_more();
+                if is_stream && !source.ended {
+                    return self.ask_for_more(dialogue);
                 }
                 encoder.finish(&mut |segment| output.write_segment(segment));
             }
             Content::Canonical { encoder, rest } => {
                 if !rest.is_empty() {
                     encoder.encode(rest, window, &mut |segment| output.write_segment(segment));
-                    return Step::Taken;
+                    return Cursor::Moved;
                 }
                 encoder.finish(&mut |segment| output.write_segment(segment));
             }
-            Content::Verbatim { rest: Some(whole) } => output.write_slice(mem::take(whole)),
-            Content::Verbatim { rest: None } if !may_write => return Step::Blocked,
-            Content::Verbatim { rest: None } => {
-                if let Some(chunk) = stream.chunks.pop_front() {
-                    return self.write_chunk(chunk);
+            Content::Whole(whole) => output.write_slice(mem::take(whole)),
+            Content::Chunks if !may_write => return Cursor::Blocked,
+            Content::Chunks => {
+                if let Some(chunk) = source.chunks.pop_front() {
+                    return self.write_chunk(chunk, dialogue);
                 }
-                if !stream.ended {
-                    return self.ask_for_more();
+                if !source.ended {
+                    return self.ask_for_more(dialogue);
                 }
                 if !may_write_last {
-                    return Step::Blocked;
+                    return Cursor::Blocked;
                 }
-                self.write_bdat(0, true);
+                self.write_bdat(0, true, dialogue);
             }
         }
-        self.content_complete();
-        Step::Taken
+        self.content_complete(dialogue);
+        Cursor::Moved
     }
 
-    fn write_chunk(&mut self, mut chunk: Bytes) -> Step {
+    fn write_chunk(&mut self, mut chunk: Bytes, dialogue: &mut Dialogue) -> Cursor {
         if chunk.is_empty() {
-            return Step::Taken;
+            return Cursor::Moved;
         }
-        if self.is_bdat_unproven() {
+        if self.is_bdat_unproven(dialogue) {
             let first = chunk.split_to(1);
-            self.write_first_chunk(first);
-            if let Some(transaction) = self.current() {
-                transaction.stream.chunks.push_front(chunk);
+            self.write_first_chunk(first, dialogue);
+            if let Some(transaction) = self.current_mut() {
+                transaction.message.source.chunks.push_front(chunk);
             }
-            return Step::Taken;
+            return Cursor::Moved;
         }
-        self.write_bdat(chunk.len() as u64, false);
-        self.output.write_slice(chunk);
-        self.expect(Awaited::Chunk);
-        if let Some(transaction) = self.current() {
-            transaction.outstanding += 1;
-        }
-        Step::Taken
+        self.write_bdat(chunk.len() as u64, false, dialogue);
+        self.write_chunk_octets(chunk, Step::Chunk, dialogue);
+        Cursor::Moved
     }
 
-    fn ask_for_more(&mut self) -> Step {
-        if let Some(transaction) = self.current()
-            && !transaction.stream.asked
+    fn ask_for_more(&mut self, dialogue: &mut Dialogue) -> Cursor {
+        if let Some(transaction) = self.current_mut()
+            && !transaction.message.source.asked
         {
-            transaction.stream.asked = true;
-            let id = transaction.id;
-            self.events.push_back(Event::BodyWanted(id));
+            transaction.message.source.asked = true;
+            let id = transaction.message.id;
+            dialogue.events.push_back(Event::BodyWanted(id));
         }
-        Step::Blocked
+        Cursor::Blocked
     }
 
     /// The content is out (or in the output): its replies are awaited.
-    fn content_complete(&mut self) {
-        let complete_at = self.output.queued();
-        let lmtp = self.config.protocol == Protocol::Lmtp;
-        let Some(transaction) = self.transactions.get_mut(self.writing) else {
+    fn content_complete(&mut self, dialogue: &mut Dialogue) {
+        let complete_at = dialogue.output.queued();
+        let lmtp = dialogue.config.protocol == Protocol::Lmtp;
+        let Some(transaction) = self.current_mut() else {
+            debug_assert!(false, "no content is being written");
             return;
         };
+        let serial = transaction.serial;
+        let after_data = transaction.plan == Plan::Data;
+        let lone_dot = after_data && !transaction.answers.has_accepted_recipient();
+        let octets = transaction.message.body.facts().map(|facts| facts.octets);
         transaction.content_end = Some(complete_at);
-        transaction.progress = Progress::Done;
-        let after_data = transaction.transfer == Transfer::Data;
-        let octets = transaction.body.facts().map(|facts| facts.octets);
-        let lone_dot = after_data && !transaction.has_accepted_recipient();
+        transaction.progress = match mem::replace(&mut transaction.progress, Progress::Complete) {
+            Progress::SourceFailed(error) => Progress::Failed(error),
+            _ => Progress::Complete,
+        };
         // RFC 2033 §4.2: with nobody accepted, nothing is said to the dot.
         let answered = !(lmtp && lone_dot);
         if answered {
             transaction.outstanding += 1;
         }
-        // The reply to `DATA`'s content ends the transaction whatever it says; a
-        // `BDAT` that failed does not (RFC 3030 §2). Whoever writes on without
-        // waiting for the reply resets first.
-        if let Some(serial) = transaction.serial {
-            if !after_data {
-                self.open.left(serial);
-            } else if !answered {
-                self.open.ended(serial);
-            }
+        if !after_data {
+            self.open.change(Change::LastBdatWritten, serial);
+        } else if !answered {
+            self.open.change(Change::ContentAnswered, serial);
         }
         if answered {
-            self.expect(if after_data {
-                Awaited::EndOfData
+            let step = if after_data {
+                Step::EndOfData
             } else {
-                Awaited::LastChunk
-            });
+                Step::LastChunk
+            };
+            dialogue.expect(Awaited::Transaction(serial, step));
         }
         if let Some(octets) = octets
-            && self.config.trace
+            && dialogue.config.trace
             && !lone_dot
         {
             let summary = format!("(content, {octets} octets)");
-            self.trace(TraceLine::new(Speaker::Client, summary));
+            dialogue.trace(TraceLine::new(Speaker::Client, summary));
         }
-        self.move_on();
-    }
-
-    fn quit_if_wanted(&mut self) -> Step {
-        let may_follow = self.expectations.is_empty()
-            || (self.pipelining() != Pipelining::Off && self.may_follow_content());
-        if !self.quit_wanted || !may_follow {
-            return Step::Blocked;
-        }
-        if self.a_rest_may_be_left(GUARANTEED_RECIPIENTS) {
-            return Step::Blocked;
-        }
-        self.write_quit(None);
-        Step::Taken
     }
 }

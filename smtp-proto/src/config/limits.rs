@@ -3,7 +3,13 @@
 use crate::ReplyLimits;
 
 /// Limits on what the server can make the client store or compute.
-#[derive(Clone, Debug)]
+///
+/// ```
+/// use postwire_proto::Limits;
+///
+/// let limits = Limits::default().capabilities(64).trace_lines(0);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
     /// The limits on a single reply.
@@ -34,6 +40,19 @@ pub struct Limits {
     pub outstanding_replies: usize,
     /// The number of trace lines that are kept for a caller that does not poll. 1,024.
     pub trace_lines: usize,
+}
+
+impl Limits {
+    setters! {
+        reply: ReplyLimits,
+        capabilities: usize,
+        auth_rounds: usize,
+        auth_iterations: u32,
+        speculation: u64,
+        recipient_reply: usize,
+        outstanding_replies: usize,
+        trace_lines: usize,
+    }
 }
 
 impl Default for Limits {

@@ -7,7 +7,16 @@ use core::time::Duration;
 /// A reply's time counts from the moment at which its command is handed over (for a command
 /// within a group, from the reply before it). The limit is absolute: a server cannot extend it
 /// by sending a line now and then.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use postwire_proto::Timeouts;
+///
+/// let timeouts = Timeouts::default().connect(Duration::from_secs(10));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Timeouts {
     /// Resolving a name and connecting, for all addresses together. 2 minutes.
     pub connect: Duration,
@@ -69,6 +78,23 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
+    setters! {
+        connect: Duration,
+        tls: Duration,
+        greeting: Duration,
+        ehlo: Duration,
+        starttls: Duration,
+        auth: Duration,
+        mail: Duration,
+        rcpt: Duration,
+        data: Duration,
+        body: Duration,
+        end_of_data: Duration,
+        quit: Duration,
+        after_idle: Duration,
+        overall: Option<Duration>,
+    }
+
     /// Limits every stage to at most `cap`.
     #[must_use]
     pub fn capped(mut self, cap: Duration) -> Self {

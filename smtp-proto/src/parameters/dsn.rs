@@ -10,7 +10,7 @@ use core::fmt;
 use core::ops::BitOr;
 use core::str::FromStr;
 
-use super::{MailParameter, Parameter, ParameterError, RcptParameter, Rule, is_keyword, xtext};
+use super::{MailParameter, Parameter, ParameterError, RcptParameter, Rule, xtext};
 use crate::Address;
 
 static DSN: Rule = Rule {
@@ -237,7 +237,10 @@ impl OriginalRecipient {
     /// character, or if the encoded form is longer than 500 octets.
     pub fn new(address_type: &str, address: &str) -> Result<Self, ParameterError> {
         let printable = |octet: u8| octet.is_ascii_graphic() || octet == b' ';
-        if !is_keyword(address_type) || address.is_empty() || !address.bytes().all(printable) {
+        if !Parameter::is_keyword(address_type)
+            || address.is_empty()
+            || !address.bytes().all(printable)
+        {
             return Err(ParameterError::Malformed {
                 expected: "an address of printable ascii characters, and its type",
             });
@@ -289,7 +292,7 @@ impl FromStr for OriginalRecipient {
         } else {
             xtext::decode(address).is_some_and(|decoded| !decoded.is_empty())
         };
-        if !is_keyword(kind) || !is_address {
+        if !Parameter::is_keyword(kind) || !is_address {
             return Err(malformed);
         }
         Self::bounded(String::from(value))

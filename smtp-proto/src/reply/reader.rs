@@ -19,6 +19,7 @@ const KEPT_CAPACITY: usize = 4096;
 /// RFC 5321 §4.5.3.1.5 allows 512 octets per line; servers exceed it, so the defaults are
 /// larger.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ReplyLimits {
     /// Octets of one line, including its line end. Default 2,048.
     pub line: usize,
@@ -27,6 +28,14 @@ pub struct ReplyLimits {
     /// Octets of one whole reply, including its line ends; also the limit of the reader's
     /// buffer. Default 65,536.
     pub bytes: usize,
+}
+
+impl ReplyLimits {
+    crate::config::setters! {
+        line: usize,
+        lines: usize,
+        bytes: usize,
+    }
 }
 
 impl Default for ReplyLimits {

@@ -28,7 +28,7 @@ fn start(
 }
 
 /// The digest in hexadecimal (RFC 2195 §2).
-pub(crate) fn digest(password: &Secret, challenge: &[u8]) -> Result<Secret, SaslError> {
+fn digest(password: &Secret, challenge: &[u8]) -> Result<Secret, SaslError> {
     let key = password.expose();
     let mut mac = Hmac::<Md5>::new_from_slice(key).map_err(|_| SaslError::UnfitCredentials)?;
     mac.update(challenge);
@@ -41,15 +41,9 @@ pub(crate) fn digest(password: &Secret, challenge: &[u8]) -> Result<Secret, Sasl
     Ok(Secret::from(digest))
 }
 
-/// The server's only challenge; `None` without a nonce.
-#[cfg(feature = "server")]
-pub(crate) fn challenge(context: &SaslContext<'_>) -> Option<String> {
-    let nonce = super::encode(context.nonce);
-    let nonce = core::str::from_utf8(nonce.expose()).ok()?;
-    (!nonce.is_empty()).then(|| alloc::format!("<{nonce}@{}>", context.host))
-}
-
 struct CramMd5(Option<Credentials>);
+
+impl super::sealed::Sealed for CramMd5 {}
 
 impl Exchange for CramMd5 {
     fn initial_response(&mut self) -> Result<Option<Secret>, SaslError> {

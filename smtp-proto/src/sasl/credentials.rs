@@ -7,16 +7,17 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use super::SaslError;
-use crate::client::redaction::Redaction;
+use super::{SaslError, decode, encode};
 
 /// Octets that must not be shown: a password, a token, or a response that contains one.
 ///
-/// They are wiped from memory when dropped; `Debug` shows only that there is a secret. The
-/// caller must wipe copies made before the octets are moved here.
-#[derive(Clone, Default, PartialEq, Eq)]
+/// Wiped from memory when dropped; `Debug` shows only that there is one. Two secrets of the same
+/// length are compared in a time that does not depend on their octets. Copies that were made
+/// before the octets came here are the caller's to wipe.
+#[derive(Clone, Default)]
 pub struct Secret(pub(super) Zeroizing<Vec<u8>>);
 
 impl Secret {
@@ -30,6 +31,30 @@ impl Secret {
         self.0.is_empty()
     }
 
+    /// The octets in base64 with padding (RFC 4648 §4), as secret as they are.
+    ///
+    /// ```
+    /// use postwire_proto::Secret;
+    ///
+    /// let encoded = Secret::from("correct horse").to_base64();
+    /// assert_eq!(encoded.expose(), b"Y29ycmVjdCBob3JzZQ==");
+    /// assert_eq!(Secret::from_base64(encoded.expose())?, "correct horse".into());
+    /// # Ok::<(), postwire_proto::SaslError>(())
+    /// ```
+    #[must_use]
+    pub fn to_base64(&self) -> Self {
+        encode(&self.0)
+    }
+
+    /// The octets behind their base64 form (RFC 4648 §4).
+    ///
+    /// # Errors
+    ///
+    /// [`SaslError::InvalidChallenge`]: it is no base64, or its padding is missing.
+    pub fn from_base64(encoded: &[u8]) -> Result<Self, SaslError> {
+        decode(encoded).map(Self)
+    }
+
     /// Joins parts without a reallocation, which would leave a copy in memory.
     pub(super) fn concat(parts: &[&[u8]]) -> Self {
         let length = parts.iter().map(|part| part.len()).sum();
@@ -40,6 +65,14 @@ impl Secret {
         Self(octets)
     }
 }
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_slice().ct_eq(other.0.as_slice()).into()
+    }
+}
+
+impl Eq for Secret {}
 
 impl From<String> for Secret {
     fn from(secret: String) -> Self {
@@ -151,19 +184,6 @@ impl Credentials {
     /// The password or token; empty if there is none.
     pub fn secret(&self) -> &Secret {
         &self.secret
-    }
-
-    /// Removes the secret from foreign text that is to be shown: as it is, in base64 (RFC 4648
-    /// §4 and §5) and in percent-encoding.
-    ///
-    /// ```
-    /// use postwire_proto::Credentials;
-    ///
-    /// let credentials = Credentials::new("alice", "correct horse");
-    /// assert_eq!(credentials.redact("no correct%20horse"), "no <redacted>");
-    /// ```
-    pub fn redact(&self, text: &str) -> String {
-        Redaction::of(Some(self)).text(text)
     }
 
     /// The SASL authorization identity; empty if the server derives it from the authentication

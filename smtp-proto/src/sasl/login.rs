@@ -31,6 +31,8 @@ enum Login {
     Done,
 }
 
+impl super::sealed::Sealed for Login {}
+
 impl Exchange for Login {
     fn initial_response(&mut self) -> Result<Option<Secret>, SaslError> {
         Ok(None)

@@ -29,6 +29,8 @@ impl OneMessage {
     }
 }
 
+impl super::sealed::Sealed for OneMessage {}
+
 impl Exchange for OneMessage {
     fn initial_response(&mut self) -> Result<Option<Secret>, SaslError> {
         Ok(Some(core::mem::take(&mut self.message)))

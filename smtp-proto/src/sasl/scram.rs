@@ -14,14 +14,13 @@ use super::{
     ChannelBinding, Exchange, Proof, SaslContext, SaslError, Secret, Specification, Start, encode,
 };
 use crate::Credentials;
-use keys::{Hash, Keys, Octets};
+use keys::Hash;
+pub use keys::ScramKeys;
 use messages::{ServerFinal, ServerFirst};
 
 mod keys;
 mod messages;
 mod prepare;
-#[cfg(feature = "server")]
-pub(crate) mod server;
 
 pub(super) static SHA_1: Specification = scram("SCRAM-SHA-1", false, |credentials, context| {
     start(Hash::Sha1, false, credentials, context)
@@ -117,29 +116,15 @@ impl<'a> Binding<'a> {
         match self {
             Self::Unused => String::from("n"),
             Self::NotOffered => String::from("y"),
-            Self::Used(binding) => alloc::format!("p={}", binding_name(binding)),
+            Self::Used(binding) => alloc::format!("p={}", binding.name()),
         }
     }
 
     fn octets(&self) -> &'a [u8] {
         match self {
             Self::Unused | Self::NotOffered => b"",
-            Self::Used(binding) => binding_octets(binding),
+            Self::Used(binding) => binding.octets(),
         }
-    }
-}
-
-/// As registered with IANA (RFC 5056 §7).
-fn binding_name(binding: &ChannelBinding) -> &'static str {
-    match binding {
-        ChannelBinding::TlsExporter(_) => "tls-exporter",
-        ChannelBinding::TlsServerEndPoint(_) => "tls-server-end-point",
-    }
-}
-
-fn binding_octets(binding: &ChannelBinding) -> &[u8] {
-    match binding {
-        ChannelBinding::TlsExporter(octets) | ChannelBinding::TlsServerEndPoint(octets) => octets,
     }
 }
 
@@ -164,7 +149,7 @@ enum Step {
         password: Secret,
     },
     Final {
-        signature: Octets,
+        signature: Secret,
     },
     /// The reply: the server has proved its identity.
     Verified,
@@ -172,6 +157,8 @@ enum Step {
     Refused,
     Nothing,
 }
+
+impl super::sealed::Sealed for Scram {}
 
 impl Exchange for Scram {
     fn initial_response(&mut self) -> Result<Option<Secret>, SaslError> {
@@ -239,8 +226,9 @@ impl Scram {
             &without_proof,
         ]
         .concat();
-        let keys = Keys::derive(self.hash, password.expose(), &first.salt, first.iterations);
-        let proof = encode(&keys.client_proof(&signed));
+        let keys =
+            ScramKeys::from_prepared(self.hash, password.expose(), &first.salt, first.iterations);
+        let proof = keys.client_proof(&signed).to_base64();
         self.step = Step::Final {
             signature: keys.server_signature(&signed),
         };
@@ -248,11 +236,9 @@ impl Scram {
     }
 
     /// Reads the server's final message and verifies its signature.
-    fn verify(&mut self, signature: &Octets, message: &[u8]) -> Result<(), SaslError> {
+    fn verify(&mut self, signature: &Secret, message: &[u8]) -> Result<(), SaslError> {
         self.step = match ServerFinal::parse(message)? {
-            ServerFinal::Signature(claimed) if keys::are_equal(&claimed, signature) => {
-                Step::Verified
-            }
+            ServerFinal::Signature(claimed) if claimed == *signature => Step::Verified,
             ServerFinal::Signature(_) => return Err(SaslError::ServerNotAuthenticated),
             ServerFinal::Refusal(reason) => {
                 self.refused(reason);

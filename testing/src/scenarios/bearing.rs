@@ -6,8 +6,9 @@
 use std::net::TcpListener;
 use std::thread;
 
+use postwire_server::ChunksRead;
 use postwire_tls::ServerTls;
-use postwire_tls::proto::{Body, ChunksRead, ErrorKind, Outcome, Pipelining, Stage};
+use postwire_tls::proto::{Body, ErrorKind, Outcome, Pipelining, Stage};
 
 use super::{assert_accepted, bob, envelope, everything, message, url};
 use crate::Adapter;

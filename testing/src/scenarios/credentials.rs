@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use postwire_tls::proto::{Credentials, Error, ErrorKind, ServerConfig, Stage, Timeouts};
-use postwire_tls::{CredentialsSource, ServerTls};
+use postwire_server::ServerConfig;
+use postwire_tls::ServerTls;
+use postwire_tls::proto::{Credentials, Error, ErrorKind, Stage, Timeouts};
+use postwire_transport::CredentialsSource;
 
 use super::{assert_accepted, bob, error, everything, message, url};
 use crate::Adapter;

@@ -4,10 +4,11 @@
 //! The results are checked by what the server stored, and by the octets that it received. Must
 //! never know which adapter is used.
 
+use postwire_server::BodyDeclaration;
 use postwire_tls::ServerTls;
 use postwire_tls::proto::{
-    Body, BodyDeclaration, DeliverBy, Envelope, EnvelopeId, ErrorKind, FutureRelease, MtPriority,
-    Notify, OriginalRecipient, Parameter, Return, Stage,
+    Body, DeliverBy, Envelope, EnvelopeId, ErrorKind, FutureRelease, MtPriority, Notify,
+    OriginalRecipient, Parameter, Return, Stage,
 };
 
 use super::{assert_accepted, bob, envelope, error, everything, message, url};

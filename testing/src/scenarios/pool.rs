@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use postwire_tls::ServerTls;
-use postwire_tls::proto::{Body, ErrorKind, Outcome, PoolConfig, Report, Stage, Timeouts};
+use postwire_tls::proto::{Body, ErrorKind, Outcome, Report, Stage, Timeouts};
+use postwire_transport::PoolConfig;
 
 use super::{assert_accepted, bob, error, message, url, within_patience};
 use crate::Adapter;
@@ -208,10 +209,7 @@ pub(super) fn dead_without_a_word(adapter: &dyn Adapter) {
         exchange(&mut stream, "354 go\r\n", "\r\n.\r\n");
         exchange(&mut stream, "250 taken\r\n", "never");
     });
-    let timeouts = Timeouts {
-        after_idle: Duration::from_millis(300),
-        ..Timeouts::default()
-    };
+    let timeouts = Timeouts::default().after_idle(Duration::from_millis(300));
     let config = url("none", server.port).timeouts(timeouts).build().unwrap();
     // A connection counts as idle after a second.
     let wait = || thread::sleep(Duration::from_millis(1_200));
@@ -239,10 +237,7 @@ pub(super) fn the_next_address(adapter: &dyn Adapter) {
             }
         });
         let asked = Instant::now();
-        let timeouts = Timeouts {
-            greeting: Duration::from_millis(300),
-            ..Timeouts::default()
-        };
+        let timeouts = Timeouts::default().greeting(Duration::from_millis(300));
         let addresses = |ports: [u16; 2]| {
             let builder = url("none", 25).timeouts(timeouts.clone());
             let ports = ports.map(|port| ([127, 0, 0, 1], port).into());
@@ -268,22 +263,21 @@ pub(super) fn the_next_address(adapter: &dyn Adapter) {
 /// `Duration::MAX` means forever, and causes no error.
 pub(super) fn durations_without_end(adapter: &dyn Adapter) {
     let begun = Instant::now();
-    let timeouts = Timeouts {
-        connect: Duration::MAX,
-        tls: Duration::MAX,
-        greeting: Duration::MAX,
-        ehlo: Duration::MAX,
-        starttls: Duration::MAX,
-        auth: Duration::MAX,
-        mail: Duration::MAX,
-        rcpt: Duration::MAX,
-        data: Duration::MAX,
-        body: Duration::MAX,
-        end_of_data: Duration::MAX,
-        quit: Duration::MAX,
-        after_idle: Duration::MAX,
-        overall: Some(Duration::MAX),
-    };
+    let timeouts = Timeouts::default()
+        .connect(Duration::MAX)
+        .tls(Duration::MAX)
+        .greeting(Duration::MAX)
+        .ehlo(Duration::MAX)
+        .starttls(Duration::MAX)
+        .auth(Duration::MAX)
+        .mail(Duration::MAX)
+        .rcpt(Duration::MAX)
+        .data(Duration::MAX)
+        .body(Duration::MAX)
+        .end_of_data(Duration::MAX)
+        .quit(Duration::MAX)
+        .after_idle(Duration::MAX)
+        .overall(Some(Duration::MAX));
     let mut pool = PoolConfig::default()
         .idle_timeout(Duration::MAX)
         .max_lifetime(Duration::MAX)

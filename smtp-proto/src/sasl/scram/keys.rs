@@ -4,26 +4,41 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use pbkdf2::pbkdf2_hmac;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
-use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
+use super::prepare;
+use crate::sasl::Secret;
+use crate::{Mechanism, SaslError};
+
 /// The octets of a key, or of something equally secret.
-pub(crate) type Octets = Zeroizing<Vec<u8>>;
+type Octets = Zeroizing<Vec<u8>>;
 
 /// A hash function that SCRAM is defined with.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Hash {
+pub(super) enum Hash {
     Sha1,
     Sha256,
     Sha512,
 }
 
 impl Hash {
+    /// The hash function of a mechanism, if it is one of this family.
+    fn of(mechanism: Mechanism) -> Option<Self> {
+        let name = mechanism.name();
+        match name.strip_suffix("-PLUS").unwrap_or(name) {
+            "SCRAM-SHA-1" => Some(Self::Sha1),
+            "SCRAM-SHA-256" => Some(Self::Sha256),
+            "SCRAM-SHA-512" => Some(Self::Sha512),
+            _ => None,
+        }
+    }
+
     fn digest(self, octets: &[u8]) -> Octets {
         Zeroizing::new(match self {
             Self::Sha1 => Sha1::digest(octets).to_vec(),
@@ -69,16 +84,56 @@ fn hmac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Octets {
     Zeroizing::new(mac.finalize().into_bytes().to_vec())
 }
 
-/// The keys derived from a password, a salt and a number of iterations.
-pub(crate) struct Keys {
+/// The keys of one SCRAM authentication (RFC 5802 §3), derived from a password, a salt and a
+/// number of iterations.
+///
+/// Both sides derive them: the client to prove itself, the server to check that proof. They are
+/// wiped from memory when dropped. `Debug` shows the hash function only.
+///
+/// ```
+/// use postwire_proto::{Mechanism, ScramKeys};
+///
+/// let keys = ScramKeys::derive(Mechanism::SCRAM_SHA_256, &"pencil".into(), b"salt", 4096)?;
+/// let messages = b"n=user,r=abc,r=abcdef,s=c2FsdA==,i=4096,c=biws,r=abcdef";
+/// assert_eq!(keys.client_proof(messages).expose().len(), 32);
+/// assert_ne!(keys.client_proof(messages), keys.server_signature(messages));
+/// # Ok::<(), postwire_proto::SaslError>(())
+/// ```
+pub struct ScramKeys {
     hash: Hash,
     client: Octets,
     stored: Octets,
     server: Octets,
 }
 
-impl Keys {
-    pub(crate) fn derive(hash: Hash, password: &[u8], salt: &[u8], iterations: u32) -> Self {
+impl ScramKeys {
+    /// The keys for a password, which is prepared first (`SASLprep`, RFC 4013). The time that this
+    /// takes is proportional to `iterations`.
+    ///
+    /// # Errors
+    ///
+    /// * [`SaslError::UnfitCredentials`]: the mechanism is not one of SCRAM.
+    /// * [`SaslError::UnpreparableCredentials`]: the password is not UTF-8, or holds characters
+    ///   that `SASLprep` does not allow.
+    pub fn derive(
+        mechanism: Mechanism,
+        password: &Secret,
+        salt: &[u8],
+        iterations: u32,
+    ) -> Result<Self, SaslError> {
+        let hash = Hash::of(mechanism).ok_or(SaslError::UnfitCredentials)?;
+        let password = core::str::from_utf8(password.expose())
+            .map_err(|_| SaslError::UnpreparableCredentials)?;
+        let password = prepare::saslprep(password)?;
+        Ok(Self::from_prepared(
+            hash,
+            password.as_bytes(),
+            salt,
+            iterations,
+        ))
+    }
+
+    pub(super) fn from_prepared(hash: Hash, password: &[u8], salt: &[u8], iterations: u32) -> Self {
         let salted = hash.stretch(password, salt, iterations);
         let client = hash.hmac(&salted, b"Client Key");
         Self {
@@ -89,22 +144,26 @@ impl Keys {
         }
     }
 
-    /// `ClientProof` over `AuthMessage`.
-    pub(crate) fn client_proof(&self, signed: &[u8]) -> Octets {
-        let mut proof = self.hash.hmac(&self.stored, signed);
+    /// `ClientProof` for these octets, the `AuthMessage` of the exchange.
+    pub fn client_proof(&self, auth_message: &[u8]) -> Secret {
+        let mut proof = self.hash.hmac(&self.stored, auth_message);
         for (octet, key) in proof.iter_mut().zip(self.client.iter()) {
             *octet ^= key;
         }
-        proof
+        Secret(proof)
     }
 
-    /// `ServerSignature` over `AuthMessage`.
-    pub(crate) fn server_signature(&self, signed: &[u8]) -> Octets {
-        self.hash.hmac(&self.server, signed)
+    /// `ServerSignature` for these octets, the `AuthMessage` of the exchange.
+    pub fn server_signature(&self, auth_message: &[u8]) -> Secret {
+        Secret(self.hash.hmac(&self.server, auth_message))
     }
 }
 
-/// Whether both are equal, compared in constant time.
-pub(crate) fn are_equal(one: &[u8], other: &[u8]) -> bool {
-    one.ct_eq(other).into()
+impl fmt::Debug for ScramKeys {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ScramKeys")
+            .field("hash", &self.hash)
+            .finish_non_exhaustive()
+    }
 }

@@ -2,8 +2,8 @@
 //!
 //! Knows their grammar and accepts nothing else. Must never know a key.
 
-use crate::SaslError;
 use crate::sasl::decode;
+use crate::{SaslError, Secret};
 use alloc::vec::Vec;
 
 /// `server-first-message`
@@ -72,7 +72,7 @@ fn is_extension(attribute: &str) -> bool {
 
 /// `server-final-message`
 pub(super) enum ServerFinal<'a> {
-    Signature(Vec<u8>),
+    Signature(Secret),
     Refusal(&'a [u8]),
 }
 
@@ -87,11 +87,11 @@ impl<'a> ServerFinal<'a> {
         let verifier = attributes.next().unwrap_or_default();
         let signature = verifier
             .strip_prefix("v=")
-            .and_then(|signature| decode(signature.as_bytes()).ok())
+            .and_then(|signature| Secret::from_base64(signature.as_bytes()).ok())
             .ok_or(SaslError::ServerNotAuthenticated)?;
         if !attributes.all(is_extension) {
             return Err(SaslError::InvalidChallenge);
         }
-        Ok(Self::Signature(signature.to_vec()))
+        Ok(Self::Signature(signature))
     }
 }

@@ -1,0 +1,195 @@
+//! What a look at a server found, as a table for people and as an object for programs.
+//!
+//! Knows what the server said. Must never know how it was asked.
+
+use postwire_blocking::proto::{
+    Capabilities, Capability, Error, LimitsParameters, Mechanism, Redaction, SizeLimit,
+};
+use serde::Serialize;
+
+use super::look::Look;
+use crate::print::certificate::Certificate;
+use crate::print::json::{ReplyObject, Tls};
+use crate::print::output::{complain, say, say_object};
+use crate::print::text::{Plain, lossless};
+
+impl Look {
+    /// Says what was seen, and why it ended if it did.
+    pub(super) fn tell(&self, failure: Option<&Error>, json: bool) {
+        let tls = self.tls.as_ref();
+        let capabilities = self.capabilities.as_ref();
+        let findings = Findings {
+            reached: failure.is_none(),
+            stage: failure.map(|error| error.stage().as_str()),
+            reply: failure.and_then(Error::reply).map(ReplyObject::new),
+            error: failure.map(ToString::to_string),
+            greeting: self.greeting.as_ref().map(ReplyObject::new),
+            tls: tls.map(Tls::new),
+            login: self.login.as_ref().map(Mechanism::name),
+            certificate: self.certificate.as_ref(),
+            capabilities: capabilities.map(|it| CapabilitiesObject::new(it, &self.redaction)),
+        };
+        if json {
+            say_object(&findings);
+        } else {
+            self.tell_people(&findings, tls.map(|tls| (tls.version(), tls.cipher())));
+            if let Some(error) = failure {
+                complain(error);
+            }
+        }
+    }
+
+    fn tell_people(&self, findings: &Findings<'_>, tls: Option<(&str, &str)>) {
+        if let Some(greeting) = &self.greeting {
+            row("greeting", &greeting.to_string());
+        }
+        if let Some(capabilities) = &self.capabilities {
+            row("server", &lossless(capabilities.greeting_line()));
+        }
+        match tls {
+            Some((version, cipher)) => row("tls", &format!("{version}, {cipher}")),
+            None if findings.reached => row("tls", "none"),
+            None => {}
+        }
+        if let Some(mechanism) = findings.login {
+            row("logged in by", mechanism);
+        }
+        if let Some(certificate) = findings.certificate {
+            row("certificate", &certificate.subject);
+            row("issued by", &certificate.issuer);
+            let (from, until) = (&certificate.not_before, &certificate.not_after);
+            row("valid", &format!("from {from} until {until}"));
+            row("valid for", &certificate.names.join(", "));
+        }
+        if let Some(capabilities) = &findings.capabilities {
+            capabilities.tell_people();
+        }
+    }
+}
+
+/// A line of the table.
+fn row(name: &str, value: &str) {
+    say(format_args!("{name:<13} {}", Plain(value)));
+}
+
+#[derive(Serialize)]
+struct Findings<'a> {
+    /// Whether messages could be sent now.
+    reached: bool,
+    stage: Option<&'static str>,
+    reply: Option<ReplyObject>,
+    error: Option<String>,
+    greeting: Option<ReplyObject>,
+    tls: Option<Tls<'a>>,
+    /// The mechanism that it was logged in by.
+    login: Option<&'static str>,
+    certificate: Option<&'a Certificate>,
+    capabilities: Option<CapabilitiesObject>,
+}
+
+/// What the server offers, in its words and as they are understood.
+#[derive(Serialize)]
+struct CapabilitiesObject {
+    offered: Vec<String>,
+    malformed: usize,
+    auth: Vec<String>,
+    starttls: bool,
+    size: Option<Size>,
+    limits: Limits,
+}
+
+/// RFC 1870.
+#[derive(Serialize)]
+struct Size {
+    /// Nothing where there is no fixed maximum.
+    octets: Option<u64>,
+}
+
+/// RFC 9422.
+#[derive(Serialize)]
+struct Limits {
+    #[serde(rename = "mail_max")]
+    messages: Option<u32>,
+    #[serde(rename = "rcpt_max")]
+    recipients: Option<u32>,
+    #[serde(rename = "rcpt_domain_max")]
+    domains: Option<u32>,
+}
+
+impl CapabilitiesObject {
+    fn new(capabilities: &Capabilities, redaction: &Redaction) -> Self {
+        let line = |capability: Capability<'_>| {
+            let mut line = capability.keyword().to_owned();
+            for parameter in capability.parameters() {
+                line.push(' ');
+                line.push_str(parameter);
+            }
+            redaction.text(&line)
+        };
+        let LimitsParameters {
+            mail_max,
+            rcpt_max,
+            rcpt_domain_max,
+            ..
+        } = capabilities.limits();
+        Self {
+            offered: capabilities.iter().map(line).collect(),
+            malformed: capabilities.malformed(),
+            auth: capabilities
+                .auth()
+                .map(|name| redaction.text(name))
+                .collect(),
+            starttls: capabilities.starttls(),
+            size: capabilities.size().map(|size| Size {
+                octets: match size {
+                    SizeLimit::Octets(octets) => Some(octets),
+                    SizeLimit::Unlimited => None,
+                },
+            }),
+            limits: Limits {
+                messages: mail_max,
+                recipients: rcpt_max,
+                domains: rcpt_domain_max,
+            },
+        }
+    }
+
+    fn tell_people(&self) {
+        let mut name = "offers";
+        for line in &self.offered {
+            row(name, line);
+            name = "";
+        }
+        if self.malformed > 0 {
+            row(
+                "",
+                &format!("and {} lines that are not understood", self.malformed),
+            );
+        }
+        match self.auth.as_slice() {
+            [] => row("auth", "none"),
+            mechanisms => row("auth", &mechanisms.join(" ")),
+        }
+        match &self.size {
+            Some(Size {
+                octets: Some(octets),
+            }) => row("largest", &format!("{octets} octets")),
+            Some(Size { octets: None }) => row("largest", "no fixed maximum"),
+            None => {}
+        }
+        let Limits {
+            messages,
+            recipients,
+            domains,
+        } = self.limits;
+        for (most, of) in [
+            (messages, "messages a connection"),
+            (recipients, "recipients a message"),
+            (domains, "domains of recipients a message"),
+        ] {
+            if let Some(most) = most {
+                row("at most", &format!("{most} {of}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The messages to send, opened and scanned before a connection is made.
+//!
+//! Small messages are held in memory. Of a large message only its facts are kept, and the file
+//! is read again while it is sent; standard input, which cannot be read twice, is copied to an
+//! unnamed file.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use postwire_blocking::proto::{Body, StreamFacts, Survey};
+use postwire_blocking::{Chunks, chunks};
+
+use crate::arguments::UsageError;
+use crate::print::text::Plain;
+use crate::send::bcc::WithoutBcc;
+
+/// A message and its name in output.
+#[derive(Clone, Debug)]
+pub(crate) struct Message {
+    pub(crate) name: Name,
+    /// The content, or the declaration of a stream.
+    pub(crate) body: Body,
+    /// The file with the content, if it is not in memory.
+    file: Option<Arc<File>>,
+}
+
+impl Message {
+    /// The number of octets.
+    pub(crate) fn octets(&self) -> u64 {
+        let surveyed = self.body.stream_facts();
+        let facts = surveyed.map_or(self.body.facts(), |stream| stream.surveyed.as_ref());
+        facts.map_or(0, |facts| facts.octets)
+    }
+
+    /// Reads the content from the first octet on.
+    pub(crate) fn pieces(&self) -> Option<Chunks<Arc<File>>> {
+        self.file.clone().map(chunks)
+    }
+}
+
+/// A message file that cannot be read.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    name: Name,
+    error: io::Error,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "cannot read {}: {}", self.name, self.error)
+    }
+}
+
+/// The source of a message.
+#[derive(Clone, Debug)]
+pub(crate) enum Name {
+    StandardInput,
+    File(PathBuf),
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StandardInput => formatter.write_str("standard input"),
+            Self::File(path) => Plain(&path.to_string_lossy()).fmt(formatter),
+        }
+    }
+}
+
+/// The sources that the user named; standard input if there are none.
+pub(crate) fn names(arguments: &[PathBuf]) -> Result<Vec<Name>, UsageError> {
+    if arguments.is_empty() {
+        return Ok(vec![Name::StandardInput]);
+    }
+    let is_standard_input = |path: &PathBuf| path.as_os_str() == "-";
+    let times = arguments.iter().filter(|path| is_standard_input(path));
+    if times.count() > 1 {
+        let why = "standard input can only be read once";
+        return Err(UsageError::new("--message", why));
+    }
+    let name = |path: &PathBuf| {
+        if is_standard_input(path) {
+            Name::StandardInput
+        } else {
+            Name::File(path.clone())
+        }
+    };
+    Ok(arguments.iter().map(name).collect())
+}
+
+/// Reads all messages in order, and stops at the first that cannot be read.
+pub(crate) fn read(names: &[Name], strip_bcc: bool) -> Result<Vec<Message>, Unreadable> {
+    let read = |name| read_one(name, strip_bcc);
+    names.iter().map(read).collect()
+}
+
+/// Messages larger than this are not held in memory.
+const LARGE: usize = 1024 * 1024;
+
+fn read_one(name: &Name, strip_bcc: bool) -> Result<Message, Unreadable> {
+    let opened = match name {
+        Name::File(path) if strip_bcc => {
+            let file = File::open(path).map(BufReader::new);
+            file.and_then(|file| spool(WithoutBcc::new(file)))
+        }
+        Name::File(path) => File::open(path).and_then(open),
+        Name::StandardInput if strip_bcc => spool(WithoutBcc::new(io::stdin().lock())),
+        Name::StandardInput => spool(io::stdin().lock()),
+    };
+    match opened {
+        Ok((body, file)) => Ok(Message {
+            name: name.clone(),
+            body,
+            file: file.map(Arc::new),
+        }),
+        Err(error) => Err(Unreadable {
+            name: name.clone(),
+            error,
+        }),
+    }
+}
+
+type Opened = (Body, Option<File>);
+
+fn open(mut file: File) -> io::Result<Opened> {
+    // A named pipe can be read only once.
+    if !file.metadata()?.is_file() {
+        return spool(file);
+    }
+    if let Some(body) = read_small(&mut file, &mut Vec::new())? {
+        return Ok((body, None));
+    }
+    let facts = survey(&mut file)?;
+    Ok((Body::stream(facts), Some(file)))
+}
+
+/// Copies a source that can be read only once.
+fn spool(mut source: impl Read) -> io::Result<Opened> {
+    let mut start = Vec::new();
+    if let Some(body) = read_small(&mut source, &mut start)? {
+        return Ok((body, None));
+    }
+    let mut file = tempfile::tempfile()?;
+    file.write_all(&start)?;
+    drop(start);
+    io::copy(&mut source, &mut file)?;
+    let facts = survey(&mut file)?;
+    Ok((Body::stream(facts), Some(file)))
+}
+
+/// The whole content if it is small; otherwise only its start.
+fn read_small(source: &mut impl Read, start: &mut Vec<u8>) -> io::Result<Option<Body>> {
+    source.take(LARGE as u64 + 1).read_to_end(start)?;
+    let is_small = start.len() <= LARGE;
+    Ok(is_small.then(|| std::mem::take(start).into()))
+}
+
+/// Scans the content of a file, and goes back to its start.
+fn survey(file: &mut File) -> io::Result<StreamFacts> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut survey = Survey::default();
+    for piece in chunks(&mut *file) {
+        survey.feed(&piece?);
+    }
+    file.seek(SeekFrom::Start(0))?;
+    Ok(survey.finish())
+}

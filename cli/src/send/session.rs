@@ -1,0 +1,320 @@
+//! One session with a server, with any runtime.
+//!
+//! Knows the runtimes. Must never know the messages or their results: commands see no
+//! difference between runtimes.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::Shutdown;
+use std::ops::ControlFlow;
+use std::pin::pin;
+
+use bytes::Bytes;
+use postwire_async_std::AsyncStd;
+use postwire_blocking::proto::{
+    Body, Capabilities, Envelope, Error, ErrorKind, Event, Mechanism, Reply, TlsInfo, TraceLine,
+    TransactionId,
+};
+use postwire_blocking::transport::TransportConfig;
+use postwire_blocking::{Socket, Stream};
+use postwire_futures::Runtime as AsyncRuntime;
+use postwire_smol::Smol;
+
+use crate::arguments::Runtime;
+use crate::send::interrupt::Interrupt;
+use crate::send::meter::{Meter, Metered};
+
+/// A session that blocks the current thread.
+pub(crate) trait Session {
+    /// Queues a message; its report is an event.
+    fn enqueue(&mut self, envelope: Envelope, body: Body);
+
+    /// Gives the next piece of a streamed message.
+    fn body_next(&mut self, id: TransactionId, next: Option<io::Result<Bytes>>);
+
+    /// Ends the session after everything that is queued.
+    fn begin_quit(&mut self);
+
+    /// Waits for the next event; `None` once the session is over.
+    fn next_event(&mut self) -> Option<Event>;
+
+    /// The current facts about the session.
+    fn known(&self) -> Known;
+}
+
+/// The facts about a session.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    /// The TLS session, once it is established.
+    pub(crate) tls: Option<TlsInfo>,
+    /// The server's greeting.
+    pub(crate) greeting: Option<Reply>,
+    /// The capabilities of the server.
+    pub(crate) capabilities: Option<Capabilities>,
+    /// The mechanism of the login, once it succeeded.
+    pub(crate) login: Option<Mechanism>,
+}
+
+/// No session could be opened; the facts are those of the last attempt.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) error: Error,
+    pub(crate) known: Box<Known>,
+}
+
+/// Opens a session with the configured server, over the first of its addresses that works, and
+/// counts the octets on the socket. Once the session is ready, Ctrl-C ends it.
+///
+/// `traced` receives each line of the dialogues until then.
+pub(crate) fn open(
+    runtime: Runtime,
+    config: &TransportConfig,
+    meter: &Meter,
+    interrupt: &Interrupt,
+    traced: &mut dyn FnMut(&TraceLine),
+) -> Result<Box<dyn Session>, Failed> {
+    Ok(match runtime {
+        Runtime::Blocking => Box::new(open_blocking(config, meter, interrupt, traced)?),
+        Runtime::AsyncStd => Box::new(open_async(AsyncStd, config, meter, interrupt, traced)?),
+        Runtime::Smol => Box::new(open_async(Smol, config, meter, interrupt, traced)?),
+    })
+}
+
+fn open_blocking(
+    config: &TransportConfig,
+    meter: &Meter,
+    interrupt: &Interrupt,
+    traced: &mut dyn FnMut(&TraceLine),
+) -> Result<postwire_blocking::Connection<Metered<Socket>>, Failed> {
+    let around = |socket: Socket| {
+        if let Ok(socket) = socket.try_clone() {
+            // This ends a read that waits for the server.
+            interrupt.instead(move || drop(socket.shutdown(Shutdown::Both)));
+        }
+        Metered::new(socket, meter.clone())
+    };
+    let mut known = Known::default();
+    let happened = |session: &postwire_blocking::Connection<_>, event| {
+        known = session.known();
+        opening(event, interrupt, traced)
+    };
+    let opened = postwire_blocking::Connection::open_with(config, around, happened);
+    opened.map_err(|error| failed(error, known, interrupt))
+}
+
+/// Handles an event of a session that is not ready yet.
+fn opening(
+    event: Event,
+    interrupt: &Interrupt,
+    traced: &mut dyn FnMut(&TraceLine),
+) -> ControlFlow<()> {
+    match event {
+        Event::Trace(line) => traced(&line),
+        Event::Closed(_) if interrupt.was_heard() => return ControlFlow::Break(()),
+        // There is no session while the next address is tried.
+        Event::Closed(_) => interrupt.as_at_first(),
+        _ => {}
+    }
+    ControlFlow::Continue(())
+}
+
+fn failed(error: Error, known: Known, interrupt: &Interrupt) -> Failed {
+    let error = if interrupt.was_heard() {
+        Error::new(error.stage(), ErrorKind::Aborted)
+    } else {
+        error
+    };
+    let known = Box::new(known);
+    Failed { error, known }
+}
+
+impl<S: Stream> Session for postwire_blocking::Connection<S> {
+    fn enqueue(&mut self, envelope: Envelope, body: Body) {
+        self.enqueue(envelope, body);
+    }
+
+    fn body_next(&mut self, id: TransactionId, next: Option<io::Result<Bytes>>) {
+        self.body_next(id, next);
+    }
+
+    fn begin_quit(&mut self) {
+        self.begin_quit();
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
+        self.next_event()
+    }
+
+    fn known(&self) -> Known {
+        Known {
+            tls: self.tls().cloned(),
+            greeting: self.greeting().cloned(),
+            capabilities: self.capabilities().cloned(),
+            login: self.mechanism(),
+        }
+    }
+}
+
+/// A runtime that can block this thread until a future is ready.
+trait BlockOn: AsyncRuntime {
+    fn block_on<F: Future>(future: F) -> F::Output;
+}
+
+impl BlockOn for AsyncStd {
+    fn block_on<F: Future>(future: F) -> F::Output {
+        async_std::task::block_on(future)
+    }
+}
+
+impl BlockOn for Smol {
+    fn block_on<F: Future>(future: F) -> F::Output {
+        smol::block_on(future)
+    }
+}
+
+/// A session on an async runtime.
+struct AsyncSession<R: AsyncRuntime> {
+    connection: postwire_futures::Connection<Metered<R::Stream>, R>,
+    interrupt: Interrupt,
+}
+
+fn open_async<R: BlockOn>(
+    runtime: R,
+    config: &TransportConfig,
+    meter: &Meter,
+    interrupt: &Interrupt,
+    traced: &mut dyn FnMut(&TraceLine),
+) -> Result<AsyncSession<R>, Failed> {
+    let around = |socket| {
+        interrupt.instead(|| {});
+        Metered::new(socket, meter.clone())
+    };
+    let mut known = Known::default();
+    let happened = |session: &postwire_futures::Connection<_, R>, event| {
+        known = known_of(session);
+        opening(event, interrupt, traced)
+    };
+    let opened = R::block_on(async {
+        let opening = postwire_futures::Connection::open_with(runtime, config, around, happened);
+        let mut opening = pin!(opening);
+        poll_fn(|cx| {
+            if interrupt.poll(cx.waker()) {
+                meter.cut();
+            }
+            opening.as_mut().poll(cx)
+        })
+        .await
+    });
+    let connection = opened.map_err(|error| failed(error, known, interrupt))?;
+    Ok(AsyncSession {
+        connection,
+        interrupt: interrupt.clone(),
+    })
+}
+
+fn known_of<R: BlockOn>(connection: &postwire_futures::Connection<Metered<R::Stream>, R>) -> Known {
+    Known {
+        tls: connection.tls().cloned(),
+        greeting: connection.greeting().cloned(),
+        capabilities: connection.capabilities().cloned(),
+        login: connection.mechanism(),
+    }
+}
+
+impl<R: BlockOn> Session for AsyncSession<R> {
+    fn enqueue(&mut self, envelope: Envelope, body: Body) {
+        self.connection.enqueue(envelope, body);
+    }
+
+    fn body_next(&mut self, id: TransactionId, next: Option<io::Result<Bytes>>) {
+        self.connection.body_next(id, next);
+    }
+
+    fn begin_quit(&mut self) {
+        self.connection.begin_quit();
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
+        R::block_on(poll_fn(|cx| {
+            if self.interrupt.poll(cx.waker()) {
+                self.connection.abort();
+            }
+            pin!(self.connection.next_event()).poll(cx)
+        }))
+    }
+
+    fn known(&self) -> Known {
+        known_of(&self.connection)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::{SocketAddr, TcpListener};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use indicatif::ProgressBar;
+    use postwire_blocking::proto::{ErrorKind, Stage};
+    use postwire_blocking::transport::TransportBuilder;
+
+    use super::*;
+
+    /// A server that sends these replies, the greeting first, and then reads until the client
+    /// closes.
+    fn server(answers: &'static [&'static str]) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                for answer in answers {
+                    // The client may have closed.
+                    let _ = stream.write_all(answer.as_bytes());
+                    let _ = lines.next();
+                }
+                while let Some(Ok(_)) = lines.next() {}
+            }
+        });
+        address
+    }
+
+    #[test]
+    fn the_next_address_is_tried_by_every_runtime() {
+        const REFUSES: &[&str] = &["554 not you\r\n"];
+        const TAKES: &[&str] = &["220 hi\r\n", "250-hi\r\n250 SIZE 7\r\n"];
+        let (bad, good) = (server(REFUSES), server(TAKES));
+        let runtimes = [Runtime::Blocking, Runtime::AsyncStd, Runtime::Smol];
+        for runtime in runtimes {
+            let begun = Instant::now();
+            let meter = Meter::new(ProgressBar::hidden());
+            let interrupt = Interrupt::default();
+            let open = |addresses: [SocketAddr; 2], traced: &mut dyn FnMut(&TraceLine)| {
+                let builder =
+                    TransportBuilder::<TransportConfig>::from_url("smtp://mail.example?tls=none");
+                let builder = builder.unwrap().addresses(addresses).trace(true);
+                let config = builder.build().unwrap();
+                open(runtime, &config, &meter, &interrupt, traced)
+            };
+            let mut lines = Vec::new();
+            let opened = open([bad, good], &mut |line| lines.push(line.to_string()));
+            let session = opened.unwrap();
+            let known = session.known();
+            assert!(known.capabilities.unwrap().size().is_some());
+            assert_eq!(lines[..3], ["S: 554 not you", "C: QUIT", "S: 220 hi"]);
+            // Both sessions are counted.
+            assert!(meter.written() > "QUIT\r\nEHLO \r\n".len() as u64);
+            assert!(meter.read() >= REFUSES[0].len() as u64 + TAKES[0].len() as u64);
+
+            let Err(failed) = open([bad, bad], &mut |_| {}) else {
+                panic!("there is no such session");
+            };
+            assert_eq!(failed.error.stage(), Stage::Greeting);
+            assert!(matches!(failed.error.kind(), ErrorKind::Refused(_)));
+            // The server does not read QUIT, and the client does not wait for its reply.
+            assert!(begun.elapsed() < Duration::from_secs(4));
+        }
+    }
+}

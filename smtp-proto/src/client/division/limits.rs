@@ -1,0 +1,99 @@
+//! What a session may hold, where the server declares it (LIMITS, RFC 9422).
+//!
+//! Counts, and says whether one more transaction fits. Must never send anything.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use crate::client::message::Message;
+use crate::{ErrorKind, LimitsParameters};
+
+/// What was used so far of what the server declares.
+#[derive(Debug, Default)]
+pub(in crate::client) struct Used {
+    transactions: u32,
+    /// Of recipients, in lower case; counted only where there is a limit.
+    domains: BTreeSet<Box<str>>,
+}
+
+impl Used {
+    /// Whether another transaction may begin (RFC 9422 §4.1).
+    pub(in crate::client) fn has_room(&self, limits: LimitsParameters) -> bool {
+        limits.mail_max.is_none_or(|most| self.transactions < most)
+    }
+
+    /// Counts a transaction, which asks for no more recipients than fit. Where it would fit in
+    /// another session and not in this one, it waits for that.
+    pub(in crate::client) fn admit(
+        &mut self,
+        limits: LimitsParameters,
+        message: &mut Message,
+    ) -> Result<(), ErrorKind> {
+        let mut added = Vec::new();
+        let fits = self.fit(limits, message, &mut added);
+        if fits.is_err() {
+            // What is not sent uses nothing up.
+            for domain in &added {
+                self.domains.remove(domain);
+            }
+        } else {
+            self.transactions = self.transactions.saturating_add(1);
+        }
+        fits
+    }
+
+    fn fit(
+        &mut self,
+        limits: LimitsParameters,
+        message: &mut Message,
+        added: &mut Vec<Box<str>>,
+    ) -> Result<(), ErrorKind> {
+        // A further transaction is for recipients whose domains were counted with the first.
+        if let Some(most) = limits.rcpt_domain_max
+            && !message.portion.is_further()
+        {
+            self.fit_domains(size(most), message, added)?;
+        }
+        match limits.rcpt_max {
+            Some(most) => message.limit_recipients("RCPTMAX", size(most)),
+            None => Ok(()),
+        }
+    }
+
+    /// RFC 9422 §4.3: the domains of all recipients in the session.
+    fn fit_domains(
+        &mut self,
+        most: usize,
+        message: &mut Message,
+        added: &mut Vec<Box<str>>,
+    ) -> Result<(), ErrorKind> {
+        let before = self.domains.len();
+        let mut places = Vec::new();
+        for place in message.portion.places() {
+            let Some(address) = message.envelope.forward_paths().get(place) else {
+                continue;
+            };
+            let domain = address.domain().to_ascii_lowercase().into_boxed_str();
+            if !self.domains.contains(&domain) {
+                if self.domains.len() == most {
+                    continue;
+                }
+                added.push(domain.clone());
+                self.domains.insert(domain);
+            }
+            places.push(place);
+        }
+        if places.len() == message.portion.total() {
+            return Ok(());
+        }
+        if before > 0 {
+            return Err(ErrorKind::SessionFull);
+        }
+        message.keep_recipients("RCPTDOMAINMAX", most, places)
+    }
+}
+
+fn size(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}

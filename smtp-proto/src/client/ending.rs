@@ -1,0 +1,231 @@
+//! How a session ends: politely by `QUIT`, or at once; and that every message and command
+//! without a verdict gets one.
+//!
+//! The only way out. Must never know what a particular reply means.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::dialogue::Dialogue;
+use super::expectation::Awaited;
+use super::opening::{Opening, OpeningStep};
+use super::session::{Leaving, Phase, Session};
+use crate::{Error, ErrorKind, Event, ReplyError, ReplyRef, Stage, Violation};
+
+/// How much of what broke the protocol is quoted, in octets.
+const QUOTED: usize = 100;
+
+/// Why a session cannot go on.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// The server keeps to the protocol, and nothing else is outstanding: say `QUIT`.
+    Politely(Error),
+    /// Nothing more is written or understood.
+    AtOnce(Error),
+    /// For the sake of one message, which has its verdict: the others have only lost their
+    /// session.
+    ForOneMessage(Error),
+    /// The server's own word that it does nothing more: what it was given and has not answered
+    /// it has not taken.
+    Closing(Error),
+}
+
+impl Ending {
+    /// A violation that only the server's own words explain.
+    pub(super) fn quoting(
+        stage: Stage,
+        violation: Violation,
+        said: ReplyRef<'_>,
+        dialogue: &Dialogue,
+    ) -> Self {
+        let said = said.as_bytes();
+        let said = said.get(..QUOTED).unwrap_or(said).trim_ascii_end();
+        let quote = dialogue.redaction.shown(said);
+        let error = Error::new(stage, ErrorKind::Violation(violation));
+        Self::AtOnce(error.with_quote(quote))
+    }
+}
+
+/// Text that is no reply, shown as replies are.
+#[derive(Debug)]
+pub(super) struct Garbled {
+    error: ReplyError,
+    quote: String,
+}
+
+impl Session {
+    /// Ends as it has to.
+    pub(super) fn finish(&mut self, ending: Ending) {
+        let taken = self.dialogue.output.taken();
+        match ending {
+            Ending::Politely(error) => {
+                self.conclude_all(&error, taken);
+                self.write_quit(Some(error));
+            }
+            Ending::AtOnce(error) => self.end_having(taken, error),
+            Ending::Closing(error) => self.end_having(0, error),
+            Ending::ForOneMessage(error) => {
+                let over = Error::new(error.stage(), ErrorKind::SessionOver);
+                self.conclude_all(&over, taken);
+                self.close(Some(error));
+            }
+        }
+    }
+
+    /// Says `QUIT`; why, unless the caller wanted it.
+    pub(super) fn write_quit(&mut self, why: Option<Error>) {
+        let leaving = Phase::Leaving(Leaving {
+            why,
+            pipeline: None,
+        });
+        if let Phase::Ready(pipeline) = self.enter(leaving)
+            && let Phase::Leaving(leaving) = &mut self.phase
+        {
+            leaving.pipeline = Some(pipeline);
+        }
+        let quit = b"QUIT\r\n";
+        self.dialogue
+            .write_command(Awaited::Quit, |out| out.extend_from_slice(quit));
+    }
+
+    /// Ends at once. What it is called for is told apart from what had gone wrong before.
+    pub(super) fn end(&mut self, kind: ErrorKind) {
+        if !matches!(kind, ErrorKind::Aborted) {
+            if self.garbled.is_some() {
+                return self.end_garbled();
+            }
+            if let Some(said) = self.phase.take_injected() {
+                return self.end_injected(&said);
+            }
+        }
+        let error = self.error_at_end(kind);
+        self.finish(Ending::AtOnce(error));
+    }
+
+    /// Ends at once, where the server may have begun a reply: what came of it is said with
+    /// the error.
+    pub(super) fn end_midway(&mut self, kind: ErrorKind, begun: &[u8]) {
+        let begun = begun.trim_ascii_end();
+        if begun.is_empty() {
+            return self.end(kind);
+        }
+        let quote = self.dialogue.redaction.shown(begun);
+        self.dialogue.trace_server(&quote);
+        let error = self.error_at_end(kind).with_quote(quote);
+        self.finish(Ending::AtOnce(error));
+    }
+
+    pub(super) fn error_at_end(&self, kind: ErrorKind) -> Error {
+        if let (ErrorKind::ConnectionClosed, Phase::Opening(opening)) = (&kind, &self.phase)
+            && let OpeningStep::Helo { ehlo_refusal } = &opening.step
+        {
+            // The end of a server that has refused EHLO.
+            return Error::new(Stage::Ehlo, ErrorKind::Refused(ehlo_refusal.clone()));
+        }
+        Error::new(self.stage(), kind)
+    }
+
+    /// The server says what is no reply, and perhaps more of that line: what it says is
+    /// the same however it comes in pieces.
+    pub(super) fn garble(&mut self, error: ReplyError, said: &[u8], is_whole: bool) {
+        if self.garbled.is_none() {
+            self.dialogue.wait_is_over();
+        }
+        let quote = self.dialogue.redaction.shown(said);
+        self.garbled = Some(Garbled { error, quote });
+        if is_whole {
+            self.end_garbled();
+        }
+    }
+
+    fn end_garbled(&mut self) {
+        let Some(Garbled { error, quote }) = self.garbled.take() else {
+            return;
+        };
+        self.dialogue.trace_server(&quote);
+        let kind = ErrorKind::Violation(Violation::Reply(error));
+        let error = Error::new(self.stage(), kind).with_quote(quote);
+        self.finish(Ending::AtOnce(error));
+    }
+
+    /// Plaintext came where TLS was to begin: what is said of it is the same however it
+    /// comes in pieces.
+    pub(super) fn injected(&mut self, input: &[u8]) {
+        let Phase::Opening(opening) = &mut self.phase else {
+            return;
+        };
+        if opening.inject(input, &mut self.dialogue)
+            && let Some(said) = self.phase.take_injected()
+        {
+            self.end_injected(&said);
+        }
+    }
+
+    fn end_injected(&mut self, said: &[u8]) {
+        let quote = self.dialogue.redaction.shown(said.trim_ascii_end());
+        self.dialogue.trace_server(&quote);
+        let kind = ErrorKind::Violation(Violation::StartTlsInjection);
+        let error = Error::new(Stage::StartTls, kind).with_quote(quote);
+        self.finish(Ending::AtOnce(error));
+    }
+
+    /// Ends at once, with so many octets that the server may have acted on. Once every message
+    /// has its verdict and `QUIT` is under way, nothing can go wrong any more.
+    fn end_having(&mut self, taken: u64, error: Error) {
+        let is_all_answered = self.is_nothing_asked();
+        match &mut self.phase {
+            Phase::Closed => {}
+            Phase::Leaving(leaving) if is_all_answered => {
+                let why = leaving.why.take();
+                self.close(why);
+            }
+            _ => {
+                self.conclude_all(&error, taken);
+                self.close(Some(error));
+            }
+        }
+    }
+
+    pub(super) fn close(&mut self, error: Option<Error>) {
+        self.enter(Phase::Closed);
+        self.dialogue.cease();
+        self.dialogue.events.push_back(Event::Closed(error));
+    }
+
+    /// Gives every message and command that has no verdict yet its own. The server may have
+    /// acted on what lies before `taken` in the output.
+    fn conclude_all(&mut self, error: &Error, taken: u64) {
+        let requests = &mut self.requests;
+        let events = &mut self.dialogue.events;
+        let mut command = None;
+        if let Some(pipeline) = self.phase.pipeline_mut() {
+            pipeline.conclude_all(requests, error, taken);
+            command = pipeline.command.take();
+        }
+        requests.conclude_messages(error);
+        requests.reports.put_out(events);
+        if let Some(id) = command {
+            events.push_back(Event::Reply(id, Err(error.clone())));
+        }
+        requests.conclude_commands(error, events);
+        self.deadlines.begin_overall_anew();
+    }
+}
+
+impl Opening {
+    /// Keeps the first line of the plaintext that came where TLS was to begin. Says whether it
+    /// is as long as it is quoted.
+    fn inject(&mut self, input: &[u8], dialogue: &mut Dialogue) -> bool {
+        if matches!(self.step, OpeningStep::Handshake) {
+            dialogue.wait_is_over();
+            self.enter(OpeningStep::Injected(Vec::new()));
+        }
+        let OpeningStep::Injected(said) = &mut self.step else {
+            return false;
+        };
+        let end = input.iter().position(|octet| *octet == b'\n');
+        let line = &input[..end.unwrap_or(input.len())];
+        said.extend_from_slice(&line[..line.len().min(QUOTED - said.len())]);
+        end.is_some() || said.len() == QUOTED
+    }
+}

@@ -1,0 +1,86 @@
+//! A message that was given to a session: what is to be sent, and to which of its recipients.
+//!
+//! Knows nothing of the server. What was written of it and what was answered is the
+//! transaction's (`sending.rs`).
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::division::Portion;
+use super::sending::Concluded;
+use crate::{
+    Body, Envelope, Error, Outcome, RecipientReport, RecipientStatus, Report, TransactionId,
+};
+
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) id: TransactionId,
+    pub(super) envelope: Envelope,
+    pub(super) body: Body,
+    pub(super) source: Source,
+    /// The recipients that its next transaction is for.
+    pub(super) portion: Portion,
+    /// The envelope for a server without SMTPUTF8, once one was needed.
+    pub(super) in_ascii: Option<Box<Envelope>>,
+}
+
+/// What the caller gave of a streamed body.
+#[derive(Debug, Default)]
+pub(super) struct Source {
+    /// Pieces that wait to be written.
+    pub(super) chunks: VecDeque<Bytes>,
+    /// The caller was asked for more and has not answered.
+    pub(super) asked: bool,
+    pub(super) ended: bool,
+}
+
+impl Message {
+    pub(super) fn new(id: TransactionId, envelope: Envelope, body: Body) -> Self {
+        Self {
+            id,
+            portion: Portion::whole(envelope.forward_paths().len()),
+            envelope,
+            body,
+            source: Source::default(),
+            in_ascii: None,
+        }
+    }
+
+    /// The envelope as the server is told it.
+    pub(super) fn sent_envelope(&self) -> &Envelope {
+        self.in_ascii.as_deref().unwrap_or(&self.envelope)
+    }
+
+    /// What becomes of a message that has no transaction, or no further one.
+    pub(super) fn not_sent(self, error: Error) -> Concluded {
+        let addresses = self.envelope.forward_paths();
+        let not_sent = |place: usize| {
+            let address = addresses.get(place)?.clone();
+            Some(RecipientReport::new(
+                address,
+                RecipientStatus::NotSent,
+                None,
+            ))
+        };
+        let is_further = self.portion.is_further();
+        let places: Vec<usize> = if is_further {
+            self.portion.asked_places().collect()
+        } else {
+            Vec::new()
+        };
+        let recipients = if is_further {
+            places.iter().copied().filter_map(not_sent).collect()
+        } else {
+            (0..addresses.len()).filter_map(not_sent).collect()
+        };
+        Concluded {
+            report: Report::new(self.id, Outcome::NotSent(error), recipients),
+            is_further,
+            places,
+            rest: None,
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The pipeline of a session that is ready: the transactions that are begun, and what is known
+//! of the server that decides how far to run ahead of its replies.
+//!
+//! Two cursors go over the transactions. The writing cursor (`writer.rs`) is at the youngest,
+//! the reading cursor (`reader.rs`) at the oldest; each reply names its transaction.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::dialogue::Dialogue;
+use super::division::Used;
+use super::message::Message;
+use super::open::{Change, OpenAtServer, Serial};
+use super::requests::Requests;
+use super::sending::{Answer, Bdat, Content, Plan, Progress, Transaction};
+use crate::{Capabilities, CommandId, Error, Event, Misuse, Pipelining, Reply, TransactionId};
+
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    pub(super) capabilities: Arc<Capabilities>,
+    /// The transactions that are not concluded, the oldest first. Only the last may still be
+    /// written.
+    begun: VecDeque<Transaction>,
+    /// How far to run ahead: as configured, or less where the server did not bear it.
+    pub(super) pipelining: Pipelining,
+    /// What is known of the server's `BDAT`.
+    pub(super) bdat: Bdat,
+    /// A first `BDAT` was refused: nobody knows whether its octet was read.
+    pub(super) needs_resync: bool,
+    pub(super) open: OpenAtServer,
+    /// What was used of the limits that the server declares.
+    pub(super) used: Used,
+    /// Octets of content that were written before their recipients were known, and are not
+    /// answered.
+    pub(super) speculated: u64,
+    /// The command beside sending that was written and is not answered.
+    pub(super) command: Option<CommandId>,
+    /// The last reply to `RCPT`: those that equal it share it.
+    pub(super) last_rcpt_reply: Option<Reply>,
+    /// Only the oldest transaction is ever answered: they use this buffer in turn.
+    pub(super) spare_answers: Vec<Answer>,
+}
+
+/// What was concluded.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Settled {
+    /// A transaction was.
+    pub(super) any: bool,
+    /// A message needs a further one.
+    pub(super) has_rest: bool,
+}
+
+impl Pipeline {
+    pub(super) fn new(pipelining: Pipelining, capabilities: Arc<Capabilities>) -> Self {
+        Self {
+            capabilities,
+            begun: VecDeque::new(),
+            pipelining,
+            bdat: Bdat::default(),
+            needs_resync: false,
+            open: OpenAtServer::default(),
+            used: Used::default(),
+            speculated: 0,
+            command: None,
+            last_rcpt_reply: None,
+            spare_answers: Vec::new(),
+        }
+    }
+
+    // ---- the transactions
+
+    pub(super) fn push(&mut self, transaction: Transaction) {
+        self.begun.push_back(transaction);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.begun.is_empty() && self.command.is_none()
+    }
+
+    pub(super) fn transactions(&self) -> impl Iterator<Item = &Transaction> {
+        self.begun.iter()
+    }
+
+    /// The transaction of this serial number, if it is not concluded.
+    pub(super) fn transaction_mut(&mut self, serial: Serial) -> Option<&mut Transaction> {
+        // They are begun one after the other, and concluded from the front.
+        let first = self.begun.front()?.serial.0;
+        let at = usize::try_from(serial.0.checked_sub(first)?).ok()?;
+        self.begun.get_mut(at)
+    }
+
+    /// The oldest one, whose replies come next.
+    pub(super) fn oldest(&self) -> Option<&Transaction> {
+        self.begun.front()
+    }
+
+    pub(super) fn oldest_mut(&mut self) -> Option<&mut Transaction> {
+        self.begun.front_mut()
+    }
+
+    /// The one that is being written.
+    pub(super) fn current(&self) -> Option<&Transaction> {
+        self.begun
+            .back()
+            .filter(|last| !last.progress.is_finished())
+    }
+
+    pub(super) fn current_mut(&mut self) -> Option<&mut Transaction> {
+        let last = self.begun.back_mut();
+        last.filter(|last| !last.progress.is_finished())
+    }
+
+    pub(super) fn is_writing_content(&self) -> bool {
+        let current = self.current();
+        current.is_some_and(|current| matches!(current.progress, Progress::Content(_)))
+    }
+
+    /// Whether the content of the oldest message is on its way out: begun, and not all taken.
+    pub(super) fn is_midway(&self, taken: u64) -> bool {
+        self.oldest().is_some_and(|oldest| oldest.is_midway(taken))
+    }
+
+    /// Nothing more of this transaction is written, and the server does not take it.
+    pub(super) fn abandon(&mut self, serial: Serial) {
+        if let Some(transaction) = self.transaction_mut(serial)
+            && transaction.abandon()
+            && transaction.answers.mail_accepted()
+        {
+            self.open.change(Change::Abandoned, serial);
+        }
+    }
+
+    // ---- streamed bodies
+
+    /// The message of a transaction that takes more of a streamed body.
+    pub(super) fn message_mut(
+        &mut self,
+        id: TransactionId,
+    ) -> Result<Option<&mut Message>, Misuse> {
+        let mut begun = self.begun.iter_mut();
+        let Some(transaction) = begun.find(|transaction| transaction.message.id == id) else {
+            return Ok(None);
+        };
+        if transaction.progress.is_finished() {
+            return Err(Misuse::NotStreaming);
+        }
+        Ok(Some(&mut transaction.message))
+    }
+
+    /// The source of the body that is written failed. Where its content was begun by `DATA`,
+    /// only the end of the session keeps the server from taking the part for the whole: then
+    /// gives the error that ends it.
+    pub(super) fn source_failed(&mut self, error: Error) -> Option<Error> {
+        let transaction = self.current_mut()?;
+        match &transaction.progress {
+            // Earlier messages may still await their verdict, and the server may
+            // refuse this one: only its 354 leaves no other way out.
+            Progress::AwaitingGoAhead => transaction.lose_source(error),
+            Progress::Content(Content::Dotted { .. }) => {
+                transaction.fail(error.clone());
+                return Some(error);
+            }
+            _ => {
+                let serial = transaction.serial;
+                transaction.fail(error);
+                self.open.change(Change::Abandoned, serial);
+            }
+        }
+        None
+    }
+
+    // ---- verdicts
+
+    /// Concludes the transactions at the front whose replies have all come. Where the session
+    /// is being left, no message gets a further one.
+    pub(super) fn settle(&mut self, requests: &mut Requests, may_go_on: bool) -> Settled {
+        let mut settled = Settled::default();
+        while self.oldest().is_some_and(Transaction::is_settled)
+            && let Some(finished) = self.begun.pop_front()
+        {
+            self.speculated -= finished.speculated;
+            let met_out_of_step = finished.answers.met_out_of_step();
+            let mut concluded = finished.conclude(&mut self.spare_answers);
+            let rest = concluded.rest.take().filter(|_| may_go_on);
+            requests.reports.conclude(concluded, rest.is_some());
+            settled.any = true;
+            if let Some(rest) = rest {
+                settled.has_rest = true;
+                if met_out_of_step {
+                    self.pipelining = Pipelining::Off;
+                }
+                requests.put_back(rest);
+            }
+        }
+        settled
+    }
+
+    /// The session is over: concludes all transactions. The server may have acted on what lies
+    /// before `taken` in the output.
+    pub(super) fn conclude_all(&mut self, requests: &mut Requests, error: &Error, taken: u64) {
+        self.speculated = 0;
+        for transaction in core::mem::take(&mut self.begun) {
+            let concluded = transaction.conclude_at_end(error, taken);
+            requests.reports.conclude(concluded, false);
+        }
+    }
+
+    /// The command beside sending is answered.
+    pub(super) fn conclude_command(
+        &mut self,
+        answer: Result<Reply, Error>,
+        dialogue: &mut Dialogue,
+        requests: &mut Requests,
+    ) {
+        if let Some(id) = self.command.take() {
+            dialogue.events.push_back(Event::Reply(id, answer));
+        }
+        requests.conclude_refused_commands(&mut dialogue.events);
+    }
+
+    /// Notes where in the output the content of the current transaction is announced.
+    pub(super) fn note_announcement(&mut self, at: u64) {
+        if let Some(Transaction {
+            plan: Plan::Bdat { announced_at, .. },
+            ..
+        }) = self.current_mut()
+        {
+            *announced_at = Some(at);
+        }
+    }
+}

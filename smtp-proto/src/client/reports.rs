@@ -1,0 +1,76 @@
+//! Reports on their way out: one a message, in the order in which the messages were given, also
+//! where a message takes several transactions and others are finished in between.
+//!
+//! Must never know how a verdict comes about. How several reports make one belongs to `Report`.
+
+use alloc::collections::VecDeque;
+
+use super::events::EventQueue;
+use super::sending::Concluded;
+use crate::{Event, Report, TransactionId};
+
+/// The messages that have begun, the oldest first, until each one's report is complete.
+#[derive(Debug, Default)]
+pub(super) struct Reports {
+    pending: VecDeque<Pending>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    id: TransactionId,
+    /// None before the message's first transaction is concluded.
+    report: Option<Report>,
+    /// A transaction is under way, or will follow.
+    is_open: bool,
+}
+
+impl Reports {
+    /// The next message begins, or is concluded without a transaction. `is_further`: it has
+    /// begun already.
+    pub(super) fn begin(&mut self, id: TransactionId, is_further: bool) {
+        if is_further {
+            return;
+        }
+        debug_assert!(
+            self.pending.back().is_none_or(|last| last.id < id),
+            "messages begin in order"
+        );
+        self.pending.push_back(Pending {
+            id,
+            report: None,
+            is_open: true,
+        });
+    }
+
+    /// Takes what became of a transaction; `has_rest` if the message has another one to come.
+    pub(super) fn conclude(&mut self, concluded: Concluded, has_rest: bool) {
+        let Concluded {
+            report,
+            is_further,
+            places,
+            ..
+        } = concluded;
+        let id = report.transaction();
+        let mut pending = self.pending.iter_mut();
+        let Some(pending) = pending.find(|pending| pending.id == id) else {
+            debug_assert!(false, "a report on a message that has not begun");
+            return;
+        };
+        pending.is_open = has_rest;
+        match &mut pending.report {
+            Some(earlier) if is_further => earlier.absorb(report, places.into_iter()),
+            slot => *slot = Some(report),
+        }
+    }
+
+    /// Puts out the reports that are complete, each once all before it are.
+    pub(super) fn put_out(&mut self, events: &mut EventQueue) {
+        while let Some(front) = self.pending.front_mut()
+            && !front.is_open
+            && let Some(report) = front.report.take()
+        {
+            events.push_back(Event::Report(report));
+            self.pending.pop_front();
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What the program asked for and the session has not begun: messages and commands, in one
+//! order, and the wish to leave.
+//!
+//! Knows the order, and that every message gets one report and every command one answer. Must
+//! never know what the server offers.
+
+use alloc::collections::VecDeque;
+
+use super::commands::QueuedCommand;
+use super::events::EventQueue;
+use super::message::Message;
+use super::reports::Reports;
+use crate::{Body, Command, CommandId, Envelope, Error, Event, TransactionId};
+
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    messages: VecDeque<Queued>,
+    commands: VecDeque<QueuedCommand>,
+    pub(super) reports: Reports,
+    any_concluded: bool,
+    next_message: u64,
+    next_command: u64,
+    pub(super) quit_wanted: bool,
+}
+
+#[derive(Debug)]
+enum Queued {
+    Message(Message),
+    /// It is certain already that this one is not sent.
+    Refused(Message, Error),
+}
+
+impl Queued {
+    fn message(&self) -> &Message {
+        match self {
+            Self::Message(message) | Self::Refused(message, _) => message,
+        }
+    }
+}
+
+impl Requests {
+    /// Queues a message, or keeps its place for the report if it is not sent.
+    pub(super) fn add_message(
+        &mut self,
+        envelope: Envelope,
+        body: Body,
+        refused: Option<Error>,
+    ) -> TransactionId {
+        let id = TransactionId(self.next_message);
+        self.next_message += 1;
+        let message = Message::new(id, envelope, body);
+        self.messages.push_back(match refused {
+            None => Queued::Message(message),
+            Some(error) => Queued::Refused(message, error),
+        });
+        id
+    }
+
+    pub(super) fn add_command(&mut self, command: Command, refused: Option<Error>) -> CommandId {
+        let id = CommandId::new(self.next_command);
+        self.next_command += 1;
+        let behind = self.next_message;
+        self.commands
+            .push_back(QueuedCommand::new(id, command, behind, refused));
+        id
+    }
+
+    /// The recipients that are left of a message go before the messages that are not begun.
+    pub(super) fn put_back(&mut self, rest: Message) {
+        self.messages.push_front(Queued::Message(rest));
+    }
+
+    /// Concludes the messages at the front that are certain not to be sent.
+    pub(super) fn conclude_refused(&mut self) {
+        while let Some(Queued::Refused(..)) = self.messages.front()
+            && let Some(Queued::Refused(message, error)) = self.messages.pop_front()
+        {
+            self.conclude_unsent(message, error);
+        }
+    }
+
+    /// The message at the front is not sent over this session.
+    pub(super) fn conclude_unsent(&mut self, message: Message, error: Error) {
+        self.reports.begin(message.id, message.portion.is_further());
+        self.reports.conclude(message.not_sent(error), false);
+        self.any_concluded = true;
+    }
+
+    /// Whether a message was concluded without a transaction since this was last asked.
+    pub(super) fn take_any_concluded(&mut self) -> bool {
+        core::mem::take(&mut self.any_concluded)
+    }
+
+    /// Takes the message that is next.
+    pub(super) fn take_message(&mut self) -> Option<Message> {
+        match self.messages.pop_front()? {
+            Queued::Message(message) => Some(message),
+            refused @ Queued::Refused(..) => {
+                self.messages.push_front(refused);
+                None
+            }
+        }
+    }
+
+    pub(super) fn has_messages(&self) -> bool {
+        !self.messages.is_empty()
+    }
+
+    pub(super) fn has_commands(&self) -> bool {
+        !self.commands.is_empty()
+    }
+
+    /// A queued message whose place is not settled.
+    pub(super) fn message_mut(&mut self, id: TransactionId) -> Option<&mut Message> {
+        self.messages.iter_mut().find_map(|queued| match queued {
+            Queued::Message(message) if message.id == id => Some(message),
+            _ => None,
+        })
+    }
+
+    /// Whether this message is queued, and is certain not to be sent.
+    pub(super) fn is_refused(&self, id: TransactionId) -> bool {
+        let mut messages = self.messages.iter();
+        messages.any(|queued| matches!(queued, Queued::Refused(message, _) if message.id == id))
+    }
+
+    /// A queued message is not to be sent after all.
+    pub(super) fn refuse(&mut self, id: TransactionId, error: Error) {
+        let mut messages = self.messages.iter();
+        if let Some(at) = messages.position(|queued| queued.message().id == id)
+            && let Some(Queued::Message(message)) = self.messages.remove(at)
+        {
+            self.messages.insert(at, Queued::Refused(message, error));
+        }
+    }
+
+    /// Whether the next command was given before the next message.
+    pub(super) fn command_is_next(&self) -> bool {
+        let Some(command) = self.commands.front() else {
+            return false;
+        };
+        let message = self.messages.front();
+        message.is_none_or(|queued| queued.message().id.index() >= command.behind)
+    }
+
+    pub(super) fn take_command(&mut self) -> Option<QueuedCommand> {
+        self.commands.pop_front()
+    }
+
+    /// Answers the commands at the front whose answer is known.
+    pub(super) fn conclude_refused_commands(&mut self, events: &mut EventQueue) {
+        while let Some(command) = self.commands.front_mut()
+            && let Some(error) = command.refused.take()
+        {
+            events.push_back(Event::Reply(command.id, Err(error)));
+            self.commands.pop_front();
+        }
+    }
+
+    /// The session is over: no message that is not begun is sent.
+    pub(super) fn conclude_messages(&mut self, error: &Error) {
+        while let Some(queued) = self.messages.pop_front() {
+            match queued {
+                Queued::Message(message) => self.conclude_unsent(message, error.clone()),
+                Queued::Refused(message, why) => self.conclude_unsent(message, why),
+            }
+        }
+    }
+
+    /// The session is over: no command that is not written gets a reply.
+    pub(super) fn conclude_commands(&mut self, error: &Error, events: &mut EventQueue) {
+        while let Some(command) = self.commands.pop_front() {
+            let error = command.refused.unwrap_or_else(|| error.clone());
+            events.push_back(Event::Reply(command.id, Err(error)));
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The content on its way out, in the encoding that its plan asks for.
+//!
+//! Knows line ends, dots and octet counts. Must never know what was answered.
+
+use bytes::Bytes;
+
+use super::plan::Plan;
+use super::{Progress, Transaction};
+use crate::body::{CanonicalEncoder, DotEncoder};
+use crate::client::message::Message;
+
+#[derive(Debug)]
+pub(in crate::client) enum Content {
+    /// After `DATA`: dot-stuffed, ended by a dot.
+    Dotted { encoder: DotEncoder, rest: Bytes },
+    /// After `BDAT n LAST`: text whose line ends need mending.
+    Canonical {
+        encoder: CanonicalEncoder,
+        rest: Bytes,
+    },
+    /// After `BDAT n LAST`: octets as they are.
+    Whole(Bytes),
+    /// A `BDAT` for each piece that the caller gives.
+    Chunks,
+}
+
+impl Message {
+    /// The first octet of the content, if a server that takes it for a command, or for the
+    /// beginning of one, finds none.
+    pub(in crate::client) fn harmless_first_octet(&self) -> Option<Bytes> {
+        let content = self.body.bytes()?;
+        let first = content.first()?;
+        first.is_ascii_graphic().then(|| content.slice(..1))
+    }
+}
+
+impl Transaction {
+    /// The octets announced by `BDAT … LAST`; none for a stream.
+    pub(in crate::client) fn announced_octets(&self) -> Option<u64> {
+        let facts = self.message.body.facts()?;
+        let octets = if facts.nul {
+            facts.octets
+        } else {
+            facts.canonical_octets()
+        };
+        Some(octets - u64::from(self.plan.is_first_octet_written()))
+    }
+
+    /// Begins the content as it follows `DATA`'s `354`.
+    pub(in crate::client) fn begin_dotted(&mut self) {
+        let body = &self.message.body;
+        let encoder = body
+            .facts()
+            .map_or_else(DotEncoder::new, DotEncoder::knowing);
+        let rest = body.bytes().cloned().unwrap_or_default();
+        self.progress = Progress::Content(Content::Dotted { encoder, rest });
+    }
+
+    /// Begins the content as it follows `BDAT`.
+    pub(in crate::client) fn begin_chunked(&mut self) {
+        let body = &self.message.body;
+        let already = usize::from(self.plan.is_first_octet_written());
+        let rest = body.bytes().map(|content| content.slice(already..));
+        let content = match (body.facts(), rest) {
+            (_, None) => Content::Chunks,
+            (Some(facts), Some(rest)) if !facts.is_canonical() && !facts.nul => {
+                let encoder = CanonicalEncoder::new();
+                Content::Canonical { encoder, rest }
+            }
+            (_, Some(rest)) => Content::Whole(rest),
+        };
+        self.progress = Progress::Content(content);
+    }
+}
+
+impl Plan {
+    fn is_first_octet_written(&self) -> bool {
+        match self {
+            Self::Data => false,
+            Self::Bdat {
+                first_octet_written,
+                ..
+            } => *first_octet_written,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! How a message is sent to a server: what is said with `MAIL`, by `DATA` or `BDAT`; or that it
+//! cannot be.
+//!
+//! Decides from the body's facts and the server's capabilities. Must never know what was
+//! answered.
+
+use alloc::boxed::Box;
+
+use crate::client::message::Message;
+use crate::command::{BodyType, MailParameters};
+use crate::parameters::Peer;
+use crate::{ClientConfig, ErrorKind, Pipelining, Protocol, SizeLimit};
+
+/// How the content travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::client) enum Plan {
+    Data,
+    Bdat {
+        /// The first octet of the content went out by a `BDAT` of its own.
+        first_octet_written: bool,
+        /// The position in the output at which the content is announced.
+        announced_at: Option<u64>,
+    },
+}
+
+/// What is known of the server's `BDAT` (RFC 3030), which is offered by servers that refuse
+/// it without reading its octets, and by proxies that do not know it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::client) enum Bdat {
+    #[default]
+    Unproven,
+    /// The first one was written. It holds nothing that can be misread.
+    Asked,
+    /// The server took one.
+    Proven,
+    /// The server refused one for recipients that it took.
+    Refused,
+}
+
+impl Message {
+    /// Decides how this message is sent to a server with these capabilities.
+    pub(in crate::client) fn plan(
+        &mut self,
+        config: &ClientConfig,
+        peer: Peer<'_>,
+        bdat: Bdat,
+    ) -> Result<(Plan, MailParameters), ErrorKind> {
+        let capabilities = peer.capabilities;
+        let facts = self.body.facts();
+        let stream = self.body.stream_facts();
+        let binary = facts.is_some_and(|facts| facts.nul) || stream.is_some_and(|s| s.binary);
+        let eight_bit =
+            facts.is_some_and(|facts| facts.eight_bit) || stream.is_some_and(|s| s.eight_bit);
+        let utf8_header =
+            facts.is_some_and(|facts| facts.utf8_header) || stream.is_some_and(|s| s.smtp_utf8);
+        let smtp_utf8 = capabilities.smtp_utf8();
+        if smtp_utf8 || self.envelope.is_ascii() {
+            self.in_ascii = None;
+        } else if self.in_ascii.is_none() {
+            self.in_ascii = self.envelope.with_a_labels().map(Box::new);
+        }
+        let international = utf8_header || !self.sent_envelope().is_ascii();
+        let chunking = config.chunking && capabilities.chunking() && bdat != Bdat::Refused;
+
+        if binary && !(capabilities.binary_mime() && chunking) {
+            return Err(ErrorKind::ExtensionNotOffered("BINARYMIME"));
+        }
+        let eight_bit_known = capabilities.eight_bit_mime();
+        if eight_bit && !binary && !eight_bit_known && !config.eight_bit_anyway {
+            return Err(ErrorKind::ExtensionNotOffered("8BITMIME"));
+        }
+        if international && !smtp_utf8 {
+            return Err(ErrorKind::ExtensionNotOffered("SMTPUTF8"));
+        }
+        if let Some(attached) = self.envelope.attached()
+            && !self.portion.is_further()
+        {
+            attached.check(peer)?;
+        }
+        let bold = config.pipelining == Pipelining::Bold;
+        let proven = bdat == Bdat::Proven || bold;
+        let harmless = proven || self.harmless_first_octet().is_some();
+        // LMTP owes a reply for each recipient: where a `BDAT` is refused with one and its
+        // octets are not read, the others are replies to lines of the content.
+        let certain = harmless && (config.protocol == Protocol::Smtp || bold);
+        let plan = if chunking && (binary || (!self.body.is_stream() && certain)) {
+            Plan::Bdat {
+                first_octet_written: false,
+                announced_at: None,
+            }
+        } else {
+            Plan::Data
+        };
+        let size = match (facts, plan) {
+            (Some(facts), Plan::Data) => {
+                let final_line_end = if facts.ends_with_crlf { 0 } else { 2 };
+                Some(facts.canonical_octets() + final_line_end)
+            }
+            (Some(facts), Plan::Bdat { .. }) if facts.nul => Some(facts.octets),
+            (Some(facts), Plan::Bdat { .. }) => Some(facts.canonical_octets()),
+            (None, _) => stream.and_then(|s| s.size_hint),
+        };
+        let limit = capabilities.size();
+        if let (Some(octets), Some(SizeLimit::Octets(limit))) = (size, limit)
+            && octets > limit
+        {
+            return Err(ErrorKind::TooLarge { octets, limit });
+        }
+        let parameters = MailParameters {
+            size: size.filter(|_| limit.is_some()),
+            body: match (binary, eight_bit) {
+                (true, _) => Some(BodyType::BinaryMime),
+                (false, true) if eight_bit_known => Some(BodyType::EightBitMime),
+                (false, _) => None,
+            },
+            smtp_utf8: international,
+        };
+        Ok((plan, parameters))
+    }
+}

@@ -1,0 +1,189 @@
+//! The verdict on one transaction, from what was answered; and which recipients it leaves for a
+//! further one.
+//!
+//! Knows what answers mean together (RFC 5321 §4.2.5, §4.5.3.1.10). Must never ask for more of
+//! them.
+
+use alloc::vec::Vec;
+
+use super::answers::Answer;
+use super::{Progress, Transaction};
+use crate::client::message::Message;
+use crate::{Address, Error, ErrorKind, Outcome, RecipientReport, RecipientStatus, Report, Stage};
+
+/// RFC 5321 §4.5.3.1.8: what every server takes.
+pub(in crate::client) const GUARANTEED_RECIPIENTS: usize = 100;
+
+/// What became of one transaction.
+pub(in crate::client) struct Concluded {
+    pub(in crate::client) report: Report,
+    /// The message had an earlier transaction.
+    pub(in crate::client) is_further: bool,
+    /// Where the recipients of a further one stand in the envelope.
+    pub(in crate::client) places: Vec<usize>,
+    /// What is left of the message for a further transaction.
+    pub(in crate::client) rest: Option<Message>,
+}
+
+impl Transaction {
+    /// Whether all of it is written and answered.
+    pub(in crate::client) fn is_settled(&self) -> bool {
+        self.outstanding == 0 && self.progress.is_finished()
+    }
+
+    /// What becomes of a transaction whose replies have all come. `spare` gets the buffer that
+    /// is left of it.
+    pub(in crate::client) fn conclude(mut self, spare: &mut Vec<Answer>) -> Concluded {
+        let outcome = self.outcome(|| Error::new(Stage::Body, ErrorKind::SessionOver), false);
+        let again = self.asked_again(&outcome);
+        let is_further = self.message.portion.is_further();
+        let places = self.further_places();
+        let report = self.report(outcome, spare);
+        let rest = again.and_then(|again| self.into_rest(&again));
+        Concluded {
+            report,
+            is_further,
+            places,
+            rest,
+        }
+    }
+
+    /// The report on a transaction whose session ended with `error` after the driver
+    /// had taken `taken` octets of the output.
+    pub(in crate::client) fn conclude_at_end(mut self, error: &Error, taken: u64) -> Concluded {
+        self.answers.refuse_what_is_due();
+        let complete = self.content_end.is_some_and(|end| end <= taken);
+        // A server that refuses and hangs up: its refusal is the error, not the
+        // end of file that followed.
+        let hung_up = matches!(
+            error.kind(),
+            ErrorKind::ConnectionClosed | ErrorKind::Transport(_)
+        );
+        let last_word = self.answers.worst_recipient_refusal().cloned();
+        let error = match last_word {
+            Some(reply) if hung_up && !complete && !self.answers.has_accepted_recipient() => {
+                Error::new(Stage::Rcpt, ErrorKind::Refused(reply))
+            }
+            _ => error.clone(),
+        };
+        let outcome = self.outcome(|| error, complete);
+        Concluded {
+            is_further: self.message.portion.is_further(),
+            places: self.further_places(),
+            report: self.report(outcome, &mut Vec::new()),
+            rest: None,
+        }
+    }
+
+    fn further_places(&self) -> Vec<usize> {
+        let portion = &self.message.portion;
+        if portion.is_further() {
+            portion.asked_places().collect()
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn outcome(&self, error: impl FnOnce() -> Error, complete: bool) -> Outcome {
+        if let Progress::Failed(error) | Progress::SourceFailed(error) = &self.progress {
+            Outcome::NotSent((**error).clone())
+        } else if let Some(reply) = self.repeated_because_of() {
+            let kind = ErrorKind::OutOfStep(reply.clone());
+            Outcome::NotSent(Error::new(Stage::Mail, kind))
+        } else if let Some((stage, reply)) = self.envelope_refusal() {
+            let reply = reply.clone();
+            Outcome::Rejected { stage, reply }
+        } else if let Some(reply) = self.answers.data_refusal() {
+            Outcome::Rejected {
+                stage: Stage::Data,
+                reply: reply.clone(),
+            }
+        } else if self.answers.some_are_due() {
+            Outcome::InDoubt(error())
+        } else {
+            match self.answers.content() {
+                Answer::Yes(Some(reply)) => Outcome::Accepted(reply.clone()),
+                Answer::No(reply) => Outcome::Rejected {
+                    stage: Stage::Body,
+                    reply: reply.clone(),
+                },
+                _ if complete => Outcome::InDoubt(error()),
+                _ => Outcome::NotSent(error()),
+            }
+        }
+    }
+
+    fn report(&mut self, outcome: Outcome, spare: &mut Vec<Answer>) -> Report {
+        let mut answers = self.answers.take_recipients();
+        let recipients = self.recipient_reports(&outcome, &mut answers);
+        answers.clear();
+        *spare = answers;
+        Report::new(self.message.id, outcome, recipients)
+    }
+
+    /// Of a message's first transaction, all recipients, in the envelope's order; of a further
+    /// one, those that it asked for.
+    fn recipient_reports(
+        &self,
+        outcome: &Outcome,
+        answers: &mut Vec<Answer>,
+    ) -> Vec<RecipientReport> {
+        let portion = &self.message.portion;
+        let addresses = self.message.envelope.forward_paths();
+        let not_asked = |address: &Address| match outcome {
+            // The message was refused, whoever it is for.
+            Outcome::Rejected {
+                stage: Stage::Mail, ..
+            } => recipient_report(address, Answer::Awaited, outcome),
+            _ => RecipientReport::new(address.clone(), RecipientStatus::NotSent, None),
+        };
+        let asked = portion.asked();
+        let unanswered = core::iter::repeat(Answer::Awaited);
+        let answers = answers.drain(..).chain(unanswered).take(asked);
+        if portion.is_whole() {
+            let answered = addresses.iter().zip(answers);
+            let answered =
+                answered.map(|(address, answer)| recipient_report(address, answer, outcome));
+            let others = addresses.iter().skip(asked).map(not_asked);
+            return answered.chain(others).collect();
+        }
+        let answered = portion.asked_places().zip(answers);
+        let answered =
+            answered.filter_map(|(place, answer)| Some((place, addresses.get(place)?, answer)));
+        if portion.is_further() {
+            return answered
+                .map(|(_, address, answer)| recipient_report(address, answer, outcome))
+                .collect();
+        }
+        let mut reports: Vec<_> = addresses.iter().map(not_asked).collect();
+        for (place, address, answer) in answered {
+            if let Some(report) = reports.get_mut(place) {
+                *report = recipient_report(address, answer, outcome);
+            }
+        }
+        reports
+    }
+}
+
+fn recipient_report(address: &Address, answer: Answer, outcome: &Outcome) -> RecipientReport {
+    let (status, reply) = match (answer, outcome) {
+        // What `RCPT` was told after that ("503 MAIL first") decided nothing.
+        (
+            _,
+            Outcome::Rejected {
+                reply,
+                stage: Stage::Mail,
+            },
+        ) => (RecipientStatus::Refused, Some(reply.clone())),
+        (Answer::No(reply) | Answer::TooMany(reply), _) => (RecipientStatus::Refused, Some(reply)),
+        (Answer::OutOfStep(reply), _) => (RecipientStatus::NotSent, Some(reply)),
+        (Answer::Final(reply), _) => (RecipientStatus::Accepted, Some(reply)),
+        (Answer::Yes(own), Outcome::Accepted(_)) => (RecipientStatus::Accepted, own),
+        (_, Outcome::Rejected { reply, stage }) if *stage != Stage::Rcpt => {
+            (RecipientStatus::Refused, Some(reply.clone()))
+        }
+        (_, Outcome::InDoubt(_)) => (RecipientStatus::InDoubt, None),
+        _ => (RecipientStatus::NotSent, None),
+    };
+    RecipientReport::new(address.clone(), status, reply)
+}

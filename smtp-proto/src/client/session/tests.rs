@@ -1,0 +1,18 @@
+use std::format;
+
+use super::PHASES;
+use crate::client::opening::STEPS;
+
+/// ARCHITECTURE.md draws the phases and the steps of an opening as the code has them.
+#[test]
+fn the_architecture_draws_these_states() {
+    let page = include_str!("../../../../ARCHITECTURE.md");
+    for (from, to) in PHASES.iter().chain(&STEPS) {
+        let following = match to {
+            [] => "–".into(),
+            to => format!("`{}`", to.join("`, `")),
+        };
+        let row = format!("| `{from}` | {following} |");
+        assert!(page.contains(&row), "missing in ARCHITECTURE.md: {row}");
+    }
+}

@@ -1,0 +1,243 @@
+//! Whether a message is worth sending again, when, and to whom.
+//!
+//! Reads, for each recipient, the table of [`Disposition`]. Must never know how an attempt is made.
+
+use alloc::vec::Vec;
+
+use crate::{
+    Address, Disposition, Outcome, RecipientReport, RecipientStatus, Report, SendError, Stage,
+};
+
+/// Whether to send a message again, unchanged, and to which of its recipients.
+///
+/// No recipient is named to whom another attempt could make a duplicate, but for
+/// [`InDoubt`](Retry::InDoubt).
+///
+/// ```
+/// use postwire_proto::{Report, Retry};
+///
+/// fn what_now(report: &Report) {
+///     match report.retry() {
+///         Retry::Never => { /* accepted, or refused for good */ }
+///         Retry::AtOnce(recipients) => { /* the connection was at fault: send it to these */ }
+///         Retry::Later(recipients) => { /* queue it for these, for half an hour or so */ }
+///         Retry::InDoubt(recipients) => { /* a duplicate, or perhaps no mail at all: choose */ }
+///         _ => {}
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Retry {
+    /// Nobody is left who could be sent to: each was accepted, or refused for good, or the
+    /// message, the program or the configuration has to change first.
+    Never,
+    /// These recipients can be sent to later: the server or the network says "not now". RFC 5321
+    /// §4.5.4.1 waits for at least half an hour.
+    ///
+    /// Some of them might do at once; all of them are worth another try then.
+    Later(Vec<Address>),
+    /// These recipients can be sent to at once, over another session: only the session was at
+    /// fault, or had no room for them.
+    AtOnce(Vec<Address>),
+    /// All that is left are recipients in doubt. To send again may make a duplicate, not to send
+    /// again may lose the message; mail servers send again, later.
+    InDoubt(Vec<Address>),
+}
+
+impl Retry {
+    /// The recipients to send to again; none where there is to be no other attempt.
+    pub fn recipients(&self) -> &[Address] {
+        match self {
+            Self::Never => &[],
+            Self::Later(recipients) | Self::AtOnce(recipients) | Self::InDoubt(recipients) => {
+                recipients
+            }
+        }
+    }
+}
+
+/// What another attempt would be, for one recipient.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    Useless,
+    AtOnce,
+    Later,
+    Doubtful,
+}
+
+impl From<Disposition> for Attempt {
+    fn from(disposition: Disposition) -> Self {
+        match disposition {
+            Disposition::RetryAtOnce => Self::AtOnce,
+            Disposition::RetryLater => Self::Later,
+            Disposition::ShutDown
+            | Disposition::Fix(_)
+            | Disposition::Permanent
+            | Disposition::PeerBroken => Self::Useless,
+        }
+    }
+}
+
+impl Report {
+    /// Whether, when and to whom to send the message again.
+    ///
+    /// Where several recipients had different answers, those that are worth another attempt are
+    /// named together, and the one that has to wait longest decides when.
+    pub fn retry(&self) -> Retry {
+        let having = |wanted: fn(Attempt) -> bool| {
+            let recipients = self.recipients().iter();
+            let chosen = recipients.filter(|recipient| wanted(self.attempt_for(recipient)));
+            chosen
+                .map(|recipient| recipient.address().clone())
+                .collect()
+        };
+        let worth_it: Vec<Address> =
+            having(|attempt| matches!(attempt, Attempt::AtOnce | Attempt::Later));
+        if worth_it.is_empty() {
+            let in_doubt: Vec<Address> = having(|attempt| attempt == Attempt::Doubtful);
+            return if in_doubt.is_empty() {
+                Retry::Never
+            } else {
+                Retry::InDoubt(in_doubt)
+            };
+        }
+        let mut recipients = self.recipients().iter();
+        if recipients.any(|recipient| self.attempt_for(recipient) == Attempt::Later) {
+            Retry::Later(worth_it)
+        } else {
+            Retry::AtOnce(worth_it)
+        }
+    }
+
+    fn attempt_for(&self, recipient: &RecipientReport) -> Attempt {
+        match (recipient.status(), self.outcome()) {
+            (RecipientStatus::Accepted, _) => Attempt::Useless,
+            (RecipientStatus::InDoubt, _) => Attempt::Doubtful,
+            (RecipientStatus::Refused, _) => {
+                let reply = recipient.reply().or_else(|| self.reply());
+                reply.map_or(Attempt::Useless, |reply| {
+                    Disposition::of_refusal(reply).into()
+                })
+            }
+            (RecipientStatus::NotSent, Outcome::NotSent(error) | Outcome::InDoubt(error)) => {
+                error.disposition().into()
+            }
+            // The server took others, or refused them one by one, and was not asked for this one.
+            (
+                RecipientStatus::NotSent,
+                Outcome::Accepted(_)
+                | Outcome::Rejected {
+                    stage: Stage::Rcpt, ..
+                },
+            ) => Attempt::AtOnce,
+            (RecipientStatus::NotSent, Outcome::Rejected { reply, .. }) => {
+                Disposition::of_refusal(reply).into()
+            }
+        }
+    }
+}
+
+impl SendError {
+    /// Whether, when and to whom to send the message again: [`Report::retry`].
+    pub fn retry(&self) -> Retry {
+        self.report().retry()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::sync::Arc;
+    use alloc::vec;
+
+    use super::*;
+    use crate::{Error, ErrorKind, Reply, ReplyCode, TransactionId};
+
+    fn reply(code: u16) -> Reply {
+        Reply::new(ReplyCode::new(code).unwrap(), None, &["hm"])
+    }
+
+    fn address(number: usize) -> Address {
+        alloc::format!("{number}@b.example").parse().unwrap()
+    }
+
+    /// A report on recipients that had these answers: a code, or none where they were not asked
+    /// for.
+    fn report(outcome: Outcome, answers: &[(RecipientStatus, u16)]) -> Report {
+        let recipients = answers.iter().enumerate().map(|(number, (status, code))| {
+            let reply = (*code > 0).then(|| reply(*code));
+            RecipientReport::new(address(number), *status, reply)
+        });
+        Report::new(TransactionId(0), outcome, recipients.collect())
+    }
+
+    use RecipientStatus::{Accepted, InDoubt, NotSent, Refused};
+
+    #[test]
+    fn each_recipient_has_the_answer_that_it_was_given() {
+        let rejected = |code| Outcome::Rejected {
+            stage: Stage::Rcpt,
+            reply: reply(code),
+        };
+        let accepted = || Outcome::Accepted(reply(250));
+        let mixed = report(rejected(550), &[(Refused, 550), (Refused, 450)]);
+        assert_eq!(mixed.retry(), Retry::Later(vec![address(1)]));
+        let for_good = report(rejected(550), &[(Refused, 550), (Refused, 0)]);
+        assert_eq!(for_good.retry(), Retry::Never);
+        let some = report(
+            accepted(),
+            &[(Accepted, 250), (Refused, 550), (Refused, 452)],
+        );
+        assert_eq!(some.retry(), Retry::Later(vec![address(2)]));
+        let no_room = report(accepted(), &[(Accepted, 250), (NotSent, 0)]);
+        assert_eq!(no_room.retry(), Retry::AtOnce(vec![address(1)]));
+        let both = report(accepted(), &[(Accepted, 250), (NotSent, 0), (Refused, 450)]);
+        assert_eq!(both.retry(), Retry::Later(vec![address(1), address(2)]));
+        assert_eq!(report(accepted(), &[(Accepted, 250)]).retry(), Retry::Never);
+        let lost = Error::new(Stage::Body, ErrorKind::ConnectionClosed);
+        let doubt = report(
+            Outcome::InDoubt(lost.clone()),
+            &[(InDoubt, 0), (Refused, 550)],
+        );
+        assert_eq!(doubt.retry(), Retry::InDoubt(vec![address(0)]));
+        let doubt = report(Outcome::InDoubt(lost), &[(InDoubt, 0), (Refused, 450)]);
+        assert_eq!(doubt.retry(), Retry::Later(vec![address(1)]));
+        assert_eq!(SendError::new(doubt).retry().recipients(), [address(1)]);
+    }
+
+    #[test]
+    fn what_ended_the_session_says_when() {
+        let retry = |stage, kind| {
+            let error = Error::new(stage, kind);
+            report(Outcome::NotSent(error), &[(NotSent, 0)]).retry()
+        };
+        let all = || vec![address(0)];
+        for kind in [
+            ErrorKind::ConnectionClosed,
+            ErrorKind::SessionOver,
+            ErrorKind::Goodbye(reply(221)),
+            ErrorKind::ResetRefused(reply(502)),
+        ] {
+            assert_eq!(retry(Stage::Mail, kind), Retry::AtOnce(all()));
+        }
+        for (stage, kind) in [
+            (Stage::Connect, ErrorKind::TimedOut),
+            (Stage::Greeting, ErrorKind::ConnectionClosed),
+            (Stage::Greeting, ErrorKind::Refused(reply(421))),
+            (Stage::Auth, ErrorKind::Refused(reply(454))),
+            (Stage::Mail, ErrorKind::TimedOut),
+        ] {
+            assert_eq!(retry(stage, kind), Retry::Later(all()));
+        }
+        let broken: crate::TransportError = Arc::new(Error::new(Stage::Tls, ErrorKind::TimedOut));
+        for (stage, kind) in [
+            (Stage::Connect, ErrorKind::ShutDown),
+            (Stage::Auth, ErrorKind::Refused(reply(535))),
+            (Stage::Tls, ErrorKind::Tls(Arc::clone(&broken))),
+            (Stage::Body, ErrorKind::Source(broken)),
+            (Stage::StartTls, ErrorKind::StartTlsNotOffered),
+        ] {
+            assert_eq!(retry(stage, kind), Retry::Never);
+        }
+    }
+}

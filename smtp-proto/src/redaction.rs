@@ -1,0 +1,353 @@
+//! Keeps secrets out of everything that is shown.
+//!
+//! The server's words may repeat what the server was told, as it was said or encoded. Knows the
+//! forms that a secret may have in text. Must never know where the text goes.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use core::ops::Range;
+
+use memchr::memmem;
+use zeroize::Zeroizing;
+
+use crate::sasl::encode;
+use crate::shown::Escaped;
+use crate::{Credentials, Reply, ReplyRef, Secret};
+
+/// What stands in a secret's place.
+const REDACTED: &[u8] = b"<redacted>";
+
+/// Shorter pieces of a base64 form are no secret, and would be found anywhere.
+const SHORTEST_PIECE: usize = 4;
+
+/// Finds secrets in foreign text and replaces them, before the text is shown.
+///
+/// A secret is found as it is, in base64 (RFC 4648 §4 and §5, alone or within a longer message)
+/// and percent-encoded. A session redacts the server's words itself; this is for other text that
+/// the server chose: a certificate's names, a list of mechanisms. A program's own words are not to
+/// be redacted: what is missing would tell the secret.
+///
+/// ```
+/// use postwire_proto::{Credentials, Redaction};
+///
+/// let redaction = Redaction::of(&Credentials::new("alice", "correct horse"));
+/// assert_eq!(redaction.text("no correct%20horse"), "no <redacted>");
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Redaction {
+    needles: Vec<Needle>,
+}
+
+/// What must not be shown, and how much of what is found with it.
+#[derive(Clone, Debug)]
+struct Needle {
+    octets: Secret,
+    form: Form,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// The secret as it is.
+    Plain,
+    /// A piece of base64: all of the base64 around it goes too, since the characters at its
+    /// ends hold some bits of the secret.
+    Piece,
+    /// A whole response as it was sent: shown nowhere, however short, unless it is only a
+    /// part of some other word.
+    Response,
+}
+
+impl Redaction {
+    /// Finds the secret of these credentials.
+    pub fn of(credentials: &Credentials) -> Self {
+        let mut redaction = Self::default();
+        redaction.add(credentials);
+        redaction
+    }
+
+    /// Finds the secret of these credentials, too.
+    pub fn add(&mut self, credentials: &Credentials) {
+        let needles = &mut self.needles;
+        let secret = credentials.secret().expose();
+        if !secret.is_empty() {
+            needles.push(Needle {
+                octets: credentials.secret().clone(),
+                form: Form::Plain,
+            });
+            // Within a longer message a secret has one of three base64 forms,
+            // by where it starts; the characters that its neighbours share
+            // with it are left out.
+            for before in 0..3 {
+                let mut padded = Zeroizing::new(alloc::vec![0; before]);
+                padded.extend_from_slice(secret);
+                let encoded = encode(&padded);
+                let start = [0, 2, 3][before];
+                let whole = padded.len() * 8 / 6;
+                if let Some(piece) = encoded.expose().get(start..whole)
+                    && piece.len() >= SHORTEST_PIECE
+                {
+                    needles.push(Needle {
+                        octets: Secret::from(piece.to_vec()),
+                        form: Form::Piece,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Finds a response too, as it was sent to the server in base64.
+    pub(crate) fn add_response(&mut self, encoded: &Secret) {
+        if encoded.expose().len() > 1 {
+            self.needles.push(Needle {
+                octets: encoded.clone(),
+                form: Form::Response,
+            });
+        }
+    }
+
+    /// The reply, owned, without a secret in it.
+    pub(crate) fn reply(&self, reply: ReplyRef<'_>) -> Reply {
+        if !self.applies_to(reply.as_bytes()) {
+            return reply.to_owned();
+        }
+        let text: Vec<String> = reply
+            .raw_lines()
+            .map(|line| String::from_utf8_lossy(&self.bytes(line)).into_owned())
+            .collect();
+        let text: Vec<&str> = text.iter().map(String::as_str).collect();
+        Reply::new(reply.code(), None, &text)
+    }
+
+    /// The beginning of what the server said, escaped and its lines joined as those of
+    /// replies are, without a secret in it. One may be cut by its end.
+    pub(crate) fn shown(&self, octets: &[u8]) -> String {
+        let cut = self.needles.iter().map(|needle| {
+            let needle = needle.octets.expose();
+            let mut lengths = (SHORTEST_PIECE.min(needle.len())..needle.len()).rev();
+            lengths.find(|length| octets.ends_with(&needle[..*length]))
+        });
+        let cut = cut.flatten().max().unwrap_or(0);
+        let mut clean = self.bytes(&octets[..octets.len() - cut]);
+        if cut > 0 {
+            clean.extend_from_slice(REDACTED);
+        }
+        let lines = clean.split(|octet| *octet == b'\n').map(|line| {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            alloc::format!("{}", Escaped(line))
+        });
+        lines.collect::<Vec<_>>().join(" / ")
+    }
+
+    /// The text with `<redacted>` in each secret's place.
+    pub fn text(&self, text: &str) -> String {
+        String::from_utf8_lossy(&self.bytes(text.as_bytes())).into_owned()
+    }
+
+    fn applies_to(&self, bytes: &[u8]) -> bool {
+        !self.ranges(bytes).is_empty()
+    }
+
+    fn bytes(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut clean = Vec::with_capacity(bytes.len());
+        let mut from = 0;
+        for range in self.ranges(bytes) {
+            clean.extend_from_slice(&bytes[from..range.start]);
+            clean.extend_from_slice(REDACTED);
+            from = range.end;
+        }
+        clean.extend_from_slice(&bytes[from..]);
+        clean
+    }
+
+    /// Where a secret stands, in order and apart from each other. Each form is searched
+    /// once, whatever the server repeats.
+    fn ranges(&self, bytes: &[u8]) -> Vec<Range<usize>> {
+        let mut found: Vec<Range<usize>> = Vec::new();
+        self.find(&View::of(bytes), &mut found);
+        if bytes.iter().any(|octet| matches!(octet, b'-' | b'_')) {
+            self.find(&View::from_base64url(bytes), &mut found);
+        }
+        if bytes.contains(&b'%') {
+            self.find(&View::from_percent_encoding(bytes), &mut found);
+        }
+        found.sort_unstable_by_key(|range| range.start);
+        found.dedup_by(|later, earlier| {
+            let touches = later.start <= earlier.end;
+            if touches {
+                earlier.end = earlier.end.max(later.end);
+            }
+            touches
+        });
+        found
+    }
+
+    fn find(&self, view: &View<'_>, found: &mut Vec<Range<usize>>) {
+        for needle in &self.needles {
+            let octets = needle.octets.expose();
+            // Where the last one ended: a long run is walked over once.
+            let mut from = 0;
+            for at in memmem::find_iter(&view.octets, octets) {
+                let end = at + octets.len();
+                let (start, stop) = match needle.form {
+                    Form::Piece if at < from => continue,
+                    Form::Piece => around(&view.octets, at, end),
+                    Form::Response if !stands_alone(&view.octets, at, end) => continue,
+                    Form::Plain | Form::Response => (at, end),
+                };
+                from = stop;
+                found.push(view.place(start)..view.place(stop));
+            }
+        }
+    }
+}
+
+fn of_base64(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/' | b'=')
+}
+
+fn stands_alone(octets: &[u8], at: usize, end: usize) -> bool {
+    let before = at.checked_sub(1).and_then(|before| octets.get(before));
+    !before.copied().is_some_and(of_base64) && !octets.get(end).copied().is_some_and(of_base64)
+}
+
+/// The base64 that a part of it stands in.
+fn around(octets: &[u8], at: usize, end: usize) -> (usize, usize) {
+    let before = octets[..at]
+        .iter()
+        .rev()
+        .take_while(|octet| of_base64(**octet));
+    let behind = octets[end..].iter().take_while(|octet| of_base64(**octet));
+    (at - before.count(), end + behind.count())
+}
+
+/// Text as it reads once an encoding is undone.
+struct View<'a> {
+    octets: Cow<'a, [u8]>,
+    /// Where each octet came from, and the end; nothing where all are in their place.
+    places: Option<Vec<usize>>,
+}
+
+impl<'a> View<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        Self {
+            octets: Cow::Borrowed(bytes),
+            places: None,
+        }
+    }
+
+    /// RFC 4648 §5
+    fn from_base64url(bytes: &[u8]) -> Self {
+        let octets = bytes.iter().map(|octet| match octet {
+            b'-' => b'+',
+            b'_' => b'/',
+            octet => *octet,
+        });
+        Self {
+            octets: Cow::Owned(octets.collect()),
+            places: None,
+        }
+    }
+
+    /// RFC 3986 §2.1
+    fn from_percent_encoding(bytes: &[u8]) -> Self {
+        let mut octets = Vec::with_capacity(bytes.len());
+        let mut places = Vec::with_capacity(bytes.len() + 1);
+        let mut at = 0;
+        while let Some(&octet) = bytes.get(at) {
+            places.push(at);
+            let encoded = (octet == b'%')
+                .then(|| bytes.get(at + 1..at + 3).and_then(hexadecimal))
+                .flatten();
+            octets.push(encoded.unwrap_or(octet));
+            at += if encoded.is_some() { 3 } else { 1 };
+        }
+        places.push(bytes.len());
+        Self {
+            octets: Cow::Owned(octets),
+            places: Some(places),
+        }
+    }
+
+    fn place(&self, at: usize) -> usize {
+        match &self.places {
+            None => at,
+            Some(places) => places.get(at).copied().unwrap_or(at),
+        }
+    }
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<u8> {
+    digits.iter().try_fold(0_u8, |number, digit| {
+        let digit = char::from(*digit).to_digit(16)?;
+        Some(number << 4 | digit as u8)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        let redaction = Redaction::of(&Credentials::new("alice", "correct horse"));
+        let raw = alloc::format!("535 {text}\r\n");
+        let mut input = raw.as_bytes();
+        let mut reader = crate::ReplyReader::new(crate::ReplyLimits::default());
+        let reply = reader.read(&mut input).unwrap().unwrap();
+        alloc::format!("{}", redaction.reply(reply))
+    }
+
+    #[test]
+    fn a_server_that_repeats_the_secret_is_not_quoted() {
+        assert_eq!(
+            shown("no such password: correct horse!"),
+            "535 no such password: <redacted>!"
+        );
+        for prefix in ["", "a", "ab", "\0alice\0"] {
+            let blob = encode(alloc::format!("{prefix}correct horse").as_bytes());
+            let blob = core::str::from_utf8(blob.expose()).unwrap();
+            assert!(shown(blob).contains("<redacted>"), "{prefix:?}");
+        }
+        assert_eq!(shown("5.7.8 go away"), "535 5.7.8 go away");
+    }
+
+    #[test]
+    fn other_encodings_are_seen_through() {
+        let secret = "tok~~~en???>>>with~bits~~";
+        let redaction = Redaction::of(&Credentials::new("svc", secret));
+        let encoded = encode(alloc::format!("\0svc\0{secret}").as_bytes());
+        let base64 = core::str::from_utf8(encoded.expose()).unwrap();
+        let base64url = base64.replace('+', "-").replace('/', "_");
+        assert_ne!(base64, base64url);
+        let percent: String = secret.bytes().fold(String::new(), |text, octet| {
+            text + &alloc::format!("%{octet:02X}")
+        });
+        let mixed = "tok~%7e~en%3F??%3e>>with~bits~~";
+        for said in [secret, base64, &base64url, &percent, mixed] {
+            let clean = redaction.text(&alloc::format!("5% of a_b: {said}!"));
+            assert!(clean.starts_with("5% of a_b: "), "{clean}");
+            assert!(clean.contains("<redacted>"), "{clean}");
+            assert!(clean.len() < 40, "{clean}");
+        }
+    }
+
+    #[test]
+    fn repetitions_are_taken_together() {
+        let redaction = Redaction::of(&Credentials::new("svc", "abab"));
+        assert_eq!(redaction.text("xabababababx"), "x<redacted>abx");
+        assert_eq!(redaction.text("abab abab"), "<redacted> <redacted>");
+    }
+
+    #[test]
+    fn a_secret_that_looks_like_a_code_leaves_the_code() {
+        let redaction = Redaction::of(&Credentials::new("a", "535"));
+        let mut input = &b"535 code 535\r\n"[..];
+        let mut reader = crate::ReplyReader::new(crate::ReplyLimits::default());
+        let reply = reader.read(&mut input).unwrap().unwrap();
+        assert_eq!(
+            alloc::format!("{}", redaction.reply(reply)),
+            "535 code <redacted>"
+        );
+    }
+}

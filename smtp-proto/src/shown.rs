@@ -1,0 +1,56 @@
+//! Foreign text, made fit to be shown on one line.
+//!
+//! Knows characters. Must never know where the text came from: a server or a certificate must not
+//! move the cursor or hide what was said.
+
+use core::fmt;
+
+/// Foreign bytes, made fit to be shown on one line of a terminal or a log.
+pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            let mut rest = chunk.valid();
+            while let Some((position, unsafe_character)) = rest
+                .char_indices()
+                .find(|&(_, character)| !is_safe_to_show(character))
+            {
+                let (shown, tail) = rest.split_at(position);
+                formatter.write_str(shown)?;
+                let mut octets = [0; 4];
+                write_octets(
+                    formatter,
+                    unsafe_character.encode_utf8(&mut octets).as_bytes(),
+                )?;
+                rest = tail.get(unsafe_character.len_utf8()..).unwrap_or_default();
+            }
+            formatter.write_str(rest)?;
+            write_octets(formatter, chunk.invalid())?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a character can be shown on one line of a terminal or a log: it is no control
+/// character, and none that reorders, hides or breaks the text around it.
+///
+/// ```
+/// use postwire_proto::is_safe_to_show;
+///
+/// assert!("Gr\u{fc}\u{df}e".chars().all(is_safe_to_show));
+/// assert!(!is_safe_to_show('\u{1b}') && !is_safe_to_show('\u{202e}'));
+/// ```
+pub fn is_safe_to_show(character: char) -> bool {
+    !character.is_control()
+        && !matches!(
+            character,
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        )
+}
+
+fn write_octets(formatter: &mut fmt::Formatter<'_>, octets: &[u8]) -> fmt::Result {
+    octets
+        .iter()
+        .try_for_each(|octet| write!(formatter, "\\x{octet:02x}"))
+}

@@ -1,0 +1,202 @@
+use super::*;
+use postwire_proto::{RecipientReport, RecipientStatus, Reply, ReplyCode, TransactionId};
+
+fn envelope() -> Envelope {
+    Envelope::new(None, vec!["a@b".parse().unwrap()]).unwrap()
+}
+
+fn batch(messages: usize, per_connection: u64) -> Batch {
+    let mut batch = Batch::new(per_connection);
+    for number in 0..messages {
+        batch.add(envelope(), format!("{number}").into());
+    }
+    batch.end();
+    batch
+}
+
+fn reply(code: u16) -> Reply {
+    Reply::new(ReplyCode::new(code).unwrap(), None, &["hm"])
+}
+
+fn accepted() -> Report {
+    let outcome = Outcome::Accepted(reply(250));
+    Report::new(TransactionId::default(), outcome, Vec::new())
+}
+
+fn lost(kind: ErrorKind) -> Report {
+    Report::not_sent(&envelope(), Error::new(Stage::Mail, kind))
+}
+
+/// Carries out everything; a session does what `sessions` says in turn: a
+/// letter for each message, `a`ccepted, `l`ost, in `d`oubt, `4` for 421. Where
+/// the word ends the session does. Gives what was done.
+fn run(mut batch: Batch, sessions: &[&str]) -> String {
+    let mut sessions = sessions.iter();
+    let mut told = String::new();
+    let mut session = "".chars();
+    loop {
+        match batch.next_step() {
+            BatchStep::Report(report) => {
+                told.push_str(match report.outcome() {
+                    Outcome::Accepted(_) => "A",
+                    Outcome::InDoubt(_) => "D",
+                    _ => "N",
+                });
+            }
+            BatchStep::Connect => {
+                let fresh = if batch.wants_fresh() { "!" } else { "" };
+                match sessions.next() {
+                    Some(script) => {
+                        told.extend(["<", fresh]);
+                        batch.connected(script.starts_with('r'));
+                        session = script.trim_start_matches('r').chars();
+                    }
+                    None => batch.failed(Error::new(Stage::Connect, ErrorKind::TimedOut)),
+                }
+            }
+            BatchStep::Enqueue(_, body) => {
+                told += &String::from_utf8_lossy(body.bytes().unwrap());
+            }
+            BatchStep::Await => match session.next() {
+                Some('a') => batch.reported(accepted()),
+                Some('d') => {
+                    let error = Error::new(Stage::Body, ErrorKind::ConnectionClosed);
+                    let outcome = Outcome::InDoubt(error);
+                    batch.reported(Report::new(TransactionId::default(), outcome, Vec::new()));
+                }
+                Some('4') => batch.reported(lost(ErrorKind::Refused(reply(421)))),
+                Some(_) => batch.reported(lost(ErrorKind::ConnectionClosed)),
+                None => batch.disconnected(),
+            },
+            BatchStep::Done => {
+                assert!(batch.is_done());
+                return told;
+            }
+        }
+    }
+}
+
+#[test]
+fn all_over_one_connection_in_order() {
+    assert_eq!(run(batch(3, 10), &["aaa"]), "<012AAA");
+}
+
+#[test]
+fn a_connection_gets_no_more_than_it_may() {
+    assert_eq!(run(batch(5, 2), &["aa", "aa", "a"]), "<01AA<23AA<4A");
+}
+
+#[test]
+fn what_a_worn_connection_lost_goes_over_a_fresh_one() {
+    // The one in doubt is not sent again.
+    assert_eq!(run(batch(4, 9), &["adll", "aa"]), "<0123AD<!23AA");
+    assert_eq!(run(batch(3, 9), &["a44", "aa"]), "<012A<!12AA");
+    // Pooled, and dead by the time that it was used.
+    assert_eq!(run(batch(2, 9), &["rll", "aa"]), "<01<!01AA");
+}
+
+#[test]
+fn as_long_as_each_connection_takes_some_there_is_another() {
+    assert_eq!(run(batch(3, 9), &["all", "al", "a"]), "<012A<!12A<!2A");
+    assert_eq!(run(batch(3, 9), &["all", "ll", "aa"]), "<012A<!12NN");
+    // A server that takes one message a connection.
+    assert_eq!(run(batch(3, 9), &["a44", "a4", "a"]), "<012A<!12A<!2A");
+}
+
+#[test]
+fn a_new_connection_that_takes_nothing_is_the_last() {
+    assert_eq!(run(batch(3, 2), &["ll", "aaa"]), "<01NNN");
+    assert_eq!(run(batch(3, 9), &[]), "NNN");
+    assert_eq!(run(batch(4, 2), &["aa"]), "<01AANN");
+}
+
+/// A session that takes the first recipient, and has no room for the others.
+fn takes_one(envelope: &Envelope) -> Report {
+    let mut statuses = vec![RecipientStatus::NotSent; envelope.forward_paths().len()];
+    statuses[0] = RecipientStatus::Accepted;
+    let recipients = envelope.forward_paths().iter().zip(statuses);
+    let recipients = recipients.map(|(to, status)| RecipientReport::new(to.clone(), status, None));
+    let outcome = Outcome::Accepted(reply(250));
+    Report::new(TransactionId::default(), outcome, recipients.collect())
+}
+
+#[test]
+fn who_has_no_room_in_one_session_goes_in_others_and_is_reported_with_the_rest() {
+    let to = ["a@b", "c@d", "e@f"].map(|address| address.parse().unwrap());
+    let envelope = Envelope::new(None, to.to_vec()).unwrap();
+    for sessions in 0..=to.len() {
+        let mut batch = Batch::new(1);
+        batch.add(envelope.clone(), "x".into());
+        batch.end();
+        let mut asked = Vec::new();
+        let report = loop {
+            match batch.next_step() {
+                BatchStep::Report(report) => break report,
+                BatchStep::Connect if asked.len() < sessions => batch.connected(false),
+                BatchStep::Connect => {
+                    batch.failed(Error::new(Stage::Connect, ErrorKind::TimedOut));
+                }
+                BatchStep::Enqueue(envelope, _) => asked.push(envelope),
+                BatchStep::Await => batch.reported(takes_one(asked.last().unwrap())),
+                BatchStep::Done => panic!("no report"),
+            }
+        };
+        for (session, asked) in asked.iter().enumerate() {
+            assert_eq!(asked.forward_paths(), &to[session..]);
+        }
+        assert_eq!(report.is_accepted(), sessions > 0);
+        for (position, recipient) in report.recipients().iter().enumerate() {
+            assert_eq!(*recipient.address(), to[position]);
+            let status = recipient.status();
+            assert_eq!(status == RecipientStatus::Accepted, position < sessions);
+            assert_ne!(status, RecipientStatus::InDoubt);
+        }
+        assert!(matches!(batch.next_step(), BatchStep::Done));
+    }
+}
+
+#[test]
+fn all_or_nobody_is_not_divided_among_sessions() {
+    let to = ["a@b", "c@d"].map(|address| address.parse().unwrap());
+    let envelope = Envelope::new(None, to.to_vec()).unwrap();
+    let mut batch = Batch::new(9);
+    batch.add(
+        envelope.clone().with_recipients(Recipients::All),
+        "x".into(),
+    );
+    batch.end();
+    batch.connected(false);
+    assert!(matches!(batch.next_step(), BatchStep::Enqueue(..)));
+    batch.reported(takes_one(&envelope));
+    assert!(matches!(batch.next_step(), BatchStep::Report(report) if report.is_partial()));
+}
+
+#[test]
+fn what_a_session_turned_back_is_not_given_to_it_again() {
+    let to = ["a@b", "c@d"].map(|address| address.parse().unwrap());
+    let many = Envelope::new(None, to.to_vec()).unwrap();
+    let mut batch = Batch::new(9);
+    batch.add(many.clone(), "0".into());
+    batch.add(envelope(), "1".into());
+    batch.end();
+    batch.connected(false);
+    let given = |step| match step {
+        BatchStep::Enqueue(_, body) => String::from_utf8_lossy(body.bytes().unwrap()).into_owned(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(given(batch.next_step()), "0");
+    assert_eq!(given(batch.next_step()), "1");
+    batch.reported(takes_one(&many));
+    assert!(matches!(batch.next_step(), BatchStep::Await));
+    batch.reported(accepted());
+    // The session stands idle, and has no room for the other one.
+    assert!(matches!(batch.next_step(), BatchStep::Connect));
+    assert!(batch.wants_fresh());
+    batch.connected(false);
+    assert_eq!(given(batch.next_step()), "0");
+    // Nobody waits any more: the first was taken for one, and the other is not sent.
+    let left = batch.abandon();
+    assert_eq!(left.len(), 2);
+    assert!(left[0].is_partial() && left[1].is_accepted());
+    assert!(batch.is_done() && batch.abandon().is_empty());
+}

@@ -1,0 +1,89 @@
+//! What a builder has been told, and what it comes to at the end.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use postwire_proto::{ClientConfig, Protocol, Security, Timeouts};
+
+use postwire_tls::{Tls, TlsError, TlsParametersBuilder, server_name, without_brackets};
+
+use crate::url::default_port;
+use crate::{ConfigError, CredentialsSource, PoolConfig, SocketOptions, TransportConfig};
+
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) host: String,
+    pub(super) port: Option<u16>,
+    pub(super) unix_socket: Option<Arc<Path>>,
+    pub(super) addresses: Option<Arc<[SocketAddr]>>,
+    pub(super) mode: Security,
+    pub(super) tls_parameters: TlsParametersBuilder,
+    pub(super) tls_parameters_were_set: bool,
+    /// What the caller finished himself; mode and parameters above then count
+    /// for nothing.
+    pub(super) finished_tls: Option<Tls>,
+    pub(super) socket: SocketOptions,
+    /// All but the mode, the host and the timeouts, which are settled at the end.
+    pub(super) client: ClientConfig,
+    pub(super) late_credentials: Option<CredentialsSource>,
+    pub(super) protocol: Protocol,
+    pub(super) timeouts: Timeouts,
+    pub(super) timeout: Option<Duration>,
+    pub(super) pool: PoolConfig,
+}
+
+impl Settings {
+    pub(super) fn finish(self) -> Result<TransportConfig, ConfigError> {
+        if server_name(&self.host).is_none() {
+            return Err(ConfigError::InvalidHost);
+        }
+        let tls = match self.finished_tls {
+            None => make_tls(self.mode, self.tls_parameters)?,
+            Some(tls) if self.tls_parameters_were_set && tls.parameters().is_some() => {
+                return Err(ConfigError::TlsAlreadyFinished);
+            }
+            Some(tls) => tls,
+        };
+        let port = match self.port {
+            Some(0) => return Err(ConfigError::InvalidPort),
+            Some(port) => port,
+            None => default_port(self.protocol, tls.security()),
+        };
+        let timeouts = match self.timeout {
+            Some(cap) => self.timeouts.capped(cap),
+            None => self.timeouts,
+        };
+        let host = without_brackets(&self.host);
+        let client = self
+            .client
+            .security_mode(tls.security())
+            .protocol(self.protocol)
+            .host(host)
+            .port(port)
+            .timeouts(timeouts);
+        Ok(TransportConfig {
+            host: Arc::from(host),
+            port,
+            unix_socket: self.unix_socket,
+            addresses: self.addresses,
+            tls,
+            socket: self.socket,
+            client: Arc::new(client),
+            late_credentials: self.late_credentials,
+            pool: Arc::new(self.pool),
+            timeout: self.timeout,
+        })
+    }
+}
+
+fn make_tls(mode: Security, parameters: TlsParametersBuilder) -> Result<Tls, TlsError> {
+    Ok(match mode {
+        Security::None => Tls::None,
+        Security::Opportunistic => Tls::Opportunistic(parameters.build()?),
+        Security::Required => Tls::Required(parameters.build()?),
+        Security::Wrapper => Tls::Wrapper(parameters.build()?),
+    })
+}

@@ -1,0 +1,127 @@
+//! What can be wrong with a transport's configuration, found before anything is connected.
+//!
+//! Knows nothing of a running session, which reports its own failures. No text here repeats a
+//! secret.
+
+use core::error::Error;
+use core::fmt;
+
+use postwire_tls::TlsError;
+
+use crate::UrlError;
+
+/// Why a [`TransportBuilder`](crate::TransportBuilder) cannot be made or cannot
+/// build.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The host is neither a DNS name in ASCII nor an IP address.
+    InvalidHost,
+    /// The port is 0.
+    InvalidPort,
+    /// The server's URL is wrong.
+    Url(UrlError),
+    /// The TLS parameters cannot be made.
+    Tls(TlsError),
+    /// TLS settings were given to the builder together with a finished
+    /// [`Tls`](postwire_tls::Tls) value, which can no longer take them.
+    TlsAlreadyFinished,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InvalidHost => {
+                f.write_str("the host is neither a DNS name in ASCII nor an IP address")
+            }
+            Self::InvalidPort => f.write_str("port 0 cannot be connected to"),
+            Self::Url(error) => error.fmt(f),
+            Self::Tls(error) => error.fmt(f),
+            Self::TlsAlreadyFinished => f.write_str(
+                "root certificates and other TLS settings cannot be added to finished TLS parameters",
+            ),
+        }
+    }
+}
+
+/// `Display` says all that the error within says, so the source is what lies behind that one.
+impl Error for ConfigError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Url(error) => error.source(),
+            Self::Tls(error) => error.source(),
+            Self::InvalidHost | Self::InvalidPort | Self::TlsAlreadyFinished => None,
+        }
+    }
+}
+
+impl From<TlsError> for ConfigError {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error)
+    }
+}
+
+impl From<UrlError> for ConfigError {
+    fn from(error: UrlError) -> Self {
+        Self::Url(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use postwire_proto as proto;
+    use postwire_proto::{ErrorKind, Stage};
+    use postwire_tls::rustls;
+
+    use super::*;
+    use crate::{ConnectError, ServerUrl};
+
+    /// A program that prints an error and its sources prints each reason once.
+    fn check(error: &dyn Error) {
+        let (mut said, mut next) = (error.to_string(), error.source());
+        while let Some(source) = next {
+            let reason = source.to_string();
+            assert!(!said.contains(&reason), "{said}: {reason}");
+            said = format!("{said}: {reason}");
+            next = source.source();
+        }
+    }
+
+    #[test]
+    fn no_error_repeats_its_source() {
+        let disk = || io::Error::other("the disk is gone");
+        let mut connect = ConnectError::new("mail.example", 25);
+        connect.attempt("192.0.2.1:25".parse().unwrap(), disk());
+        let unresolved = ConnectError::unresolved("mail.example", 25, disk());
+        for error in [connect, unresolved] {
+            check(&error);
+            check(&error.into_error());
+        }
+        for kind in [
+            ErrorKind::Transport(Arc::new(disk())),
+            ErrorKind::Tls(Arc::new(disk())),
+            ErrorKind::Credentials(Arc::new(disk())),
+            ErrorKind::Source(Arc::new(disk())),
+            ErrorKind::Unsendable(proto::Unsendable::LineTooLong {
+                octets: 2,
+                limit: 1,
+            }),
+            ErrorKind::Violation(proto::Violation::StartTlsInjection),
+        ] {
+            let error = proto::Error::new(Stage::Tls, kind);
+            check(&error);
+            let envelope = proto::Envelope::new(None, vec!["a@b.example".parse().unwrap()]);
+            let report = proto::Report::not_sent(&envelope.unwrap(), error);
+            check(&report.into_result().unwrap_err());
+        }
+        check(&ConfigError::Tls(TlsError::InvalidIdentity(
+            rustls::Error::DecryptError,
+        )));
+        for url in ["smtp://h?tls=maybe", "smtp://h/-", "h"] {
+            check(&ConfigError::Url(ServerUrl::parse(url).unwrap_err()));
+        }
+    }
+}

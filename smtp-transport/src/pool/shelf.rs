@@ -1,0 +1,364 @@
+//! The connections themselves, kept as the pool decides, and those who wait for one.
+//!
+//! Generic in what a connection is; opens and closes none. The adapters put it
+//! behind their lock, and sleep in their own way: until they are woken, or until the time that
+//! they are told.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::task::{Poll, Waker};
+
+use postwire_proto::{Instant, Report};
+
+use super::{Pool, PoolAction, PoolConfig, PoolConnectionId, PoolTicket};
+
+/// How many reports of abandoned messages are kept.
+const ABANDONED: usize = 1_024;
+
+/// A [`Pool`], the idle connections that it decides about, and its waiters.
+///
+/// After each call the adapter carries out the [`effects`](Self::effects): nothing that was
+/// decided happens before.
+#[derive(Debug)]
+pub struct PoolShelf<C> {
+    pool: Pool,
+    idle: BTreeMap<PoolConnectionId, C>,
+    waiters: BTreeMap<PoolTicket, Waiter<C>>,
+    /// Those who wait for the end of a shutdown.
+    shutdown_wakers: Vec<Waker>,
+    effects: PoolEffects<C>,
+    abandoned: VecDeque<Report>,
+}
+
+#[derive(Debug)]
+struct Waiter<C> {
+    grant: Option<PoolGrant<C>>,
+    /// When it gives up.
+    deadline: Option<Instant>,
+    /// When it is to tell the pool the time: it is the timekeeper.
+    alarm: Option<Instant>,
+    waker: Option<Waker>,
+}
+
+impl<C> Waiter<C> {
+    /// Until when it may sleep.
+    fn sleeps_until(&self) -> Option<Instant> {
+        self.deadline.into_iter().chain(self.alarm).min()
+    }
+}
+
+/// What a waiter was given.
+#[derive(Debug)]
+pub enum PoolGrant<C> {
+    /// A connection that stood idle. To be looked at first.
+    Use(PoolConnectionId, C),
+    /// The right to open one.
+    Open(PoolConnectionId),
+    /// Nothing: the pool is shutting down.
+    Refuse,
+    /// Nothing: its time is up.
+    TimedOut,
+}
+
+/// What is to be done outside the lock.
+#[derive(Debug)]
+#[must_use = "whoever was served sleeps on until they are woken"]
+pub struct PoolEffects<C> {
+    /// Idle connections to say `QUIT` to.
+    pub departing: Vec<C>,
+    /// Those who were served, who have to keep the time from now on, or who wait for the end of
+    /// a shutdown.
+    pub woken: Vec<Waker>,
+}
+
+impl<C> Default for PoolEffects<C> {
+    fn default() -> Self {
+        Self {
+            departing: Vec::new(),
+            woken: Vec::new(),
+        }
+    }
+}
+
+impl<C> PoolShelf<C> {
+    /// An empty one.
+    pub fn new(config: PoolConfig) -> Self {
+        Self {
+            pool: Pool::new(config),
+            idle: BTreeMap::new(),
+            waiters: BTreeMap::new(),
+            shutdown_wakers: Vec::new(),
+            effects: PoolEffects::default(),
+            abandoned: VecDeque::new(),
+        }
+    }
+
+    /// Someone wants a connection, and gives up at `deadline`, or when the pool's
+    /// [`acquire_timeout`](PoolConfig::acquire_timeout) is over.
+    pub fn request(&mut self, now: Instant, deadline: Option<Instant>) -> PoolTicket {
+        let ticket = self.pool.request(now);
+        self.enter(ticket, self.gives_up_at(now, deadline));
+        ticket
+    }
+
+    /// Someone wants a connection that nobody has used: [`Pool::request_fresh`].
+    pub fn request_fresh(&mut self, now: Instant, deadline: Option<Instant>) -> PoolTicket {
+        let ticket = self.pool.request_fresh(now);
+        self.enter(ticket, self.gives_up_at(now, deadline));
+        ticket
+    }
+
+    fn gives_up_at(&self, now: Instant, deadline: Option<Instant>) -> Option<Instant> {
+        let timeout = self.pool.config().acquire_timeout;
+        let own = timeout.map(|timeout| now + timeout);
+        own.into_iter().chain(deadline).min()
+    }
+
+    fn enter(&mut self, ticket: PoolTicket, deadline: Option<Instant>) {
+        let waiter = Waiter {
+            grant: None,
+            deadline,
+            alarm: None,
+            waker: None,
+        };
+        self.waiters.insert(ticket, waiter);
+        self.carry_out();
+    }
+
+    /// What a waiter was given; before that, until when it may sleep where nobody wakes it.
+    /// None means that it sleeps until it is woken.
+    ///
+    /// The waker is woken where this call would say something else. A waiter that gave up, or
+    /// that is forgotten, calls [`cancel`](Self::cancel).
+    pub fn poll_grant(
+        &mut self,
+        now: Instant,
+        ticket: PoolTicket,
+        waker: &Waker,
+    ) -> Result<PoolGrant<C>, Option<Instant>> {
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if let Some(waiter) = self.waiters.get_mut(&ticket)
+            && is_due(waiter.alarm)
+        {
+            waiter.alarm = None;
+            self.handle_timeout(now);
+        }
+        let Some(waiter) = self.waiters.get_mut(&ticket) else {
+            debug_assert!(false, "nobody waits with this ticket");
+            return Ok(PoolGrant::Refuse);
+        };
+        if let Some(grant) = waiter.grant.take() {
+            self.waiters.remove(&ticket);
+            self.wake_if_drained();
+            return Ok(grant);
+        }
+        if is_due(waiter.deadline) {
+            self.cancel(now, ticket);
+            return Ok(PoolGrant::TimedOut);
+        }
+        match &mut waiter.waker {
+            Some(known) => known.clone_from(waker),
+            None => waiter.waker = Some(waker.clone()),
+        }
+        Err(waiter.sleeps_until())
+    }
+
+    /// A waiter waits no more; what it was given meanwhile goes back. Without effect where it
+    /// has taken what it was given.
+    pub fn cancel(&mut self, now: Instant, ticket: PoolTicket) {
+        let Some(waiter) = self.waiters.remove(&ticket) else {
+            return;
+        };
+        match waiter.grant {
+            Some(PoolGrant::Use(id, connection)) => self.put_back(now, id, connection, 0),
+            Some(PoolGrant::Open(id)) => self.lost(now, id),
+            Some(PoolGrant::Refuse | PoolGrant::TimedOut) => {}
+            None => self.pool.cancel(now, ticket),
+        }
+        self.carry_out();
+    }
+
+    /// A connection stands, and is in use: [`Pool::opened`].
+    pub fn opened(&mut self, now: Instant, id: PoolConnectionId) {
+        self.pool.opened(now, id);
+        self.carry_out();
+    }
+
+    /// A connection could not be opened: [`Pool::open_failed`].
+    pub fn open_failed(&mut self, now: Instant, id: PoolConnectionId, no_room: bool) {
+        self.pool.open_failed(now, id, no_room);
+        self.carry_out();
+    }
+
+    /// An idle connection had died, and its holder waits again: [`Pool::found_dead`].
+    pub fn found_dead(
+        &mut self,
+        now: Instant,
+        id: PoolConnectionId,
+        ticket: PoolTicket,
+        deadline: Option<Instant>,
+    ) {
+        self.pool.found_dead(now, id, ticket);
+        self.enter(ticket, self.gives_up_at(now, deadline));
+    }
+
+    /// A connection is used no more, after `messages` messages.
+    pub fn put_back(&mut self, now: Instant, id: PoolConnectionId, connection: C, messages: u64) {
+        self.idle.insert(id, connection);
+        self.pool.released(now, id, messages);
+        self.carry_out();
+    }
+
+    /// A connection is gone.
+    pub fn lost(&mut self, now: Instant, id: PoolConnectionId) {
+        self.pool.lost(now, id);
+        self.carry_out();
+    }
+
+    /// Keeps the report on a message whose sender has left; of many, the newest.
+    pub fn abandon(&mut self, report: Report) {
+        if self.abandoned.len() >= ABANDONED {
+            self.abandoned.pop_front();
+        }
+        self.abandoned.push_back(report);
+    }
+
+    /// Takes the reports that were kept, the oldest first.
+    pub fn take_abandoned(&mut self) -> Vec<Report> {
+        self.abandoned.drain(..).collect()
+    }
+
+    /// Serves those who wait, refuses those who come, closes what is idle.
+    pub fn shut_down(&mut self, now: Instant) {
+        self.pool.shut_down(now);
+        self.carry_out();
+    }
+
+    /// The time for shutting down is over: refuses also those who wait.
+    pub fn refuse_all(&mut self, now: Instant) {
+        self.pool.refuse_all(now);
+        self.carry_out();
+    }
+
+    /// Whether, after [`shut_down`](Self::shut_down), nothing is left.
+    pub fn is_drained(&self) -> bool {
+        self.pool.is_drained() && self.waiters.is_empty()
+    }
+
+    /// Waits until nothing is left; the waker is woken then.
+    pub fn poll_drained(&mut self, waker: &Waker) -> Poll<()> {
+        if self.is_drained() {
+            return Poll::Ready(());
+        }
+        let is_known = |known: &Waker| known.will_wake(waker);
+        if !self.shutdown_wakers.iter().any(is_known) {
+            self.shutdown_wakers.push(waker.clone());
+        }
+        Poll::Pending
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is next wanted. Waiters see to that
+    /// themselves: [`poll_grant`](Self::poll_grant).
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.pool.poll_timeout()
+    }
+
+    /// Tells the time.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.pool.handle_timeout(now);
+        self.carry_out();
+    }
+
+    /// What is to be done now, once the lock is released.
+    pub fn effects(&mut self) -> PoolEffects<C> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// The decisions, to be asked about.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(action) = self.pool.poll_action() {
+            match action {
+                PoolAction::Use(ticket, id) => {
+                    if let Some(connection) = self.idle.remove(&id) {
+                        self.grant(ticket, PoolGrant::Use(id, connection));
+                    }
+                }
+                PoolAction::Open(ticket, id) => self.grant(ticket, PoolGrant::Open(id)),
+                PoolAction::Refuse(ticket) => self.grant(ticket, PoolGrant::Refuse),
+                PoolAction::Close(id) => self.effects.departing.extend(self.idle.remove(&id)),
+                PoolAction::KeepTime(ticket, at) => self.keep_time(ticket, at),
+            }
+        }
+        self.wake_if_drained();
+    }
+
+    fn grant(&mut self, ticket: PoolTicket, grant: PoolGrant<C>) {
+        let Some(waiter) = self.waiters.get_mut(&ticket) else {
+            debug_assert!(false, "nobody waits for what was given");
+            return;
+        };
+        waiter.grant = Some(grant);
+        self.effects.woken.extend(waiter.waker.take());
+    }
+
+    fn keep_time(&mut self, ticket: PoolTicket, at: Instant) {
+        if let Some(waiter) = self.waiters.get_mut(&ticket) {
+            let slept_until = waiter.sleeps_until();
+            waiter.alarm = Some(at);
+            if slept_until.is_none_or(|until| at < until) {
+                self.effects.woken.extend(waiter.waker.take());
+            }
+        }
+    }
+
+    fn wake_if_drained(&mut self) {
+        if !self.shutdown_wakers.is_empty() && self.is_drained() {
+            self.effects.woken.append(&mut self.shutdown_wakers);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Instant = Instant::EPOCH;
+
+    fn take(
+        shelf: &mut PoolShelf<&'static str>,
+        ticket: PoolTicket,
+    ) -> Option<PoolGrant<&'static str>> {
+        shelf.poll_grant(NOW, ticket, Waker::noop()).ok()
+    }
+
+    #[test]
+    fn connections_go_round() {
+        let mut shelf = PoolShelf::new(PoolConfig::default().max_connections(1));
+        let ticket = shelf.request(NOW, None);
+        let Some(PoolGrant::Open(id)) = take(&mut shelf, ticket) else {
+            panic!("nothing to open");
+        };
+        shelf.opened(NOW, id);
+        let (first, second) = (shelf.request(NOW, None), shelf.request(NOW, None));
+        assert!(take(&mut shelf, first).is_none());
+        assert!(take(&mut shelf, second).is_none());
+        shelf.put_back(NOW, id, "the connection", 1);
+        assert_eq!(shelf.effects().woken.len(), 1);
+        shelf.cancel(NOW, first);
+        assert_eq!(shelf.effects().woken.len(), 1);
+        assert!(matches!(
+            take(&mut shelf, second),
+            Some(PoolGrant::Use(_, "the connection"))
+        ));
+        shelf.shut_down(NOW);
+        assert!(!shelf.is_drained());
+        shelf.put_back(NOW, id, "the connection", 1);
+        assert_eq!(shelf.effects().departing, ["the connection"]);
+        assert!(shelf.is_drained());
+        let late = shelf.request(NOW, None);
+        assert!(matches!(take(&mut shelf, late), Some(PoolGrant::Refuse)));
+    }
+}

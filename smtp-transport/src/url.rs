@@ -1,0 +1,431 @@
+//! A server's URL: how one line names host, port, TLS mode, credentials and
+//! hello name.
+//!
+//! Knows RFC 3986 as far as these URLs need it; opens nothing and looks nothing
+//! up. No error and no `Debug` repeats any part of the URL that could be (part
+//! of) a password: an unencoded `/` in one shifts every border.
+
+use core::fmt;
+use core::net::Ipv6Addr;
+use core::str::FromStr;
+use std::path::{Path, PathBuf};
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use postwire_proto::{Credentials, HelloName, Protocol, Security};
+
+use postwire_tls::server_name;
+
+mod error;
+
+pub use error::{UrlError, UrlPart};
+
+/// A server, as a URL names it.
+///
+/// ```text
+/// smtp://user:password@host:port/hello-name?tls=none|opportunistic|required
+/// smtps://user:password@host:port/hello-name
+/// lmtp://user:password@host:port/hello-name?tls=none|opportunistic|required|wrapper
+/// smtp+unix:///path/of/socket?tls=none|opportunistic|required|wrapper
+/// lmtp+unix:///path/of/socket?tls=none|opportunistic|required|wrapper
+/// ```
+///
+/// Everything but scheme and host or path may be left out.
+///
+/// | URL | mode | default port |
+/// |---|---|---|
+/// | `smtps://host` | [`Security::Wrapper`] | 465 |
+/// | `smtp://host` | [`Security::Required`] | 587 |
+/// | `smtp://host?tls=required` | [`Security::Required`] | 587 |
+/// | `smtp://host?tls=opportunistic` | [`Security::Opportunistic`] | 25 |
+/// | `smtp://host?tls=none` | [`Security::None`] | 25 |
+/// | `lmtp://host` | [`Security::Required`] | 24 |
+/// | `lmtp://host?tls=…` | as it says | 24 |
+/// | `lmtp+unix:///path`, `smtp+unix:///path` | [`Security::None`] | – |
+///
+/// `smtp://` and `lmtp://` without `tls=` mean *required*: nobody gets plaintext
+/// without asking for it. A Unix socket does not leave the machine: there,
+/// plaintext is what it means.
+///
+/// User, password and hello name are percent-decoded (RFC 3986 §2.1) and must
+/// then be UTF-8. In a user or password, `/`, `?`, `#`, `%` and (in a user) `:`
+/// must be percent-encoded, and so must blanks; control characters are refused
+/// even so (RFC 4013 §2.3). A host is a DNS name in ASCII (an internationalised one as
+/// `xn--…`), an IPv4 address, or an IPv6 address in brackets. The hello name is
+/// a domain or an address literal. The path of a socket is absolute, and
+/// percent-decoded as well; the certificate of the server behind it, if it has
+/// one, is that of `localhost`.
+///
+/// ```
+/// use postwire_proto::Security;
+/// use postwire_transport::ServerUrl;
+///
+/// let url: ServerUrl = "smtp://alice:s%2Fcret@mail.example.org".parse()?;
+/// assert_eq!(url.host(), "mail.example.org");
+/// assert_eq!(url.port(), 587);
+/// assert_eq!(url.mode(), Security::Required);
+/// assert_eq!(url.to_string(), "smtp://***@mail.example.org:587?tls=required");
+/// # Ok::<(), postwire_transport::UrlError>(())
+/// ```
+#[derive(Clone)]
+pub struct ServerUrl {
+    protocol: Protocol,
+    mode: Security,
+    host: String,
+    port: Option<u16>,
+    credentials: Option<Credentials>,
+    user: Option<String>,
+    hello_name: Option<HelloName>,
+    unix_socket: Option<PathBuf>,
+}
+
+/// The name of whoever listens on a Unix socket.
+const LOCAL_HOST: &str = "localhost";
+
+impl ServerUrl {
+    /// Takes a URL apart.
+    ///
+    /// # Errors
+    ///
+    /// [`UrlError`] says what is wrong, without repeating the URL.
+    pub fn parse(url: &str) -> Result<Self, UrlError> {
+        if let Some((position, _)) = url
+            .char_indices()
+            .find(|(_, character)| character.is_control() || character.is_whitespace())
+        {
+            return Err(UrlError::ForbiddenCharacter { position });
+        }
+        let (scheme, rest) = url.split_once("://").ok_or(UrlError::MissingScheme)?;
+        let scheme = Scheme::parse(scheme)?;
+        let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        // Said first: here, everything else would be said of a piece of a password.
+        if rest.contains('@') {
+            return Err(UrlError::UnencodedDelimiter);
+        }
+        if rest.contains('#') {
+            return Err(UrlError::Fragment);
+        }
+        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+
+        let (user_info, host_and_port) = match authority.rsplit_once('@') {
+            Some((user_info, host_and_port)) => (Some(user_info), host_and_port),
+            None => (None, authority),
+        };
+        let mut parsed = Self {
+            protocol: scheme.protocol(),
+            mode: Security::None,
+            host: LOCAL_HOST.to_owned(),
+            port: None,
+            credentials: None,
+            user: None,
+            hello_name: None,
+            unix_socket: None,
+        };
+        if scheme.is_unix_socket() {
+            if !host_and_port.is_empty() {
+                return Err(UrlError::HostOfUnixSocket);
+            }
+            parsed.unix_socket = Some(parse_socket_path(path)?);
+        } else {
+            let (host, port) = split_host(host_and_port)?;
+            host.clone_into(&mut parsed.host);
+            parsed.port = port.map_or(Ok(None), parse_port)?;
+            parsed.hello_name = parse_hello_name(path)?;
+        }
+        parsed.mode = scheme.mode(tls_parameter(query)?)?;
+        if let Some(user_info) = user_info {
+            let (user, password) = parse_user_info(user_info)?;
+            let credentials = password.map(|password| Credentials::new(user.as_str(), password));
+            (parsed.user, parsed.credentials) = (Some(user), credentials);
+        }
+        Ok(parsed)
+    }
+
+    /// SMTP, or LMTP for `lmtp://` and `lmtp+unix://`.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// The TLS mode.
+    pub fn mode(&self) -> Security {
+        self.mode
+    }
+
+    /// The host: a DNS name or an IP address, an IPv6 one without brackets;
+    /// `localhost` where the URL names a Unix socket.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port: the one given, else the default of protocol and mode. Never 0.
+    pub fn port(&self) -> u16 {
+        self.port
+            .unwrap_or_else(|| default_port(self.protocol, self.mode))
+    }
+
+    /// The port, if the URL gives one.
+    pub fn explicit_port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// The Unix socket, if the URL names one.
+    pub fn unix_socket(&self) -> Option<&Path> {
+        self.unix_socket.as_deref()
+    }
+
+    /// The user, with or without a password in the URL.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// User and password, if the URL gives both.
+    pub fn credentials(&self) -> Option<&Credentials> {
+        self.credentials.as_ref()
+    }
+
+    /// What to say at EHLO or LHLO, if the URL gives it.
+    pub fn hello_name(&self) -> Option<&HelloName> {
+        self.hello_name.as_ref()
+    }
+}
+
+/// The port by custom: 24 for LMTP (RFC 2033 leaves it to the administrator);
+/// for SMTP 25 (RFC 5321) in plaintext or opportunistic, 587 (RFC 6409) if TLS
+/// is required, 465 (RFC 8314) if it wraps the session.
+pub(crate) fn default_port(protocol: Protocol, mode: Security) -> u16 {
+    match (protocol, mode) {
+        (Protocol::Lmtp, _) => 24,
+        (Protocol::Smtp, Security::None | Security::Opportunistic) => 25,
+        (Protocol::Smtp, Security::Required) => 587,
+        (Protocol::Smtp, Security::Wrapper) => 465,
+    }
+}
+
+impl FromStr for ServerUrl {
+    type Err = UrlError;
+
+    fn from_str(url: &str) -> Result<Self, UrlError> {
+        Self::parse(url)
+    }
+}
+
+impl TryFrom<&str> for ServerUrl {
+    type Error = UrlError;
+
+    fn try_from(url: &str) -> Result<Self, UrlError> {
+        Self::parse(url)
+    }
+}
+
+/// The whole URL, port and mode spelt out; `***` for user and password, as some
+/// services take a token for both.
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match (self.protocol, &self.unix_socket, self.mode) {
+            (Protocol::Lmtp, None, _) => "lmtp",
+            (Protocol::Lmtp, Some(_), _) => "lmtp+unix",
+            (Protocol::Smtp, Some(_), _) => "smtp+unix",
+            (Protocol::Smtp, None, Security::Wrapper) => "smtps",
+            (Protocol::Smtp, None, _) => "smtp",
+        };
+        write!(f, "{scheme}://")?;
+        if self.credentials.is_some() {
+            f.write_str("***@")?;
+        }
+        match &self.unix_socket {
+            Some(path) => {
+                let path = path.to_string_lossy();
+                write!(f, "{}", utf8_percent_encode(&path, IN_SOCKET_PATH))?;
+            }
+            None if self.host.contains(':') => write!(f, "[{}]:{}", self.host, self.port())?,
+            None => write!(f, "{}:{}", self.host, self.port())?,
+        }
+        if let Some(name) = &self.hello_name {
+            write!(f, "/{}", utf8_percent_encode(name.as_str(), IN_PATH))?;
+        }
+        match (scheme, self.mode) {
+            ("smtps", _) => Ok(()),
+            (_, Security::None) => f.write_str("?tls=none"),
+            (_, Security::Opportunistic) => f.write_str("?tls=opportunistic"),
+            (_, Security::Required) => f.write_str("?tls=required"),
+            (_, Security::Wrapper) => f.write_str("?tls=wrapper"),
+        }
+    }
+}
+
+impl fmt::Debug for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ServerUrl({self})")
+    }
+}
+
+/// What a path segment may not hold as it is.
+const IN_PATH: &AsciiSet = &IN_SOCKET_PATH.add(b'/');
+
+/// The same for a path of several.
+const IN_SOCKET_PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'#').add(b'?').add(b'%').add(b'@');
+
+#[derive(Clone, Copy)]
+enum Scheme {
+    Smtp,
+    Smtps,
+    Lmtp,
+    SmtpOverUnix,
+    LmtpOverUnix,
+}
+
+impl Scheme {
+    /// RFC 3986 §3.1: in either case.
+    fn parse(scheme: &str) -> Result<Self, UrlError> {
+        [
+            ("smtp", Self::Smtp),
+            ("smtps", Self::Smtps),
+            ("lmtp", Self::Lmtp),
+            ("smtp+unix", Self::SmtpOverUnix),
+            ("lmtp+unix", Self::LmtpOverUnix),
+        ]
+        .into_iter()
+        .find_map(|(name, value)| scheme.eq_ignore_ascii_case(name).then_some(value))
+        .ok_or(UrlError::UnknownScheme)
+    }
+
+    fn protocol(self) -> Protocol {
+        match self {
+            Self::Smtp | Self::Smtps | Self::SmtpOverUnix => Protocol::Smtp,
+            Self::Lmtp | Self::LmtpOverUnix => Protocol::Lmtp,
+        }
+    }
+
+    fn is_unix_socket(self) -> bool {
+        matches!(self, Self::SmtpOverUnix | Self::LmtpOverUnix)
+    }
+
+    fn mode(self, asked: Option<Security>) -> Result<Security, UrlError> {
+        match (self, asked) {
+            (Self::Smtps, None | Some(Security::Wrapper)) => Ok(Security::Wrapper),
+            (Self::Smtps, Some(_)) => Err(UrlError::TlsModeNotOfSmtps),
+            (Self::Smtp, Some(Security::Wrapper)) => Err(UrlError::WrapperIsSmtps),
+            (Self::Smtp | Self::Lmtp, mode) => Ok(mode.unwrap_or(Security::Required)),
+            (Self::SmtpOverUnix | Self::LmtpOverUnix, mode) => Ok(mode.unwrap_or(Security::None)),
+        }
+    }
+}
+
+/// Host and, after a colon, port, both undecoded.
+fn split_host(host_and_port: &str) -> Result<(&str, Option<&str>), UrlError> {
+    if host_and_port.parse::<Ipv6Addr>().is_ok() {
+        return Err(UrlError::InvalidIpv6);
+    }
+    if host_and_port.is_empty() || host_and_port.starts_with(':') {
+        return Err(UrlError::MissingHost);
+    }
+    if let Some(rest) = host_and_port.strip_prefix('[') {
+        let (address, rest) = rest.split_once(']').ok_or(UrlError::InvalidIpv6)?;
+        if address.parse::<Ipv6Addr>().is_err() {
+            return Err(UrlError::InvalidIpv6);
+        }
+        return match rest.strip_prefix(':') {
+            Some(port) => Ok((address, Some(port))),
+            None if rest.is_empty() => Ok((address, None)),
+            None => Err(UrlError::InvalidPort),
+        };
+    }
+    let (host, port) = match host_and_port.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (host_and_port, None),
+    };
+    if server_name(host).is_none() {
+        return Err(UrlError::InvalidHost);
+    }
+    Ok((host, port))
+}
+
+/// RFC 3986 §3.2.3: nothing after the colon is as good as no colon.
+fn parse_port(port: &str) -> Result<Option<u16>, UrlError> {
+    if port.is_empty() {
+        return Ok(None);
+    }
+    // `parse` alone would take a sign.
+    if !port.bytes().all(|octet| octet.is_ascii_digit()) {
+        return Err(UrlError::InvalidPort);
+    }
+    match port.parse() {
+        Ok(0) | Err(_) => Err(UrlError::InvalidPort),
+        Ok(port) => Ok(Some(port)),
+    }
+}
+
+/// The user, and the password if there is one.
+fn parse_user_info(user_info: &str) -> Result<(String, Option<String>), UrlError> {
+    let (user, password) = match user_info.split_once(':') {
+        Some((user, password)) => (user, Some(password)),
+        None => (user_info, None),
+    };
+    if user.is_empty() {
+        return Err(UrlError::MissingUser);
+    }
+    if password == Some("") {
+        return Err(UrlError::EmptyPassword);
+    }
+    let password = password.map(|password| decode(password, UrlPart::Password));
+    Ok((decode(user, UrlPart::User)?, password.transpose()?))
+}
+
+fn parse_hello_name(path: &str) -> Result<Option<HelloName>, UrlError> {
+    let name = path.strip_prefix('/').unwrap_or(path);
+    if name.is_empty() {
+        return Ok(None);
+    }
+    decode(name.strip_suffix('/').unwrap_or(name), UrlPart::HelloName)?
+        .parse()
+        .map(Some)
+        .map_err(UrlError::InvalidHelloName)
+}
+
+/// A path that begins with the slash before it, as every absolute one does.
+fn parse_socket_path(path: &str) -> Result<PathBuf, UrlError> {
+    let path = decode(path, UrlPart::SocketPath)?;
+    if path.is_empty() || path.ends_with('/') {
+        return Err(UrlError::MissingSocketPath);
+    }
+    Ok(PathBuf::from(path))
+}
+
+fn tls_parameter(query: &str) -> Result<Option<Security>, UrlError> {
+    let mut mode = None;
+    for parameter in query.split('&').filter(|_| !query.is_empty()) {
+        let Some(value) = parameter.strip_prefix("tls=") else {
+            return Err(UrlError::UnknownParameter);
+        };
+        let value = match decode(value, UrlPart::Query)?.as_str() {
+            "none" => Security::None,
+            "opportunistic" => Security::Opportunistic,
+            "required" => Security::Required,
+            "wrapper" => Security::Wrapper,
+            _ => return Err(UrlError::UnknownTlsMode),
+        };
+        if mode.replace(value).is_some() {
+            return Err(UrlError::RepeatedParameter);
+        }
+    }
+    Ok(mode)
+}
+
+/// Percent-decodes, without the leniency that would let a forgotten `%25` pass
+/// for another password.
+fn decode(text: &str, part: UrlPart) -> Result<String, UrlError> {
+    let is_valid = text.split('%').skip(1).all(|after| {
+        matches!(after.as_bytes(), [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
+    });
+    if !is_valid {
+        return Err(UrlError::InvalidPercentEncoding(part));
+    }
+    let octets: Vec<u8> = percent_decode_str(text).collect();
+    let decoded = String::from_utf8(octets).map_err(|_| UrlError::NotUtf8(part))?;
+    if decoded.chars().any(char::is_control) {
+        return Err(UrlError::ControlCharacter(part));
+    }
+    Ok(decoded)
+}
+
+#[cfg(test)]
+mod tests;
