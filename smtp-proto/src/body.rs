@@ -204,14 +204,14 @@ impl StreamFacts {
         self
     }
 
-    /// Declares the longest line, in octets without its line end.
+    /// Sets the length of the longest line, in octets without its line end.
     #[must_use]
     pub fn longest_line(mut self, octets: u64) -> Self {
         self.longest_line = Some(octets);
         self
     }
 
-    /// Declares that all of the content was looked at beforehand, and what was found.
+    /// Sets the facts that a scan of the whole content found beforehand.
     #[must_use]
     pub fn surveyed(mut self, facts: Facts) -> Self {
         self.surveyed = Some(facts);

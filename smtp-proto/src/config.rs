@@ -108,7 +108,7 @@ impl FromStr for Security {
     }
 }
 
-/// A text is the name of no [`Security`] mode.
+/// The error for a text that is not the name of a [`Security`] mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UnknownSecurity;
 
@@ -418,8 +418,7 @@ impl ClientConfig {
         self.security
     }
 
-    /// What finds the secret of the configured credentials in foreign text; nothing where there
-    /// are none.
+    /// The redaction of the configured credentials; it removes nothing if there are none.
     pub fn redaction(&self) -> Redaction {
         let credentials = self.credentials.as_ref();
         credentials.map(Redaction::of).unwrap_or_default()
@@ -438,13 +437,15 @@ impl ClientConfig {
         Some(Report::not_sent(envelope, error))
     }
 
-    /// Whether a message with this content can be sent to *some* server under this
-    /// configuration: what [`Client::send`](crate::Client::send) would refuse
-    /// at once is found here before any connection is made.
+    /// Checks whether a message with this content can be sent to *some* server under this
+    /// configuration.
+    ///
+    /// [`Client::send`](crate::Client::send) refuses a message for the same reasons; this
+    /// method finds them before any connection is made.
     ///
     /// # Errors
     ///
-    /// Why no server can be sent this content.
+    /// Returns the reason why no server can be sent this content.
     pub fn check(&self, body: &Body) -> Result<(), Unsendable> {
         if self.line_ends == LineEnds::Refuse
             && let Some(facts) = body.known_facts()

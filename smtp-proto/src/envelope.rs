@@ -166,7 +166,7 @@ impl Envelope {
         attached.flat_map(move |attached| attached.of_rcpt(recipient))
     }
 
-    /// This envelope with only the recipients at these positions, and their parameters.
+    /// Returns the envelope with only the recipients at these positions, and their parameters.
     #[must_use]
     pub fn only(&self, recipients: &[usize]) -> Self {
         let paths = recipients

@@ -13,10 +13,10 @@
 //!                           └→ BDAT n LAST content ─────┴→ verdict
 //! ```
 //!
-//! A [`Client`] is given messages, each an [`Envelope`] and a [`Body`], and gives
-//! exactly one [`Report`] for each. What may be pipelined is. [`ClientConfig`]
-//! says how; [`Security`] names the four TLS modes. A server of the same shape, for
-//! embedded test servers, is in the crate `postwire-server`.
+//! A [`Client`] takes messages, each an [`Envelope`] and a [`Body`], and gives exactly one
+//! [`Report`] for each. It pipelines whatever may be pipelined. [`ClientConfig`] holds the
+//! settings; [`Security`] names the four TLS modes. The crate `postwire-server` has a server of
+//! the same shape, for embedded test servers.
 //!
 //! # The drive loop
 //!

@@ -108,8 +108,8 @@ impl Parameter {
         }
     }
 
-    /// Whether a text is an `esmtp-keyword` (RFC 5321 §4.1.2): letters, digits and hyphens, the
-    /// first no hyphen.
+    /// Whether a text is an `esmtp-keyword` (RFC 5321 §4.1.2): letters, digits and hyphens, not
+    /// beginning with a hyphen.
     pub fn is_keyword(text: &str) -> bool {
         text.starts_with(|first: char| first.is_ascii_alphanumeric())
             && text

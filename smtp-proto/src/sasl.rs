@@ -196,7 +196,7 @@ impl Mechanism {
         self.0.takes(credentials) && self.is_possible_with(context)
     }
 
-    /// Whether the context has what the mechanism needs: a nonce, a channel binding.
+    /// Whether the context has everything that the mechanism needs: a nonce, a channel binding.
     pub fn is_possible_with(self, context: &SaslContext<'_>) -> bool {
         (!self.0.needs_nonce || !context.nonce.is_empty())
             && (!self.0.binds_channel || context.channel_binding.is_some())
@@ -313,7 +313,7 @@ impl Default for SaslContext<'_> {
 }
 
 impl<'a> SaslContext<'a> {
-    /// Sets what binds the authentication to the TLS session.
+    /// Sets the channel binding of the TLS session.
     #[must_use]
     pub fn channel_binding(mut self, binding: impl Into<Option<&'a ChannelBinding>>) -> Self {
         self.channel_binding = binding.into();
@@ -348,7 +348,7 @@ impl<'a> SaslContext<'a> {
         self
     }
 
-    /// Sets how often a server may ask for a password to be hashed.
+    /// Sets the number of hash iterations that a server may demand for a password.
     #[must_use]
     pub fn max_iterations(mut self, iterations: u32) -> Self {
         self.max_iterations = iterations;
@@ -378,7 +378,7 @@ pub enum ChannelBinding {
 }
 
 impl ChannelBinding {
-    /// The type's name as registered with IANA (RFC 5056 §7): `tls-exporter`, for one.
+    /// The name of the type as registered with IANA (RFC 5056 §7), such as `tls-exporter`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::TlsExporter(_) => "tls-exporter",
@@ -386,7 +386,7 @@ impl ChannelBinding {
         }
     }
 
-    /// The octets that are bound.
+    /// The octets of the channel binding.
     pub fn octets(&self) -> &[u8] {
         match self {
             Self::TlsExporter(octets) | Self::TlsServerEndPoint(octets) => octets,
@@ -411,7 +411,7 @@ impl fmt::Debug for ChannelBinding {
 /// challenge. If it does not fit on the AUTH line, the session sends it as the response to an
 /// empty first challenge, without involving the mechanism.
 ///
-/// Only this library implements it: [`Mechanism::start`] gives one.
+/// Only this library implements the trait; [`Mechanism::start`] creates an exchange.
 pub trait Exchange: sealed::Sealed + Send + Sync {
     /// The client's initial response; `None` if the server sends the first message.
     ///
@@ -451,7 +451,7 @@ pub trait Exchange: sealed::Sealed + Send + Sync {
 }
 
 mod sealed {
-    /// Keeps [`Exchange`](super::Exchange) to this library, so that methods can be added to it.
+    /// Seals [`Exchange`](super::Exchange), so that methods can be added to it later.
     pub trait Sealed {}
 }
 

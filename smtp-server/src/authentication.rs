@@ -293,7 +293,7 @@ fn cram_md5_claim(challenge: String, response: &[u8]) -> Next {
     }
 }
 
-/// What the server asks, once (RFC 2195 §2); nothing without a nonce.
+/// The server's only challenge (RFC 2195 §2); `None` without a nonce.
 #[cfg(feature = "cram-md5")]
 fn cram_md5_challenge(context: &SaslContext<'_>) -> Option<String> {
     let nonce = Secret::from(context.nonce.to_vec()).to_base64();
@@ -301,7 +301,7 @@ fn cram_md5_challenge(context: &SaslContext<'_>) -> Option<String> {
     (!nonce.is_empty()).then(|| alloc::format!("<{nonce}@{}>", context.host))
 }
 
-/// What a client with this password answers to the challenge.
+/// The response of a client with this password to the challenge.
 #[cfg(feature = "cram-md5")]
 fn cram_md5_response(user: &str, password: &Secret, challenge: &str) -> Option<Secret> {
     let credentials = Credentials::new(user, password.clone());

@@ -113,7 +113,7 @@ pub struct ReceivedParameters {
 
 /// Why a session ended without `QUIT`.
 ///
-/// Failures of the connection ([`TransportError`]) are equal if they read the same.
+/// Transport errors ([`TransportError`]) are equal if their texts are equal.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ServerViolation {

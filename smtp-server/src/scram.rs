@@ -13,7 +13,7 @@ use postwire_proto::{ChannelBinding, Mechanism, SaslContext, ScramKeys, Secret};
 /// RFC 7677 §4.
 const ITERATIONS: u32 = 4_096;
 
-/// Whether a mechanism is one of this family.
+/// Whether a mechanism belongs to the SCRAM family.
 pub(crate) fn is_scram(mechanism: Mechanism) -> bool {
     mechanism.name().starts_with("SCRAM-")
 }

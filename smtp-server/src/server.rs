@@ -1,6 +1,7 @@
-//! The public face of a server session.
+//! The public interface of a server session.
 //!
-//! Knows what waits to be read and hands it to [`Session`]. Must never know what a command means.
+//! Knows the input that waits and passes it to [`Session`]. Must never know what a command
+//! means.
 
 use alloc::sync::Arc;
 use core::fmt;

@@ -43,7 +43,7 @@ pub use parameters::{
 };
 /// The protocol core: envelopes, bodies, reports and sessions.
 pub use postwire_proto as proto;
-/// The server session that [`ServerConnection`] puts TLS around.
+/// The server session inside [`ServerConnection`].
 #[cfg(feature = "server")]
 pub use postwire_server as server;
 /// The TLS library, for finished configurations and certificate types.

@@ -320,10 +320,11 @@ fn compiled_crypto_provider() -> Option<Arc<CryptoProvider>> {
     None
 }
 
-/// The name that a certificate must bear for this host; `None` where it is no host.
+/// Parses the name that the certificate of this host must be valid for; `None` if the text is
+/// not a host.
 ///
-/// The one rule for what is a host: a DNS name in ASCII (RFC 1035, underscores allowed) or
-/// an IP address, an IPv6 one with or without brackets.
+/// This is the only definition of a host: a DNS name in ASCII (RFC 1035, underscores allowed)
+/// or an IP address, where an IPv6 address may be in brackets.
 pub fn server_name(host: &str) -> Option<ServerName<'static>> {
     let host = without_brackets(host);
     if let Ok(address) = host.parse::<IpAddr>() {
@@ -332,7 +333,8 @@ pub fn server_name(host: &str) -> Option<ServerName<'static>> {
     ServerName::try_from(host.to_owned()).ok()
 }
 
-/// An IPv6 address without its brackets, `::1` for `[::1]`; anything else as it is.
+/// Returns an IPv6 address without its brackets (`::1` for `[::1]`), and any other text
+/// unchanged.
 pub fn without_brackets(host: &str) -> &str {
     host.strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))

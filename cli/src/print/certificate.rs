@@ -25,7 +25,8 @@ pub(crate) struct Certificate {
 }
 
 impl Certificate {
-    /// Reads DER; `None` if it is no certificate. What it says may repeat a secret.
+    /// Parses DER; `None` if it is not a certificate. The fields may contain a secret, so they
+    /// are redacted.
     pub(crate) fn parse(der: &[u8], redaction: &Redaction) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let names = certificate.subject_alternative_name().ok().flatten();

@@ -172,8 +172,7 @@ fn a_server_that_loses_pipelined_commands() {
         }
         let sent = run(&arguments);
         assert_eq!(sent.status, 75, "{sent:#?}");
-        let hint =
-            "hint: a server that loses commands sent ahead can be used with --pipelining off";
+        let hint = "hint: if the server loses pipelined commands, use --pipelining off";
         assert_eq!(sent.stderr.contains(hint), told, "{sent:#?}");
     }
 }
@@ -187,7 +186,7 @@ fn a_refused_starttls_is_noted_if_the_session_continues() {
         let url = format!("smtp://127.0.0.1:{}?tls=opportunistic", server.port);
         let sent = run(&with(send_to(&url), &["--runtime", runtime]));
         sent.assert_is(0, "accepted", None);
-        let said = "note: the server refused STARTTLS; the session goes on in plaintext\n";
+        let said = "note: the server refused STARTTLS; the session continues in plaintext\n";
         assert_eq!(sent.stderr, said, "{sent:#?}");
     }
     let server = Scripted::script(
@@ -196,7 +195,7 @@ fn a_refused_starttls_is_noted_if_the_session_continues() {
     let url = format!("smtp://127.0.0.1:{}?tls=opportunistic", server.port);
     let looked = run(&["probe", &url]);
     assert!(
-        looked.stderr.contains("goes on in plaintext"),
+        looked.stderr.contains("continues in plaintext"),
         "{looked:#?}"
     );
 }
@@ -213,13 +212,13 @@ fn advice(url: &str, more: &[&str]) -> Run {
 fn a_server_of_the_other_protocol() {
     let server = Scripted::script("S: 220 mx ESMTP\nC: LHLO\nS: 500 what?\nC: QUIT\nS: 221 bye");
     let sent = advice(&server.url(), &["--lmtp"]);
-    let said = "hint: this server speaks SMTP: smtp://";
+    let said = "hint: this server speaks SMTP: use smtp://";
     assert!(sent.stderr.contains(said), "{sent:#?}");
     let server = Scripted::script(
         "S: 220 mx LMTP\nC: EHLO\nS: 500 what?\nC: HELO\nS: 500 what?\nC: QUIT\nS: 221 bye",
     );
     let sent = advice(&server.url(), &[]);
-    let said = "hint: this server speaks LMTP: lmtp://";
+    let said = "hint: this server speaks LMTP: use lmtp://";
     assert!(sent.stderr.contains(said), "{sent:#?}");
 }
 
@@ -231,7 +230,7 @@ fn an_excluded_mechanism_is_not_suggested() {
     let sent = advice(&server.url(), &[&LOGIN[..], &["--auth", "PLAIN"]].concat());
     assert_eq!(sent.status, 77, "{sent:#?}");
     assert!(!sent.stdout.contains("asked for"), "{sent:#?}");
-    let said = "hint: --auth names PLAIN only; a password is not sent in plaintext: use TLS, or \
+    let said = "hint: --auth allows only PLAIN; a password is not sent in plaintext: use TLS, or \
                 --allow-plaintext-auth, or --auth SCRAM-SHA-1";
     assert!(sent.stderr.contains(said), "{sent:#?}");
 }
@@ -243,7 +242,7 @@ fn a_wrong_or_missing_login() {
     );
     let more = [&LOGIN[..], &["--allow-plaintext-auth"]].concat();
     let sent = advice(&server.url(), &more);
-    let said = "hint: the user name or the password is wrong, most likely\n";
+    let said = "hint: the user name or the password is probably wrong\n";
     assert!(sent.stderr.contains(said), "{sent:#?}");
     let server = Scripted::script(
         "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250-STARTTLS\nS: 250 AUTH PLAIN\nC: MAIL\nS: 530 5.7.0 authentication required",
@@ -267,7 +266,7 @@ fn starttls_that_is_offered_and_not_used() {
             "?tls=required",
         ),
         ("451 4.7.1 not in plaintext", "?tls=required"),
-        ("451 4.3.0 no room", "may take it later"),
+        ("451 4.3.0 no room", "may accept it later"),
     ] {
         let server = Scripted::play(move |peer| {
             peer.play("S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 STARTTLS\nC: MAIL");
@@ -290,7 +289,7 @@ fn a_refused_hello_name_is_reported_once() {
     assert_eq!(sent.status, 69, "{sent:#?}");
     let advice = "; set hello_name to a name that this server accepts\n";
     assert!(sent.stdout.ends_with(advice), "{sent:#?}");
-    assert_eq!(sent.stderr, "hint: that is --hello NAME\n");
+    assert_eq!(sent.stderr, "hint: set the name with --hello NAME\n");
 }
 
 #[test]

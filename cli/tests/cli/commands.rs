@@ -270,7 +270,7 @@ fn probe_uses_the_exit_statuses_of_send() {
     assert!(
         probed
             .stdout
-            .contains("at most       10 recipients a message\n"),
+            .contains("at most       10 recipients per message\n"),
         "{probed:#?}"
     );
     assert!(!probed.stdout.contains('\u{9b}') && !probed.stderr.contains('\u{9b}'));

@@ -14,9 +14,9 @@ use super::{SaslError, decode, encode};
 
 /// Octets that must not be shown: a password, a token, or a response that contains one.
 ///
-/// Wiped from memory when dropped; `Debug` shows only that there is one. Two secrets of the same
-/// length are compared in a time that does not depend on their octets. Copies that were made
-/// before the octets came here are the caller's to wipe.
+/// They are wiped from memory when dropped; `Debug` shows only that there is a secret. Two
+/// secrets of the same length are compared in constant time. The caller must wipe copies made
+/// before the octets are moved here.
 #[derive(Clone, Default)]
 pub struct Secret(pub(super) Zeroizing<Vec<u8>>);
 
@@ -31,7 +31,7 @@ impl Secret {
         self.0.is_empty()
     }
 
-    /// The octets in base64 with padding (RFC 4648 §4), as secret as they are.
+    /// Encodes the octets in base64 with padding (RFC 4648 §4). The result is secret too.
     ///
     /// ```
     /// use postwire_proto::Secret;
@@ -46,11 +46,11 @@ impl Secret {
         encode(&self.0)
     }
 
-    /// The octets behind their base64 form (RFC 4648 §4).
+    /// Decodes octets from base64 (RFC 4648 §4).
     ///
     /// # Errors
     ///
-    /// [`SaslError::InvalidChallenge`]: it is no base64, or its padding is missing.
+    /// Returns [`SaslError::InvalidChallenge`] if the text is not base64 or has no padding.
     pub fn from_base64(encoded: &[u8]) -> Result<Self, SaslError> {
         decode(encoded).map(Self)
     }
