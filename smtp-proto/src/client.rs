@@ -52,7 +52,7 @@ use crate::{
 };
 
 /// What a client session reports to whoever drives it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
     /// The verdict on a message: one for each [`Client::send`], in order.

@@ -193,25 +193,44 @@ pub enum ChannelBindingPolicy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientConfig {
-    pub(crate) hello_name: Option<HelloName>,
-    pub(crate) protocol: Protocol,
-    pub(crate) security: Security,
-    pub(crate) host: String,
-    pub(crate) port: Option<u16>,
-    pub(crate) credentials: Option<Credentials>,
-    pub(crate) late_credentials: bool,
-    pub(crate) mechanisms: Option<Vec<Mechanism>>,
-    pub(crate) allow_plaintext_auth: bool,
-    pub(crate) channel_binding: ChannelBindingPolicy,
-    pub(crate) try_next_mechanism: bool,
-    pub(crate) pipelining: Pipelining,
-    pub(crate) chunking: bool,
-    pub(crate) line_ends: LineEnds,
-    pub(crate) max_line_length: Option<u64>,
-    pub(crate) eight_bit_anyway: bool,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) limits: Limits,
-    pub(crate) trace: bool,
+    /// The name given to `EHLO`; none for the address of the connection's own end.
+    pub hello_name: Option<HelloName>,
+    /// SMTP or LMTP.
+    pub protocol: Protocol,
+    /// When TLS is used.
+    pub security: Security,
+    /// The server's name, for mechanisms that send it.
+    pub host: String,
+    /// The server's port, for mechanisms that send it.
+    pub port: Option<u16>,
+    /// Who logs in; nobody by default.
+    pub credentials: Option<Credentials>,
+    /// Whether the credentials are asked for by an event.
+    pub late_credentials: bool,
+    /// The mechanisms that may be used, the preferred one first; none for the default ones.
+    pub mechanisms: Option<Vec<Mechanism>>,
+    /// Whether a password may be sent in plaintext.
+    pub allow_plaintext_auth: bool,
+    /// Whether a login is bound to its TLS session.
+    pub channel_binding: ChannelBindingPolicy,
+    /// Whether another mechanism is tried after one that the server refused.
+    pub try_next_mechanism: bool,
+    /// How far the client runs ahead of the replies.
+    pub pipelining: Pipelining,
+    /// Whether `BDAT` is used where the server offers it.
+    pub chunking: bool,
+    /// What becomes of a CR or LF that does not stand in a CRLF.
+    pub line_ends: LineEnds,
+    /// The longest line that a message may have, in octets without its CRLF.
+    pub max_line_length: Option<u64>,
+    /// Whether 8-bit content goes to a server without 8BITMIME.
+    pub eight_bit_anyway: bool,
+    /// How long each stage may take.
+    pub timeouts: Timeouts,
+    /// How much the server may make the client keep.
+    pub limits: Limits,
+    /// Whether the dialogue is reported, line by line.
+    pub trace: bool,
 }
 
 impl ClientConfig {
@@ -408,25 +427,15 @@ impl ClientConfig {
 
     /// Sets the TLS mode, replacing the mode that was given to the constructor.
     #[must_use]
-    pub fn security_mode(mut self, security: Security) -> Self {
+    pub fn security(mut self, security: Security) -> Self {
         self.security = security;
         self
-    }
-
-    /// The TLS mode.
-    pub fn security(&self) -> Security {
-        self.security
     }
 
     /// The redaction of the configured credentials; it removes nothing if there are none.
     pub fn redaction(&self) -> Redaction {
         let credentials = self.credentials.as_ref();
         credentials.map(Redaction::of).unwrap_or_default()
-    }
-
-    /// The time limits of the stages, for an adapter's own waits (connecting).
-    pub fn stage_timeouts(&self) -> &Timeouts {
-        &self.timeouts
     }
 
     /// Returns the report for a message that cannot be sent to any server, so that an adapter

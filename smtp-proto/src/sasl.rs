@@ -281,7 +281,7 @@ impl core::error::Error for UnknownMechanism {}
 /// The values that a mechanism may use in addition to the credentials. Values that it does not
 /// need keep their defaults.
 #[non_exhaustive]
-#[derive(Copy, Clone)]
+#[derive(Copy, Clone, PartialEq, Eq)]
 pub struct SaslContext<'a> {
     /// The data that binds the authentication to the TLS session (RFC 5056).
     pub channel_binding: Option<&'a ChannelBinding>,

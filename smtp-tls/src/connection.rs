@@ -65,10 +65,10 @@ impl Upgradable for Client {
 impl Connection {
     /// Creates the connection. The TLS mode is that of `tls`, whatever mode `config` contains.
     pub fn new(config: &Arc<ClientConfig>, tls: &Tls) -> Self {
-        let config = if config.security() == tls.security() {
+        let config = if config.security == tls.security() {
             Arc::clone(config)
         } else {
-            Arc::new((**config).clone().security_mode(tls.security()))
+            Arc::new((**config).clone().security(tls.security()))
         };
         let mut client = Client::new(config);
         let provider = tls.parameters().map(TlsParameters::rustls_config);

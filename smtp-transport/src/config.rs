@@ -89,7 +89,7 @@ impl TransportConfig {
 
     /// How long each stage may take, connecting included.
     pub fn timeouts(&self) -> &Timeouts {
-        self.client.stage_timeouts()
+        &self.client.timeouts
     }
 
     /// The addresses to connect to; `None` where the name is resolved.

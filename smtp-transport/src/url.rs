@@ -242,12 +242,9 @@ impl fmt::Display for ServerUrl {
         if let Some(name) = &self.hello_name {
             write!(f, "/{}", utf8_percent_encode(name.as_str(), IN_PATH))?;
         }
-        match (scheme, self.mode) {
-            ("smtps", _) => Ok(()),
-            (_, Security::None) => f.write_str("?tls=none"),
-            (_, Security::Opportunistic) => f.write_str("?tls=opportunistic"),
-            (_, Security::Required) => f.write_str("?tls=required"),
-            (_, Security::Wrapper) => f.write_str("?tls=wrapper"),
+        match scheme {
+            "smtps" => Ok(()),
+            _ => write!(f, "?tls={}", self.mode),
         }
     }
 }
@@ -396,13 +393,8 @@ fn tls_parameter(query: &str) -> Result<Option<Security>, UrlError> {
         let Some(value) = parameter.strip_prefix("tls=") else {
             return Err(UrlError::UnknownParameter);
         };
-        let value = match decode(value, UrlPart::Query)?.as_str() {
-            "none" => Security::None,
-            "opportunistic" => Security::Opportunistic,
-            "required" => Security::Required,
-            "wrapper" => Security::Wrapper,
-            _ => return Err(UrlError::UnknownTlsMode),
-        };
+        let value = decode(value, UrlPart::Query)?;
+        let value = value.parse().map_err(|_| UrlError::UnknownTlsMode)?;
         if mode.replace(value).is_some() {
             return Err(UrlError::RepeatedParameter);
         }

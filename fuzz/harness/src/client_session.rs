@@ -437,7 +437,7 @@ impl<'a> Run<'a> {
 
         let setup = self.setup;
         self.written
-            .check(setup.config.security(), setup.plaintext_auth);
+            .check(setup.config.security, setup.plaintext_auth);
         let written = [
             &self.written.before_tls[..],
             self.written.under_tls.as_deref().unwrap_or_default(),

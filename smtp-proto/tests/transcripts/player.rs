@@ -530,7 +530,7 @@ impl Player {
                 "a closed session waits for something".to_owned()
             })?;
         }
-        if config.security() == Security::Required {
+        if config.security == Security::Required {
             for line in self
                 .written_before_tls
                 .split_inclusive(|octet| *octet == b'\n')

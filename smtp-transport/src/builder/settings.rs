@@ -59,7 +59,7 @@ impl Settings {
         let host = without_brackets(&self.host);
         let client = self
             .client
-            .security_mode(tls.security())
+            .security(tls.security())
             .protocol(self.protocol)
             .host(host)
             .port(port)

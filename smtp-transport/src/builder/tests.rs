@@ -59,7 +59,7 @@ fn hosts_ports_and_modes() {
     ] {
         assert_eq!(config.host(), host);
         assert_eq!(config.tls().security(), security);
-        assert_eq!(config.client_config().security(), security);
+        assert_eq!(config.client_config().security, security);
         assert_eq!(config.port(), port);
         let domain = config.tls().parameters().map(TlsParameters::domain);
         assert_eq!(domain, (security != Security::None).then_some(host));
