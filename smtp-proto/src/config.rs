@@ -193,43 +193,45 @@ pub enum ChannelBindingPolicy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientConfig {
-    /// The name given to `EHLO`; none for the address of the connection's own end.
+    /// The name given in `EHLO`; `None` for the address of the local end of the connection.
     pub hello_name: Option<HelloName>,
-    /// SMTP or LMTP.
+    /// The protocol: SMTP or LMTP.
     pub protocol: Protocol,
-    /// When TLS is used.
+    /// The TLS mode.
     pub security: Security,
-    /// The server's name, for mechanisms that send it.
+    /// The server's host name, for the SASL mechanisms that use it.
     pub host: String,
-    /// The server's port, for mechanisms that send it.
+    /// The server's port, for the SASL mechanisms that use it.
     pub port: Option<u16>,
-    /// Who logs in; nobody by default.
+    /// The credentials to authenticate with; none by default.
     pub credentials: Option<Credentials>,
-    /// Whether the credentials are asked for by an event.
+    /// Whether [`Event::CredentialsWanted`](crate::Event::CredentialsWanted) asks for
+    /// credentials.
     pub late_credentials: bool,
-    /// The mechanisms that may be used, the preferred one first; none for the default ones.
+    /// The mechanisms that may be used, the preferred one first; `None` for the default ones.
     pub mechanisms: Option<Vec<Mechanism>>,
-    /// Whether a password may be sent in plaintext.
+    /// Whether passwords and tokens may be sent in plaintext.
     pub allow_plaintext_auth: bool,
-    /// Whether a login is bound to its TLS session.
+    /// Whether the login must be bound to the TLS session.
     pub channel_binding: ChannelBindingPolicy,
-    /// Whether another mechanism is tried after one that the server refused.
+    /// Whether the next mechanism is tried after the server refused the credentials.
     pub try_next_mechanism: bool,
     /// How far the client runs ahead of the replies.
     pub pipelining: Pipelining,
-    /// Whether `BDAT` is used where the server offers it.
+    /// Whether `BDAT` is used if the server offers CHUNKING.
     pub chunking: bool,
-    /// What becomes of a CR or LF that does not stand in a CRLF.
+    /// What happens to a lone CR or LF in a message.
     pub line_ends: LineEnds,
-    /// The longest line that a message may have, in octets without its CRLF.
+    /// The longest line that a message may have, in octets without its CRLF; `None` for no
+    /// limit.
     pub max_line_length: Option<u64>,
-    /// Whether 8-bit content goes to a server without 8BITMIME.
+    /// Whether 8-bit content is sent to a server without 8BITMIME.
     pub eight_bit_anyway: bool,
-    /// How long each stage may take.
+    /// The time limit of each stage.
     pub timeouts: Timeouts,
-    /// How much the server may make the client keep.
+    /// The limits on what the server can make the client store.
     pub limits: Limits,
-    /// Whether the dialogue is reported, line by line.
+    /// Whether the dialogue is reported as [`Event::Trace`](crate::Event::Trace).
     pub trace: bool,
 }
 
