@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::fmt;
 
+use postwire_proto::is_safe_to_show;
 use rustls::{AlertDescription, CertificateError, PeerIncompatible};
 
 use crate::der::date;
@@ -286,7 +287,7 @@ fn plain_name(presented: &str) -> String {
         rest.strip_suffix(')')
     });
     let name = inner.unwrap_or(presented);
-    name.chars().filter(|c| !c.is_control()).collect()
+    name.chars().filter(|c| is_safe_to_show(*c)).collect()
 }
 
 fn alert_text(alert: AlertDescription) -> &'static str {

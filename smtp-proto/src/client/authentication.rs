@@ -14,6 +14,7 @@ use super::ending::Ending;
 use super::expectation::Awaited;
 use super::opening::{OpeningStep, want_credentials};
 use crate::sasl::{decode, encode};
+use crate::shown::Escaped;
 use crate::{
     Capabilities, ChannelBindingPolicy, ClientConfig, Credentials, Error, ErrorKind, Exchange,
     Mechanism, Reply, ReplyCode, ReplyRef, SaslContext, SaslError, Secret, Stage, Violation,
@@ -380,7 +381,8 @@ impl Authentication {
         }
         let detail = self.exchange.failure_detail();
         let binding_unknown = detail.is_some_and(scram_does_not_know_the_binding);
-        let detail = detail.map(|octets| shown(&octets[..octets.len().min(MAX_DETAIL)]));
+        let detail = detail
+            .map(|octets| alloc::format!("{}", Escaped(&octets[..octets.len().min(MAX_DETAIL)])));
         if code.is_permanent() && tried.binds_channel() && (code.get() != 535 || binding_unknown) {
             // Not the credentials: servers that know another way of binding alone say 501.
             login.binding_failed |= code.get() != 504;
@@ -411,19 +413,6 @@ fn scram_does_not_know_the_binding(reason: &[u8]) -> bool {
         reason,
         b"unsupported-channel-binding-type" | b"channel-binding-not-supported"
     )
-}
-
-/// Foreign octets, escaped; what is text stays as it is.
-fn shown(octets: &[u8]) -> String {
-    let text = String::from_utf8_lossy(octets);
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            _ if character.is_control() => shown.extend(character.escape_default()),
-            _ => shown.push(character),
-        }
-    }
-    shown
 }
 
 enum Line {
