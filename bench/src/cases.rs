@@ -12,14 +12,14 @@ mod large;
 mod many;
 pub(crate) mod micro;
 
-/// A case and how long it may take, in seconds.
+/// A case and its time limit in seconds.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) limit: u64,
     pub(crate) measure: fn(&mut Lab) -> Result<Section, Failure>,
 }
 
-/// All, in the order of the table.
+/// All cases, in the order of the table.
 pub(crate) const ALL: &[Case] = &[
     case("fresh", 90, fresh::measure),
     case("many", 240, many::on_one_connection),

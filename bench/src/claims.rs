@@ -1,7 +1,7 @@
-//! What must be shown, judged by what was measured.
+//! The project's performance goals, checked against the measurements.
 //!
-//! Knows the bounds that the project set itself. A bound that isn't reached is
-//! said, not an error.
+//! Knows the bounds that the project sets itself. A bound that is not reached is reported, and
+//! is not an error.
 
 use crate::cases::micro;
 use crate::clients::{BOLD, BOLD_DATA, DATA, DEFAULT, RAW, STREAM};
@@ -12,9 +12,9 @@ use crate::report::{Row, Section};
 pub(crate) struct Claim {
     pub(crate) says: String,
     pub(crate) bound: f64,
-    /// NaN where it wasn't measured.
+    /// NaN if it was not measured.
     pub(crate) measured: f64,
-    /// Whether less is better.
+    /// Whether smaller is better.
     pub(crate) at_most: bool,
 }
 
@@ -52,7 +52,7 @@ fn is(name: &'static str) -> impl Fn(&Row) -> bool {
     move |row| row.who == name
 }
 
-/// How much better `who` is than the best of `others` in a group.
+/// How many times better `who` is than the best of `others` in a group.
 fn over(section: &Section, group: &str, who: &str, others: impl Fn(&Row) -> bool) -> f64 {
     let Some(ours) = section.row(group, who) else {
         return f64::NAN;
@@ -63,7 +63,7 @@ fn over(section: &Section, group: &str, who: &str, others: impl Fn(&Row) -> bool
         .fold(f64::NAN, f64::min)
 }
 
-/// How much of the raw floor `who` reaches in a group.
+/// The share of the lower bound's speed that `who` reaches in a group.
 fn of_floor(section: &Section, group: &str, who: &str, floor: &str) -> f64 {
     match (section.row(group, who), section.row(group, floor)) {
         (Some(ours), Some(floor)) => section.ratio(ours, floor),
@@ -77,7 +77,7 @@ fn count(section: &Section, group: &str, who: &str, name: &str) -> f64 {
         .unwrap_or(f64::NAN)
 }
 
-/// Judges what can be judged of these sections.
+/// Checks every goal that these sections allow to check.
 pub(crate) fn judge(sections: &[Section]) -> Vec<Claim> {
     let mut claims = Vec::new();
     for section in sections.iter().filter(|section| section.failure.is_none()) {
@@ -196,7 +196,7 @@ fn memory(section: &Section, claims: &mut Vec<Claim>) {
     }
 }
 
-/// A report has its recipients and the words of the verdict.
+/// The two allocations of a report are its recipients and the reply.
 fn counts(section: &Section, claims: &mut Vec<Claim>) {
     let row = section.row("plaintext", DEFAULT);
     let allocations = row.map_or(f64::NAN, Row::median);

@@ -1,7 +1,7 @@
-//! Those who are compared, each behind the same small face.
+//! The clients that are compared, behind the same small interface.
 //!
-//! Knows their names and in which variants they run. Must never know how they are
-//! measured. Each sends in the fastest way that its public API offers.
+//! Knows their names and variants. Must never know how they are measured. Each client sends in
+//! the fastest way that its public API offers.
 
 use crate::Failure;
 use crate::job::{Mail, Target};
@@ -19,32 +19,32 @@ pub(crate) use raw::RAW;
 pub(crate) trait Contender {
     fn name(&self) -> &'static str;
 
-    /// Whether each message waits for the peer's delayed ACK: then fewer are sent.
+    /// Whether each message waits for the peer's delayed ACK: fewer messages are sent then.
     fn stalls(&self) -> bool {
         false
     }
 
-    /// Whether it is to be given the port that acknowledges at once.
+    /// Whether it needs the port that acknowledges at once.
     fn wants_quick_ack(&self) -> bool {
         false
     }
 
-    /// About how many round trips a message takes: at a distance fewer are sent by
-    /// those who take many.
+    /// The approximate number of round trips per message: with a long round trip, clients that
+    /// need many send fewer messages.
     fn round_trips(&self) -> usize {
         5
     }
 
-    /// Configures it for a server; nothing here is timed.
+    /// Configures the client for a server. Not timed.
     fn prepare(&self, target: &Target) -> Result<Box<dyn Client>, Failure>;
 }
 
 /// A configured client.
 pub(crate) trait Client {
-    /// A session, which may as well connect with the first message.
+    /// Opens a session; the connection may be made with the first message.
     fn open(&self) -> Result<Box<dyn Session>, Failure>;
 
-    /// Sends `messages` over `connections` at once. `false`: has no such thing.
+    /// Sends `messages` over `connections` at once. Returns `false` if the client has no pool.
     fn pool(&self, mail: &Mail, messages: usize, connections: usize) -> Result<bool, Failure> {
         let _ = (mail, messages, connections);
         Ok(false)
@@ -53,15 +53,15 @@ pub(crate) trait Client {
 
 /// One connection.
 pub(crate) trait Session {
-    /// Makes ready what is given to [`send`](Self::send), as far as the client's
-    /// user would have it at hand. Not timed.
+    /// Prepares the data for [`send`](Self::send), as far as a user of the client has it in
+    /// advance. Not timed.
     fn load(&mut self, mail: &Mail, messages: usize) -> Result<(), Failure>;
 
     /// Sends what was loaded, until the last verdict. Timed.
     fn send(&mut self) -> Result<(), Failure>;
 }
 
-/// Everyone, the floor last.
+/// All clients, the lower bound last.
 pub(crate) fn all() -> Vec<Box<dyn Contender>> {
     let mut all = postwire::all();
     all.extend(peers());
@@ -69,7 +69,7 @@ pub(crate) fn all() -> Vec<Box<dyn Contender>> {
     all
 }
 
-/// The others.
+/// The clients other than postwire.
 pub(crate) fn peers() -> Vec<Box<dyn Contender>> {
     let mut peers = async_smtp::all();
     peers.extend(mail_send::all());
@@ -77,20 +77,20 @@ pub(crate) fn peers() -> Vec<Box<dyn Contender>> {
     peers
 }
 
-/// Those of [`all`] who are named.
+/// The clients of [`all`] with these names.
 pub(crate) fn named(names: &[&str]) -> Vec<Box<dyn Contender>> {
     let mut all = all();
     all.retain(|contender| names.contains(&contender.name()));
     all
 }
 
-/// One runtime for a single connection: the fastest there is for it.
+/// A single-threaded runtime: the fastest one for a single connection.
 fn current_thread() -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     Ok(builder.enable_all().build()?)
 }
 
-/// One runtime for many connections.
+/// A multi-threaded runtime for many connections.
 fn multi_thread() -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     Ok(builder.worker_threads(2).enable_all().build()?)

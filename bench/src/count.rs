@@ -1,8 +1,7 @@
-//! What can be counted instead of timed: allocations, processor time, memory,
-//! system calls.
+//! Measurements by counting: allocations, processor time, memory, system calls.
 //!
-//! Knows where the system tells. Flights are counted by the delay proxy, octets
-//! and messages by the sink: one method for all.
+//! Knows where the system provides the numbers. The delay proxy counts flights, and the sink
+//! counts octets and messages, in the same way for all clients.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -13,25 +12,25 @@ use stats_alloc::{Region, Stats};
 
 use crate::{ALLOCATOR, Failure};
 
-/// Counts this process's allocations from here on.
+/// Starts to count the allocations of this process.
 pub(crate) fn allocations() -> Region<'static, std::alloc::System> {
     Region::new(ALLOCATOR)
 }
 
-/// Octets that were allocated and are still held.
+/// Octets that are allocated and not freed.
 pub(crate) fn held(stats: &Stats) -> f64 {
     stats.bytes_allocated as f64 - stats.bytes_deallocated as f64
 }
 
-/// How often memory was asked for.
+/// The number of allocations.
 pub(crate) fn requests(stats: &Stats) -> f64 {
     (stats.allocations + stats.reallocations) as f64
 }
 
-/// Processor time of this process's living threads, in nanoseconds; 0 where the
-/// system doesn't tell.
+/// Processor time of the living threads of this process in nanoseconds; 0 if the system does
+/// not provide it.
 ///
-/// The kernel adds up when a thread gives up its processor, so it does.
+/// The kernel updates the time when a thread gives up its processor, so this function yields.
 pub(crate) fn processor_time() -> u64 {
     thread::sleep(Duration::from_micros(50));
     let Ok(tasks) = fs::read_dir("/proc/self/task") else {
@@ -44,15 +43,14 @@ pub(crate) fn processor_time() -> u64 {
         .sum()
 }
 
-/// The most memory this process ever had resident, in KiB.
+/// The peak resident memory of this process in KiB.
 pub(crate) fn peak_memory() -> Option<f64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// How many system calls a command takes, threads included; `None` where there is
-/// no `strace`.
+/// The number of system calls of a command, including its threads; `None` without `strace`.
 pub(crate) fn system_calls(command: &[String]) -> Result<Option<f64>, Failure> {
     let path = std::env::temp_dir().join(format!("postwire-bench-{}.strace", std::process::id()));
     let traced = Command::new("strace")
@@ -74,8 +72,8 @@ pub(crate) fn system_calls(command: &[String]) -> Result<Option<f64>, Failure> {
     let total = table.lines().rev().find(|line| line.ends_with("total"));
     let calls = total.and_then(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        // % time, seconds, usecs/call, calls, [errors], "total"; older ones leave
-        // usecs/call out.
+        // % time, seconds, usecs/call, calls, [errors], "total"; older versions omit
+        // usecs/call.
         let calls = if words.len() >= 5 && words[2].parse::<f64>().is_ok() {
             3
         } else {

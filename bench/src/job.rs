@@ -1,6 +1,6 @@
-//! What is to be sent, and where to: the same for every client.
+//! The messages and the server, the same for every client.
 //!
-//! Knows the sizes and the text of messages. Must never know who sends them.
+//! Knows the sizes and texts of messages. Must never know which client sends them.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::Failure;
 use crate::sink::Port;
 
-/// How the session is secured.
+/// The security of the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Mode {
     Plain,
@@ -32,7 +32,7 @@ impl Mode {
     }
 }
 
-/// A server and how to speak to it.
+/// A server and its parameters.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) port: u16,
@@ -56,7 +56,7 @@ impl Target {
         }
     }
 
-    /// Plaintext to a port of this machine.
+    /// A plaintext server on a local port.
     pub(crate) fn plain(port: u16, root: &str) -> Self {
         Self {
             port,
@@ -71,7 +71,7 @@ impl Target {
         self
     }
 
-    /// The rustls configuration of those who bring their own.
+    /// The rustls configuration, for clients that take one.
     pub(crate) fn rustls(&self) -> Result<Arc<rustls::ClientConfig>, Failure> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.root.as_bytes())?)?;
@@ -84,19 +84,19 @@ impl Target {
     }
 }
 
-/// A message and how many shall have it.
+/// A message and the number of its recipients.
 #[derive(Clone, Debug)]
 pub(crate) struct Mail {
     pub(crate) body: Bytes,
-    /// How often the body comes, one after the other, in one message. More than
-    /// once only for those who stream: nobody then holds it in memory.
+    /// How many times the body is repeated in one message. Only clients that stream repeat it,
+    /// so that it is never completely in memory.
     pub(crate) repeated: usize,
     pub(crate) recipients: Vec<String>,
 }
 
 impl Mail {
-    /// A message of about `octets` octets, lines of 78 and none with a dot at its
-    /// beginning, to one recipient.
+    /// A message of about `octets` octets to one recipient, with lines of 78 octets and no dot
+    /// at the start of a line.
     pub(crate) fn of(octets: usize) -> Self {
         Self {
             body: text(octets),
@@ -105,7 +105,7 @@ impl Mail {
         }
     }
 
-    /// The same, of as many pages of 64 KiB as fit.
+    /// A message of as many pages of 64 KiB as fit into `octets`.
     pub(crate) fn paged(octets: usize) -> Self {
         const PAGE: usize = 64 * 1024;
         Self {
@@ -114,7 +114,7 @@ impl Mail {
         }
     }
 
-    /// Octets of one message.
+    /// The octets of one message.
     pub(crate) fn octets(&self) -> u64 {
         (self.body.len() * self.repeated) as u64
     }
@@ -129,7 +129,7 @@ fn recipients(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("bob{n}@example.net")).collect()
 }
 
-/// A header and lines of 76 octets and CRLF, exactly `octets` long.
+/// A header and lines of 76 octets with CRLF, exactly `octets` long.
 pub(crate) fn text(octets: usize) -> Bytes {
     const HEADER: &[u8] = b"From: <alice@example.org>\r\nSubject: a message\r\n\r\n";
     let mut body = Vec::with_capacity(octets + 80);
@@ -140,7 +140,7 @@ pub(crate) fn text(octets: usize) -> Bytes {
         body.extend_from_slice(&line[..room]);
         body.extend_from_slice(b"\r\n");
     }
-    // What is left is 0 or 1 octets short of a line end.
+    // The rest is 0 or 1 octets shorter than a line end.
     while body.len() < octets {
         body.insert(HEADER.len(), b'x');
     }

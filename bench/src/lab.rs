@@ -1,8 +1,6 @@
-//! The place of a measurement: a sink, and one contender after the other sending
-//! to it.
+//! The environment of a measurement: a sink, and the clients that send to it in turn.
 //!
-//! Knows how a session is timed, counted and checked. Must never know which case
-//! it is for.
+//! Knows how a session is timed, counted and checked. Must never know the case.
 
 use std::time::Instant;
 
@@ -14,20 +12,20 @@ use crate::report::Row;
 use crate::rounds::interleaved;
 use crate::sink::{Behaviour, Counts, Port, Sink};
 
-/// Where and how much.
+/// The sink and the size of the run.
 #[derive(Debug)]
 pub(crate) struct Lab {
     pub(crate) sink: Sink,
     pub(crate) quick: bool,
 }
 
-/// A contender and what is known of it so far.
+/// A client with its results so far.
 pub(crate) struct Entrant {
     pub(crate) contender: Box<dyn Contender>,
     pub(crate) row: Row,
 }
 
-/// What everyone in a group is asked to do.
+/// The task for every client of a group.
 pub(crate) struct Task<'a> {
     pub(crate) group: &'a str,
     pub(crate) mode: Mode,
@@ -36,7 +34,7 @@ pub(crate) struct Task<'a> {
     pub(crate) rounds: usize,
 }
 
-/// What one try came to.
+/// The result of one attempt.
 pub(crate) struct Tried {
     pub(crate) seconds: f64,
     pub(crate) counts: Counts,
@@ -48,12 +46,12 @@ impl Lab {
         Ok(Self { sink, quick })
     }
 
-    /// One size or the other.
+    /// Returns `quick` for a quick run, otherwise `full`.
     pub(crate) fn size(&self, full: usize, quick: usize) -> usize {
         if self.quick { quick } else { full }
     }
 
-    /// The port a contender is sent to, and how it is spoken to.
+    /// The port for a client, with the parameters of the server.
     pub(crate) fn target(
         &mut self,
         contender: &dyn Contender,
@@ -70,8 +68,8 @@ impl Lab {
         Ok((port, target))
     }
 
-    /// `messages` over one connection that stands already, for each contender.
-    /// Samples are what `sample` makes of seconds and messages.
+    /// Measures `messages` over one open connection, for each client. `sample` computes the
+    /// sample from seconds and messages.
     pub(crate) fn sessions(
         &mut self,
         task: &Task<'_>,
@@ -84,7 +82,7 @@ impl Lab {
             let (port, target) = lab.target(contender, task.mode, task.round_trip)?;
             let mut session = contender.prepare(&target)?.open()?;
             let count = messages(contender).max(1);
-            // The first message is the connection's; what follows is steady.
+            // The first message opens the connection; the others measure the steady state.
             session.load(&Mail::of(200), 1)?;
             session.send()?;
             session.load(&task.mail, count)?;
@@ -110,7 +108,7 @@ impl Lab {
         })
     }
 
-    /// Rounds of whatever `measure` does with each contender.
+    /// Rounds of the measurement `measure` for each client.
     pub(crate) fn group(
         &mut self,
         task: &Task<'_>,
@@ -134,8 +132,7 @@ impl Lab {
         entrants.into_iter().map(|entrant| entrant.row).collect()
     }
 
-    /// One message over a connection that is opened for it: timed from the first
-    /// octet to the verdict.
+    /// Measures one message over a new connection, from the first octet to the verdict.
     pub(crate) fn fresh(
         &mut self,
         client: &dyn Client,
@@ -150,19 +147,19 @@ impl Lab {
         let begun = Instant::now();
         session.send()?;
         let seconds = (connected + begun.elapsed()).as_secs_f64();
-        // Before the session is closed: QUIT is not part of it.
+        // Before the session is closed: QUIT is not measured.
         let counts = self.sink.take(port)?;
         check(&counts, 1, mail)?;
         Ok(Tried { seconds, counts })
     }
 }
 
-/// Whether everything arrived.
+/// Checks that everything arrived.
 pub(crate) fn check(counts: &Counts, messages: usize, mail: &Mail) -> Result<(), Failure> {
     let messages = messages as u64;
     let recipients = messages * mail.recipients.len() as u64;
     let content = messages * mail.octets();
-    // Some write a line end of their own before the dot.
+    // Some clients add a line end before the dot.
     let most = content + 2 * messages;
     let right = counts.messages == messages
         && counts.recipients == recipients
@@ -176,7 +173,7 @@ pub(crate) fn check(counts: &Counts, messages: usize, mail: &Mail) -> Result<(),
     )
 }
 
-/// Rounding to what is worth reading.
+/// Rounds a number to a readable precision.
 pub(crate) trait RoundTo {
     fn round_to(self, digits: i32) -> Self;
 }

@@ -1,8 +1,8 @@
-//! Measures postwire beside its peers and beside the floors of the machine, and
-//! writes a table and a picture into `results/`.
+//! Measures postwire against its peers and against the lower bounds of the machine, and writes
+//! a table and a picture into `results/`.
 //!
-//! Knows the commands. Each case runs in a process of its own with a time limit,
-//! so that one that hangs or dies takes nothing else with it.
+//! Knows the commands. Each case runs in a separate process with a time limit, so that a case
+//! that hangs or dies does not affect the others.
 
 use std::alloc::System;
 use std::path::PathBuf;
@@ -28,36 +28,36 @@ mod table;
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Why a measurement came to nothing.
+/// Why a measurement failed.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Measures postwire beside its peers.
+/// Measure postwire against its peers.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// A small size of everything, in under a minute: shows that it works.
+    /// Run a small size of everything, in under a minute, to check that it works.
     #[arg(long, global = true)]
     quick: bool,
-    /// Only this case.
+    /// Run only this case.
     #[arg(long, value_name = "NAME")]
     case: Option<String>,
-    /// Where the results are written.
+    /// The folder for the results.
     #[arg(long, value_name = "FOLDER", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
     results: PathBuf,
     #[command(subcommand)]
     role: Option<Role>,
 }
 
-/// What a child process does.
+/// The role of a child process.
 #[derive(Debug, Subcommand)]
 enum Role {
-    /// Is the server.
+    /// Runs the server.
     #[command(hide = true)]
     Sink,
     /// Measures one case.
     #[command(hide = true)]
     Case { name: String },
-    /// Sends over one connection and says how much memory that took at most.
+    /// Sends over one connection and reports its peak memory.
     #[command(hide = true)]
     Send(suite::SendArguments),
 }

@@ -1,6 +1,6 @@
-//! The picture: bars of ratios, and the lines of growth, as SVG.
+//! The picture: bars of ratios, and curves of growth, as SVG.
 //!
-//! Knows coordinates and colours. Draws what the page says, nothing else.
+//! Knows coordinates and colours. Draws only the numbers of the page.
 
 use std::fmt::Write;
 
@@ -17,7 +17,7 @@ const COLOURS: [&str; 6] = [
     "#0b6e4f", "#c44536", "#3d5a80", "#b8860b", "#6a4c93", "#555555",
 ];
 
-/// The cases whose bars are shown, and in which groups.
+/// The cases whose bars are shown, with their groups.
 const SHOWN: [(&str, &[&str]); 3] = [
     ("fresh", &["TLS, 20 ms"]),
     (
@@ -59,7 +59,7 @@ fn text(body: &mut String, x: f64, y: f64, anchor: &str, text: &str) -> std::fmt
     )
 }
 
-/// How many times slower than the best each is, on a logarithmic scale.
+/// How many times slower than the best each client is, on a logarithmic scale.
 fn bars(
     body: &mut String,
     section: &Section,
@@ -88,7 +88,7 @@ fn bars(
     y += 8.0;
     for row in rows {
         let times = slower(row);
-        // The best has a bar too, though a short one.
+        // The best client has a short bar too.
         let part = (times.ln() + 0.05) / (most.ln() + 0.05);
         let width = part * (WIDTH - LABEL - 80.0);
         let colour = match row.who.as_str() {
@@ -122,7 +122,7 @@ fn bars(
     Ok(y + 8.0)
 }
 
-/// Both axes logarithmic.
+/// Draws curves with two logarithmic axes.
 fn lines(body: &mut String, title: &str, curves: &[Curve], y: f64) -> Result<f64, std::fmt::Error> {
     let points = || curves.iter().flat_map(|curve| &curve.points);
     let right = points().map(|point| point.0).fold(10.0, f64::max);

@@ -1,12 +1,11 @@
-//! A line with a long round trip, in user space.
+//! A connection with a long round trip, in user space.
 //!
-//! Knows octets and when they may go on: each chunk is held for half the round
-//! trip, however many follow it, so latency limits nobody's throughput. It also
-//! counts the client's flights, which is the one method that fits every client.
-//! Must never know what the octets say.
+//! Knows octets and when to forward them: each chunk is delayed by half the round trip, however
+//! many chunks follow, so the latency does not limit the throughput. It also counts the
+//! client's flights, which works for every client. Must never know the meaning of the octets.
 //!
-//! A connection is accepted at once: the round trip that TCP itself takes to
-//! connect, the same for everyone, is not part of it.
+//! A connection is accepted at once: the round trip of the TCP handshake, the same for every
+//! client, is not included.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -20,11 +19,11 @@ use crate::sink::{Behaviour, Counters};
 
 const READ: usize = 256 * 1024;
 
-/// What is on its way, and when it arrives. Empty: the end.
+/// A chunk in transit with its time of arrival. An empty chunk is the end.
 type Chunk = (Instant, Vec<u8>);
 
-/// Opens a port whose connections go on to `server`, as far away as `behaviour`
-/// says.
+/// Opens a port whose connections are forwarded to `server`, with the delay that `behaviour`
+/// defines.
 pub(crate) fn open(
     server: SocketAddr,
     behaviour: Behaviour,
@@ -35,7 +34,7 @@ pub(crate) fn open(
     let delay = Duration::from_micros(behaviour.round_trip * 500);
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
-            // A session that fails is seen by its client.
+            // The client notices a failed session.
             let _ = join(client, server, delay, behaviour.quick_ack, &counters);
         }
     });
@@ -52,7 +51,7 @@ fn join(
     let server = TcpStream::connect(server)?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
-    // Whether the client was told something since it last wrote.
+    // Whether the client received anything since its last write.
     let told = Arc::new(AtomicBool::new(true));
     let (up, going_up) = channel();
     let (down, going_down) = channel();
@@ -61,7 +60,7 @@ fn join(
     let (counters, heard) = (Arc::clone(counters), Arc::clone(&told));
     thread::spawn(move || {
         read(from_client, delay, quick_ack, &up, || {
-            // A flight is whatever is written after something was heard.
+            // A flight begins with the first write after something was received.
             if heard.swap(false, Ordering::AcqRel) {
                 counters.flight();
             }

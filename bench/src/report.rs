@@ -1,7 +1,6 @@
-//! What was measured, as data.
+//! The results as data.
 //!
-//! Knows medians and spreads. Must never know how a case came to its figures or
-//! what they look like on a page.
+//! Knows medians and spreads. Must never know how a case is measured or how the page looks.
 
 use std::collections::BTreeMap;
 
@@ -12,29 +11,29 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Section {
     pub(crate) case: String,
     pub(crate) title: String,
-    /// What each number is.
+    /// A description of the numbers.
     pub(crate) about: String,
     pub(crate) unit: String,
     pub(crate) larger_is_better: bool,
     pub(crate) rows: Vec<Row>,
     pub(crate) curves: Vec<Curve>,
-    /// Why the case came to nothing.
+    /// Why the case failed.
     pub(crate) failure: Option<String>,
 }
 
-/// One contender under one condition.
+/// One client under one condition.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Row {
-    /// The condition: rows of one group are compared.
+    /// The condition: rows of the same group are compared.
     pub(crate) group: String,
     pub(crate) who: String,
     pub(crate) samples: Vec<f64>,
-    /// What doesn't vary with the machine, or hardly.
+    /// Counts that hardly vary with the machine.
     pub(crate) counts: BTreeMap<String, f64>,
     pub(crate) failure: Option<String>,
 }
 
-/// A line of a plot.
+/// A curve of a plot.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Curve {
     pub(crate) plot: String,
@@ -79,7 +78,7 @@ impl Section {
         rows.find(|row| row.group == group && row.who == who)
     }
 
-    /// By how much `row` is better than `other`, in one run.
+    /// How many times better `row` is than `other`, in one run.
     pub(crate) fn ratio(&self, row: &Row, other: &Row) -> f64 {
         if self.larger_is_better {
             row.median() / other.median()
@@ -102,13 +101,13 @@ impl Row {
         self.counts.insert(name.to_owned(), count);
     }
 
-    /// A count that others on the machine can only make larger.
+    /// Keeps the smallest value of a count that other processes can only increase.
     pub(crate) fn least(&mut self, name: &str, count: f64) {
         let before = self.counts.get(name).copied().unwrap_or(count);
         self.count(name, before.min(count));
     }
 
-    /// NaN where nothing was measured.
+    /// The median; NaN if nothing was measured.
     pub(crate) fn median(&self) -> f64 {
         median(&self.samples)
     }
@@ -122,7 +121,7 @@ impl Row {
     }
 }
 
-/// NaN of nothing.
+/// The median; NaN for no samples.
 pub(crate) fn median(samples: &[f64]) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);

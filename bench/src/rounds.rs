@@ -1,6 +1,6 @@
-//! Rounds: everyone once, and again, each time another one first.
+//! Rounds in which every client has a turn, in a different order each time.
 //!
-//! So whatever else the machine does meanwhile falls on all of them alike.
+//! Other load on the machine thus affects all clients alike.
 
 /// Calls `measure` for each of `entrants` in each of `rounds`.
 pub(crate) fn interleaved<T>(

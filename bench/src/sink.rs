@@ -1,8 +1,8 @@
-//! One fast SMTP server that swallows whatever it is given, as a process of its
-//! own, so that its time, memory and allocations are not the client's.
+//! A fast SMTP server that discards everything, in a separate process, so that its time, memory
+//! and allocations are not counted for the client.
 //!
-//! Knows sockets, threads and TLS; the dialogue is in `session`. Must never
-//! share code with what is measured: it is written for this folder alone.
+//! Knows sockets, threads and TLS; the dialogue is in `session`. Must never share code with the
+//! clients that are measured: it is written for this folder alone.
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -21,36 +21,36 @@ mod session;
 pub(crate) use control::{Port, Sink, serve};
 use session::{After, Session};
 
-/// How much is read at once.
+/// The number of octets that are read at once.
 const READ: usize = 256 * 1024;
 
-/// How a port of the sink behaves.
+/// The behaviour of a port of the sink.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Behaviour {
     /// TLS from the first byte.
     pub(crate) wrapper: bool,
-    /// Leaves CHUNKING out of the offer.
+    /// Does not offer CHUNKING.
     pub(crate) no_chunking: bool,
-    /// Acknowledges each segment at once, so that nobody waits for a delayed ACK.
+    /// Acknowledges each segment at once, so that no client waits for a delayed ACK.
     pub(crate) quick_ack: bool,
-    /// The round trip of the line to it, in milliseconds.
+    /// The round trip of the connection to it, in milliseconds.
     pub(crate) round_trip: u64,
 }
 
-/// What came in at a port.
+/// The counters of a port.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     connections: AtomicU64,
     messages: AtomicU64,
     recipients: AtomicU64,
-    /// Of content, as it came over the wire, without the lone dot's line.
+    /// Octets of content as on the wire, without the line of the final dot.
     content: AtomicU64,
     /// Plaintext octets: commands and content.
     octets: AtomicU64,
     flights: AtomicU64,
 }
 
-/// The same at one moment, since it was last asked.
+/// The counts since the last call.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Counts {
     pub(crate) connections: u64,
@@ -58,7 +58,7 @@ pub(crate) struct Counts {
     pub(crate) recipients: u64,
     pub(crate) content: u64,
     pub(crate) octets: u64,
-    /// Seen by the delay proxy; 0 where there is none.
+    /// The flights that the delay proxy counted; 0 without a proxy.
     pub(crate) flights: u64,
 }
 
@@ -67,7 +67,7 @@ impl Counters {
         counter.fetch_add(amount, Ordering::Relaxed);
     }
 
-    /// One more flight of the client.
+    /// Counts one more flight of the client.
     pub(crate) fn flight(&self) {
         Self::add(&self.flights, 1);
     }
@@ -95,8 +95,8 @@ fn open(behaviour: Behaviour, tls: &Arc<ServerConfig>) -> Result<(u16, Arc<Count
         for stream in listener.incoming().flatten() {
             let (tls, counters) = (Arc::clone(&tls), Arc::clone(&counted));
             let builder = thread::Builder::new().stack_size(256 * 1024);
-            // A client that leaves as it likes is no error of the sink; whether
-            // all arrived is seen in the counts.
+            // A client that closes early is not an error of the sink; the counts show whether
+            // everything arrived.
             let _ = builder.spawn(move || serve_one(&stream, behaviour, tls, &counters));
         }
     });
@@ -148,7 +148,7 @@ fn serve_secured(
     mut session: Session<'_>,
 ) -> io::Result<()> {
     let mut tls = ServerConnection::new(tls).map_err(io::Error::other)?;
-    // rustls asks for 4 KiB at a time: they come from here, not from the kernel.
+    // rustls reads 4 KiB at a time: from this buffer, not from the kernel.
     let mut input = BufReader::with_capacity(READ, stream);
     let mut buffer = vec![0; 64 * 1024];
     loop {

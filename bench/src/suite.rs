@@ -1,6 +1,6 @@
 //! The whole run: each case in a child process, then the pages.
 //!
-//! Knows processes, time limits and where results go. Must never know what a case
+//! Knows processes, time limits and the folder of the results. Must never know what a case
 //! measures.
 
 use std::io::{self, Read, Write};
@@ -19,31 +19,31 @@ use crate::lab::{Lab, check};
 use crate::report::Section;
 use crate::{Failure, claims, clients, count, plot, table};
 
-/// What a child that only sends is told.
+/// The arguments of a child that only sends.
 #[derive(Debug, Args)]
 pub(crate) struct SendArguments {
-    /// The client's name in the table.
+    /// The name of the client in the table.
     #[arg(long)]
     who: String,
     #[arg(long)]
     messages: usize,
     #[arg(long)]
     octets: usize,
-    /// A sink that runs already, and its certificate. One of its own otherwise.
+    /// A running sink and its certificate. By default the child starts its own.
     #[arg(long, requires = "root")]
     port: Option<u16>,
     #[arg(long)]
     root: Option<String>,
 }
 
-/// What it says in the end.
+/// The output of such a child.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Sent {
-    /// In KiB.
+    /// Peak memory in KiB.
     pub(crate) peak_memory: Option<f64>,
 }
 
-/// The whole result.
+/// The results of a run.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Results {
     pub(crate) quick: bool,
@@ -53,7 +53,7 @@ pub(crate) struct Results {
     pub(crate) sections: Vec<Section>,
 }
 
-/// Runs all cases, or one, and writes the pages. Gives whether all succeeded.
+/// Runs all cases, or one, and writes the pages. Returns whether all succeeded.
 pub(crate) fn run(quick: bool, only: Option<&str>, folder: &Path) -> Result<bool, Failure> {
     let cases: Vec<&Case> = ALL
         .iter()
@@ -93,7 +93,7 @@ pub(crate) fn run(quick: bool, only: Option<&str>, folder: &Path) -> Result<bool
     Ok(results.sections.iter().all(Section::is_whole))
 }
 
-/// The release of the running Linux, without what a builder put after it.
+/// The release of the running Linux kernel, without the suffix of a distributor.
 fn kernel() -> String {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let end = release.find(['-', '\n']).unwrap_or(release.len());
@@ -114,7 +114,7 @@ fn in_a_child(case: &Case, quick: bool) -> Result<Section, Failure> {
     Ok(serde_json::from_str(&output)?)
 }
 
-/// The output of a child that ends in time; one that doesn't is killed.
+/// The output of a child that ends in time; one that does not is killed.
 fn within(mut child: Child, limit: Duration) -> Result<String, Failure> {
     let mut stdout = child.stdout.take().ok_or("no output")?;
     let reader = thread::spawn(move || {
@@ -140,7 +140,7 @@ fn within(mut child: Child, limit: Duration) -> Result<String, Failure> {
     Ok(output)
 }
 
-/// A child: measures one case and writes it down as JSON.
+/// Runs in a child: measures one case and prints the result as JSON.
 pub(crate) fn measure(name: &str, quick: bool) -> Result<bool, Failure> {
     let case = ALL.iter().find(|case| case.name == name);
     let case = case.ok_or("there is no such case")?;
@@ -149,7 +149,7 @@ pub(crate) fn measure(name: &str, quick: bool) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// A child: sends and says how much memory that took.
+/// Runs in a child: sends, and prints its peak memory.
 pub(crate) fn send(arguments: &SendArguments) -> Result<(), Failure> {
     let contenders = clients::named(&[&arguments.who]);
     let contender = contenders.first().ok_or("there is no such client")?;
@@ -184,7 +184,7 @@ fn send_to(
     session.send()
 }
 
-/// How such a child is told: to a sink of its own, or to `target`.
+/// The arguments of such a child, with its own sink or with `target`.
 pub(crate) fn send_arguments(
     who: &str,
     messages: usize,

@@ -1,6 +1,6 @@
-//! The page: Markdown that may stand in a README.
+//! The page, in Markdown that can be used in a README.
 //!
-//! Knows how figures are written for people.
+//! Knows how figures are formatted.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -10,7 +10,7 @@ use crate::clients::RAW;
 use crate::report::{Row, Section};
 use crate::suite::Results;
 
-/// The versions that stand in the lock file.
+/// The versions in the lock file.
 fn versions() -> String {
     let lock = include_str!("../Cargo.lock");
     let version = |name: &str| {
@@ -114,7 +114,7 @@ fn write_section(page: &mut String, section: &Section) -> std::fmt::Result {
             .collect();
         let counts: BTreeSet<&String> = rows.iter().flat_map(|row| row.counts.keys()).collect();
         let best = best(section, &rows);
-        // A floor of time is none of memory or of allocations.
+        // A lower bound of time is no bound of memory or allocations.
         let timed = section.unit != "MiB" && !section.unit.starts_with("allocations");
         let floor = rows.iter().find(|row| row.who == RAW && timed);
         write!(page, "| {group} | {} | least–most |", section.unit)?;
@@ -209,7 +209,7 @@ fn write_curves(page: &mut String, section: &Section) -> std::fmt::Result {
     Ok(())
 }
 
-/// Three digits that say something.
+/// Formats a number with three significant digits.
 pub(crate) fn figure(number: f64) -> String {
     match number.abs() {
         _ if number.is_nan() => "not measured".to_owned(),

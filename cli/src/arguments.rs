@@ -1,8 +1,7 @@
-//! The command line: which commands and options there are, and how a wrong one
-//! is refused.
+//! The command line: its commands and options, and the messages for wrong ones.
 //!
-//! Values arrive here as text; the library's types judge them later, so that no
-//! message of this parser repeats a value that may hold a password.
+//! Values arrive here as text; the library's types check them later, so that no message of this
+//! parser repeats a value that may contain a password.
 #![allow(
     rustdoc::broken_intra_doc_links,
     reason = "what stands beside an option is its help text, not a link"
@@ -20,7 +19,7 @@ use crate::print::exit::Exit;
 use crate::print::output::complain;
 use crate::send::envelope::ParameterArguments;
 
-/// Send mail over SMTP or LMTP, run a sink for tests, look at a server.
+/// Send mail over SMTP or LMTP, run a test server, inspect a server.
 #[derive(Debug, Parser)]
 #[command(name = "postwire", version, max_term_width = 100)]
 pub(crate) struct Arguments {
@@ -36,39 +35,41 @@ pub(crate) enum Command {
     Demo(DemoArguments),
 }
 
-/// How to reach a server, for `send` and `probe`.
+/// The options that tell how to reach a server, for `send` and `probe`.
 #[derive(Args, Debug)]
 pub(crate) struct ServerArguments {
     /// Trust the certificate authorities in this PEM file instead of the system's
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
 
-    /// Show this certificate (a PEM file, with what signed it) to a server that asks for one; to log
-    /// in by it takes --auth EXTERNAL as well
+    /// Present this client certificate (a PEM file with its chain) to a server that asks for
+    /// one; to log in with it, also give --auth EXTERNAL
     #[arg(long, value_name = "FILE")]
     pub(crate) client_cert: Option<PathBuf>,
 
-    /// The certificate's private key, if it is not in the same file
+    /// The private key of the certificate, if it is in another file
     #[arg(long, value_name = "FILE", requires = "client_cert")]
     pub(crate) client_key: Option<PathBuf>,
 
-    /// Log in as this user; wins over the URL's
+    /// Log in as this user; overrides the user in the URL
     #[arg(long, value_name = "USER")]
     pub(crate) user: Option<String>,
 
-    /// Take the password from this environment variable; wins over the URL's
+    /// Take the password from this environment variable; overrides the password in the URL
     #[arg(long, value_name = "VAR")]
     pub(crate) password_env: Option<String>,
 
-    /// Log in by this mechanism only; give several in order of preference. By a password:
-    /// SCRAM-SHA-512, SCRAM-SHA-256, SCRAM-SHA-1, each also with -PLUS, CRAM-MD5, PLAIN, LOGIN. By
-    /// a token in the password's place: OAUTHBEARER, XOAUTH2. By neither: EXTERNAL, ANONYMOUS,
-    /// where --user says whom to act for, or what may be logged
+    /// Log in with this mechanism only; give several in order of preference. With a password:
+    /// SCRAM-SHA-512, SCRAM-SHA-256, SCRAM-SHA-1, each also with -PLUS, CRAM-MD5, PLAIN, LOGIN.
+    /// With a token instead of the password: OAUTHBEARER, XOAUTH2. With neither: EXTERNAL,
+    /// where --user is the identity to act for, and ANONYMOUS, where --user is a text that the
+    /// server may log
     #[arg(long, value_name = "MECH")]
     pub(crate) auth: Vec<String>,
 
-    /// Whether a login by SCRAM has to be bound to the TLS session (its -PLUS forms), so that
-    /// nobody in between can pass it on; `preferred` logs in without where a server does not do it
+    /// Whether a SCRAM login must be bound to the TLS session (-PLUS), so that nobody in
+    /// between can relay it; with `preferred`, the login is not bound if the server does not
+    /// support it
     #[arg(
         long,
         value_name = "preferred|required",
@@ -78,38 +79,38 @@ pub(crate) struct ServerArguments {
     )]
     pub(crate) channel_binding: Binding,
 
-    /// Try the next mechanism where the server refuses the credentials (535); each try counts as a
-    /// failed login, and accounts get locked
+    /// Try the next mechanism if the server refuses the credentials (535); each try counts as a
+    /// failed login, and servers lock accounts
     #[arg(long)]
     pub(crate) try_next_mechanism: bool,
 
-    /// Act for this user instead of the one who logs in, if the server lets him: by SCRAM, PLAIN,
-    /// OAUTHBEARER and EXTERNAL
+    /// Act for this user instead of the one who logs in, if the server allows it: with SCRAM,
+    /// PLAIN, OAUTHBEARER and EXTERNAL
     #[arg(long, value_name = "USER")]
     pub(crate) acting_for: Option<String>,
 
-    /// Say this name at EHLO: a domain or an address literal
+    /// Use this name in EHLO: a domain or an address literal
     #[arg(long, value_name = "NAME")]
     pub(crate) hello: Option<String>,
 
-    /// Connect by IPv4 only
+    /// Connect over IPv4 only
     #[arg(short = '4', long, conflicts_with = "ipv6")]
     pub(crate) ipv4: bool,
 
-    /// Connect by IPv6 only
+    /// Connect over IPv6 only
     #[arg(short = '6', long)]
     pub(crate) ipv6: bool,
 
-    /// Give connecting, and each stage after it, at most this long: each stage, not the whole run
-    /// [default: 1 to 10 minutes, as RFC 5321 has it for the stage]
+    /// Time limit for connecting and for each later stage: each stage, not the whole run
+    /// [default: 1 to 10 minutes, as in RFC 5321 for the stage]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) timeout: Option<String>,
 
-    /// Let a password travel in plaintext; anyone on the way can read it
+    /// Allow a password to be sent in plaintext; anyone on the network path can read it
     #[arg(long)]
     pub(crate) allow_plaintext_auth: bool,
 
-    /// Speak LMTP (RFC 2033), as to an lmtp:// or lmtp+unix:// URL
+    /// Use LMTP (RFC 2033), as with an lmtp:// or lmtp+unix:// URL
     #[arg(long)]
     pub(crate) lmtp: bool,
 
@@ -117,21 +118,21 @@ pub(crate) struct ServerArguments {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Print the dialogue on standard error, secrets redacted
+    /// Print the dialogue on standard error, with secrets redacted
     #[arg(long)]
     pub(crate) trace: bool,
 }
 
-/// Send messages over one connection, and print what became of each.
+/// Send messages over one connection, and print the result of each.
 ///
-/// The exit status is 0 if everything was accepted; 64 for a wrong command line; 65 if a message
-/// cannot be sent to any server; 66 if a message file cannot be read; 69 for a refusal for good;
-/// 75 for one that may pass, a lost connection or a doubt; 76 if the server broke the protocol;
-/// 77 if a login, STARTTLS or a certificate failed. Over several messages the first of 76, 77,
-/// 69, 65, 75, 0 that occurred.
+/// The exit status is 0 if everything was accepted; 64 for a wrong command line; 65 if a
+/// message cannot be sent to any server; 66 if a message file cannot be read; 69 for a
+/// permanent refusal; 75 for a temporary refusal, a lost connection or a message in doubt; 76
+/// if the server broke the protocol; 77 if a login, STARTTLS or a certificate failed. For
+/// several messages it is the first of 76, 77, 69, 65, 75, 0 that occurred.
 #[derive(Args, Debug)]
 pub(crate) struct SendArguments {
-    // As `help`: rustdoc would take the brackets for links.
+    // In `help`, since rustdoc reads the brackets as links.
     #[arg(
         long,
         value_name = "URL",
@@ -143,25 +144,25 @@ pub(crate) struct SendArguments {
     )]
     pub(crate) server: String,
 
-    /// The sender's address, where failures are reported to; '' or '<>' for nobody
+    /// The sender's address, which failures are reported to; '' or '<>' for the null address
     #[arg(long, value_name = "ADDR")]
     pub(crate) from: String,
 
-    /// A recipient's address; may be given again
+    /// A recipient's address; may be given several times
     #[arg(long, value_name = "ADDR", required = true)]
     pub(crate) to: Vec<String>,
 
-    /// A message with its headers (RFC 5322), or - for standard input; may be given again. It goes
-    /// out as it is, line ends apart: with its Bcc fields, an mbox `From ` line, a byte order mark
-    /// [default: standard input]
+    /// A file with a message including its headers (RFC 5322), or - for standard input; may be
+    /// given several times. The message is sent unchanged except for line ends: Bcc fields, an
+    /// mbox `From ` line and a byte order mark are not removed [default: standard input]
     #[arg(long, value_name = "FILE")]
     pub(crate) message: Vec<PathBuf>,
 
     #[command(flatten)]
     pub(crate) server_options: ServerArguments,
 
-    /// How far to run ahead of replies where PIPELINING is offered; `bold` is for servers
-    /// that are known to bear it
+    /// How far to run ahead of replies if the server offers PIPELINING; `bold` is for servers
+    /// that are known to support it
     #[arg(
         long,
         value_name = "off|careful|bold",
@@ -170,28 +171,29 @@ pub(crate) struct SendArguments {
     )]
     pub(crate) pipelining: Ahead,
 
-    /// Use CHUNKING where it is offered
+    /// Use CHUNKING if the server offers it
     #[arg(long, value_name = "off|on", default_value = "on")]
     pub(crate) chunking: Switch,
 
-    /// Leave the Bcc fields out of the messages; without it they go out as they are
+    /// Remove the Bcc fields from the messages; by default they are sent
     #[arg(long)]
     pub(crate) strip_bcc: bool,
 
-    /// Send 8-bit content as it is to a server that does not offer 8BITMIME, as test servers often
-    /// do not
+    /// Send 8-bit content unchanged to a server that does not offer 8BITMIME, as many test
+    /// servers do not
     #[arg(long)]
     pub(crate) allow_8bit: bool,
 
-    /// What becomes of a lone CR or LF: made a CRLF, or the message refused
+    /// What happens to a lone CR or LF: it becomes CRLF, or the message is refused
     #[arg(long, value_name = "normalize|refuse", default_value = "normalize")]
     pub(crate) line_ends: LineEndsChoice,
 
-    /// Refuse a message with a longer line (octets without CRLF) [default: no limit]
+    /// Refuse a message with a line longer than this (octets without CRLF) [default: no limit]
     #[arg(long, value_name = "N")]
     pub(crate) max_line: Option<String>,
 
-    /// What moves the bytes: blocking sockets, async-std or smol; all else is the same
+    /// The runtime that moves the bytes: blocking sockets, async-std or smol; everything else
+    /// is the same
     #[arg(
         long,
         value_name = "blocking|async-std|smol",
@@ -199,18 +201,18 @@ pub(crate) struct SendArguments {
     )]
     pub(crate) runtime: Runtime,
 
-    // Last: its heading stands over all that follows.
+    // Last, since its heading covers everything that follows.
     #[command(flatten)]
     pub(crate) parameters: ParameterArguments,
 }
 
-/// Look at a server: greeting, TLS and certificate, capabilities, AUTH, limits.
+/// Inspect a server: greeting, TLS and certificate, capabilities, AUTH, limits.
 ///
-/// Sends no message; logs in if the URL or the options hold credentials. The exit status is that
-/// of `send`.
+/// Sends no message. Logs in if the URL or the options contain credentials. The exit status is
+/// the same as for `send`.
 #[derive(Args, Debug)]
 pub(crate) struct ProbeArguments {
-    /// The server, as for send
+    /// The server URL, as for send
     #[arg(value_name = "URL")]
     pub(crate) server: String,
 
@@ -218,85 +220,89 @@ pub(crate) struct ProbeArguments {
     pub(crate) server_options: ServerArguments,
 }
 
-/// Take mail and store or discard it: a server for tests.
+/// Run a test server that accepts mail and stores or discards it.
 ///
 /// The first line on standard output is `listening on ADDRESS:PORT`, or the path of the socket;
-/// then there is one for each message, which also tells its parameters. Ctrl-C ends it, with exit
-/// status 0; it is 71 if the address, the socket or the Maildir cannot be used.
+/// then there is one line for each message, including its parameters. Ctrl-C ends the server
+/// with exit status 0; the exit status is 71 if the address, the socket or the Maildir cannot
+/// be used.
 #[derive(Args, Debug)]
 pub(crate) struct ServeArguments {
-    /// Where to listen; port 0 lets the system choose
+    /// The address to listen on; with port 0 the system chooses a port
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:2525")]
     pub(crate) listen: String,
 
-    /// Listen on a Unix socket of this path instead, in plaintext. One that is left over, and that
-    /// nobody listens on, is taken away; whatever else is there stays. It goes at the end
+    /// Listen on a Unix socket with this path instead, in plaintext. A socket that is left over
+    /// and that nobody listens on is removed; anything else at the path is kept. The socket is
+    /// removed at the end
     #[cfg(unix)]
     #[arg(long, value_name = "PATH", conflicts_with_all = ["listen", "tls"])]
     pub(crate) unix: Option<PathBuf>,
 
-    /// Plaintext only, STARTTLS offered, or TLS from the first byte
+    /// TLS: none, STARTTLS offered, or TLS from the first byte
     #[arg(long, value_name = "none|starttls|wrapper", default_value = "none")]
     pub(crate) tls: ServeTls,
 
-    /// The certificate chain to show; without it one is made for localhost and --hostname
+    /// The certificate chain of the server; by default one is generated for localhost and
+    /// --hostname
     #[arg(long, value_name = "PEM")]
     pub(crate) cert: Option<PathBuf>,
 
-    /// The certificate's private key
+    /// The private key of the certificate
     #[arg(long, value_name = "PEM")]
     pub(crate) key: Option<PathBuf>,
 
-    /// Write the authority of the certificate that was made to this file, for send --ca
+    /// Write the authority of the generated certificate to this file, for send --ca
     #[arg(long, value_name = "FILE", conflicts_with = "cert")]
     pub(crate) ca_out: Option<PathBuf>,
 
-    /// Demand of every client a certificate that an authority in this PEM file signed, and offer
-    /// EXTERNAL to log in by it, which needs no --auth
+    /// Require a client certificate that an authority in this PEM file signed, and offer
+    /// EXTERNAL to log in with it, which needs no --auth
     #[arg(long, value_name = "FILE")]
     pub(crate) client_ca: Option<PathBuf>,
 
-    /// The server's name
+    /// The name of the server
     #[arg(long, value_name = "NAME", default_value = "localhost")]
     pub(crate) hostname: String,
 
-    /// Demand a login of this user, whose password the variable holds; may be given again
+    /// Require a login as this user, whose password is in the variable; may be given several
+    /// times
     #[arg(long, value_name = "USER[:VAR]")]
     pub(crate) auth: Vec<String>,
 
-    /// The variable that holds the password of a user who is given without one
+    /// The variable with the password of a user who is given without a variable
     #[arg(long, value_name = "VAR", requires = "auth")]
     pub(crate) password_env: Option<String>,
 
-    /// Take mail without a login as well
+    /// Accept mail without a login too
     #[arg(long, requires = "auth")]
     pub(crate) optional_auth: bool,
 
-    /// Offer the login in plaintext as well
+    /// Offer the login in plaintext too
     #[arg(long, requires = "auth")]
     pub(crate) plaintext_auth: bool,
 
-    /// Take nothing before STARTTLS
+    /// Accept no mail before STARTTLS
     #[arg(long)]
     pub(crate) require_tls: bool,
 
-    /// Store the messages in this Maildir, octet for octet; without it they are discarded
+    /// Store the messages in this Maildir, octet for octet; by default they are discarded
     #[arg(long, value_name = "DIR")]
     pub(crate) maildir: Option<PathBuf>,
 
-    /// Speak LMTP
+    /// Use LMTP
     #[arg(long)]
     pub(crate) lmtp: bool,
 
-    /// Take no message of more octets, and say so (RFC 1870)
+    /// Accept no message larger than this many octets, and announce the limit (RFC 1870)
     #[arg(long, value_name = "OCTETS")]
     pub(crate) size: Option<u64>,
 
-    /// Take no more recipients for one message
+    /// Accept at most this many recipients per message
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub(crate) max_recipients: usize,
 
-    /// Serve no more connections at a time
+    /// Accept at most this many connections at a time
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) max_connections: usize,
 
@@ -304,9 +310,9 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "ADDR=REPLY")]
     pub(crate) reject: Vec<String>,
 
-    /// Offer this extension as well: MT-PRIORITY, REQUIRETLS (under TLS), DELIVERBY=SHORTEST and
-    /// FUTURERELEASE=LONGEST (in seconds), LIMITS, or any other by its keyword; may be given again.
-    /// What clients ask for is shown; nothing is held, hurried or returned
+    /// Offer this extension too: MT-PRIORITY, REQUIRETLS (under TLS), DELIVERBY=SHORTEST and
+    /// FUTURERELEASE=LONGEST (in seconds), LIMITS, or any other by its keyword; may be given
+    /// several times. Requests of clients are shown, but the server does not act on them
     #[arg(long, value_name = "EXTENSION[=SECONDS]")]
     pub(crate) offer: Vec<String>,
 
@@ -339,18 +345,18 @@ pub(crate) struct ServeArguments {
     pub(crate) no_enhancedstatuscodes: bool,
 }
 
-/// Send a real message over each TLS mode by each runtime to a server of its own, and compare.
+/// Send a real message over each TLS mode with each runtime to an embedded server, and compare.
 ///
-/// Nothing leaves this machine. The exit status is 0 if each mode kept its promise, all runtimes
-/// said and heard the same, and all delivered messages are, octet for octet, the one sent; 70
-/// otherwise.
+/// Nothing leaves this machine. The exit status is 0 if each mode kept its promise, all
+/// runtimes had the same dialogue, and all delivered messages are identical, octet for octet,
+/// to the one sent; otherwise it is 70.
 #[derive(Args, Debug)]
 pub(crate) struct DemoArguments {
     /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Print the dialogues on standard error, secrets redacted
+    /// Print the dialogues on standard error, with secrets redacted
     #[arg(long)]
     pub(crate) trace: bool,
 
@@ -429,7 +435,7 @@ pub(crate) enum LineEndsChoice {
     Refuse,
 }
 
-/// What moves the bytes.
+/// The runtime that moves the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Runtime {
     Blocking,
@@ -438,7 +444,7 @@ pub(crate) enum Runtime {
 }
 
 impl Runtime {
-    /// The name that `--runtime` takes.
+    /// The name of the runtime, as `--runtime` takes it.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Blocking => "blocking",
@@ -448,12 +454,12 @@ impl Runtime {
     }
 }
 
-/// A value that the library's types refused. Never holds the value.
+/// An error about a value that the library's types refused. Never contains the value.
 #[derive(Debug)]
 pub(crate) struct UsageError(String);
 
 impl UsageError {
-    /// Which argument, and what is wrong with it.
+    /// Creates the error from the argument's name and the reason.
     pub(crate) fn new(argument: &str, why: impl std::fmt::Display) -> Self {
         Self(format!("{argument}: {why}"))
     }
@@ -466,14 +472,14 @@ impl From<UsageError> for Exit {
     }
 }
 
-/// Says what the parser refused: help and version are no refusal.
+/// Prints the parser's error; help and version are not errors.
 ///
-/// Its own messages repeat the arguments, one of which may hold a password; so
-/// they are said again here without.
+/// The parser's own messages repeat the arguments, one of which may be a password, so this
+/// function prints messages without them.
 pub(crate) fn refuse(error: &clap::Error) -> Exit {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // A reader that has gone away has seen enough.
+            // A reader that closed its end of the pipe needs no more output.
             let _ = error.print();
             return Exit::Accepted;
         }
@@ -492,7 +498,7 @@ pub(crate) fn refuse(error: &clap::Error) -> Exit {
         ErrorKind::UnknownArgument => match argument {
             Some(argument) if argument.starts_with('-') => {
                 let suggestion = match shown(error, ContextKind::SuggestedArg) {
-                    Some(suggestion) => format!("; is {suggestion} meant?"),
+                    Some(suggestion) => format!("; did you mean {suggestion}?"),
                     None => String::new(),
                 };
                 let name = argument.split('=').next().unwrap_or_default();
@@ -501,14 +507,14 @@ pub(crate) fn refuse(error: &clap::Error) -> Exit {
                     &format!("there is no such option{suggestion}"),
                 )
             }
-            _ => "there is an argument too many (not shown, as it may hold a secret)".to_owned(),
+            _ => "there is a surplus argument (not shown, as it may contain a secret)".to_owned(),
         },
         ErrorKind::InvalidSubcommand => {
             "there is no such command; the commands are send, serve, probe and demo".to_owned()
         }
         ErrorKind::MissingRequiredArgument => match argument {
-            Some(missing) => format!("these arguments are missing: {missing}"),
-            None => "arguments are missing".to_owned(),
+            Some(missing) => format!("missing arguments: {missing}"),
+            None => "missing arguments".to_owned(),
         },
         ErrorKind::ArgumentConflict => match shown(error, ContextKind::PriorArg) {
             Some(prior) if argument.as_ref() != Some(&prior) => {
@@ -517,8 +523,8 @@ pub(crate) fn refuse(error: &clap::Error) -> Exit {
             _ => about(argument, "cannot be given twice"),
         },
         ErrorKind::InvalidUtf8 => "an argument is not UTF-8".to_owned(),
-        ErrorKind::TooManyValues => about(argument, "takes no such value"),
-        _ => about(argument, "is not understood"),
+        ErrorKind::TooManyValues => about(argument, "does not take this value"),
+        _ => about(argument, "is not valid"),
     };
     complain(format_args!("{sentence} (see --help)"));
     Exit::Usage
@@ -531,7 +537,7 @@ fn about(argument: Option<String>, what: &str) -> String {
     }
 }
 
-/// What the parser says of names, never of values.
+/// The names in the parser's error, never the values.
 fn shown(error: &clap::Error, kind: ContextKind) -> Option<String> {
     match error.get(kind)? {
         ContextValue::String(name) => Some(name.clone()),

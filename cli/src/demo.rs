@@ -1,6 +1,5 @@
-//! `demo`: the main job. A real message over each of the four TLS modes, by each
-//! runtime, to the embedded server, and a proof that what arrived is what was
-//! sent.
+//! `demo`: sends a real message over each of the four TLS modes, with each runtime, to the
+//! embedded server, and checks that the message arrives unchanged.
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -42,12 +41,12 @@ const PASSWORD: &str = "correct horse battery staple";
 const SENDER: &str = "alice@example.org";
 const RECIPIENTS: [&str; 2] = ["bob@example.net", "carol@example.net"];
 
-/// Nothing on this machine takes longer.
+/// No step takes longer on one machine.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 type Failure = Box<dyn std::error::Error>;
 
-/// Shows it all working, and checks that it does.
+/// Runs the demonstration and checks its results.
 pub(crate) fn run(arguments: &DemoArguments) -> Exit {
     match demonstrate(arguments) {
         Ok(true) => Exit::Accepted,
@@ -112,11 +111,11 @@ fn demonstrate(arguments: &DemoArguments) -> Result<bool, Failure> {
 
 #[derive(Serialize)]
 struct Findings {
-    /// The message's size.
+    /// The size of the message.
     octets: usize,
-    /// Mode by mode, and in each runtime by runtime.
+    /// The deliveries, in order of mode, then of runtime.
     deliveries: Vec<Run>,
-    /// How many of the delivered messages are, octet for octet, the one sent.
+    /// The number of delivered messages that are identical, octet for octet, to the one sent.
     identical: usize,
     success: bool,
 }
@@ -140,22 +139,23 @@ impl Findings {
     }
 }
 
-/// One mode by one runtime: what went over the wire, and what arrived.
+/// One mode with one runtime: the data on the wire, and the result.
 #[derive(Serialize)]
 struct Run {
     mode: &'static str,
     runtime: &'static str,
     tls: Option<String>,
-    /// The commands written, in order.
+    /// The commands that were sent, in order.
     commands: Vec<String>,
-    /// How often the client wrote after it had read, TLS handshake included.
+    /// The number of flights: how often the client wrote after reading, including the TLS
+    /// handshake.
     flights: u64,
     written: u64,
     read: u64,
     outcome: &'static str,
     verdict: String,
     identical: bool,
-    /// What is not as it must be.
+    /// The failed checks.
     faults: Vec<String>,
 }
 
@@ -214,8 +214,8 @@ impl Run {
         })
     }
 
-    /// What is not as it was by another runtime. Flights, and octets under TLS,
-    /// may differ: they depend on what the socket took, and on the handshake.
+    /// Compares with the run of another runtime. Flights, and octets under TLS, may differ:
+    /// they depend on what the socket accepted and on the handshake.
     fn compare(&mut self, other: &Self) {
         let same = [
             ("TLS version", self.tls == other.tls),
@@ -264,7 +264,7 @@ fn say_heading(message: &Bytes) {
     ));
 }
 
-/// What is not as the mode promises, by what the server saw.
+/// The promises of the mode that were not kept, as seen by the server.
 fn find_faults(
     security: Security,
     report: &Report,
@@ -281,9 +281,12 @@ fn find_faults(
     let secure = security != Security::None;
     check(
         report.is_accepted() && !report.is_partial(),
-        "the message was not accepted for everyone",
+        "the message was not accepted for every recipient",
     );
-    check(tls.is_some() == secure, "TLS was not used as the mode says");
+    check(
+        tls.is_some() == secure,
+        "TLS was not used as the mode requires",
+    );
     let [received] = delivered else {
         check(false, "the server did not store exactly one message");
         return faults;
@@ -294,7 +297,7 @@ fn find_faults(
     );
     check(
         received.tls.is_some() == secure,
-        "the server did not see TLS as the mode says",
+        "the server did not see TLS as the mode requires",
     );
     check(
         received.authenticated.as_deref() == secure.then_some(USER),
@@ -309,14 +312,14 @@ fn find_faults(
     faults
 }
 
-/// The verb of a command; nothing for a reply, content or an AUTH response.
+/// The verb of a command; `None` for a reply, content or an AUTH response.
 fn command(line: &TraceLine) -> Option<String> {
     let verb = line.text.split(' ').next()?;
     let is_verb = !verb.is_empty() && verb.bytes().all(|octet| octet.is_ascii_uppercase());
     (line.speaker == Speaker::Client && is_verb).then(|| verb.to_owned())
 }
 
-/// Made anew each time: no session is resumed, and each one shows all there is.
+/// Built anew each time, so that no session is resumed and each handshake is complete.
 fn tls(security: Security, authority: &str) -> Result<Tls, Failure> {
     let parameters = TlsParameters::builder("localhost")
         .certificate_store(CertificateStore::None)
@@ -360,7 +363,7 @@ fn configure(
     Ok(builder.build()?)
 }
 
-/// A server on a port of its own, and what it was given.
+/// A server on its own port, with the messages that it received.
 struct Embedded {
     address: SocketAddr,
     mailbox: Arc<Mailbox>,
@@ -409,8 +412,8 @@ impl Sink for Mailbox {
     }
 }
 
-/// A message as people send them: two forms of a text, a file of lines and a
-/// picture's worth of octets. The same each time.
+/// A typical message: two alternatives of a text, an attached file of lines, and attached
+/// octets the size of a picture. It is the same each time.
 fn build_message() -> Result<Vec<u8>, Failure> {
     /// 2026-01-01T12:00:00Z
     const DATE: i64 = 1_767_268_800;
@@ -428,14 +431,14 @@ fn build_message() -> Result<Vec<u8>, Failure> {
     );
     let mut report = String::new();
     for line in 0..1_500 {
-        // Writing to a string cannot fail.
+        // Writing to a string never fails.
         let _ = write!(
             report,
             "{}{line:05}, measured twice\r\n",
             ".".repeat(line % 4)
         );
     }
-    // A linear congruential generator: any octets, the same each time.
+    // A linear congruential generator: arbitrary octets, the same each time.
     let mut state: u32 = 1;
     let picture: Vec<u8> = std::iter::repeat_with(|| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -485,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn runtimes_that_differ_are_no_success() {
+    fn runtimes_that_differ_are_a_failure() {
         let blocking = delivery(Runtime::Blocking);
         let mut same = delivery(Runtime::Smol);
         same.compare(&blocking);
@@ -505,7 +508,7 @@ mod tests {
     }
 
     #[test]
-    fn the_message_is_a_real_one_and_always_the_same() {
+    fn the_message_is_typical_and_always_the_same() {
         let message = build_message().unwrap();
         assert_eq!(message, build_message().unwrap());
         let text = String::from_utf8(message.clone()).unwrap();

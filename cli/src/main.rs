@@ -1,8 +1,7 @@
-//! `postwire`: send mail, run a sink for tests, look at a server, see it all work.
+//! `postwire`: send mail, run a test server, inspect a server, demonstrate all of it.
 //!
-//! Thin: each command is a room, and each is written on the library's public
-//! interface alone. What a command *says* (`print`: text, JSON, hints, the exit
-//! status) is kept apart from what it does.
+//! Each command is a module that uses only the library's public interface. The code that
+//! *prints* (`print`: text, JSON, hints, the exit status) is separate from the code that acts.
 
 mod arguments;
 mod demo;

@@ -1,7 +1,7 @@
-//! What the command tells its user: text and JSON, hints, the exit status.
+//! The output of the command: text and JSON, hints, the exit status.
 //!
-//! Knows reports, errors and characters. Must never know how a message is sent or a server is
-//! reached.
+//! Knows reports, errors and characters. Must never know how a message is sent or how a server
+//! is reached.
 
 pub(crate) mod certificate;
 pub(crate) mod exit;

@@ -1,4 +1,4 @@
-//! `probe`: what a server says of itself, as far as it lets one in.
+//! `probe`: inspects a server, as far as the server allows it.
 
 mod findings;
 mod look;
@@ -15,11 +15,11 @@ use crate::print::exit::Exit;
 use crate::print::hints::{self, Seen};
 use crate::print::output::note;
 
-/// Looks at the server that the arguments name.
+/// Inspects the server that the arguments name.
 pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
     let options = &arguments.server_options;
     let builder = server_options::parse(("URL", &arguments.server), options)?;
-    // The greeting is forgotten under STARTTLS; the trace tells when to look at it.
+    // The greeting is discarded after STARTTLS; the trace event shows when to read it.
     let config = server_options::build(builder.trace(true))?;
     let redaction = match &config {
         Ok(config) => config.client_config().redaction(),
@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
                     break;
                 }
             }
-            // All is known; how the farewell goes concerns nobody.
+            // Everything is known, so an error of QUIT does not matter.
             let _ = connection.quit();
             None
         }

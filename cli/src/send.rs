@@ -1,7 +1,7 @@
-//! `send`: messages over one connection, and what became of each.
+//! `send`: sends messages over one connection, and prints the result of each.
 //!
-//! In this order, so that nothing is connected in vain: what was typed is
-//! judged, the messages are read, then the server is called.
+//! First the command line is checked, then the messages are read, then the server is connected,
+//! so that an error in an earlier step never causes a connection.
 
 mod bcc;
 pub(crate) mod envelope;
@@ -34,10 +34,10 @@ use crate::print::json;
 use crate::print::output::{complain, note, say, say_object};
 use crate::print::text::Plain;
 
-/// A body larger than this is worth a progress bar.
+/// A body larger than this gets a progress bar.
 const WORTH_A_BAR: u64 = 1024 * 1024;
 
-/// Sends what the arguments say.
+/// Runs the command.
 pub(crate) fn run(arguments: &SendArguments) -> Result<Exit, UsageError> {
     let envelope = envelope::parse(arguments)?;
     let builder = parse_server(arguments)?;
@@ -110,7 +110,7 @@ fn parse_server(arguments: &SendArguments) -> Result<Builder, UsageError> {
         .max_line_length(max_line))
 }
 
-/// A bar on a terminal for what takes a while; hidden otherwise.
+/// A progress bar on a terminal for large messages; hidden otherwise.
 fn progress_bar(messages: &[Message], trace: bool) -> ProgressBar {
     let sizes = || messages.iter().map(Message::octets);
     let is_worth_it = sizes().any(|octets| octets > WORTH_A_BAR);
@@ -146,7 +146,7 @@ fn send(
     };
     let unsendable = |message: &Message| config.client_config().refuse(envelope, &message.body);
     if messages.iter().all(|message| unsendable(message).is_some()) {
-        // There is nothing to call the server for.
+        // There is no message to connect for.
         for (position, message) in messages.iter().enumerate() {
             let report = unsendable(message);
             let report = report.unwrap_or_else(|| Report::not_sent(envelope, session_over()));
@@ -173,7 +173,7 @@ fn send(
     printer.finish()
 }
 
-/// Gives all messages to the session, and prints what comes of them as it comes.
+/// Gives all messages to the session, and prints each result when it arrives.
 fn converse(
     session: &mut dyn Session,
     envelope: &Envelope,
@@ -197,7 +197,7 @@ fn converse(
                 }
             }
             Event::BodyWanted(id) => {
-                // Only one is asked for at a time.
+                // Only one message's content is requested at a time.
                 let (of, pieces) = pieces.get_or_insert_with(|| (id, pieces_of(id, messages)));
                 if *of != id {
                     (*of, *pieces) = (id, pieces_of(id, messages));
@@ -209,14 +209,14 @@ fn converse(
             _ => {}
         }
     }
-    // The session owes a report for each; whatever happens, so does this program.
+    // The session owes a report for each message, and so does this program in any case.
     for (position, message) in waiting {
         let report = Report::not_sent(envelope, session_over());
         printer.print(position, message, &report, &session.known());
     }
 }
 
-/// What is known of the session, as far as advice depends on it.
+/// The facts about the session that hints depend on.
 fn seen(known: &Known) -> Seen<'_> {
     Seen {
         tls: known.tls.is_some(),
@@ -225,14 +225,14 @@ fn seen(known: &Known) -> Seen<'_> {
     }
 }
 
-/// The octets of the message that the session gave this name.
+/// The content of the message to which the session gave this identifier.
 fn pieces_of(id: TransactionId, messages: &[Message]) -> Option<Chunks<Arc<File>>> {
     let position = usize::try_from(id.index()).ok()?;
     messages.get(position)?.pieces()
 }
 
-/// What Ctrl-C does before there is a connection: every message has its verdict,
-/// and the program ends.
+/// The action of Ctrl-C before there is a connection: prints a result for every message, and
+/// ends the program.
 fn nothing_was_sent(
     envelope: &Envelope,
     messages: &[Message],
@@ -255,7 +255,7 @@ fn session_over() -> Error {
     Error::new(Stage::Mail, ErrorKind::SessionOver)
 }
 
-/// Says what became of each message, and remembers the worst.
+/// Prints the result of each message, and keeps the worst exit status.
 #[derive(Clone)]
 struct Printer {
     json: bool,

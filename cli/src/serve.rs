@@ -1,7 +1,7 @@
-//! `serve`: a server that takes what it is given, for tests.
+//! `serve`: a test server that accepts mail.
 //!
-//! The first line says where it listens, then there is one for each message.
-//! Ctrl-C ends it once what is being stored is stored.
+//! The first line of output is the address that it listens on; then there is one line for each
+//! message. Ctrl-C ends the server after the message that is being stored.
 
 pub(crate) mod authority;
 pub(crate) mod listener;
@@ -29,10 +29,10 @@ use crate::print::exit::Exit;
 use crate::print::output::{complain, say};
 use crate::print::text::{Plain, lossless};
 
-/// How long Ctrl-C waits for a message that is being stored.
+/// The time that Ctrl-C waits for a message that is being stored.
 const LAST_MOMENT: Duration = Duration::from_millis(700);
 
-/// Serves until Ctrl-C.
+/// Runs the server until Ctrl-C.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, UsageError> {
     let place = parse_place(arguments)?;
     let hostname: HelloName = arguments
@@ -65,7 +65,7 @@ fn serve(
         ),
     };
     let store = Arc::new(Store::new(maildir));
-    // The end of this function is the end of the socket's file.
+    // The end of this function removes the file of the socket.
     let (listener, bound) = place
         .listen()
         .map_err(|error| format!("cannot listen on {place}: {error}"))?;
@@ -73,7 +73,7 @@ fn serve(
 
     let (interrupt, interrupted) = mpsc::channel();
     ctrlc::set_handler(move || {
-        // Only the first one is waited for.
+        // Only the first Ctrl-C matters.
         let _ = interrupt.send(());
     })
     .map_err(|error| format!("cannot listen for Ctrl-C: {error}"))?;
@@ -81,7 +81,7 @@ fn serve(
         .spawn(move || server.run())
         .map_err(|error| format!("cannot start a thread: {error}"))?;
     say(format_args!("listening on {bound}"));
-    // The handler lives as long as the process: this cannot fail.
+    // The handler lives as long as the process, so this never fails.
     let _ = interrupted.recv();
     store.close(LAST_MOMENT);
     Ok(())
@@ -95,12 +95,12 @@ fn parse_place(arguments: &ServeArguments) -> Result<Place, UsageError> {
     let addresses = arguments.listen.to_socket_addrs();
     let address = addresses.ok().and_then(|mut addresses| addresses.next());
     address.map(Place::Address).ok_or_else(|| {
-        let why = "must be an address and a port, as 127.0.0.1:2525";
+        let why = "must be an address and a port, such as 127.0.0.1:2525";
         UsageError::new("--listen", why)
     })
 }
 
-/// Stores messages, or forgets them, and prints a line for each.
+/// Stores or discards messages, and prints a line for each.
 struct Store {
     maildir: Option<Maildir>,
     taken: AtomicU64,
@@ -125,11 +125,11 @@ impl Store {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Two numbers cannot be left half changed.
+        // Two numbers cannot be half changed by a panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes no more, and waits for what is under way, but not for long.
+    /// Accepts no more messages, and waits a short time for the one in progress.
     fn close(&self, patience: Duration) {
         let mut state = self.state();
         state.closing = true;
@@ -181,9 +181,9 @@ impl Sink for Store {
     }
 }
 
-/// From whom, to whom, what was asked for, how much and how protected.
+/// Describes the envelope, the parameters, the size, and the security of a message.
 fn describe(message: &Received, client: Option<&Certificate>) -> String {
-    // Writing to a string cannot fail.
+    // Writing to a string never fails.
     let mut line = String::from("from <");
     if let Some(reverse_path) = &message.reverse_path {
         line.push_str(reverse_path.as_str());
@@ -218,7 +218,7 @@ fn describe(message: &Received, client: Option<&Certificate>) -> String {
     Plain(&line).to_string()
 }
 
-/// The parameters, but for those that tell no more than the message itself.
+/// The parameters, without those that only repeat properties of the message.
 fn list(line: &mut String, parameters: &[String]) {
     for parameter in parameters {
         let keyword = parameter.split('=').next().unwrap_or_default();
@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_taken_after_the_end() {
+    fn no_message_is_accepted_after_the_end() {
         let store = Store::new(None);
         store.close(Duration::ZERO);
         assert!(store.state().closing);

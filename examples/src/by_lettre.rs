@@ -1,5 +1,5 @@
 //! `lettre`'s transport traits over postwire: a program that sends through a
-//! `lettre::Transport` takes one of these instead of its `SmtpTransport`.
+//! `lettre::Transport` can use one of these instead of its `SmtpTransport`.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -8,11 +8,11 @@ use postwire_blocking::proto::{
 };
 use postwire_futures::Runtime;
 
-/// A blocking postwire transport, as lettre wants it.
+/// A blocking postwire transport with lettre's trait.
 #[derive(Clone, Debug)]
 pub struct Blocking(pub postwire_blocking::Transport);
 
-/// An async one, on any runtime.
+/// An async postwire transport with lettre's trait, on any runtime.
 #[derive(Clone, Debug)]
 pub struct Async<R: Runtime>(pub postwire_futures::Transport<R>);
 
@@ -20,11 +20,11 @@ pub struct Async<R: Runtime>(pub postwire_futures::Transport<R>);
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The envelope is none.
+    /// An address of the envelope is invalid.
     Address(AddressError),
     /// The envelope has no recipients.
     Envelope(EnvelopeError),
-    /// The server did not take it.
+    /// The server did not accept the message.
     Send(Box<SendError>),
 }
 
@@ -46,7 +46,8 @@ fn envelope(envelope: &lettre::address::Envelope) -> Result<Envelope, Error> {
     let to = envelope.to().iter().map(parse);
     let to = to.collect::<Result<Vec<_>, _>>()?;
     let envelope = Envelope::new(from, to).map_err(Error::Envelope)?;
-    // A lettre program knows no message that was accepted for some: all or nobody.
+    // lettre has no result for a message that is accepted for some recipients only: all or
+    // none.
     Ok(envelope.with_recipients(Recipients::All))
 }
 

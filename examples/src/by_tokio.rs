@@ -1,4 +1,4 @@
-//! tokio: its stream and its timer, and nothing of SMTP.
+//! The tokio runtime: its stream and its timer. Must never know SMTP.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,11 +13,11 @@ use tokio::net::UnixStream;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
-/// tokio's sockets and timers.
+/// The runtime of tokio: its sockets and timers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tokio;
 
-// Elsewhere there are none, and none is ever made.
+// Other systems have no Unix sockets; this type is never constructed there.
 #[cfg(not(unix))]
 type UnixStream = TcpStream;
 

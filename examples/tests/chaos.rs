@@ -1,4 +1,4 @@
-//! Connections killed at random, and futures dropped at any point, over the
+//! Connections that are killed at random, and futures that are dropped at any point, with the
 //! tokio example.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -19,6 +19,6 @@ fn dropping_a_send_leaves_nothing_out_of_step() {
 }
 
 #[test]
-fn a_message_that_was_taken_in_part_leaves_a_trace() {
+fn a_partly_accepted_message_is_reported() {
     cancellation::leaves_a_trace::<OverTokio>();
 }

@@ -1,4 +1,4 @@
-//! The scenarios of every adapter, over the tokio example; lettre's traits; a proxy.
+//! The scenarios of every adapter with the tokio example; lettre's traits; a proxy.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod executor;
@@ -20,7 +20,7 @@ fn every_scenario() {
 }
 
 #[test]
-fn a_lettre_program_moves_in_one_line() {
+fn a_lettre_program_switches_in_one_line() {
     let server = Embedded::start(everything(), postwire_testing::plaintext());
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port());
     let message = lettre::Message::builder()
@@ -52,7 +52,7 @@ fn a_lettre_program_moves_in_one_line() {
 }
 
 #[test]
-fn a_lettre_program_knows_all_or_nobody() {
+fn a_lettre_program_sends_to_all_or_none() {
     let server = Embedded::start(everything(), postwire_testing::plaintext());
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port());
     let message = lettre::Message::builder()
@@ -68,7 +68,7 @@ fn a_lettre_program_knows_all_or_nobody() {
     assert!(server.seen().stored.is_empty());
 }
 
-/// A proxy that connects where it is told, for one client.
+/// A proxy for one client, which connects where it is told to.
 fn proxy() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

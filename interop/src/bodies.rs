@@ -1,6 +1,6 @@
-//! Messages that are hard to carry unchanged.
+//! Messages that are hard to transfer unchanged.
 
-/// A message, and what it is called in the table.
+/// A message with its name in the table.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
     pub(crate) name: &'static str,
@@ -52,9 +52,9 @@ pub(crate) fn samples() -> Vec<Sample> {
     ]
 }
 
-/// What the server must have stored: line ends as its disk has them.
+/// The content that the server must have stored, with the line ends of its disk.
 ///
-/// The last line has one: DATA cannot do without it (RFC 5321 §4.1.1.4).
+/// The last line has a line end, which DATA needs (RFC 5321 §4.1.1.4).
 pub(crate) fn stored_form(octets: &[u8]) -> Vec<u8> {
     let mut stored = chunked_form(octets);
     if !stored.is_empty() && !stored.ends_with(b"\n") {
@@ -63,8 +63,8 @@ pub(crate) fn stored_form(octets: &[u8]) -> Vec<u8> {
     stored
 }
 
-/// The same after BDAT, which can do without it: each CRLF, lone CR or lone LF is
-/// one line end, and there are no others.
+/// The content that the server must have stored after BDAT, which needs no final line end: each
+/// CRLF, lone CR or lone LF is one line end, and there are no others.
 pub(crate) fn chunked_form(octets: &[u8]) -> Vec<u8> {
     let mut stored = Vec::with_capacity(octets.len() + 1);
     let mut rest = octets.iter().peekable();
@@ -80,8 +80,8 @@ pub(crate) fn chunked_form(octets: &[u8]) -> Vec<u8> {
     stored
 }
 
-/// A message of about `octets` octets that compresses badly, a third of its
-/// lines beginning with a dot.
+/// A message of about `octets` octets that compresses badly, with a dot at the start of a third
+/// of its lines.
 pub(crate) fn large(octets: usize) -> Vec<u8> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+.";
     let mut message = b"Subject: large\r\n\r\n".to_vec();
@@ -89,7 +89,7 @@ pub(crate) fn large(octets: usize) -> Vec<u8> {
     let mut state: u32 = 1;
     while message.len() < octets {
         for column in 0..76 {
-            // xorshift32: any stream that does not repeat soon will do.
+            // xorshift32: any stream that does not repeat soon is suitable.
             state ^= state << 13;
             state ^= state >> 17;
             state ^= state << 5;
@@ -104,8 +104,8 @@ pub(crate) fn large(octets: usize) -> Vec<u8> {
     message
 }
 
-/// A body of several KiB: lines as long as they may be (RFC 5321 §4.5.3.1.6), and dots
-/// at their beginnings.
+/// A body of several KiB: lines of the maximum length (RFC 5321 §4.5.3.1.6), and dots at the
+/// start of lines.
 pub(crate) fn lines_and_dots() -> Vec<u8> {
     let mut body = Vec::new();
     for length in [998, 997, 996, 1, 2, 3, 76, 998, 500, 996, 997, 998] {

@@ -1,4 +1,4 @@
-//! What is tried, and what must come of it.
+//! The cases for Postfix, with their expected results.
 
 use std::error::Error;
 use std::thread;
@@ -21,7 +21,7 @@ pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 /// The mailboxes that exist.
 const USERS: [&str; 4] = ["alice", "bob", "carol", "jürgen"];
 
-/// What it lets them in by.
+/// The mechanisms that the server offers to them.
 const MECHANISMS: [Mechanism; 5] = [
     Mechanism::PLAIN,
     Mechanism::LOGIN,
@@ -30,7 +30,7 @@ const MECHANISMS: [Mechanism; 5] = [
     Mechanism::SCRAM_SHA_256,
 ];
 
-/// What Postfix negotiates.
+/// The outcome over the version of TLS that Postfix negotiates.
 pub(crate) const OVER_TLS: &str = "accepted, TLSv1.3";
 pub(crate) const IN_PLAINTEXT: &str = "accepted, plaintext";
 
@@ -69,7 +69,7 @@ impl Message {
         }
     }
 
-    /// One whose content tells where it belongs.
+    /// A message whose content names its recipients.
     fn about(to: &[&'static str], subject: &str) -> Self {
         let octets = format!("Subject: {subject}\r\n\r\n.Hello.\r\n.\r\n");
         Self::new(to, octets.as_bytes())
@@ -336,7 +336,7 @@ impl<'a> Interop<'a> {
         Setup::new(Mode::Wrapper, Port::Smtps).credentials(self.server.credentials())
     }
 
-    /// Both extensions that change how a message travels, on and off.
+    /// All combinations of the two extensions that change how a message is transferred.
     fn extensions(&self) -> Vec<Setup> {
         let ways = [Pipelining::Careful, Pipelining::Bold, Pipelining::Off];
         let setup = |(pipelining, chunking)| Setup {
@@ -348,7 +348,7 @@ impl<'a> Interop<'a> {
         with_and_without.map(setup).collect()
     }
 
-    /// A session that must come to nothing.
+    /// A session that must fail.
     fn refused(&mut self, setup: &Setup, case: &str, expected: &str) -> Outcome {
         let message = Message::about(&["alice"], case);
         self.check(setup, case, &[message], expected)
@@ -391,7 +391,7 @@ impl<'a> Interop<'a> {
         });
     }
 
-    /// Sends one message, and leaves all else to the caller.
+    /// Sends one message, and leaves everything else to the caller.
     pub(crate) fn send(
         &self,
         setup: &Setup,
@@ -401,7 +401,7 @@ impl<'a> Interop<'a> {
         setup.send(self.server, self.runtime, vec![(envelope, body)])
     }
 
-    /// Compares what was stored with what the reports say was accepted.
+    /// Compares the stored messages with those that the reports call accepted.
     fn compare(
         &mut self,
         messages: &[Message],

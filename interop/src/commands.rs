@@ -1,4 +1,4 @@
-//! Commands beside sending, and what Postfix says to each.
+//! Commands that are not part of sending a message, and Postfix's replies.
 
 use postwire_blocking::proto::{Body, Command, Pipelining};
 
@@ -8,7 +8,7 @@ use crate::server::Port;
 use crate::session::{Mode, Setup};
 
 impl Interop<'_> {
-    /// It knows whom it has, and neither lists nor help.
+    /// Postfix knows its users, and offers neither lists nor help.
     pub(crate) fn commands(&mut self) -> Outcome {
         let known = self.server.address("alice")?;
         let unknown = self.server.address("nobody")?;

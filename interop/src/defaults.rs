@@ -1,8 +1,8 @@
-//! Three messages with the defaults, to every server that is neither Postfix nor
-//! Dovecot's LMTP: servers that lost, refused or kept waiting what others take.
+//! Three messages with the defaults, to every server other than Postfix and Dovecot's LMTP:
+//! servers that lost, refused or delayed messages that others accept.
 //!
-//! Knows a server by what its script says of it (`tests/servers`). Must never know one by
-//! its name.
+//! Knows a server by the settings of its script (`tests/servers`). Must never know a server by
+//! name.
 
 use std::error::Error;
 use std::path::Path;
@@ -21,8 +21,8 @@ use crate::ways::{self, IN_PLAINTEXT, Way};
 
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
 
-/// What a case may take, from the connection to the reply to `QUIT`. It is tried again
-/// once: the machine may have been busy.
+/// The longest time of a case, from the connection to the reply to `QUIT`. A slow case is tried
+/// once more, since the machine may have been busy.
 const LONGEST: Duration = Duration::from_secs(1);
 
 pub(crate) fn run_all(environment: &Environment, table: &mut Table) -> Outcome {
@@ -48,7 +48,7 @@ pub(crate) fn run_all(environment: &Environment, table: &mut Table) -> Outcome {
     for way in &ways {
         interop.every_case(way)?;
     }
-    // What goes over the wire is the same by all of them: one case each.
+    // All runtimes produce the same octets on the wire, so one case each is enough.
     for runtime in [Runtime::Smol, Runtime::AsyncStd] {
         interop.runtime = runtime;
         if let Some(way) = ways.iter().rfind(|way| !way.fails()) {
@@ -59,16 +59,16 @@ pub(crate) fn run_all(environment: &Environment, table: &mut Table) -> Outcome {
     interop.nothing_else_arrived()
 }
 
-/// What is sent, and by which part of the library.
+/// The messages, and the part of the library that sends them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Case {
-    /// By a transport's `send_all`.
+    /// With a transport's `send_all`.
     OneAfterTheOther,
-    /// By a session that has all three messages, and `QUIT`, before it is connected.
+    /// With a session that has all three messages, and `QUIT`, before it connects.
     QueuedWithQuit,
-    /// The same with one message.
+    /// With a session that has one message, and `QUIT`, before it connects.
     LoneWithQuit,
-    /// The second of three messages is to nobody whom the server knows.
+    /// The second of three messages goes to a recipient that does not exist.
     RefusedAmidst,
 }
 
@@ -114,7 +114,7 @@ struct Interop<'a> {
     mailboxes: Mailboxes,
     table: &'a mut Table,
     runtime: Runtime,
-    /// How many messages were: each has an identity of its own.
+    /// The number of messages so far; each has its own identifier.
     sent: usize,
 }
 
@@ -129,7 +129,7 @@ impl Interop<'_> {
         Ok(())
     }
 
-    /// Sends, compares and measures; tells whether the server offers CHUNKING.
+    /// Sends, compares and measures; returns whether the server offers CHUNKING.
     fn check(&mut self, way: &Way, case: Case) -> Result<bool, Box<dyn Error>> {
         let expected = case.expected(way);
         let config = way.config()?;
@@ -212,7 +212,7 @@ impl Interop<'_> {
         }
     }
 
-    /// A complete header: some servers add what is missing.
+    /// A message with a complete header, since some servers add missing fields.
     fn message(
         &mut self,
         to: &'static [&'static str],
@@ -282,7 +282,7 @@ impl Interop<'_> {
     }
 }
 
-/// What came of a case.
+/// The result of a case.
 struct Tried {
     reports: Vec<Report>,
     outcome: String,
@@ -291,7 +291,7 @@ struct Tried {
     took: Duration,
 }
 
-/// The outcome of all messages in words; each once, where they agree.
+/// The outcomes of all messages in words; a common outcome only once.
 fn outcome(reports: &[Report], channel: Option<&str>) -> String {
     let mut outcomes: Vec<String> = reports
         .iter()
@@ -306,7 +306,7 @@ fn verdict(report: &Report, channel: Option<&str>) -> String {
         (Verdict::Accepted(_), _) if report.is_partial() => "partial".to_owned(),
         (Verdict::Accepted(_), Some(channel)) => format!("accepted, {channel}"),
         (Verdict::Accepted(_), None) => "accepted".to_owned(),
-        // Texts and enhanced codes are the servers' own.
+        // The texts and enhanced codes differ between servers.
         (Verdict::Rejected { stage, reply }, _) => {
             format!("rejected at {stage}: {}", reply.code())
         }

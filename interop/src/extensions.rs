@@ -1,5 +1,5 @@
-//! What is asked of the server with `MAIL` and `RCPT`, and what it heard of it by its own
-//! log; whom it reports to, and how; and what is not asked of one that does not offer it.
+//! Parameters of `MAIL` and `RCPT`: the commands in the server's log, the delivery reports and
+//! their content, and the behaviour with a server that lacks the extension.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use crate::server::Port;
 use crate::session::{Mode, Sent, Setup};
 use crate::table::Octets;
 
-/// Who sends, and gets the reports.
+/// The sender, who receives the reports.
 const SENDER: &str = "carol";
 
-/// More than any server has to take at once.
+/// More recipients than any server must accept at once.
 const MANY: usize = 150;
 
 impl Interop<'_> {
@@ -36,16 +36,16 @@ impl Interop<'_> {
 
     // ---- SIZE (RFC 1870)
 
-    /// Its own log tells that it heard no `MAIL`.
+    /// The server's log shows no `MAIL`.
     fn too_large_by_its_capability(&mut self) -> Outcome {
         let setup = Setup::new(Mode::None, Port::Plain);
         let body = Body::stream(StreamFacts::default().size_hint(20_971_521));
         let envelope = self.envelope(&["alice"])?;
         self.log.skip()?;
-        let case = "SIZE: an octet more than it takes";
+        let case = "SIZE: an octet more than the limit";
         let expected = "not sent at mail: too large";
         self.answered(&setup, case, envelope, body, expected)?;
-        // A session before it may be told of late.
+        // The log of an earlier session may be late.
         let lines = self.log.until("ehlo=1 quit=1 commands=")?;
         let counts = lines
             .last()
@@ -56,25 +56,25 @@ impl Interop<'_> {
         Ok(())
     }
 
-    /// Where it names no limit it is asked, and says no before there is any content.
+    /// Without an announced limit `MAIL` is sent, and refused before any content is sent.
     fn too_large_by_its_reply(&mut self) -> Outcome {
         let setup = told();
         let octets = 20_971_521;
         let body = Body::stream(StreamFacts::default().size_hint(octets));
         let envelope = self.envelope(&["alice"])?;
         self.log.skip()?;
-        let case = "SIZE: an octet more than it takes, untold";
+        let case = "SIZE: an octet more than an unannounced limit";
         let expected = "rejected at mail: 552 5.3.4";
         self.answered(&setup, case, envelope, body, expected)?;
         let mail = format!("{} SIZE={octets}", self.mail_command());
         let rcpt = self.rcpt_command("alice");
-        // In the same flight, and refused as well.
+        // Both are in the same flight, and are refused too.
         self.check_log(&setup, case, &[&mail, &rcpt, "DATA"])
     }
 
     // ---- DSN (RFC 3461)
 
-    /// What a report says is what was asked for.
+    /// The report contains the values that were requested.
     fn reports(&mut self) -> Outcome {
         let domain = self.server.domain();
         for (case, to, notify, amount, mail, rcpt, expected) in [
@@ -88,7 +88,7 @@ impl Interop<'_> {
                 "delivered, headers",
             ),
             (
-                "DSN: failed, with all of it",
+                "DSN: failed, with the whole message",
                 "gone",
                 Notify::FAILURE | Notify::DELAY,
                 Return::Full,
@@ -142,10 +142,10 @@ impl Interop<'_> {
         Ok(())
     }
 
-    /// The message bounces, and nobody is told.
+    /// The message bounces, and no report is sent.
     fn no_report(&mut self) -> Outcome {
         let setup = told();
-        let case = "DSN: failed, and never to be told";
+        let case = "DSN: failed, with reports turned off";
         let octets = b"Subject: never\r\n\r\n";
         let envelope = self.envelope(&["gone"])?;
         let envelope = envelope.with_parameter_for_all(Notify::NEVER);
@@ -196,7 +196,7 @@ impl Interop<'_> {
         self.check_log(&setup, case, &[&mail, &rcpt, &first, &rest])
     }
 
-    /// Where it knows no SMTPUTF8, a domain has another form (RFC 5891).
+    /// For a server without SMTPUTF8 the domain is converted (RFC 5891).
     fn domains_in_a_labels(&mut self) -> Outcome {
         let setup = Setup::new(Mode::None, Port::NoTls);
         let recipient = self.server.address("alice")?;
@@ -244,7 +244,7 @@ impl Interop<'_> {
 
     fn more_recipients_than_it_takes(&mut self) -> Outcome {
         let setup = told();
-        let case = "150 recipients where it takes 100";
+        let case = "150 recipients with a limit of 100";
         let octets = b"Subject: many\r\n\r\nto all of them\r\n";
         let recipients: Vec<String> = (0..MANY).map(|number| format!("alice+{number}")).collect();
         let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
@@ -276,7 +276,7 @@ impl Interop<'_> {
 
     // ---- what the server does not offer
 
-    /// It is told before `MAIL`, or goes without; the log knows.
+    /// The error comes before `MAIL`, or the parameter is left out; the log shows which.
     fn not_offered(&mut self) -> Outcome {
         let envelope = self.envelope(&["alice"])?;
         let parameter = |text: &str| text.parse::<Parameter>();
@@ -301,7 +301,7 @@ impl Interop<'_> {
                 "not sent at mail: FUTURERELEASE not offered",
             ),
             (
-                "MT-PRIORITY, not to be left out",
+                "MT-PRIORITY, required",
                 envelope.clone().with_parameter(
                     postwire_blocking::proto::MailParameter::from(priority).or_not_sent(),
                 ),
@@ -335,7 +335,7 @@ impl Interop<'_> {
         self.check_log(&setup, case, &[&mail, &rcpt, &first, &rest])
     }
 
-    /// Postfix offers it from 3.11 on.
+    /// Postfix offers REQUIRETLS from version 3.11 on.
     fn requiretls(&mut self) -> Outcome {
         let setup = Setup::new(Mode::Required, Port::Plain);
         let octets = b"Subject: under TLS\r\n\r\n";
@@ -382,7 +382,7 @@ impl Interop<'_> {
         Ok(())
     }
 
-    /// Sends one whose delivery is looked at elsewhere, if it is delivered.
+    /// Sends a message whose delivery, if any, the caller checks.
     fn answered(
         &mut self,
         setup: &Setup,
@@ -413,7 +413,7 @@ impl Interop<'_> {
         format!("RCPT TO:<{user}@{}>", self.server.domain())
     }
 
-    /// The words of its commands may come in any order: that of parameters means nothing.
+    /// Compares the words of the commands in any order: the order of parameters has no meaning.
     fn check_log(&mut self, setup: &Setup, case: &str, expected: &[&str]) -> Outcome {
         let sorted = |command: &str| {
             let mut words: Vec<&str> = command.split(' ').collect();
@@ -441,7 +441,7 @@ impl Interop<'_> {
     }
 }
 
-/// A session at the port where the server tells what it heard.
+/// A session at the port whose commands are in the server's log.
 fn told() -> Setup {
     Setup::new(Mode::None, Port::Logged)
 }
@@ -450,21 +450,21 @@ fn in_the_log(case: &str) -> String {
     format!("{case}; by its log")
 }
 
-/// The commands for so much content: one octet before it is known that a recipient was
-/// accepted, and the others after that.
+/// The commands for this much content: one octet before a recipient is known to be accepted,
+/// and the rest after that.
 fn by_bdat(length: usize) -> [String; 2] {
     ["BDAT 1".to_owned(), format!("BDAT {} LAST", length - 1)]
 }
 
-/// What the server called the message: `250 2.0.0 Ok: 5 bytes queued as 4ABC`.
+/// The server's identifier of the message: `250 2.0.0 Ok: 5 bytes queued as 4ABC`.
 fn queue_id(reports: &[Report]) -> String {
     let reply = reports.first().and_then(Report::reply);
     let reply = reply.map(ToString::to_string).unwrap_or_default();
     reply.rsplit(' ').next().unwrap_or_default().to_owned()
 }
 
-/// What a report says (RFC 3464): what became of the message, how much of it is there, by
-/// what it is named, and who the recipient was and is.
+/// The content of a report (RFC 3464): the result, how much of the message it returns, the
+/// identifier of the message, and the original and final recipient.
 fn told_by(report: &[u8]) -> String {
     let text = String::from_utf8_lossy(report);
     let field = |name: &str| {

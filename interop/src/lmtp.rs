@@ -1,5 +1,5 @@
-//! What is tried with Dovecot's LMTP, over TCP and a Unix socket, by the library
-//! and by the command.
+//! The cases for Dovecot's LMTP, over TCP and a Unix socket, with the library and with the
+//! command.
 
 use std::error::Error;
 use std::io::Write as _;
@@ -21,7 +21,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 
 const ACCEPTED: &str = "accepted, plaintext";
 
-/// Where the server listens, as `tests/servers/dovecot` says.
+/// The place where the server listens, from `tests/servers/dovecot`.
 #[derive(Debug)]
 pub(crate) struct Server {
     places: [Place; 2],
@@ -78,7 +78,7 @@ pub(crate) fn run_all(server: &Server, table: &mut Table) -> Outcome {
     interop.nothing_else_arrived()
 }
 
-/// Users, and what is sent to them.
+/// A message and its recipients.
 struct Message {
     to: &'static [&'static str],
     octets: Vec<u8>,
@@ -137,7 +137,7 @@ impl Interop<'_> {
         for Sample { name, octets } in bodies::samples() {
             let to = &["alice"];
             let expected = match name {
-                // Dovecot 2.3 does not offer it.
+                // Dovecot 2.3 does not offer SMTPUTF8.
                 "UTF-8 in the header" => "not sent at mail: SMTPUTF8 not offered",
                 _ => ACCEPTED,
             };
@@ -146,7 +146,7 @@ impl Interop<'_> {
         Ok(())
     }
 
-    /// It is told before `MAIL`: a sender would wait for reports in vain.
+    /// The error comes before `MAIL`: a sender would wait for reports that never come.
     fn not_offered(&mut self, place: &Place) -> Outcome {
         let (case, expected) = ("DSN, not offered", "not sent at mail: DSN not offered");
         let (envelope, body) = self.for_sending(&Message::about(&["alice"], case))?;
@@ -157,7 +157,7 @@ impl Interop<'_> {
         Ok(())
     }
 
-    /// The command's exit status, and whom it says to have been refused.
+    /// The exit status of the command, and the recipients that it reports as refused.
     fn command(&mut self, place: &Place) -> Outcome {
         for (case, to, expected) in [
             ("the command, good", &["alice"][..], "exit 0"),
@@ -184,7 +184,7 @@ impl Interop<'_> {
     }
 
     fn run_command(&self, place: &Place, message: &Message) -> Result<String, Box<dyn Error>> {
-        // All binaries of a build lie in one folder.
+        // All binaries of a build are in one folder.
         let postwire = std::env::current_exe()?.with_file_name("postwire");
         let mut command = Command::new(&postwire);
         command
@@ -247,7 +247,7 @@ impl Interop<'_> {
         expected: &str,
     ) -> Outcome {
         let config = TransportBuilder::<TransportConfig>::from_url(&place.url)?
-            // By BDAT only so: careful clients send to LMTP by DATA.
+            // Only this uses BDAT: a careful client sends to LMTP servers with DATA.
             .pipelining(if extensions {
                 Pipelining::Bold
             } else {

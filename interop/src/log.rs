@@ -1,6 +1,6 @@
-//! What the server wrote of itself: which commands it heard, and what became of a message.
+//! The server's log: the commands that it received, and the result of a message.
 //!
-//! Knows how Postfix words its log. Must never know what was sent.
+//! Knows the format of Postfix's log. Must never know the messages that were sent.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -8,22 +8,22 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long the server may take to write.
+/// The longest time until the server writes its log.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How it begins what a client said.
+/// The text before a command of the client.
 const HEARD: &str = "]: < unknown[127.0.0.1]: ";
 
 /// A log, read as it grows.
 #[derive(Debug)]
 pub(crate) struct Log {
     file: File,
-    /// What was read of a line that is not complete.
+    /// The part that was read of an incomplete line.
     rest: Vec<u8>,
 }
 
 impl Log {
-    /// What stands there already is not looked at.
+    /// Opens the log and skips its present content.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let mut file = File::open(path)?;
         file.seek(SeekFrom::End(0))?;
@@ -31,14 +31,15 @@ impl Log {
         Ok(Self { file, rest })
     }
 
-    /// Forgets what came until now.
+    /// Skips the content up to now.
     pub(crate) fn skip(&mut self) -> io::Result<()> {
         self.file.seek(SeekFrom::End(0))?;
         self.rest.clear();
         Ok(())
     }
 
-    /// The lines from here to the first that holds this; those behind it are left out.
+    /// The lines up to and including the first that contains this text; later lines are
+    /// dropped.
     pub(crate) fn until(&mut self, last: &str) -> io::Result<Vec<String>> {
         let deadline = Instant::now() + PATIENCE;
         let mut lines = Vec::new();
@@ -61,7 +62,7 @@ impl Log {
         }
     }
 
-    /// What the server heard in the session from here to `QUIT`, at the port where it tells.
+    /// The commands of the session up to `QUIT`, at the port that logs them.
     pub(crate) fn commands(&mut self) -> io::Result<Vec<String>> {
         let lines = self.until(&format!("{HEARD}QUIT"))?;
         let heard = lines.iter().filter_map(|line| line.split_once(HEARD));

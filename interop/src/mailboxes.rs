@@ -1,6 +1,6 @@
-//! What lies in the mailboxes, compared with what was sent.
+//! Compares the content of the mailboxes with the messages that were sent.
 //!
-//! Knows who has a mailbox. Must never know how a message got there.
+//! Knows the users. Must never know how a message was transferred.
 
 use std::io;
 use std::path::Path;
@@ -11,28 +11,28 @@ use crate::bodies;
 use crate::maildir::{self, Maildir};
 use crate::table::Octets;
 
-/// The Maildirs of a server, read as mail comes in.
+/// The Maildirs of a server, read as mail arrives.
 #[derive(Debug)]
 pub(crate) struct Mailboxes(Vec<(&'static str, Maildir)>);
 
-/// A message that was sent, and the users who should have it.
+/// A message that was sent, and the users who must have it.
 #[derive(Debug)]
 pub(crate) struct Delivery<'a> {
     octets: &'a [u8],
-    /// What the server must have made of them.
+    /// The content that the server must have stored.
     stored: Vec<u8>,
     users: Vec<&'a str>,
 }
 
 impl<'a> Delivery<'a> {
-    /// To those who have it by this report.
+    /// A delivery to the users who have the message according to this report.
     pub(crate) fn new(octets: &'a [u8], report: &'a Report) -> Self {
         let recipients = report.recipients().iter();
         let accepted = recipients.filter(|r| r.status() == RecipientStatus::Accepted);
         Self::to(octets, accepted.map(|r| r.address().user()).collect())
     }
 
-    /// To these.
+    /// A delivery to these users.
     pub(crate) fn to(octets: &'a [u8], users: Vec<&'a str>) -> Self {
         Self {
             octets,
@@ -41,13 +41,13 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    /// To a server that stores the line ends that it got.
+    /// For a server that stores line ends as received.
     pub(crate) fn with_its_line_ends(mut self) -> Self {
         self.stored = self.octets.to_vec();
         self
     }
 
-    /// By BDAT, to a server that adds no line end to the last line.
+    /// For BDAT, with a server that adds no line end to the last line.
     pub(crate) fn chunked(mut self) -> Self {
         self.stored = bodies::chunked_form(self.octets);
         self
@@ -55,12 +55,12 @@ impl<'a> Delivery<'a> {
 }
 
 impl Mailboxes {
-    /// What lies there already is not looked at.
+    /// Opens the Maildirs and skips their present content.
     pub(crate) fn open(folder: &Path, users: &[&'static str]) -> io::Result<Self> {
         Self::open_by(Maildir::open, folder, users)
     }
 
-    /// Those of Cyrus.
+    /// Opens the mailboxes of Cyrus.
     pub(crate) fn open_cyrus(folder: &Path, users: &[&'static str]) -> io::Result<Self> {
         Self::open_by(Maildir::open_cyrus, folder, users)
     }
@@ -74,7 +74,7 @@ impl Mailboxes {
         users.iter().map(open).collect::<io::Result<_>>().map(Self)
     }
 
-    /// How many files came that nobody has compared.
+    /// The number of files that arrived and were not compared.
     pub(crate) fn surplus(&mut self) -> io::Result<usize> {
         let mut files = 0;
         for (_, mailbox) in &mut self.0 {
@@ -83,7 +83,7 @@ impl Mailboxes {
         Ok(files)
     }
 
-    /// Waits for the one file that is next to come for this user.
+    /// Waits for the next file for this user, which must be a single one.
     pub(crate) fn next(&mut self, user: &str) -> io::Result<Vec<u8>> {
         let (_, mailbox) = self.of(user)?;
         let mut files = mailbox.wait_for(1)?;
@@ -96,7 +96,7 @@ impl Mailboxes {
         }
     }
 
-    /// Waits until as many files came as were sent, and compares each octet.
+    /// Waits until as many files have arrived as were sent, and compares each octet.
     pub(crate) fn compare(&mut self, deliveries: &[Delivery<'_>]) -> io::Result<Octets> {
         let mut equal = 0;
         for (user, mailbox) in &mut self.0 {
@@ -109,7 +109,7 @@ impl Mailboxes {
         Ok(all_equal(equal))
     }
 
-    /// The same of one user, whatever the others get meanwhile.
+    /// Compares the files of one user, whatever the others get meanwhile.
     pub(crate) fn compare_for(
         &mut self,
         user: &str,

@@ -1,4 +1,4 @@
-//! What the server delivered.
+//! The delivered messages.
 
 use std::collections::HashSet;
 use std::fs;
@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 /// How long a delivery may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What delivery puts on top of a message (RFC 5321 §4.4), and fields of single servers'
-/// own: Postfix, Exim, chasquid, Haraka, Cyrus.
+/// The fields that a delivery adds at the top of a message (RFC 5321 §4.4), and fields of
+/// particular servers: Postfix, Exim, chasquid, Haraka, Cyrus.
 const TRACE_FIELDS: [&[u8]; 11] = [
     b"Return-Path:",
     b"Delivered-To:",
@@ -26,22 +26,22 @@ const TRACE_FIELDS: [&[u8]; 11] = [
     b"X-Sieve:",
 ];
 
-/// One mailbox, read as mail comes in.
+/// One mailbox, read as mail arrives.
 #[derive(Debug)]
 pub(crate) struct Maildir {
     folder: PathBuf,
-    /// How the names of messages end.
+    /// The suffix of the names of messages.
     end: &'static str,
     seen: HashSet<PathBuf>,
 }
 
 impl Maildir {
-    /// What lies there already is not looked at.
+    /// Opens the mailbox and skips its present content.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         Self::with(path.join("new"), "")
     }
 
-    /// The same of a folder as Cyrus has it: messages `1.`, `2.`, `3.` beside an index.
+    /// Opens a folder of Cyrus: messages `1.`, `2.`, `3.` next to an index.
     pub(crate) fn open_cyrus(path: &Path) -> io::Result<Self> {
         Self::with(path.to_owned(), ".")
     }
@@ -56,7 +56,7 @@ impl Maildir {
         Ok(maildir)
     }
 
-    /// The files that came since the last call, and no others.
+    /// The files that arrived since the last call.
     pub(crate) fn unseen(&mut self) -> io::Result<Vec<PathBuf>> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
@@ -86,8 +86,8 @@ impl Maildir {
     }
 }
 
-/// A delivered file without what the server put on top: the trace fields, and an
-/// empty line where the message begins with neither a header nor an empty line.
+/// A delivered file without the server's additions at the top: the trace fields, and an empty
+/// line if the message begins with neither a header nor an empty line.
 pub(crate) fn without_trace<'a>(file: &'a [u8], message: &[u8]) -> &'a [u8] {
     let mut rest = file;
     while TRACE_FIELDS.iter().any(|field| rest.starts_with(field)) {
@@ -101,7 +101,7 @@ pub(crate) fn without_trace<'a>(file: &'a [u8], message: &[u8]) -> &'a [u8] {
     }
 }
 
-/// What follows the field at the start, its continuation lines skipped.
+/// The text after the first field, including its continuation lines.
 fn after_field(mut rest: &[u8]) -> &[u8] {
     loop {
         let end = rest.iter().position(|octet| *octet == b'\n');

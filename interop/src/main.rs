@@ -1,7 +1,7 @@
-//! Sends through a real Postfix in every mode, and to a real Dovecot by LMTP, over
-//! every runtime, and compares, octet for octet, what they stored with what was
-//! sent, and what Postfix says that it heard with what should have been said. Sends
-//! three messages with the defaults to each of the other servers in `tests/servers`.
+//! Sends through a real Postfix in every mode, and to a real Dovecot over LMTP, with every
+//! runtime. Compares the stored messages, octet for octet, with those that were sent, and
+//! the commands in Postfix's log with the expected ones. Sends three messages with the
+//! defaults to each of the other servers in `tests/servers`.
 //!
 //! ```text
 //! tests/servers/postfix start DIR
@@ -12,8 +12,8 @@
 //! tests/servers/haraka stop OTHER-DIR
 //! ```
 //!
-//! Prints a row for each case and `N passed, N failed` at the end; exits with 1
-//! if a case failed, with 2 if it could not begin.
+//! Prints a row for each case and `N passed, N failed` at the end; exits with 1 if a case
+//! failed, and with 2 if the program could not begin.
 
 mod bodies;
 mod cases;
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     table.close()
 }
 
-/// What is tried depends on what listens there.
+/// The services of the server decide the cases.
 fn run_all(environment: &Environment, table: &mut Table) -> Result<(), Box<dyn Error>> {
     if environment.has("SERVER") {
         defaults::run_all(environment, table)

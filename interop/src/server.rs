@@ -1,4 +1,4 @@
-//! Where the server listens and what it takes, as `tests/servers/postfix` says.
+//! The ports and limits of the server, from `tests/servers/postfix`.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -17,18 +17,18 @@ pub(crate) struct Server {
     submission: u16,
     smtps: u16,
     logged: u16,
-    /// The CA behind its certificate.
+    /// The CA of its certificate.
     pub(crate) ca: Certificate,
     user: String,
     password: String,
     domain: String,
-    /// Holds a Maildir for each mailbox.
+    /// The folder with a Maildir for each mailbox.
     pub(crate) mail: PathBuf,
-    /// What it tells of itself.
+    /// The path of its log.
     pub(crate) log: PathBuf,
 }
 
-/// The ports, by what stands behind them.
+/// The ports, by service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Port {
     /// STARTTLS offered, no AUTH.
@@ -39,7 +39,7 @@ pub(crate) enum Port {
     Submission,
     /// TLS from the first byte, AUTH required.
     Smtps,
-    /// Neither; each command is in the log.
+    /// Neither STARTTLS nor AUTH; each command is in the log.
     Logged,
 }
 
@@ -55,7 +55,7 @@ impl Port {
     }
 }
 
-/// What a script in `tests/servers` says of the server that it started.
+/// The settings that a script in `tests/servers` wrote about the server that it started.
 #[derive(Debug)]
 pub(crate) struct Environment(HashMap<String, String>);
 
@@ -120,7 +120,7 @@ impl Server {
         Credentials::new(self.user.as_str(), "battery staple")
     }
 
-    /// Whose mail it takes.
+    /// The domain whose mail it accepts.
     pub(crate) fn domain(&self) -> &str {
         &self.domain
     }

@@ -1,5 +1,4 @@
-//! One session with the server, set up as a case wants it, and its outcome in
-//! words.
+//! One session with the server, configured for a case, and its outcome in words.
 
 use std::error::Error;
 use std::io;
@@ -16,7 +15,7 @@ use postwire_smol::Smol;
 
 use crate::server::{Port, Server};
 
-/// How the session is set up.
+/// The configuration of the session.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) mode: Mode,
@@ -26,14 +25,14 @@ pub(crate) struct Setup {
     pub(crate) allow_plaintext_auth: bool,
     pub(crate) pipelining: Pipelining,
     pub(crate) chunking: bool,
-    /// Whose certificates are believed, if not those of the server's own CA.
+    /// The CA to trust instead of the server's own.
     pub(crate) other_ca: Option<Certificate>,
-    /// The name in the certificate, if not that of the host.
+    /// The expected name of the certificate instead of the host's.
     pub(crate) other_name: Option<&'static str>,
     pub(crate) timeout: Duration,
 }
 
-/// Whose sockets and timers carry it.
+/// The runtime that moves the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Runtime {
     Blocking,
@@ -143,7 +142,8 @@ impl Setup {
             .build()?)
     }
 
-    /// Asks all of it over one connection, behind a message: the code of each answer.
+    /// Sends a message and then the commands over one connection; returns the code of each
+    /// answer.
     pub(crate) fn ask(
         &self,
         server: &Server,
@@ -186,7 +186,7 @@ pub(crate) fn send(
     }
 }
 
-/// Sends the messages by a transport of their own, which then leaves.
+/// Sends the messages with a new transport, which is then shut down.
 pub(crate) fn send_all(
     config: &TransportConfig,
     runtime: Runtime,
@@ -301,12 +301,12 @@ async fn ask_async<R: postwire_futures::Runtime>(
     Ok((codes, sent))
 }
 
-/// Streams are only for messages that are refused before their content.
+/// The source of a stream whose message is refused before its content.
 fn no_content() -> io::Error {
     io::ErrorKind::UnexpectedEof.into()
 }
 
-/// What came of a session.
+/// The result of a session.
 #[derive(Debug, Default)]
 pub(crate) struct Sent {
     pub(crate) reports: Vec<Report>,
@@ -332,7 +332,7 @@ impl Sent {
         capabilities.is_some_and(|capabilities| capabilities.has(keyword))
     }
 
-    /// The outcome of all messages in words; each once, where they agree.
+    /// The outcomes of all messages in words; a common outcome only once.
     pub(crate) fn summary(&self) -> String {
         let mut outcomes: Vec<String> = self.reports.iter().map(|r| self.outcome(r)).collect();
         outcomes.dedup();

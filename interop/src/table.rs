@@ -1,4 +1,4 @@
-//! The table of cases and its sums.
+//! The table of cases and its totals.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -14,18 +14,18 @@ pub(crate) struct Row {
     pub(crate) expected: String,
     pub(crate) outcome: String,
     pub(crate) octets: Octets,
-    /// Where that counts.
+    /// The duration, if it matters.
     pub(crate) took: Option<Duration>,
 }
 
-/// How what was stored compares with what was sent.
+/// How the stored octets compare with those that were sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Octets {
-    /// This many messages, every octet of each.
+    /// This many messages are equal, octet for octet.
     Equal(usize),
-    /// Nothing was to arrive, and nothing did.
+    /// Nothing should arrive, and nothing did.
     Nothing,
-    /// What differs.
+    /// A description of the difference.
     Differ(String),
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for Octets {
     }
 }
 
-/// Prints rows as they come and counts them.
+/// Prints rows as they are added, and counts them.
 #[derive(Debug)]
 pub(crate) struct Table {
     passed: usize,
@@ -81,7 +81,7 @@ impl Table {
         }
     }
 
-    /// Prints the sums.
+    /// Prints the totals.
     pub(crate) fn close(self) -> ExitCode {
         println!("{} passed, {} failed", self.passed, self.failed);
         if self.failed == 0 && self.passed > 0 {

@@ -1,4 +1,4 @@
-//! Every way into a server, by what its script says of it.
+//! Every way to reach a server, from the settings of its script.
 
 use std::error::Error;
 use std::fs;
@@ -13,11 +13,10 @@ use crate::server::Environment;
 pub(crate) const OVER_TLS: &str = "TLSv1.3";
 pub(crate) const IN_PLAINTEXT: &str = "plaintext";
 
-/// A reply that does not come is a failure long before a user would give up.
+/// A missing reply is an error long before a user would give up.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// The variable that names the port, what the table calls it, the mode, and what must come
-/// of it.
+/// The variable with the port, its name in the table, the mode, and the expected outcome.
 const WITHOUT_LOGIN: [(&str, &str, &str, &str); 9] = [
     ("NOTLS_PORT", "no-tls", "none", IN_PLAINTEXT),
     ("NOTLS_PORT", "no-tls", "opportunistic", IN_PLAINTEXT),
@@ -30,7 +29,7 @@ const WITHOUT_LOGIN: [(&str, &str, &str, &str); 9] = [
     ("LMTP_SOCKET", "lmtp+unix", "none", IN_PLAINTEXT),
 ];
 
-/// One way in.
+/// One way to reach a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Way {
     pub(crate) mode: &'static str,
@@ -39,13 +38,12 @@ pub(crate) struct Way {
     ca: Option<Certificate>,
     login: Option<(Credentials, Mechanism)>,
     chunking: bool,
-    /// What the messages travel over.
+    /// The protection of the connection.
     pub(crate) channel: &'static str,
 }
 
 impl Way {
-    /// A port, in one mode; none if the server has no such port, or no CA where somebody has
-    /// to be trusted.
+    /// A port in one mode; `None` if the server has no such port, or no CA where one is needed.
     fn new(
         environment: &Environment,
         variable: &str,
@@ -85,12 +83,12 @@ impl Way {
         }
     }
 
-    /// Whether the server's handshake fails, as its script says.
+    /// Whether the server's handshake fails, according to its script.
     pub(crate) fn fails(&self) -> bool {
         self.port == "broken-tls" && self.mode != "none"
     }
 
-    /// What is not the default, in words.
+    /// The settings that differ from the defaults, in words.
     pub(crate) fn settings(&self) -> String {
         let mut settings = String::new();
         if let Some((_, mechanism)) = &self.login {
@@ -102,7 +100,7 @@ impl Way {
         settings
     }
 
-    /// The defaults, except what gives it a certificate and a password, and patience.
+    /// The default configuration with the certificate, the password, and a short timeout.
     pub(crate) fn config(&self) -> Result<TransportConfig, Box<dyn Error>> {
         let mut builder =
             TransportBuilder::<TransportConfig>::from_url(&self.url)?.timeout(Some(PATIENCE));
@@ -123,7 +121,7 @@ impl Way {
     }
 }
 
-/// Every port in every mode that it has, and each mechanism.
+/// Every port in each of its modes, and each mechanism.
 pub(crate) fn all(environment: &Environment) -> Result<Vec<Way>, Box<dyn Error>> {
     let mut ways = Vec::new();
     for (variable, port, mode, channel) in WITHOUT_LOGIN {

@@ -1,4 +1,4 @@
-//! EXTENSIONS.md is true: what it names is there, and no mechanism is left out.
+//! EXTENSIONS.md is correct: everything that it names exists, and no mechanism is missing.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::fs;
@@ -12,7 +12,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// A row of a table: its first cell, and what stands between backticks in the others.
+/// A row of a table: its first cell, and the texts in backticks of the other cells.
 struct Row {
     of: String,
     proofs: Vec<String>,
@@ -35,7 +35,7 @@ fn quoted(text: &str, mark: char) -> impl Iterator<Item = &str> {
     text.split(mark).skip(1).step_by(2)
 }
 
-/// Why this proof is none.
+/// Why this text does not name an existing proof.
 fn flaw(of: &str, proof: &str) -> Option<String> {
     let missing =
         |is_there: bool, what: &str| (!is_there).then(|| format!("{of}: {proof}: {what}"));
@@ -96,7 +96,7 @@ fn flaw(of: &str, proof: &str) -> Option<String> {
     }
 }
 
-/// Whether the list of mechanisms that a text begins with has this one.
+/// Whether the list of mechanisms at the start of a text contains this one.
 fn lists(text: &str, mechanism: &str) -> bool {
     let list = text.split("];").next().unwrap();
     let name = constant(mechanism.split(' ').next().unwrap());
@@ -118,7 +118,7 @@ fn constants() -> Vec<String> {
     names.map(|(name, _)| name.trim().to_owned()).collect()
 }
 
-/// Whether the file has a function of this name under `#[test]`.
+/// Whether the file has a function with this name under `#[test]`.
 fn has_test(path: &str, name: &str) -> bool {
     let text = read(path);
     let Some(at) = text.find(&format!("fn {name}(")) else {
@@ -134,7 +134,7 @@ fn has_test(path: &str, name: &str) -> bool {
 }
 
 #[test]
-fn what_the_page_names_is_there() {
+fn everything_that_the_page_names_exists() {
     let page = read("EXTENSIONS.md");
     let tables = rows(&page);
     assert!(tables.len() > 30, "{} rows", tables.len());
@@ -143,7 +143,7 @@ fn what_the_page_names_is_there() {
         .flat_map(|row| row.proofs.iter().filter_map(|proof| flaw(&row.of, proof)))
         .collect();
     assert!(flaws.is_empty(), "{flaws:#?}");
-    // Beside the tables: the adapters' tests, and a dialogue.
+    // Outside the tables: the adapters' tests, and a transcript.
     let beside: Vec<&str> = page
         .lines()
         .filter(|line| !line.starts_with('|'))
@@ -171,7 +171,7 @@ fn every_mechanism_has_a_row_and_a_proof() {
     }
 }
 
-/// What the page must not get away with.
+/// Names that the page must not contain.
 #[test]
 fn a_wrong_name_is_found() {
     for (of, proof) in [
@@ -179,7 +179,7 @@ fn a_wrong_name_is_found() {
         ("SIZE", "scenario: no such scenario"),
         ("SIZE", "Postfix: no such case"),
         ("SIZE", "smtp-server/tests/pair.rs: no_such_test"),
-        // A function, but no test.
+        // A function that is not a test.
         ("SIZE", "smtp-server/tests/pair.rs: mixed"),
         ("SIZE", "something"),
         ("NTLM", "Postfix: AUTH NTLM"),

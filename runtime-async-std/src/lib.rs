@@ -1,8 +1,7 @@
 //! Send mail with [async-std](https://docs.rs/async-std).
 //!
-//! **async-std is no longer maintained** (RUSTSEC-2025-0052). This crate is for
-//! programs that have it in production; new ones take `postwire-smol`, which has
-//! the same types and names.
+//! **async-std is no longer maintained** (RUSTSEC-2025-0052). This crate is for programs that
+//! use it in production; new programs use `postwire-smol`, which has the same types and names.
 //!
 //! ```no_run
 //! use postwire_async_std::{Transport, proto::{Credentials, Envelope}};
@@ -42,40 +41,41 @@ use postwire_futures::transport::{ConfigError, TransportBuilder};
 pub use postwire_futures::{Chunks, Driver, Runtime, SocketOptions, chunks, proto, tls, transport};
 use socket2::{Domain, TcpKeepalive, Type};
 
-/// async-std's sockets and timers.
+/// The runtime of async-std: its sockets and timers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AsyncStd;
 
-/// A socket, of TCP or Unix.
+/// A TCP or Unix socket.
 pub type Socket = postwire_futures::Socket<TcpStream, UnixStream>;
 
-// Elsewhere there are none, and none is ever made.
+// Other systems have no Unix sockets; this type is never constructed there.
 #[cfg(not(unix))]
 type UnixStream = TcpStream;
 
 /// A server to send mail through, with a pool of connections to it.
 pub type Transport = postwire_futures::Transport<AsyncStd>;
 
-/// One live session with a server.
+/// A session with a server.
 pub type Connection<S = Socket> = postwire_futures::Connection<S, AsyncStd>;
 
 /// The reports of [`Transport::send_all`](postwire_futures::Transport::send_all).
 pub type SendAll<I> = postwire_futures::SendAll<AsyncStd, I>;
 
-/// TLS from the first byte on port 465: [`TransportBuilder::relay`].
+/// Configures a transport with TLS from the first byte on port 465; see
+/// [`TransportBuilder::relay`].
 ///
 /// # Errors
 ///
-/// `host` is neither a name nor an address.
+/// Returns an error if `host` is neither a DNS name nor an IP address.
 pub fn relay(host: impl Into<String>) -> Result<TransportBuilder<Transport>, ConfigError> {
     TransportBuilder::relay(host)
 }
 
-/// What a URL says: [`TransportBuilder::from_url`].
+/// Configures a transport from a URL; see [`TransportBuilder::from_url`].
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// Returns an error if the URL is invalid.
 pub fn from_url(url: impl AsRef<str>) -> Result<TransportBuilder<Transport>, ConfigError> {
     TransportBuilder::from_url(url)
 }
@@ -116,7 +116,7 @@ impl Runtime for AsyncStd {
     }
 }
 
-/// async-std's sockets have no options; a thread of its pool can set them.
+/// Connects on a thread of async-std's pool, since async-std's own sockets have no options.
 fn connect_with(options: &SocketOptions, address: SocketAddr) -> io::Result<TcpStream> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if let Some(local) = options.local_address {

@@ -1,4 +1,4 @@
-//! The scenarios of every adapter, over async-std.
+//! The scenarios of every adapter, with async-std.
 
 mod executor;
 

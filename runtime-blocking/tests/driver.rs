@@ -1,5 +1,5 @@
-//! The driver over scripted streams: once it says that the session is over, the machine holds no
-//! event.
+//! The driver over scripted streams: once it reports the end of the session, the machine holds
+//! no event.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::collections::VecDeque;
@@ -13,21 +13,21 @@ use postwire_blocking::proto::{
 };
 use postwire_blocking::{Driver, Stream};
 
-/// The time that a session may take in all.
+/// The overall time limit of the session.
 const OVERALL: Duration = Duration::from_millis(50);
 
-/// What becomes of the write of the content.
+/// The result of writing the content.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Content {
-    /// It takes longer than the session may.
+    /// The write takes longer than the session may.
     TakesLong,
-    /// It fails.
+    /// The write fails.
     Fails,
-    /// It is taken, and then the server leaves.
+    /// The content is written, and then the server closes.
     IsTaken,
 }
 
-/// Says a line of the script with each read.
+/// Returns a line of the script with each read.
 struct Script {
     says: VecDeque<&'static [u8]>,
     content: Content,
@@ -61,7 +61,7 @@ impl Write for Script {
 impl Stream for Script {}
 
 #[test]
-fn whatever_ends_a_session_its_events_come_before_its_end() {
+fn every_event_comes_before_the_end_of_the_session() {
     for content in [Content::TakesLong, Content::Fails, Content::IsTaken] {
         let timeouts = Timeouts::default().overall(Some(OVERALL));
         let config = ClientConfig::new(HelloName::localhost(), Security::None).timeouts(timeouts);

@@ -1,11 +1,11 @@
-//! The promises that are kept by types alone.
+//! Guarantees that the type system gives.
 
 use postwire_blocking::{Connection, Transport};
 
 fn shared_by_threads<T: Send + Sync>() {}
 
 #[test]
-fn types_go_where_a_program_needs_them() {
+fn types_are_send_and_sync() {
     shared_by_threads::<Transport>();
     shared_by_threads::<Connection>();
     shared_by_threads::<postwire_blocking::tls::Connection>();

@@ -1,5 +1,5 @@
-//! What a wake-up costs: once a session is under way, no memory. Counted for
-//! this thread alone, over a stream in memory that takes and gives as told.
+//! The cost of a wake-up: once a session is in progress, no memory. Only this thread is
+//! counted, over a stream in memory that accepts and returns octets as the test sets.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::collections::VecDeque;
@@ -16,24 +16,24 @@ use postwire_futures::proto::{Body, Envelope, Event};
 use postwire_futures::transport::{SocketOptions, TransportBuilder, TransportConfig};
 use postwire_futures::{Connection, Runtime};
 
-/// How many wake-ups are counted.
+/// The number of wake-ups that are counted.
 const WAKE_UPS: usize = 200;
 
-/// How much the stream takes at each.
+/// The octets that the stream accepts at each wake-up.
 const PIECE: usize = 4 * 1024;
 
-/// The stream, seen from both sides.
+/// The stream, for both sides.
 #[derive(Clone, Default)]
 struct Wire(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// How many octets the stream still takes.
+    /// The octets that the stream still accepts.
     room: usize,
     written: usize,
-    /// The last that was written.
+    /// The last octets that were written.
     tail: VecDeque<u8>,
-    /// What the server has said and the client has not read.
+    /// The octets from the server that the client has not read.
     said: VecDeque<u8>,
 }
 
@@ -96,7 +96,7 @@ impl AsyncWrite for Wire {
     }
 }
 
-/// Timers that never end.
+/// A runtime whose timers never end.
 #[derive(Clone)]
 struct Timeless;
 
@@ -117,14 +117,14 @@ impl Runtime for Timeless {
     }
 }
 
-/// A session, driven by hand.
+/// A session that the test drives.
 struct Session {
     wire: Wire,
     connection: Connection<Wire, Timeless>,
 }
 
 impl Session {
-    /// One whose server offers `extensions`; it is ready.
+    /// A session that is ready, with a server that offers `extensions`.
     fn ready(extensions: &str) -> Self {
         let config = TransportBuilder::<TransportConfig>::unencrypted_localhost();
         let config = config.build().unwrap();
@@ -138,7 +138,7 @@ impl Session {
         session
     }
 
-    /// The server says this, and the client takes it in.
+    /// Passes octets from the server to the client.
     fn hears(&mut self, words: &str) {
         self.wire.say(words);
         self.wakes();
@@ -159,7 +159,7 @@ impl Session {
         self.wakes();
     }
 
-    /// One wake-up; gives what happened, if anything did.
+    /// Runs one wake-up; returns the event, if there was one.
     fn wake(&mut self) -> Option<Event> {
         let next = pin!(self.connection.next_event());
         match next.poll(&mut Context::from_waker(Waker::noop())) {
@@ -168,13 +168,13 @@ impl Session {
         }
     }
 
-    /// As many as there are things that happen at once.
+    /// Runs wake-ups until there is no more event.
     fn wakes(&mut self) {
         while self.wake().is_some() {}
     }
 
-    /// How often memory was asked for in as many wake-ups, each with so much
-    /// room for what is to be written.
+    /// The number of allocations in `wake_ups` wake-ups, each with `room` octets of space for
+    /// output.
     fn allocations(&mut self, wake_ups: usize, room: usize) -> u64 {
         let counted = allocation_counter::measure(|| {
             for _ in 0..wake_ups {
@@ -186,8 +186,8 @@ impl Session {
     }
 }
 
-/// What is sent: as it should be, with a dot before every line, and with line
-/// ends that are to be set right.
+/// The contents: canonical, with a dot at the start of every line, and with line ends that must
+/// be normalised.
 fn contents() -> [(&'static str, String); 3] {
     let line = "0123456789".repeat(7);
     let times = 2 * WAKE_UPS * PIECE / line.len();
@@ -215,7 +215,7 @@ fn a_wake_up_that_moves_nothing_allocates_nothing() {
 }
 
 #[test]
-fn a_stream_that_takes_nothing_costs_nothing() {
+fn a_stream_that_accepts_nothing_allocates_nothing() {
     for (name, content) in contents() {
         let mut session = Session::ready("SIZE");
         session.enqueue(content);
@@ -236,7 +236,7 @@ fn a_piece_of_a_message_allocates_nothing() {
         session.hears("250 ok\r\n");
         session.wire.make_room(PIECE);
         session.hears("354 go\r\n");
-        // Whatever grows has grown after this.
+        // After this, every buffer has its final size.
         session.allocations(WAKE_UPS / 2, PIECE);
 
         let before = session.wire.lock().written;
@@ -253,7 +253,7 @@ fn a_piece_of_a_chunk_allocates_nothing() {
         session.enqueue(content);
         session.hears("250 ok\r\n");
         session.hears("250 ok\r\n");
-        // The first octet went alone.
+        // The first octet is sent alone.
         session.wire.make_room(PIECE);
         session.hears("250 ok\r\n");
         session.allocations(WAKE_UPS / 2, PIECE);

@@ -1,5 +1,5 @@
-//! The driver over scripted streams: once it says that the session is over, the machine holds no
-//! event.
+//! The driver over scripted streams: once it reports the end of the session, the machine holds
+//! no event.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::collections::VecDeque;
@@ -18,25 +18,25 @@ use postwire_futures::proto::{
 };
 use postwire_futures::{Driver, Runtime, SocketOptions};
 
-/// The time that a session may take in all.
+/// The overall time limit of the session.
 const OVERALL: Duration = Duration::from_millis(50);
 
-/// What becomes of the write of the content.
+/// The result of writing the content.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Content {
-    /// It takes longer than the session may.
+    /// The write takes longer than the session may.
     TakesLong,
-    /// It fails.
+    /// The write fails.
     Fails,
-    /// It is taken, and then the server leaves.
+    /// The content is written, and then the server closes.
     IsTaken,
 }
 
-/// Says a line of the script after each write.
+/// Returns a line of the script after each write.
 struct Script {
     says: VecDeque<&'static [u8]>,
     content: Content,
-    /// The server has said all, and the client has written since.
+    /// The server has sent everything, and the client has written since then.
     waits: bool,
 }
 
@@ -82,7 +82,7 @@ impl AsyncWrite for Script {
     }
 }
 
-/// Timers that end at once: the machine is told the time, and the clock is the system's.
+/// A runtime whose timers end at once; the driver passes the system's time to the machine.
 #[derive(Clone, Copy)]
 struct Hurried;
 
@@ -114,7 +114,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 #[test]
-fn whatever_ends_a_session_its_events_come_before_its_end() {
+fn every_event_comes_before_the_end_of_the_session() {
     for content in [Content::TakesLong, Content::Fails, Content::IsTaken] {
         let timeouts = Timeouts::default().overall(Some(OVERALL));
         let config = ClientConfig::new(HelloName::localhost(), Security::None).timeouts(timeouts);
@@ -149,7 +149,7 @@ fn whatever_ends_a_session_its_events_come_before_its_end() {
 }
 
 #[test]
-fn a_limit_ends_a_session_whatever_it_waits_for() {
+fn a_limit_ends_a_session_in_any_state() {
     let config = ClientConfig::new(HelloName::localhost(), Security::None);
     let client = Client::new(Arc::new(config));
     let says: [&[u8]; 2] = [b"220 hi\r\n", b"250 hi\r\n"];
@@ -161,7 +161,7 @@ fn a_limit_ends_a_session_whatever_it_waits_for() {
     let mut driver = Driver::new(client, script, Hurried);
     let ready = run(poll_fn(|cx| driver.poll_event(cx)));
     assert!(matches!(ready, Some(Event::Ready)), "{ready:?}");
-    // It waits for nothing, and no deadline of its own would end it.
+    // The session waits for nothing, and no deadline of its own would end it.
     driver.limit_time(Some(Duration::ZERO));
     let closed = run(poll_fn(|cx| driver.poll_event(cx)));
     let Some(Event::Closed(Some(error))) = closed else {

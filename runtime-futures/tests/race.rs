@@ -1,5 +1,5 @@
-//! The race of a server's addresses (RFC 8305), over a scripted network and a
-//! clock that moves only when nothing else can.
+//! The race of a server's addresses (RFC 8305), over a scripted network with a clock that only
+//! moves when nothing else can.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ use postwire_futures::proto::{Error, ErrorKind, Stage, Timeouts};
 use postwire_futures::transport::{SocketOptions, TransportBuilder, TransportConfig};
 use postwire_futures::{Connection, Runtime};
 
-/// What becomes of an attempt, and after how many milliseconds.
+/// The result of an attempt, with the milliseconds until it.
 #[derive(Clone, Copy)]
 enum Answer {
     Never,
@@ -26,7 +26,7 @@ enum Answer {
 }
 use Answer::{Connected, Never, Refused};
 
-/// A network with its own time.
+/// A network with its own clock.
 #[derive(Clone)]
 struct Network(Arc<Mutex<World>>);
 
@@ -35,7 +35,7 @@ struct World {
     timers: Vec<(Duration, Waker)>,
     addresses: Vec<(SocketAddr, Answer)>,
     name_is_answered: bool,
-    /// What the client did, a line each: `MILLISECONDS what`.
+    /// The client's actions, one per line: `MILLISECONDS action`.
     log: String,
     sockets: Vec<SocketAddr>,
 }
@@ -86,7 +86,7 @@ impl Runtime for Network {
     }
 }
 
-/// A socket, connected or about to be. Known to the network until it is dropped.
+/// A socket that is connected or connecting. The network counts it until it is dropped.
 struct Socket(Network, SocketAddr);
 
 impl Socket {
@@ -130,7 +130,7 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// Ends at a point of the network's time, and is not to be polled after that.
+/// A timer that ends at a point of the network's time, and must not be polled after that.
 struct Sleep(Network, Duration, bool);
 
 impl Future for Sleep {
@@ -157,8 +157,8 @@ impl Wake for Woken {
     }
 }
 
-/// Runs a future to its end. It is polled when it was woken, and only then;
-/// where it was not, time goes on to the next timer.
+/// Runs a future to its end. The future is only polled after it was woken; otherwise the clock
+/// moves to the next timer.
 fn run<T>(network: &Network, future: impl Future<Output = T>) -> T {
     let woken = Arc::new(Woken(AtomicBool::new(true)));
     let waker = Waker::from(Arc::clone(&woken));
@@ -171,13 +171,13 @@ fn run<T>(network: &Network, future: impl Future<Output = T>) -> T {
         }
         let mut world = network.lock();
         let next = world.timers.iter().map(|(end, _)| *end).min();
-        world.now = next.expect("nothing will ever happen");
+        world.now = next.expect("the clock has no further timer");
         let due = world.timers.extract_if(.., |(end, _)| Some(*end) == next);
         due.for_each(|(_, waker)| waker.wake());
     }
 }
 
-/// How a race went.
+/// The result of a race.
 struct Race {
     /// The address that won.
     won: Result<SocketAddr, Error>,
@@ -214,7 +214,7 @@ fn race_in(network: &Network, config: &TransportConfig) -> Race {
     Race { won, log }
 }
 
-/// The race for `mail.example`, which has these addresses.
+/// Runs the race for `mail.example` with these addresses.
 fn race(addresses: &[(&str, Answer)]) -> Race {
     let config = config("smtp://mail.example:25?tls=none");
     race_in(&network(addresses), &config)
@@ -234,7 +234,7 @@ fn the_other_family_begins_after_a_quarter_of_a_second() {
 }
 
 #[test]
-fn an_address_that_fails_hands_on_at_once() {
+fn a_failed_address_leads_to_the_next_at_once() {
     let race = race(&[
         ("[2001:db8::1]:25", Refused(0)),
         ("192.0.2.1:25", Refused(30)),
@@ -271,15 +271,15 @@ fn the_families_take_turns() {
 }
 
 #[test]
-fn an_address_that_answers_late_is_waited_for() {
-    // The timer that ended long before is not polled again.
+fn an_address_that_answers_late_is_awaited() {
+    // A timer that has ended is not polled again.
     let race = race(&[("192.0.2.1:25", Connected(1_000))]);
     assert_eq!(race.won.unwrap().to_string(), "192.0.2.1:25");
     assert!(race.log.ends_with("\n0 connect 192.0.2.1:25\n1000 done\n"));
 }
 
 #[test]
-fn who_answers_first_wins() {
+fn the_first_answer_wins() {
     let addresses = |first, second| [("[2001:db8::1]:25", first), ("192.0.2.1:25", second)];
     let race_slow = race(&addresses(Connected(300), Connected(150)));
     assert_eq!(race_slow.won.unwrap().to_string(), "[2001:db8::1]:25");
@@ -309,7 +309,7 @@ fn a_late_failure_does_not_stop_the_others() {
 }
 
 #[test]
-fn where_all_fail_each_is_named_with_its_reason() {
+fn if_all_fail_each_address_is_named_with_its_reason() {
     let race = race(&[
         ("[2001:db8::1]:25", Refused(260)),
         ("192.0.2.1:25", Refused(0)),
@@ -326,7 +326,7 @@ fn where_all_fail_each_is_named_with_its_reason() {
 }
 
 #[test]
-fn where_nobody_answers_the_time_is_up() {
+fn without_any_answer_the_race_times_out() {
     let network = network(&[("[2001:db8::1]:25", Never), ("192.0.2.1:25", Never)]);
     let timeouts = Timeouts::default().connect(Duration::from_secs(7));
     let builder = TransportBuilder::<TransportConfig>::from_url("smtp://mail.example:25?tls=none");
@@ -338,7 +338,7 @@ fn where_nobody_answers_the_time_is_up() {
     assert!(matches!(error.kind(), ErrorKind::TimedOut), "{error}");
     assert!(race.log.ends_with("\n7000 done\n"));
 
-    // The resolver's time counts too.
+    // The time of the resolver counts too.
     network.lock().name_is_answered = false;
     let race = race_in(&network, &config);
     assert!(matches!(race.won.unwrap_err().kind(), ErrorKind::TimedOut));

@@ -38,40 +38,41 @@ use smol::net::TcpStream;
 use smol::net::unix::UnixStream;
 use socket2::{Domain, SockRef, TcpKeepalive, Type};
 
-/// smol's sockets and timers.
+/// The runtime of smol: its sockets and timers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Smol;
 
-/// A socket, of TCP or Unix.
+/// A TCP or Unix socket.
 pub type Socket = postwire_futures::Socket<TcpStream, UnixStream>;
 
-// Elsewhere there are none, and none is ever made.
+// Other systems have no Unix sockets; this type is never constructed there.
 #[cfg(not(unix))]
 type UnixStream = TcpStream;
 
 /// A server to send mail through, with a pool of connections to it.
 pub type Transport = postwire_futures::Transport<Smol>;
 
-/// One live session with a server.
+/// A session with a server.
 pub type Connection<S = Socket> = postwire_futures::Connection<S, Smol>;
 
 /// The reports of [`Transport::send_all`](postwire_futures::Transport::send_all).
 pub type SendAll<I> = postwire_futures::SendAll<Smol, I>;
 
-/// TLS from the first byte on port 465: [`TransportBuilder::relay`].
+/// Configures a transport with TLS from the first byte on port 465; see
+/// [`TransportBuilder::relay`].
 ///
 /// # Errors
 ///
-/// `host` is neither a name nor an address.
+/// Returns an error if `host` is neither a DNS name nor an IP address.
 pub fn relay(host: impl Into<String>) -> Result<TransportBuilder<Transport>, ConfigError> {
     TransportBuilder::relay(host)
 }
 
-/// What a URL says: [`TransportBuilder::from_url`].
+/// Configures a transport from a URL; see [`TransportBuilder::from_url`].
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// Returns an error if the URL is invalid.
 pub fn from_url(url: impl AsRef<str>) -> Result<TransportBuilder<Transport>, ConfigError> {
     TransportBuilder::from_url(url)
 }
@@ -118,7 +119,7 @@ async fn connect_from(local: IpAddr, address: SocketAddr) -> io::Result<TcpStrea
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.bind(&SocketAddr::new(local, 0).into())?;
     socket.set_nonblocking(true)?;
-    // Connecting has begun, or has failed at once: the socket knows which.
+    // Connecting is in progress or has failed at once; the socket reports which.
     let begun = socket.connect(&address.into());
     let stream = smol::Async::<std::net::TcpStream>::new(socket.into())?;
     stream.writable().await?;

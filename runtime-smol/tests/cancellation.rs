@@ -1,4 +1,4 @@
-//! Futures dropped at any point; and the promises that are kept by types alone.
+//! Futures that are dropped at any point, and guarantees that the type system gives.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod executor;
@@ -13,7 +13,7 @@ fn dropping_a_send_leaves_nothing_out_of_step() {
 }
 
 #[test]
-fn a_message_that_was_taken_in_part_leaves_a_trace() {
+fn a_partly_accepted_message_is_reported() {
     cancellation::leaves_a_trace::<Smol>();
 }
 
@@ -21,7 +21,7 @@ fn shared_by_threads<T: Send + Sync>() {}
 fn moved_to_a_thread<T: Send>(_: &T) {}
 
 #[test]
-fn types_go_where_a_program_needs_them() {
+fn types_are_send_and_sync() {
     shared_by_threads::<Transport>();
     shared_by_threads::<Connection>();
     let transport: Transport = postwire_smol::transport::TransportBuilder::unencrypted_localhost()

@@ -1,5 +1,5 @@
-//! Futures dropped at any point leave no memory in use. Alone in its program:
-//! another test would be counted with it.
+//! Futures that are dropped at any point leak no memory. The only test in its program, since
+//! the memory of other tests would be counted too.
 
 mod executor;
 

@@ -1,4 +1,4 @@
-//! The scenarios of every adapter, over smol.
+//! The scenarios of every adapter, with smol.
 
 mod executor;
 

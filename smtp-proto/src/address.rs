@@ -1,8 +1,8 @@
-//! Addresses that are safe to put on a command line.
+//! Email addresses that are safe to write in a command.
 //!
-//! Knows the grammar of a mailbox (RFC 5321 §4.1.2, widened to UTF-8 by RFC 6531 §3.3). Must
-//! never know about message headers, display names or what a server accepts. Whoever holds
-//! an [`Address`] holds the proof that it cannot end its line or its path early.
+//! Knows the grammar of a mailbox (RFC 5321 §4.1.2, extended to UTF-8 by RFC 6531 §3.3). Must
+//! never know about message headers, display names or what a server accepts. An [`Address`] is
+//! the proof that its text cannot end the command line or the path early.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -27,14 +27,15 @@ const MAX_ADDRESS: usize = 254;
 
 /// A mailbox, `local-part@domain` or `local-part@[address literal]` (RFC 5321 §4.1.2).
 ///
-/// Checked once, when made; cheap to clone. At most 254 octets, the local part at most 64,
-/// the domain at most 255 with labels of at most 63. It never holds CR, LF, NUL or another
-/// control character, and outside a quoted local part no blank, `<` or `>`. UTF-8 is allowed
-/// (RFC 6531 §3.3) and shown by [`is_ascii`](Self::is_ascii). To a server without SMTPUTF8 a
-/// domain that is not ASCII goes in A-labels, where the feature `idna` is on.
+/// The text is checked once, in the constructor; an address is cheap to clone. At most 254
+/// octets, with at most 64 in the local part, 255 in the domain and 63 in each of its labels.
+/// An address never contains CR, LF, NUL or another control character, and no blank, `<` or `>`
+/// outside a quoted local part. UTF-8 is allowed (RFC 6531 §3.3); [`is_ascii`](Self::is_ascii)
+/// tells whether the address contains any. For a server without SMTPUTF8 a non-ASCII domain is
+/// converted to A-labels if the feature `idna` is on.
 ///
-/// Comparison is octet for octet: local parts are case-sensitive (RFC 5321 §2.4), and no case
-/// is folded in domains either.
+/// Comparison is octet for octet: local parts are case-sensitive (RFC 5321 §2.4), and domains
+/// are not case-folded either.
 ///
 /// ```
 /// use postwire_proto::Address;
@@ -52,13 +53,15 @@ pub struct Address {
 }
 
 impl Address {
-    /// The address `user@domain`.
+    /// Creates the address `user@domain`.
     ///
-    /// `user` is the local part as on the wire: one that needs quoting comes quoted.
+    /// `user` is the local part as on the wire: a local part that needs quotes must include
+    /// them.
     ///
     /// # Errors
     ///
-    /// Either part breaks its grammar or limit; positions count in `user@domain`.
+    /// Returns an error if either part violates its grammar or its length limit. Positions
+    /// count from the start of `user@domain`.
     pub fn new(user: impl AsRef<str>, domain: impl AsRef<str>) -> Result<Self, AddressError> {
         let (user, domain) = (user.as_ref(), domain.as_ref());
         let mut text = String::with_capacity(user.len() + 1 + domain.len());
@@ -77,7 +80,7 @@ impl Address {
         })
     }
 
-    /// The local part as on the wire, quotes kept.
+    /// The local part as on the wire, including its quotes.
     pub fn user(&self) -> &str {
         self.text.get(..self.at).unwrap_or_default()
     }
@@ -92,7 +95,7 @@ impl Address {
         &self.text
     }
 
-    /// Whether the address can be sent as it is to a server without SMTPUTF8 (RFC 6531 §3.3).
+    /// Whether the address can be sent unchanged to a server without SMTPUTF8 (RFC 6531 §3.3).
     pub fn is_ascii(&self) -> bool {
         self.text.is_ascii()
     }
@@ -144,7 +147,7 @@ impl fmt::Debug for Address {
     }
 }
 
-/// Checks a whole address and gives the position of its `@`.
+/// Checks a whole address and returns the position of its `@`.
 fn check(text: &str) -> Result<usize, AddressError> {
     let at = check_local_part(text)?;
     let domain = match text.get(at..).and_then(|rest| rest.strip_prefix('@')) {
@@ -192,7 +195,8 @@ fn check_dot_string(text: &str) -> Result<usize, AddressError> {
     }
 }
 
-/// `Quoted-string` (RFC 5321 §4.1.2) after its opening quote; gives the end past the closing.
+/// `Quoted-string` (RFC 5321 §4.1.2) after its opening quote; returns the position after the
+/// closing quote.
 fn check_quoted_string(text: &str) -> Result<usize, AddressError> {
     let mut characters = text.char_indices();
     while let Some((position, character)) = characters.next() {
@@ -228,13 +232,14 @@ fn is_atext(character: char) -> bool {
     }
 }
 
-/// Beyond ASCII, and neither a control nor a blank of any script.
+/// Whether the character is beyond ASCII and neither a control character nor whitespace of any
+/// script.
 fn is_bare_text(character: char) -> bool {
     !character.is_ascii() && !character.is_control() && !character.is_whitespace()
 }
 
-/// Checks a domain or address literal (RFC 5321 §4.1.2, §4.1.3; U-labels by RFC 6531 §3.3)
-/// that starts at `start` of the text that errors count in.
+/// Checks a domain or address literal (RFC 5321 §4.1.2, §4.1.3; U-labels by RFC 6531 §3.3).
+/// `start` is the domain's position in the text that error positions refer to.
 pub(crate) fn check_domain(domain: &str, start: usize) -> Result<(), AddressError> {
     if domain.is_empty() {
         return Err(AddressError::MissingDomain);
@@ -285,16 +290,16 @@ fn check_label(label: &str, start: usize) -> Result<(), AddressError> {
 
 fn is_label_text(character: char) -> bool {
     match character {
-        // No hostname may hold it, yet mail domains with it exist.
+        // Not allowed in host names, but mail domains with an underscore exist.
         '-' | '_' => true,
         _ if character.is_ascii() => character.is_ascii_alphanumeric(),
-        // What UTS 46 maps to a dot would make two labels of one, unseen.
+        // UTS 46 maps these to a dot: they would silently make two labels of one.
         '\u{3002}' | '\u{ff0e}' | '\u{ff61}' => false,
         _ => is_bare_text(character),
     }
 }
 
-/// `[192.0.2.1]` or `[IPv6:2001:db8::1]`. Of other tags none is registered (RFC 5321 §4.1.3).
+/// `[192.0.2.1]` or `[IPv6:2001:db8::1]`. No other tag is registered (RFC 5321 §4.1.3).
 fn is_address_literal(literal: &str) -> bool {
     let content = literal
         .strip_prefix('[')
@@ -354,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_wrong_and_where() {
+    fn errors_name_the_fault_and_its_position() {
         assert_eq!(error(""), AddressError::MissingLocalPart);
         assert_eq!(error("@example.org"), AddressError::MissingLocalPart);
         assert_eq!(error("jane"), AddressError::MissingAtSign);
@@ -458,7 +463,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_breaks_out_of_its_path(
+        fn an_address_never_ends_its_path_early(
             text in prop_oneof![
                 any::<String>(),
                 "[a\"\\\\@.<>\\[\\] \\r\\n\\x00é\u{85}:-]{0,12}",

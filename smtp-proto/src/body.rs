@@ -1,9 +1,9 @@
-//! The content of a message, as the caller gave it, and the facts that decide
-//! how it may travel.
+//! The content of a message as the caller provides it, and the facts that decide how it may be
+//! sent.
 //!
-//! Knows octets and line ends. Must never know about envelopes, capabilities or
-//! the session: whether a fact is a problem is decided elsewhere. Content is
-//! never copied; what is added to it lies between slices of the caller's buffer.
+//! Knows octets and line ends. Must never know about envelopes, capabilities or the session:
+//! other modules decide whether a fact is a problem. Content is never copied; octets that the
+//! encoding adds go between slices of the caller's buffer.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -20,21 +20,20 @@ pub(crate) use canonical::CanonicalEncoder;
 pub(crate) use dot::DotEncoder;
 pub use scan::{Facts, Survey};
 
-/// What to send: an RFC 5322 message, or whatever else the recipient expects.
+/// The content to send: an RFC 5322 message, or any other content that the recipient expects.
 ///
-/// Made from octets at hand, which are scanned once for their [`Facts`] (a few
-/// passes at memory speed), or declared as a [stream](Self::stream), whose
-/// octets are given while the message is sent. Cheap to clone: the octets are
-/// shared.
+/// A body is made from octets in memory, which are scanned once for their [`Facts`] (a few
+/// passes at memory speed), or declared as a [stream](Self::stream), whose octets are given
+/// while the message is sent. Cheap to clone: the octets are shared.
 ///
-/// The server receives the octets that are given here, but for line ends (see
-/// [`LineEnds`]) and a final CRLF where `DATA` needs one (RFC 5321 §4.1.1.4).
+/// The server receives the octets unchanged, except for line ends (see [`LineEnds`]) and a
+/// final CRLF where `DATA` needs one (RFC 5321 §4.1.1.4).
 ///
 /// ```
 /// use postwire_proto::Body;
 ///
 /// let body = Body::from("Subject: hello\n\nGr\u{fc}\u{df}e\n");
-/// let facts = body.facts().expect("the octets are at hand");
+/// let facts = body.facts().expect("the octets are in memory");
 /// assert_eq!((facts.lone_lf, facts.eight_bit, facts.utf8_header), (3, true, false));
 /// ```
 #[derive(Clone)]
@@ -47,16 +46,16 @@ enum Source {
 }
 
 impl Body {
-    /// A body whose octets are given piece by piece, asked for by
-    /// `Event::BodyWanted`. However long it is, only a window of it is held.
+    /// Declares a body whose octets the caller gives piece by piece, when `Event::BodyWanted`
+    /// asks for them. The client holds only a window of the content, however long it is.
     ///
-    /// Nobody can look at its octets beforehand: what is not declared here
-    /// (8-bit content, for one) is not asked of the server.
+    /// The client cannot look at the octets beforehand: it requests only those extensions of
+    /// the server that the declaration names (such as 8BITMIME for 8-bit content).
     pub fn stream(declaration: StreamFacts) -> Self {
         Self(Source::Stream(declaration))
     }
 
-    /// What is known of the octets; `None` for a stream.
+    /// The facts about the content in memory; `None` for a stream.
     pub fn facts(&self) -> Option<&Facts> {
         match &self.0 {
             Source::Whole { facts, .. } => Some(facts),
@@ -64,7 +63,7 @@ impl Body {
         }
     }
 
-    /// The octets, as given; `None` for a stream.
+    /// The octets as given; `None` for a stream.
     pub fn bytes(&self) -> Option<&Bytes> {
         match &self.0 {
             Source::Whole { octets, .. } => Some(octets),
@@ -72,7 +71,7 @@ impl Body {
         }
     }
 
-    /// What was declared of a stream; `None` where the octets are at hand.
+    /// The declaration of a stream; `None` for content in memory.
     pub fn stream_facts(&self) -> Option<&StreamFacts> {
         match &self.0 {
             Source::Whole { .. } => None,
@@ -80,8 +79,7 @@ impl Body {
         }
     }
 
-    /// The facts, whether found in octets at hand or in those of a stream that was
-    /// surveyed beforehand.
+    /// The facts about content in memory, or about a stream that was surveyed beforehand.
     pub(crate) fn known_facts(&self) -> Option<&Facts> {
         match &self.0 {
             Source::Whole { facts, .. } => Some(facts),
@@ -89,8 +87,8 @@ impl Body {
         }
     }
 
-    /// The longest line, its line end (CRLF, CR or LF) not counted; looked for now
-    /// where the octets are at hand, `None` of a stream that was not surveyed.
+    /// The length of the longest line, without its line end (CRLF, CR or LF). Computed at each
+    /// call for content in memory; `None` for a stream that was not surveyed.
     pub fn longest_line(&self) -> Option<u64> {
         match &self.0 {
             Source::Whole { octets, .. } => Some(scan::longest_line(octets)),
@@ -98,13 +96,13 @@ impl Body {
         }
     }
 
-    /// Whether the octets are still to come.
+    /// Whether the body is a stream, whose octets are given later.
     pub fn is_stream(&self) -> bool {
         matches!(self.0, Source::Stream(_))
     }
 }
 
-/// Shows what is known of the content, not the content.
+/// Shows the facts about the content, not the content.
 impl fmt::Debug for Body {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
@@ -153,10 +151,10 @@ impl<const N: usize> From<&'static [u8; N]> for Body {
     }
 }
 
-/// What the caller declares of a body that he will give as a stream.
+/// The properties that the caller declares of a streamed body.
 ///
-/// The declaration is a promise: the client asks the server for what is
-/// declared and does not check it against the octets that follow.
+/// The declaration is a promise: the client requests the declared extensions from the server
+/// and does not check the octets that follow against the declaration.
 ///
 /// ```
 /// use postwire_proto::{Body, StreamFacts};
@@ -167,60 +165,60 @@ impl<const N: usize> From<&'static [u8; N]> for Body {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamFacts {
-    /// About how many octets there will be, for `SIZE=` (RFC 1870 §6: an
-    /// estimate will do, and should rather be too high).
+    /// The approximate number of octets, for `SIZE=` (RFC 1870 §6 allows an estimate,
+    /// preferably too high).
     pub size_hint: Option<u64>,
     /// The content holds octets above 127: `BODY=8BITMIME` (RFC 6152).
     pub eight_bit: bool,
     /// The header section holds UTF-8: `SMTPUTF8` (RFC 6531).
     pub smtp_utf8: bool,
-    /// The content is not text in lines: `BODY=BINARYMIME` (RFC 3030 §3), which
-    /// leaves every octet, line ends too, as it is.
+    /// The content is not text in lines: `BODY=BINARYMIME` (RFC 3030 §3), which leaves every
+    /// octet unchanged, line ends included.
     pub binary: bool,
-    /// The longest line, its line end not counted. RFC 5321 §4.5.3.1.6 guarantees
+    /// The length of the longest line, without its line end. RFC 5321 §4.5.3.1.6 guarantees
     /// 998.
     pub longest_line: Option<u64>,
-    /// All of it was looked at beforehand: [`Survey`].
+    /// The facts found by a [`Survey`] of the whole content beforehand.
     pub surveyed: Option<Facts>,
 }
 
 impl StreamFacts {
-    /// Declares about how many octets there will be.
+    /// Sets the approximate number of octets.
     #[must_use]
     pub fn size_hint(mut self, octets: u64) -> Self {
         self.size_hint = Some(octets);
         self
     }
 
-    /// Declares whether there are octets above 127.
+    /// Sets whether the content holds octets above 127.
     #[must_use]
     pub fn eight_bit(mut self, eight_bit: bool) -> Self {
         self.eight_bit = eight_bit;
         self
     }
 
-    /// Declares whether the header section holds UTF-8.
+    /// Sets whether the header section holds UTF-8.
     #[must_use]
     pub fn smtp_utf8(mut self, smtp_utf8: bool) -> Self {
         self.smtp_utf8 = smtp_utf8;
         self
     }
 
-    /// Declares the longest line, in octets without its line end.
+    /// Sets the length of the longest line, in octets without its line end.
     #[must_use]
     pub fn longest_line(mut self, octets: u64) -> Self {
         self.longest_line = Some(octets);
         self
     }
 
-    /// Declares that all of the content was looked at beforehand, and what was found.
+    /// Sets the facts that a scan of the whole content found beforehand.
     #[must_use]
     pub fn surveyed(mut self, facts: Facts) -> Self {
         self.surveyed = Some(facts);
         self
     }
 
-    /// Declares whether the content is something else than text in lines.
+    /// Sets whether the content is something other than text in lines.
     #[must_use]
     pub fn binary(mut self, binary: bool) -> Self {
         self.binary = binary;
@@ -228,10 +226,10 @@ impl StreamFacts {
     }
 }
 
-/// What becomes of a CR without LF or an LF without CR in a message.
+/// What happens to a CR without LF, or an LF without CR, in a message.
 ///
-/// Neither ever goes out through `DATA` (RFC 5321 §2.3.8): servers that end the
-/// data at a bare LF let a second message be smuggled in the first.
+/// Neither is ever sent with `DATA` (RFC 5321 §2.3.8): a server that ends the data at a bare LF
+/// lets an attacker smuggle a second message inside the first.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum LineEnds {
     /// Each is sent as CRLF.
@@ -241,8 +239,8 @@ pub enum LineEnds {
     Refuse,
 }
 
-/// Runs of content shorter than this are copied beside their neighbours: an `iovec`
-/// and a reference count cost more than a few hundred octets do.
+/// Runs of content shorter than this are copied: an `iovec` and a reference count cost more
+/// than copying a few hundred octets.
 pub(crate) const SHORT: usize = 512;
 
 /// A piece of encoded content.
@@ -250,12 +248,12 @@ pub(crate) const SHORT: usize = 512;
 pub(crate) enum Segment<'a> {
     /// A slice of the caller's buffer.
     Slice(Bytes),
-    /// To be copied: a short run of it, or what the encoding adds.
+    /// Octets to copy: a short run of the content, or what the encoding adds.
     Text(&'a [u8]),
 }
 
 impl Segment<'_> {
-    /// How many octets it is.
+    /// The number of octets in the segment.
     pub(crate) fn octets(&self) -> usize {
         match self {
             Self::Slice(slice) => slice.len(),
@@ -296,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_what_was_declared() {
+    fn a_stream_has_the_declared_facts() {
         let declaration = StreamFacts::default()
             .size_hint(7)
             .eight_bit(true)
@@ -309,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn content_is_not_shown() {
+    fn debug_does_not_show_content() {
         let shown = format!("{:?}", Body::from("confidential"));
         assert!(!shown.contains("confidential"));
         assert!(shown.contains("octets: 12"));

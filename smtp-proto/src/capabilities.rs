@@ -1,7 +1,7 @@
-//! What the server said that it can do.
+//! The capabilities that a server announces.
 //!
-//! Knows the EHLO reply (RFC 5321 §4.1.1.1) and the keywords that this library acts on. Must
-//! never decide what is used: the session weighs capabilities against its configuration.
+//! Knows the EHLO reply (RFC 5321 §4.1.1.1) and the keywords that this library supports. Must
+//! never decide what is used: the session compares capabilities with its configuration.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -15,8 +15,8 @@ const MAX_MECHANISMS: usize = 64;
 
 /// The capabilities in a server's reply to EHLO or LHLO.
 ///
-/// The default holds none: that of a server which only knows HELO. Memory is that of the
-/// reply, which the reader bounds.
+/// The default value holds none, as for a server that only supports HELO. The memory is that of
+/// the reply, which the reader bounds.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Capabilities {
     greeting_line: Box<[u8]>,
@@ -27,7 +27,7 @@ pub struct Capabilities {
     known: Known,
 }
 
-/// Looked up once, as each message asks for them.
+/// Capabilities that are looked up once, since each message needs them.
 #[derive(Copy, Clone, Default, PartialEq, Eq)]
 struct Known {
     pipelining: bool,
@@ -47,7 +47,8 @@ impl Capabilities {
     ///
     /// # Errors
     ///
-    /// The reply has more than `limit` lines after the first.
+    /// Returns [`CapabilitiesError::TooMany`] if the reply has more than `limit` lines after
+    /// the first.
     pub fn parse(reply: ReplyRef<'_>, limit: usize) -> Result<Self, CapabilitiesError> {
         let mut raw_lines = reply.raw_lines();
         let greeting_line = raw_lines.next().unwrap_or_default().into();
@@ -83,24 +84,25 @@ impl Capabilities {
             .filter_map(Capability::parse)
     }
 
-    /// The first capability of this keyword, whatever its case.
+    /// The first capability with this keyword, in any case.
     pub fn get(&self, keyword: &str) -> Option<Capability<'_>> {
         self.iter()
             .find(|capability| capability.keyword.eq_ignore_ascii_case(keyword))
     }
 
-    /// Whether this keyword is offered, whatever its case.
+    /// Whether the server offers this keyword, in any case.
     pub fn has(&self, keyword: &str) -> bool {
         self.get(keyword).is_some()
     }
 
-    /// The first line of the reply, which is no keyword: the server's name, and perhaps a
+    /// The first line of the reply, which is not a keyword: the server's name, and perhaps a
     /// greeting. Not necessarily UTF-8.
     pub fn greeting_line(&self) -> &[u8] {
         &self.greeting_line
     }
 
-    /// How many lines were left out since they are not UTF-8 or have no valid keyword.
+    /// The number of lines that were skipped because they are not UTF-8 or have no valid
+    /// keyword.
     pub fn malformed(&self) -> usize {
         self.malformed
     }
@@ -145,19 +147,19 @@ impl Capabilities {
         self.known.enhanced_status_codes
     }
 
-    /// `SIZE` (RFC 1870): `None` if the server does not know the extension at all.
+    /// `SIZE` (RFC 1870): `None` if the server does not offer the extension.
     pub fn size(&self) -> Option<SizeLimit> {
         self.known.size
     }
 
-    /// `LIMITS` (RFC 9422): what one session and one transaction may hold. All `None` without
-    /// the extension.
+    /// `LIMITS` (RFC 9422): the limits of one session and one transaction. Every limit is
+    /// `None` without the extension.
     pub fn limits(&self) -> LimitsParameters {
         self.known.limits
     }
 
-    /// The names of the SASL mechanisms of all `AUTH` lines (RFC 4954 §3), in the server's
-    /// order and case, each once; also those of the older form `AUTH=PLAIN LOGIN`. At most 64.
+    /// The names of the SASL mechanisms in all `AUTH` lines (RFC 4954 §3), including the older
+    /// form `AUTH=PLAIN LOGIN`. In the server's order and spelling, each once, at most 64.
     pub fn auth(&self) -> impl Iterator<Item = &str> {
         self.mechanisms.iter().map(|name| &**name)
     }
@@ -234,7 +236,8 @@ impl<'a> Capability<'a> {
     fn parse(line: &'a str) -> Option<Self> {
         let (word, parameters) = line.split_once([' ', '\t']).unwrap_or((line, ""));
         let (keyword, parameters) = match word.split_once('=') {
-            // The form of servers older than RFC 2554, still sent beside the present one.
+            // The form used by servers older than RFC 2554, still sent next to the current
+            // form.
             Some((keyword, _)) if keyword.eq_ignore_ascii_case("AUTH") => {
                 (keyword, line.get(keyword.len() + 1..).unwrap_or_default())
             }
@@ -255,18 +258,19 @@ impl<'a> Capability<'a> {
         self.keyword
     }
 
-    /// What follows the keyword, word for word.
+    /// The words after the keyword.
     pub fn parameters(self) -> impl Iterator<Item = &'a str> {
         self.parameters.split_ascii_whitespace()
     }
 }
 
-/// How large a message the server says that it takes (RFC 1870 §4).
+/// The message size that the server accepts (RFC 1870 §4).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum SizeLimit {
-    /// It knows `SIZE=` but names no fixed limit: `SIZE`, `SIZE 0`, or no number.
+    /// The server offers `SIZE` without a fixed limit: `SIZE`, `SIZE 0`, or a value that is not
+    /// a number.
     Unlimited,
-    /// At most this many octets, line ends counted as CRLF, without dot-stuffing.
+    /// At most this many octets, with line ends counted as CRLF and without dot-stuffing.
     Octets(u64),
 }
 
@@ -283,7 +287,8 @@ impl SizeLimit {
     }
 }
 
-/// The limits that a server declares with `LIMITS` (RFC 9422 §4); `None` where it names none.
+/// The limits that a server declares with `LIMITS` (RFC 9422 §4); `None` for each limit that it
+/// does not declare.
 #[non_exhaustive]
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct LimitsParameters {
@@ -308,18 +313,18 @@ impl LimitsParameters {
                 _ if name.eq_ignore_ascii_case("RCPTDOMAINMAX") => &mut limits.rcpt_domain_max,
                 _ => continue,
             };
-            // RFC 9422 §4 has no limit of zero; taken at its word it would forbid all mail.
+            // RFC 9422 §4 has no limit of zero; taken literally, it would forbid all mail.
             *limit = value.parse().ok().filter(|&number| number > 0);
         }
         limits
     }
 }
 
-/// Why an EHLO reply was not taken.
+/// Why an EHLO reply was rejected.
 #[non_exhaustive]
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum CapabilitiesError {
-    /// It lists more capabilities than the configured limit.
+    /// The reply lists more capabilities than the configured limit.
     TooMany {
         /// The limit, in lines.
         limit: usize,
@@ -367,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_what_the_library_acts_on() {
+    fn reads_the_capabilities_that_the_library_supports() {
         let capabilities = parse(&[
             "mx.example greets you",
             "pipelining",
@@ -388,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_that_is_no_number_is_no_limit() {
+    fn a_size_that_is_not_a_number_is_no_limit() {
         for line in [
             "SIZE",
             "SIZE 0",
@@ -439,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_lines_are_counted_only() {
+    fn malformed_lines_are_only_counted() {
         let lines: [&[u8]; 6] = [b"mx", b"DSN\xff", b"", b" DSN", b"-X", b"D_N"];
         let capabilities = parse_with(&lines, 128).expect("within the limit");
         assert_eq!(

@@ -1,7 +1,7 @@
-//! Commands beside sending: what a server can be asked between messages.
+//! Commands that are not part of sending a message, such as NOOP or VRFY.
 //!
-//! Knows their grammar and limits. Must never know when a command may be sent, nor what
-//! an answer to it means.
+//! Knows their grammar and limits. Must never know when a command may be sent or what its reply
+//! means.
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -15,37 +15,38 @@ pub(crate) use wire::{BodyType, MailParameters, bdat, ehlo, line, mail, rcpt};
 /// RFC 5321 §4.5.3.1.4, CRLF included.
 const MAX_LINE: usize = 512;
 
-/// Room for ` SMTPUTF8` behind an argument that needs it.
+/// Space for ` SMTPUTF8` after an argument that needs it.
 const SMTP_UTF8: &str = " SMTPUTF8";
 
-/// What begins and ends a session, changes what it rests on, or is part of a message; and
-/// what does it in this library.
+/// Commands that begin or end a session, change its state, or are part of a message; each with
+/// the reason for its refusal.
 const OF_THE_SESSION: [(&str, &str); 19] = [
-    ("ATRN", "a client that serves is not provided for"),
+    ("ATRN", "this client cannot act as a server"),
     ("AUTH", "credentials are part of the configuration"),
-    ("BDAT", "messages are sent by their own method"),
-    ("BURL", "messages are sent by their own method"),
-    ("DATA", "messages are sent by their own method"),
-    ("EHLO", "the session says it"),
-    ("HELO", "the session says it"),
-    ("LHLO", "the session says it"),
-    ("MAIL", "messages are sent by their own method"),
-    ("QUIT", "the session is left by its own method"),
-    ("RCPT", "messages are sent by their own method"),
-    ("RSET", "the session says it where it has to"),
-    ("SAML", "messages are sent by their own method"),
-    ("SEND", "messages are sent by their own method"),
-    ("SOML", "messages are sent by their own method"),
+    ("BDAT", "send a message instead"),
+    ("BURL", "send a message instead"),
+    ("DATA", "send a message instead"),
+    ("EHLO", "the session sends it"),
+    ("HELO", "the session sends it"),
+    ("LHLO", "the session sends it"),
+    ("MAIL", "send a message instead"),
+    ("QUIT", "quit the session instead"),
+    ("RCPT", "send a message instead"),
+    ("RSET", "the session sends it when needed"),
+    ("SAML", "send a message instead"),
+    ("SEND", "send a message instead"),
+    ("SOML", "send a message instead"),
     ("STARTTLS", "the TLS mode is part of the configuration"),
-    ("TURN", "a client that serves is not provided for"),
-    ("XCLIENT", "the server forgets the session"),
-    ("XEXCH50", "octets follow it"),
+    ("TURN", "this client cannot act as a server"),
+    ("XCLIENT", "it resets the session at the server"),
+    ("XEXCH50", "data follows the command line"),
 ];
 
-/// A command beside sending, to be given to [`Client::command`](crate::Client::command).
+/// A command that is not part of sending a message, for
+/// [`Client::command`](crate::Client::command).
 ///
-/// One line of at most 512 octets with its CRLF (RFC 5321 §4.5.3.1.4), without control
-/// characters: it cannot be split in two. Cheap enough to make for each use.
+/// One line of at most 512 octets including CRLF (RFC 5321 §4.5.3.1.4), without control
+/// characters: it cannot be split in two. Cheap to create for each use.
 ///
 /// ```
 /// use postwire_proto::Command;
@@ -59,12 +60,12 @@ const OF_THE_SESSION: [(&str, &str); 19] = [
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Command {
     line: Box<str>,
-    /// Without it the server is not asked at all.
+    /// The extension that the server must offer; without it the command is not sent.
     needs: Option<&'static str>,
 }
 
 impl Command {
-    /// `NOOP` (RFC 5321 §4.1.1.9): is the server still there?
+    /// `NOOP` (RFC 5321 §4.1.1.9): checks that the server still responds.
     pub fn noop() -> Self {
         Self {
             line: "NOOP".into(),
@@ -72,7 +73,7 @@ impl Command {
         }
     }
 
-    /// `HELP` (RFC 5321 §4.1.1.8), in general.
+    /// `HELP` (RFC 5321 §4.1.1.8) without a topic.
     pub fn help() -> Self {
         Self {
             line: "HELP".into(),
@@ -84,39 +85,39 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// The topic is empty, too long or not printable ASCII.
+    /// Returns an error if the topic is empty, too long or not printable ASCII.
     pub fn help_on(topic: impl AsRef<str>) -> Result<Self, CommandError> {
         Self::with_argument("HELP", topic.as_ref())
     }
 
-    /// `VRFY` (RFC 5321 §4.1.1.6): does this user or mailbox exist? `252` means that the
-    /// server does not say. One that is not ASCII is asked for only where SMTPUTF8 is
-    /// offered (RFC 6531 §3.7.4.2).
+    /// `VRFY` (RFC 5321 §4.1.1.6): asks whether a user or mailbox exists. The reply `252` means
+    /// that the server does not tell. A mailbox that is not ASCII is sent only where the server
+    /// offers SMTPUTF8 (RFC 6531 §3.7.4.2).
     ///
     /// # Errors
     ///
-    /// The argument is empty or too long, or has a control character.
+    /// Returns an error if the argument is empty or too long, or contains a control character.
     pub fn vrfy(mailbox: impl AsRef<str>) -> Result<Self, CommandError> {
         Self::international("VRFY", mailbox.as_ref())
     }
 
-    /// `EXPN` (RFC 5321 §4.1.1.7): who is on this mailing list? Otherwise as
-    /// [`vrfy`](Self::vrfy).
+    /// `EXPN` (RFC 5321 §4.1.1.7): asks for the members of a mailing list. A list name that is
+    /// not ASCII is sent only where the server offers SMTPUTF8.
     ///
     /// # Errors
     ///
-    /// The argument is empty or too long, or has a control character.
+    /// Returns an error if the argument is empty or too long, or contains a control character.
     pub fn expn(list: impl AsRef<str>) -> Result<Self, CommandError> {
         Self::international("EXPN", list.as_ref())
     }
 
-    /// `ETRN` (RFC 1985): begin to deliver what waits for this host, `@` and a domain for
-    /// all its subdomains, or `#` and the name of a queue. Not asked where the server does
-    /// not offer ETRN.
+    /// `ETRN` (RFC 1985): asks the server to deliver the messages that wait for a host, for a
+    /// domain and all its subdomains (`@` and the domain), or in a queue (`#` and its name).
+    /// Not sent where the server does not offer ETRN.
     ///
     /// # Errors
     ///
-    /// The argument is empty, too long or not printable ASCII.
+    /// Returns an error if the argument is empty, too long or not printable ASCII.
     pub fn etrn(node: impl AsRef<str>) -> Result<Self, CommandError> {
         let command = Self::with_argument("ETRN", node.as_ref())?;
         Ok(Self {
@@ -125,13 +126,13 @@ impl Command {
         })
     }
 
-    /// Any other command, as it stands on the line. Its answer must be one reply that ends
-    /// it, 2xx, 4xx or 5xx.
+    /// Any other command, exactly as it is written on the line. The server must answer it with
+    /// a single reply, 2xx, 4xx or 5xx.
     ///
     /// # Errors
     ///
-    /// There is no verb, the line is too long or not printable ASCII, or the verb is the
-    /// session's own: one that would change what it rests on.
+    /// Returns an error if the line has no verb, is too long or is not printable ASCII, or if
+    /// only the session may send the verb because it changes the session's state.
     pub fn raw(line: impl AsRef<str>) -> Result<Self, CommandError> {
         let line = line.as_ref();
         let verb = line.split(' ').next().unwrap_or_default();
@@ -172,7 +173,7 @@ impl Command {
         line.push(' ');
         line.push_str(argument);
         line.push_str(SMTP_UTF8);
-        // RFC 6531 §3.7.4.2: the parameter is not counted.
+        // RFC 6531 §3.7.4.2: the parameter does not count.
         check(&line, true, MAX_LINE + SMTP_UTF8.len())?;
         Ok(Self {
             line: line.into(),
@@ -185,12 +186,12 @@ impl Command {
         &self.line
     }
 
-    /// The command's name, as it was given.
+    /// The name of the command, as given.
     pub fn verb(&self) -> &str {
         self.line.split(' ').next().unwrap_or_default()
     }
 
-    /// The extension without which the server is not asked.
+    /// The extension that the command needs.
     pub(crate) fn needs(&self) -> Option<&'static str> {
         self.needs
     }
@@ -202,7 +203,7 @@ impl fmt::Display for Command {
     }
 }
 
-/// Positions count in the whole line.
+/// Positions count from the start of the line.
 fn check(line: &str, utf8: bool, limit: usize) -> Result<(), CommandError> {
     let fits = |character: char| match character {
         ' '..='~' => true,
@@ -218,31 +219,32 @@ fn check(line: &str, utf8: bool, limit: usize) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Why a text makes no [`Command`].
+/// Why a text is not a valid [`Command`].
 #[non_exhaustive]
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum CommandError {
-    /// It does not begin with a command's name.
+    /// The line does not begin with the name of a command.
     NoVerb,
-    /// What is asked about is missing.
+    /// The argument is missing.
     NoArgument,
-    /// There is a control character, or one that is not ASCII where only that may stand.
+    /// The line contains a control character, or a character beyond ASCII where only ASCII is
+    /// allowed.
     InvalidCharacter {
-        /// Where in the line, in octets.
+        /// The position in the line, in octets.
         position: usize,
     },
-    /// The line is longer than servers have to take.
+    /// The line is longer than servers have to accept.
     TooLong {
-        /// The line's octets, with its CRLF.
+        /// The octets of the line, including its CRLF.
         octets: usize,
-        /// What is allowed.
+        /// The highest number allowed.
         limit: usize,
     },
-    /// The command is the session's own affair.
+    /// Only the session itself sends this command.
     OfTheSession {
-        /// Its name.
+        /// The name of the command.
         verb: &'static str,
-        /// What does it, or why nothing does.
+        /// What to use instead, or why the command is refused.
         instead: &'static str,
     },
 }
@@ -250,10 +252,15 @@ pub enum CommandError {
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoVerb => f.write_str("a command begins with a word of ASCII letters and digits"),
+            Self::NoVerb => {
+                f.write_str("a command must begin with a word of ASCII letters and digits")
+            }
             Self::NoArgument => f.write_str("the command needs an argument"),
             Self::InvalidCharacter { position } => {
-                write!(f, "a character at {position} cannot stand in a command")
+                write!(
+                    f,
+                    "the character at position {position} is not allowed in a command"
+                )
             }
             Self::TooLong { octets, limit } => {
                 write!(
@@ -262,7 +269,7 @@ impl fmt::Display for CommandError {
                 )
             }
             Self::OfTheSession { verb, instead } => {
-                write!(f, "{verb} cannot be given by itself: {instead}")
+                write!(f, "{verb} cannot be sent as a separate command: {instead}")
             }
         }
     }
@@ -279,7 +286,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_its_line() {
+    fn each_constructor_gives_its_line() {
         for (command, line) in [
             (Ok(Command::noop()), "NOOP"),
             (Ok(Command::help()), "HELP"),
@@ -301,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none() {
+    fn invalid_commands_are_refused() {
         let position = |position| Err(CommandError::InvalidCharacter { position });
         assert_eq!(Command::vrfy(" "), Err(CommandError::NoArgument));
         assert_eq!(Command::vrfy("a\rb"), position(6));
@@ -330,7 +337,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_that_is_made_can_be_split(text in any::<String>()) {
+        fn no_command_can_be_split_in_two(text in any::<String>()) {
             let made = [
                 Command::raw(&text),
                 Command::vrfy(&text),

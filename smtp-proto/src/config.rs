@@ -1,8 +1,8 @@
-//! What a client session is told beforehand: built once, immutable, shared by
-//! `Arc` among all connections to one server.
+//! The configuration of a client session: built once, immutable, shared by `Arc` among all
+//! connections to one server.
 //!
-//! Knows no host to connect to and no certificate: those are the adapter's and
-//! the TLS layer's. Defaults are the safe ones.
+//! Must never know the host to connect to or a certificate: the adapter and the TLS layer know
+//! these. The defaults are the safe values.
 
 /// Defines a setter for each of these public fields, under the field's name.
 macro_rules! setters {
@@ -34,7 +34,7 @@ use crate::{
 };
 pub(crate) use setters;
 
-/// Which of the two protocols is spoken.
+/// The protocol that the client speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// SMTP (RFC 5321): one final reply a message.
@@ -46,8 +46,8 @@ pub enum Protocol {
 
 /// When TLS is used: the four modes, without the parameters of the TLS session.
 ///
-/// The core keeps their promises; `postwire_tls::Tls` pairs each with what TLS
-/// itself needs.
+/// The core enforces the promises of each mode; `postwire_tls::Tls` pairs each with its TLS
+/// parameters.
 ///
 /// Its text is that of a server URL's `tls=`:
 ///
@@ -67,7 +67,7 @@ pub enum Security {
     /// [`Required`](Self::Required) wherever the server is known to have TLS.
     /// Passwords still stay out of plaintext.
     Opportunistic,
-    /// STARTTLS, or the attempt fails. Before TLS nothing but `EHLO`,
+    /// STARTTLS is required: without it the connection fails. Before TLS nothing but `EHLO`,
     /// `STARTTLS` and `QUIT` is written.
     Required,
     /// TLS from the first byte (RFC 8314 "implicit TLS"). Fewest round trips.
@@ -108,7 +108,7 @@ impl FromStr for Security {
     }
 }
 
-/// A text is the name of no [`Security`] mode.
+/// The error for a text that is not the name of a [`Security`] mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UnknownSecurity;
 
@@ -122,32 +122,32 @@ impl core::error::Error for UnknownSecurity {}
 
 /// How far the client runs ahead of the server's replies (RFC 2920, RFC 3030).
 ///
-/// Matters only where the server offers PIPELINING; without it one command is
-/// outstanding at a time, as with [`Off`](Self::Off). RFC 2920 allows more than many
-/// servers bear: of sixteen in use, five lose or refuse what follows the end of a
-/// message's content.
+/// It only matters where the server offers PIPELINING; without it one command is outstanding at
+/// a time, as with [`Off`](Self::Off). RFC 2920 allows more than many servers handle: of
+/// sixteen tested servers, five lose or refuse commands that follow the end of a message's
+/// content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Pipelining {
     /// One command at a time.
     Off,
-    /// `MAIL`, every `RCPT` and `DATA` in one flight; nothing behind the content of `DATA`
-    /// until it is answered, `QUIT` included. By `BDAT`, content goes out once every
-    /// `RCPT` of its own transaction was answered and one of them was accepted; in its
-    /// flight follow `RSET` and the next `MAIL` and `RCPT`. The default.
+    /// `MAIL`, every `RCPT` and `DATA` go out in one flight. Behind the content of `DATA`
+    /// nothing follows until its reply arrives, not even `QUIT`. With `BDAT`, content goes out
+    /// once every `RCPT` of its own transaction is answered and at least one is accepted;
+    /// `RSET` and the next `MAIL` and `RCPT` follow in the same flight. The default.
     ///
-    /// Two round trips a message by `DATA`, one by `BDAT`.
+    /// Two round trips per message with `DATA`, one with `BDAT`.
     #[default]
     Careful,
-    /// As far as the standards allow: the next envelope behind the content of `DATA`, and
-    /// by `BDAT` whole messages in one flight, up to [`Limits::speculation`] octets of
+    /// As far as the standards allow: the next envelope follows the content of `DATA`, and with
+    /// `BDAT` whole messages go out in one flight, up to [`Limits::speculation`] octets of
     /// content whose recipients are not known to be accepted.
     ///
-    /// For a relay that is known to read on, such as a Postfix or Exim of one's own. A
-    /// server that refuses `BDAT` *without reading its octets* takes the content for
-    /// commands: whoever writes the content writes commands. Should the connection break,
-    /// every message whose content is under way is in doubt.
+    /// For a relay that is known to support it, such as your own Postfix or Exim. A server that
+    /// refuses `BDAT` *without reading its octets* executes the content as commands: the author
+    /// of the content controls the session. If the connection breaks, every message whose
+    /// content is under way is in doubt.
     ///
-    /// One round trip a message by `DATA`, a constant number for all by `BDAT`.
+    /// One round trip per message with `DATA`, a constant number for all messages with `BDAT`.
     Bold,
 }
 
@@ -168,20 +168,20 @@ impl fmt::Display for Pipelining {
     }
 }
 
-/// Whether a login is bound to its TLS session (RFC 5056), so that nobody between the
-/// two ends can pass it on.
+/// Whether a login is bound to its TLS session (RFC 5056), so that nobody between the two ends
+/// can relay it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ChannelBindingPolicy {
-    /// Bound where the server offers it. A server that offers it and turns out to know
-    /// another way of binding is logged in to without.
+    /// Bind the login where the server offers it. If the server offers channel binding but
+    /// supports only another type, the client logs in without it.
     #[default]
     Preferred,
-    /// Bound, or not at all.
+    /// Bind the login, or do not log in.
     Required,
 }
 
-/// Everything a [`Client`](crate::Client) is told before it starts.
+/// The configuration of a [`Client`](crate::Client), fixed before it starts.
 ///
 /// ```
 /// use postwire_proto::{ClientConfig, Credentials, HelloName, Security};
@@ -193,48 +193,50 @@ pub enum ChannelBindingPolicy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientConfig {
-    /// The name given to `EHLO`; none for the address of the connection's own end.
+    /// The name given in `EHLO`; `None` for the address of the local end of the connection.
     pub hello_name: Option<HelloName>,
-    /// SMTP or LMTP.
+    /// The protocol: SMTP or LMTP.
     pub protocol: Protocol,
-    /// When TLS is used.
+    /// The TLS mode.
     pub security: Security,
-    /// The server's name, for mechanisms that send it.
+    /// The server's host name, for the SASL mechanisms that use it.
     pub host: String,
-    /// The server's port, for mechanisms that send it.
+    /// The server's port, for the SASL mechanisms that use it.
     pub port: Option<u16>,
-    /// Who logs in; nobody by default.
+    /// The credentials to authenticate with; none by default.
     pub credentials: Option<Credentials>,
-    /// Whether the credentials are asked for by an event.
+    /// Whether [`Event::CredentialsWanted`](crate::Event::CredentialsWanted) asks for
+    /// credentials.
     pub late_credentials: bool,
-    /// The mechanisms that may be used, the preferred one first; none for the default ones.
+    /// The mechanisms that may be used, the preferred one first; `None` for the default ones.
     pub mechanisms: Option<Vec<Mechanism>>,
-    /// Whether a password may be sent in plaintext.
+    /// Whether passwords and tokens may be sent in plaintext.
     pub allow_plaintext_auth: bool,
-    /// Whether a login is bound to its TLS session.
+    /// Whether the login must be bound to the TLS session.
     pub channel_binding: ChannelBindingPolicy,
-    /// Whether another mechanism is tried after one that the server refused.
+    /// Whether the next mechanism is tried after the server refused the credentials.
     pub try_next_mechanism: bool,
     /// How far the client runs ahead of the replies.
     pub pipelining: Pipelining,
-    /// Whether `BDAT` is used where the server offers it.
+    /// Whether `BDAT` is used if the server offers CHUNKING.
     pub chunking: bool,
-    /// What becomes of a CR or LF that does not stand in a CRLF.
+    /// What happens to a lone CR or LF in a message.
     pub line_ends: LineEnds,
-    /// The longest line that a message may have, in octets without its CRLF.
+    /// The longest line that a message may have, in octets without its CRLF; `None` for no
+    /// limit.
     pub max_line_length: Option<u64>,
-    /// Whether 8-bit content goes to a server without 8BITMIME.
+    /// Whether 8-bit content is sent to a server without 8BITMIME.
     pub eight_bit_anyway: bool,
-    /// How long each stage may take.
+    /// The time limit of each stage.
     pub timeouts: Timeouts,
-    /// How much the server may make the client keep.
+    /// The limits on what the server can make the client store.
     pub limits: Limits,
-    /// Whether the dialogue is reported, line by line.
+    /// Whether the dialogue is reported as [`Event::Trace`](crate::Event::Trace).
     pub trace: bool,
 }
 
 impl ClientConfig {
-    /// The defaults, for a client that greets as `hello_name`.
+    /// Creates the default configuration for a client that gives `hello_name` in `EHLO`.
     pub fn new(hello_name: HelloName, security: Security) -> Self {
         Self {
             hello_name: Some(hello_name),
@@ -259,9 +261,10 @@ impl ClientConfig {
         }
     }
 
-    /// The defaults, for a client without a name: it greets with the address of its end of
-    /// the connection, as a literal (RFC 5321 §4.1.4), where the driver says which that is
-    /// ([`Client::set_local_address`](crate::Client::set_local_address)), and else with
+    /// Creates the default configuration for a client without a name of its own. In `EHLO` the
+    /// client gives the address of its end of the connection, as a literal (RFC 5321 §4.1.4),
+    /// if the driver sets it with
+    /// [`Client::set_local_address`](crate::Client::set_local_address); otherwise it gives
     /// `[127.0.0.1]`.
     pub fn unnamed(security: Security) -> Self {
         Self {
@@ -270,70 +273,73 @@ impl ClientConfig {
         }
     }
 
-    /// The name given to `EHLO` (RFC 5321 §4.1.1.1).
+    /// Sets the name given in `EHLO` (RFC 5321 §4.1.1.1).
     #[must_use]
     pub fn hello_name(mut self, hello_name: HelloName) -> Self {
         self.hello_name = Some(hello_name);
         self
     }
 
-    /// SMTP (default) or LMTP.
+    /// Sets the protocol: SMTP (the default) or LMTP.
     #[must_use]
     pub fn protocol(mut self, protocol: Protocol) -> Self {
         self.protocol = protocol;
         self
     }
 
-    /// The server's name, for the SASL mechanisms that want one. Empty by default.
+    /// Sets the server's host name, for the SASL mechanisms that use it. Empty by default.
     #[must_use]
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.host = host.into();
         self
     }
 
-    /// The port that the server listens on, for the SASL mechanisms that want it. None by default.
+    /// Sets the port that the server listens on, for the SASL mechanisms that use it. None by
+    /// default.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
         self
     }
 
-    /// Authenticate with these. Given, and no usable mechanism offered: nothing
-    /// is sent.
+    /// Sets the credentials to authenticate with. If the server offers no usable mechanism,
+    /// nothing is sent.
     #[must_use]
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = Some(credentials);
         self
     }
 
-    /// Ask for credentials when they are needed, and once more when they were refused:
-    /// [`Event::CredentialsWanted`](crate::Event::CredentialsWanted). Off by default.
+    /// Sets whether to ask for credentials when they are needed, and once more when the server
+    /// refuses them, with [`Event::CredentialsWanted`](crate::Event::CredentialsWanted). Off by
+    /// default.
     ///
-    /// For tokens, which expire. They are waited for as long as [`Timeouts::auth`]. Together with [`credentials`](Self::credentials) only the
-    /// renewal is asked for.
+    /// Use it for tokens, which expire. The client waits for the credentials for
+    /// [`Timeouts::auth`]. Together with [`credentials`](Self::credentials), the client only
+    /// asks after a refusal.
     #[must_use]
     pub fn late_credentials(mut self, on: bool) -> Self {
         self.late_credentials = on;
         self
     }
 
-    /// The mechanisms that may be used, the preferred one first.
-    /// [`Mechanism::preference_for`] the credentials by default.
+    /// Sets the mechanisms that may be used, the preferred one first. The default is
+    /// [`Mechanism::preference_for`] the credentials.
     #[must_use]
     pub fn mechanisms(mut self, mechanisms: Vec<Mechanism>) -> Self {
         self.mechanisms = Some(mechanisms);
         self
     }
 
-    /// Let passwords and tokens travel in plaintext. Off by default; anyone on
-    /// the way can read them.
+    /// Sets whether passwords and tokens may be sent in plaintext. Off by default: anyone on
+    /// the network path can read them.
     #[must_use]
     pub fn allow_plaintext_auth(mut self, allow: bool) -> Self {
         self.allow_plaintext_auth = allow;
         self
     }
 
-    /// Whether the login must be bound to the TLS session (SCRAM's `-PLUS` forms).
+    /// Sets whether the login must be bound to the TLS session (SCRAM's `-PLUS` variants).
     /// [`ChannelBindingPolicy::Preferred`] by default.
     #[must_use]
     pub fn channel_binding(mut self, policy: ChannelBindingPolicy) -> Self {
@@ -341,10 +347,10 @@ impl ClientConfig {
         self
     }
 
-    /// Try the next mechanism when the server refused the credentials (535). Off by
-    /// default: each try counts as a failed login, and accounts get locked.
+    /// Sets whether to try the next mechanism when the server refuses the credentials (535).
+    /// Off by default: each try counts as a failed login, and servers lock accounts.
     ///
-    /// For servers that offer mechanisms which are not set up. The next mechanism may
+    /// Use it for servers that offer mechanisms which are not set up. The next mechanism may
     /// reveal the password, within the bounds of
     /// [`allow_plaintext_auth`](Self::allow_plaintext_auth).
     #[must_use]
@@ -353,101 +359,104 @@ impl ClientConfig {
         self
     }
 
-    /// How far to run ahead of the replies where PIPELINING (RFC 2920) is offered.
-    /// [`Pipelining::Careful`] by default.
+    /// Sets how far the client runs ahead of the replies where the server offers PIPELINING
+    /// (RFC 2920). [`Pipelining::Careful`] by default.
     #[must_use]
     pub fn pipelining(mut self, pipelining: Pipelining) -> Self {
         self.pipelining = pipelining;
         self
     }
 
-    /// Use CHUNKING (RFC 3030) where it is offered. On by default.
+    /// Sets whether to use CHUNKING (RFC 3030) where the server offers it. On by default.
     ///
-    /// Unless [`Pipelining::Bold`] is set, a session's first `BDAT` is an empty one in the
-    /// flight of `MAIL` and `RCPT`. A server that refuses it has read nothing that it could
-    /// take for commands; the message then goes by `DATA`.
+    /// Unless [`Pipelining::Bold`] is set, the first `BDAT` of a session is an empty one, in
+    /// the same flight as `MAIL` and `RCPT`. A server that refuses an empty `BDAT` cannot
+    /// misread any content as commands; the message is then sent with `DATA`.
     #[must_use]
     pub fn chunking(mut self, on: bool) -> Self {
         self.chunking = on;
         self
     }
 
-    /// What becomes of a lone CR or LF in a message.
+    /// Sets what happens to a lone CR or LF in a message.
     #[must_use]
     pub fn line_ends(mut self, line_ends: LineEnds) -> Self {
         self.line_ends = line_ends;
         self
     }
 
-    /// Refuse a message with a longer line (octets, without its CRLF). None by
-    /// default; RFC 5321 §4.5.3.1.6 guarantees 998.
+    /// Sets the longest line that a message may have, in octets without the CRLF; a message
+    /// with a longer line is refused. No limit by default; RFC 5321 §4.5.3.1.6 guarantees 998.
     #[must_use]
     pub fn max_line_length(mut self, octets: Option<u64>) -> Self {
         self.max_line_length = octets;
         self
     }
 
-    /// Send 8-bit content as it is to a server that does not offer 8BITMIME (RFC 6152),
-    /// instead of not at all. Off by default: such a server may refuse or mutilate it.
+    /// Sets whether to send 8-bit content unchanged to a server that does not offer 8BITMIME
+    /// (RFC 6152), instead of refusing the message. Off by default: such a server may refuse or
+    /// damage the content.
     ///
-    /// For test servers, which often take it and do not say so.
+    /// Use it for test servers, which often accept 8-bit content without offering the
+    /// extension.
     #[must_use]
     pub fn eight_bit_anyway(mut self, on: bool) -> Self {
         self.eight_bit_anyway = on;
         self
     }
 
-    /// How long each stage may take.
+    /// Sets how long each stage may take.
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.timeouts = timeouts;
         self
     }
 
-    /// Bounds on what the server may make the client keep.
+    /// Sets the limits on what the server can make the client store.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Report the dialogue as [`Event::Trace`](crate::Event::Trace), secrets
-    /// redacted. Off by default.
+    /// Sets whether the dialogue is reported as [`Event::Trace`](crate::Event::Trace), with
+    /// secrets redacted. Off by default.
     #[must_use]
     pub fn trace(mut self, on: bool) -> Self {
         self.trace = on;
         self
     }
 
-    /// The TLS mode.
+    /// Sets the TLS mode, replacing the mode that was given to the constructor.
     #[must_use]
     pub fn security(mut self, security: Security) -> Self {
         self.security = security;
         self
     }
 
-    /// What finds the secret of the configured credentials in foreign text; nothing where there
-    /// are none.
+    /// The redaction of the configured credentials; it removes nothing if there are none.
     pub fn redaction(&self) -> Redaction {
         let credentials = self.credentials.as_ref();
         credentials.map(Redaction::of).unwrap_or_default()
     }
 
-    /// The report on a message that could not be sent to any server: for adapters,
-    /// which then need not connect. See [`check`](Self::check).
+    /// Returns the report for a message that cannot be sent to any server, so that an adapter
+    /// need not connect; otherwise `None`. See [`check`](Self::check).
     pub fn refuse(&self, envelope: &Envelope, body: &Body) -> Option<Report> {
         let why = self.check(body).err()?;
         let error = Error::new(Stage::Mail, ErrorKind::Unsendable(why));
         Some(Report::not_sent(envelope, error))
     }
 
-    /// Whether a message with this content can be sent to *some* server under this
-    /// configuration: what [`Client::send`](crate::Client::send) would refuse
-    /// at once is found here before any connection is made.
+    /// Checks whether a message with this content can be sent to *some* server under this
+    /// configuration.
+    ///
+    /// [`Client::send`](crate::Client::send) refuses a message for the same reasons; this
+    /// method finds them before any connection is made.
     ///
     /// # Errors
     ///
-    /// Why no server can be sent this content.
+    /// Returns the reason why no server can be sent this content.
     pub fn check(&self, body: &Body) -> Result<(), Unsendable> {
         if self.line_ends == LineEnds::Refuse
             && let Some(facts) = body.known_facts()

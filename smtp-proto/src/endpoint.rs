@@ -1,5 +1,5 @@
-//! The one shape of every state machine here: client and server, in plaintext
-//! and (in `postwire-tls`) under TLS.
+//! The interface that every state machine shares: client and server, in plaintext and (in
+//! `postwire-tls`) under TLS.
 //!
 //! A driver is written once, generic over [`Endpoint`]; so are the in-memory
 //! pair of the tests and the fuzzers.
@@ -12,70 +12,71 @@ use bytes::Buf;
 
 use crate::Instant;
 
-/// What the operating system said when the transport failed, kept as a source.
+/// The operating system's error when the transport failed, kept as the source of the report's
+/// error.
 pub type TransportError = Arc<dyn core::error::Error + Send + Sync + 'static>;
 
-/// One end of a connection, without the connection.
+/// One end of an SMTP connection, without the socket.
 ///
-/// Bytes and the time go in; bytes, events and a deadline come out. Any order
-/// of calls is right: there is no "drain this before that". Nothing here fails
-/// or panics, whatever the peer sent; a fault becomes an event.
+/// Bytes and the time go in; bytes, events and a deadline come out. Any order of calls is
+/// right: no call has to wait until another is drained. Nothing fails or panics, whatever the
+/// peer sends; a fault becomes an event.
 pub trait Endpoint {
-    /// What this end reports to whoever drives it.
+    /// The events that this end reports to its driver.
     type Event;
 
     /// Takes bytes from the peer, cut anywhere. All of them are consumed.
     fn handle_input(&mut self, now: Instant, input: &[u8]);
 
-    /// The peer closed its side: nothing more will come.
+    /// Records that the peer closed its side of the connection.
     fn handle_eof(&mut self, now: Instant);
 
-    /// Reading failed, or nothing more can be read after a failed write.
+    /// Records that reading failed, or that nothing can be read after a failed write.
     ///
-    /// A failed write alone is no reason to call this: read first what the peer
-    /// said before it closed, until end of file or an error.
+    /// Do not call this for a failed write alone: first read what the peer sent before it
+    /// closed the connection, until end of file or a read error.
     fn handle_transport_error(&mut self, now: Instant, error: TransportError);
 
-    /// What is to be written now. `advance` it by as much as is *handed over*: to a
-    /// socket, to an operation that completes later, to a thread that writes.
+    /// The octets to write now. Call `advance` on the buffer for as many as are *handed over*:
+    /// to a socket, to an operation that completes later, or to a thread that writes.
     ///
-    /// From the moment of `advance` the peer may have these octets: a reply may answer
-    /// them, and a message whose last octet is among them is in doubt until it is
-    /// answered. So `advance` before or with the write, never after its completion was
-    /// awaited.
+    /// After `advance` the peer may have these octets: a reply may answer them, and a message
+    /// whose last octet is among them is in doubt until it is answered. Call `advance` before
+    /// the write or together with it, never after waiting for its completion.
     ///
-    /// Empty when there is nothing to write for the moment. Dropping it without
-    /// an `advance` loses nothing. Making it may bring an event (more content is
-    /// wanted): poll for those after writing, before waiting.
+    /// The buffer is empty when there is nothing to write. Dropping it without `advance` loses
+    /// nothing. A call of this method may produce an event (such as a request for more
+    /// content): poll for events after writing and before waiting.
     fn output(&mut self) -> impl Buf + Send;
 
-    /// So many more of the octets that were handed over are written.
+    /// Records that `octets` more of the octets that were handed over are written.
     ///
-    /// Optional: for drivers where writing ends later than handing over (completion
-    /// I/O, a writer thread). A driver that never calls this says that what it hands
-    /// over is written. A driver that calls it does so for all octets from the first,
-    /// in any portions. The write deadline then counts from the last octets written,
-    /// and a reply's deadline from when its command was.
+    /// Optional: for drivers whose writes complete later than the hand-over (completion I/O, a
+    /// writer thread). If a driver never calls this method, octets count as written when they
+    /// are handed over. A driver that calls it must report every octet from the first, in
+    /// portions of any size. The write deadline then counts from the last octets written, and a
+    /// reply's deadline from the time at which its command was written.
     fn handle_written(&mut self, now: Instant, octets: usize);
 
-    /// The next thing that happened, in order; `None` when there is no more.
+    /// The next event, in order; `None` when there is no more.
     fn poll_event(&mut self) -> Option<Self::Event>;
 
-    /// When [`handle_timeout`](Self::handle_timeout) is next wanted.
+    /// The time at which [`handle_timeout`](Self::handle_timeout) is next needed.
     ///
-    /// May lie in the past: a command was handed over and its deadline is
-    /// counted from the next time that is told.
+    /// It may lie in the past: the deadline of a command that was just handed over starts at
+    /// the next call that passes the time.
     fn poll_timeout(&self) -> Option<Instant>;
 
-    /// Tells the time. Safe to call at any moment, early or late.
+    /// Passes the current time to the session. Safe to call at any moment, early or late.
     fn handle_timeout(&mut self, now: Instant);
 
-    /// The caller's time is up: ends at once, as if every deadline had passed.
+    /// Ends the session at once, as if every deadline had passed: for a caller whose own time
+    /// limit is over.
     ///
-    /// What was being waited for decides what is reported, as with any other time-out.
+    /// The report is that of an ordinary time-out of the stage in progress.
     fn time_out(&mut self) {
         const END: Instant = Instant::from_epoch(Duration::MAX);
-        // The first call counts the deadlines that nobody has counted yet.
+        // The first call starts the deadlines that have not been started yet.
         self.handle_timeout(END);
         self.handle_timeout(END);
         if !self.is_closed() {
@@ -83,12 +84,12 @@ pub trait Endpoint {
         }
     }
 
-    /// Whether the session is over: what [`output`](Self::output) still holds is
-    /// to be written if that can be done at once, then the connection closed.
+    /// Whether the session is over. Write what [`output`](Self::output) still holds if that is
+    /// possible without waiting, then close the connection.
     fn is_closed(&self) -> bool;
 }
 
-/// The end of a session that waited for nothing.
+/// The error source for a session that ends by `time_out` while no deadline is running.
 #[derive(Debug)]
 struct TimeIsUp;
 

@@ -1,8 +1,8 @@
-//! The envelope: from whom, to whom, whether some recipients are enough, and what else the
-//! server is asked for.
+//! The envelope: the sender, the recipients, whether some recipients are enough, and parameters
+//! for the server.
 //!
 //! Knows what RFC 5321 §2.3.1 calls the envelope. Must never know the message's content or
-//! headers, nor take an address from them.
+//! headers, or take an address from them.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -11,38 +11,39 @@ use core::fmt;
 use crate::parameters::Attached;
 use crate::{Address, AddressError, MailParameter, Parameter, RcptParameter};
 
-/// To whom a message goes when the server refuses some of its recipients.
+/// What happens to a message when the server refuses some of its recipients.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Recipients {
-    /// To whoever was accepted, if anyone was.
+    /// The message goes to every recipient that is accepted, if there is any.
     #[default]
     Any,
-    /// To all or to nobody: one refusal and the message is not sent.
+    /// The message goes to all recipients or to none: after one refusal it is not sent.
     All,
 }
 
-/// The reverse-path and the forward-paths of one message (RFC 5321 §2.3.1). Cheap to clone.
+/// The sender and the recipients of one message: its reverse-path and forward-paths (RFC 5321
+/// §2.3.1). Cheap to clone.
 ///
 /// Recipients keep their order and are not de-duplicated: each entry gets its own `RCPT` and
-/// its own place in the report.
+/// its own entry in the report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
     reverse_path: Option<Address>,
     forward_paths: Arc<[Address]>,
-    /// Whether all addresses are, asked once for each transaction of the message.
+    /// Whether all addresses are ASCII, which each transaction of the message needs to know.
     is_ascii: bool,
     recipients: Recipients,
-    /// None for most: they share nothing then.
+    /// `None` for most envelopes, which then share no allocation.
     parameters: Option<Arc<Attached>>,
 }
 
 impl Envelope {
-    /// An envelope to whoever is accepted. No reverse-path is the null one, `<>`, as delivery
-    /// reports have (RFC 5321 §4.5.5).
+    /// Creates an envelope with the rule [`Recipients::Any`]. Without a reverse-path it is the
+    /// null path, `<>`, which delivery reports use (RFC 5321 §4.5.5).
     ///
     /// # Errors
     ///
-    /// There is no recipient.
+    /// Returns [`EnvelopeError::NoRecipients`] if there is no recipient.
     pub fn new(
         reverse_path: Option<Address>,
         forward_paths: Vec<Address>,
@@ -59,11 +60,12 @@ impl Envelope {
         })
     }
 
-    /// Reads a reverse-path as users write it: an address, or `<>` or nothing for the null one.
+    /// Reads a reverse-path as users write it: an address, or `<>` or an empty text for the
+    /// null path.
     ///
     /// # Errors
     ///
-    /// The text is neither of these.
+    /// Returns an error if the text is neither.
     pub fn parse_reverse_path(text: &str) -> Result<Option<Address>, AddressError> {
         match text {
             "" | "<>" => Ok(None),
@@ -71,19 +73,19 @@ impl Envelope {
         }
     }
 
-    /// The same envelope with this rule for refused recipients.
+    /// Sets what happens when the server refuses some recipients.
     #[must_use]
     pub fn with_recipients(self, recipients: Recipients) -> Self {
         Self { recipients, ..self }
     }
 
-    /// The same envelope with a parameter of `MAIL`, in the place of one with its keyword.
+    /// Adds a parameter to `MAIL`, replacing one with the same keyword.
     ///
-    /// Each type says what becomes of it where the server does not offer its extension: the
-    /// message is not sent
+    /// The type of the parameter decides what happens if the server does not offer its
+    /// extension: the message is not sent
     /// ([`ExtensionNotOffered`](crate::ErrorKind::ExtensionNotOffered)), or the parameter is
     /// left out. [`or_left_out`](MailParameter::or_left_out) and
-    /// [`or_not_sent`](MailParameter::or_not_sent) say otherwise.
+    /// [`or_not_sent`](MailParameter::or_not_sent) override this.
     ///
     /// ```
     /// use postwire_proto::{EnvelopeId, Envelope, MtPriority, Notify, Parameter, Return};
@@ -106,8 +108,7 @@ impl Envelope {
         self
     }
 
-    /// The same envelope with a parameter of each recipient's `RCPT`, in the place of one with
-    /// its keyword.
+    /// Adds a parameter to the `RCPT` of every recipient, replacing one with the same keyword.
     #[must_use]
     pub fn with_parameter_for_all(mut self, parameter: impl Into<RcptParameter>) -> Self {
         let parameter = parameter.into().into_parameter();
@@ -115,13 +116,13 @@ impl Envelope {
         self
     }
 
-    /// The same envelope with a parameter of the `RCPT` of one recipient, named by his position
-    /// among the forward-paths. It takes precedence over one
-    /// [for all](Self::with_parameter_for_all).
+    /// Adds a parameter to the `RCPT` of one recipient, given by its position among the
+    /// forward-paths. It takes precedence over a parameter [for
+    /// all](Self::with_parameter_for_all).
     ///
     /// # Errors
     ///
-    /// There is no such recipient.
+    /// Returns [`EnvelopeError::NoSuchRecipient`] if there is no recipient at this position.
     pub fn with_recipient_parameter(
         mut self,
         recipient: usize,
@@ -139,7 +140,7 @@ impl Envelope {
         Arc::make_mut(self.parameters.get_or_insert_default())
     }
 
-    /// Where failures are reported to; `None` is the null reverse-path.
+    /// The address to which failures are reported; `None` is the null reverse-path.
     pub fn reverse_path(&self) -> Option<&Address> {
         self.reverse_path.as_ref()
     }
@@ -154,18 +155,18 @@ impl Envelope {
         self.recipients
     }
 
-    /// The parameters of `MAIL` that were added.
+    /// The parameters that were added to `MAIL`.
     pub fn parameters(&self) -> impl Iterator<Item = &Parameter> {
         self.attached().into_iter().flat_map(Attached::of_mail)
     }
 
-    /// The parameters that were added for this recipient's `RCPT`.
+    /// The parameters that were added to the `RCPT` of this recipient.
     pub fn recipient_parameters(&self, recipient: usize) -> impl Iterator<Item = &Parameter> {
         let attached = self.attached().into_iter();
         attached.flat_map(move |attached| attached.of_rcpt(recipient))
     }
 
-    /// This envelope with only the recipients at these positions, and their parameters.
+    /// Returns the envelope with only the recipients at these positions, and their parameters.
     #[must_use]
     pub fn only(&self, recipients: &[usize]) -> Self {
         let paths = recipients
@@ -183,7 +184,7 @@ impl Envelope {
         }
     }
 
-    /// The same envelope with other forms of the same addresses.
+    /// The envelope with other forms of its addresses, in the same order.
     pub(crate) fn with_paths(
         self,
         reverse_path: Option<Address>,
@@ -201,7 +202,8 @@ impl Envelope {
         self.parameters.as_deref()
     }
 
-    /// Whether all addresses can be sent as they are to a server without SMTPUTF8 (RFC 6531 §3.3).
+    /// Whether all addresses can be sent unchanged to a server without SMTPUTF8 (RFC 6531
+    /// §3.3).
     pub fn is_ascii(&self) -> bool {
         self.is_ascii
     }
@@ -214,13 +216,13 @@ fn all_ascii(reverse_path: Option<&Address>, forward_paths: &[Address]) -> bool 
         .all(Address::is_ascii)
 }
 
-/// Why paths make no envelope.
+/// Why an envelope is not valid.
 #[non_exhaustive]
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum EnvelopeError {
-    /// There is nobody to send to.
+    /// The envelope has no recipient.
     NoRecipients,
-    /// A parameter is for a recipient that there is not.
+    /// A parameter was added to a recipient that does not exist.
     NoSuchRecipient {
         /// The position that was given.
         recipient: usize,
@@ -270,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_beyond_ascii_is_enough() {
+    fn one_non_ascii_address_makes_the_envelope_non_ascii() {
         let plain = Envelope::new(None, vec![address("a@b")]).expect("recipients");
         assert!(plain.is_ascii());
         let sender = Envelope::new(Some(address("\u{e9}@b")), vec![address("a@b")]);

@@ -1,7 +1,7 @@
-//! The name under which one side of a session introduces itself.
+//! The name that one side of a session gives in EHLO, HELO or LHLO.
 //!
-//! Knows what may follow EHLO, HELO and LHLO (RFC 5321 §4.1.1.1). Must never look the host's
-//! name up: whoever configures the session chooses it.
+//! Knows the grammar of that name (RFC 5321 §4.1.1.1). Must never look up the host's name: the
+//! configuration sets it.
 
 use alloc::format;
 use alloc::string::String;
@@ -15,10 +15,10 @@ use crate::address::check_domain;
 
 /// A domain or an address literal, the argument of EHLO (RFC 5321 §4.1.1.1). Cheap to clone.
 ///
-/// At most 255 octets of ASCII: whether the server knows SMTPUTF8 is not known before its
-/// answer, so an internationalized name is given in its A-label form (RFC 6531 §3.7.1). A host
-/// without a name gives its address as a literal (RFC 5321 §4.1.4), which the conversions from
-/// addresses make.
+/// At most 255 octets of ASCII: before the server's answer the client does not know whether the
+/// server supports SMTPUTF8, so an internationalized name is given in its A-label form (RFC
+/// 6531 §3.7.1). A host without a name uses its address as a literal (RFC 5321 §4.1.4); the
+/// conversions from IP addresses create one.
 ///
 /// ```
 /// use core::net::Ipv6Addr;
@@ -33,7 +33,7 @@ use crate::address::check_domain;
 pub struct HelloName(Arc<str>);
 
 impl HelloName {
-    /// `[127.0.0.1]`: for a client that knows nothing of its own host.
+    /// The literal `[127.0.0.1]`, for a client that knows neither its name nor its address.
     pub fn localhost() -> Self {
         Self("[127.0.0.1]".into())
     }

@@ -13,15 +13,15 @@
 //!                           └→ BDAT n LAST content ─────┴→ verdict
 //! ```
 //!
-//! A [`Client`] is given messages, each an [`Envelope`] and a [`Body`], and gives
-//! exactly one [`Report`] for each. What may be pipelined is. [`ClientConfig`]
-//! says how; [`Security`] names the four TLS modes. A server of the same shape, for
-//! embedded test servers, is in the crate `postwire-server`.
+//! A [`Client`] takes messages, each an [`Envelope`] and a [`Body`], and gives exactly one
+//! [`Report`] for each. It pipelines whatever may be pipelined. [`ClientConfig`] holds the
+//! settings; [`Security`] names the four TLS modes. The crate `postwire-server` has a server of
+//! the same shape, for embedded test servers.
 //!
-//! # Driving it
+//! # The drive loop
 //!
-//! Whoever owns the socket moves the bytes. Any order of calls is right, and
-//! nothing here fails: faults are events.
+//! The owner of the socket moves the bytes. Any order of calls is right, and no call fails: a
+//! fault becomes an event.
 //!
 //! ```
 //! use std::io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
@@ -71,11 +71,11 @@
 //! }
 //! ```
 //!
-//! `advance` *hands over*: from then on a reply may answer these octets, and a message
-//! whose last octet is among them is in doubt until it is answered. Where writing ends
-//! later (completion I/O, a writer thread), `advance` when the write is submitted, and
-//! say with [`Endpoint::handle_written`] how much was written when it completes; the
-//! write deadline counts from there.
+//! `advance` *hands over* octets: from then on a reply may answer them, and a message whose
+//! last octet is among them is in doubt until it is answered. Where a write completes later
+//! (completion I/O, a writer thread), call `advance` when the write is submitted and
+//! [`Endpoint::handle_written`] when it completes; the write deadline then counts from the
+//! completion.
 //!
 //! # One message, every byte
 //!
@@ -128,12 +128,12 @@
 //! # }
 //! ```
 //!
-//! # Promises
+//! # Guarantees
 //!
-//! * Nothing panics, whatever the peer sends; memory is bounded ([`Limits`]).
+//! * Nothing panics, whatever the peer sends. Memory is bounded by [`Limits`].
 //! * The same bytes in, cut differently, give the same events and output.
-//! * Before TLS, under [`Security::Required`], nothing but `EHLO`, `STARTTLS` and
-//!   `QUIT` is written. Passwords stay out of plaintext unless that is allowed.
+//! * Under [`Security::Required`], nothing but `EHLO`, `STARTTLS` and `QUIT` is written before
+//!   TLS. Passwords are never sent in plaintext unless the configuration allows it.
 //! * No `Debug`, error or trace shows a secret, not even where a server repeats it.
 
 #![no_std]

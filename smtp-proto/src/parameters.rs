@@ -1,9 +1,9 @@
-//! Parameters of `MAIL` and `RCPT` (RFC 5321 §4.1.2): what a program may add to an envelope.
+//! Parameters of `MAIL` and `RCPT` (RFC 5321 §4.1.2) that a program may add to an envelope.
 //!
-//! Knows their syntax, which extension each belongs to and what becomes of it where the server
-//! does not offer that. An extension's own rules stand in its file below; a new one is a file
-//! like these. Must never know the transaction that a parameter is written in, nor the
-//! parameters that follow from the message itself (`SIZE`, `BODY`, `SMTPUTF8`).
+//! Knows their syntax, which extension each belongs to, and what happens where the server does
+//! not offer that extension. The rules of each extension are in its own file below; a new
+//! extension is another such file. Must never know the transaction that a parameter is written
+//! in, or the parameters that follow from the message itself (`SIZE`, `BODY`, `SMTPUTF8`).
 
 mod attached;
 mod deliver_by;
@@ -29,17 +29,17 @@ pub use self::mt_priority::MtPriority;
 pub use self::require_tls::RequireTls;
 use crate::{Capabilities, ErrorKind, TlsInfo};
 
-/// What the client itself says with `MAIL`, from the message and the capabilities.
+/// Parameters that the client itself adds to `MAIL`, from the message and the capabilities.
 const RESERVED: [&str; 3] = ["SIZE", "BODY", "SMTPUTF8"];
 
-/// No extension lengthens a command line by more than some 500 octets for one parameter.
+/// No extension lengthens a command line by more than about 500 octets for one parameter.
 const MAX_PARAMETER: usize = 1_024;
 
-/// A parameter that this library has no type for, such as `XFOO=bar`. At most 1,024 octets.
+/// A parameter for which this library has no type, such as `XFOO=bar`. At most 1,024 octets.
 ///
-/// It is sent where the server offers the extension (by default the one of the parameter's own
-/// keyword); where it does not, the message is not sent, unless the parameter may be
-/// [left out](Self::or_left_out). Cheap to clone.
+/// It is sent where the server offers its extension, which by default has the parameter's own
+/// keyword. Where the server does not offer the extension, the message is not sent, unless the
+/// parameter may be [left out](Self::or_left_out). Cheap to clone.
 ///
 /// ```
 /// use postwire_proto::Parameter;
@@ -55,17 +55,17 @@ const MAX_PARAMETER: usize = 1_024;
 #[derive(Clone)]
 pub struct Parameter {
     text: Arc<str>,
-    /// How long the keyword is.
+    /// The length of the keyword.
     keyword: usize,
     extension: Extension,
-    /// Whether the message goes without it where the extension is not offered.
+    /// Whether the message is sent without the parameter where the extension is not offered.
     optional: bool,
 }
 
-/// What a server must offer.
+/// The extension that a server must offer.
 #[derive(Clone)]
 enum Extension {
-    /// The one that the parameter is called after.
+    /// The extension with the parameter's own keyword.
     Namesake,
     Named(Arc<str>),
     Known(&'static Rule),
@@ -73,15 +73,16 @@ enum Extension {
 
 type Check = fn(value: &str, peer: Peer<'_>) -> Result<(), ErrorKind>;
 
-/// What is known of an extension.
+/// The properties of a supported extension.
 pub(crate) struct Rule {
-    /// Its keyword in the reply to `EHLO`.
+    /// The keyword of the extension in the reply to `EHLO`.
     pub(crate) extension: &'static str,
-    /// What else the RFC asks for, if anything, before the parameter with this value may be sent.
+    /// What else the RFC requires, if anything, before the parameter may be sent with this
+    /// value.
     pub(crate) check: Option<Check>,
 }
 
-/// The server that a parameter would be sent to.
+/// The server that a parameter is to be sent to.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Peer<'a> {
     pub(crate) capabilities: &'a Capabilities,
@@ -89,7 +90,7 @@ pub(crate) struct Peer<'a> {
 }
 
 impl Parameter {
-    /// A parameter of an extension that is known, whose syntax its type has proven.
+    /// Creates a parameter of a supported extension, whose type has checked the syntax.
     fn known(
         rule: &'static Rule,
         optional: bool,
@@ -107,8 +108,8 @@ impl Parameter {
         }
     }
 
-    /// Whether a text is an `esmtp-keyword` (RFC 5321 §4.1.2): letters, digits and hyphens, the
-    /// first no hyphen.
+    /// Whether a text is an `esmtp-keyword` (RFC 5321 §4.1.2): letters, digits and hyphens, not
+    /// beginning with a hyphen.
     pub fn is_keyword(text: &str) -> bool {
         text.starts_with(|first: char| first.is_ascii_alphanumeric())
             && text
@@ -116,12 +117,12 @@ impl Parameter {
                 .all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
     }
 
-    /// `esmtp-keyword`, as it was given.
+    /// The keyword (`esmtp-keyword`), as given.
     pub fn keyword(&self) -> &str {
         self.text.get(..self.keyword).unwrap_or_default()
     }
 
-    /// `esmtp-value`, if there is one.
+    /// The value (`esmtp-value`), if there is one.
     pub fn value(&self) -> Option<&str> {
         self.text.get(self.keyword + 1..)
     }
@@ -131,7 +132,7 @@ impl Parameter {
         &self.text
     }
 
-    /// The keyword that a server must offer.
+    /// The keyword of the extension that a server must offer.
     pub fn extension(&self) -> &str {
         match &self.extension {
             Extension::Namesake => self.keyword(),
@@ -140,11 +141,11 @@ impl Parameter {
         }
     }
 
-    /// The same, belonging to an extension that is called otherwise.
+    /// Sets the extension that the parameter belongs to, if it has another keyword.
     ///
     /// # Errors
     ///
-    /// `keyword` is no keyword.
+    /// Returns [`ParameterError::InvalidKeyword`] if `keyword` is not a valid keyword.
     pub fn of_extension(self, keyword: &str) -> Result<Self, ParameterError> {
         if !Parameter::is_keyword(keyword) {
             return Err(ParameterError::InvalidKeyword);
@@ -155,7 +156,8 @@ impl Parameter {
         })
     }
 
-    /// The same, without which the message may go where the server does not offer the extension.
+    /// Allows the message to be sent without this parameter where the server does not offer its
+    /// extension.
     #[must_use]
     pub fn or_left_out(self) -> Self {
         Self {
@@ -164,7 +166,7 @@ impl Parameter {
         }
     }
 
-    /// The same, without which the message is not sent.
+    /// Forbids the message to be sent without this parameter.
     #[must_use]
     pub fn or_not_sent(self) -> Self {
         Self {
@@ -173,7 +175,7 @@ impl Parameter {
         }
     }
 
-    /// Whether it may be sent to this server, or left out.
+    /// Checks that the parameter may be sent to this server, or left out.
     pub(crate) fn check(&self, peer: Peer<'_>) -> Result<(), ErrorKind> {
         let offered = self.is_offered(peer.capabilities);
         match &self.extension {
@@ -190,7 +192,7 @@ impl Parameter {
         capabilities.has(self.extension())
     }
 
-    /// Appends it to a command, if the server offers it.
+    /// Appends the parameter to a command if the server offers its extension.
     pub(crate) fn write(&self, out: &mut Vec<u8>, capabilities: &Capabilities) {
         if self.is_offered(capabilities) {
             out.push(b' ');
@@ -267,14 +269,14 @@ macro_rules! parameter_of {
         pub struct $name(Parameter);
 
         impl $name {
-            /// The same, without which the message may go where the server does not offer the
-            /// extension.
+            /// Allows the message to be sent without this parameter where the server does not
+            /// offer its extension.
             #[must_use]
             pub fn or_left_out(self) -> Self {
                 Self(self.0.or_left_out())
             }
 
-            /// The same, without which the message is not sent.
+            /// Forbids the message to be sent without this parameter.
             #[must_use]
             pub fn or_not_sent(self) -> Self {
                 Self(self.0.or_not_sent())
@@ -294,18 +296,18 @@ macro_rules! parameter_of {
 }
 
 parameter_of! {
-    /// What [`Envelope::with_parameter`](crate::Envelope::with_parameter) takes: a parameter of
-    /// `MAIL`.
+    /// A parameter of `MAIL`, for
+    /// [`Envelope::with_parameter`](crate::Envelope::with_parameter).
     MailParameter
 }
 
 parameter_of! {
-    /// What [`Envelope::with_recipient_parameter`](crate::Envelope::with_recipient_parameter)
-    /// takes: a parameter of `RCPT`.
+    /// A parameter of `RCPT`, for
+    /// [`Envelope::with_recipient_parameter`](crate::Envelope::with_recipient_parameter).
     RcptParameter
 }
 
-/// Keyword and value of a parameter.
+/// Splits a parameter into keyword and value.
 fn split(text: &str) -> (&str, Option<&str>) {
     match text.split_once('=') {
         Some((keyword, value)) => (keyword, Some(value)),
@@ -313,7 +315,7 @@ fn split(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// `esmtp-value`.
+/// Whether the text is an `esmtp-value`.
 fn is_value(text: &str) -> bool {
     !text.is_empty()
         && text
@@ -321,7 +323,7 @@ fn is_value(text: &str) -> bool {
             .all(|octet| octet.is_ascii_graphic() && octet != b'=')
 }
 
-/// A number as the RFCs write it: one to nine digits.
+/// Reads a number as the RFCs write it: one to nine digits.
 fn digits(text: &str) -> Option<u32> {
     let is_number =
         (1..=9).contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_digit());
@@ -335,7 +337,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_raw_one_has_the_syntax_of_a_parameter() {
+    fn a_raw_parameter_has_the_syntax_of_a_parameter() {
         for text in ["XFOO", "X-FOO=bar", "8X=a<b>c;~!"] {
             let parameter: Parameter = text.parse().expect(text);
             assert_eq!(parameter.to_string(), text);
@@ -361,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn an_extension_may_be_called_otherwise() {
+    fn an_extension_may_have_another_keyword() {
         let parameter: Parameter = "SOLICIT=a:b".parse().expect("valid");
         let named = parameter.clone().of_extension("NO-SOLICITING");
         assert_eq!(named.expect("valid").extension(), "NO-SOLICITING");

@@ -1,7 +1,7 @@
-//! Keeps secrets out of everything that is shown.
+//! Redaction: removes secrets from text that is shown.
 //!
-//! The server's words may repeat what the server was told, as it was said or encoded. Knows the
-//! forms that a secret may have in text. Must never know where the text goes.
+//! The server's text may repeat a secret, in plain text or encoded. Knows the encodings of a
+//! secret. Must never know where the text is shown.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -16,18 +16,18 @@ use crate::sasl::encode;
 use crate::shown::Escaped;
 use crate::{Credentials, Reply, ReplyRef, Secret};
 
-/// What stands in a secret's place.
+/// The replacement for a secret.
 const REDACTED: &[u8] = b"<redacted>";
 
-/// Shorter pieces of a base64 form are no secret, and would be found anywhere.
+/// Shorter pieces of a base64 form reveal nothing, and would match anywhere.
 const SHORTEST_PIECE: usize = 4;
 
 /// Finds secrets in foreign text and replaces them, before the text is shown.
 ///
-/// A secret is found as it is, in base64 (RFC 4648 §4 and §5, alone or within a longer message)
-/// and percent-encoded. A session redacts the server's words itself; this is for other text that
-/// the server chose: a certificate's names, a list of mechanisms. A program's own words are not to
-/// be redacted: what is missing would tell the secret.
+/// A secret is found in plain text, in base64 (RFC 4648 §4 and §5, alone or within a longer
+/// message) and in percent-encoding. A session redacts the server's replies itself; use this
+/// type for other text that the server chooses: a certificate's names, a list of mechanisms. Do
+/// not redact a program's own text: the gap would reveal the secret.
 ///
 /// ```
 /// use postwire_proto::{Credentials, Redaction};
@@ -40,7 +40,7 @@ pub struct Redaction {
     needles: Vec<Needle>,
 }
 
-/// What must not be shown, and how much of what is found with it.
+/// A text that must not be shown, and how much around it is removed too.
 #[derive(Clone, Debug)]
 struct Needle {
     octets: Secret,
@@ -49,25 +49,25 @@ struct Needle {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
-    /// The secret as it is.
+    /// The secret in plain text.
     Plain,
-    /// A piece of base64: all of the base64 around it goes too, since the characters at its
-    /// ends hold some bits of the secret.
+    /// A piece of base64: all base64 characters around it are removed too, since the characters
+    /// at its ends contain some bits of the secret.
     Piece,
-    /// A whole response as it was sent: shown nowhere, however short, unless it is only a
-    /// part of some other word.
+    /// A whole response as it was sent: never shown, however short, unless it is part of
+    /// another word.
     Response,
 }
 
 impl Redaction {
-    /// Finds the secret of these credentials.
+    /// Creates a redaction for the secret of these credentials.
     pub fn of(credentials: &Credentials) -> Self {
         let mut redaction = Self::default();
         redaction.add(credentials);
         redaction
     }
 
-    /// Finds the secret of these credentials, too.
+    /// Also removes the secret of these credentials.
     pub fn add(&mut self, credentials: &Credentials) {
         let needles = &mut self.needles;
         let secret = credentials.secret().expose();
@@ -76,9 +76,8 @@ impl Redaction {
                 octets: credentials.secret().clone(),
                 form: Form::Plain,
             });
-            // Within a longer message a secret has one of three base64 forms,
-            // by where it starts; the characters that its neighbours share
-            // with it are left out.
+            // Within a longer message a secret has one of three base64 forms, depending on its
+            // offset; characters that also depend on neighbouring octets are left out.
             for before in 0..3 {
                 let mut padded = Zeroizing::new(alloc::vec![0; before]);
                 padded.extend_from_slice(secret);
@@ -97,7 +96,7 @@ impl Redaction {
         }
     }
 
-    /// Finds a response too, as it was sent to the server in base64.
+    /// Also removes a response, as it was sent to the server in base64.
     pub(crate) fn add_response(&mut self, encoded: &Secret) {
         if encoded.expose().len() > 1 {
             self.needles.push(Needle {
@@ -107,7 +106,7 @@ impl Redaction {
         }
     }
 
-    /// The reply, owned, without a secret in it.
+    /// Copies the reply without secrets.
     pub(crate) fn reply(&self, reply: ReplyRef<'_>) -> Reply {
         if !self.applies_to(reply.as_bytes()) {
             return reply.to_owned();
@@ -120,8 +119,8 @@ impl Redaction {
         Reply::new(reply.code(), None, &text)
     }
 
-    /// The beginning of what the server said, escaped and its lines joined as those of
-    /// replies are, without a secret in it. One may be cut by its end.
+    /// Shows the beginning of the server's output without secrets, escaped, with its lines
+    /// joined as in replies. A secret may be cut off at the end.
     pub(crate) fn shown(&self, octets: &[u8]) -> String {
         let cut = self.needles.iter().map(|needle| {
             let needle = needle.octets.expose();
@@ -140,7 +139,7 @@ impl Redaction {
         lines.collect::<Vec<_>>().join(" / ")
     }
 
-    /// The text with `<redacted>` in each secret's place.
+    /// Replaces each secret in the text by `<redacted>`.
     pub fn text(&self, text: &str) -> String {
         String::from_utf8_lossy(&self.bytes(text.as_bytes())).into_owned()
     }
@@ -161,8 +160,8 @@ impl Redaction {
         clean
     }
 
-    /// Where a secret stands, in order and apart from each other. Each form is searched
-    /// once, whatever the server repeats.
+    /// The positions of the secrets, in order and without overlaps. Each form is searched once,
+    /// whatever the server repeats.
     fn ranges(&self, bytes: &[u8]) -> Vec<Range<usize>> {
         let mut found: Vec<Range<usize>> = Vec::new();
         self.find(&View::of(bytes), &mut found);
@@ -186,7 +185,7 @@ impl Redaction {
     fn find(&self, view: &View<'_>, found: &mut Vec<Range<usize>>) {
         for needle in &self.needles {
             let octets = needle.octets.expose();
-            // Where the last one ended: a long run is walked over once.
+            // The end of the last match: a long run is only scanned once.
             let mut from = 0;
             for at in memmem::find_iter(&view.octets, octets) {
                 let end = at + octets.len();
@@ -212,7 +211,7 @@ fn stands_alone(octets: &[u8], at: usize, end: usize) -> bool {
     !before.copied().is_some_and(of_base64) && !octets.get(end).copied().is_some_and(of_base64)
 }
 
-/// The base64 that a part of it stands in.
+/// The run of base64 characters around a part of it.
 fn around(octets: &[u8], at: usize, end: usize) -> (usize, usize) {
     let before = octets[..at]
         .iter()
@@ -222,10 +221,11 @@ fn around(octets: &[u8], at: usize, end: usize) -> (usize, usize) {
     (at - before.count(), end + behind.count())
 }
 
-/// Text as it reads once an encoding is undone.
+/// The text after an encoding is undone.
 struct View<'a> {
     octets: Cow<'a, [u8]>,
-    /// Where each octet came from, and the end; nothing where all are in their place.
+    /// The original position of each octet, and of the end; `None` if all positions are
+    /// unchanged.
     places: Option<Vec<usize>>,
 }
 

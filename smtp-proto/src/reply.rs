@@ -1,8 +1,8 @@
-//! Replies: a code, perhaps an enhanced code, and lines of text.
+//! Replies: a code, an optional enhanced code, and lines of text.
 //!
-//! Knows what one reply says (RFC 5321 §4.2) and how it is shown. Must never know which
-//! command it answers or whether it is welcome: the client's expectations decide that. Text
-//! is the server's own bytes, never trusted to be UTF-8 and never shown unescaped.
+//! Knows the content of one reply (RFC 5321 §4.2) and how it is shown. Must never know which
+//! command it answers or whether it was expected: the client's expectations decide that. The
+//! text is foreign bytes, never assumed to be UTF-8 and never shown unescaped.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -16,13 +16,13 @@ use crate::shown::Escaped;
 
 /// The three digits of a reply, `200..=599` (RFC 5321 §4.2.1).
 ///
-/// The range is wider than the RFC's grammar in its second digit, as deployed servers are;
-/// `1yz` codes do not exist in SMTP and are refused.
+/// The second digit may be larger than the RFC's grammar allows, as it is with deployed
+/// servers. `1yz` codes do not exist in SMTP and are rejected.
 #[derive(Copy, Clone, Eq, PartialEq, Ord, PartialOrd, Hash, Debug)]
 pub struct ReplyCode(u16);
 
 impl ReplyCode {
-    /// The code with this number, or `None` outside `200..=599`.
+    /// Returns the code with this number, or `None` outside `200..=599`.
     pub const fn new(code: u16) -> Option<Self> {
         match code {
             200..=599 => Some(Self(code)),
@@ -40,17 +40,17 @@ impl ReplyCode {
         self.0 / 100 == 2
     }
 
-    /// `3yz`: positive intermediate; the server waits for more.
+    /// `3yz`: positive intermediate; the server waits for more input.
     pub const fn is_intermediate(self) -> bool {
         self.0 / 100 == 3
     }
 
-    /// `4yz`: refused for now; the same may succeed later.
+    /// `4yz`: refused for now; the same command may succeed later.
     pub const fn is_transient(self) -> bool {
         self.0 / 100 == 4
     }
 
-    /// `5yz`: refused; the same will fail again.
+    /// `5yz`: refused; the same command will fail again.
     pub const fn is_permanent(self) -> bool {
         self.0 / 100 == 5
     }
@@ -60,7 +60,7 @@ impl ReplyCode {
         self.0 / 100 >= 4
     }
 
-    /// From three ASCII digits; `None` for anything else.
+    /// Reads a code from three ASCII digits; `None` for anything else.
     const fn from_digits(digits: [u8; 3]) -> Option<Self> {
         let [
             hundreds @ b'2'..=b'5',
@@ -70,7 +70,7 @@ impl ReplyCode {
         else {
             return None;
         };
-        // The largest sum is 599, in range whatever the digits.
+        // The largest sum is 599, which is in range for any digits.
         Some(Self(
             (hundreds - b'0') as u16 * 100 + (tens - b'0') as u16 * 10 + (ones - b'0') as u16,
         ))
@@ -83,8 +83,8 @@ impl fmt::Display for ReplyCode {
     }
 }
 
-/// An enhanced status code such as `5.1.1` (RFC 3463 §2), which servers that offer
-/// `ENHANCEDSTATUSCODES` put in front of a reply's text (RFC 2034 §4).
+/// An enhanced status code such as `5.1.1` (RFC 3463 §2), at the start of a reply's text.
+/// Servers that offer `ENHANCEDSTATUSCODES` send them (RFC 2034 §4).
 #[derive(Copy, Clone, Eq, PartialEq, Ord, PartialOrd, Hash, Debug)]
 pub struct EnhancedCode {
     class: u8,
@@ -93,8 +93,8 @@ pub struct EnhancedCode {
 }
 
 impl EnhancedCode {
-    /// The code `class.subject.detail`, or `None` unless the class is 2, 4 or 5 and subject
-    /// and detail are at most 999.
+    /// Returns the code `class.subject.detail`, or `None` unless the class is 2, 4 or 5 and
+    /// subject and detail are at most 999.
     pub const fn new(class: u8, subject: u16, detail: u16) -> Option<Self> {
         if !matches!(class, 2 | 4 | 5) || subject > 999 || detail > 999 {
             return None;
@@ -106,13 +106,13 @@ impl EnhancedCode {
         })
     }
 
-    /// 2 success, 4 persistent transient failure, 5 permanent failure.
+    /// The class: 2 success, 4 persistent transient failure, 5 permanent failure.
     pub const fn class(self) -> u8 {
         self.class
     }
 
-    /// What the code is about: 1 addressing, 2 mailbox, 3 mail system, 4 network and routing,
-    /// 5 protocol, 6 content, 7 security or policy; at most 999.
+    /// The subject: 1 addressing, 2 mailbox, 3 mail system, 4 network and routing, 5 protocol,
+    /// 6 content, 7 security or policy; at most 999.
     pub const fn subject(self) -> u16 {
         self.subject
     }
@@ -122,11 +122,11 @@ impl EnhancedCode {
         self.detail
     }
 
-    /// The code at the start of `text` and the octets that it takes there, without the blank
-    /// after it. `None` if there is none.
+    /// Reads the code at the start of `text`. Returns the code and its length in octets,
+    /// without the blank after it, or `None` if there is no code.
     ///
-    /// Leading zeros are refused (RFC 3463 §2), and so is a longer dotted number or word of
-    /// which the code would only be the beginning, such as `2.0.0.1` or `5.1.1a`.
+    /// Leading zeros are rejected (RFC 3463 §2), and so is a longer dotted number or word that
+    /// only begins with a code, such as `2.0.0.1` or `5.1.1a`.
     pub fn parse(text: &[u8]) -> Option<(Self, usize)> {
         let (&[class @ (b'2' | b'4' | b'5'), b'.'], rest) = text.split_first_chunk::<2>()? else {
             return None;
@@ -153,7 +153,8 @@ impl EnhancedCode {
     }
 }
 
-/// One to three digits without a leading zero, and what follows them.
+/// Reads one to three digits without a leading zero. Returns the number and the rest of the
+/// text.
 fn parse_number(text: &[u8]) -> Option<(u16, &[u8])> {
     let digits = text
         .iter()
@@ -178,8 +179,8 @@ impl fmt::Display for EnhancedCode {
 
 /// A whole reply, borrowed from the received segment or from the reader's buffer.
 ///
-/// Made by [`ReplyReader`] only, so it is always well-formed. Copying it copies a pointer;
-/// [`to_owned`](Self::to_owned) keeps it.
+/// Only [`ReplyReader`] creates it, so it is always well-formed. It is as cheap to copy as a
+/// pointer; [`to_owned`](Self::to_owned) makes a reply that can be kept.
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub struct ReplyRef<'a> {
     code: ReplyCode,
@@ -188,34 +189,34 @@ pub struct ReplyRef<'a> {
 }
 
 impl<'a> ReplyRef<'a> {
-    /// The code, the same on each line; of a reply that
-    /// [contradicts itself](Self::contradicts_itself), the refusal's.
+    /// The code, which is the same on each line. For a reply that [contradicts
+    /// itself](Self::contradicts_itself) it is the code of the refusal.
     pub fn code(self) -> ReplyCode {
         self.code
     }
 
-    /// Whether a refusal follows lines of another code, such as `220-wait` and then
-    /// `521 blocked` of a server that screens its clients. RFC 5321 §4.2.1 wants the same code
+    /// Whether a refusal follows lines with another code, such as `220-wait` and then `521
+    /// blocked` from a server that screens its clients. RFC 5321 §4.2.1 requires the same code
     /// on each line.
     pub fn contradicts_itself(self) -> bool {
         self.contradicts_itself
     }
 
     /// The enhanced code at the start of the first line, if there is one and its class is the
-    /// code's first digit, as RFC 2034 §4 demands.
+    /// first digit of the code, as RFC 2034 §4 requires.
     pub fn enhanced(self) -> Option<EnhancedCode> {
         let first = self.raw_lines().next()?;
         let (enhanced, _) = EnhancedCode::parse(first)?;
         (u16::from(enhanced.class) == self.code.0 / 100).then_some(enhanced)
     }
 
-    /// Each line without the code, the separator after it, and the line end; at least one.
+    /// The lines without code, separator and line end; at least one.
     pub fn raw_lines(self) -> impl Iterator<Item = &'a [u8]> + Clone {
         RawLines { rest: self.raw }
     }
 
-    /// As [`raw_lines`](Self::raw_lines), and without the enhanced code and the blank after it
-    /// on each line that starts with the one that [`enhanced`](Self::enhanced) gives.
+    /// The lines as in [`raw_lines`](Self::raw_lines), without the enhanced code and the blank
+    /// after it. Only the code that [`enhanced`](Self::enhanced) returns is removed.
     pub fn text_lines(self) -> impl Iterator<Item = &'a [u8]> + Clone {
         let enhanced = self.enhanced();
         self.raw_lines()
@@ -249,7 +250,7 @@ impl<'a> Iterator for RawLines<'a> {
         let (line, rest) = self.rest.split_at_checked(end)?;
         self.rest = rest.get(1..).unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        // A line may end right after its code: RFC 5321 §4.2 asks clients to bear that.
+        // A line may end right after its code: RFC 5321 §4.2 asks clients to accept that.
         Some(line.get(4..).unwrap_or_default())
     }
 }
@@ -264,7 +265,7 @@ fn strip_enhanced(line: &[u8], enhanced: Option<EnhancedCode>) -> &[u8] {
     }
 }
 
-/// Shows `550 5.1.1 first line / second line`, the text escaped: control characters,
+/// Shows `550 5.1.1 first line / second line` with the text escaped: control characters,
 /// invisible direction marks and octets that are not UTF-8 appear as `\x..`.
 impl fmt::Display for ReplyRef<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -281,16 +282,16 @@ impl fmt::Display for ReplyRef<'_> {
     }
 }
 
-/// As [`Display`](fmt::Display), in quotes.
+/// Shows the same text as [`Display`](fmt::Display), in quotes.
 impl fmt::Debug for ReplyRef<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "\"{self}\"")
     }
 }
 
-/// A reply of its own: what reports and errors keep, and what a server sends.
+/// An owned reply, as kept in reports and errors or sent by a server.
 ///
-/// One allocation, whatever the number of lines; cloning is cheap.
+/// One allocation, whatever the number of lines; cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
     code: ReplyCode,
@@ -301,9 +302,9 @@ impl Reply {
     /// Builds a reply, for servers and tests.
     ///
     /// Each line of `text` becomes one line of the reply, with the enhanced code in front (RFC
-    /// 2034 §4); no text is one empty line. CR, LF and NUL in the text are replaced by blanks.
-    /// An enhanced code whose class is not the first digit of `code` is left out, as RFC 2034
-    /// §4 knows none for such a reply.
+    /// 2034 §4); an empty `text` gives one empty line. CR, LF and NUL in the text are replaced
+    /// by blanks. An enhanced code is left out if its class is not the first digit of `code`,
+    /// since RFC 2034 §4 does not allow it.
     pub fn new(code: ReplyCode, enhanced: Option<EnhancedCode>, text: &[&str]) -> Self {
         use core::fmt::Write as _;
 
@@ -317,7 +318,7 @@ impl Reply {
         let mut lines = text.iter().peekable();
         while let Some(line) = lines.next() {
             let separator = if lines.peek().is_some() { '-' } else { ' ' };
-            // Writing to a vector cannot fail.
+            // Writing to a vector never fails.
             let _ = write!(raw, "{code}{separator}");
             if let Some(enhanced) = enhanced {
                 let _ = write!(raw, "{enhanced} ");
@@ -334,7 +335,7 @@ impl Reply {
         }
     }
 
-    /// The reply, borrowed.
+    /// Borrows the reply.
     pub fn as_ref(&self) -> ReplyRef<'_> {
         ReplyRef {
             code: self.code,
@@ -343,32 +344,33 @@ impl Reply {
         }
     }
 
-    /// The code, the same on each line.
+    /// The code, which is the same on each line.
     pub fn code(&self) -> ReplyCode {
         self.code
     }
 
-    /// The enhanced code; see [`ReplyRef::enhanced`].
+    /// The enhanced code, if there is one; see [`ReplyRef::enhanced`].
     pub fn enhanced(&self) -> Option<EnhancedCode> {
         self.as_ref().enhanced()
     }
 
-    /// Each line without code, separator and line end; see [`ReplyRef::raw_lines`].
+    /// The lines without code, separator and line end; see [`ReplyRef::raw_lines`].
     pub fn raw_lines(&self) -> impl Iterator<Item = &[u8]> + Clone {
         self.as_ref().raw_lines()
     }
 
-    /// Each line's text without the enhanced code; see [`ReplyRef::text_lines`].
+    /// The lines without the enhanced code; see [`ReplyRef::text_lines`].
     pub fn text_lines(&self) -> impl Iterator<Item = &[u8]> + Clone {
         self.as_ref().text_lines()
     }
 
-    /// The wire form, each line with its line end: as received, or what a server sends.
+    /// The reply as on the wire, each line with its line end.
     pub fn as_bytes(&self) -> &[u8] {
         &self.raw
     }
 
-    /// The reply without the lines, or the end of its one line, beyond so many octets.
+    /// The reply cut to at most `most` octets: whole lines are dropped, or the end of its only
+    /// line.
     pub(crate) fn shortened(self, most: usize) -> Self {
         const LEAST: usize = "250 \r\n".len();
 
@@ -406,14 +408,14 @@ impl fmt::Write for WireText {
     }
 }
 
-/// As [`ReplyRef`] is shown.
+/// Shows the reply as [`ReplyRef`] does.
 impl fmt::Display for Reply {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.as_ref(), formatter)
     }
 }
 
-/// As [`Display`](fmt::Display), in quotes.
+/// Shows the same text as [`Display`](fmt::Display), in quotes.
 impl fmt::Debug for Reply {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.as_ref(), formatter)
@@ -443,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_in_range_and_classed() {
+    fn codes_have_a_range_and_a_class() {
         assert_eq!(ReplyCode::new(199), None);
         assert_eq!(ReplyCode::new(600), None);
         assert!(code(250).is_positive() && !code(250).is_negative());
@@ -518,7 +520,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_built_reads_back(
+        fn a_built_reply_is_read_back(
             number in 200_u16..600,
             enhanced in prop::option::of((2_u8..6, 0_u16..1000, 0_u16..1000)),
             text in prop::collection::vec(any::<String>(), 0..4),

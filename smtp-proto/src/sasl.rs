@@ -1,8 +1,8 @@
-//! Authentication mechanisms, as values behind one interface.
+//! Authentication mechanisms behind one interface.
 //!
 //! Knows credentials and the exchange of challenges and responses (RFC 4422). Must never know
-//! SMTP commands, replies or whether the connection is secure: the session frames what is
-//! exchanged here and decides which mechanism may be used.
+//! SMTP commands, replies or whether the connection is secure: the session frames the exchange
+//! and decides which mechanism may be used.
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -40,7 +40,7 @@ pub use scram::ScramKeys;
 use credentials::Proof;
 use one_message::OneMessage;
 
-/// An authentication mechanism (RFC 4422 §3.1), as a value.
+/// An authentication mechanism (RFC 4422 §3.1).
 ///
 /// ```
 /// use postwire_proto::Mechanism;
@@ -52,19 +52,19 @@ use one_message::OneMessage;
 #[derive(Copy, Clone)]
 pub struct Mechanism(&'static Specification);
 
-/// What a mechanism's file says of it.
+/// The properties of a mechanism, as its file declares them.
 struct Specification {
     /// The registered name, in capitals.
     name: &'static str,
-    /// What it proves an identity by.
+    /// The kind of proof of identity that it uses.
     proof: Proof,
-    /// Whether who reads or receives the exchange can use the secret himself.
+    /// Whether the server, or anyone who reads the exchange, can use the secret themselves.
     reveals_secret: bool,
-    /// Whether it is tried without having been asked for.
+    /// Whether it is tried without being configured.
     by_default: bool,
     needs_nonce: bool,
     binds_channel: bool,
-    /// Whether it can say whom to act for.
+    /// Whether it can carry an authorization identity.
     carries_authorization_identity: bool,
     start: Start,
 }
@@ -72,7 +72,7 @@ struct Specification {
 type Start = fn(&Credentials, &SaslContext<'_>) -> Result<Box<dyn Exchange>, SaslError>;
 
 impl Specification {
-    /// What holds for most.
+    /// Creates a specification with the properties of most mechanisms.
     const fn new(name: &'static str, proof: Proof, start: Start) -> Self {
         Self {
             name,
@@ -88,7 +88,7 @@ impl Specification {
 
     fn takes(&self, credentials: &Credentials) -> bool {
         let proof = credentials.proof;
-        // Who asks for a mechanism that takes a token may call it a password.
+        // A user who names a mechanism that takes a token may give the token as a password.
         let takes_proof =
             self.proof == proof || (self.proof == Proof::Token && proof == Proof::Password);
         let acts_for_himself = credentials.authorization_identity().is_empty();
@@ -110,7 +110,7 @@ macro_rules! mechanisms {
     };
 }
 
-// Every mechanism there is, the preferred one first; a new one is a file and a line here.
+// Every mechanism, the preferred one first; a new mechanism is a file and a line here.
 mechanisms! {
     /// `SCRAM-SHA-512-PLUS` (draft-melnikov-scram-sha-512): bound to the TLS session.
     #[cfg(feature = "scram")]
@@ -134,46 +134,48 @@ mechanisms! {
     #[cfg(feature = "scram")]
     SCRAM_SHA_1 = scram::SHA_1;
     /// `CRAM-MD5` (RFC 2195): only the client proves that it knows the password, in a way that
-    /// helps to guess it. Has to be asked for.
+    /// makes the password easier to guess. Used only where it is configured.
     #[cfg(feature = "cram-md5")]
     CRAM_MD5 = cram_md5::SPECIFICATION;
     /// `PLAIN` (RFC 4616): user and password in one message.
     PLAIN = plain::SPECIFICATION;
-    /// `LOGIN` (draft-murchison-sasl-login): user, then password; for servers that know no
-    /// other.
+    /// `LOGIN` (draft-murchison-sasl-login): user, then password; for servers that offer
+    /// nothing better.
     LOGIN = login::SPECIFICATION;
     /// `OAUTHBEARER` (RFC 7628): an OAuth 2.0 bearer token.
     OAUTHBEARER = oauthbearer::SPECIFICATION;
-    /// `XOAUTH2`: the same in the form that Google and Microsoft made.
+    /// `XOAUTH2`: an OAuth 2.0 bearer token in the format of Google and Microsoft.
     XOAUTH2 = xoauth2::SPECIFICATION;
-    /// `EXTERNAL` (RFC 4422 appendix A): the client certificate of the TLS session.
+    /// `EXTERNAL` (RFC 4422 appendix A): the identity comes from the client certificate of the
+    /// TLS session.
     EXTERNAL = external::SPECIFICATION;
-    /// `ANONYMOUS` (RFC 4505): nobody in particular.
+    /// `ANONYMOUS` (RFC 4505): no identity.
     ANONYMOUS = anonymous::SPECIFICATION;
 }
 
 impl Mechanism {
-    /// The registered name, in capitals, as after AUTH (RFC 4954 §4).
+    /// The registered name in capitals, as sent after AUTH (RFC 4954 §4).
     pub fn name(&self) -> &'static str {
         self.0.name
     }
 
-    /// Whether the server, and anyone who reads along, learns the secret: such a mechanism
-    /// is only for a connection with TLS (RFC 4954 §4).
+    /// Whether the server, and anyone who reads the exchange, learns the secret. Such a
+    /// mechanism must only be used over TLS (RFC 4954 §4).
     pub fn reveals_secret(&self) -> bool {
         self.0.reveals_secret
     }
 
-    /// Whether it binds the authentication to the TLS session: a `-PLUS` form.
+    /// Whether it binds the authentication to the TLS session: a `-PLUS` variant.
     pub fn binds_channel(&self) -> bool {
         self.0.binds_channel
     }
 
-    /// Begins an authentication with these credentials.
+    /// Starts an authentication with these credentials.
     ///
     /// # Errors
     ///
-    /// The mechanism cannot carry the credentials, or needs what the context lacks.
+    /// Returns an error if the mechanism cannot carry the credentials or needs something that
+    /// the context lacks.
     pub fn start(
         &self,
         credentials: &Credentials,
@@ -189,31 +191,33 @@ impl Mechanism {
         (self.0.start)(credentials, context)
     }
 
-    /// Whether an authentication with these credentials can begin.
+    /// Whether an authentication with these credentials can start.
     pub(crate) fn is_possible(self, credentials: &Credentials, context: &SaslContext<'_>) -> bool {
         self.0.takes(credentials) && self.is_possible_with(context)
     }
 
-    /// Whether the context has what the mechanism needs: a nonce, a channel binding.
+    /// Whether the context has everything that the mechanism needs: a nonce, a channel binding.
     pub fn is_possible_with(self, context: &SaslContext<'_>) -> bool {
         (!self.0.needs_nonce || !context.nonce.is_empty())
             && (!self.0.binds_channel || context.channel_binding.is_some())
     }
 
-    /// What is tried with a user and a password without further configuration, the most wanted
-    /// first: SCRAM bound to the TLS session, then SCRAM, both with the longest hash first; then
-    /// those that reveal the password, which are only for TLS.
+    /// The mechanisms that are tried with a user and a password by default, the preferred one
+    /// first.
+    ///
+    /// First SCRAM bound to the TLS session, then SCRAM, both with the longest hash first; then
+    /// the mechanisms that reveal the password, which are only used over TLS.
     pub fn default_preference() -> Vec<Self> {
         Self::with_proof(Proof::Password)
     }
 
-    /// What is tried with these credentials without further configuration, the most wanted
+    /// The mechanisms that are tried with these credentials by default, the preferred one
     /// first. A mechanism that takes a token is not tried with a password.
     pub fn preference_for(credentials: &Credentials) -> Vec<Self> {
         Self::with_proof(credentials.proof)
     }
 
-    /// Whether it is tried with a password without being named.
+    /// Whether it is tried with a password without being configured.
     pub(crate) fn is_default_for_password(self) -> bool {
         Self::with_proof(Proof::Password).contains(&self)
     }
@@ -262,26 +266,27 @@ impl fmt::Debug for Mechanism {
     }
 }
 
-/// A name is not that of a [`Mechanism`] that this library knows.
+/// The error for a name that is not the name of a supported [`Mechanism`].
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct UnknownMechanism;
 
 impl fmt::Display for UnknownMechanism {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the authentication mechanism is not known")
+        formatter.write_str("the authentication mechanism is not supported")
     }
 }
 
 impl core::error::Error for UnknownMechanism {}
 
-/// What a mechanism may use besides the credentials. What it does not need stays at its
-/// default.
+/// The values that a mechanism may use in addition to the credentials. Values that it does not
+/// need keep their defaults.
 #[non_exhaustive]
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub struct SaslContext<'a> {
-    /// What binds the authentication to the TLS session (RFC 5056).
+    /// The data that binds the authentication to the TLS session (RFC 5056).
     pub channel_binding: Option<&'a ChannelBinding>,
-    /// Fresh random octets from the caller, as the core has no source of its own; 16 or more.
+    /// Fresh random octets from the caller, since the core has no source of randomness; at
+    /// least 16.
     pub nonce: &'a [u8],
     /// The server's host name.
     pub host: &'a str,
@@ -289,8 +294,8 @@ pub struct SaslContext<'a> {
     pub port: Option<u16>,
     /// The names of the mechanisms that the server offers.
     pub offered: &'a [&'a str],
-    /// How often a server may ask for a password to be hashed: what bounds the time that it
-    /// can make a client spend. 200,000.
+    /// The number of hash iterations that a server may demand for a password, which bounds the
+    /// time that it can make a client spend. 200,000.
     pub max_iterations: u32,
 }
 
@@ -308,7 +313,7 @@ impl Default for SaslContext<'_> {
 }
 
 impl<'a> SaslContext<'a> {
-    /// Sets what binds the authentication to the TLS session.
+    /// Sets the channel binding of the TLS session.
     #[must_use]
     pub fn channel_binding(mut self, binding: impl Into<Option<&'a ChannelBinding>>) -> Self {
         self.channel_binding = binding.into();
@@ -343,7 +348,7 @@ impl<'a> SaslContext<'a> {
         self
     }
 
-    /// Sets how often a server may ask for a password to be hashed.
+    /// Sets the number of hash iterations that a server may demand for a password.
     #[must_use]
     pub fn max_iterations(mut self, iterations: u32) -> Self {
         self.max_iterations = iterations;
@@ -362,7 +367,7 @@ impl fmt::Debug for SaslContext<'_> {
     }
 }
 
-/// Octets that both ends of a TLS session, and nobody between them, know (RFC 5929, RFC 9266).
+/// Octets that only the two ends of a TLS session know (RFC 5929, RFC 9266).
 #[non_exhaustive]
 #[derive(Clone, PartialEq, Eq)]
 pub enum ChannelBinding {
@@ -373,7 +378,7 @@ pub enum ChannelBinding {
 }
 
 impl ChannelBinding {
-    /// The type's name as registered with IANA (RFC 5056 §7): `tls-exporter`, for one.
+    /// The name of the type as registered with IANA (RFC 5056 §7), such as `tls-exporter`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::TlsExporter(_) => "tls-exporter",
@@ -381,7 +386,7 @@ impl ChannelBinding {
         }
     }
 
-    /// The octets that are bound.
+    /// The octets of the channel binding.
     pub fn octets(&self) -> &[u8] {
         match self {
             Self::TlsExporter(octets) | Self::TlsServerEndPoint(octets) => octets,
@@ -389,7 +394,7 @@ impl ChannelBinding {
     }
 }
 
-/// Shows the type, not the octets.
+/// Shows the type of the binding, not its octets.
 impl fmt::Debug for ChannelBinding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
@@ -399,53 +404,54 @@ impl fmt::Debug for ChannelBinding {
     }
 }
 
-/// One authentication in progress, from the client's side.
+/// The client's side of one authentication in progress.
 ///
-/// All octets are those before base64, which is SMTP's affair. A mechanism whose client
-/// speaks first is asked for its [initial response](Self::initial_response) once, before any
-/// challenge; if that does not fit on the AUTH line, the session sends it in answer to the
-/// first, empty, challenge, and the mechanism need not know.
+/// All octets are those before base64 encoding, which belongs to SMTP. If the client sends the
+/// first message, the [initial response](Self::initial_response) is requested once, before any
+/// challenge. If it does not fit on the AUTH line, the session sends it as the response to an
+/// empty first challenge, without involving the mechanism.
 ///
-/// Only this library implements it: [`Mechanism::start`] gives one.
+/// Only this library implements the trait; [`Mechanism::start`] creates an exchange.
 pub trait Exchange: sealed::Sealed + Send + Sync {
-    /// What the client says first, unasked; `None` if the server speaks first.
+    /// The client's initial response; `None` if the server sends the first message.
     ///
     /// # Errors
     ///
-    /// The mechanism's own reasons.
+    /// Returns an error if the mechanism cannot build the response from the credentials.
     fn initial_response(&mut self) -> Result<Option<Secret>, SaslError>;
 
-    /// Whether the mechanism reads what the server's challenges say. Where it does not, a
-    /// challenge that is no base64 is given as it is.
+    /// Whether the mechanism interprets the server's challenges. If not, a challenge that is
+    /// not base64 is passed to it undecoded.
     fn reads_challenges(&self) -> bool {
         true
     }
 
-    /// The response to a decoded challenge, which is empty if the server's was.
+    /// Returns the response to a decoded challenge, which may be empty.
     ///
     /// # Errors
     ///
-    /// The challenge makes no sense to the mechanism, or came when none was due. The session
-    /// cancels the exchange (RFC 4954 §4).
+    /// Returns an error if the challenge is not valid for the mechanism or came when none was
+    /// expected. The session then cancels the exchange (RFC 4954 §4).
     fn respond(&mut self, challenge: &[u8]) -> Result<Secret, SaslError>;
 
-    /// The server says that the client is authenticated, with this final message if it sent
-    /// one.
+    /// Ends the exchange after the server's success reply, with the final message that it may
+    /// contain.
     ///
     /// # Errors
     ///
-    /// The server did not prove who it is, with a mechanism that has it do so.
+    /// Returns an error if the mechanism requires the server to prove its identity and the
+    /// server did not.
     fn finish(&mut self, server_final: Option<&[u8]>) -> Result<(), SaslError>;
 
-    /// What the server said of a failure within the exchange: foreign octets, to be shown
-    /// escaped. `None` if it said nothing, or the mechanism has no such message.
+    /// The server's description of a failure within the exchange, to be shown escaped. `None`
+    /// if there is none, or if the mechanism has no such message.
     fn failure_detail(&self) -> Option<&[u8]> {
         None
     }
 }
 
 mod sealed {
-    /// Keeps [`Exchange`](super::Exchange) to this library, so that methods can be added to it.
+    /// Seals [`Exchange`](super::Exchange), so that methods can be added to it later.
     pub trait Sealed {}
 }
 
@@ -455,9 +461,10 @@ impl fmt::Debug for dyn Exchange {
     }
 }
 
-/// Base64 with padding (RFC 4648 §4), as RFC 4954 §4 has it; the buffer never moves.
+/// Encodes base64 with padding (RFC 4648 §4), as RFC 4954 §4 requires; the buffer is never
+/// reallocated.
 pub(crate) fn encode(octets: &[u8]) -> Secret {
-    // Only above three quarters of the address space is there no length.
+    // The length only overflows above three quarters of the address space.
     let length = base64::encoded_len(octets.len(), true).unwrap_or(0);
     let mut encoded = Zeroizing::new(vec![0; length]);
     let written = STANDARD.encode_slice(octets, &mut encoded).unwrap_or(0);
@@ -465,7 +472,7 @@ pub(crate) fn encode(octets: &[u8]) -> Secret {
     Secret(encoded)
 }
 
-/// The reverse, strict: padding is required and nothing else is tolerated.
+/// Decodes base64 strictly: padding is required and nothing else is tolerated.
 pub(crate) fn decode(encoded: &[u8]) -> Result<Zeroizing<Vec<u8>>, SaslError> {
     let mut octets = Zeroizing::new(vec![0; base64::decoded_len_estimate(encoded.len())]);
     let written = STANDARD

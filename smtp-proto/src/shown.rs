@@ -1,11 +1,11 @@
-//! Foreign text, made fit to be shown on one line.
+//! Makes foreign text safe to show on one line.
 //!
-//! Knows characters. Must never know where the text came from: a server or a certificate must not
-//! move the cursor or hide what was said.
+//! Knows characters. Must never know where the text comes from: a server or a certificate must
+//! not be able to move the cursor or hide output.
 
 use core::fmt;
 
-/// Foreign bytes, made fit to be shown on one line of a terminal or a log.
+/// Foreign bytes, escaped so that they can be shown on one line of a terminal or a log.
 pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Display for Escaped<'_> {
@@ -32,8 +32,8 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Whether a character can be shown on one line of a terminal or a log: it is no control
-/// character, and none that reorders, hides or breaks the text around it.
+/// Whether a character can be shown on one line of a terminal or a log: it is not a control
+/// character and does not reorder, hide or break the text around it.
 ///
 /// ```
 /// use postwire_proto::is_safe_to_show;

@@ -1,13 +1,13 @@
 //! Points in time on the caller's own clock.
 //!
-//! Knows how to add and compare; never asks what time it is. Each call that
-//! lets the time in takes an [`Instant`], so a test can let ten minutes pass in
-//! no time, and a board without a calendar can count from its own boot.
+//! Knows how to add and compare; never reads a clock. Each method that depends on the time
+//! takes an [`Instant`], so a test can let ten minutes pass in no time, and a board without a
+//! calendar can count from its own boot.
 
 use core::ops::Add;
 use core::time::Duration;
 
-/// A point on the caller's monotonic clock: the time since an epoch of his choice.
+/// A point on the caller's monotonic clock: the time since an epoch that the caller chooses.
 ///
 /// Only differences matter. All instants given to one state machine must come
 /// from the same clock; one that goes backwards is harmless (deadlines are

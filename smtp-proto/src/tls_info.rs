@@ -1,13 +1,13 @@
-//! What the protocol is told about the TLS session below it.
+//! What the protocol learns about the TLS session below it.
 //!
-//! Knows names to show and the material that binds an authentication to the channel. Must
-//! never know certificates, keys or a TLS library.
+//! Knows names to show and the data that binds an authentication to the channel. Must never
+//! know certificates, keys or a TLS library.
 
 use alloc::borrow::Cow;
 
 use crate::ChannelBinding;
 
-/// An established TLS session, described by the layer that made it.
+/// An established TLS session, described by the layer that established it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsInfo {
     version: Cow<'static, str>,
@@ -17,8 +17,8 @@ pub struct TlsInfo {
 }
 
 impl TlsInfo {
-    /// A session of this protocol version and cipher suite, by the names to show, such as
-    /// `TLSv1.3` and `TLS13_AES_256_GCM_SHA384`; without channel binding.
+    /// Describes a session by the names of its protocol version and cipher suite, such as
+    /// `TLSv1.3` and `TLS13_AES_256_GCM_SHA384`, without channel binding.
     pub fn new(
         version: impl Into<Cow<'static, str>>,
         cipher: impl Into<Cow<'static, str>>,
@@ -31,7 +31,7 @@ impl TlsInfo {
         }
     }
 
-    /// The same with channel binding, for SASL mechanisms that use it (RFC 5056).
+    /// Adds the channel binding, for SASL mechanisms that use it (RFC 5056).
     #[must_use]
     pub fn with_channel_binding(self, channel_binding: ChannelBinding) -> Self {
         Self {
@@ -40,8 +40,8 @@ impl TlsInfo {
         }
     }
 
-    /// The same, the peer's certificate having been verified (or not): it leads to a root that is
-    /// trusted, and names the host that was meant. Not by default.
+    /// Sets whether the peer's certificate was verified: it leads to a trusted root and names
+    /// the expected host. `false` by default.
     #[must_use]
     pub fn with_certificate_verified(self, verified: bool) -> Self {
         Self {
@@ -50,22 +50,22 @@ impl TlsInfo {
         }
     }
 
-    /// The protocol version's name.
+    /// The name of the protocol version.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// The cipher suite's name.
+    /// The name of the cipher suite.
     pub fn cipher(&self) -> &str {
         &self.cipher
     }
 
-    /// What binds an authentication to this session, if the TLS layer gave it.
+    /// The data that binds an authentication to this session, if the TLS layer provides it.
     pub fn channel_binding(&self) -> Option<&ChannelBinding> {
         self.channel_binding.as_ref()
     }
 
-    /// Whether the peer is who it was meant to be, by its certificate.
+    /// Whether the peer's certificate was verified.
     pub fn is_certificate_verified(&self) -> bool {
         self.certificate_verified
     }
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shows_names_but_no_binding() {
+    fn debug_shows_names_but_no_channel_binding() {
         let binding = ChannelBinding::TlsServerEndPoint(vec![77]);
         let info =
             TlsInfo::new("TLSv1.3", String::from("AES")).with_channel_binding(binding.clone());

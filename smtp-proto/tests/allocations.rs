@@ -1,5 +1,5 @@
-//! Counts what a message costs in allocations once a connection is warm: its report's own,
-//! and nothing else.
+//! Counts the allocations of a message once a connection is in use: those of its report, and
+//! nothing else.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -11,7 +11,7 @@ use postwire_proto::{
     Body, Client, ClientConfig, Endpoint, Envelope, Event, HelloName, Instant, Pipelining, Security,
 };
 
-/// A client that has said hello to a server with these capabilities.
+/// A client that is ready for messages, connected to a server with these capabilities.
 fn greeted(capabilities: &str, pipelining: Pipelining) -> Client {
     let config = ClientConfig::new(HelloName::localhost(), Security::None).pipelining(pipelining);
     let mut client = Client::new(Arc::new(config));
@@ -28,7 +28,7 @@ fn hear(client: &mut Client, words: &str) {
     client.handle_input(Instant::EPOCH, words.as_bytes());
 }
 
-/// Takes what is to be written, and says how much it was.
+/// Takes all output and returns its length.
 fn take_all(client: &mut Client) -> usize {
     let mut taken = 0;
     loop {
@@ -51,7 +51,7 @@ fn next_report(client: &mut Client) -> bool {
     false
 }
 
-/// What the 1,001st message of this kind allocates, and its report alone.
+/// The allocations for the 1,001st message of this kind, after those of its report are dropped.
 fn of_a_message(capabilities: &str, body: &Body, recipients: usize, replies: &[&str]) -> u64 {
     let forward_paths = (0..recipients)
         .map(|n| format!("r{n}@example.org").parse().unwrap())
@@ -59,7 +59,7 @@ fn of_a_message(capabilities: &str, body: &Body, recipients: usize, replies: &[&
     let envelope = Envelope::new(Some("s@example.org".parse().unwrap()), forward_paths).unwrap();
     let mut client = greeted(capabilities, Pipelining::Careful);
     if capabilities == BY_BDAT {
-        // The first octet of a session's first content goes alone.
+        // The first octet of the first content of a session is sent alone.
         client.send(envelope.clone(), body.clone());
         take_all(&mut client);
         hear(&mut client, "250 ok\r\n250 ok\r\n250 ok\r\n");
@@ -82,7 +82,7 @@ fn of_a_message(capabilities: &str, body: &Body, recipients: usize, replies: &[&
 const BY_DATA: &str = "250-PIPELINING\r\n250 SIZE\r\n";
 const BY_BDAT: &str = "250-PIPELINING\r\n250 CHUNKING\r\n";
 
-/// The list of recipients, and the server's words, which they share.
+/// The list of recipients, and the server's reply, which the recipients share.
 const THE_REPORTS_OWN: u64 = 2;
 
 #[test]
@@ -104,7 +104,7 @@ fn a_message_allocates_its_report() {
 }
 
 #[test]
-fn recipients_cost_none_of_their_own() {
+fn recipients_cost_no_allocations() {
     let recipients = 100;
     let oks = "250 ok\r\n".repeat(1 + recipients);
     let replies = [&*format!("{oks}354 go on\r\n"), "250 queued\r\n"];
@@ -114,7 +114,7 @@ fn recipients_cost_none_of_their_own() {
 }
 
 #[test]
-fn many_in_one_flight_allocate_their_reports() {
+fn messages_in_one_flight_only_allocate_their_reports() {
     const MESSAGES: usize = 50;
     let envelope = Envelope::new(None, vec!["r@example.org".parse().unwrap()]).unwrap();
     let body = Body::from(vec![b'x'; 4_096]);

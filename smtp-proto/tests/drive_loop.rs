@@ -1,5 +1,5 @@
-//! The drive loop of README.md and of the crate's page, word for word: it tells every verdict,
-//! however the session ends.
+//! The drive loop of README.md and of the crate's page, word for word: it returns every
+//! verdict, however the session ends.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -54,7 +54,7 @@ fn drive(client: &mut Client, stream: &mut Socket) -> io::Result<Vec<Report>> {
     Ok(reports)
 }
 
-/// What a read finds, one after the other; then the end of the stream.
+/// The results of successive reads, followed by the end of the stream.
 struct Socket {
     reads: VecDeque<Found>,
     timeout: Option<Duration>,
@@ -65,7 +65,7 @@ struct Socket {
 enum Found {
     Words(&'static str),
     Fault(io::ErrorKind),
-    /// Nothing, until the read timeout is over.
+    /// Nothing until the read timeout is over.
     Silence(io::ErrorKind),
 }
 
@@ -137,7 +137,7 @@ fn run(socket: &mut Socket) -> Report {
 }
 
 #[test]
-fn the_goodbye_comes_in_the_segment_of_the_verdict() {
+fn a_goodbye_in_the_segment_of_the_verdict() {
     let report = run(&mut socket(&[Found::Words("250 queued\r\n221 bye\r\n")]));
     assert!(report.is_accepted(), "{report}");
     let report = run(&mut socket(&[Found::Words("250 queued\r\n421 bye\r\n")]));
@@ -145,7 +145,7 @@ fn the_goodbye_comes_in_the_segment_of_the_verdict() {
 }
 
 #[test]
-fn the_server_hangs_up() {
+fn the_server_closes_the_connection() {
     let report = run(&mut socket(&[]));
     assert!(matches!(report.outcome(), Outcome::InDoubt(_)), "{report}");
     let report = run(&mut socket(&[Found::Fault(io::ErrorKind::ConnectionReset)]));
@@ -154,7 +154,7 @@ fn the_server_hangs_up() {
 
 #[test]
 fn the_server_falls_silent() {
-    // Unix says the one, Windows the other.
+    // Unix returns the former, Windows the latter.
     for kind in [WouldBlock, TimedOut] {
         let report = run(&mut socket(&[
             Found::Fault(Interrupted),
@@ -165,7 +165,7 @@ fn the_server_falls_silent() {
 }
 
 #[test]
-fn what_the_server_said_before_it_closed_is_the_reason() {
+fn the_last_reply_before_the_close_is_the_reason() {
     let mut socket = socket(&[]);
     socket.refuses_writes = true;
     socket.reads.truncate(2);

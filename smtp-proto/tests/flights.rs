@@ -1,7 +1,7 @@
-//! Counts flights: how often the client writes and then has to wait. A round trip is what a
-//! message costs on a real network, so each count here is exact.
+//! Counts flights: how often the client writes and then waits. Round trips are the cost of a
+//! message on a real network, so each count here is exact.
 //!
-//! The server is scripted: it accepts everything, and answers each flight as a whole.
+//! The server is scripted: it accepts everything and answers each flight as a whole.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use postwire_proto::{
     Pipelining, Security, TlsInfo,
 };
 
-/// A server that says yes to everything it is asked.
+/// A server that accepts everything.
 struct Server {
     capabilities: &'static [&'static str],
     input: Vec<u8>,
@@ -22,7 +22,7 @@ enum Reading {
     Commands,
     /// Lines up to the lone dot.
     Data,
-    /// So many octets.
+    /// This many octets.
     Chunk(usize),
 }
 
@@ -92,8 +92,8 @@ impl Server {
     }
 }
 
-/// How many flights it takes to send so many messages to so many recipients each, from the
-/// greeting to `QUIT`.
+/// Counts the flights for this many messages with this many recipients each, from the greeting
+/// to `QUIT`.
 fn flights(
     config: ClientConfig,
     capabilities: &'static [&'static str],
@@ -152,7 +152,7 @@ fn flights(
         }
         let replies = match (flight.is_empty(), greeting) {
             (true, Some(greeting)) => greeting.to_owned(),
-            (true, None) => panic!("waits for nothing: {client:?}"),
+            (true, None) => panic!("waits without a deadline: {client:?}"),
             (false, _) => {
                 flights += 1;
                 server.answer(&flight)
@@ -177,8 +177,8 @@ const NOTHING: &[&str] = &["STARTTLS", "AUTH PLAIN LOGIN"];
 #[test]
 fn one_message_under_wrapper() {
     // EHLO; AUTH with its initial response; MAIL RCPT… DATA; content; QUIT. With the wait for
-    // the greeting six turns, however many recipients there are, and the message is accepted
-    // after five.
+    // the greeting these are six round trips for any number of recipients, and the message is
+    // accepted after five.
     for recipients in [1, 10, 500] {
         let count = flights(config(Security::Wrapper), PIPELINING, 1, recipients);
         assert_eq!(count, 5, "{recipients} recipients");
@@ -188,8 +188,8 @@ fn one_message_under_wrapper() {
 }
 
 #[test]
-fn a_password_that_is_a_keyword_changes_nothing() {
-    // What is redacted for people to read is not what the client itself reads.
+fn a_password_that_is_a_keyword_has_no_effect() {
+    // Redaction for people must not affect what the client itself reads.
     let config = ClientConfig::new(HelloName::localhost(), Security::Wrapper)
         .credentials(Credentials::new("alice", "PIPELINING"));
     assert_eq!(flights(config, PIPELINING, 1, 10), 5);
@@ -197,7 +197,7 @@ fn a_password_that_is_a_keyword_changes_nothing() {
 
 #[test]
 fn starttls_costs_two_more() {
-    // EHLO; STARTTLS; EHLO under TLS; and the rest as under Wrapper.
+    // EHLO; STARTTLS; EHLO under TLS; then as with Wrapper.
     for recipients in [1, 10, 500] {
         for security in [Security::Required, Security::Opportunistic] {
             let count = flights(config(security), PIPELINING, 1, recipients);
@@ -213,7 +213,7 @@ fn plaintext_without_credentials() {
 }
 
 #[test]
-fn a_further_message_by_data_costs_two_and_boldly_one() {
+fn a_further_message_with_data_costs_two_and_one_if_bold() {
     for messages in [2, 3, 50] {
         for recipients in [1, 10] {
             let count = flights(config(Security::Wrapper), PIPELINING, messages, recipients);
@@ -231,9 +231,8 @@ fn chunking_saves_the_wait_for_354() {
         let count = flights(config(Security::Wrapper), CHUNKING, 1, recipients);
         assert_eq!(count, 4, "{recipients} recipients");
     }
-    // Boldly: EHLO; AUTH; MAIL RCPT… BDAT content QUIT.
-    // RFC 5321 §4.5.3.1.8: more than 100 may be too many for it, so QUIT waits for its RCPT
-    // replies.
+    // Bold: EHLO; AUTH; MAIL RCPT… BDAT content QUIT. More than 100 recipients may be too many
+    // for the server (RFC 5321 §4.5.3.1.8), so QUIT waits for its RCPT replies.
     for (recipients, expected) in [(1, 3), (10, 3), (100, 3), (500, 4)] {
         let count = flights(bold(Security::Wrapper), CHUNKING, 1, recipients);
         assert_eq!(count, expected, "{recipients} recipients");
@@ -249,7 +248,7 @@ fn bold(security: Security) -> ClientConfig {
 }
 
 #[test]
-fn with_chunking_a_further_message_costs_one_and_boldly_nothing() {
+fn with_chunking_a_further_message_costs_one_and_none_if_bold() {
     for messages in [2, 3, 50, 240] {
         // EHLO; AUTH; MAIL RCPT… and the first octet; (BDAT content RSET MAIL RCPT…)…; BDAT
         // content QUIT.
@@ -264,9 +263,10 @@ fn with_chunking_a_further_message_costs_one_and_boldly_nothing() {
 }
 
 #[test]
-fn the_budget_for_content_under_way_is_kept() {
-    // 21 octets each: they go as the budget has room for them, which the reply to an earlier
-    // one makes. Without one each waits for its recipients, and is followed by the next.
+fn the_budget_for_content_under_way_is_respected() {
+    // 21 octets each: they are sent when the budget has room, which the replies to earlier
+    // messages make. Without a budget each message waits for its recipients, and the next one
+    // follows it.
     for (budget, turns) in [(0, 11), (20, 11), (21, 10), (3 * 21, 4), (10 * 21, 1)] {
         let mut limits = Limits::default();
         limits.speculation = budget;
@@ -291,8 +291,8 @@ fn one_command_at_a_time_without_pipelining() {
 
 #[test]
 fn chunking_without_pipelining() {
-    // BDAT takes the place of DATA and its content: one flight less a message, but for the
-    // first one, whose first octet goes alone.
+    // BDAT replaces DATA and its content: one flight less per message, except for the first,
+    // whose first octet is sent alone.
     let off = config(Security::Wrapper).pipelining(Pipelining::Off);
     assert_eq!(flights(off, CHUNKING, 2, 10), 3 + 1 + 2 * (2 + 10));
 }

@@ -1,5 +1,5 @@
-//! What grows with a message's recipients grows in proportion: twice as many ask for about
-//! twice the memory, all in all, and what is kept of a server's words is bounded.
+//! Memory grows linearly with the recipients of a message: twice as many need about twice the
+//! memory in total, and the memory kept for a server's replies is bounded.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -11,7 +11,7 @@ use postwire_proto::{
     Client, ClientConfig, Endpoint, Envelope, Event, HelloName, Instant, Notify, Report, Security,
 };
 
-/// A client that has said hello to a server with these capabilities.
+/// A client that is ready for messages, connected to a server with these capabilities.
 fn greeted(capabilities: &str, config: ClientConfig) -> Client {
     let mut client = Client::new(Arc::new(config));
     hear(&mut client, "220 mx\r\n");
@@ -44,13 +44,13 @@ fn report(client: &mut Client) -> Option<Report> {
     })
 }
 
-/// To so many recipients, each in a domain of its own.
+/// An envelope with this many recipients, each in its own domain.
 fn envelope(recipients: usize) -> Envelope {
     let to = (0..recipients).map(|n| format!("user@d{n:05}.example").parse().unwrap());
     Envelope::new(Some("a@b.example".parse().unwrap()), to.collect()).unwrap()
 }
 
-/// Goes on until nothing more is said; `answer` is asked line by line.
+/// Exchanges lines until there is no more output; `answer` gives the reply to each line.
 fn converse(client: &mut Client, mut answer: impl FnMut(&str) -> Option<String>) {
     loop {
         let flight = said(client);
@@ -65,7 +65,7 @@ fn converse(client: &mut Client, mut answer: impl FnMut(&str) -> Option<String>)
     }
 }
 
-/// Twice as much, give or take a fifth, and the rounding of what grows by doubling.
+/// Asserts a factor of two, within a fifth, plus the rounding of buffers that grow by doubling.
 fn assert_in_proportion(what: &str, once: AllocationInfo, twice: AllocationInfo) {
     let (once, twice) = (once.bytes_total, twice.bytes_total);
     assert!(2 * twice < 5 * once, "{what}: {once} octets, then {twice}");
@@ -74,7 +74,7 @@ fn assert_in_proportion(what: &str, once: AllocationInfo, twice: AllocationInfo)
 const N: usize = 2_000;
 
 #[test]
-fn one_recipient_a_transaction() {
+fn one_recipient_per_transaction_grows_linearly() {
     let with = |recipients| {
         let mut client = greeted("250-DSN\r\n250 LIMITS RCPTMAX=1\r\n", config());
         let envelope = envelope(recipients).with_parameter_for_all(Notify::NEVER);
@@ -98,9 +98,9 @@ fn one_recipient_a_transaction() {
     assert_in_proportion("RCPTMAX=1", with(N), with(2 * N));
 }
 
-/// A server that takes a hundred at a time, and says so by 452 only.
+/// A server that accepts a hundred recipients at a time and announces it only with 452.
 #[test]
-fn who_is_one_too_many_is_not_asked_again_and_again() {
+fn a_surplus_recipient_is_not_tried_repeatedly() {
     let asked = |recipients: usize| {
         let mut client = greeted("250 SIZE\r\n", config());
         client.send(envelope(recipients), "x\r\n".into());
@@ -127,14 +127,14 @@ fn who_is_one_too_many_is_not_asked_again_and_again() {
         assert!(report(&mut client).unwrap().is_accepted());
         asked
     };
-    // The first flight may hold a thousand commands before the first 452 is read.
+    // The first flight may contain a thousand commands before the first 452 is read.
     for recipients in [N, 2 * N] {
         assert!(asked(recipients) <= recipients + 1_000);
     }
 }
 
 #[test]
-fn the_domains_of_a_session() {
+fn memory_for_domains_grows_linearly() {
     let with = |recipients| {
         let mut client = greeted("250 LIMITS RCPTDOMAINMAX=100000\r\n", config());
         let envelope = envelope(recipients);
@@ -145,9 +145,9 @@ fn the_domains_of_a_session() {
     assert_in_proportion("RCPTDOMAINMAX", with(N), with(2 * N));
 }
 
-/// A server that has 64 KiB to say of each recipient, each time other words.
+/// A server that sends 64 KiB about each recipient, with a different text each time.
 #[test]
-fn the_refusals_of_recipients() {
+fn memory_for_refusals_is_bounded() {
     let mut client = greeted("250 SIZE\r\n", config());
     client.send(envelope(N), "x\r\n".into());
     let mut reports = Vec::with_capacity(1);
@@ -174,9 +174,9 @@ fn the_refusals_of_recipients() {
     assert!(counted.bytes_current < 8_000_000, "{counted:?}");
 }
 
-/// What nobody polls: every report, and of the trace the latest lines.
+/// Events that nobody polls: every report, and the latest trace lines.
 #[test]
-fn the_trace_behind_reports() {
+fn memory_for_the_trace_is_bounded() {
     let with = |messages| {
         let mut client = greeted("250 SIZE\r\n", config().trace(true));
         let envelope = envelope(1);
@@ -194,6 +194,6 @@ fn the_trace_behind_reports() {
             .filter(|event| matches!(event, Event::Trace(_)));
         (lines.count(), events.len())
     };
-    // Ready is told as well.
+    // The event `Ready` is included.
     assert_eq!(with(N), (1_024, 1_024 + N + 1));
 }

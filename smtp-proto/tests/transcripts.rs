@@ -1,48 +1,49 @@
-//! Dialogues with a client, told as text files in `transcripts/`, a folder a stage. Adding a
-//! case is adding a file.
+//! Dialogues with a client, written as text files in `transcripts/`, with one folder per stage.
+//! A new case is a new file.
 //!
 //! ```text
-//! # RFC 5321 §3.3: what happens here, and why it must
+//! # RFC 5321 §3.3: the behaviour, and its reason
 //! config: pipelining off, credentials alice "correct horse"
 //! message: from a@example.org to b@example.org, c@example.org body "hello\r\n"
 //!
-//! S: 220 mail.example.org ESMTP     one line of the server, with its CRLF
-//! S: 250-in two\                    without one: the rest comes later
-//!                                   a blank line ends what arrives at once
-//! S: EOF                            the server closes
-//! C: MAIL FROM:<a@example.org>      what the client writes, exactly; lines that follow
-//! C: DATA                           each other are one flight, and nothing more comes
-//! @5m timeout                       time passes: nothing until then, then it is over
-//! @4m59s                            time passes, and nothing is over
-//! no deadline                       nothing is waited for
+//! S: 220 mail.example.org ESMTP     one line from the server, with its CRLF
+//! S: 250-in two\                    a line without CRLF: the rest arrives later
+//!                                   a blank line ends a segment
+//! S: EOF                            the server closes the connection
+//! C: MAIL FROM:<a@example.org>      the client's exact output; adjacent lines are one
+//! C: DATA                           flight, after which the client writes nothing more
+//! @5m timeout                       time passes; the deadline is exactly then
+//! @4m59s                            time passes without a time-out
+//! no deadline                       the client waits without a deadline
 //! ```
 //!
-//! The caller: `message:` (`from <>`, `to a@b, c@d (all)`, `body stream 8bit utf8 binary
-//! size 100`), `command: VRFY alice`, `quit`, `abort`, `chunk 0: "text"`, `end 0`, `fail 0: reason` (each with
-//! ` is misuse` where it must be refused), `TLS established` (with `tls-exporter "octets"` for
-//! channel binding), `TLS failed: reason`, `log in with password alice "correct horse"` (or
-//! `token …`, `external`, `anonymous …`), `credentials failed: reason`, `plaintext instead of
-//! TLS: text`, `transport error: reason`.
+//! The caller: `message:` (`from <>`, `to a@b, c@d (all)`, `body stream 8bit utf8 binary size
+//! 100`), `command: VRFY alice`, `quit`, `abort`, `chunk 0: "text"`, `end 0`, `fail 0: reason`
+//! (each with ` is misuse` where it must be refused), `TLS established` (with `tls-exporter
+//! "octets"` for channel binding), `TLS failed: reason`, `log in with password alice "correct
+//! horse"` (or `token …`, `external`, `anonymous …`), `credentials failed: reason`, `plaintext
+//! instead of TLS: text`, `transport error: reason`.
 //!
-//! The socket: `stall` (takes nothing until the next `C:`), `take 100` (takes so many octets,
-//! unseen, then nothing).
+//! The socket: `stall` (accepts nothing until the next `C:`), `take 100` (accepts this many
+//! octets without comparing them, then nothing).
 //!
-//! Events, all of which must be told before anything else happens: `report 0: …`, `reply 0: …`
-//! (`reply 0: none: error`), `wanted 0`,
-//! `TLS wanted`, `credentials wanted` (`: error` if there was one), `closed: clean`, `closed:
-//! error`; `ready` may be left out. A report names its recipients behind ` ; ` unless all of
-//! them fared as the message did. A final `…` stands for any text. Further claims: `idle`, `not
-//! idle`, `offered: KEYWORD…`, `offered: nothing`, `greeting: 220 text`, `greeting: none`,
-//! `trace: C: line`, `not traced: text` (in any line).
+//! Events, all of which must be listed before the next step: `report 0: …`, `reply 0: …`
+//! (`reply 0: none: error`), `wanted 0`, `TLS wanted`, `credentials wanted` (`: error` if there
+//! was one), `closed: clean`, `closed: error`; `ready` may be omitted. A report lists its
+//! recipients after ` ; ` unless all of them had the result of the message. A final `…` stands
+//! for any text. Further claims: `idle`, `not idle`, `offered: KEYWORD…`, `offered: nothing`,
+//! `greeting: 220 text`, `greeting: none`, `trace: C: line`, `not traced: text` (in any line).
 //!
-//! In texts: `\r`, `\n`, `\t`, `\0`, `\"`, `\\`, `\x7f`, and `\{998*text}` for a repetition.
+//! Escapes in texts: `\r`, `\n`, `\t`, `\0`, `\"`, `\\`, `\x7f`, and `\{998*text}` for a
+//! repetition.
 //!
-//! Each file is played with the input whole and cut at every byte, with the output taken at
-//! once and byte by byte; all must be the same. At its end every message has exactly one
-//! report, every command one answer, nothing that can be shown holds a secret, and under `security required` nothing but
-//! EHLO, LHLO, STARTTLS and QUIT was written before TLS.
+//! Each file is played with the input in one piece and cut at every byte, and with the output
+//! taken at once and byte by byte; the results must be the same. At the end every message has
+//! exactly one report and every command one answer, nothing that can be shown contains a
+//! secret, and under `security required` nothing but EHLO, LHLO, STARTTLS and QUIT was written
+//! before TLS.
 //!
-//! `TRANSCRIPT=rcpt/all` plays only the files whose name contains that.
+//! `TRANSCRIPT=rcpt/all` plays only the files whose names contain that text.
 
 #[path = "transcripts/player.rs"]
 mod player;
@@ -70,7 +71,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Plays every file of a stage's folder; panics with all that failed.
+/// Plays every file in the folder of a stage; panics with the list of failures.
 fn play_stage(stage: &str) {
     let only = std::env::var("TRANSCRIPT").unwrap_or_default();
     let files = entries(&root().join(stage));
@@ -104,7 +105,7 @@ fn play(text: &str) -> Result<(), String> {
         let first = told.get_or_insert_with(|| tale.clone());
         if *first != tale {
             return Err(format!(
-                "1: ({cuts}) is told differently\n  whole: {first:#?}\n  cut:   {tale:#?}"
+                "1: ({cuts}) gives a different result\n  whole: {first:#?}\n  cut:   {tale:#?}"
             ));
         }
     }
@@ -139,14 +140,14 @@ stages! {
     timers violations
 }
 
-/// The line may break at any moment of any dialogue.
+/// The connection may break at any moment of any dialogue.
 #[test]
 fn every_transcript_may_be_cut_off_anywhere() {
     let mut failures = Vec::new();
     let files = entries(&root()).into_iter().filter(|path| path.is_dir());
     for path in files.flat_map(|stage| entries(&stage)) {
         let text = fs::read_to_string(&path).expect("the transcript can be read");
-        // What does not parse or play fails in its stage's test.
+        // A file that does not parse or play fails in the test of its stage.
         let Ok(script) = Script::parse(&text) else {
             continue;
         };
@@ -167,7 +168,7 @@ fn every_transcript_may_be_cut_off_anywhere() {
     );
 }
 
-/// A runner that lets everything pass would please us all.
+/// A runner that accepts every transcript would hide all errors.
 #[test]
 fn a_wrong_transcript_fails() {
     let right = "S: 220 hello\nC: EHLO [127.0.0.1]\nS: EOF\nclosed: ehlo: the server closed the connection\n";

@@ -1,8 +1,8 @@
-//! The server's side of an authentication (RFC 4954 §4): which challenges it
-//! takes, and what the responses say.
+//! The server's side of an authentication (RFC 4954 §4): the challenges, and the content of the
+//! responses.
 //!
-//! Knows the messages of each mechanism; a new one is a variant here. Must never
-//! know who may log in: that is asked of the application.
+//! Knows the messages of each mechanism; a new mechanism is a variant here. Must never know
+//! which users may log in: the application decides.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -14,37 +14,36 @@ use postwire_proto::{Mechanism, Reply, SaslContext, Secret};
 use crate::answer::{self, Answer};
 use crate::scram::{self, ClientFinal, ClientFirst};
 
-/// What the next response is to be.
+/// The response that is expected next.
 #[derive(Debug)]
 pub(crate) enum Dialogue {
-    /// The one message of PLAIN (RFC 4616 §2).
+    /// The only message of PLAIN (RFC 4616 §2).
     Plain,
-    /// LOGIN's user.
+    /// The user in LOGIN.
     LoginUser,
-    /// LOGIN's password.
+    /// The password in LOGIN.
     LoginPassword { user: String },
-    /// The one message of XOAUTH2.
+    /// The only message of XOAUTH2.
     Xoauth2,
-    /// The one message of OAUTHBEARER (RFC 7628 §3.1).
+    /// The only message of OAUTHBEARER (RFC 7628 §3.1).
     Oauthbearer,
-    /// What acknowledges the reason of a token's failure, after which this is
-    /// said.
+    /// The acknowledgement of a token's failure, which is followed by this reply.
     TokenFailure { verdict: Reply },
-    /// The one message of EXTERNAL (RFC 4422 appendix A) or ANONYMOUS (RFC 4505),
-    /// which is a name.
+    /// The only message of EXTERNAL (RFC 4422 appendix A) or ANONYMOUS (RFC 4505), which is a
+    /// name.
     Name(Mechanism),
-    /// CRAM-MD5's user and digest (RFC 2195 §2).
+    /// The user and the digest of CRAM-MD5 (RFC 2195 §2).
     #[cfg(feature = "cram-md5")]
     CramMd5 { challenge: String },
-    /// SCRAM's first message (RFC 5802 §7).
+    /// The first message of SCRAM (RFC 5802 §7).
     ScramFirst(Mechanism),
-    /// SCRAM's final message.
+    /// The final message of SCRAM.
     ScramFinal(Box<ClientFinal>),
-    /// The empty response to the server's own proof.
+    /// The empty response after the server's own proof.
     ScramProved { user: String, server_final: String },
 }
 
-/// Where a response leads.
+/// The result of a response.
 #[derive(Debug)]
 pub(crate) enum Next {
     Challenge(Dialogue),
@@ -53,7 +52,7 @@ pub(crate) enum Next {
         user: String,
         secret: Secret,
     },
-    /// The user has shown that he knows a password, if it is the right one.
+    /// The client claims to know a password, which must be compared.
     Password {
         mechanism: Mechanism,
         user: String,
@@ -66,7 +65,7 @@ pub(crate) enum Next {
     Refused(Reply),
 }
 
-/// What is to be compared with the user's password.
+/// The claim that is compared with the user's password.
 #[derive(Debug)]
 pub(crate) enum Claim {
     #[cfg(feature = "cram-md5")]
@@ -79,14 +78,14 @@ pub(crate) enum Claim {
 }
 
 impl Dialogue {
-    /// Whether there is a server side of the mechanism.
+    /// Whether the server side of the mechanism is implemented.
     pub(crate) fn is_known(mechanism: Mechanism) -> bool {
         let context = SaslContext::default().nonce(&[0]);
         Self::begin(mechanism, &context).is_some()
     }
 
-    /// The first step of a mechanism; none if its server side is not known, or
-    /// needs randomness that nobody gave.
+    /// The first step of a mechanism; `None` if its server side is not implemented, or if it
+    /// needs randomness and there is none.
     pub(crate) fn begin(mechanism: Mechanism, context: &SaslContext<'_>) -> Option<Self> {
         if scram::is_scram(mechanism) {
             return (!context.nonce.is_empty()).then_some(Self::ScramFirst(mechanism));
@@ -107,7 +106,7 @@ impl Dialogue {
         .find_map(|(known, dialogue)| (known == mechanism).then_some(dialogue))
     }
 
-    /// The challenge that asks for the next response, in base64.
+    /// The challenge that requests the next response, in base64.
     pub(crate) fn challenge(&self) -> Secret {
         let challenge: &[u8] = match self {
             Self::Plain
@@ -126,7 +125,7 @@ impl Dialogue {
         Secret::from(challenge.to_vec()).to_base64()
     }
 
-    /// Takes the response on a line, or an initial one, which is `=` if empty.
+    /// Processes the response on a line, or an initial response, where `=` means empty.
     pub(crate) fn take(self, encoded: &[u8], initial: bool, context: &SaslContext<'_>) -> Next {
         if let Self::TokenFailure { verdict } = self {
             return Next::Refused(verdict);
@@ -185,7 +184,7 @@ impl Dialogue {
 }
 
 impl Claim {
-    /// Takes the user's password; `nonce` is fresh, and random.
+    /// Compares the claim with the user's password; `nonce` must be fresh and random.
     pub(crate) fn compare(self, password: &Secret, nonce: &[u8]) -> Next {
         match self {
             #[cfg(feature = "cram-md5")]
@@ -213,7 +212,7 @@ fn text(octets: &[u8]) -> Result<String, Answer> {
     Ok(String::from(text))
 }
 
-/// `[authzid] NUL authcid NUL passwd` (RFC 4616 §2).
+/// Reads `[authzid] NUL authcid NUL passwd` (RFC 4616 §2).
 fn plain(message: &[u8]) -> Next {
     let mut parts = message.split(|&octet| octet == 0);
     let (Some(authorization), Some(user), Some(secret), None) =
@@ -227,7 +226,7 @@ fn plain(message: &[u8]) -> Next {
     credentials(Mechanism::PLAIN, user, secret)
 }
 
-/// `user=` user ^A `auth=Bearer ` token ^A ^A.
+/// Reads `user=` user ^A `auth=Bearer ` token ^A ^A.
 fn xoauth2(message: &[u8]) -> Next {
     let fields = message
         .strip_prefix(b"user=")
@@ -245,8 +244,8 @@ fn xoauth2(message: &[u8]) -> Next {
     }
 }
 
-/// `n,` [`a=` identity] `,` ^A fields ^A ^A; of the fields only `auth=Bearer ` token
-/// is of interest.
+/// Reads `n,` [`a=` identity] `,` ^A fields ^A ^A; of the fields only `auth=Bearer ` token is
+/// used.
 fn oauthbearer(message: &[u8]) -> Next {
     let Ok(message) = core::str::from_utf8(message) else {
         return Next::Failed(answer::INVALID_RESPONSE);
@@ -276,7 +275,7 @@ fn oauthbearer(message: &[u8]) -> Next {
     }
 }
 
-/// User, a blank, and the digest in hexadecimal.
+/// Reads the user, a blank, and the digest in hexadecimal.
 #[cfg(feature = "cram-md5")]
 fn cram_md5_claim(challenge: String, response: &[u8]) -> Next {
     let response = core::str::from_utf8(response).unwrap_or_default();
@@ -294,7 +293,7 @@ fn cram_md5_claim(challenge: String, response: &[u8]) -> Next {
     }
 }
 
-/// What the server asks, once (RFC 2195 §2); nothing without a nonce.
+/// The server's only challenge (RFC 2195 §2); `None` without a nonce.
 #[cfg(feature = "cram-md5")]
 fn cram_md5_challenge(context: &SaslContext<'_>) -> Option<String> {
     let nonce = Secret::from(context.nonce.to_vec()).to_base64();
@@ -302,7 +301,7 @@ fn cram_md5_challenge(context: &SaslContext<'_>) -> Option<String> {
     (!nonce.is_empty()).then(|| alloc::format!("<{nonce}@{}>", context.host))
 }
 
-/// What a client with this password answers to the challenge.
+/// The response of a client with this password to the challenge.
 #[cfg(feature = "cram-md5")]
 fn cram_md5_response(user: &str, password: &Secret, challenge: &str) -> Option<Secret> {
     let credentials = Credentials::new(user, password.clone());
@@ -332,8 +331,8 @@ mod tests {
         SaslContext::default().nonce(NONCE).host("mail.example.org")
     }
 
-    /// Both sides; the user who is let in if `password` is right, and the secret that
-    /// was told.
+    /// Runs both sides. Returns the user who is logged in if `password` is right, and the
+    /// secret that was transmitted.
     fn authenticate(
         mechanism: Mechanism,
         credentials: &Credentials,
@@ -369,7 +368,7 @@ mod tests {
         }
     }
 
-    /// The other half of every mechanism must be understood here.
+    /// The server side of every mechanism must understand the client side.
     #[test]
     fn understands_the_client_side() {
         for (mechanism, told) in [
@@ -407,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn without_randomness_some_do_not_begin() {
+    fn mechanisms_that_need_randomness_do_not_begin_without_it() {
         let context = SaslContext::default();
         assert!(Dialogue::begin(Mechanism::PLAIN, &context).is_some());
         assert!(Dialogue::begin(Mechanism::SCRAM_SHA_256, &context).is_none());
@@ -425,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_malformed() {
+    fn malformed_responses_are_refused() {
         let invalid = Some(answer::INVALID_RESPONSE);
         for message in [&b""[..], b"u", b"\0u", b"\0u\0p\0", b"\0\xff\0p"] {
             assert_eq!(failure(Mechanism::PLAIN, message), invalid);

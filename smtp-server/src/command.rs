@@ -1,12 +1,12 @@
-//! What a command line says (RFC 5321 §4.1), in types.
+//! Parser of command lines (RFC 5321 §4.1).
 //!
-//! Knows the grammar. Must never know whether the command is welcome now.
+//! Knows the grammar. Must never know whether the command is allowed now.
 
 use postwire_proto::{Address, Envelope, HelloName};
 
 use crate::answer::{self, Answer};
 
-/// One command, its arguments parsed as far as they stand by themselves.
+/// A command with its arguments, parsed as far as possible without context.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Command<'a> {
     Hello {
@@ -27,7 +27,7 @@ pub(crate) enum Command<'a> {
         octets: u64,
         last: bool,
     },
-    /// How much content follows cannot be known.
+    /// The size of the content that follows is unknown.
     MalformedBdat,
     Rset,
     Noop,
@@ -42,7 +42,7 @@ pub(crate) enum Command<'a> {
     },
 }
 
-/// How the client introduces itself.
+/// The command with which the client introduces itself.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum HelloKind {
     /// Without extensions (RFC 5321 §4.1.1.1).
@@ -109,8 +109,8 @@ fn alone<'a>(command: Command<'a>, arguments: Option<&str>) -> Result<Command<'a
     }
 }
 
-/// RFC 5321 §4.1.4: a name that is not the client's is no reason to refuse it,
-/// so any word will do.
+/// RFC 5321 §4.1.4: the server must not refuse a client because of its name, so any word is
+/// accepted.
 fn hello(kind: HelloKind, arguments: Option<&str>) -> Result<Command<'_>, Answer> {
     arguments
         .filter(|name| !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_graphic()))
@@ -118,7 +118,7 @@ fn hello(kind: HelloKind, arguments: Option<&str>) -> Result<Command<'_>, Answer
         .ok_or(answer::SYNTAX_ERROR)
 }
 
-/// RFC 5321 §4.1.1.2: no blank stands beside the colon.
+/// RFC 5321 §4.1.1.2: no blank is allowed next to the colon.
 fn mail(arguments: Option<&str>) -> Result<Command<'_>, Answer> {
     let (path, parameters) = arguments
         .and_then(|arguments| strip_prefix_ignoring_case(arguments, "FROM:"))
@@ -174,7 +174,7 @@ fn auth(arguments: Option<&str>) -> Result<Command<'_>, Answer> {
     })
 }
 
-/// A number without sign; none if it has more than 20 digits or is too large.
+/// Reads a number without a sign; `None` if it has more than 20 digits or is too large.
 fn parse_digits(text: &str) -> Option<u64> {
     let is_number = (1..=20).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
     is_number.then(|| text.parse().ok()).flatten()
@@ -185,7 +185,7 @@ fn strip_prefix_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str
     head.eq_ignore_ascii_case(prefix).then_some(tail)
 }
 
-/// `<path>` and, after one blank, the parameters.
+/// Splits `<path>` from the parameters that follow after one blank.
 fn split_path(text: &str) -> Option<(&str, &str)> {
     let text = text.strip_prefix('<')?;
     let (path, rest) = text.split_at_checked(path_length(text)?)?;
@@ -196,7 +196,7 @@ fn split_path(text: &str) -> Option<(&str, &str)> {
     Some((path, parameters))
 }
 
-/// Where the path ends: at the first `>` outside a quoted string.
+/// The length of the path, up to the first `>` outside a quoted string.
 fn path_length(text: &str) -> Option<usize> {
     let mut quoted = false;
     let mut octets = text.bytes().enumerate();
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn auth_may_bring_its_first_response() {
+    fn auth_may_carry_an_initial_response() {
         assert_eq!(
             parse("AUTH PLAIN ="),
             Ok(Command::Auth {

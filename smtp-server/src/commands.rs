@@ -1,7 +1,7 @@
-//! What each command does (RFC 5321 §4.1, §4.3.2 for its replies).
+//! The effect of each command (RFC 5321 §4.1, §4.3.2 for its replies).
 //!
-//! Knows the order in which commands may come. Must never touch input or output
-//! but through the session.
+//! Knows the order in which commands may come. Must never access input or output except through
+//! the session.
 
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -26,7 +26,7 @@ use crate::transaction::Transaction;
 type Line<'a> = Result<&'a [u8], LineError>;
 
 impl Session {
-    /// Where a line leads that was read as a command.
+    /// Processes a line that is a command.
     pub(crate) fn command_line(
         &mut self,
         transaction: Option<Transaction>,
@@ -77,7 +77,7 @@ impl Session {
         }
     }
 
-    /// Where a line leads that was read as a response within AUTH.
+    /// Processes a line that is a response within AUTH.
     pub(crate) fn response_line(&mut self, dialogue: Dialogue, line: Line<'_>) -> Phase {
         match line {
             Ok(line) => {
@@ -89,7 +89,7 @@ impl Session {
         }
     }
 
-    /// What follows cannot be told from what precedes it by everyone alike.
+    /// A bare LF ends the session, since a relay could see another line boundary there.
     fn bare_line_feed(&mut self) -> Phase {
         self.replies.say(answer::BARE_LINE_FEED);
         self.closed(Some(ServerViolation::BareLineFeed))
@@ -110,7 +110,7 @@ impl Session {
         self.config.require_tls && self.client.tls.is_none()
     }
 
-    /// What extensions are offered: none to a client that said `HELO`.
+    /// The configuration of the offered extensions; `None` for a client that sent `HELO`.
     fn offered(&self) -> Option<&ServerConfig> {
         match self.client.hello {
             Some((HelloKind::Ehlo | HelloKind::Lhlo, _)) => Some(&self.config),
@@ -250,8 +250,8 @@ impl Session {
         Phase::Content(transaction, Box::new(DotDecoder::new(content)))
     }
 
-    /// RFC 3030 §2. Whether it is welcome or not, its octets follow, and are taken for
-    /// commands where the configuration wants them not to be read.
+    /// RFC 3030 §2. The octets of a refused `BDAT` still follow; they are read as commands if
+    /// the configuration says not to read them.
     fn bdat(&mut self, transaction: Option<Transaction>, octets: u64, last: bool) -> Phase {
         let checked = if self.needs_tls() {
             Err(answer::TLS_FIRST)
@@ -324,7 +324,7 @@ impl Session {
         Dialogue::begin(mechanism, &self.sasl_context(&[])).ok_or(answer::UNKNOWN_MECHANISM)
     }
 
-    /// Whether all is there that the mechanism needs, and it is allowed.
+    /// Whether the mechanism is allowed, and everything that it needs is present.
     fn may_authenticate_by(&self, mechanism: Mechanism) -> bool {
         let context = self.sasl_context(&[]);
         self.config
@@ -350,7 +350,7 @@ impl Session {
             .offered(offered)
     }
 
-    /// No two exchanges of a session have the same one.
+    /// Changes the nonce, so that no two exchanges of a session use the same one.
     pub(crate) fn vary_nonce(&mut self) {
         if let Some(last) = self.nonce.last_mut() {
             *last = last.wrapping_add(1);
@@ -407,8 +407,7 @@ impl Session {
     }
 }
 
-/// The command as it may be shown: whatever follows the mechanism of `AUTH` is a
-/// secret.
+/// The command in a form that may be shown: everything after the mechanism of `AUTH` is secret.
 fn redacted(line: &[u8]) -> Cow<'_, [u8]> {
     match line.split_at_checked(4) {
         Some((verb, arguments)) if verb.eq_ignore_ascii_case(b"AUTH") => {

@@ -1,8 +1,8 @@
-//! What a server session is told beforehand: built once, immutable, shared by
-//! `Arc` among all sessions.
+//! The configuration of a server session: built once, immutable, shared by `Arc` among all
+//! sessions.
 //!
-//! Knows no socket and no certificate. Defaults are those of a server to test
-//! clients against: every extension that needs nothing else is offered.
+//! Must never know a socket or a certificate. The defaults suit a server that tests clients:
+//! every extension that has no further requirements is offered.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,11 +12,10 @@ use postwire_proto::{HelloName, Mechanism, Protocol};
 
 use crate::authentication::Dialogue;
 
-/// How much content is taken where `SIZE` does not say, and the default of it:
-/// 50 MiB.
+/// The largest content that is accepted unless `SIZE` is set: 50 MiB.
 const DEFAULT_SIZE: u64 = 50 * 1024 * 1024;
 
-/// Everything a [`Server`](crate::Server) is told before it starts.
+/// The configuration of a [`Server`](crate::Server), fixed before it starts.
 ///
 /// ```
 /// use postwire_proto::{HelloName, Mechanism};
@@ -63,23 +62,25 @@ pub struct ServerConfig {
     pub(crate) trace: bool,
 }
 
-/// Which octets a server reads as content of those that `BDAT` announces (RFC 3030 §2). What
-/// it does not read is the next command line: tests of clients need servers that do as some
-/// in use do.
+/// Which of the octets announced by `BDAT` (RFC 3030 §2) a server reads as content. It takes
+/// the others for the next command line, as some deployed servers do; tests of clients need
+/// such servers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ChunksRead {
-    /// Those of every `BDAT`.
+    /// The server reads the octets of every `BDAT`.
     #[default]
     All,
-    /// Those of a `BDAT` that is welcome; one that is refused is taken for a line of its own.
+    /// The server reads the octets of an accepted `BDAT`; after a refused one it takes them for
+    /// commands.
     Welcome,
-    /// None: `BDAT` is offered, and not known. Some proxies do that.
+    /// The server reads no octets: it offers `BDAT` but does not implement it, as some proxies
+    /// do.
     None,
 }
 
 impl ServerConfig {
-    /// The defaults, for a server that calls itself `hostname`.
+    /// Creates the default configuration for a server with the name `hostname`.
     pub fn new(hostname: HelloName) -> Self {
         Self {
             hostname,
@@ -116,30 +117,30 @@ impl ServerConfig {
         }
     }
 
-    /// SMTP (default) or LMTP.
+    /// Sets the protocol: SMTP (the default) or LMTP.
     #[must_use]
     pub fn protocol(mut self, protocol: Protocol) -> Self {
         self.protocol = protocol;
         self
     }
 
-    /// What the greeting says after the hostname and the protocol. Characters
-    /// that cannot stand in a reply become blanks.
+    /// Sets the text of the greeting after the hostname and the protocol. Characters that are
+    /// not allowed in a reply become blanks.
     #[must_use]
     pub fn greeting(mut self, text: impl Into<String>) -> Self {
         self.greeting = text.into();
         self
     }
 
-    /// Offer STARTTLS (RFC 3207) in plaintext. Off by default, as it takes a
-    /// driver that can establish TLS.
+    /// Sets whether STARTTLS (RFC 3207) is offered in plaintext. Off by default, since the
+    /// driver must be able to establish TLS.
     #[must_use]
     pub fn starttls(mut self, offer: bool) -> Self {
         self.starttls = offer;
         self
     }
 
-    /// Refuse with `530` everything but `EHLO`, `NOOP`, `STARTTLS` and `QUIT`
+    /// Sets whether everything but `EHLO`, `NOOP`, `STARTTLS` and `QUIT` is refused with `530`
     /// before TLS (RFC 3207 §4). Off by default.
     #[must_use]
     pub fn require_tls(mut self, require: bool) -> Self {
@@ -147,12 +148,13 @@ impl ServerConfig {
         self
     }
 
-    /// Offer AUTH (RFC 4954) with these mechanisms; those whose server side is
-    /// not known here are left out. None by default. Offered only under TLS,
-    /// unless [`auth_in_plaintext`](Self::auth_in_plaintext) is on or they reveal no
-    /// secret and are not EXTERNAL. Those that need randomness are offered if there
-    /// [is some](crate::Server::set_nonce), and the `-PLUS` forms of SCRAM if the TLS
-    /// session has channel binding.
+    /// Sets the mechanisms that AUTH (RFC 4954) offers. None by default; a mechanism whose
+    /// server side is not implemented is ignored.
+    ///
+    /// They are offered under TLS. In plaintext only those are offered that reveal no secret,
+    /// other than EXTERNAL, unless [`auth_in_plaintext`](Self::auth_in_plaintext) is on.
+    /// Mechanisms that need randomness are offered if [a nonce](crate::Server::set_nonce) is
+    /// set, and the `-PLUS` variants of SCRAM if the TLS session has channel binding.
     #[must_use]
     pub fn auth(mut self, mechanisms: impl IntoIterator<Item = Mechanism>) -> Self {
         let mechanisms = mechanisms.into_iter();
@@ -162,14 +164,14 @@ impl ServerConfig {
         self
     }
 
-    /// Offer AUTH without TLS as well. Off by default.
+    /// Sets whether AUTH is also offered without TLS. Off by default.
     #[must_use]
     pub fn auth_in_plaintext(mut self, allow: bool) -> Self {
         self.auth_in_plaintext = allow;
         self
     }
 
-    /// Refuse `MAIL` with `530` before an authentication (RFC 4954 §6). Off by
+    /// Sets whether `MAIL` is refused with `530` before an authentication (RFC 4954 §6). Off by
     /// default.
     #[must_use]
     pub fn require_auth(mut self, require: bool) -> Self {
@@ -177,181 +179,181 @@ impl ServerConfig {
         self
     }
 
-    /// Offer PIPELINING (RFC 2920). On by default. Pipelined input is taken
-    /// either way.
+    /// Sets whether PIPELINING (RFC 2920) is offered. On by default. Pipelined input is
+    /// accepted in either case.
     #[must_use]
     pub fn pipelining(mut self, offer: bool) -> Self {
         self.pipelining = offer;
         self
     }
 
-    /// Offer CHUNKING (RFC 3030). On by default.
+    /// Sets whether CHUNKING (RFC 3030) is offered. On by default.
     #[must_use]
     pub fn chunking(mut self, offer: bool) -> Self {
         self.chunking = offer;
         self
     }
 
-    /// Offer 8BITMIME (RFC 6152). On by default.
+    /// Sets whether 8BITMIME (RFC 6152) is offered. On by default.
     #[must_use]
     pub fn eight_bit_mime(mut self, offer: bool) -> Self {
         self.eight_bit_mime = offer;
         self
     }
 
-    /// Offer BINARYMIME (RFC 3030 §3), provided that CHUNKING is. On by default.
+    /// Sets whether BINARYMIME (RFC 3030 §3) is offered, if CHUNKING is. On by default.
     #[must_use]
     pub fn binary_mime(mut self, offer: bool) -> Self {
         self.binary_mime = offer;
         self
     }
 
-    /// Offer SMTPUTF8 (RFC 6531). On by default.
+    /// Sets whether SMTPUTF8 (RFC 6531) is offered. On by default.
     #[must_use]
     pub fn smtp_utf8(mut self, offer: bool) -> Self {
         self.smtp_utf8 = offer;
         self
     }
 
-    /// Offer DSN (RFC 3461): its parameters are checked and handed on. On by
-    /// default.
+    /// Sets whether DSN (RFC 3461) is offered: its parameters are checked and passed to the
+    /// application. On by default.
     #[must_use]
     pub fn dsn(mut self, offer: bool) -> Self {
         self.dsn = offer;
         self
     }
 
-    /// Offer DELIVERBY (RFC 2852) and return messages within no shorter time than so many seconds
-    /// (0 for any). Off by default: whoever takes the message has to keep the promise.
+    /// Sets the shortest time, in seconds, after which a message may be returned, and offers
+    /// DELIVERBY (RFC 2852); 0 allows any time. Off by default: the application must keep the
+    /// promise.
     #[must_use]
     pub fn deliver_by(mut self, shortest: Option<u32>) -> Self {
         self.deliver_by = shortest;
         self
     }
 
-    /// Offer FUTURERELEASE (RFC 4865) and hold messages for no longer than so many seconds. Off
-    /// by default: whoever takes the message has to keep the promise, and to look at
-    /// `HOLDUNTIL`, since there is no clock here.
+    /// Sets the longest time, in seconds, for which a message may be held, and offers
+    /// FUTURERELEASE (RFC 4865). Off by default: the application must keep the promise, and
+    /// check `HOLDUNTIL`, since the session has no clock.
     #[must_use]
     pub fn future_release(mut self, longest: Option<u32>) -> Self {
         self.future_release = longest;
         self
     }
 
-    /// Offer MT-PRIORITY (RFC 6710). Off by default.
+    /// Sets whether MT-PRIORITY (RFC 6710) is offered. Off by default.
     #[must_use]
     pub fn mt_priority(mut self, offer: bool) -> Self {
         self.mt_priority = offer;
         self
     }
 
-    /// Offer REQUIRETLS (RFC 8689), under TLS. Off by default: whoever takes the message has to
-    /// keep the promise.
+    /// Sets whether REQUIRETLS (RFC 8689) is offered under TLS. Off by default: the application
+    /// must keep the promise.
     #[must_use]
     pub fn requiretls(mut self, offer: bool) -> Self {
         self.requiretls = offer;
         self
     }
 
-    /// Offer an extension that is not known here, and take the parameter of its name with `MAIL`
-    /// and `RCPT`, whatever its value. None by default.
+    /// Offers an extension that this library does not implement. `MAIL` and `RCPT` then accept
+    /// a parameter with this keyword and any value. None by default.
     #[must_use]
     pub fn extension(mut self, keyword: impl Into<String>) -> Self {
         self.extensions.push(keyword.into());
         self
     }
 
-    /// Declare [`max_recipients`](Self::max_recipients) and
-    /// [`max_messages`](Self::max_messages) with LIMITS (RFC 9422). Off by default: they hold
-    /// either way.
+    /// Sets whether LIMITS (RFC 9422) declares [`max_recipients`](Self::max_recipients) and
+    /// [`max_messages`](Self::max_messages). Off by default; the limits apply in either case.
     #[must_use]
     pub fn declare_limits(mut self, declare: bool) -> Self {
         self.declare_limits = declare;
         self
     }
 
-    /// How many transactions one session may have; `421` to the `MAIL` beyond them. Any number by
-    /// default.
+    /// Sets the number of transactions that one session may have; a `MAIL` beyond it gets
+    /// `421`. No limit by default.
     #[must_use]
     pub fn max_messages(mut self, messages: Option<u32>) -> Self {
         self.max_messages = messages;
         self
     }
 
-    /// Offer ENHANCEDSTATUSCODES (RFC 2034) and say them. On by default.
+    /// Sets whether ENHANCEDSTATUSCODES (RFC 2034) is offered, and the codes are sent. On by
+    /// default.
     #[must_use]
     pub fn enhanced_status_codes(mut self, offer: bool) -> Self {
         self.enhanced_status_codes = offer;
         self
     }
 
-    /// Offer SIZE (RFC 1870) and take no more octets of content than this.
-    /// 50 MiB by default, and also where SIZE is not offered (`None`) or names
-    /// no limit (`Some(0)`).
+    /// Sets the largest content, in octets, and offers SIZE (RFC 1870). The default is 50 MiB,
+    /// which also applies if SIZE is not offered (`None`) or announces no limit (`Some(0)`).
     #[must_use]
     pub fn size(mut self, octets: Option<u64>) -> Self {
         self.size = octets;
         self
     }
 
-    /// A further line in the reply to EHLO, such as `LIMITS RCPTMAX=10`. It is
-    /// only said: parameters that belong to it are refused.
+    /// Adds a line to the reply to EHLO, such as `LIMITS RCPTMAX=10`. The line has no effect:
+    /// parameters that belong to it are refused.
     #[must_use]
     pub fn capability(mut self, line: impl Into<String>) -> Self {
         self.capabilities.push(line.into());
         self
     }
 
-    /// Answer `DATA` with `354` although no recipient was accepted, and refuse
-    /// what follows, as some old servers do (RFC 2920 §3.1). Off by default.
+    /// Sets whether `DATA` is answered with `354` although no recipient was accepted; the
+    /// content is then refused, as some old servers do (RFC 2920 §3.1). Off by default.
     #[must_use]
     pub fn data_without_recipients(mut self, accept: bool) -> Self {
         self.data_without_recipients = accept;
         self
     }
 
-    /// Which octets are read as content of those that `BDAT` announces. All by default,
-    /// as RFC 3030 wants.
+    /// Sets which of the octets announced by `BDAT` are read as content. All by default, as RFC
+    /// 3030 requires.
     #[must_use]
     pub fn chunks_read(mut self, read: ChunksRead) -> Self {
         self.chunks_read = read;
         self
     }
 
-    /// How many recipients one message may have; `452` for each beyond them.
-    /// 1,000 by default; RFC 5321 §4.5.3.1.8 asks for at least 100.
+    /// Sets the number of recipients that one message may have; each one beyond it gets `452`.
+    /// 1,000 by default; RFC 5321 §4.5.3.1.8 requires at least 100.
     #[must_use]
     pub fn max_recipients(mut self, recipients: usize) -> Self {
         self.max_recipients = recipients;
         self
     }
 
-    /// How many octets a command may have, CRLF included. 2,048 by default;
-    /// RFC 5321 §4.5.3.1.4 asks for at least 512. Responses within AUTH may have
-    /// 12,288 (RFC 4954 §4).
+    /// Sets the number of octets that a command may have, including CRLF. 2,048 by default; RFC
+    /// 5321 §4.5.3.1.4 requires at least 512. Responses within AUTH may always have 12,288 (RFC
+    /// 4954 §4).
     #[must_use]
     pub fn max_line(mut self, octets: usize) -> Self {
         self.max_line = octets;
         self
     }
 
-    /// How many octets may wait while a question is open. More that come then
-    /// end the session. 1 MiB by default.
+    /// Sets the number of octets that may wait while a question is open. More input ends the
+    /// session. 1 MiB by default.
     #[must_use]
     pub fn max_waiting_input(mut self, octets: usize) -> Self {
         self.max_waiting_input = octets;
         self
     }
 
-    /// How long the client may take for a command, or stop in its content,
-    /// before it gets `421`. 5 minutes by default (RFC 5321 §4.5.3.2.7).
+    /// Sets how long the client may take for a command, or pause within its content, before it
+    /// gets `421`. 5 minutes by default (RFC 5321 §4.5.3.2.7).
     #[must_use]
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.idle_timeout = limit;
         self
     }
 
-    /// Report each command as
+    /// Sets whether each command is reported as
     /// [`ServerEvent::Command`](crate::ServerEvent::Command). Off by default.
     #[must_use]
     pub fn trace(mut self, on: bool) -> Self {
@@ -363,27 +365,27 @@ impl ServerConfig {
         self.binary_mime && self.chunking
     }
 
-    /// Whether it is one of those that are not known here; `keyword` is in capitals.
+    /// Whether the keyword, in capitals, is one of the extensions that this library does not
+    /// implement.
     pub(crate) fn is_extension(&self, keyword: &str) -> bool {
         let mut extensions = self.extensions.iter();
         extensions.any(|known| known.eq_ignore_ascii_case(keyword))
     }
 
-    /// How many octets of content are taken.
+    /// The largest content that is accepted, in octets.
     pub(crate) fn content_limit(&self) -> usize {
         let octets = self.size.filter(|&octets| octets > 0);
         usize::try_from(octets.unwrap_or(DEFAULT_SIZE)).unwrap_or(usize::MAX)
     }
 
-    /// Whether a client may authenticate with it, given that TLS is active or
-    /// not (RFC 4954 §4).
+    /// Whether a client may authenticate with the mechanism, with or without TLS (RFC 4954 §4).
     pub(crate) fn allows_mechanism(&self, mechanism: Mechanism, tls: bool) -> bool {
-        // EXTERNAL rests on whom the client is known to be: in TLS, by its certificate.
+        // EXTERNAL relies on the client's identity from TLS, given by its certificate.
         let needs_tls = mechanism.reveals_secret() || mechanism == Mechanism::EXTERNAL;
         tls || self.auth_in_plaintext || !needs_tls
     }
 
-    /// What follows the first line of the reply to EHLO (RFC 5321 §4.1.1.1).
+    /// The lines after the first in the reply to EHLO (RFC 5321 §4.1.1.1).
     pub(crate) fn capability_lines(&self, tls: bool, mechanisms: &[&str]) -> Vec<String> {
         let mut lines = Vec::new();
         for (offered, keyword) in [
@@ -409,7 +411,7 @@ impl ServerConfig {
             lines.push(alloc::format!("DELIVERBY {shortest}"));
         }
         if let Some(longest) = self.future_release {
-            // RFC 4865 §4 wants a date beside the interval: one that never bounds it.
+            // RFC 4865 §4 requires a date next to the interval; this date never limits it.
             lines.push(alloc::format!(
                 "FUTURERELEASE {longest} 9999-12-31T23:59:59Z"
             ));

@@ -1,9 +1,8 @@
-//! The content of a message on its way in: gathered up to a limit, dots taken
-//! out again (RFC 5321 §4.5.2).
+//! The content of a message as it arrives: collected up to a limit, with dot-stuffing removed
+//! (RFC 5321 §4.5.2).
 //!
-//! Strict where attacks live: the data ends at CRLF "." CRLF alone, and content
-//! in which CR or LF stands by itself is refused once it has ended. Must never
-//! know whose message it is.
+//! Strict where attacks happen: the data ends only at CRLF "." CRLF, and content with a lone CR
+//! or LF is refused once it has ended. Must never know whose message it is.
 
 use alloc::vec::Vec;
 
@@ -13,7 +12,7 @@ use postwire_proto::Facts;
 
 use crate::answer::{self, Answer};
 
-/// Content gathered so far; dropped as soon as it is too much.
+/// The content collected so far; dropped as soon as it is too large.
 #[derive(Debug)]
 pub(crate) enum Content {
     Gathered { octets: Vec<u8>, limit: usize },
@@ -42,15 +41,15 @@ impl Content {
             return;
         }
         if needed > octets.capacity() {
-            // Doubling as vectors do, but never beyond the limit.
+            // The capacity doubles as in a vector, but never exceeds the limit.
             let capacity = octets.capacity().saturating_mul(2).min(*limit).max(needed);
             octets.reserve_exact(capacity - octets.len());
         }
         octets.extend_from_slice(more);
     }
 
-    /// The content, or why it is refused. `binary` content may hold any octet
-    /// anywhere (RFC 3030 §3).
+    /// The content, or the reply that refuses it. `binary` content may contain any octets (RFC
+    /// 3030 §3).
     pub(crate) fn finish(self, binary: bool) -> Result<Bytes, Answer> {
         match self {
             Self::TooLarge => Err(answer::TOO_LARGE),
@@ -62,22 +61,22 @@ impl Content {
     }
 }
 
-/// Reads what follows `354` up to the final dot.
+/// Reads the content after `354` up to the final dot.
 #[derive(Debug)]
 pub(crate) struct DotDecoder {
     content: Content,
     position: Position,
-    /// Looks for a dot at the start of a line.
+    /// Searches for a dot at the start of a line.
     finder: Finder<'static>,
 }
 
-/// Where the next octet stands. Only CRLF starts a line.
+/// The position of the next octet. Only CRLF starts a line.
 #[derive(Copy, Clone, Debug)]
 enum Position {
     LineStart,
-    /// A dot that starts the line was taken out.
+    /// After a dot at the start of a line, which was removed.
     AfterDot,
-    /// The same and a CR, which is still to be kept.
+    /// After a removed dot and a CR, which has not been stored yet.
     AfterDotCr,
     Inside,
     AfterCr,
@@ -92,8 +91,8 @@ impl DotDecoder {
         }
     }
 
-    /// Takes content off the front of `input`. Says whether it has ended; then
-    /// `input` starts behind the end, and otherwise is empty.
+    /// Reads content from the front of `input`. Returns whether the content has ended: `input`
+    /// then starts after its end, and otherwise is empty.
     pub(crate) fn read(&mut self, input: &mut &[u8]) -> bool {
         while let Some((&octet, rest)) = input.split_first() {
             self.position = match (self.position, octet) {
@@ -124,7 +123,7 @@ impl DotDecoder {
         false
     }
 
-    /// Takes everything up to the next dot that starts a line.
+    /// Reads everything up to the next dot at the start of a line.
     fn run(&mut self, input: &mut &[u8]) -> Position {
         if let Some(at) = self.finder.find(input) {
             let (run, rest) = input.split_at(at + 2);
@@ -152,7 +151,7 @@ mod tests {
 
     use super::*;
 
-    /// The content and what is left of the input, if the data ended.
+    /// Returns the content and the rest of the input, if the data ended.
     fn read(chunks: &[&[u8]], limit: usize) -> Option<(Result<Bytes, Answer>, Vec<u8>)> {
         let mut decoder = DotDecoder::new(Content::new(limit));
         for (index, chunk) in chunks.iter().enumerate() {
@@ -179,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn dots_are_taken_out_again() {
+    fn dot_stuffing_is_removed() {
         for (wire, expected) in [
             (".\r\n", ""),
             ("a\r\n.\r\n", "a\r\n"),
@@ -194,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_ends_the_data() {
+    fn only_the_final_dot_ends_the_data() {
         for wire in [
             "",
             ".",
@@ -221,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn too_much_is_dropped_at_once() {
+    fn too_large_content_is_dropped_at_once() {
         let (content, rest) = read(&[b"12345\r\n", b"1\r\n.\r\nNOOP"], 9).expect("an end");
         assert_eq!(content, Err(answer::TOO_LARGE));
         assert_eq!(rest, b"NOOP");

@@ -1,8 +1,7 @@
 //! The end of a chunk, and of a message's content.
 //!
-//! Knows who is owed a reply: one for the message in SMTP, one for each
-//! recipient in LMTP (RFC 2033 §4.2, §4.3). Must never know how the content came
-//! to its end.
+//! Knows how many replies follow: one for the message in SMTP, one for each recipient in LMTP
+//! (RFC 2033 §4.2, §4.3). Must never know how the content was transferred.
 
 use bytes::Bytes;
 use postwire_proto::Protocol;
@@ -15,10 +14,10 @@ use crate::session::{Chunk, Phase, Session};
 use crate::transaction::Transaction;
 
 impl Session {
-    /// The final dot came.
+    /// Handles the final dot.
     pub(crate) fn content_ended(&mut self, transaction: Transaction, content: Content) -> Phase {
         if transaction.recipients.is_empty() {
-            // RFC 2033 §4.2: one reply a recipient is none here.
+            // RFC 2033 §4.2: in LMTP, one reply per recipient means no reply here.
             if self.config.protocol == Protocol::Smtp {
                 self.replies.say(answer::NOBODY_TO_DELIVER_TO);
             }
@@ -27,7 +26,7 @@ impl Session {
         self.deliver(transaction, content.finish(false))
     }
 
-    /// The last octet of a chunk came.
+    /// Handles the last octet of a chunk.
     pub(crate) fn chunk_ended(&mut self, chunk: Chunk) -> Phase {
         let Chunk {
             transaction,
@@ -56,8 +55,8 @@ impl Session {
         Phase::Command(Some(transaction))
     }
 
-    /// Asks whether the message is accepted, or says why it is not. The
-    /// transaction is over either way.
+    /// Asks the application whether it accepts the message, or refuses the message. The
+    /// transaction is over in both cases.
     fn deliver(&mut self, transaction: Transaction, content: Result<Bytes, Answer>) -> Phase {
         let answers = match self.config.protocol {
             Protocol::Smtp => 1,

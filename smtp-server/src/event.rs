@@ -1,8 +1,7 @@
-//! What a server session reports and asks, and what can go wrong with it.
+//! The events and errors of a server session.
 //!
-//! Three different things in types: a fault of the client
-//! ([`ServerViolation`]), a wrong call by the program ([`ServerMisuse`]) and
-//! what is neither ([`ServerEvent`]).
+//! A fault of the client ([`ServerViolation`]), a wrong call by the program ([`ServerMisuse`])
+//! and everything else ([`ServerEvent`]) are separate types.
 
 use alloc::boxed::Box;
 use alloc::string::{String, ToString as _};
@@ -14,126 +13,126 @@ use postwire_proto::{Address, Mechanism, ReplyCode, Secret, TlsInfo, TransportEr
 
 use crate::parameters::BodyDeclaration;
 
-/// What happened in a server session, in order.
+/// An event of a server session, in order.
 ///
-/// Those called questions are to be answered, by
-/// [`Server::respond`](crate::Server::respond) or
-/// [`Server::accept`](crate::Server::accept); until then nothing further is
-/// read.
+/// Each event that is described as a question must be answered with
+/// [`Server::respond`](crate::Server::respond) or [`Server::accept`](crate::Server::accept);
+/// until then the session reads nothing more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ServerEvent {
-    /// Establish TLS now, as the server, once the output was written; then call
+    /// Write the output, then establish TLS as the server and call
     /// [`Server::handle_tls_established`](crate::Server::handle_tls_established).
     StartTls,
-    /// A question: may this user in (RFC 4954)? Yes is `235`, no is `535 5.7.8`.
+    /// Question: may this user log in (RFC 4954)? Yes is `235`, no is `535 5.7.8`.
     Authenticate {
-        /// How he gave his secret.
+        /// The mechanism that transmitted the secret.
         mechanism: Mechanism,
-        /// The authentication identity; with EXTERNAL whom the client acts for, with
-        /// ANONYMOUS what may be logged.
+        /// The authentication identity. With EXTERNAL it is the authorization identity, with
+        /// ANONYMOUS the text that may be logged.
         user: String,
-        /// The password, or the token of OAUTHBEARER and XOAUTH2; empty with EXTERNAL
-        /// and ANONYMOUS.
+        /// The password, or the token of OAUTHBEARER and XOAUTH2; empty with EXTERNAL and
+        /// ANONYMOUS.
         secret: Secret,
     },
-    /// A question: what is this user's password? He is about to prove that he knows
-    /// it (SCRAM, CRAM-MD5). It is answered by
-    /// [`Server::password`](crate::Server::password), or no, which is `535 5.7.8`.
+    /// Question: what is this user's password? The client is about to prove that it knows the
+    /// password (SCRAM, CRAM-MD5). Answer with [`Server::password`](crate::Server::password),
+    /// or with a refusal, which is `535 5.7.8`.
     PasswordWanted {
-        /// How he proves it.
+        /// The mechanism of the proof.
         mechanism: Mechanism,
         /// The authentication identity.
         user: String,
     },
-    /// A question: is mail from here welcome (RFC 5321 §4.1.1.2)? Yes is `250`.
+    /// Question: is mail from this sender accepted (RFC 5321 §4.1.1.2)? Yes is `250`.
     MailFrom {
-        /// Whose message it is; `None` is the null reverse-path.
+        /// The sender; `None` is the null reverse-path.
         reverse_path: Option<Address>,
         /// `KEYWORD=value` each, as given; valid, and offered. The values can be read as
         /// [`Return`](postwire_proto::Return), [`EnvelopeId`](postwire_proto::EnvelopeId),
         /// [`DeliverBy`](postwire_proto::DeliverBy) and [`MtPriority`](postwire_proto::MtPriority).
         parameters: Vec<String>,
     },
-    /// A question: is this a recipient (RFC 5321 §4.1.1.3)? Yes is `250`.
+    /// Question: is this recipient accepted (RFC 5321 §4.1.1.3)? Yes is `250`.
     RcptTo {
-        /// Whom the message is for.
+        /// The recipient.
         forward_path: Address,
-        /// `KEYWORD=value` each, as given; valid, and offered.
+        /// The parameters, each as `KEYWORD=value`, as given. All of them are valid and
+        /// offered.
         parameters: Vec<String>,
     },
-    /// A question: may the content come (RFC 5321 §4.1.1.4)? Yes is `354`. Asked
-    /// for `DATA` with at least one recipient, not for `BDAT`.
+    /// Question: may the client send the content (RFC 5321 §4.1.1.4)? Yes is `354`. Asked for
+    /// `DATA` with at least one recipient, not for `BDAT`.
     Data,
-    /// A question: is the message accepted? Yes is `250`, and makes the server
-    /// responsible for it. In LMTP (RFC 2033 §4.2) it takes an answer for each
-    /// of the recipients, in their order.
+    /// Question: is the message accepted? Yes is `250` and makes the server responsible for the
+    /// message. LMTP (RFC 2033 §4.2) needs one answer for each recipient, in their order.
     Message(Received),
     /// A command line, without its CRLF and with `AUTH` redacted, if
-    /// [`ServerConfig::trace`](crate::ServerConfig::trace) is on. No question.
+    /// [`ServerConfig::trace`](crate::ServerConfig::trace) is on. Not a question.
     Command(Bytes),
-    /// The session is over: by `QUIT` or a `421` of yours, or by this fault.
-    /// Write what can be written, then close the connection.
+    /// The session is over: by `QUIT` or a reply `421`, or by this fault. Write the remaining
+    /// output if possible, then close the connection.
     Closed(Option<ServerViolation>),
 }
 
-/// A message with its envelope, as the client gave it.
+/// A message with its envelope, as received from the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Received {
     /// The name that the client gave to `EHLO`, `HELO` or `LHLO`.
     pub hello: String,
-    /// Whose message it is; `None` is the null reverse-path.
+    /// The sender; `None` is the null reverse-path.
     pub reverse_path: Option<Address>,
-    /// The recipients that were accepted, in the order of `RCPT`; at least one.
+    /// The accepted recipients, in the order of `RCPT`; at least one.
     pub recipients: Vec<Address>,
-    /// What the client asked for besides.
+    /// The parameters of `MAIL` and `RCPT`.
     pub parameters: Box<ReceivedParameters>,
-    /// The octets of the content, dots taken out again. Unless
-    /// [`body`](Self::body) is binary, every CR and LF stands in a CRLF.
+    /// The octets of the content, with dot-stuffing removed. Unless [`body`](Self::body) is
+    /// binary, every CR and LF is part of a CRLF.
     pub content: Bytes,
-    /// What the client declared the content to be. It is not checked.
+    /// The client's declaration of the content. It is not checked.
     pub body: BodyDeclaration,
     /// Whether `SMTPUTF8` was declared (RFC 6531).
     pub smtp_utf8: bool,
-    /// Who authenticated, if anyone.
+    /// The authenticated user, if any.
     pub authenticated: Option<String>,
-    /// The TLS session in which the message came, if any.
+    /// The TLS session over which the message arrived, if any.
     pub tls: Option<TlsInfo>,
 }
 
-/// The parameters of a message's envelope, `KEYWORD=value` each, as given; valid, and offered.
+/// The parameters of a message's envelope, each as `KEYWORD=value`, as given. All of them are
+/// valid and offered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReceivedParameters {
-    /// Those of `MAIL`.
+    /// The parameters of `MAIL`.
     pub mail: Vec<String>,
-    /// Those of each recipient's `RCPT`, in the order of the recipients.
+    /// The parameters of each recipient's `RCPT`, in the order of the recipients.
     pub recipients: Vec<Vec<String>>,
 }
 
 /// Why a session ended without `QUIT`.
 ///
-/// Failures of the connection ([`TransportError`]) are equal if they read the same.
+/// Transport errors ([`TransportError`]) are equal if their texts are equal.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ServerViolation {
-    /// Bytes in plaintext where TLS was to begin: someone hopes that they are
-    /// taken for protected ones (CVE-2011-0411).
+    /// The client sent plaintext bytes where TLS should begin, possibly an attempt to have them
+    /// treated as protected ones (CVE-2011-0411).
     StartTlsInjection,
-    /// An LF without CR in a command: a relay in between may see another line
-    /// end than the server.
+    /// A command contains an LF without CR: a relay in between may see a different line end
+    /// than the server.
     BareLineFeed,
-    /// A `BDAT` of which nobody can tell how much content follows it.
+    /// A `BDAT` command has an invalid size, so the length of its content is unknown.
     MalformedChunk,
-    /// More came while a question was open than is kept.
+    /// More input arrived while a question was open than may wait.
     TooMuchInput {
-        /// How many octets are kept.
+        /// The number of octets that may wait.
         limit: usize,
     },
     /// The client sends commands and does not read the replies.
     RepliesNotRead,
-    /// Nothing came for too long.
+    /// The client sent nothing for too long.
     IdleTimeout,
     /// The client closed the connection without `QUIT` (RFC 5321 §4.1.1.10).
     ConnectionClosed,
@@ -158,7 +157,7 @@ impl fmt::Display for ServerViolation {
         formatter.write_str(match self {
             Self::StartTlsInjection => "plaintext after starttls (an injection?)",
             Self::BareLineFeed => "a bare line feed in a command",
-            Self::MalformedChunk => "a chunk of unknown size",
+            Self::MalformedChunk => "a bdat command with an invalid size",
             Self::TooMuchInput { limit } => {
                 return write!(formatter, "more than {limit} octets before a reply");
             }
@@ -173,24 +172,24 @@ impl fmt::Display for ServerViolation {
 impl core::error::Error for ServerViolation {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            // `Display` says all that this one says.
+            // `Display` shows this error completely.
             Self::Transport(error) => error.source(),
             _ => None,
         }
     }
 }
 
-/// A call that the program should not have made. It changed nothing.
+/// A wrong call by the program. It had no effect.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ServerMisuse {
     /// No question is open.
     NoQuestion,
-    /// The open question wants a password, or a no.
+    /// The open question needs a password or a refusal.
     PasswordWanted,
-    /// The reply says neither yes nor no to the open question, which stays open.
+    /// The reply does not answer the open question, which stays open.
     UnfitReply(ReplyCode),
-    /// TLS was reported as established while nobody asked for it.
+    /// The program reported an established TLS session that was not requested.
     NoHandshake,
 }
 
@@ -198,9 +197,11 @@ impl fmt::Display for ServerMisuse {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoQuestion => formatter.write_str("no question is open"),
-            Self::PasswordWanted => formatter.write_str("the open question wants a password"),
+            Self::PasswordWanted => {
+                formatter.write_str("the open question must be answered with a password")
+            }
             Self::UnfitReply(code) => write!(formatter, "{code} does not answer the question"),
-            Self::NoHandshake => formatter.write_str("no tls handshake was asked for"),
+            Self::NoHandshake => formatter.write_str("no tls handshake was requested"),
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The server's side of SMTP and LMTP as a pure state machine: for embedded test servers, sinks
+//! The server's side of SMTP and LMTP as a pure state machine, for embedded test servers, sinks
 //! and differential tests. Bytes and the time go in; replies, events and deadlines come out, as
 //! with [`postwire_proto::Client`]. No socket, no thread, no clock, no `std`.
 //!
-//! Knows SMTP and LMTP as a receiver. Must never know sockets, mailboxes or who is welcome: the
-//! application is asked, with a [`ServerEvent`].
+//! Knows SMTP and LMTP as a receiver. Must never know sockets, mailboxes or which users may log
+//! in: the application answers each [`ServerEvent`] that asks.
 //!
 //! ```text
 //!          line                Command                 Answer, ServerEvent
@@ -12,13 +12,13 @@
 //!        ───────▶ DotDecoder ────────────────┘
 //! ```
 //!
-//! [`Server`] is the session; [`ServerConfig`] says what it offers and how strict it is. TLS is
-//! put around it by `postwire-tls` (feature `server`).
+//! [`Server`] is the session; [`ServerConfig`] defines what it offers and how strict it is.
+//! `postwire-tls` adds TLS (feature `server`).
 //!
 //! # Features
 //!
-//! `std` and `saslprep` are on by default; without them the crate needs `alloc` only. `cram-md5`
-//! adds that mechanism.
+//! `std` and `saslprep` are on by default; without them the crate only needs `alloc`.
+//! `cram-md5` adds that mechanism.
 
 #![no_std]
 

@@ -1,27 +1,27 @@
-//! From octets to lines, and octets that must wait.
+//! Splitting of octets into lines, and storage for octets that must wait.
 //!
-//! Knows that a line ends in CRLF and nothing else (RFC 5321 §2.3.8), and how
-//! long it may be. Must never know what a line says.
+//! Knows that a line ends only in CRLF (RFC 5321 §2.3.8), and its maximum length. Must never
+//! know the meaning of a line.
 
 use alloc::vec::Vec;
 
 use memchr::memchr;
 
-/// Why there is no line.
+/// Why there is no valid line.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LineError {
-    /// It was longer than allowed, and has ended.
+    /// The line was longer than allowed; its end has been read.
     TooLong,
-    /// An LF without CR: two readers may disagree on what the line is.
+    /// The line contains an LF without CR: two readers may disagree about its end.
     BareLineFeed,
 }
 
-/// Finds lines in input that is cut anywhere, each octet looked at once.
+/// Finds lines in input that is cut anywhere, reading each octet once.
 #[derive(Debug)]
 pub(crate) enum LineReader {
-    /// The first `scanned` octets of what comes next are known to hold no LF.
+    /// The first `scanned` octets of the input are known to contain no LF.
     Seeking { scanned: usize },
-    /// A line that is too long is passed over up to its CRLF.
+    /// A line that is too long is skipped up to its CRLF.
     Skipping { after_cr: bool },
 }
 
@@ -30,9 +30,9 @@ impl LineReader {
         Self::Seeking { scanned: 0 }
     }
 
-    /// Takes a line of at most `limit` octets, CRLF included and not given, off
-    /// the front of `input`. Without one, `input` is left as it is, to be given
-    /// again with more behind it (what is passed over is gone).
+    /// Takes a line of at most `limit` octets, CRLF included, from the front of `input` and
+    /// returns it without the CRLF. If there is no complete line, `input` is unchanged and must
+    /// be passed again with more octets (skipped octets are gone).
     pub(crate) fn read<'a>(
         &mut self,
         input: &mut &'a [u8],
@@ -61,7 +61,7 @@ impl LineReader {
         })
     }
 
-    /// Passes over octets up to a CRLF. Says whether it came.
+    /// Skips octets up to a CRLF. Returns whether it was found.
     fn skip(&mut self, input: &mut &[u8]) -> bool {
         let Self::Skipping { after_cr } = self else {
             return false;
@@ -81,8 +81,7 @@ impl LineReader {
     }
 }
 
-/// Input that cannot be acted on yet: half a line, or whatever stands behind an
-/// open question.
+/// Input that cannot be processed yet: an incomplete line, or anything after an open question.
 #[derive(Default)]
 pub(crate) struct Waiting {
     octets: Vec<u8>,
@@ -95,7 +94,7 @@ impl Waiting {
     }
 
     pub(crate) fn append(&mut self, input: &[u8]) {
-        // Moving is paid for by the octets that were taken since the last move.
+        // The cost of moving is covered by the octets taken since the last move.
         if self.start > self.octets.len() / 2 {
             self.octets.drain(..self.start);
             self.start = 0;
@@ -103,11 +102,11 @@ impl Waiting {
         self.octets.extend_from_slice(input);
     }
 
-    /// Gives up all but the last `left` octets.
+    /// Drops all but the last `left` octets.
     pub(crate) fn retain_last(&mut self, left: usize) {
         self.start = self.octets.len().saturating_sub(left);
         if left == 0 {
-            // Nothing large is kept for the sake of a single flood.
+            // A single flood must not keep a large buffer allocated.
             if self.octets.capacity() > 64 * 1024 {
                 self.octets = Vec::new();
             }

@@ -1,7 +1,7 @@
-//! Replies that wait to be written, in one reused buffer.
+//! The replies that wait to be written, in one reused buffer.
 //!
-//! Knows the form of a reply (RFC 5321 §4.2.1) and whether enhanced codes are
-//! wanted. Must never know why something is said.
+//! Knows the format of a reply (RFC 5321 §4.2.1) and whether enhanced codes are used. Must
+//! never know why a reply is sent.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -11,15 +11,15 @@ use postwire_proto::Reply;
 
 use crate::answer::Answer;
 
-/// Octets that were taken are given up once there are so many.
+/// Octets that were taken are freed once there are this many.
 const RECLAIMED: usize = 64 * 1024;
 
 pub(crate) struct Replies {
     octets: Vec<u8>,
     taken: usize,
-    /// How many octets were ever handed over.
+    /// The total number of octets handed over.
     handed_over: u64,
-    /// How many of them are written, by a driver that tells these apart.
+    /// The number of these octets that are written, if the driver reports it.
     written: Option<u64>,
     enhanced_codes: bool,
 }
@@ -35,7 +35,7 @@ impl Replies {
         }
     }
 
-    /// Whether the client has still to take something.
+    /// Whether there are replies that the client has not taken.
     pub(crate) fn is_waiting(&self) -> bool {
         let unwritten = self.written.is_some_and(|octets| octets < self.handed_over);
         self.pending() > 0 || unwritten
@@ -63,8 +63,8 @@ impl Replies {
         }
     }
 
-    /// A reply of several lines, without enhanced codes (RFC 2034 §4 has none
-    /// in the replies to EHLO). An empty one says nothing.
+    /// Writes a reply of several lines without enhanced codes (RFC 2034 §4 does not allow them
+    /// in the reply to EHLO). An empty list writes nothing.
     pub(crate) fn say_lines(&mut self, code: u16, lines: &[impl fmt::Display]) {
         if let Some((last, lines)) = lines.split_last() {
             for line in lines {
@@ -74,7 +74,7 @@ impl Replies {
         }
     }
 
-    /// A `334` with its challenge (RFC 4954 §4).
+    /// Writes a `334` with its challenge (RFC 4954 §4).
     pub(crate) fn challenge(&mut self, encoded: &[u8]) {
         self.reclaim();
         self.octets.extend_from_slice(b"334 ");
@@ -91,7 +91,7 @@ impl Replies {
         use fmt::Write as _;
 
         self.reclaim();
-        // Writing to a vector cannot fail.
+        // Writing to a vector never fails.
         let _ = write!(Line(&mut self.octets), "{code}{separator}{text}");
         self.octets.extend_from_slice(b"\r\n");
     }
@@ -104,7 +104,7 @@ impl Replies {
     }
 }
 
-/// Text of which no part can end the line.
+/// A text in which nothing can end the line.
 struct Line<'a>(&'a mut Vec<u8>);
 
 impl fmt::Write for Line<'_> {
@@ -117,7 +117,7 @@ impl fmt::Write for Line<'_> {
     }
 }
 
-/// What is to be written now; what was not taken comes again.
+/// The output to write now; octets that are not taken are offered again.
 pub(crate) struct ReplyOutput<'a>(pub(crate) &'a mut Replies);
 
 impl Buf for ReplyOutput<'_> {
@@ -129,7 +129,7 @@ impl Buf for ReplyOutput<'_> {
         self.0.octets.get(self.0.taken..).unwrap_or_default()
     }
 
-    /// Takes `octets` from the front; never more than there are.
+    /// Takes `octets` from the front, at most as many as there are.
     fn advance(&mut self, octets: usize) {
         let taken = octets.min(self.remaining());
         self.0.taken += taken;
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_buffer_is_reused_though_never_emptied() {
+    fn the_buffer_is_reused_even_if_never_empty() {
         let mut replies = Replies::new(true);
         replies.say(OK);
         for _ in 0..100_000 {

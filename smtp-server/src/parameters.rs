@@ -1,7 +1,7 @@
 //! The parameters of `MAIL` and `RCPT` (RFC 5321 §4.1.2) and their extensions.
 //!
-//! A new extension's parameter is a line in [`mail`] or [`rcpt`]; the syntax of its value is that
-//! of its type. Must never know the transaction that they belong to.
+//! The parameter of a new extension is a line in [`mail`] or [`rcpt`]; its type defines the
+//! syntax of its value. Must never know the transaction that the parameters belong to.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -14,10 +14,10 @@ use postwire_proto::{
 use crate::answer::{self, Answer};
 use crate::config::ServerConfig;
 
-/// What a client declares its content to be, with `BODY=`.
+/// The client's declaration of the content, given with `BODY=`.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum BodyDeclaration {
-    /// Text of ASCII lines, or nothing was declared.
+    /// Lines of ASCII text, or no declaration.
     #[default]
     SevenBit,
     /// Text with octets above 127: `8BITMIME` (RFC 6152).
@@ -26,7 +26,7 @@ pub enum BodyDeclaration {
     BinaryMime,
 }
 
-/// What `MAIL` declares.
+/// The declarations of `MAIL`.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct MailParameters {
     /// `SIZE=` (RFC 1870).
@@ -55,13 +55,13 @@ pub(crate) fn mail(
                 require(value.is_none())?;
                 declared.smtp_utf8 = true;
             }
-            // RFC 4954 §5: taken for what it is, an assertion.
+            // RFC 4954 §5: accepted as an unverified claim.
             "AUTH" if !config.mechanisms.is_empty() => require(value.is_some())?,
             "RET" if config.dsn => drop(parsed::<Return>(value)?),
             "ENVID" if config.dsn => drop(parsed::<EnvelopeId>(value)?),
             "BY" if config.deliver_by.is_some() => deliver_by(value, config.deliver_by)?,
             "HOLDFOR" | "HOLDUNTIL" if config.future_release.is_some() => {
-                // RFC 4865 §5: one of them.
+                // RFC 4865 §5: only one of the two is allowed.
                 require(!core::mem::replace(&mut held, true))?;
                 future_release(keyword, value, config.future_release)?;
             }
@@ -85,7 +85,7 @@ pub(crate) fn rcpt(text: &str, offered: Option<&ServerConfig>) -> Result<(), Ans
     })
 }
 
-/// The parameters as they were given, one by one.
+/// The parameters as given, one by one.
 pub(crate) fn list(text: &str) -> Vec<String> {
     words(text).map(String::from).collect()
 }
@@ -110,7 +110,7 @@ fn each(
         let config = offered.ok_or(answer::PARAMETER_NOT_OFFERED)?;
         let keyword = keyword.to_ascii_uppercase();
         read(config, &keyword, value)?;
-        // Which of two would count? RFC 5321 does not say.
+        // RFC 5321 does not define which of two parameters with the same keyword counts.
         require(!seen.contains(&keyword))?;
         seen.push(keyword);
     }
@@ -130,7 +130,7 @@ fn is_value(text: &str) -> bool {
     !text.is_empty() && !text.contains(['=', ' '])
 }
 
-/// RFC 1870 §4: up to 20 digits, so a number beyond ours is well-formed.
+/// RFC 1870 §4: up to 20 digits, so a number larger than `u64` is well-formed.
 fn octets(value: Option<&str>) -> Result<u64, Answer> {
     let digits = value.filter(|value| value.bytes().all(|octet| octet.is_ascii_digit()));
     let digits = digits.filter(|digits| digits.len() <= 20);
@@ -159,7 +159,7 @@ fn is_one_of(value: Option<&str>, choices: &[&str]) -> bool {
     })
 }
 
-/// A value of the syntax that its type knows.
+/// Parses a value with the syntax of its type.
 fn parsed<T: FromStr>(value: Option<&str>) -> Result<T, Answer> {
     value
         .and_then(|value| value.parse().ok())
@@ -168,7 +168,7 @@ fn parsed<T: FromStr>(value: Option<&str>) -> Result<T, Answer> {
 
 fn deliver_by(value: Option<&str>, shortest: Option<u32>) -> Result<(), Answer> {
     let wanted: DeliverBy = parsed(value)?;
-    // RFC 2852 §3: the shortest time is one for messages that are returned.
+    // RFC 2852 §3: the shortest time applies to messages that are returned.
     let shortest = i64::from(shortest.unwrap_or_default());
     if wanted.is_returned() && i64::from(wanted.seconds()) < shortest {
         return Err(answer::TOO_SHORT_A_TIME);
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_invalid() {
+    fn malformed_parameters_are_invalid() {
         for text in [
             "SIZE",
             "SIZE=",
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn promises_are_made_where_they_are_offered() {
+    fn promises_are_only_accepted_if_offered() {
         for text in [
             "BY=60;R",
             "by=-1;nt",
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_offered_is_not_understood() {
+    fn parameters_that_are_not_offered_are_refused() {
         let bare = config()
             .size(None)
             .eight_bit_mime(false)

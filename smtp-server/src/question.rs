@@ -1,7 +1,7 @@
-//! What the application was asked, and where its answer leads.
+//! The open question to the application, and the effect of its answer.
 //!
-//! Knows which replies mean yes to which question (RFC 5321 §4.3.2). Must never
-//! know how the application decides.
+//! Knows which replies mean yes to which question (RFC 5321 §4.3.2). Must never know how the
+//! application decides.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -14,7 +14,7 @@ use crate::event::ServerMisuse;
 use crate::session::{Phase, Session};
 use crate::transaction::Transaction;
 
-/// What was asked, and what its answer is needed for.
+/// The question, and the data that its answer needs.
 #[derive(Debug)]
 pub(crate) enum Question {
     Authenticate {
@@ -25,18 +25,18 @@ pub(crate) enum Question {
     MailFrom(Transaction),
     RcptTo(Transaction, Address, Vec<String>),
     Data(Transaction),
-    /// How many answers are still to come.
+    /// The number of answers that are still missing.
     Message {
         answers: usize,
     },
 }
 
 impl Question {
-    /// What is said if the application merely says yes.
+    /// The default reply if the application accepts.
     fn yes(&self) -> Option<Answer> {
         Some(match self {
             Self::Authenticate { .. } => answer::AUTHENTICATED,
-            // He is still to prove it.
+            // The proof is still to come.
             Self::Password(_) => return None,
             Self::MailFrom(_) => answer::SENDER_OK,
             Self::RcptTo(..) => answer::RECIPIENT_OK,
@@ -45,7 +45,7 @@ impl Question {
         })
     }
 
-    /// Whether the reply says yes or no; `None` if it says neither.
+    /// Whether the reply accepts or refuses; `None` if it does neither.
     fn verdict(&self, reply: &Reply) -> Option<bool> {
         let code = reply.code();
         let yes = match self {
@@ -58,8 +58,8 @@ impl Question {
 }
 
 impl Session {
-    /// Answers the open question, by the default words if `reply` is `None`.
-    /// What the end of the session has overtaken may still be answered.
+    /// Answers the open question, with the default reply if `reply` is `None`. A question that
+    /// the end of the session has superseded may still be answered.
     pub(crate) fn answer(&mut self, reply: Option<Reply>) -> Result<(), ServerMisuse> {
         let question = match &self.phase {
             Phase::Answer(question) => question,
@@ -106,13 +106,13 @@ impl Session {
             && [Mechanism::XOAUTH2, Mechanism::OAUTHBEARER].contains(mechanism)
             && !yes
         {
-            // The client is told why, and has to acknowledge it.
+            // The client is told the reason, and must acknowledge it.
             let verdict = verdict.clone();
             return self.challenge(Dialogue::TokenFailure { verdict });
         }
         if let Some(reply) = reply {
             self.replies.relay(&reply);
-            // RFC 5321 §3.8: the connection is closed after it.
+            // RFC 5321 §3.8: the connection is closed after a `421`.
             if reply.code().get() == 421 {
                 return self.closed(None);
             }

@@ -1,7 +1,8 @@
-//! The server's side of SCRAM: what the client's two messages (RFC 5802 §7) claim, and whether
-//! it is so.
+//! The server's side of SCRAM: reads the client's two messages (RFC 5802 §7) and verifies their
+//! claims.
 //!
-//! Knows their grammar and the proofs. Must never know who may log in; a password is given.
+//! Knows their grammar and the proofs. Must never know who may log in; the caller passes the
+//! password.
 
 use alloc::format;
 use alloc::string::String;
@@ -12,26 +13,26 @@ use postwire_proto::{ChannelBinding, Mechanism, SaslContext, ScramKeys, Secret};
 /// RFC 7677 §4.
 const ITERATIONS: u32 = 4_096;
 
-/// Whether a mechanism is one of this family.
+/// Whether a mechanism belongs to the SCRAM family.
 pub(crate) fn is_scram(mechanism: Mechanism) -> bool {
     mechanism.name().starts_with("SCRAM-")
 }
 
-/// A `client-first-message` that may be answered.
+/// A valid `client-first-message`.
 #[derive(Debug)]
 pub(crate) struct ClientFirst {
     mechanism: Mechanism,
     user: String,
     bare: String,
     nonce: String,
-    /// What the client must repeat under its proof, so that nobody between the two has another
-    /// channel or has changed what was said of it. Nothing if what it says is not so: no proof
-    /// is then good enough.
+    /// The channel data that the client must repeat under its proof, so that nobody between the
+    /// two can have another channel or change the flag. `None` if the client's flag is false:
+    /// no proof is accepted then.
     channel: Option<Vec<u8>>,
 }
 
 impl ClientFirst {
-    /// Nothing if it is malformed.
+    /// Parses the message; `None` if it is malformed.
     pub(crate) fn parse(
         mechanism: Mechanism,
         message: &[u8],
@@ -66,8 +67,8 @@ impl ClientFirst {
         &self.user
     }
 
-    /// Takes the user's password; `nonce` is fresh, and random. Nothing if the password cannot
-    /// be prepared.
+    /// Computes the challenge from the user's password; `nonce` must be fresh and random.
+    /// `None` if the password cannot be prepared.
     pub(crate) fn challenge(self, password: &Secret, nonce: &[u8]) -> Option<ClientFinal> {
         let keys = ScramKeys::derive(self.mechanism, password, nonce, ITERATIONS).ok()?;
         let encoded = Secret::from(nonce.to_vec()).to_base64();
@@ -82,12 +83,12 @@ impl ClientFirst {
     }
 }
 
-/// What is bound, by what the client says of it; nothing if that must not be.
+/// The channel data for the client's flag; `None` if the flag is not allowed.
 fn bound_octets<'a>(flag: &str, plus: bool, context: &SaslContext<'a>) -> Option<&'a [u8]> {
     let offered = context.offered.iter().any(|name| name.ends_with("-PLUS"));
     match flag.split_once('=') {
         None if flag == "n" && !plus => Some(b""),
-        // The client saw no offer: somebody took it out.
+        // The client saw no offer: an attacker removed it.
         None if flag == "y" && !plus && !offered => Some(b""),
         Some(("p", name)) if plus => context
             .channel_binding
@@ -97,7 +98,7 @@ fn bound_octets<'a>(flag: &str, plus: bool, context: &SaslContext<'a>) -> Option
     }
 }
 
-/// The name in a `saslname`.
+/// Decodes the name in a `saslname`.
 pub(crate) fn from_saslname(name: &str) -> Option<String> {
     let mut plain = String::new();
     let mut pieces = name.split('=');
@@ -114,7 +115,7 @@ pub(crate) fn from_saslname(name: &str) -> Option<String> {
     Some(plain)
 }
 
-/// Awaits the `client-final-message`.
+/// The state that waits for the `client-final-message`.
 pub(crate) struct ClientFinal {
     first: ClientFirst,
     keys: ScramKeys,
@@ -132,7 +133,7 @@ impl ClientFinal {
         &self.server_first
     }
 
-    /// The `server-final-message`, if the client has proved itself.
+    /// The `server-final-message`, if the client's proof is valid.
     pub(crate) fn verify(&self, message: &[u8]) -> Option<String> {
         let message = core::str::from_utf8(message).ok()?;
         let (without_proof, proof) = message.rsplit_once(",p=")?;
@@ -180,7 +181,7 @@ mod tests {
             .offered(offered)
     }
 
-    /// Both sides, each as it sees its channel; whether they are content.
+    /// Runs both sides, each with its own view of the channel; returns whether both succeed.
     fn authenticate(
         mechanism: Mechanism,
         client: &SaslContext<'_>,
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn both_sides_agree_if_the_password_and_the_channel_do() {
+    fn both_sides_agree_if_password_and_channel_match() {
         const PLAIN: &[Mechanism] = &[
             Mechanism::SCRAM_SHA_1,
             Mechanism::SCRAM_SHA_256,
@@ -229,7 +230,7 @@ mod tests {
                 &unbound,
                 ["pencil", "crayon"]
             ));
-            // The client saw no offer where there was one.
+            // The client saw no offer although there was one.
             let hidden = context(Some(&one), &["SCRAM-SHA-256"]);
             assert!(!authenticate(*mechanism, &hidden, &bound(&one), right));
             assert!(authenticate(*mechanism, &hidden, &hidden, right));
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_not_answered() {
+    fn malformed_messages_are_not_answered() {
         let context = context(None, &[]);
         let parse = |message: &[u8]| {
             let first = ClientFirst::parse(Mechanism::SCRAM_SHA_256, message, &context);

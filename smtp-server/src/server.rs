@@ -1,6 +1,7 @@
-//! The public face of a server session.
+//! The public interface of a server session.
 //!
-//! Knows what waits to be read and hands it to [`Session`]. Must never know what a command means.
+//! Knows the input that waits and passes it to [`Session`]. Must never know what a command
+//! means.
 
 use alloc::sync::Arc;
 use core::fmt;
@@ -20,17 +21,17 @@ mod tests;
 
 /// An SMTP or LMTP server session, without a socket.
 ///
-/// Bytes and the time move as with every [`Endpoint`]. Whoever is to be let in
-/// is asked with a [`ServerEvent`]; until it is [answered](Self::respond) no
-/// further command is read, so that what a client has pipelined waits.
+/// Bytes and the time are passed as with every [`Endpoint`]. The session asks the application
+/// with a [`ServerEvent`] for each decision; until the question is [answered](Self::respond) it
+/// reads no further command, so pipelined input waits.
 ///
-/// It is strict where attacks live: a command ends in CRLF and the content in
-/// CRLF "." CRLF only; content with a CR or LF by itself is refused; a bare LF in
-/// a command, a `BDAT` of unknown size and bytes behind STARTTLS end the session.
+/// It is strict where attacks happen: a command ends only in CRLF, and the content only in CRLF
+/// "." CRLF; content with a lone CR or LF is refused; a bare LF in a command, a `BDAT` of
+/// unknown size and bytes after STARTTLS end the session.
 ///
 /// Memory is bounded by [`ServerConfig::size`] for content, by
-/// [`ServerConfig::max_waiting_input`] (or the longest piece given at once) for
-/// input that waits, and by 1 MiB for replies that nobody reads.
+/// [`ServerConfig::max_waiting_input`] (or the longest single input) for input that waits, and
+/// by 1 MiB for replies that the client does not read.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -59,22 +60,22 @@ mod tests;
 pub struct Server {
     session: Session,
     waiting: Waiting,
-    /// The client closed its side. What it has said before still counts.
+    /// The client closed its side. Input that arrived before still counts.
     at_eof: bool,
 }
 
 impl Server {
-    /// A session with a client that has just connected, greeted at once.
+    /// Creates a session with a client that has just connected, and greets it at once.
     pub fn new(config: Arc<ServerConfig>) -> Self {
         Self::from_session(Session::greeting(config, None))
     }
 
-    /// A session in which TLS already stands (RFC 8314 §3), greeted at once.
+    /// Creates a session in which TLS is already established (RFC 8314 §3), and greets at once.
     pub fn new_tls(config: Arc<ServerConfig>, info: TlsInfo) -> Self {
         Self::from_session(Session::greeting(config, Some(info)))
     }
 
-    /// A session that begins with TLS: its first event is
+    /// Creates a session that begins with the TLS handshake: its first event is
     /// [`ServerEvent::StartTls`], and the greeting follows
     /// [`handle_tls_established`](Self::handle_tls_established).
     pub fn wrapped(config: Arc<ServerConfig>) -> Self {
@@ -89,12 +90,13 @@ impl Server {
         }
     }
 
-    /// TLS stands: goes on under its protection. What was learnt before is
-    /// forgotten (RFC 3207 §4.2).
+    /// Continues the session under TLS, after the handshake is complete. Everything that was
+    /// learnt before is discarded (RFC 3207 §4.2).
     ///
     /// # Errors
     ///
-    /// Nobody asked for TLS. A session that has ended meanwhile is no error.
+    /// Returns [`ServerMisuse::NoHandshake`] if the session did not ask for TLS. If the session
+    /// ended meanwhile, this is not an error.
     pub fn handle_tls_established(
         &mut self,
         now: Instant,
@@ -104,50 +106,49 @@ impl Server {
         self.session.tls_established(info)
     }
 
-    /// Whether TLS is to be established now: [`ServerEvent::StartTls`] was or
-    /// will be reported. Any input that comes here until then counts as injected
+    /// Whether TLS is to be established now: [`ServerEvent::StartTls`] was or will be reported.
+    /// Input passed to the session before the handshake is complete counts as injected
     /// plaintext.
     pub fn is_awaiting_tls(&self) -> bool {
         self.session.is_awaiting_tls()
     }
 
-    /// The TLS session, once it stands.
+    /// The TLS session, once it is established.
     pub fn tls(&self) -> Option<&TlsInfo> {
         self.session.tls()
     }
 
-    /// Whether a question is open. A driver that cannot have it answered at once
-    /// should read no more until it is.
+    /// Whether a question is open. A driver that cannot answer it at once should not read until
+    /// it is answered.
     pub fn is_awaiting_answer(&self) -> bool {
         self.session.is_awaiting_answer()
     }
 
-    /// Answers the open question with this reply: 2xx (3xx to
-    /// [`ServerEvent::Data`]) is yes, 4xx and 5xx are no, and `421` ends the
-    /// session as well. It is sent as it is.
+    /// Answers the open question with this reply, which is sent unchanged: 2xx (3xx for
+    /// [`ServerEvent::Data`]) accepts, 4xx and 5xx refuse, and `421` also ends the session.
     ///
-    /// After the session has ended an answer is taken, and nothing comes of it.
+    /// After the session has ended an answer is accepted and ignored.
     ///
     /// # Errors
     ///
-    /// No question is open, or this reply does not answer it.
+    /// Returns an error if no question is open, or if this reply does not answer it.
     pub fn respond(&mut self, reply: Reply) -> Result<(), ServerMisuse> {
         self.answer(Some(reply))
     }
 
-    /// Gives random octets, 16 or more and fresh for this session, for the mechanisms
-    /// that need them (SCRAM, CRAM-MD5); without them those are not offered. To be given
-    /// before the client greets.
+    /// Sets random octets, at least 16 and fresh for this session, for the mechanisms that need
+    /// them (SCRAM, CRAM-MD5). Without them these mechanisms are not offered. Call this before
+    /// the client sends its first command.
     pub fn set_nonce(&mut self, nonce: &[u8]) {
         self.session.nonce = nonce.to_vec();
     }
 
-    /// Answers [`ServerEvent::PasswordWanted`] with the user's password; whether the
-    /// client has it as well is then seen.
+    /// Answers [`ServerEvent::PasswordWanted`] with the user's password. The exchange then
+    /// shows whether the client knows it too.
     ///
     /// # Errors
     ///
-    /// No such question is open.
+    /// Returns an error if no such question is open.
     pub fn password(&mut self, password: &Secret) -> Result<(), ServerMisuse> {
         self.session.answer_password(password)?;
         self.read_waiting();
@@ -155,11 +156,11 @@ impl Server {
         Ok(())
     }
 
-    /// Answers the open question with yes, in the server's own words.
+    /// Accepts the open question with the server's default reply.
     ///
     /// # Errors
     ///
-    /// No question is open.
+    /// Returns an error if no question is open.
     pub fn accept(&mut self) -> Result<(), ServerMisuse> {
         self.answer(None)
     }
@@ -189,8 +190,8 @@ impl Endpoint for Server {
         self.session.tell_time(now);
         let limit = self.session.config.max_waiting_input;
         let waiting = self.waiting.as_slice().len();
-        // What came in one piece with the command that is asked about was at
-        // hand anyway: how input is cut must make no difference.
+        // Input that arrived in one piece with the command in question is in memory already,
+        // and the cut of the input must not change the result.
         if self.session.is_awaiting_answer() && waiting.saturating_add(input.len()) > limit {
             let violation = ServerViolation::TooMuchInput { limit };
             self.session.expel(answer::TOO_MUCH_INPUT, violation);
@@ -243,7 +244,7 @@ impl Endpoint for Server {
     }
 }
 
-/// Shows neither the input that waits nor who authenticated.
+/// Shows neither the waiting input nor the authenticated user.
 impl fmt::Debug for Server {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter

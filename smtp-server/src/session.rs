@@ -1,9 +1,8 @@
-//! The session (RFC 5321 §3): what is awaited, and where each line, octet and
-//! answer leads.
+//! The session (RFC 5321 §3): what it waits for, and the effect of each line, octet and answer.
 //!
-//! The one place that changes state: whatever was read or answered gives the
-//! next [`Phase`]. Reading ([`LineReader`], [`DotDecoder`]), deciding (`commands`,
-//! `delivery`, `question`) and writing ([`Replies`]) are elsewhere.
+//! The only place that changes state: everything that is read or answered produces the next
+//! [`Phase`]. Reading ([`LineReader`], [`DotDecoder`]), deciding (`commands`, `delivery`,
+//! `question`) and writing ([`Replies`]) are in other modules.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -25,13 +24,13 @@ use crate::output::Replies;
 use crate::question::Question;
 use crate::transaction::Transaction;
 
-/// RFC 4954 §4, and its CRLF.
+/// The longest response within AUTH (RFC 4954 §4), with its CRLF.
 const MAX_RESPONSE: usize = 12_288 + 2;
 
-/// A client that lets so many octets of replies lie does not read them.
+/// A client that leaves this many octets of replies unread does not read them at all.
 const MAX_REPLIES: usize = 1024 * 1024;
 
-/// How many events may lie unpolled before trace lines are left out.
+/// The number of events that may be unpolled before trace lines are dropped.
 const MAX_TRACE: usize = 1_024;
 
 pub(crate) struct Session {
@@ -40,42 +39,42 @@ pub(crate) struct Session {
     pub(crate) events: VecDeque<ServerEvent>,
     pub(crate) phase: Phase,
     pub(crate) client: Client,
-    /// Random octets from outside; none if there are none.
+    /// Random octets from the driver; empty if there are none.
     pub(crate) nonce: Vec<u8>,
     lines: LineReader,
     now: Instant,
-    /// Since when the client has kept the server waiting; unknown until the time
-    /// is told.
+    /// The time since which the server waits for the client; unknown until the next call that
+    /// passes the time.
     waiting_since: Option<Instant>,
 }
 
-/// What is awaited.
+/// What the session waits for.
 #[derive(Debug)]
 pub(crate) enum Phase {
     /// A command.
     Command(Option<Transaction>),
     /// A response within AUTH.
     Response(Dialogue),
-    /// The content behind `354`.
+    /// The content after `354`.
     Content(Transaction, Box<DotDecoder>),
     /// The octets of a chunk.
     Chunk(Chunk),
     /// The application's answer.
     Answer(Question),
-    /// The end of the TLS handshake, which is not seen here.
+    /// The end of the TLS handshake, which happens outside the session.
     Handshake { greeted: bool },
-    /// Nothing.
+    /// Nothing: the session is over.
     Closed,
 }
 
-/// Whether there may be more to take.
+/// Whether there may be more input to process.
 #[derive(Copy, Clone, PartialEq, Eq)]
 enum Step {
     Taken,
     Blocked,
 }
 
-/// `BDAT` (RFC 3030 §2). A refused one still has its octets behind it.
+/// The octets of a `BDAT` (RFC 3030 §2). They also follow a refused one.
 #[derive(Debug)]
 pub(crate) struct Chunk {
     pub(crate) transaction: Option<Transaction>,
@@ -84,18 +83,18 @@ pub(crate) struct Chunk {
     pub(crate) refusal: Option<Answer>,
 }
 
-/// What is known of the client.
+/// The known facts about the client.
 #[derive(Debug, Default)]
 pub(crate) struct Client {
     pub(crate) hello: Option<(HelloKind, String)>,
     pub(crate) tls: Option<TlsInfo>,
     pub(crate) user: Option<String>,
-    /// How many transactions it has begun.
+    /// The number of transactions that the client has begun.
     pub(crate) messages: u32,
 }
 
 impl Session {
-    /// A session that waits for TLS before it says anything.
+    /// Creates a session that waits for TLS before it sends anything.
     pub(crate) fn wrapped(config: Arc<ServerConfig>) -> Self {
         let mut session = Self {
             replies: Replies::new(config.enhanced_status_codes),
@@ -112,7 +111,7 @@ impl Session {
         session
     }
 
-    /// A session that greets.
+    /// Creates a session that greets at once.
     pub(crate) fn greeting(config: Arc<ServerConfig>, tls: Option<TlsInfo>) -> Self {
         let mut session = Self::wrapped(config);
         session.events.clear();
@@ -148,7 +147,7 @@ impl Session {
         matches!(self.phase, Phase::Handshake { .. })
     }
 
-    /// RFC 3207 §4.2: everything learnt before TLS is forgotten.
+    /// RFC 3207 §4.2: everything learnt before TLS is discarded.
     pub(crate) fn tls_established(&mut self, info: TlsInfo) -> Result<(), ServerMisuse> {
         let greeted = match self.phase {
             Phase::Handshake { greeted } => greeted,
@@ -179,10 +178,10 @@ impl Session {
         Phase::Closed
     }
 
-    /// Says why, and ends the session.
+    /// Sends the reason and ends the session.
     pub(crate) fn expel(&mut self, answer: Answer, violation: ServerViolation) {
         if !self.is_closed() {
-            // Nobody who waits for TLS would understand it.
+            // A client that waits for TLS cannot read a reply.
             if !self.is_awaiting_tls() {
                 self.replies.say(answer);
             }
@@ -191,21 +190,21 @@ impl Session {
     }
 }
 
-/// Time.
+/// Time limits.
 impl Session {
     pub(crate) fn tell_time(&mut self, now: Instant) {
         self.now = now;
         self.waiting_since.get_or_insert(now);
     }
 
-    /// The client has done its part: a whole line, or some content. Half a line
-    /// does not count, or one octet now and then would keep a session for ever.
+    /// Records progress by the client: a whole line, or some content. A partial line does not
+    /// count, since one octet now and then would keep a session open forever.
     fn note_progress(&mut self) {
         self.waiting_since = Some(self.now);
     }
 
-    /// An answer has come, at a time that was not told: the client's time counts
-    /// from when it is.
+    /// Restarts the client's time after an answer, which comes without a time: it counts from
+    /// the next call that passes the time.
     pub(crate) fn restart_clock(&mut self) {
         self.waiting_since = None;
     }
@@ -213,7 +212,7 @@ impl Session {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.phase {
             Phase::Closed => None,
-            // The application's turn; but what was said before is the client's to read.
+            // The application must answer; but the client must read the replies sent before.
             Phase::Answer(_) if !self.replies.is_waiting() => None,
             _ => Some(match self.waiting_since {
                 Some(since) => since + self.config.idle_timeout,
@@ -231,7 +230,7 @@ impl Session {
 
 /// Input.
 impl Session {
-    /// Takes off the front of `input` what can be acted on now.
+    /// Processes as much of the front of `input` as possible now.
     pub(crate) fn read(&mut self, input: &mut &[u8]) {
         loop {
             if self.replies.pending() > MAX_REPLIES {
@@ -246,7 +245,7 @@ impl Session {
         }
     }
 
-    /// Takes one line or run of octets, if there is one.
+    /// Processes one line or run of octets, if there is one.
     fn step(&mut self, phase: Phase, input: &mut &[u8]) -> (Phase, Step) {
         let phase = match phase {
             Phase::Command(transaction) => {
@@ -297,7 +296,7 @@ impl Session {
 }
 
 impl Chunk {
-    /// Takes octets of the chunk off the front of `input`.
+    /// Reads octets of the chunk from the front of `input`.
     fn read(&mut self, config: &ServerConfig, input: &mut &[u8]) {
         let length = usize::try_from(self.remaining).unwrap_or(usize::MAX);
         let (octets, rest) = input.split_at(input.len().min(length));

@@ -1,8 +1,8 @@
-//! One mail transaction (RFC 5321 §3.3): what `MAIL` and `RCPT` have gathered,
-//! and how far its content is.
+//! One mail transaction (RFC 5321 §3.3): the envelope from `MAIL` and `RCPT`, and the state of
+//! its content.
 //!
-//! Decides what the transaction allows next. Must never know the session around
-//! it: TLS, authentication and who is asked.
+//! Decides what the transaction allows next. Must never know the session around it: TLS,
+//! authentication and the application.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -25,17 +25,17 @@ pub(crate) struct Transaction {
     chunks: Chunks,
 }
 
-/// How far `BDAT` is.
+/// The state of a message sent with `BDAT`.
 #[derive(Debug)]
 enum Chunks {
     NotBegun,
     Gathered(Content),
-    /// RFC 3030 §2: after a failure nothing but RSET helps.
+    /// RFC 3030 §2: after a failure only RSET is allowed.
     Failed,
 }
 
 impl Transaction {
-    /// What `MAIL` begins, or why it does not.
+    /// Begins a transaction with `MAIL`, or returns the reply that refuses it.
     pub(crate) fn begin(
         config: &ServerConfig,
         reverse_path: Option<Address>,
@@ -60,7 +60,7 @@ impl Transaction {
         })
     }
 
-    /// Whether one more recipient may be asked for.
+    /// Checks whether one more recipient is allowed.
     pub(crate) fn check_recipient(
         &self,
         config: &ServerConfig,
@@ -76,7 +76,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Whether `DATA` may follow.
+    /// Checks whether `DATA` is allowed.
     pub(crate) fn check_data(&self, config: &ServerConfig) -> Result<(), Answer> {
         self.check_no_chunks()?;
         if self.is_binary() {
@@ -88,7 +88,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Whether a chunk may follow (RFC 3030 §2).
+    /// Checks whether a chunk is allowed (RFC 3030 §2).
     pub(crate) fn check_chunk(&self) -> Result<(), Answer> {
         match self.chunks {
             Chunks::Failed => Err(answer::CONTENT_FAILED),
@@ -105,7 +105,7 @@ impl Transaction {
         }
     }
 
-    /// Takes octets of a chunk.
+    /// Adds octets of a chunk.
     pub(crate) fn append(&mut self, config: &ServerConfig, octets: &[u8]) {
         if let Chunks::NotBegun = self.chunks {
             self.chunks = Chunks::Gathered(Content::new(config.content_limit()));
@@ -115,7 +115,7 @@ impl Transaction {
         }
     }
 
-    /// A chunk that is not the last has been taken.
+    /// Ends a chunk that is not the last.
     pub(crate) fn end_chunk(&mut self) -> Result<(), Answer> {
         match &self.chunks {
             Chunks::Gathered(content) if content.is_too_large() => {
@@ -127,12 +127,12 @@ impl Transaction {
         }
     }
 
-    /// A chunk was refused.
+    /// Records that a chunk was refused.
     pub(crate) fn fail(&mut self) {
         self.chunks = Chunks::Failed;
     }
 
-    /// All that the chunks brought, or why it is refused.
+    /// The content of all chunks, or the reply that refuses it.
     pub(crate) fn take_chunks(&mut self) -> Result<Bytes, Answer> {
         match core::mem::replace(&mut self.chunks, Chunks::Failed) {
             Chunks::Gathered(content) => content.finish(self.is_binary()),

@@ -1,6 +1,6 @@
-//! Client and server core joined in memory under a virtual clock: any cut of the
-//! bytes, a fault at any octet. What the client reports is compared with what
-//! the server really stored.
+//! Client and server core joined in memory under a virtual clock, with any cut of the bytes and
+//! a fault at any octet. The client's reports are compared with the messages that the server
+//! stored.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod pair {
@@ -16,7 +16,7 @@ use postwire_proto::{
 use postwire_server::{ChunksRead, ServerConfig};
 use proptest::prelude::*;
 
-/// Messages that between them take every path of a transaction.
+/// Messages that together take every path of a transaction.
 fn mixed() -> Vec<Message> {
     vec![
         Message::new(
@@ -40,7 +40,8 @@ fn mixed() -> Vec<Message> {
         )
         .all_or_nothing(),
         Message::new(&["g@ok.example"], b"the last\r\n.\r\n"),
-        // To a server that takes refused content for commands, each of these is a message.
+        // Each of these contains a message for a server that executes refused content as
+        // commands.
         Message::new(
             &["no@ok.example"],
             b"MAIL FROM:<forged@sender.example>\r\nRCPT TO:<x@ok.example>\r\nBDAT 8 LAST\r\nforged\r\nRSET\r\n",
@@ -54,7 +55,7 @@ fn mixed() -> Vec<Message> {
     ]
 }
 
-/// Each of them, and how far the client runs ahead of it.
+/// Each server, with the name of the case.
 fn servers() -> Vec<(&'static str, ServerConfig)> {
     let base = || ServerConfig::new("mail.example".parse().unwrap());
     vec![
@@ -88,8 +89,8 @@ fn servers() -> Vec<(&'static str, ServerConfig)> {
     ]
 }
 
-/// Whether a refused content ends the session: what was announced by `BDAT` may not have been
-/// read.
+/// Whether a refused content ends the session, because the server may not have read the octets
+/// that `BDAT` announced.
 fn refusal_ends(name: &str) -> bool {
     matches!(
         name,
@@ -97,7 +98,7 @@ fn refusal_ends(name: &str) -> bool {
     )
 }
 
-/// [`mixed`], with no content that is refused where that ends the session.
+/// The messages of [`mixed`], without content whose refusal ends the session.
 fn mixed_for(name: &str) -> Vec<Message> {
     let mut messages = mixed();
     if refusal_ends(name) {
@@ -158,10 +159,11 @@ fn every_message_gets_what_the_server_says() {
     }
 }
 
-/// A server that refuses a `BDAT` may not have read what it announced: what it says from there
-/// is not believed, and the messages behind it are not sent. By `DATA` there is no such doubt.
+/// A server that refuses a `BDAT` may not have read the octets that it announced: its further
+/// replies are ignored, and the messages after it are not sent. With `DATA` there is no such
+/// doubt.
 #[test]
-fn what_follows_a_refused_content() {
+fn messages_after_a_refused_content_are_not_sent() {
     for (name, server) in servers() {
         let pair = run(
             Pair::new(client_for(name), server),
@@ -187,9 +189,9 @@ fn what_follows_a_refused_content() {
     }
 }
 
-/// The octets of both directions do not depend on how they are cut.
+/// The octets in both directions do not depend on how they are cut.
 #[test]
-fn commands_between_messages_change_nothing() {
+fn commands_between_messages_do_not_change_the_reports() {
     for (name, server) in servers() {
         let plain = Pair::new(client_for(name), server.clone());
         let plain = run(plain, mixed_for(name), &[usize::MAX], None);
@@ -222,7 +224,7 @@ fn commands_between_messages_change_nothing() {
 }
 
 #[test]
-fn cuts_change_nothing() {
+fn cuts_do_not_change_the_octets() {
     for (name, server) in servers() {
         let whole = run(
             Pair::new(client_for(name), server.clone()),
@@ -254,10 +256,10 @@ fn cuts_change_nothing() {
     }
 }
 
-/// The connection breaks at every octet of either direction in turn: whatever
-/// the client says is true of the server's store.
+/// The connection breaks at every octet of either direction in turn: each report must be true
+/// of the server's store.
 #[test]
-fn a_break_at_any_octet_is_judged_rightly() {
+fn a_break_at_any_octet_is_reported_truly() {
     for (name, server) in servers() {
         let whole = run(
             Pair::new(client_for(name), server.clone()),
@@ -283,10 +285,10 @@ fn a_break_at_any_octet_is_judged_rightly() {
     }
 }
 
-/// The peer falls silent at every octet in turn: the session ends by its own
-/// deadlines, and what it says is true.
+/// The peer falls silent at every octet in turn: the session must end by its own deadlines,
+/// with true reports.
 #[test]
-fn a_silence_at_any_octet_ends() {
+fn silence_at_any_octet_ends_the_session() {
     for (name, server) in servers().into_iter().take(8) {
         let whole = run(
             Pair::new(client_for(name), server.clone()),
@@ -307,9 +309,10 @@ fn a_silence_at_any_octet_ends() {
     }
 }
 
-/// What the client asks for reaches whoever takes the message, by way of both syntaxes.
+/// The parameters that the client requests reach the recipient of the message, through both
+/// syntaxes.
 #[test]
-fn parameters_arrive_as_they_were_given() {
+fn parameters_arrive_unchanged() {
     let server = ServerConfig::new("mail.example".parse().unwrap())
         .deliver_by(Some(60))
         .future_release(Some(3_600))
@@ -360,7 +363,7 @@ fn parameters_arrive_as_they_were_given() {
 
 /// RFC 5321 §4.5.3.1.10: the rest goes in further transactions of the same message.
 #[test]
-fn more_recipients_than_the_server_takes_at_a_time() {
+fn more_recipients_than_the_server_accepts_at_once() {
     let addresses: Vec<String> = (0..1_000).map(|n| format!("r{n}@ok.example")).collect();
     let many: Vec<&str> = addresses.iter().map(String::as_str).collect();
     let messages = || {
@@ -402,9 +405,9 @@ fn more_recipients_than_the_server_takes_at_a_time() {
     }
 }
 
-/// The connection breaks somewhere in a message of several transactions.
+/// The connection breaks at some point in a message of several transactions.
 #[test]
-fn a_break_in_a_divided_message_is_judged_rightly() {
+fn a_break_in_a_divided_message_is_reported_truly() {
     let recipients = ["a", "b", "no", "c", "d", "e", "f"].map(|user| format!("{user}@ok.example"));
     let recipients = recipients.each_ref().map(String::as_str);
     let messages = || {
@@ -415,14 +418,16 @@ fn a_break_in_a_divided_message_is_judged_rightly() {
     };
     for (name, server) in servers() {
         let server = server.max_recipients(2);
-        // QUIT trusts in a server that takes 100, unless it has spoken before the content went out.
+        // With at most 100 recipients QUIT does not wait for the RCPT replies; a lower limit
+        // makes it wait.
         let mut limits = Limits::default();
         limits.speculation = 0;
         let client = client_for(name).limits(limits);
         let pair = || Pair::new(client.clone(), server.clone());
         let whole = run(pair(), messages(), &[usize::MAX], None);
         check(&whole).unwrap_or_else(|why| panic!("{name}: {why}"));
-        // Two are taken and one is too many, so the next parts are of two: "no" and c, d and e, f.
+        // The server accepts two recipients and refuses a third, so each further part has two:
+        // "no" and c, d and e, f.
         assert_eq!(whole.stored.len(), 5, "{name}");
         for (side, length) in [
             (Side::Client, whole.said_by_client.len()),
@@ -560,7 +565,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn what_was_reported_is_what_was_stored(
+    fn reports_match_the_stored_messages(
         client in client_config(),
         server in server_config(),
         messages in prop::collection::vec(message(), 1..6),

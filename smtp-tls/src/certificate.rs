@@ -1,8 +1,7 @@
-//! Certificates and keys as the caller has them: PEM or DER in, checked values
-//! out.
+//! Certificates and keys: PEM or DER in, checked values out.
 //!
-//! Knows no file and no server name: reading files is the caller's, judging a
-//! server's certificate is the verifier's.
+//! Knows no file and no server name: the caller reads files, and the verifier decides whether a
+//! server's certificate is valid.
 
 use core::fmt;
 
@@ -13,40 +12,43 @@ use rustls::server::ParsedCertificate;
 
 use crate::TlsError;
 
-/// Whom to trust before any root certificate is added.
+/// The trusted roots, apart from the root certificates that are added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CertificateStore {
-    /// [`Platform`](Self::Platform) if that feature is on, else
-    /// [`WebpkiRoots`](Self::WebpkiRoots) if that one is, else
+    /// [`Platform`](Self::Platform) if that feature is on; otherwise
+    /// [`WebpkiRoots`](Self::WebpkiRoots) if that feature is on; otherwise
     /// [`None`](Self::None).
     #[default]
     Default,
     /// The operating system's verifier and trust store. Needs the feature
     /// `platform-verifier` (on by default).
     Platform,
-    /// Mozilla's list, compiled in. Needs the feature `webpki-roots`.
+    /// Mozilla's list of root certificates, compiled in. Needs the feature `webpki-roots`.
     WebpkiRoots,
-    /// Nobody but the root certificates that are added.
+    /// No roots other than the root certificates that are added.
     None,
 }
 
-/// A certificate to trust: a private certificate authority, or a server's own
-/// certificate. A server that shows exactly this one is trusted, whatever the certificate
-/// says of its own purpose; its name and dates are checked.
+/// A certificate to trust: a private certificate authority, or a server's own certificate.
+///
+/// A server that presents exactly this certificate is trusted, whatever purpose the certificate
+/// states; its name and dates are checked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificate(CertificateDer<'static>);
 
 impl Certificate {
-    /// The one certificate in a PEM text (RFC 7468 §5).
+    /// Reads the only certificate in a PEM text (RFC 7468 §5).
     ///
     /// Text outside the PEM sections and sections of other kinds are skipped.
     ///
     /// # Errors
     ///
-    /// [`TlsError::NoCertificate`], [`TlsError::SeveralCertificates`] (use
-    /// [`from_pem_bundle`](Self::from_pem_bundle)), [`TlsError::InvalidPem`],
-    /// [`TlsError::InvalidCertificate`].
+    /// - [`TlsError::NoCertificate`] if the text contains no certificate.
+    /// - [`TlsError::SeveralCertificates`] if it contains several; use
+    ///   [`from_pem_bundle`](Self::from_pem_bundle).
+    /// - [`TlsError::InvalidPem`] if it is not valid PEM.
+    /// - [`TlsError::InvalidCertificate`] if the certificate cannot be used as a root.
     pub fn from_pem(pem: &[u8]) -> Result<Self, TlsError> {
         let mut bundle = Self::from_pem_bundle(pem)?;
         match (bundle.pop(), bundle.is_empty()) {
@@ -56,21 +58,22 @@ impl Certificate {
         }
     }
 
-    /// Every certificate in a PEM text, in order; at least one.
+    /// Reads every certificate in a PEM text, in order; at least one.
     ///
     /// # Errors
     ///
-    /// [`TlsError::NoCertificate`], [`TlsError::InvalidPem`],
-    /// [`TlsError::InvalidCertificate`]. One bad certificate fails the whole.
+    /// - [`TlsError::NoCertificate`] if the text contains no certificate.
+    /// - [`TlsError::InvalidPem`] if it is not valid PEM.
+    /// - [`TlsError::InvalidCertificate`] if any of the certificates cannot be used as a root.
     pub fn from_pem_bundle(pem: &[u8]) -> Result<Vec<Self>, TlsError> {
         certificates(pem)?.into_iter().map(Self::check).collect()
     }
 
-    /// A certificate in DER (RFC 5280 §4.1).
+    /// Reads a certificate in DER (RFC 5280 §4.1).
     ///
     /// # Errors
     ///
-    /// [`TlsError::InvalidCertificate`]
+    /// Returns [`TlsError::InvalidCertificate`] if the certificate cannot be used as a root.
     pub fn from_der(der: impl Into<Vec<u8>>) -> Result<Self, TlsError> {
         Self::check(CertificateDer::from(der.into()))
     }
@@ -80,7 +83,7 @@ impl Certificate {
         &self.0
     }
 
-    /// A bad root is found where it comes in, not when a server is connected to.
+    /// An invalid root is found here, not when a server is connected to.
     fn check(der: CertificateDer<'static>) -> Result<Self, TlsError> {
         RootCertStore::empty()
             .add(der.clone())
@@ -99,24 +102,25 @@ impl fmt::Debug for Certificate {
     }
 }
 
-/// A certificate chain and its private key: how the client (or the server)
-/// proves who it is.
+/// A certificate chain and its private key, with which a client or server proves its identity.
 pub struct Identity {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 }
 
 impl Identity {
-    /// The chain, the own certificate first, and the first private key (PKCS #8,
-    /// PKCS #1 or SEC 1, not encrypted) of two PEM texts, which may be the same.
+    /// Reads the chain, with the identity's own certificate first, and the first private key
+    /// (PKCS #8, PKCS #1 or SEC 1, not encrypted) from two PEM texts, which may be the same.
     ///
-    /// Whether the key belongs to the certificate is seen when the parameters
-    /// are built: [`TlsError::InvalidIdentity`].
+    /// Whether the key belongs to the certificate is checked when the parameters are built:
+    /// [`TlsError::InvalidIdentity`].
     ///
     /// # Errors
     ///
-    /// [`TlsError::NoCertificate`], [`TlsError::NoPrivateKey`],
-    /// [`TlsError::InvalidPem`], [`TlsError::InvalidCertificate`].
+    /// - [`TlsError::NoCertificate`] if the first text contains no certificate.
+    /// - [`TlsError::NoPrivateKey`] if the second text contains no private key.
+    /// - [`TlsError::InvalidPem`] if a text is not valid PEM.
+    /// - [`TlsError::InvalidCertificate`] if a certificate cannot be parsed.
     pub fn from_pem(chain_pem: &[u8], key_pem: &[u8]) -> Result<Self, TlsError> {
         let chain = certificates(chain_pem)?;
         let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|error| match error {
@@ -188,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate() {
+    fn invalid_certificates_are_refused() {
         let (_, key) = generated();
         for text in ["", "hello", key.as_str()] {
             assert!(
@@ -221,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_needs_both_and_shows_neither() {
+    fn an_identity_needs_chain_and_key_and_shows_neither() {
         let (certificate, key) = generated();
         let identity = Identity::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap();
         assert_eq!(format!("{identity:?}"), "Identity(1 certificates, a key)");

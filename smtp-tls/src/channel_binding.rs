@@ -1,8 +1,7 @@
-//! What binds an authentication to a TLS session (RFC 5056): octets that both of
-//! its ends know, and nobody between them.
+//! Channel binding (RFC 5056): octets that only the two ends of a TLS session know.
 //!
-//! Knows which kind suits which version of TLS, and of a certificate no more than
-//! where its signature's algorithm stands. Must never know a mechanism.
+//! Knows which type of binding suits which version of TLS, and the position of the signature
+//! algorithm in a certificate. Must never know a SASL mechanism.
 
 use postwire_proto::ChannelBinding;
 use rustls::pki_types::CertificateDer;
@@ -11,7 +10,7 @@ use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512};
 
 use crate::der::{OBJECT_IDENTIFIER, SEQUENCE, element};
 
-/// The binding of a session that stands. `own_certificate` is a server's.
+/// The channel binding of an established session. `own_certificate` is the server's.
 pub(crate) fn channel_binding(
     session: &Connection,
     own_certificate: Option<&CertificateDer<'_>>,
@@ -29,7 +28,7 @@ pub(crate) fn channel_binding(
     }
 }
 
-/// `tls-exporter` (RFC 9266 §2), which is sound on TLS 1.3.
+/// `tls-exporter` (RFC 9266 §2), which is secure with TLS 1.3.
 fn exporter(session: &Connection) -> Option<ChannelBinding> {
     let value = session
         .export_keying_material(vec![0; 32], b"EXPORTER-Channel-Binding", Some(b""))
@@ -37,8 +36,8 @@ fn exporter(session: &Connection) -> Option<ChannelBinding> {
     Some(ChannelBinding::TlsExporter(value))
 }
 
-/// `tls-server-end-point` (RFC 5929 §4.1): the certificate under the hash of its
-/// own signature. Undefined where that has none, or several.
+/// `tls-server-end-point` (RFC 5929 §4.1): the certificate, hashed with the hash function of
+/// its own signature. `None` if the signature has no hash function, or several.
 fn server_end_point(certificate: &CertificateDer<'_>) -> Option<ChannelBinding> {
     let hash = match signature_algorithm(certificate)? {
         Hash::Sha224 => Sha224::digest(certificate).to_vec(),
@@ -52,7 +51,7 @@ fn server_end_point(certificate: &CertificateDer<'_>) -> Option<ChannelBinding> 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hash {
     Sha224,
-    /// Also in the place of MD5 and SHA-1.
+    /// SHA-256, which also replaces MD5 and SHA-1.
     Sha256,
     Sha384,
     Sha512,
@@ -84,8 +83,8 @@ fn signature_algorithm(certificate: &[u8]) -> Option<Hash> {
     }
 }
 
-/// The hash function in the parameters of RSASSA-PSS (RFC 8017 appendix A.2.3),
-/// by default SHA-1.
+/// The hash function in the parameters of RSASSA-PSS (RFC 8017 appendix A.2.3); the default is
+/// SHA-1.
 fn pss_hash(parameters: &[u8]) -> Option<Hash> {
     const HASH_ALGORITHM: u8 = 0xa0;
     let (parameters, _) = element(SEQUENCE, parameters)?;
@@ -134,11 +133,11 @@ mod tests {
             let expected = ChannelBinding::TlsServerEndPoint(hash(&certificate));
             assert_eq!(server_end_point(&certificate), Some(expected));
         }
-        // One signature in two passes: no hash to take (RFC 5929 §4.1).
+        // Ed25519 signs in two passes, so there is no hash function to use (RFC 5929 §4.1).
         assert_eq!(server_end_point(&certificate(&PKCS_ED25519)), None);
     }
 
-    /// `SEQUENCE { SEQUENCE {} SEQUENCE { OID … } }`, as far as it is read.
+    /// `SEQUENCE { SEQUENCE {} SEQUENCE { OID … } }`: the part of a certificate that is read.
     fn signed_by(algorithm: &[u8]) -> Option<Hash> {
         let wrap = |tag: u8, content: &[u8]| {
             let length = u8::try_from(content.len()).unwrap();
@@ -150,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn old_hashes_are_replaced_and_pss_says_its_own() {
+    fn old_hashes_are_replaced_and_pss_has_its_own() {
         let md5_rsa = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04\x05\x00";
         assert_eq!(signed_by(md5_rsa), Some(Hash::Sha256));
         let sha_1_rsa = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05\x05\x00";
@@ -166,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_has_no_binding() {
+    fn an_invalid_certificate_has_no_channel_binding() {
         let whole = certificate(&PKCS_ECDSA_P256_SHA256);
         for cut in 0..whole.len() {
             assert_eq!(signature_algorithm(&whole[..cut]), None);

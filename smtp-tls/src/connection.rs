@@ -1,4 +1,4 @@
-//! The client on the wire: the SMTP client session with TLS around it.
+//! The client connection: the SMTP client session with TLS around it.
 
 use std::io;
 use std::net::IpAddr;
@@ -17,12 +17,11 @@ use crate::parameters::default_crypto_provider;
 use crate::secured::{Secured, Upgradable};
 use crate::{Tls, TlsFailure, TlsParameters};
 
-/// A client session as it stands on the wire, without a socket: the SMTP client
-/// and, as the [`Tls`] mode demands, the TLS session around it.
+/// A client connection without a socket: the SMTP client session and, depending on the [`Tls`]
+/// mode, the TLS session around it.
 ///
-/// It has the shape of every machine here ([`Endpoint`]), so a loop written for
-/// the plaintext [`Client`] drives it unchanged. [`Event::StartTls`] never comes
-/// out of it: it establishes TLS itself.
+/// It implements [`Endpoint`], so a loop written for the plaintext [`Client`] drives it
+/// unchanged. [`Event::StartTls`] is never reported: the connection establishes TLS itself.
 #[derive(Debug)]
 pub struct Connection {
     secured: Secured<Client>,
@@ -38,7 +37,7 @@ impl Upgradable for Client {
     }
 
     fn tls_established(&mut self, now: Instant, info: TlsInfo) {
-        // Fails only where the session has ended in the meantime.
+        // This fails only if the session ended in the meantime.
         let _ = self.handle_tls_established(now, info);
     }
 
@@ -64,8 +63,7 @@ impl Upgradable for Client {
 }
 
 impl Connection {
-    /// A session that is about to begin. The TLS mode is `tls`'s, whatever
-    /// `config` said.
+    /// Creates the connection. The TLS mode is that of `tls`, whatever mode `config` contains.
     pub fn new(config: &Arc<ClientConfig>, tls: &Tls) -> Self {
         let config = if config.security == tls.security() {
             Arc::clone(config)
@@ -111,42 +109,42 @@ impl Connection {
         }
     }
 
-    /// Tells the address of this end of the connection: [`Client::set_local_address`].
+    /// Sets the address of this end of the connection; see [`Client::set_local_address`].
     pub fn set_local_address(&mut self, address: IpAddr) {
         self.secured.machine.set_local_address(address);
     }
 
-    /// Queues a message: [`Client::send`].
+    /// Queues a message; see [`Client::send`].
     pub fn send(&mut self, envelope: Envelope, body: Body) -> TransactionId {
         self.secured.machine.send(envelope, body)
     }
 
-    /// Queues a command beside sending: [`Client::command`].
+    /// Queues a command that is not part of sending a message; see [`Client::command`].
     pub fn command(&mut self, command: Command) -> CommandId {
         self.secured.machine.command(command)
     }
 
-    /// Gives the next piece of a streamed body: [`Client::body_chunk`].
+    /// Gives the next piece of a streamed body; see [`Client::body_chunk`].
     pub fn body_chunk(&mut self, id: TransactionId, chunk: Bytes) -> Result<(), Misuse> {
         self.secured.machine.body_chunk(id, chunk)
     }
 
-    /// A streamed body is complete: [`Client::body_end`].
+    /// Ends a streamed body; see [`Client::body_end`].
     pub fn body_end(&mut self, id: TransactionId) -> Result<(), Misuse> {
         self.secured.machine.body_end(id)
     }
 
-    /// The source of a streamed body failed: [`Client::body_failed`].
+    /// Reports that the source of a streamed body failed; see [`Client::body_failed`].
     pub fn body_failed(&mut self, id: TransactionId, error: TransportError) -> Result<(), Misuse> {
         self.secured.machine.body_failed(id, error)
     }
 
-    /// The next piece of a streamed body, as iterators and streams give it; `None`
-    /// is its end.
+    /// Gives the next item of a streamed body, as an iterator or stream returns it; `None` ends
+    /// the body.
     ///
     /// # Errors
     ///
-    /// Nothing is wanted any more: the message has its verdict.
+    /// Returns an error if the content is no longer wanted because the message has its verdict.
     pub fn body_next(
         &mut self,
         id: TransactionId,
@@ -159,21 +157,21 @@ impl Connection {
         }
     }
 
-    /// Gives the credentials that were wanted: [`Client::credentials`].
+    /// Gives the credentials that were asked for; see [`Client::credentials`].
     pub fn credentials(&mut self, credentials: Credentials) -> Result<(), Misuse> {
         self.secured.machine.credentials(credentials)
     }
 
-    /// There are no credentials: [`Client::credentials_failed`].
+    /// Reports that there are no credentials; see [`Client::credentials_failed`].
     pub fn credentials_failed(&mut self, error: TransportError) -> Result<(), Misuse> {
         self.secured.machine.credentials_failed(error)
     }
 
-    /// Gives what came of fetching the credentials that were wanted.
+    /// Gives the result of fetching the credentials that were asked for.
     ///
     /// # Errors
     ///
-    /// None are wanted any more: the session has ended.
+    /// Returns an error if the credentials are no longer wanted because the session has ended.
     pub fn credentials_fetched(
         &mut self,
         fetched: Result<Credentials, TransportError>,
@@ -184,32 +182,32 @@ impl Connection {
         }
     }
 
-    /// Leaves politely after everything that is queued: [`Client::quit`].
+    /// Ends the session after everything that is queued; see [`Client::quit`].
     pub fn quit(&mut self) {
         self.secured.machine.quit();
     }
 
-    /// Ends at once: [`Client::abort`].
+    /// Ends the session at once; see [`Client::abort`].
     pub fn abort(&mut self) {
         self.secured.machine.abort();
     }
 
-    /// What the server offers now: [`Client::capabilities`].
+    /// The current capabilities of the server; see [`Client::capabilities`].
     pub fn capabilities(&self) -> Option<&Capabilities> {
         self.secured.machine.capabilities()
     }
 
-    /// The server's greeting: [`Client::greeting`].
+    /// The server's greeting; see [`Client::greeting`].
     pub fn greeting(&self) -> Option<&Reply> {
         self.secured.machine.greeting()
     }
 
-    /// The TLS session, once it stands.
+    /// The TLS session, once it is established.
     pub fn tls(&self) -> Option<&TlsInfo> {
         self.secured.machine.tls()
     }
 
-    /// The server's certificate chain, its own first, once TLS stands.
+    /// The server's certificate chain, with its own certificate first, once TLS is established.
     pub fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
         self.secured.session()?.peer_certificates()
     }
@@ -219,28 +217,28 @@ impl Connection {
         self.secured.machine.is_authenticated()
     }
 
-    /// The mechanism by which the client is authenticated: [`Client::mechanism`].
+    /// The mechanism with which the client authenticated; see [`Client::mechanism`].
     pub fn mechanism(&self) -> Option<Mechanism> {
         self.secured.machine.mechanism()
     }
 
-    /// Why the session is being left: [`Client::failure`].
+    /// The reason why the session is ending; see [`Client::failure`].
     pub fn failure(&self) -> Option<&Error> {
         self.secured.machine.failure()
     }
 
-    /// Whether the session stands: [`Client::is_ready`].
+    /// Whether the session is ready for messages; see [`Client::is_ready`].
     pub fn is_ready(&self) -> bool {
         self.secured.machine.is_ready()
     }
 
-    /// Whether the session stands and nothing is under way: [`Client::is_idle`].
+    /// Whether the session is ready and nothing is in progress; see [`Client::is_idle`].
     pub fn is_idle(&self) -> bool {
         self.secured.machine.is_idle()
     }
 }
 
-/// Random octets for SASL, from whoever does the cryptography; none if nobody does.
+/// Random octets for SASL from the crypto provider; `None` without a provider.
 pub(crate) fn nonce(provider: Option<&Arc<CryptoProvider>>) -> Option<[u8; 24]> {
     let provider = match provider {
         Some(provider) => Arc::clone(provider),

@@ -1,7 +1,7 @@
-//! As much of DER (X.690) and of certificates (RFC 5280 §4.1) as is read here: where a
-//! field stands, and what it says.
+//! A minimal parser of DER (X.690) and of certificates (RFC 5280 §4.1), for the fields that
+//! this crate needs.
 //!
-//! Judges nothing. Anything malformed is `None`.
+//! Validates nothing. Malformed input gives `None`.
 
 use rustls::pki_types::{SubjectPublicKeyInfoDer, UnixTime};
 
@@ -22,7 +22,7 @@ const SUBJECT_ALTERNATIVE_NAME: &[u8] = b"\x55\x1d\x11";
 const EXTENDED_KEY_USAGE: &[u8] = b"\x55\x1d\x25";
 const SERVER_AUTHENTICATION: &[u8] = b"\x2b\x06\x01\x05\x05\x07\x03\x01";
 
-/// The content of a DER element (X.690 §8.1, §10.1) with this tag, and what follows it.
+/// The content of a DER element (X.690 §8.1, §10.1) with this tag, and the rest after it.
 pub(crate) fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     match any_element(der)? {
         (found, content, rest) if found == tag => Some((content, rest)),
@@ -30,7 +30,7 @@ pub(crate) fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-/// Tag and content of the first element, and what follows it.
+/// The tag and content of the first element, and the rest after it.
 fn any_element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = der.split_first()?;
     let (&first, rest) = rest.split_first()?;
@@ -49,7 +49,7 @@ fn any_element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     Some((tag, content, rest))
 }
 
-/// What is said in a certificate, of any version.
+/// The fields of a certificate of any version.
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
     pub(crate) not_before: UnixTime,
@@ -57,11 +57,11 @@ pub(crate) struct Fields<'a> {
     /// The last common name of the subject.
     pub(crate) common_name: Option<&'a str>,
     pub(crate) public_key: SubjectPublicKeyInfoDer<'a>,
-    /// Whether subject and issuer are the same.
+    /// Whether subject and issuer are equal.
     pub(crate) is_self_issued: bool,
-    /// Whether a server may use it: it says so, or says nothing of its use.
+    /// Whether a server may use the certificate: its extended key usage says so or is absent.
     pub(crate) is_for_servers: bool,
-    /// Whether it has names of its own, so that the common name counts for nothing.
+    /// Whether it has alternative names, so that the common name is ignored.
     pub(crate) has_alternative_names: bool,
 }
 
@@ -94,7 +94,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// How many bits the modulus of an RSA key has; nothing for keys of another kind.
+/// The number of bits in the modulus of an RSA key; `None` for other keys.
 pub(crate) fn rsa_bits(public_key: &[u8]) -> Option<usize> {
     const RSA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01";
     let (key, _) = element(SEQUENCE, public_key)?;
@@ -125,7 +125,7 @@ fn common_name(mut subject: &[u8]) -> Option<&str> {
     name
 }
 
-/// The value of this extension, if the certificate has it.
+/// The value of an extension, if the certificate has it.
 fn extension<'a>(wanted: &[u8], mut rest: &'a [u8]) -> Option<&'a [u8]> {
     while let Some((tag, content, next)) = any_element(rest) {
         if tag == EXTENSIONS {
@@ -161,7 +161,7 @@ fn has_server_purpose(extended_key_usage: &[u8]) -> bool {
     false
 }
 
-/// RFC 5280 §4.1.2.5: always in UTC, always with seconds.
+/// RFC 5280 §4.1.2.5: always UTC, always with seconds.
 fn time(der: &[u8]) -> Option<(UnixTime, &[u8])> {
     let (tag, text, rest) = any_element(der)?;
     let text = text.strip_suffix(b"Z")?;
@@ -197,9 +197,9 @@ fn number(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// Days of the Gregorian calendar since 1970-01-01; none before.
+/// Days of the Gregorian calendar since 1970-01-01; `None` for earlier dates.
 fn days_since_epoch(year: u64, month: u64, day: u64) -> Option<u64> {
-    // Years that begin in March, so that the leap day is the last.
+    // Years start in March here, so that the leap day is the last day.
     let (year, month) = if month > 2 {
         (year, month - 3)
     } else {
@@ -209,7 +209,7 @@ fn days_since_epoch(year: u64, month: u64, day: u64) -> Option<u64> {
     (days + (month * 153 + 2) / 5 + day - 1).checked_sub(719_468)
 }
 
-/// `2026-11-26`, as people write it.
+/// Formats a date as `2026-11-26`.
 pub(crate) fn date(time: UnixTime) -> String {
     let days = time.as_secs() / 86_400 + 719_468;
     let era = days / 146_097;

@@ -1,7 +1,7 @@
-//! What can be wrong with TLS parameters, found before anything is connected.
+//! Errors of TLS parameters, found before a connection is made.
 //!
-//! Knows nothing of a running handshake: that failure is the session's, and the
-//! connection reports it. No text here repeats a secret or a key.
+//! Knows nothing about a running handshake: the connection reports its failure. No message
+//! contains a secret or a key.
 
 use core::error::Error;
 use core::fmt;
@@ -15,35 +15,35 @@ use crate::CertificateStore;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// The server's name is neither a DNS name (ASCII; an internationalised one
-    /// as `xn--…`) nor an IP address.
+    /// The server's name is neither a DNS name (in ASCII; an internationalised name as `xn--…`)
+    /// nor an IP address.
     InvalidDomain,
-    /// No crypto provider: neither the feature `aws-lc-rs` nor `ring` is on, the
-    /// process has installed none and the builder was given none.
+    /// There is no crypto provider: the features `aws-lc-rs` and `ring` are off, none is
+    /// installed in the process and none was given to the builder.
     NoCryptoProvider,
-    /// The crypto provider has no cipher suite or no key exchange for the TLS
-    /// versions that are allowed.
+    /// The crypto provider has no cipher suite or no key exchange for the allowed TLS versions.
     UnusableCryptoProvider(rustls::Error),
-    /// The store needs a feature of this crate that is off, or cannot do on this
-    /// operating system what is asked of it.
+    /// The certificate store needs a feature of this crate that is off, or does not support the
+    /// setting on this operating system.
     StoreNotAvailable(CertificateStore),
-    /// Nobody is trusted: [`CertificateStore::None`] and no root certificate added.
+    /// No server could be trusted: [`CertificateStore::None`] without an added root
+    /// certificate.
     NoRootCertificates,
-    /// The operating system's trust store cannot be used; on Linux and the BSDs
-    /// mostly because no certificates are installed.
+    /// The operating system's trust store cannot be used; on Linux and the BSDs usually because
+    /// no certificates are installed.
     PlatformStore(rustls::Error),
     /// The text is not PEM (RFC 7468).
     InvalidPem(pem::Error),
-    /// The PEM text holds no certificate.
+    /// The PEM text contains no certificate.
     NoCertificate,
-    /// The PEM text holds several certificates where one was expected.
+    /// The PEM text contains several certificates where one was expected.
     SeveralCertificates,
-    /// The PEM text holds no private key.
+    /// The PEM text contains no private key.
     NoPrivateKey,
     /// The certificate cannot be parsed or used as a root (RFC 5280).
     InvalidCertificate(rustls::Error),
-    /// The certificate chain or key of the client or the server cannot be used;
-    /// mostly because one does not belong to the other.
+    /// The certificate chain or key of the client or the server cannot be used, usually because
+    /// they do not belong together.
     InvalidIdentity(rustls::Error),
 }
 
@@ -58,7 +58,7 @@ impl fmt::Display for TlsError {
             ),
             Self::UnusableCryptoProvider(error) => write!(
                 f,
-                "the crypto provider cannot do the allowed TLS versions: {error}"
+                "the crypto provider does not support the allowed TLS versions: {error}"
             ),
             Self::StoreNotAvailable(store) => write!(
                 f,
@@ -72,11 +72,11 @@ impl fmt::Display for TlsError {
                 "the operating system's certificate store cannot be used: {error}"
             ),
             Self::InvalidPem(error) => write!(f, "the text is not valid PEM: {error}"),
-            Self::NoCertificate => f.write_str("the PEM text holds no certificate"),
+            Self::NoCertificate => f.write_str("the PEM text contains no certificate"),
             Self::SeveralCertificates => {
-                f.write_str("the PEM text holds several certificates where one was expected")
+                f.write_str("the PEM text contains several certificates where one was expected")
             }
-            Self::NoPrivateKey => f.write_str("the PEM text holds no private key"),
+            Self::NoPrivateKey => f.write_str("the PEM text contains no private key"),
             Self::InvalidCertificate(error) => {
                 write!(f, "the certificate cannot be used: {error}")
             }
@@ -88,7 +88,7 @@ impl fmt::Display for TlsError {
     }
 }
 
-/// `Display` says all that the error within says, so the source is what lies behind that one.
+/// `Display` shows the inner error completely, so the source is the source of the inner error.
 impl Error for TlsError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {

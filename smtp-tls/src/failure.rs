@@ -1,7 +1,7 @@
-//! Why a TLS session failed, a cause each, in words that say what to do.
+//! The causes of failed TLS sessions, in words that help to fix them.
 //!
-//! Knows which of the TLS library's errors are the same to a user. Repeats none of its
-//! debug output.
+//! Knows which errors of the TLS library mean the same to a user. Must never show the TLS
+//! library's debug output.
 
 use std::error::Error;
 use std::fmt;
@@ -11,7 +11,7 @@ use rustls::{AlertDescription, CertificateError, PeerIncompatible};
 
 use crate::der::date;
 
-/// Why TLS could not be established, or broke: the source of
+/// Why TLS could not be established, or failed later: the source of
 /// [`ErrorKind::Tls`](postwire_proto::ErrorKind::Tls).
 ///
 /// ```
@@ -21,7 +21,7 @@ use crate::der::date;
 ///     rustls::CertificateError::UnknownIssuer,
 /// ));
 /// assert_eq!(*failure.kind(), TlsFailureKind::UnknownIssuer);
-/// assert_eq!(failure.to_string(), "nobody who is trusted has signed the server's certificate");
+/// assert_eq!(failure.to_string(), "the server's certificate is not signed by a trusted authority");
 /// ```
 #[derive(Clone, Debug)]
 pub struct TlsFailure {
@@ -33,8 +33,8 @@ pub struct TlsFailure {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TlsFailureKind {
-    /// The server speaks plaintext where TLS was to begin: a port for STARTTLS, mostly.
-    /// What it said first, escaped.
+    /// The server sends plaintext where TLS should begin, usually because the port expects
+    /// STARTTLS. The value is the escaped beginning of what it sent.
     Plaintext(String),
     /// Client and server have no version of TLS in common.
     Version,
@@ -42,47 +42,46 @@ pub enum TlsFailureKind {
     Cipher,
     /// The certificate has expired.
     Expired {
-        /// When it did, as `2026-11-26`.
+        /// The date of expiry, such as `2026-11-26`.
         on: String,
-        /// The date by this machine's clock.
+        /// The date of this machine's clock.
         today: String,
     },
     /// The certificate is not valid yet.
     NotYetValid {
-        /// From when it is, as `2026-11-26`.
+        /// The first day of validity, such as `2026-11-26`.
         from: String,
-        /// The date by this machine's clock.
+        /// The date of this machine's clock.
         today: String,
     },
-    /// The certificate is another server's.
+    /// The certificate is valid for other names only.
     WrongName {
-        /// The name that was looked for.
+        /// The expected name.
         expected: String,
-        /// The names that the certificate has.
+        /// The names in the certificate.
         names: Vec<String>,
     },
-    /// Nobody who is trusted has signed the certificate.
+    /// The certificate is not signed by a trusted authority.
     UnknownIssuer,
-    /// The certificate's key, or an authority's, is shorter than is accepted.
+    /// The key of the certificate, or of an authority, is too short.
     KeyTooShort {
-        /// How many bits an RSA key has.
+        /// The number of bits of the RSA key.
         bits: usize,
     },
-    /// The certificate is not one that servers may use (RFC 5280 §4.2.1.12), but a client's,
-    /// for example.
+    /// The certificate is not for servers (RFC 5280 §4.2.1.12), but for clients, for example.
     NotForServers,
-    /// The server demands a certificate of the client, and was shown none.
+    /// The server requires a client certificate, and none was presented.
     ClientCertificateRequired,
-    /// The certificate is wrong in another way.
+    /// The certificate is invalid for another reason.
     Certificate(&'static str),
     /// The server ended the handshake for this reason.
     Alert(&'static str),
-    /// Anything else.
+    /// Any other cause.
     Other(&'static str),
 }
 
 impl TlsFailure {
-    /// The server speaks plaintext.
+    /// The failure for a server that sends plaintext.
     pub(crate) fn plaintext(said: String) -> Self {
         Self {
             kind: TlsFailureKind::Plaintext(said),
@@ -115,10 +114,10 @@ impl fmt::Display for TlsFailure {
             Kind::Plaintext(said) => {
                 write!(f, "the server speaks plaintext on this port: {said}")
             }
-            Kind::Version => f.write_str("no version of TLS is common to both sides"),
-            Kind::Cipher => {
-                f.write_str("no cipher suite, key exchange or signature is common to both sides")
-            }
+            Kind::Version => f.write_str("client and server have no TLS version in common"),
+            Kind::Cipher => f.write_str(
+                "client and server have no cipher suite, key exchange or signature in common",
+            ),
             Kind::Expired { on, today } => write!(
                 f,
                 "the server's certificate expired on {on}, and this machine's clock says {today}"
@@ -137,19 +136,19 @@ impl fmt::Display for TlsFailure {
                 names.join(", ")
             ),
             Kind::UnknownIssuer => {
-                f.write_str("nobody who is trusted has signed the server's certificate")
+                f.write_str("the server's certificate is not signed by a trusted authority")
             }
             Kind::KeyTooShort { bits } => write!(
                 f,
-                "a key of the server's certificates has {bits} bits, and 2048 are required"
+                "a key of the server's certificates has {bits} bits; at least 2048 are required"
             ),
             Kind::NotForServers => f.write_str(
                 "the server's certificate is not for servers: its extended key usage does not \
                  include them",
             ),
-            Kind::ClientCertificateRequired => f.write_str(
-                "the server ended the handshake: it requires a certificate of the client",
-            ),
+            Kind::ClientCertificateRequired => {
+                f.write_str("the server ended the handshake: it requires a client certificate")
+            }
             Kind::Certificate(what) => write!(f, "the server's certificate {what}"),
             Kind::Alert(what) => write!(f, "the server ended the handshake: {what}"),
             Kind::Other(what) => f.write_str(what),
@@ -163,7 +162,7 @@ impl Error for TlsFailure {
     }
 }
 
-/// An RSA key that the verifier does not accept for its length.
+/// An RSA key that the verifier rejects because of its length.
 #[derive(Debug)]
 pub(crate) struct KeyTooShort {
     pub(crate) bits: usize,
@@ -201,20 +200,20 @@ fn kind(error: &rustls::Error) -> TlsFailureKind {
         | Tls::AlertReceived(
             AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity,
         ) => Kind::Cipher,
-        Tls::PeerIncompatible(_) => Kind::Other("the server lacks a feature of TLS that is needed"),
+        Tls::PeerIncompatible(_) => Kind::Other("the server lacks a required feature of TLS"),
         Tls::AlertReceived(
             AlertDescription::CertificateRequired | AlertDescription::NoCertificate,
         ) => Kind::ClientCertificateRequired,
         Tls::AlertReceived(alert) => Kind::Alert(alert_text(*alert)),
-        Tls::NoCertificatesPresented => Kind::Other("the server has shown no certificate"),
-        Tls::DecryptError => Kind::Other("a record of the server's cannot be decrypted"),
+        Tls::NoCertificatesPresented => Kind::Other("the server presented no certificate"),
+        Tls::DecryptError => Kind::Other("a record from the server cannot be decrypted"),
         Tls::InvalidMessage(_)
         | Tls::InappropriateMessage { .. }
         | Tls::InappropriateHandshakeMessage { .. }
         | Tls::PeerMisbehaved(_)
         | Tls::PeerSentOversizedRecord => Kind::Other("the server broke the TLS protocol"),
-        Tls::FailedToGetCurrentTime => Kind::Other("the time is not known"),
-        Tls::FailedToGetRandomBytes => Kind::Other("the system has no random octets"),
+        Tls::FailedToGetCurrentTime => Kind::Other("the current time is not available"),
+        Tls::FailedToGetRandomBytes => Kind::Other("the system provides no random octets"),
         _ => Kind::Other("the TLS session failed"),
     }
 }
@@ -243,18 +242,18 @@ fn certificate(error: &CertificateError) -> TlsFailureKind {
         CertificateError::UnknownIssuer => Kind::UnknownIssuer,
         CertificateError::Revoked => Kind::Certificate("is revoked"),
         CertificateError::BadEncoding => Kind::Certificate("cannot be read"),
-        CertificateError::BadSignature => Kind::Certificate(
-            "has a signature that does not fit the key of who should have made it",
-        ),
+        CertificateError::BadSignature => {
+            Kind::Certificate("has a signature that does not match the key of its issuer")
+        }
         CertificateError::UnhandledCriticalExtension => {
-            Kind::Certificate("has a critical extension that is not known")
+            Kind::Certificate("has an unknown critical extension")
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             Kind::NotForServers
         }
         CertificateError::UnsupportedSignatureAlgorithmContext { .. }
         | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-            Kind::Certificate("is signed by an algorithm that is not accepted (SHA-1, for one)")
+            Kind::Certificate("is signed with an algorithm that is not accepted, such as SHA-1")
         }
         CertificateError::Other(other) => other_certificate(&*other.0),
         _ => Kind::Certificate("is not accepted"),
@@ -268,11 +267,11 @@ fn other_certificate(error: &(dyn Error + 'static)) -> TlsFailureKind {
     }
     match error.downcast_ref() {
         Some(webpki::Error::CaUsedAsEndEntity) => Kind::Certificate(
-            "is an authority's; trust it by adding exactly this certificate as a root",
+            "belongs to an authority; add exactly this certificate as a root to trust it",
         ),
-        Some(webpki::Error::UnsupportedCertVersion) => Kind::Certificate("is not of version 3"),
+        Some(webpki::Error::UnsupportedCertVersion) => Kind::Certificate("does not have version 3"),
         Some(webpki::Error::EndEntityUsedAsCa) => {
-            Kind::Certificate("is signed by one that is no authority's")
+            Kind::Certificate("is signed with a certificate that does not belong to an authority")
         }
         _ => Kind::Certificate("is not accepted"),
     }
@@ -300,11 +299,13 @@ fn alert_text(alert: AlertDescription) -> &'static str {
         | AlertDescription::CertificateExpired
         | AlertDescription::CertificateUnknown => "it does not accept the client's certificate",
         AlertDescription::AccessDenied => "access is denied",
-        AlertDescription::UnrecognisedName => "it does not know the name that it was asked for",
-        AlertDescription::NoApplicationProtocol => "no application protocol is common",
-        AlertDescription::InternalError => "an internal error of its own",
+        AlertDescription::UnrecognisedName => "it does not know the requested name",
+        AlertDescription::NoApplicationProtocol => {
+            "client and server have no application protocol in common"
+        }
+        AlertDescription::InternalError => "it has an internal error",
         AlertDescription::UserCanceled => "it was cancelled",
-        _ => "it found a fault in what the client sent",
+        _ => "it found an error in the client's messages",
     }
 }
 
@@ -317,7 +318,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_cause_says_what_is_wrong() {
+    fn each_cause_has_a_message() {
         let time = |days: u64| UnixTime::since_unix_epoch(Duration::from_secs(days * 86_400));
         let expected = ServerName::try_from("localhost").unwrap();
         for (error, text) in [
@@ -344,11 +345,11 @@ mod tests {
             ),
             (
                 rustls::Error::AlertReceived(AlertDescription::ProtocolVersion),
-                "no version of TLS is common to both sides",
+                "client and server have no TLS version in common",
             ),
             (
                 rustls::Error::AlertReceived(AlertDescription::CertificateRequired),
-                "the server ended the handshake: it requires a certificate of the client",
+                "the server ended the handshake: it requires a client certificate",
             ),
         ] {
             assert_eq!(TlsFailure::from(error).to_string(), text);

@@ -1,9 +1,8 @@
-//! The server's certificate is itself one that the program has given as a root.
+//! A verifier for server certificates that the program added as roots.
 //!
-//! What a certificate may be used for (an authority or a server), and whether it is of
-//! version 3, does not matter then: the program named exactly this one. Its dates, its
-//! name and the handshake's signature are checked as ever. All others are left to the
-//! verifier behind.
+//! For such a certificate, its purpose (authority or server) and its version do not matter: the
+//! program named exactly this certificate. Its dates, its name and the signature of the
+//! handshake are checked as usual. Every other certificate is left to the inner verifier.
 
 use std::sync::Arc;
 
@@ -21,10 +20,10 @@ use crate::Certificate;
 use crate::der::{Fields, OBJECT_IDENTIFIER, element, rsa_bits};
 use crate::failure::KeyTooShort;
 
-/// The shortest RSA key that webpki accepts a signature of.
+/// The shortest RSA key with which webpki verifies a signature.
 const SHORTEST_RSA: usize = 2048;
 
-/// Says yes to the given certificates; asks `inner` about all others.
+/// Accepts the added certificates; asks `inner` about all others.
 #[derive(Debug)]
 pub(crate) struct Given {
     certificates: Vec<Certificate>,
@@ -53,7 +52,7 @@ impl Given {
         given.any(|certificate| certificate.as_der() == shown.as_ref())
     }
 
-    /// The fields of a given certificate that `webpki` does not read: one of version 1.
+    /// The fields of an added certificate that `webpki` cannot read, because it has version 1.
     fn unread<'a>(&self, shown: &'a CertificateDer<'_>) -> Option<Fields<'a>> {
         let read = webpki::EndEntityCert::try_from(shown).is_ok();
         if read || !self.has(shown) {
@@ -158,7 +157,7 @@ impl ServerCertVerifier for Given {
     }
 }
 
-/// A short key makes every signature by it count as wrong: then its length is the reason.
+/// With a short key every signature counts as wrong: the error is then the key's length.
 fn explained<'a, 'b: 'a>(
     error: Error,
     shown: impl IntoIterator<Item = &'a CertificateDer<'b>>,
@@ -179,10 +178,11 @@ fn explained<'a, 'b: 'a>(
     }
 }
 
-/// The reason why a chain is not trusted, where the verifier names another or none.
+/// Returns a more precise reason why a chain is not trusted, where the verifier gives another
+/// or none.
 ///
-/// A certificate that signed itself, and that is trusted by nobody, may have the name of a
-/// root that is trusted. A verifier tries the root's key, and complains of the signature.
+/// An untrusted self-signed certificate may have the name of a trusted root. A verifier then
+/// tries the key of the root and reports a wrong signature.
 fn with_reason<'a, 'b: 'a>(
     error: Error,
     mut shown: impl Iterator<Item = &'a CertificateDer<'b>> + Clone,
@@ -205,7 +205,7 @@ fn with_reason<'a, 'b: 'a>(
         {
             CertificateError::UnknownIssuer.into()
         }
-        // The platform's verifier does not say that it is the purpose.
+        // The platform's verifier does not report the purpose as the reason.
         CertificateError::Other(other) if !other.0.is::<KeyTooShort>() => {
             let fields = shown.next().and_then(|end_entity| Fields::of(end_entity));
             match fields {
@@ -217,15 +217,15 @@ fn with_reason<'a, 'b: 'a>(
     }
 }
 
-/// Whether an algorithm's identifier is of PKCS #1.
+/// Whether the identifier is that of a PKCS #1 algorithm.
 fn is_rsa(algorithm: &[u8]) -> bool {
     const PKCS_1: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01";
     let identifier = element(OBJECT_IDENTIFIER, algorithm);
     identifier.is_some_and(|(identifier, _)| identifier.starts_with(PKCS_1))
 }
 
-/// The certificate's alternative names count; where it has none, as in version 1, its
-/// common name does (RFC 2818 §3.1).
+/// Checks the alternative names of the certificate, or its common name if it has none, as with
+/// version 1 (RFC 2818 §3.1).
 fn check_name(
     end_entity: &CertificateDer<'_>,
     fields: &Fields<'_>,
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_key_is_the_reason_for_a_signature_that_does_not_fit() {
+    fn a_short_key_explains_a_wrong_signature() {
         let short = include_bytes!("parameters/rsa_1024.pem");
         let short = Certificate::from_pem(short).unwrap().der();
         let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();

@@ -1,9 +1,8 @@
 //! SMTP over TLS, without a socket.
 //!
-//! [`Connection`] is the client session of `postwire-proto` with the rustls
-//! session that the [`Tls`] mode demands around it: bytes in, bytes out, as they
-//! stand on the wire. Adapters move those bytes; an event loop of one's own does
-//! the same in a dozen lines.
+//! [`Connection`] is the client session of `postwire-proto` inside the rustls session that the
+//! [`Tls`] mode requires: bytes as on the wire go in and out. An adapter moves these bytes
+//! between the connection and a socket; your own event loop can do so in a dozen lines.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -42,9 +41,9 @@ pub use failure::{TlsFailure, TlsFailureKind};
 pub use parameters::{
     TlsParameters, TlsParametersBuilder, TlsVersion, server_name, without_brackets,
 };
-/// The protocol itself: envelopes, bodies, reports, the sessions.
+/// The protocol core: envelopes, bodies, reports and sessions.
 pub use postwire_proto as proto;
-/// The server session that [`ServerConnection`] puts TLS around.
+/// The server session inside [`ServerConnection`].
 #[cfg(feature = "server")]
 pub use postwire_server as server;
 /// The TLS library, for finished configurations and certificate types.

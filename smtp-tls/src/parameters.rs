@@ -1,8 +1,7 @@
 //! The parameters of a TLS session with one server, built once and shared.
 //!
-//! Knows whom to expect and whom to trust; nothing of SMTP, and no socket.
-//! Certificates are verified unless a method whose name begins with
-//! `dangerous_` says otherwise.
+//! Knows the expected name and the trusted roots. Must never know SMTP or a socket.
+//! Certificates are verified unless a method whose name begins with `dangerous_` disables this.
 
 use std::sync::Arc;
 
@@ -36,16 +35,15 @@ impl TlsVersion {
     }
 }
 
-/// What a TLS session with one server needs.
+/// The parameters of a TLS session with one server.
 ///
-/// Cheap to clone; the clones share one [`rustls::ClientConfig`] and with it
-/// the memory of earlier sessions, so that a second connection resumes the first
-/// one's session. Keep one value for each server rather than make a new one for
-/// each connection: making one may read the system's certificates.
+/// Cheap to clone; the clones share one [`rustls::ClientConfig`] and its cache of sessions, so
+/// that a second connection resumes the session of the first. Keep one value per server instead
+/// of building one per connection: building may read the system's certificates.
 ///
-/// Defaults: certificates are verified against [`CertificateStore::Default`] and
-/// the name; TLS 1.2 or 1.3; SNI (RFC 6066 §3) for names, not for IP addresses;
-/// no ALPN; no client certificate.
+/// Defaults: certificates are verified against [`CertificateStore::Default`] and the name; TLS
+/// 1.2 or 1.3; SNI (RFC 6066 §3) for names, not for IP addresses; no ALPN; no client
+/// certificate.
 ///
 /// ```no_run
 /// use postwire_tls::{Certificate, TlsParameters, TlsVersion};
@@ -63,22 +61,22 @@ pub struct TlsParameters {
     domain: Arc<str>,
     server_name: ServerName<'static>,
     rustls: Arc<ClientConfig>,
-    /// Chain and name are verified.
+    /// Whether chain and name are verified.
     verifies: bool,
 }
 
 impl TlsParameters {
-    /// The defaults, for the server with this name.
+    /// Builds the default parameters for the server with this name.
     ///
     /// # Errors
     ///
-    /// Those of [`TlsParametersBuilder::build`].
+    /// Returns the same errors as [`TlsParametersBuilder::build`].
     pub fn new(domain: impl Into<String>) -> Result<Self, TlsError> {
         Self::builder(domain).build()
     }
 
-    /// A builder, for the server with this name (or IP address): what its
-    /// certificate must be valid for.
+    /// Creates a builder for the server with this name or IP address, which its certificate
+    /// must be valid for.
     pub fn builder(domain: impl Into<String>) -> TlsParametersBuilder {
         TlsParametersBuilder {
             domain: domain.into(),
@@ -92,14 +90,14 @@ impl TlsParameters {
         }
     }
 
-    /// A finished configuration, taken as it is, for the server with this name.
+    /// Uses a finished rustls configuration unchanged, for the server with this name.
     ///
-    /// What the defaults promise (verification, no ALPN, …) is then the
-    /// caller's to keep, so REQUIRETLS (RFC 8689) is not asked for over it.
+    /// The caller is then responsible for everything that the defaults ensure (verification, no
+    /// ALPN and so on). REQUIRETLS (RFC 8689) is never requested over such a session.
     ///
     /// # Errors
     ///
-    /// [`TlsError::InvalidDomain`]
+    /// Returns [`TlsError::InvalidDomain`] if `domain` is neither a DNS name nor an IP address.
     pub fn from_rustls(
         domain: impl Into<String>,
         config: Arc<ClientConfig>,
@@ -119,12 +117,12 @@ impl TlsParameters {
         self.verifies
     }
 
-    /// The same parameters for another server, with the same shared
-    /// configuration: one set of certificates for many hosts.
+    /// Returns the parameters for another server, with the same shared configuration: one set
+    /// of certificates for many hosts.
     ///
     /// # Errors
     ///
-    /// [`TlsError::InvalidDomain`]
+    /// Returns [`TlsError::InvalidDomain`] if `domain` is neither a DNS name nor an IP address.
     pub fn for_domain(&self, domain: impl Into<String>) -> Result<Self, TlsError> {
         Ok(Self {
             verifies: self.verifies,
@@ -138,12 +136,12 @@ impl TlsParameters {
         &self.domain
     }
 
-    /// The same, as `rustls` takes it.
+    /// The name or IP address that the certificate must be valid for, as a `rustls` type.
     pub fn server_name(&self) -> ServerName<'static> {
         self.server_name.clone()
     }
 
-    /// The configuration that each connection is made from.
+    /// The configuration that every connection uses.
     pub fn rustls_config(&self) -> &Arc<ClientConfig> {
         &self.rustls
     }
@@ -157,7 +155,7 @@ impl fmt::Debug for TlsParameters {
     }
 }
 
-/// Collects what differs from the defaults of [`TlsParameters`].
+/// Builds [`TlsParameters`] that differ from the defaults.
 #[derive(Clone)]
 #[must_use]
 pub struct TlsParametersBuilder {
@@ -172,31 +170,30 @@ pub struct TlsParametersBuilder {
 }
 
 impl TlsParametersBuilder {
-    /// Trusts this certificate in addition to the store. May be called again.
+    /// Trusts this certificate in addition to the store. May be called several times.
     pub fn add_root_certificate(mut self, certificate: Certificate) -> Self {
         self.roots.push(certificate);
         self
     }
 
-    /// Whom to trust before any root certificate is added.
+    /// Sets the certificate store that is trusted in addition to the root certificates.
     /// [`CertificateStore::Default`] by default.
     pub fn certificate_store(mut self, store: CertificateStore) -> Self {
         self.store = store;
         self
     }
 
-    /// Shows this certificate to a server that asks for one.
+    /// Presents this client certificate to a server that asks for one.
     pub fn identify_with(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
         self
     }
 
-    /// Accepts every certificate: self-signed, expired, another server's.
+    /// Accepts every certificate: self-signed, expired, or for another server.
     ///
-    /// **Danger**: an attacker on the way can pose as the server. The trust
-    /// store and the name count for nothing then; only that the peer holds the
-    /// key of the certificate it shows is still checked. For a server with a
-    /// self-signed certificate use
+    /// **Danger**: an attacker on the network path can impersonate the server. The trust store
+    /// and the name are ignored; only the proof that the peer has the key of its certificate is
+    /// still checked. For a server with a self-signed certificate use
     /// [`add_root_certificate`](Self::add_root_certificate).
     pub fn dangerous_accept_invalid_certs(mut self, accept: bool) -> Self {
         self.accept_invalid_certs = accept;
@@ -205,47 +202,51 @@ impl TlsParametersBuilder {
 
     /// Accepts a trusted certificate that is valid for another name.
     ///
-    /// **Danger**: whoever has a certificate for any name can pose as the
-    /// server. Chain and dates are still checked. For a server that is reached
-    /// under another name than its certificate's, rather give that name to
-    /// [`TlsParameters::builder`].
+    /// **Danger**: anyone who has a certificate for any name can impersonate the server. Chain
+    /// and dates are still checked. For a server whose certificate has another name than its
+    /// host, give the certificate's name to [`TlsParameters::builder`] instead.
     ///
-    /// On Windows, Apple's systems and Android, a certificate that has no DNS
-    /// name at all is still refused.
+    /// On Windows, Apple's systems and Android, a certificate without any DNS name is still
+    /// rejected.
     pub fn dangerous_accept_invalid_hostnames(mut self, accept: bool) -> Self {
         self.accept_invalid_hostnames = accept;
         self
     }
 
-    /// The lowest version to accept. [`TlsVersion::Tls12`] by default; lower
-    /// ones are forbidden (RFC 8996).
+    /// Sets the lowest TLS version to accept. [`TlsVersion::Tls12`] by default; lower versions
+    /// are forbidden (RFC 8996).
     pub fn min_tls_version(mut self, version: TlsVersion) -> Self {
         self.min_tls_version = version;
         self
     }
 
-    /// Does the cryptography with this provider.
+    /// Sets the crypto provider.
     ///
-    /// Without it: the one that the process has installed
-    /// ([`CryptoProvider::install_default`]), else the one of the feature
-    /// `aws-lc-rs`, else of `ring`.
+    /// By default it is the provider that is installed in the process
+    /// ([`CryptoProvider::install_default`]); otherwise that of the feature `aws-lc-rs`;
+    /// otherwise that of `ring`.
     pub fn crypto_provider(mut self, provider: Arc<CryptoProvider>) -> Self {
         self.crypto_provider = Some(provider);
         self
     }
 
-    /// The parameters.
+    /// Builds the parameters.
     ///
-    /// May read the system's certificates from disk: not for an async task's
-    /// hot path.
+    /// It may read the system's certificates from disk: do not call it on the hot path of an
+    /// async task.
     ///
     /// # Errors
     ///
-    /// [`TlsError::InvalidDomain`]; [`TlsError::NoCryptoProvider`],
-    /// [`TlsError::UnusableCryptoProvider`];
-    /// [`TlsError::StoreNotAvailable`], [`TlsError::PlatformStore`],
-    /// [`TlsError::NoRootCertificates`], [`TlsError::InvalidCertificate`];
-    /// [`TlsError::InvalidIdentity`].
+    /// - [`TlsError::InvalidDomain`] if the name is neither a DNS name nor an IP address.
+    /// - [`TlsError::NoCryptoProvider`] if there is no crypto provider.
+    /// - [`TlsError::UnusableCryptoProvider`] if the provider does not support the allowed TLS
+    ///   versions.
+    /// - [`TlsError::StoreNotAvailable`] if the store is not available in this build or on this
+    ///   platform.
+    /// - [`TlsError::PlatformStore`] if the system's trust store cannot be used.
+    /// - [`TlsError::NoRootCertificates`] if there is neither a store nor a root certificate.
+    /// - [`TlsError::InvalidCertificate`] if a root certificate cannot be used.
+    /// - [`TlsError::InvalidIdentity`] if the client certificate cannot be used with its key.
     pub fn build(self) -> Result<TlsParameters, TlsError> {
         let provider = match self.crypto_provider {
             Some(provider) => provider,
@@ -294,7 +295,7 @@ impl fmt::Debug for TlsParametersBuilder {
     }
 }
 
-/// The provider that the process installed, else the one of a feature.
+/// The provider that is installed in the process, otherwise that of a feature.
 pub(crate) fn default_crypto_provider() -> Result<Arc<CryptoProvider>, TlsError> {
     CryptoProvider::get_default()
         .cloned()
@@ -319,10 +320,11 @@ fn compiled_crypto_provider() -> Option<Arc<CryptoProvider>> {
     None
 }
 
-/// The name that a certificate must bear for this host; `None` where it is no host.
+/// Parses the name that the certificate of this host must be valid for; `None` if the text is
+/// not a host.
 ///
-/// The one rule for what is a host: a DNS name in ASCII (RFC 1035, underscores allowed) or
-/// an IP address, an IPv6 one with or without brackets.
+/// This is the only definition of a host: a DNS name in ASCII (RFC 1035, underscores allowed)
+/// or an IP address, where an IPv6 address may be in brackets.
 pub fn server_name(host: &str) -> Option<ServerName<'static>> {
     let host = without_brackets(host);
     if let Ok(address) = host.parse::<IpAddr>() {
@@ -331,7 +333,8 @@ pub fn server_name(host: &str) -> Option<ServerName<'static>> {
     ServerName::try_from(host.to_owned()).ok()
 }
 
-/// An IPv6 address without its brackets, `::1` for `[::1]`; anything else as it is.
+/// Returns an IPv6 address without its brackets (`::1` for `[::1]`), and any other text
+/// unchanged.
 pub fn without_brackets(host: &str) -> &str {
     host.strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
@@ -346,7 +349,7 @@ mod tests;
 #[cfg(test)]
 #[cfg(not(any(feature = "aws-lc-rs", feature = "ring")))]
 #[test]
-fn without_a_provider_nothing_is_guessed() {
+fn without_a_provider_building_fails() {
     assert!(matches!(
         TlsParameters::new("mail.example.org"),
         Err(TlsError::NoCryptoProvider)

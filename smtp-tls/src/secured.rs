@@ -1,11 +1,11 @@
 //! A plaintext state machine and the rustls session around it.
 //!
-//! Moves bytes between the two and tells the machine how TLS fares. Knows no
-//! command and no reply: what STARTTLS means is the machine's affair.
+//! Moves bytes between the two and reports the progress of TLS to the machine. Must never know
+//! a command or a reply: the machine knows the meaning of STARTTLS.
 //!
-//! What the machine puts out is handed over when the last octet of its *record* is, and
-//! written when that is: until then the peer cannot read it. What is encrypted and not
-//! handed over when the session ends is dropped.
+//! Output of the machine counts as handed over, or written, when the last octet of its *record*
+//! is: before that the peer cannot decrypt it. Octets that are encrypted and not handed over
+//! when the session ends are dropped.
 
 use std::collections::VecDeque;
 use std::io::{IoSlice, Read, Write};
@@ -27,41 +27,41 @@ use crate::channel_binding::channel_binding;
 /// The plaintext of a full record (RFC 8446 §5.1).
 const RECORD: usize = 16 * 1024;
 
-/// What a record adds to its length, as rustls counts it.
+/// The octets that a record adds to its content, as rustls counts them.
 const RECORD_HEADER: usize = 5;
 
-/// How long the rest of that is waited for.
+/// The time limit for the rest of a plaintext line.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How much is quoted of a peer that does not speak TLS.
+/// The number of octets that are quoted from a peer that does not speak TLS.
 const QUOTED: usize = 100;
 
-/// Plaintext gathered before it is encrypted: four full records.
+/// The plaintext that is collected before it is encrypted: four full records.
 const WINDOW: usize = 64 * 1024;
 
-/// How much decrypted text is handed over at once: more than most replies.
+/// The decrypted text that is passed on at once: more than most replies have.
 const DECRYPTED: usize = 4 * 1024;
 
-/// How many slices are gathered at once; `bytes` cuts no more than these.
+/// The number of slices that are collected at once; `bytes` produces no more.
 const SLICES: usize = 16;
 
-/// What [`Secured`] must be able to tell a plaintext machine.
+/// What [`Secured`] needs from a plaintext machine.
 pub(crate) trait Upgradable: Endpoint + Send {
-    /// Whether the end of the session takes back what is not handed over by then: a
-    /// client's messages are reported as not sent, a server still says goodbye.
+    /// Whether octets that are not handed over are discarded when the session ends: a client
+    /// reports their messages as not sent, while a server still sends its goodbye.
     const TAKES_BACK: bool;
 
     /// Whether TLS is to be established now.
     fn is_awaiting_tls(&self) -> bool;
     fn tls_established(&mut self, now: Instant, info: TlsInfo);
     fn tls_failed(&mut self, now: Instant, error: TransportError);
-    /// This came in plaintext where TLS was to begin.
+    /// Reports that these plaintext octets arrived where TLS should begin.
     fn injected(&mut self, now: Instant, said: &[u8]);
-    /// What is to be encrypted. To `advance` it hands over nothing yet.
+    /// The output to encrypt. Advancing it does not hand anything over yet.
     fn output_for_tls(&mut self) -> impl Buf + Send;
-    /// So many more octets of that are handed over.
+    /// Reports that `octets` more of the encrypted output are handed over.
     fn handed_over(&mut self, octets: usize);
-    /// TLS wrote so many more octets of its own; whether some wait.
+    /// Reports that TLS wrote `octets` more of its own, and whether more are waiting.
     fn tls_progress(&mut self, octets: usize, waits: bool);
 }
 
@@ -74,7 +74,7 @@ pub(crate) struct Secured<E> {
 
 #[derive(Debug)]
 enum Tls {
-    /// Plaintext, perhaps for ever.
+    /// Plaintext, perhaps for the whole session.
     Off,
     On(Box<Channel>),
 }
@@ -82,46 +82,45 @@ enum Tls {
 #[derive(Debug)]
 struct Channel {
     session: rustls::Connection,
-    /// A server's, which the session does not tell.
+    /// The certificate of a server; the rustls session does not provide it.
     own_certificate: Option<CertificateDer<'static>>,
-    /// The session would not stand if the peer's certificate were not good.
+    /// Whether the session is only established if the peer's certificate is valid.
     verifies: bool,
-    /// How much plaintext fits in one record.
+    /// The plaintext that fits in one record.
     record: usize,
-    /// Encrypted; what lies before `taken` is handed over.
+    /// Encrypted octets; those before `taken` are handed over.
     ciphertext: Vec<u8>,
     taken: usize,
-    /// The records of the machine's text that are not handed over.
+    /// The records of the machine's output that are not handed over.
     pending: VecDeque<Record>,
-    /// Those that are, and not written; only of a driver that tells these apart.
+    /// The records that are handed over and not written; only if the driver reports writes.
     unwritten: VecDeque<Record>,
-    /// The machine's octets that were handed over while the driver told nothing apart.
+    /// The machine's octets that were handed over before the driver first reported a write.
     untold: u64,
     pub(super) plaintext: Vec<u8>,
-    /// Whether the peer's first byte is still to come, and plaintext went before.
+    /// Whether the peer's first byte is still to come after a plaintext phase.
     first_byte_tells: bool,
-    /// It was none of TLS's: the machine hears the rest as it comes.
+    /// Whether the first byte was not TLS: the machine receives the rest unchanged.
     injected: bool,
-    /// What the peer says in plaintext instead of TLS, as far as it has come.
+    /// The plaintext that the peer sent instead of TLS so far.
     not_tls: Option<Plaintext>,
     heard: bool,
     established: bool,
     close_notify_sent: bool,
     close_notify_received: bool,
     failed: bool,
-    /// Records were dropped: nothing more is written.
+    /// Whether records were dropped: nothing more is written.
     dropped: bool,
 }
 
-/// The beginning of the line that a peer said in plaintext, and when it began.
+/// The beginning of a line that a peer sent in plaintext, and when it began.
 #[derive(Debug)]
 struct Plaintext {
     said: Vec<u8>,
     since: Instant,
 }
 
-/// The peer closed the connection without TLS's word for it: what came may not
-/// be all that was said.
+/// The peer closed the connection without the `close_notify` of TLS: data may be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Truncated;
 
@@ -142,13 +141,13 @@ impl<E: Upgradable> Secured<E> {
         }
     }
 
-    /// Whether the machine wants TLS and has none: [`secure`](Self::secure) it.
+    /// Whether the machine asks for TLS and has none; call [`secure`](Self::secure).
     pub(crate) fn wants_session(&self) -> bool {
         matches!(self.tls, Tls::Off) && self.machine.is_awaiting_tls()
     }
 
-    /// Begins TLS. `after_plaintext` after STARTTLS; `max_fragment` is the
-    /// configuration's.
+    /// Begins TLS. `after_plaintext` is set after STARTTLS; `max_fragment` comes from the
+    /// configuration.
     pub(crate) fn secure(
         &mut self,
         session: rustls::Connection,
@@ -186,14 +185,14 @@ impl<E: Upgradable> Secured<E> {
         }));
     }
 
-    /// Tells that the peer's certificate is verified.
+    /// Records that the peer's certificate is verified.
     pub(crate) fn verifies(&mut self) {
         if let Tls::On(channel) = &mut self.tls {
             channel.verifies = true;
         }
     }
 
-    /// Tells which certificate the server's side shows.
+    /// Records the certificate that the server presents.
     #[cfg(feature = "server")]
     pub(crate) fn shows(&mut self, certificate: Option<CertificateDer<'static>>) {
         if let Tls::On(channel) = &mut self.tls {
@@ -233,7 +232,7 @@ impl<E: Upgradable> Secured<E> {
         deadlines.into_iter().flatten().min()
     }
 
-    /// Until when the rest of a line in plaintext is waited for.
+    /// The deadline for the rest of a plaintext line.
     fn plaintext_deadline(&self) -> Option<Instant> {
         match &self.tls {
             Tls::Off => None,
@@ -310,14 +309,14 @@ impl Channel {
         }
         if !self.heard || self.not_tls.is_some() {
             self.heard = true;
-            // The content types of TLS: from change_cipher_spec to application_data.
+            // The content types of TLS, from change_cipher_spec to application_data.
             if self.not_tls.is_some() || !matches!(input[0], 20..=23) {
                 return self.hear_plaintext(machine, now, input);
             }
         }
         while !input.is_empty() {
-            // Reading from memory fails only where decrypted text piles up, and
-            // that is taken away in each round.
+            // Reading from memory fails only if decrypted text piles up, and each round takes
+            // all of it.
             if let Err(error) = self.session.read_tls(&mut input) {
                 self.failed = true;
                 let error = TlsFailure::from(rustls::Error::General(error.to_string()));
@@ -345,8 +344,8 @@ impl Channel {
         }
     }
 
-    /// Keeps the beginning of the line that came in plaintext: what is said of it is the
-    /// same however it came in pieces.
+    /// Keeps the beginning of a line that arrived in plaintext, so that the error does not
+    /// depend on how the line is cut.
     fn hear_plaintext<E: Upgradable>(&mut self, machine: &mut E, now: Instant, input: &[u8]) {
         let plaintext = self.not_tls.get_or_insert_with(|| Plaintext {
             said: Vec::new(),
@@ -361,7 +360,7 @@ impl Channel {
         }
     }
 
-    /// Says whether it did.
+    /// Returns whether the session failed.
     fn fail_for_plaintext<E: Upgradable>(&mut self, machine: &mut E, now: Instant) -> bool {
         let Some(Plaintext { said, .. }) = self.not_tls.take() else {
             return false;
@@ -383,11 +382,11 @@ impl Channel {
         }
     }
 
-    /// Refills the ciphertext once all of it was handed over.
+    /// Refills the ciphertext once all of it is handed over.
     fn encrypt<E: Upgradable>(&mut self, machine: &mut E, wire: &Wire) {
         if E::TAKES_BACK && machine.is_closed() && !self.pending.is_empty() {
-            // What these records hold is reported as not sent, and nothing may follow a
-            // record that is left out.
+            // The content of these records is reported as not sent, and no record may follow
+            // one that is left out.
             self.pending.clear();
             self.ciphertext.truncate(self.taken);
             self.dropped = true;
@@ -410,7 +409,7 @@ impl Channel {
                 let mut output = output.take(self.record);
                 let mut slices = [IoSlice::new(&[]); SLICES];
                 let filled = output.chunks_vectored(&mut slices);
-                // Writing to memory, without a limit: all of it is taken.
+                // Writing to memory without a limit accepts all octets.
                 let Ok(octets) = self.session.writer().write_vectored(&slices[..filled]) else {
                     break;
                 };
@@ -431,10 +430,10 @@ impl Channel {
         machine.tls_progress(0, !self.ciphertext.is_empty() || !wire.is_written());
     }
 
-    /// Takes over what was encrypted.
+    /// Collects the encrypted octets.
     fn collect(&mut self) {
         while self.session.wants_write() {
-            // Writing to memory does not fail.
+            // Writing to memory never fails.
             if self.session.write_tls(&mut self.ciphertext).is_err() {
                 debug_assert!(false, "a vector takes all octets");
                 break;

@@ -1,4 +1,4 @@
-//! The server on the wire: the SMTP server session with TLS around it.
+//! The server connection: the SMTP server session with TLS around it.
 
 use std::sync::Arc;
 
@@ -23,10 +23,10 @@ pub enum ServerTls {
     Wrapper(ServerTlsParameters),
 }
 
-/// A server session as it stands on the wire, without a socket.
+/// A server connection without a socket, for embedded test servers.
 ///
-/// For embedded test servers. It has the shape of every machine here
-/// ([`Endpoint`]); [`ServerEvent::StartTls`] never comes out of it.
+/// It implements [`Endpoint`]; [`ServerEvent::StartTls`] is never reported, since the
+/// connection establishes TLS itself.
 #[derive(Debug)]
 pub struct ServerConnection {
     secured: Secured<Server>,
@@ -42,7 +42,7 @@ impl Upgradable for Server {
     }
 
     fn tls_established(&mut self, now: Instant, info: TlsInfo) {
-        // Fails only where the session has ended in the meantime.
+        // This fails only if the session ended in the meantime.
         let _ = self.handle_tls_established(now, info);
     }
 
@@ -51,7 +51,7 @@ impl Upgradable for Server {
     }
 
     fn injected(&mut self, now: Instant, _said: &[u8]) {
-        // Whatever comes where TLS is to begin is an injection to it.
+        // The session treats any input where TLS should begin as an injection.
         self.handle_input(now, b"\0");
     }
 
@@ -60,14 +60,14 @@ impl Upgradable for Server {
     }
 
     fn handed_over(&mut self, _octets: usize) {
-        // A server is in doubt about nothing.
+        // A server has no messages in doubt.
     }
 
     fn tls_progress(&mut self, _octets: usize, _waits: bool) {}
 }
 
 impl ServerConnection {
-    /// A session with a client that has just connected.
+    /// Creates a connection with a client that has just connected.
     pub fn new(config: &Arc<ServerConfig>, tls: &ServerTls) -> Self {
         let offered = matches!(tls, ServerTls::StartTls(_));
         let config = Arc::new((**config).clone().starttls(offered));
@@ -90,7 +90,7 @@ impl ServerConnection {
     }
 
     fn secure_if_wanted(&mut self, now: Instant) {
-        // The 220 to STARTTLS goes out in plaintext first.
+        // The 220 reply to STARTTLS must be sent in plaintext first.
         if !self.secured.wants_session() || self.secured.machine.output().has_remaining() {
             return;
         }
@@ -114,28 +114,28 @@ impl ServerConnection {
         }
     }
 
-    /// Answers the oldest open question: [`Server::respond`].
+    /// Answers the oldest open question; see [`Server::respond`].
     pub fn respond(&mut self, reply: Reply) -> Result<(), ServerMisuse> {
         self.secured.machine.respond(reply)
     }
 
-    /// Answers it with yes: [`Server::accept`].
+    /// Accepts the oldest open question; see [`Server::accept`].
     pub fn accept(&mut self) -> Result<(), ServerMisuse> {
         self.secured.machine.accept()
     }
 
-    /// Answers it with a user's password: [`Server::password`].
+    /// Answers the oldest open question with a user's password; see [`Server::password`].
     pub fn password(&mut self, password: &Secret) -> Result<(), ServerMisuse> {
         self.secured.machine.password(password)
     }
 
-    /// The TLS session, once it stands.
+    /// The TLS session, once it is established.
     pub fn tls(&self) -> Option<&TlsInfo> {
         self.secured.machine.tls()
     }
 
-    /// The client's certificate chain, its own first; nothing if it showed none, or the
-    /// handshake is not complete. It was verified:
+    /// The client's certificate chain, with its own certificate first; `None` if the client
+    /// presented none or the handshake is not complete. The chain is verified: see
     /// [`ServerTlsParameters::with_client_authorities`].
     pub fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
         self.tls()?;

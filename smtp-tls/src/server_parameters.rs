@@ -1,7 +1,7 @@
-//! What the server role presents in a handshake.
+//! The TLS parameters of the server role.
 //!
-//! Knows the chain and the key, and whose certificates clients have to show, if any.
-//! Anything finer is a finished `rustls` configuration.
+//! Knows the certificate chain, the key, and the authorities of client certificates, if any.
+//! Everything else needs a finished `rustls` configuration.
 
 use std::sync::Arc;
 
@@ -15,10 +15,9 @@ use rustls::{RootCertStore, ServerConfig};
 use crate::parameters::default_crypto_provider;
 use crate::{Certificate, Identity, TlsError};
 
-/// The TLS side of a server: its certificate chain and key.
+/// The TLS parameters of a server: its certificate chain and key.
 ///
-/// Cheap to clone; the clones share one configuration, and with it the session
-/// resumption.
+/// Cheap to clone; the clones share one configuration and its cache of sessions.
 #[derive(Clone)]
 pub struct ServerTlsParameters {
     rustls: Arc<ServerConfig>,
@@ -26,33 +25,36 @@ pub struct ServerTlsParameters {
 }
 
 impl ServerTlsParameters {
-    /// TLS 1.2 and 1.3, no client certificates, no ALPN, with the chain and the
-    /// key of two PEM texts (see [`Identity::from_pem`]).
+    /// Builds parameters from the PEM texts of the chain and the key (see
+    /// [`Identity::from_pem`]): TLS 1.2 and 1.3, no client certificates, no ALPN.
     ///
     /// # Errors
     ///
-    /// Those of [`Identity::from_pem`] and [`new`](Self::new).
+    /// Returns the errors of [`Identity::from_pem`] and [`new`](Self::new).
     pub fn from_pem(chain_pem: &[u8], key_pem: &[u8]) -> Result<Self, TlsError> {
         Self::new(Identity::from_pem(chain_pem, key_pem)?)
     }
 
-    /// TLS 1.2 and 1.3, no client certificates, no ALPN, with this identity.
+    /// Builds parameters from this identity: TLS 1.2 and 1.3, no client certificates, no ALPN.
     ///
     /// # Errors
     ///
-    /// [`TlsError::NoCryptoProvider`], [`TlsError::UnusableCryptoProvider`],
-    /// [`TlsError::InvalidIdentity`].
+    /// - [`TlsError::NoCryptoProvider`] if there is no crypto provider.
+    /// - [`TlsError::UnusableCryptoProvider`] if the provider does not support these TLS
+    ///   versions.
+    /// - [`TlsError::InvalidIdentity`] if the certificate and the key cannot be used together.
     pub fn new(identity: Identity) -> Result<Self, TlsError> {
         Self::verifying(WebPkiClientVerifier::no_client_auth(), identity)
     }
 
-    /// The same, demanding of every client a certificate for clients that one of these
-    /// authorities signed: who shows none fails in the handshake. Revocation is not looked at.
+    /// Builds parameters from this identity that require a client certificate signed by one of
+    /// these authorities: without it the handshake fails. Revocation is not checked.
     ///
     /// # Errors
     ///
-    /// Those of [`new`](Self::new); [`TlsError::NoRootCertificates`] without an authority,
-    /// [`TlsError::InvalidCertificate`] with one that cannot be used.
+    /// - The errors of [`new`](Self::new).
+    /// - [`TlsError::NoRootCertificates`] if there is no authority.
+    /// - [`TlsError::InvalidCertificate`] if the certificate of an authority cannot be used.
     pub fn with_client_authorities(
         identity: Identity,
         authorities: &[Certificate],
@@ -64,7 +66,7 @@ impl ServerTlsParameters {
                 .map_err(TlsError::InvalidCertificate)?;
         }
         let provider = default_crypto_provider()?;
-        // It fails for want of a root only: there are no revocation lists.
+        // The only possible error is a missing root, since there are no revocation lists.
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
             .map_err(|_| TlsError::NoRootCertificates)?;
@@ -89,8 +91,8 @@ impl ServerTlsParameters {
         })
     }
 
-    /// A finished configuration, taken as it is. On TLS 1.2 it has no channel
-    /// binding.
+    /// Uses a finished rustls configuration unchanged. With TLS 1.2 such a server has no
+    /// channel binding.
     pub fn from_rustls(config: Arc<ServerConfig>) -> Self {
         Self {
             rustls: config,
@@ -98,13 +100,13 @@ impl ServerTlsParameters {
         }
     }
 
-    /// The certificate that clients see, if it is always the same.
+    /// The certificate that clients see, if it is the same for all of them.
     #[cfg_attr(not(feature = "server"), allow(dead_code))]
     pub(crate) fn certificate(&self) -> Option<&CertificateDer<'static>> {
         self.certificate.as_ref()
     }
 
-    /// The configuration that each connection is made from.
+    /// The configuration that every connection uses.
     pub fn rustls_config(&self) -> &Arc<ServerConfig> {
         &self.rustls
     }

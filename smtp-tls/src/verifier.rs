@@ -1,8 +1,8 @@
-//! Who says yes to a server's certificate: a trust store, or one of the two
+//! The verification of a server's certificate: by a trust store, or with one of the two
 //! dangerous exceptions.
 //!
-//! Knows nothing of SMTP. Whatever is excepted, the handshake's signatures are
-//! always checked: the peer holds the key of the certificate that it shows.
+//! Must never know SMTP. The signatures of the handshake are always checked, whatever the
+//! exception: the peer has the key of the certificate that it presents.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use rustls::{
 use crate::given::Given;
 use crate::{Certificate, CertificateStore, TlsError};
 
-/// The verifier that trusts `store` and, in addition, `roots`.
+/// Creates the verifier that trusts `store` and, in addition, `roots`.
 pub(crate) fn trusting(
     store: CertificateStore,
     roots: &[Certificate],
@@ -41,7 +41,7 @@ pub(crate) fn trusting(
     }
 }
 
-/// A verifier, and what must be known of it to make an exception.
+/// A verifier, and what an exception needs to know about it.
 pub(crate) struct Trusting {
     verifier: Arc<dyn ServerCertVerifier>,
     name_is_checked_last: bool,
@@ -50,13 +50,13 @@ pub(crate) struct Trusting {
 }
 
 impl Trusting {
-    /// Chain and name, as it should be.
+    /// Verifies chain and name.
     pub(crate) fn fully(self) -> Arc<dyn ServerCertVerifier> {
         let inner = self.verifier;
         Arc::new(Given::new(&self.given, &self.provider, false, inner))
     }
 
-    /// The chain, but not the name.
+    /// Verifies the chain, but not the name.
     pub(crate) fn for_any_name(self) -> Arc<dyn ServerCertVerifier> {
         let inner = Arc::new(AnyName {
             inner: self.verifier,
@@ -76,7 +76,7 @@ fn trusting_only(
             .add(root.der())
             .map_err(TlsError::InvalidCertificate)?;
     }
-    // Without revocation lists this is the only way in which it can fail.
+    // Without revocation lists there is no other possible error.
     let verifier =
         WebPkiServerVerifier::builder_with_provider(Arc::new(anchors), Arc::clone(provider))
             .build()
@@ -108,8 +108,7 @@ fn trusting_platform(
     let verifier = platform_verifier(roots, Arc::clone(provider))?;
     Ok(Trusting {
         verifier: Arc::new(verifier),
-        // Elsewhere than on these it is rustls's own verifier over the
-        // system's certificates.
+        // On other systems it is rustls's own verifier with the system's certificates.
         name_is_checked_last: cfg!(not(any(
             windows,
             target_vendor = "apple",
@@ -140,7 +139,7 @@ fn platform_verifier(
     .map_err(TlsError::PlatformStore)
 }
 
-/// Android's verifier takes no roots beside the system's.
+/// Android's verifier accepts no roots in addition to the system's.
 #[cfg(all(feature = "platform-verifier", target_os = "android"))]
 fn platform_verifier(
     roots: &[Certificate],
@@ -152,7 +151,7 @@ fn platform_verifier(
     rustls_platform_verifier::Verifier::new(provider).map_err(TlsError::PlatformStore)
 }
 
-/// Says yes to every certificate.
+/// Accepts every certificate.
 #[derive(Debug)]
 pub(crate) struct AnyCertificate {
     algorithms: WebPkiSupportedAlgorithms,
@@ -201,11 +200,11 @@ impl ServerCertVerifier for AnyCertificate {
     }
 }
 
-/// Checks the chain; lets any name pass.
+/// Verifies the chain and accepts any name.
 #[derive(Debug)]
 struct AnyName {
     inner: Arc<dyn ServerCertVerifier>,
-    /// Whether "not valid for this name" means that all else was in order.
+    /// Whether "not valid for this name" means that everything else is valid.
     name_is_checked_last: bool,
 }
 
@@ -232,8 +231,8 @@ impl ServerCertVerifier for AnyName {
                 if self.name_is_checked_last {
                     return Ok(ServerCertVerified::assertion());
                 }
-                // An operating system may name the wrong name first and an
-                // untrusted chain never: ask again under a name that is right.
+                // An operating system may report the wrong name first and never the untrusted
+                // chain: ask again with a name that matches.
                 own_name(end_entity).map_or(Err(error), |name| ask(&name))
             }
             verdict => verdict,
@@ -316,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn roots_are_all_that_is_trusted_without_a_store() {
+    fn without_a_store_only_added_roots_are_trusted() {
         let provider = default_crypto_provider().unwrap();
         let (known, stranger) = (
             self_signed("mail.example.org"),
@@ -353,8 +352,7 @@ mod tests {
         }
     }
 
-    /// An operating system that complains of the name before it has looked at
-    /// the chain.
+    /// A verifier that, like some operating systems, checks the name before the chain.
     #[cfg(feature = "platform-verifier")]
     #[derive(Debug)]
     struct NameFirst(Arc<dyn ServerCertVerifier>);
@@ -420,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_is_not_compiled_in_is_said_to_be_so() {
+    fn a_store_that_is_not_compiled_in_is_an_error() {
         let provider = default_crypto_provider().unwrap();
         assert_eq!(
             matches!(

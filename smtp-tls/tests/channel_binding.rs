@@ -1,8 +1,8 @@
-//! SCRAM bound to the TLS session (RFC 5802 §6), with and without somebody who
-//! ends TLS on both sides and passes on what is said.
+//! SCRAM with channel binding (RFC 5802 §6), with and without an attacker who terminates TLS on
+//! both sides and relays the dialogue.
 //!
-//! His certificate is as good as the server's: what finds him out is the channel
-//! binding alone.
+//! The attacker's certificate is as valid as the server's: only the channel binding exposes the
+//! attack.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 #![cfg(all(feature = "server", any(feature = "aws-lc-rs", feature = "ring")))]
 
@@ -23,10 +23,10 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 const PASSWORD: &str = "correct horse";
 
-/// Both versions, and how the channel is bound in each.
+/// Both TLS versions; the type of channel binding differs between them.
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS12, &version::TLS13];
 
-/// An authority that everybody trusts, and whom it has certified.
+/// A certificate authority that everyone trusts.
 struct World {
     authority: Issuer<'static, KeyPair>,
     roots: Arc<RootCertStore>,
@@ -46,7 +46,7 @@ impl World {
         }
     }
 
-    /// A certificate for `localhost`, another one each time.
+    /// A certificate for `localhost`, a new one at each call.
     fn certified(&self) -> ServerTlsParameters {
         let key = KeyPair::generate().unwrap();
         let parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();
@@ -57,7 +57,7 @@ impl World {
     }
 
     fn trusting(&self, version: &'static SupportedProtocolVersion) -> Arc<rustls::ClientConfig> {
-        // The parameters of any client know the provider that was compiled in.
+        // The parameters of any client know the compiled-in provider.
         let provider = TlsParameters::builder("localhost")
             .dangerous_accept_invalid_certs(true)
             .build()
@@ -104,16 +104,16 @@ impl World {
     }
 }
 
-/// Somebody with a TLS session to either side.
+/// An attacker with a TLS session to either side.
 struct Middle {
     to_client: rustls::Connection,
     to_server: rustls::Connection,
-    /// What he takes out of the server's words.
+    /// The text that the attacker removes from the server's replies.
     strikes_out: &'static str,
 }
 
 impl Middle {
-    /// Passes on what came from the one side to the other.
+    /// Relays octets from one side to the other.
     fn pass_on(&mut self) {
         let said = decrypted(&mut self.to_client);
         self.to_server.writer().write_all(&said).unwrap();
@@ -165,7 +165,7 @@ fn output(endpoint: &mut impl Endpoint) -> Vec<u8> {
     octets
 }
 
-/// What came of a login, and by which mechanism.
+/// The result of a login, and its mechanism.
 #[derive(Debug)]
 struct Login {
     mechanism: Option<Mechanism>,
@@ -215,7 +215,7 @@ fn log_in(
             };
         }
     }
-    panic!("nothing happens any more");
+    panic!("no progress and no event");
 }
 
 fn refusal(login: &Login) -> String {
@@ -234,7 +234,7 @@ fn name(version: &SupportedProtocolVersion) -> &'static str {
 }
 
 #[test]
-fn without_anybody_in_between_the_channel_is_bound() {
+fn a_direct_connection_binds_the_channel() {
     let world = World::new();
     for version in VERSIONS {
         let client = world.client(version, &Mechanism::default_preference());
@@ -246,7 +246,7 @@ fn without_anybody_in_between_the_channel_is_bound() {
 }
 
 #[test]
-fn whoever_is_in_between_is_found_out() {
+fn an_attacker_in_between_is_detected() {
     let world = World::new();
     for version in VERSIONS {
         let client = world.client(version, &Mechanism::default_preference());
@@ -258,9 +258,9 @@ fn whoever_is_in_between_is_found_out() {
     }
 }
 
-/// RFC 5802 §6: the client's `y` meets a server that did offer it.
+/// RFC 5802 §6: the client's `y` reaches a server that did offer channel binding.
 #[test]
-fn who_takes_out_the_offer_is_found_out() {
+fn an_attacker_who_removes_the_offer_is_detected() {
     let world = World::new();
     for version in VERSIONS {
         let client = world.client(version, &Mechanism::default_preference());
@@ -272,9 +272,9 @@ fn who_takes_out_the_offer_is_found_out() {
     }
 }
 
-/// What the others would come to without channel binding.
+/// The result of these attacks without channel binding.
 #[test]
-fn unbound_nobody_is_found_out() {
+fn without_channel_binding_no_attack_is_detected() {
     let world = World::new();
     for version in VERSIONS {
         let client = world.client(version, &[Mechanism::SCRAM_SHA_256]);

@@ -1,4 +1,4 @@
-//! Each common failure of TLS says what is wrong, whatever pieces the octets come in.
+//! Each common failure of TLS names its cause, however the octets are cut.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 #![cfg(all(feature = "server", any(feature = "aws-lc-rs", feature = "ring")))]
 
@@ -65,7 +65,7 @@ fn a_server_that_speaks_plaintext_is_quoted() {
 }
 
 #[test]
-fn a_line_in_plaintext_that_never_ends_is_not_waited_for() {
+fn an_endless_plaintext_line_is_not_awaited() {
     for ends in [Instant::EPOCH, Instant::from_epoch(Duration::from_secs(5))] {
         let mut client = client(anyone());
         client.handle_input(Instant::EPOCH, b"220 mx");
@@ -82,9 +82,9 @@ fn a_line_in_plaintext_that_never_ends_is_not_waited_for() {
     }
 }
 
-/// After STARTTLS it is the client that hears plaintext, or the TLS layer around it.
+/// After STARTTLS the plaintext is found by the client or by the TLS layer around it.
 #[test]
-fn plaintext_after_starttls_is_quoted_however_it_comes() {
+fn plaintext_after_starttls_is_quoted_however_it_is_cut() {
     let tls = Tls::Required(anyone().build().unwrap());
     let line = "250 injected\r\n";
     let long = "x".repeat(300);
@@ -118,7 +118,7 @@ fn plaintext_after_starttls_is_quoted_however_it_comes() {
     }
 }
 
-/// A server's certificate, and what says that it is trusted.
+/// A server's certificate, and the root that makes it trusted.
 fn certificate(name: &str, years: [i32; 2]) -> (ServerTlsParameters, Certificate) {
     let key = KeyPair::generate().unwrap();
     let mut parameters = CertificateParams::new([name.to_owned()]).unwrap();
@@ -149,7 +149,7 @@ fn handshake(server: ServerTlsParameters, parameters: TlsParametersBuilder) -> S
 }
 
 #[test]
-fn what_is_wrong_with_a_certificate_is_said() {
+fn certificate_errors_name_their_cause() {
     let good = [2020, 2100];
     let (_, stranger) = certificate("localhost", good);
     let trusting = |root: Certificate| {
@@ -160,7 +160,7 @@ fn what_is_wrong_with_a_certificate_is_said() {
     let (server, _) = certificate("localhost", good);
     assert_eq!(
         handshake(server, trusting(stranger)),
-        "nobody who is trusted has signed the server's certificate"
+        "the server's certificate is not signed by a trusted authority"
     );
     let (server, _) = certificate("localhost", good);
     let key = KeyPair::generate().unwrap();
@@ -169,7 +169,7 @@ fn what_is_wrong_with_a_certificate_is_said() {
     let other = Certificate::from_der(other.self_signed(&key).unwrap().der().to_vec()).unwrap();
     assert_eq!(
         handshake(server, trusting(other)),
-        "nobody who is trusted has signed the server's certificate"
+        "the server's certificate is not signed by a trusted authority"
     );
     let (server, root) = certificate("mail.example.org", good);
     assert_eq!(
@@ -209,13 +209,13 @@ fn a_self_signed_certificate_of_a_trusted_name_has_an_unknown_issuer() {
         let client = TlsParameters::builder("localhost")
             .certificate_store(CertificateStore::None)
             .add_root_certificate(Certificate::from_pem(root.as_bytes()).unwrap());
-        let said = "nobody who is trusted has signed the server's certificate";
+        let said = "the server's certificate is not signed by a trusted authority";
         assert_eq!(handshake(server, client), said);
     }
 }
 
 #[test]
-fn a_certificate_for_clients_says_so_whoever_verifies() {
+fn a_client_certificate_is_rejected_by_every_verifier() {
     let key = KeyPair::generate().unwrap();
     let mut parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();
     parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];

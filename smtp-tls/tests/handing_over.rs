@@ -1,5 +1,5 @@
-//! Drivers that write later than they hand over, in any order of calls: what is reported
-//! is compared with what a reference server has, in plaintext and under TLS.
+//! Drivers that write later than they hand over, with calls in any order: the reports are
+//! compared with the messages that a reference server received, in plaintext and under TLS.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 #![cfg(all(feature = "server", any(feature = "aws-lc-rs", feature = "ring")))]
 
@@ -28,7 +28,7 @@ enum Mode {
 
 const MODES: [Mode; 3] = [Mode::Plaintext, Mode::StartTls, Mode::Wrapper];
 
-/// The certificate of the server and who trusts it.
+/// The server's certificate and the trust in it.
 struct World {
     server: ServerTlsParameters,
     client: TlsParameters,
@@ -71,10 +71,10 @@ fn config() -> ClientConfig {
     ClientConfig::new(HelloName::localhost(), Security::None)
 }
 
-/// A server that takes everything.
+/// A server that accepts everything.
 struct Peer {
     connection: ServerConnection,
-    /// The numbers of the messages that it has whole.
+    /// The numbers of the messages that it received completely.
     stored: Vec<u64>,
 }
 
@@ -109,7 +109,7 @@ fn envelope(number: u64) -> Envelope {
     Envelope::new(Some("a@x.example".parse().unwrap()), vec![recipient]).unwrap()
 }
 
-/// xorshift, so that a failure comes again by its seed.
+/// xorshift, so that a failure can be reproduced from its seed.
 struct Random(u64);
 
 impl Random {
@@ -130,16 +130,16 @@ fn at(milliseconds: u64) -> Instant {
     Instant::from_epoch(Duration::from_millis(milliseconds))
 }
 
-/// One session with random calls.
+/// A session with random calls.
 struct Run {
     client: Connection,
     peer: Peer,
     random: Random,
-    /// Whether the driver tells writing apart from handing over.
+    /// Whether the driver reports writes separately from the hand-over.
     tells: bool,
-    /// Handed over, and not on its way yet.
+    /// Handed over, and not written yet.
     held: VecDeque<u8>,
-    /// On its way; the driver was told of less.
+    /// Written; the driver may have reported less.
     on_its_way: VecDeque<u8>,
     handed_over: usize,
     sent: usize,
@@ -167,7 +167,7 @@ impl Run {
         self.handed_over += octets;
     }
 
-    /// The operating system takes octets, sooner or later.
+    /// Writes octets, as the operating system does at some later time.
     fn write(&mut self, most: usize) {
         let octets = some(&mut self.held, most);
         self.sent += octets.len();
@@ -229,7 +229,7 @@ impl Run {
             return;
         };
         self.pieces += 1;
-        // Fails where the message has its verdict.
+        // This fails if the message has its verdict.
         let _ = if self.pieces > 3 {
             self.client.body_end(id)
         } else {
@@ -263,7 +263,7 @@ impl Run {
                 self.client.handle_transport_error(now, Arc::new(error));
             }
             _ => {
-                // Everything is overdue.
+                // Every deadline has passed.
                 self.now += 3_600_000;
                 self.client.handle_timeout(at(self.now));
             }
@@ -271,8 +271,8 @@ impl Run {
     }
 }
 
-/// Messages, how they end, and the reports against what the server has whole once
-/// everything that was handed over has arrived.
+/// Sends messages, ends the session, and compares the reports with the messages that the server
+/// received completely once everything that was handed over has arrived.
 fn run(world: &World, mode: Mode, seed: u64) -> (usize, usize) {
     let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     for _ in 0..9 {
@@ -322,7 +322,7 @@ fn run(world: &World, mode: Mode, seed: u64) -> (usize, usize) {
         }
         run.step();
     }
-    // The courtesies at the end go out as well: nothing of a message may be among them.
+    // The rest of the output is sent too: it must contain nothing of a message.
     run.hand_over();
     run.write(usize::MAX);
     run.arrive(usize::MAX);
@@ -330,7 +330,7 @@ fn run(world: &World, mode: Mode, seed: u64) -> (usize, usize) {
     for (number, report) in (0..).zip(&run.reports) {
         let stored = run.peer.stored.contains(&number);
         match report.outcome() {
-            Outcome::NotSent(_) => assert!(!stored, "the server has it whole: {report}"),
+            Outcome::NotSent(_) => assert!(!stored, "the server received it completely: {report}"),
             Outcome::InDoubt(_) => assert!(stored, "its end was not handed over: {report}"),
             Outcome::Accepted(_) => assert!(stored, "{report}"),
             Outcome::Rejected { .. } => panic!("{report}"),
@@ -365,7 +365,7 @@ fn reports_are_true_whenever_octets_are_written() {
     }
 }
 
-/// A session that has just been given this content, and whose server asked for it.
+/// A session with this content queued, whose server has asked for it.
 fn about_to_write(world: &World, mode: Mode, content: usize) -> (Connection, Peer) {
     let timeouts = Timeouts::default().body(Duration::from_secs(2));
     let (mut client, mut peer) = world.ends(mode, config().timeouts(timeouts), false);
@@ -400,7 +400,7 @@ fn report(client: &mut Connection) -> Report {
 }
 
 #[test]
-fn a_server_that_stops_reading_is_not_waited_for() {
+fn a_server_that_stops_reading_is_not_awaited() {
     let world = World::new();
     for mode in MODES {
         for content in [10, 20_000, 200_000] {
@@ -422,7 +422,7 @@ fn a_server_that_stops_reading_is_not_waited_for() {
 }
 
 #[test]
-fn a_slow_but_steady_link_is_in_time() {
+fn a_slow_but_steady_link_meets_the_deadline() {
     let world = World::new();
     for mode in MODES {
         for tells in [false, true] {

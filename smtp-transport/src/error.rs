@@ -1,6 +1,6 @@
-//! What can be wrong with a transport's configuration, found before anything is connected.
+//! Errors of a transport's configuration, found before a connection is made.
 //!
-//! Knows nothing of a running session, which reports its own failures. No text here repeats a
+//! Knows nothing about a running session, which reports its own failures. No message contains a
 //! secret.
 
 use core::error::Error;
@@ -10,8 +10,7 @@ use postwire_tls::TlsError;
 
 use crate::UrlError;
 
-/// Why a [`TransportBuilder`](crate::TransportBuilder) cannot be made or cannot
-/// build.
+/// Why a [`TransportBuilder`](crate::TransportBuilder) cannot be created or cannot build.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -19,12 +18,12 @@ pub enum ConfigError {
     InvalidHost,
     /// The port is 0.
     InvalidPort,
-    /// The server's URL is wrong.
+    /// The server's URL is invalid.
     Url(UrlError),
-    /// The TLS parameters cannot be made.
+    /// The TLS parameters cannot be built.
     Tls(TlsError),
-    /// TLS settings were given to the builder together with a finished
-    /// [`Tls`](postwire_tls::Tls) value, which can no longer take them.
+    /// TLS settings were given to the builder in addition to a finished
+    /// [`Tls`](postwire_tls::Tls) value, which cannot be changed.
     TlsAlreadyFinished,
 }
 
@@ -34,7 +33,7 @@ impl fmt::Display for ConfigError {
             Self::InvalidHost => {
                 f.write_str("the host is neither a DNS name in ASCII nor an IP address")
             }
-            Self::InvalidPort => f.write_str("port 0 cannot be connected to"),
+            Self::InvalidPort => f.write_str("the port must not be 0"),
             Self::Url(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
             Self::TlsAlreadyFinished => f.write_str(
@@ -44,7 +43,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// `Display` says all that the error within says, so the source is what lies behind that one.
+/// `Display` shows the inner error completely, so the source is the source of the inner error.
 impl Error for ConfigError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
@@ -79,7 +78,7 @@ mod tests {
     use super::*;
     use crate::{ConnectError, ServerUrl};
 
-    /// A program that prints an error and its sources prints each reason once.
+    /// Checks that a program which prints an error and its sources prints each reason once.
     fn check(error: &dyn Error) {
         let (mut said, mut next) = (error.to_string(), error.source());
         while let Some(source) = next {

@@ -1,7 +1,7 @@
-//! Everything that is decided above one connection, without a socket: where the server is, how
-//! it is reached, which connection takes which message, and what is tried again.
+//! The decisions above one connection, without a socket: where the server is, how it is
+//! reached, which connection takes which message, and what is retried.
 //!
-//! A [`TransportBuilder`] makes a [`TransportConfig`], or any transport that can be made from
+//! A [`TransportBuilder`] creates a [`TransportConfig`], or any transport that is created from
 //! one. The adapters (`postwire-blocking`, `postwire-futures` and those for a runtime) are such
 //! transports: they open sockets, move bytes and wait, and decide nothing.
 //!
@@ -35,7 +35,7 @@ pub use pool::{
     Pool, PoolAction, PoolConfig, PoolConnectionId, PoolEffects, PoolGrant, PoolShelf, PoolTicket,
     deserves_a_fresh_connection, server_has_no_room,
 };
-/// TLS: modes, parameters, certificates, and the session on the wire.
+/// The TLS layer: modes, parameters, certificates, and client and server connections.
 pub use postwire_tls as tls;
 pub use postwire_tls::proto;
 pub use reach::{ATTEMPT_DELAY, AddressRace, ConnectError, RaceStep, connection_order};

@@ -1,9 +1,9 @@
-//! Batches over several sessions with honest servers that take only so much: every recipient of
-//! every message is delivered to at most once, and exactly as reported.
+//! Batches over several sessions with servers that have limits: every recipient of every
+//! message is delivered to at most once, and exactly as reported.
 //!
-//! The servers are pseudo-random and repeatable. They declare limits (RFC 9422) or keep them to
-//! themselves, refuse for now or for good, and leave at any point, also between taking a message
-//! and saying so.
+//! The servers are pseudo-random and reproducible. They declare limits (RFC 9422) or do not
+//! declare them, refuse temporarily or permanently, and disconnect at any point, also between
+//! accepting a message and replying.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::collections::HashMap;
@@ -36,16 +36,16 @@ impl Random {
     }
 }
 
-/// What one session with a server may hold, and what goes wrong.
+/// The limits and faults of one session.
 #[derive(Clone, Copy, Debug)]
 struct Habits {
     pipelining: bool,
     mail_max: Option<usize>,
     rcpt_max: Option<usize>,
     domain_max: Option<usize>,
-    /// It does not say how many recipients of a message it takes, and says 452 to others.
+    /// An undeclared limit of recipients per message; further ones get 452.
     secret_rcpt_max: Option<usize>,
-    /// One command in so many is answered by 421, or by nothing at all.
+    /// One command in this many is answered with 421 or not at all.
     leaves: u64,
 }
 
@@ -62,10 +62,11 @@ impl Habits {
     }
 }
 
-/// What was taken: how often, by the number of the message and the recipient.
+/// How often each recipient of each message was accepted, by the message's number and the
+/// recipient.
 type Taken = HashMap<(usize, String), usize>;
 
-/// One session with a server, which reads what the client wrote a line at a time.
+/// A session with a server, which reads the client's output line by line.
 struct Session<'a> {
     habits: Habits,
     random: &'a mut Random,
@@ -79,7 +80,7 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// The answer to a line, if there is one.
+    /// The reply to a line; empty if there is none.
     fn answer(&mut self, line: &str) -> String {
         if let Some(content) = &mut self.content {
             if line != "." {
@@ -193,23 +194,23 @@ impl Session<'_> {
             *self.taken.entry((number, recipient)).or_default() += 1;
         }
         if self.is_over {
-            // Taken, and nobody is told.
+            // The message is accepted, and no reply is sent.
             return String::new();
         }
         "250 taken\r\n".to_owned()
     }
 }
 
-/// A client that is joined to a session of the server.
+/// A client connected to a session of the server.
 struct Joined<'a> {
     client: Client,
     session: Session<'a>,
-    /// What the server has of a line that is not whole.
+    /// The part of an incomplete line that the server has received.
     heard: String,
 }
 
 impl Joined<'_> {
-    /// Moves octets until a report comes; none once the session is over.
+    /// Moves octets until a report is available; `None` once the session is over.
     fn next_report(&mut self) -> Option<Report> {
         let now = Instant::EPOCH;
         loop {
@@ -259,8 +260,8 @@ fn envelope(random: &mut Random) -> Envelope {
     .unwrap()
 }
 
-/// Sends one batch, and holds what was reported against what was taken. Gives how many of its
-/// recipients were accepted, and over how many sessions.
+/// Sends one batch and compares the reports with what the servers accepted. Returns the number
+/// of accepted recipients and of sessions.
 fn send_a_batch(seed: u64) -> (usize, usize) {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let habits = Habits::new(&mut random);
@@ -359,7 +360,7 @@ fn check(seed: u64, envelopes: &[Envelope], reports: &[Report], taken: &Taken) {
 }
 
 #[test]
-fn each_recipient_is_delivered_to_as_reported() {
+fn every_recipient_is_delivered_to_as_reported() {
     let (mut accepted, mut sessions) = (0, 0);
     for seed in 1..=100_000 {
         let (taken, opened) = send_a_batch(seed);

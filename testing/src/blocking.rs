@@ -1,4 +1,4 @@
-//! The blocking adapter, as the scenarios need it.
+//! The blocking adapter, for the scenarios.
 
 use std::sync::Mutex;
 use std::thread;

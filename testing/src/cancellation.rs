@@ -1,6 +1,5 @@
-//! Futures that are dropped at any point: no connection out of step, none
-//! leaked, no memory either, nobody left waiting, and no message without a trace
-//! that was stored.
+//! Futures that are dropped at any point: no connection is out of step or leaked, no memory is
+//! leaked, no caller waits forever, and no stored message is without a report.
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
@@ -22,17 +21,17 @@ use crate::memory::live_octets;
 use crate::server::{Embedded, everything, exchange};
 use crate::strict::Strict;
 
-/// How often something is looked at that wakes nobody.
+/// The interval for polling a condition that has no waker.
 const TURN: Duration = Duration::from_millis(5);
 
-/// How many send at once when all is over: more than are ever served at once.
+/// The number of concurrent sends at the end: more than the pool serves at once.
 const CROWD: usize = 64;
 
-/// Who still waits after this counts as stuck.
+/// A future that waits longer than this counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How much more memory may be in use after many futures than after the first
-/// hundred: a few octets for each, less than anything that could be forgotten.
+/// The increase of memory in use that is allowed between the first hundred futures and the
+/// last: a few octets per future, less than any object that could be leaked.
 const MEMORY: usize = 4 * 1024;
 
 /// Polls a future a number of times, then drops it.
@@ -53,7 +52,7 @@ async fn poll_at_most<T>(times: usize, future: impl Future<Output = T>) -> Optio
     .await
 }
 
-/// Waits for all of them at once. Panics where that takes too long.
+/// Waits for all futures at once. Panics if that takes too long.
 async fn all<R: Runtime + Default, T>(futures: impl Iterator<Item = impl Future<Output = T>>) {
     let mut waiting: Vec<_> = futures.map(Box::pin).collect();
     let mut limit = R::default().sleep(PATIENCE);
@@ -69,7 +68,7 @@ async fn all<R: Runtime + Default, T>(futures: impl Iterator<Item = impl Future<
     .await;
 }
 
-/// A transport, and what came of the messages that were given to it.
+/// A transport, and the results of the messages that were given to it.
 struct Sender<R: Runtime> {
     transport: Transport<R>,
     envelope: Envelope,
@@ -98,7 +97,7 @@ impl<R: Runtime + Default> Sender<R> {
         }
     }
 
-    /// Sends these, and drops each after another number of polls.
+    /// Sends these messages, and drops each future after a different number of polls.
     async fn drop_midway(&mut self, numbers: Range<usize>) {
         for number in numbers {
             let sending = self.transport.send(&self.envelope, content(number));
@@ -122,8 +121,8 @@ impl<R: Runtime + Default> Sender<R> {
         }
     }
 
-    /// With all connections in use, drops one that waits, and one that was given
-    /// a connection meanwhile and does not know yet.
+    /// With all connections in use, drops a future that waits, and a future that was given a
+    /// connection and has not been polled since.
     async fn drop_in_the_queue(&self) {
         let held = || (self.envelope.clone(), Body::from("Subject: held\r\n\r\n"));
         let connections = self.transport.config().pool().max_connections;
@@ -149,7 +148,7 @@ impl<R: Runtime + Default> Sender<R> {
         assert!(self.transport.abandoned().is_empty());
     }
 
-    /// Who is not dropped is served as if nothing had been.
+    /// A future that is not dropped succeeds as if nothing had happened.
     async fn send_whole(&self) {
         let sending = self
             .transport
@@ -162,8 +161,8 @@ impl<R: Runtime + Default> Sender<R> {
     }
 }
 
-/// Drops `futures` sends, each after another number of polls, and holds what
-/// was reported against what was stored.
+/// Drops `futures` sends, each after a different number of polls, and compares the reports with
+/// the stored messages.
 pub fn run<E: Executor>(futures: usize) {
     let server = Embedded::start(everything(), ServerTls::None);
     let mut sender = Sender::<Strict<E::Runtime>>::new(&server, 2);
@@ -174,7 +173,7 @@ pub fn run<E: Executor>(futures: usize) {
     });
     server.wait_for_open_connections(0);
     let Sender { told, dropped, .. } = sender;
-    // How many is the scheduler's affair.
+    // The scheduler decides how many.
     assert!(dropped > 0);
 
     let mut stored: HashMap<Vec<u8>, usize> = HashMap::new();
@@ -208,8 +207,8 @@ pub fn run<E: Executor>(futures: usize) {
     );
 }
 
-/// A message that one session took for some of its recipients, and whose future is dropped while
-/// another session is being opened for the others: what became of it can be asked for.
+/// One session accepts a message for some recipients, and the future is dropped while another
+/// session is being opened for the others: the report must still be available.
 pub fn leaves_a_trace<E: Executor>() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -225,7 +224,7 @@ pub fn leaves_a_trace<E: Executor>() {
         exchange(&mut stream, "250 ok\r\n", "DATA");
         exchange(&mut stream, "354 go\r\n", "\r\n.\r\n");
         stream.write_all(b"250 taken\r\n").unwrap();
-        // Whoever comes for the others is not greeted.
+        // A client that connects for the other recipients gets no greeting.
         (listener.accept().unwrap(), stream)
     });
     let url = format!("smtp://127.0.0.1:{port}?tls=none");
@@ -256,7 +255,7 @@ pub fn leaves_a_trace<E: Executor>() {
     });
     drop(server.join().unwrap());
     let [report] = &left[..] else {
-        panic!("no trace, or several: {left:?}");
+        panic!("no report, or several: {left:?}");
     };
     let statuses: Vec<_> = report
         .recipients()
@@ -269,8 +268,8 @@ pub fn leaves_a_trace<E: Executor>() {
     );
 }
 
-/// Drops `futures` sends likewise and counts the memory that is in use. To be
-/// the only test of its program, with an allocator that counts: [`crate::memory`].
+/// Drops `futures` sends and counts the memory in use. It must be the only test of its program,
+/// with a counting allocator: [`crate::memory`].
 pub fn count_memory<E: Executor>(futures: usize) {
     let server = Embedded::forgetting(everything(), ServerTls::None);
     let mut sender = Sender::<Strict<E::Runtime>>::new(&server, 1);
@@ -284,7 +283,7 @@ pub fn count_memory<E: Executor>(futures: usize) {
         live_octets()
     });
     let dropped = sender.dropped;
-    // A thread of the server that has ended may still have its own to give back.
+    // A server thread that has ended may not have freed its memory yet.
     let deadline = Instant::now() + PATIENCE;
     while live_octets() > first + MEMORY && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(5));
@@ -296,8 +295,8 @@ pub fn count_memory<E: Executor>(futures: usize) {
     server.wait_for_open_connections(0);
 }
 
-/// How many futures a test drops: 10,000 where `POSTWIRE_CHAOS_MESSAGES` says
-/// so, fewer by default.
+/// The number of futures that a test drops: 10,000 if `POSTWIRE_CHAOS_MESSAGES` is set, fewer
+/// by default.
 pub fn futures() -> usize {
     crate::chaos::messages()
 }

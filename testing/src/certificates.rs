@@ -1,28 +1,28 @@
-//! A certificate authority of the test's own.
+//! A certificate authority for tests.
 
 use postwire_tls::{Certificate, ServerTlsParameters};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 
-/// A certificate authority and what it signs.
+/// A certificate authority and the certificates that it signs.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
-/// What is wrong with a certificate.
+/// A flaw of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flaw {
-    /// Nothing.
+    /// The certificate is valid.
     None,
-    /// It is past its time.
+    /// It has expired.
     Expired,
     /// It is for another host.
     WrongHost,
-    /// It signs itself.
+    /// It is self-signed.
     SelfSigned,
 }
 
 impl Authority {
-    /// A new one, which nobody trusts yet.
+    /// Creates an authority, which nobody trusts yet.
     pub fn new() -> Self {
         let mut parameters = CertificateParams::default();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -32,7 +32,7 @@ impl Authority {
         }
     }
 
-    /// Its own certificate, to be trusted.
+    /// The authority's own certificate, to be trusted.
     pub fn certificate(&self) -> Certificate {
         Certificate::from_pem(self.issuer.pem().as_bytes()).unwrap()
     }

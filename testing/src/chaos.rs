@@ -1,5 +1,5 @@
-//! A server that kills connections at random, and what must be true of every
-//! message nevertheless. Seeded, so that a run can be repeated.
+//! A server that kills connections at random, and the conditions that every message must meet
+//! nevertheless. Seeded, so that a run can be reproduced.
 
 use std::collections::HashSet;
 use std::net::{TcpListener, TcpStream};
@@ -23,10 +23,10 @@ const COMMANDS_PER_KILL: u64 = 50;
 /// One recipient in this many is refused.
 const REFUSED_RECIPIENTS: u64 = 40;
 
-/// How long a silent server keeps its connection.
+/// The time for which a silent server keeps its connection open.
 const SILENCE: Duration = Duration::from_millis(700);
 
-/// Random numbers that are the same each time (xorshift).
+/// Pseudo-random numbers, the same for each seed (xorshift).
 struct Dice(u64);
 
 impl Dice {
@@ -84,8 +84,8 @@ impl Server {
 
 fn serve(stream: TcpStream, mut dice: Dice, stored: &Mutex<Vec<usize>>, kills: &AtomicUsize) {
     stream.set_nodelay(true).unwrap();
-    // Some servers take the octets of a BDAT that they refuse for commands, and some proxies
-    // those of every BDAT.
+    // Some servers execute the octets of a refused BDAT as commands, and some proxies those of
+    // every BDAT.
     let read = match dice.below(4) {
         0 => ChunksRead::Welcome,
         1 => ChunksRead::None,
@@ -156,8 +156,8 @@ fn number_of(content: &[u8]) -> usize {
     number.unwrap().parse().expect("a message that was sent")
 }
 
-/// Sends `messages` messages from 50 senders over a pool of 8 to such a server,
-/// and holds what was reported against what was stored.
+/// Sends `messages` messages from 50 senders over a pool of 8 connections to such a server, and
+/// compares the reports with the stored messages.
 pub fn run(adapter: &dyn Adapter, messages: usize, seed: u64) {
     const CONNECTIONS: usize = 8;
     let server = Server::start(seed);
@@ -174,7 +174,7 @@ pub fn run(adapter: &dyn Adapter, messages: usize, seed: u64) {
     )
     .unwrap();
     let numbered = |number: usize| {
-        // Taken for commands, the content would be another message.
+        // Executed as commands, the content would be another message.
         let content = format!(
             "Subject: {number}\r\n\r\nmessage {number}\r\n\
              RSET\r\nMAIL FROM:<forged@sender.example>\r\nRCPT TO:<x@recipient.example>\r\n\
@@ -184,7 +184,7 @@ pub fn run(adapter: &dyn Adapter, messages: usize, seed: u64) {
     };
     let all = (0..messages).map(numbered).collect();
     let reports = adapter.send_concurrently(config, all, 50);
-    // What the last connections held is stored by now, or never.
+    // Everything that the last connections delivered is stored by now.
     thread::sleep(SILENCE);
 
     let stored = server.stored.lock().unwrap().clone();
@@ -228,8 +228,8 @@ pub fn run(adapter: &dyn Adapter, messages: usize, seed: u64) {
     );
 }
 
-/// How many messages a test sends: 10,000 where `POSTWIRE_CHAOS_MESSAGES` says
-/// so, fewer by default.
+/// The number of messages that a test sends: 10,000 if `POSTWIRE_CHAOS_MESSAGES` is set, fewer
+/// by default.
 pub fn messages() -> usize {
     let asked = std::env::var("POSTWIRE_CHAOS_MESSAGES").ok();
     asked.and_then(|n| n.parse().ok()).unwrap_or(2_000)

@@ -1,4 +1,4 @@
-//! The adapters that are futures: one for all, given how a runtime runs them.
+//! The async adapters: one implementation for all, generic over the executor.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -10,21 +10,21 @@ use postwire_transport::TransportConfig;
 use crate::strict::Strict;
 use crate::{Adapter, Answer, Pieces, Shutdown};
 
-/// How a runtime runs futures.
+/// Runs the futures of a runtime.
 pub trait Executor {
-    /// Its sockets and timers.
+    /// The sockets and timers of the runtime.
     type Runtime: Runtime + Default;
 
-    /// Runs one to its end.
+    /// Runs a future to its end.
     fn block_on<T>(future: impl Future<Output = T>) -> T;
 
-    /// Runs one beside the others; gives what waits for its end.
+    /// Runs a future concurrently; returns a future that waits for its result.
     fn spawn<T: Send + 'static>(
         task: impl Future<Output = T> + Send + 'static,
     ) -> impl Future<Output = T>;
 }
 
-/// Every executor is an adapter: `FuturesAdapter(Smol)`.
+/// Makes an adapter of an executor, such as `FuturesAdapter(Smol)`.
 #[derive(Clone, Copy, Debug)]
 pub struct FuturesAdapter<E>(pub E);
 

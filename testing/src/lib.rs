@@ -1,9 +1,8 @@
-//! What every adapter is tested with: an embedded server that records what it
-//! saw, octet by octet, and one list of scenarios.
+//! The tests of every adapter: an embedded server that records each octet that it
+//! receives, and one list of scenarios.
 //!
-//! An adapter implements [`Adapter`] and runs [`scenarios::ALL`], so no adapter
-//! can drift from the others. One that is futures has an [`futures::Executor`]
-//! and needs nothing else.
+//! An adapter implements [`Adapter`] and runs [`scenarios::ALL`], so that all adapters
+//! behave the same. An async adapter only needs a [`futures::Executor`].
 #![allow(
     clippy::missing_panics_doc,
     clippy::unwrap_used,
@@ -26,20 +25,19 @@ use bytes::Bytes;
 use postwire_tls::proto::{Body, Command, Envelope, Error, Reply, Report, StreamFacts};
 use postwire_transport::TransportConfig;
 
-/// The pieces of streamed content.
+/// The pieces of a streamed body.
 pub type Pieces = Box<dyn Iterator<Item = io::Result<Bytes>> + Send>;
 
-/// What comes of a command.
+/// The result of a command.
 pub type Answer = Result<Reply, Error>;
 
-/// An adapter, as a test needs it.
+/// An adapter, with the operations that the tests need.
 pub trait Adapter {
-    /// Sends the messages over one connection, in order, and leaves. One report
-    /// for each.
+    /// Sends the messages in order over one connection, and quits. Returns one report for each.
     fn send_all(&self, config: TransportConfig, messages: Vec<(Envelope, Body)>) -> Vec<Report>;
 
-    /// Sends one message through the adapter's transport, does `between`, and
-    /// sends it again through the same transport.
+    /// Sends one message through the adapter's transport, calls `between`, and sends the
+    /// message again through the same transport.
     fn send_twice(
         &self,
         config: TransportConfig,
@@ -48,8 +46,7 @@ pub trait Adapter {
         between: &dyn Fn(),
     ) -> [Report; 2];
 
-    /// Sends one message whose content comes in pieces, through the adapter's
-    /// transport.
+    /// Sends one message with a streamed body through the adapter's transport.
     fn send_stream(
         &self,
         config: TransportConfig,
@@ -58,8 +55,8 @@ pub trait Adapter {
         pieces: Pieces,
     ) -> Report;
 
-    /// Queues the messages on one connection, asks it the commands one by one, and leaves.
-    /// One report for each message and one answer for each command.
+    /// Queues the messages on one connection, sends the commands one by one, and quits. Returns
+    /// one report for each message and one answer for each command.
     fn ask(
         &self,
         config: TransportConfig,
@@ -70,9 +67,8 @@ pub trait Adapter {
     /// Sends one message through the adapter's transport.
     fn send(&self, config: TransportConfig, envelope: &Envelope, body: Body) -> Report;
 
-    /// Sends the messages from `senders` tasks or threads that share a transport,
-    /// then shuts it down. The reports come in any order, each with the number of
-    /// its message.
+    /// Sends the messages from `senders` tasks or threads that share a transport, then shuts it
+    /// down. Returns the reports in any order, each with the number of its message.
     fn send_concurrently(
         &self,
         config: TransportConfig,
@@ -80,8 +76,8 @@ pub trait Adapter {
         senders: usize,
     ) -> Vec<(usize, Report)>;
 
-    /// Sends the messages, and shuts the transport down once so many reports were taken, while
-    /// whatever gives the others is still held. Then sends the first message again.
+    /// Sends the messages, and shuts the transport down after this many reports, while the
+    /// source of further reports is still held. Then sends the first message again.
     fn shut_down_midway(
         &self,
         config: TransportConfig,
@@ -90,14 +86,14 @@ pub trait Adapter {
     ) -> Shutdown;
 }
 
-/// What came of a shutdown.
+/// The result of a shutdown.
 #[derive(Debug)]
 pub struct Shutdown {
-    /// The reports that were taken before.
+    /// The reports before the shutdown.
     pub before: Vec<Report>,
-    /// What became of a message that was given afterwards.
+    /// The report for a message that was sent afterwards.
     pub after: Report,
-    /// The reports that nobody had taken.
+    /// The reports that nobody had received.
     pub left: Vec<Report>,
 }
 

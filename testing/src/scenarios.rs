@@ -1,5 +1,5 @@
-//! What must hold over every adapter. The promises of the modes are proven by
-//! what the server saw, not by what the client says.
+//! The requirements on every adapter. The guarantees of the modes are checked by what the
+//! server received, not by what the client reports.
 
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
@@ -33,107 +33,107 @@ pub type Scenario = (&'static str, fn(&dyn Adapter));
 /// Every scenario. An adapter's test runs them all.
 pub const ALL: &[Scenario] = &[
     ("four modes deliver the same octets", four_modes),
-    ("none is plaintext and keeps passwords out of it", none),
-    ("opportunistic takes what it gets", opportunistic),
-    ("required says nothing before TLS", required),
-    ("wrapper says nothing in plaintext", wrapper),
-    (
-        "REQUIRETLS wants a certificate that was verified",
-        require_tls,
-    ),
+    ("none is plaintext without passwords", none),
+    ("opportunistic uses TLS if it is offered", opportunistic),
+    ("required sends nothing before TLS", required),
+    ("wrapper sends nothing in plaintext", wrapper),
+    ("REQUIRETLS needs a verified certificate", require_tls),
     ("a flawed certificate ends the attempt", certificates),
     ("plaintext after the 220 ends the session", injection),
     ("authentication", authentication),
     ("recipients are reported one by one", recipients),
     (
-        "parameters of the envelope arrive, or nothing does",
+        "parameters of the envelope arrive, or the message is not sent",
         extensions::parameters,
     ),
     (
-        "declarations of the content arrive, or nothing does",
+        "declarations of the content arrive, or the message is not sent",
         extensions::content,
     ),
-    (
-        "a server is asked for no more than it takes",
-        extensions::limits,
-    ),
+    ("the limits of a server are respected", extensions::limits),
     ("many messages over one connection", many),
     ("a large message arrives whole", large),
-    ("content that comes in pieces arrives whole", streamed),
-    ("a source that fails delivers nothing", source_fails),
-    ("a connection carries no more than it may", worn),
-    ("from an address of one's own", from_an_address),
+    ("streamed content arrives whole", streamed),
+    ("a failing source delivers nothing", source_fails),
+    ("the limit of messages per connection is respected", worn),
+    ("from a chosen local address", from_an_address),
     ("a pooled connection is used again", pooled),
     ("a stale connection is noticed in time", stale),
     ("nobody listens", nobody_listens),
-    ("a silent server does not hold anyone up", silence),
-    ("a server that stops reading does not either", no_reading),
+    ("a silent server does not block others", silence),
     (
-        "a refusal in the midst of the content is heard",
-        refusal_midway,
+        "a server that stops reading does not block others",
+        no_reading,
     ),
-    ("a server that talks without end", endless_talk),
-    ("a server that talks and does not listen", flood),
+    ("a refusal within the content is reported", refusal_midway),
+    ("a server that sends endless replies", endless_talk),
+    ("a server that sends and does not read", flood),
     ("the connection breaks", breaks),
     (
-        "content is not carried out where BDAT is not read",
+        "content is not executed where BDAT is not read",
         bearing::unread_chunks,
     ),
     (
-        "a goodbye in answer to the content is no yes",
+        "a goodbye as the reply to the content is no acceptance",
         bearing::goodbye_to_the_content,
     ),
     (
-        "nothing goes behind the end of the content",
+        "nothing follows the end of the content",
         bearing::nothing_behind_the_dot,
     ),
     (
-        "a refused RSET bounces no other message",
+        "a refused RSET affects no other message",
         bearing::reset_refused,
     ),
-    ("commands beside sending", commands::asked),
+    ("commands between messages", commands::asked),
     (
-        "a command behind content that nobody gives",
+        "a command behind a stream without content",
         commands::behind_a_stream,
     ),
     (
         "credentials are fetched, and renewed once",
         credentials::renewed,
     ),
-    ("credentials that are not had in time", credentials::not_had),
     (
-        "recipients that one session has no room for",
+        "credentials that do not arrive in time",
+        credentials::not_had,
+    ),
+    (
+        "recipients beyond the limits of one session",
         limits::domains,
     ),
-    ("who waits is served after a pause", pool::no_room_at_first),
     (
-        "a server without room is an answer for all",
+        "waiting senders are served after a pause",
+        pool::no_room_at_first,
+    ),
+    (
+        "a server without room gives every message an answer",
         pool::no_room_at_all,
     ),
     ("the timeout bounds a whole send", pool::waiting_is_bounded),
     ("waiting for a connection is bounded", pool::acquire_timeout),
     (
-        "what has reported everything holds up no shutdown",
+        "a finished send_all does not delay a shutdown",
         pool::shutdown_after_the_last,
     ),
-    ("a shutdown has a bound", pool::shutdown_midway),
+    ("a shutdown has a time limit", pool::shutdown_midway),
     (
-        "durations without end mean for ever",
+        "endless durations mean forever",
         pool::durations_without_end,
     ),
     (
-        "a pooled connection that is dead without a word",
+        "a pooled connection that died silently",
         pool::dead_without_a_word,
     ),
     (
-        "an address without a session hands on to the next",
+        "an address without a session leads to the next",
         pool::the_next_address,
     ),
     ("LMTP: a verdict for each recipient", lmtp::over_tcp),
     ("LMTP: the connection breaks between verdicts", lmtp::breaks),
     #[cfg(unix)]
     (
-        "LMTP: a verdict for each over a Unix socket",
+        "LMTP: a verdict for each recipient over a Unix socket",
         lmtp::over_a_unix_socket,
     ),
     #[cfg(unix)]
@@ -142,7 +142,7 @@ pub const ALL: &[Scenario] = &[
     ("nobody listens on a Unix socket", lmtp::no_unix_socket),
 ];
 
-/// Runs them all, naming the one that fails.
+/// Runs every scenario, and names the one that fails.
 pub fn run_all(adapter: &dyn Adapter) {
     for (name, scenario) in ALL {
         let begun = Instant::now();
@@ -170,7 +170,7 @@ fn url(tls: &str, port: u16) -> Builder {
         "wrapper" => format!("smtps://localhost:{port}"),
         mode => format!("smtp://localhost:{port}?tls={mode}"),
     };
-    // Nothing listens on ::1; the first address that answers is taken.
+    // Nothing listens on ::1; the client uses the first address that answers.
     Builder::from_url(url).unwrap()
 }
 
@@ -193,8 +193,7 @@ fn assert_accepted(report: &Report) {
     assert!(report.is_accepted() && !report.is_partial(), "{report}");
 }
 
-/// The plaintext at the start of what came over the wire, and whether TLS
-/// follows it.
+/// The plaintext at the start of the octets on the wire, and whether TLS follows it.
 fn plaintext(wire: &[u8]) -> (String, bool) {
     const HANDSHAKE: u8 = 22;
     let start = wire.windows(2).position(|pair| pair == [HANDSHAKE, 3]);
@@ -224,8 +223,8 @@ fn four_modes(adapter: &dyn Adapter) {
     assert!(contents.iter().all(|content| *content == message()));
 }
 
-/// Nothing else was said over this connection. The client does not wait for the answer to its
-/// farewell, so that may still be on its way.
+/// Asserts that nothing else was sent over this connection. The client does not wait for the
+/// reply to QUIT, so QUIT may still be in transit.
 fn assert_only_greeted(server: &Embedded, connection: usize) {
     let said = b"EHLO [127.0.0.1]\r\nQUIT\r\n";
     let begun = Instant::now();
@@ -251,7 +250,7 @@ fn none(adapter: &dyn Adapter) {
         kind,
         ErrorKind::NoUsableMechanism { withheld: true, .. }
     ));
-    // Nothing of the message or the password.
+    // Neither the message nor the password was sent.
     assert_only_greeted(&server, 0);
     let allowed = config()
         .credentials(credentials())
@@ -267,7 +266,7 @@ fn opportunistic(adapter: &dyn Adapter) {
             .add_root_certificate(authority.certificate())
             .timeouts(quick())
     };
-    // Offered: taken, and nothing but the two commands before it.
+    // Offered: TLS is used, and only two commands precede it.
     let tls = ServerTls::StartTls(authority.server(Flaw::None));
     let server = Embedded::start(everything(), tls);
     let config = builder(server.port()).build().unwrap();
@@ -297,7 +296,7 @@ fn opportunistic(adapter: &dyn Adapter) {
     assert_eq!(report.stage(), Some(Stage::Mail), "{report}");
     assert_eq!(server.finish(), "QUIT\r\n");
 
-    // A certificate that fails is no downgrade.
+    // An invalid certificate is not a downgrade to plaintext.
     let tls = ServerTls::StartTls(authority.server(Flaw::SelfSigned));
     let server = Embedded::start(everything(), tls);
     let config = builder(server.port()).build().unwrap();
@@ -322,7 +321,7 @@ fn required(adapter: &dyn Adapter) {
     let begun = "EHLO [127.0.0.1]\r\nSTARTTLS\r\n".to_owned();
     assert_eq!(plaintext(&server.wire()), (begun, true));
 
-    // Stripped: two commands, and goodbye.
+    // The offer is removed: two commands, and QUIT.
     let server = Embedded::start(everything().auth_in_plaintext(true), ServerTls::None);
     let config = builder(server.port()).build().unwrap();
     let report = adapter.send(config, &bob(), message().into());
@@ -389,7 +388,7 @@ fn wrapper(adapter: &dyn Adapter) {
         let words = words.as_bytes();
         assert!(!wire.windows(words.len()).any(|window| window == words));
     }
-    // A server that speaks plaintext is told nothing.
+    // A plaintext server receives nothing.
     let server = Scripted::start(|mut stream| {
         let mut heard = Vec::new();
         let _ = stream.write_all(b"220 plain mail.example\r\n");
@@ -472,7 +471,7 @@ const MECHANISMS: [Mechanism; 13] = [
 ];
 
 fn credentials_for(mechanism: Mechanism, secret: &str) -> Credentials {
-    // Where there is no secret, it is the name that is right or wrong.
+    // A mechanism without a secret has a right or a wrong name instead.
     let name = if secret == PASSWORD { USER } else { "eve" };
     if mechanism == Mechanism::EXTERNAL {
         Credentials::external().acting_for(name)
@@ -485,7 +484,7 @@ fn credentials_for(mechanism: Mechanism, secret: &str) -> Credentials {
     }
 }
 
-/// Each mechanism, with what is right for it and with what is wrong.
+/// Each mechanism, with right and with wrong credentials.
 fn authentication(adapter: &dyn Adapter) {
     let authority = Authority::new();
     for mechanism in MECHANISMS {
@@ -606,8 +605,7 @@ fn large(adapter: &dyn Adapter) {
     }
 }
 
-/// Pieces of every size, cut within line ends and before dots, of more than any
-/// buffer holds.
+/// Pieces of every size, cut within line ends and before dots, larger in total than any buffer.
 fn pieces_of(text: &str) -> impl Iterator<Item = io::Result<Bytes>> + Send + use<> {
     let mut rest = Bytes::from(text.to_owned());
     let mut size = 1;
@@ -647,7 +645,7 @@ fn streamed(adapter: &dyn Adapter) {
         assert_accepted(&report);
         assert!(server.seen().stored[0].content == long_text("\r\n"));
     }
-    // What is no text goes as it is, by BDAT.
+    // Content that is not text is sent unchanged with BDAT.
     let server = Embedded::start(everything().binary_mime(true), ServerTls::None);
     let octets: String = (0..300_000_u32)
         .map(|n| char::from((n % 128) as u8))
@@ -660,7 +658,7 @@ fn streamed(adapter: &dyn Adapter) {
 }
 
 fn source_fails(adapter: &dyn Adapter) {
-    // A stream where nobody gives its content is not waited for.
+    // The client does not wait for a stream whose content nobody gives.
     let server = Embedded::start(everything(), ServerTls::None);
     let config = url("none", server.port()).build().unwrap();
     let report = adapter.send(config, &bob(), Body::stream(StreamFacts::default()));
@@ -685,8 +683,8 @@ fn source_fails(adapter: &dyn Adapter) {
     }
 }
 
-/// Many messages go over several connections where one may not carry them all, and
-/// still in order.
+/// With a limit of messages per connection, many messages are sent over several connections, in
+/// order.
 fn worn(adapter: &dyn Adapter) {
     let server = Embedded::start(everything(), ServerTls::None);
     let pool = PoolConfig::default().max_messages(3);
@@ -705,7 +703,7 @@ fn worn(adapter: &dyn Adapter) {
     assert_eq!(stored, (0..10).map(content).collect::<Vec<_>>());
 }
 
-/// 127.0.0.2 is this machine as well; an address of another is refused by it.
+/// 127.0.0.2 is this machine too; the system refuses an address of another machine.
 fn from_an_address(adapter: &dyn Adapter) {
     let server = Embedded::start(everything(), ServerTls::None);
     let config = |local: [u8; 4]| {
@@ -719,7 +717,7 @@ fn from_an_address(adapter: &dyn Adapter) {
     let report = adapter.send(config([127, 0, 0, 2]), &bob(), message().into());
     assert_accepted(&report);
     assert_eq!(server.seen().peers, ["127.0.0.2"]);
-    // A client without a name says where it is (RFC 5321 §4.1.4).
+    // A client without a name gives its address (RFC 5321 §4.1.4).
     assert!(server.wire().starts_with(b"EHLO [127.0.0.2]\r\n"));
     let report = adapter.send(config([192, 0, 2, 1]), &bob(), message().into());
     assert_eq!(error(&report).0, Stage::Connect);
@@ -734,7 +732,7 @@ fn pooled(adapter: &dyn Adapter) {
     assert_eq!(server.seen().stored.len(), 2);
 }
 
-/// The server says 421 and hangs up while the connection stands idle.
+/// The server sends 421 and closes while the connection is idle.
 fn stale(adapter: &dyn Adapter) {
     let limit = Duration::from_millis(200);
     let server = Embedded::start(everything().idle_timeout(limit), ServerTls::None);
@@ -766,7 +764,7 @@ fn nobody_listens(adapter: &dyn Adapter) {
     }
 }
 
-/// The time that a scenario may take at most before it counts as hanging.
+/// Asserts that the scenario did not take as long as one that hangs.
 fn within_patience(begun: Instant) {
     assert!(begun.elapsed() < Duration::from_secs(30), "it hangs");
 }
@@ -860,8 +858,8 @@ fn endless_talk(adapter: &dyn Adapter) {
     }
 }
 
-/// The server answers without end while the client writes content: neither may
-/// wait for the other.
+/// The server sends replies without end while the client writes content: neither side may wait
+/// for the other.
 fn flood(adapter: &dyn Adapter) {
     let begun = Instant::now();
     let server = Scripted::start(|mut stream| {

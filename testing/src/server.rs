@@ -1,5 +1,5 @@
-//! Servers of this machine: the embedded one, which records what it saw, and
-//! scripted ones that misbehave.
+//! Local servers: the embedded one, which records what it receives, and scripted ones that
+//! misbehave.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -17,29 +17,28 @@ use postwire_tls::proto::{EnhancedCode, Mechanism, Protocol, Reply, ReplyCode};
 use postwire_tls::{ServerConnection, ServerTls};
 use tempfile::TempDir;
 
-/// The user that the embedded server knows.
+/// The user that may log in to the embedded server.
 pub const USER: &str = "alice";
-/// Her password.
+/// The password of that user.
 pub const PASSWORD: &str = "correct horse battery";
 
-/// How long connections may take to go.
+/// The longest time to wait for connections to close.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An embedded server, listening on a port or a socket of its own until the test
-/// ends.
+/// An embedded server, listening on its own port or socket until the test ends.
 pub struct Embedded {
     place: Place,
     shared: Arc<Shared>,
 }
 
-/// Where a server listens.
+/// The place where a server listens.
 enum Place {
     Port(u16),
     /// The folder of a Unix socket.
     Folder(TempDir),
 }
 
-/// What the connections of a server share.
+/// The state that a server's connections share.
 struct Shared {
     config: Arc<ServerConfig>,
     protocol: Protocol,
@@ -49,40 +48,40 @@ struct Shared {
     open: AtomicUsize,
 }
 
-/// What a server saw.
+/// Everything that a server received.
 #[derive(Clone, Default)]
 pub struct Seen {
-    /// The octets of each connection, as they came over the wire.
+    /// The octets of each connection, as on the wire.
     pub wire: Vec<Vec<u8>>,
-    /// Where each connection came from; nothing where that was a Unix socket.
+    /// The address of each client; empty for a Unix socket.
     pub peers: Vec<String>,
     /// The messages that it accepted.
     pub stored: Vec<Received>,
-    /// What was asked of it, a word each: `auth`, `mail`, `rcpt`, `data`.
+    /// The questions of the session, one word each: `auth`, `mail`, `rcpt`, `data`.
     pub questions: Vec<&'static str>,
 }
 
-/// A configuration that offers everything.
+/// A configuration that offers every extension.
 pub fn everything() -> ServerConfig {
     ServerConfig::new("localhost".parse().unwrap()).auth([Mechanism::PLAIN, Mechanism::LOGIN])
 }
 
 impl Embedded {
-    /// Starts one. Users but [`USER`] are refused, recipients whose local part
-    /// is `no` for good and `later` for now, content that starts with `refuse`
-    /// for good.
+    /// Starts a server on a port. It refuses users other than [`USER`], recipients with the
+    /// local part `no` permanently and `later` temporarily, and content that starts with
+    /// `refuse` permanently.
     pub fn start(config: ServerConfig, tls: ServerTls) -> Self {
         Self::on_a_port(Shared::new(Protocol::Smtp, config, tls, false))
     }
 
-    /// Starts one for LMTP, in plaintext. Of those whom it accepted at first,
-    /// `full` is refused after the content for good, `busy` for now.
+    /// Starts an LMTP server in plaintext. After the content it refuses the recipient `full`
+    /// permanently and `busy` temporarily.
     pub fn lmtp(config: ServerConfig) -> Self {
         let shared = Shared::new(Protocol::Lmtp, config, ServerTls::None, false);
         Self::on_a_port(shared)
     }
 
-    /// Starts one for either protocol on a Unix socket, in plaintext.
+    /// Starts a server for either protocol on a Unix socket, in plaintext.
     #[cfg(unix)]
     pub fn on_a_unix_socket(protocol: Protocol, config: ServerConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -95,8 +94,7 @@ impl Embedded {
         }
     }
 
-    /// Starts one that keeps nothing of what it sees, for tests that count
-    /// memory.
+    /// Starts a server that stores nothing, for tests that count memory.
     pub fn forgetting(config: ServerConfig, tls: ServerTls) -> Self {
         Self::on_a_port(Shared::new(Protocol::Smtp, config, tls, true))
     }
@@ -115,7 +113,7 @@ impl Embedded {
         }
     }
 
-    /// Where it listens.
+    /// The port that it listens on.
     pub fn port(&self) -> u16 {
         match self.place {
             Place::Port(port) => port,
@@ -123,7 +121,7 @@ impl Embedded {
         }
     }
 
-    /// Where it listens, if on a Unix socket.
+    /// The path of its Unix socket.
     pub fn path(&self) -> PathBuf {
         match &self.place {
             Place::Port(_) => panic!("it has a port"),
@@ -131,17 +129,17 @@ impl Embedded {
         }
     }
 
-    /// What it has seen so far.
+    /// Everything that it received so far.
     pub fn seen(&self) -> Seen {
         self.shared.seen().clone()
     }
 
-    /// How many connections are open now.
+    /// The number of open connections.
     pub fn open_connections(&self) -> usize {
         self.shared.open.load(Ordering::SeqCst)
     }
 
-    /// Waits until only this many are open. Panics where that takes too long.
+    /// Waits until this many connections are open. Panics if that takes too long.
     pub fn wait_for_open_connections(&self, expected: usize) {
         let deadline = Instant::now() + PATIENCE;
         while self.open_connections() != expected {
@@ -162,7 +160,7 @@ impl Embedded {
 /// The name of a Unix socket in its folder.
 const SOCKET: &str = "socket";
 
-/// Serves each connection on a thread of its own.
+/// Serves each connection on its own thread.
 fn listen(shared: &Arc<Shared>, accept: impl Fn() -> io::Result<Socket> + Send + 'static) {
     let shared = Arc::clone(shared);
     thread::spawn(move || {
@@ -294,8 +292,8 @@ fn answer_with(server: &mut ServerConnection, refusal: Option<Reply>) {
     answered.unwrap();
 }
 
-/// What each recipient of an LMTP message is told after the content; what is
-/// stored has those who got it.
+/// The replies for each recipient of an LMTP message after the content; the stored message has
+/// the accepted recipients.
 fn deliver_to_each(mut received: Received, shared: &Shared) -> Vec<Option<Reply>> {
     let recipients = std::mem::take(&mut received.recipients);
     let mut refusals = Vec::new();
@@ -321,7 +319,7 @@ fn reply(code: u16, (class, subject, detail): (u8, u16, u16), text: &str) -> Rep
     Reply::new(ReplyCode::new(code).unwrap(), enhanced, &[text])
 }
 
-/// A stream whose incoming octets are kept.
+/// A stream that records the octets it reads.
 struct Recorded {
     stream: Socket,
     connection: usize,
@@ -361,14 +359,14 @@ impl Stream for Recorded {
     }
 }
 
-/// A server that does what `script` does, once, and gives back what that says.
+/// A server that runs `script` for one connection, and returns its result.
 pub struct Scripted<T> {
     port: u16,
     thread: thread::JoinHandle<T>,
 }
 
 impl<T: Send + 'static> Scripted<T> {
-    /// Starts one.
+    /// Starts the server.
     pub fn start(script: impl FnOnce(TcpStream) -> T + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -382,19 +380,19 @@ impl<T: Send + 'static> Scripted<T> {
         Self { port, thread }
     }
 
-    /// Where it listens.
+    /// The port that it listens on.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// What the script said in the end.
+    /// The result of the script.
     pub fn finish(self) -> T {
         self.thread.join().unwrap()
     }
 }
 
-/// Says `words` and reads until the client has said `until`, or left. Gives what
-/// was read.
+/// Sends `words` and reads until the client has sent `until` or closed. Returns the octets that
+/// were read.
 pub fn exchange(stream: &mut TcpStream, words: &str, until: &str) -> String {
     let mut heard = Vec::new();
     let mut buffer = [0; 4_096];

@@ -1,5 +1,5 @@
-//! A runtime whose timers panic where they are polled after their end: some runtimes' do
-//! (async-std's), and others hide the fault.
+//! A runtime whose timers panic if they are polled after their end: the timers of some runtimes
+//! do (async-std), and others hide the error.
 
 use std::future::Future;
 use std::io;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use postwire_futures::{Runtime, SocketOptions};
 
-/// The sockets and timers of another runtime, watched.
+/// The sockets and timers of another runtime, with checks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Strict<R>(R);
 
@@ -48,7 +48,7 @@ impl<R: Runtime> Runtime for Strict<R> {
     }
 }
 
-/// A timer that panics where it is polled after its end.
+/// A timer that panics if it is polled after its end.
 #[derive(Debug)]
 pub struct StrictSleep<S>(Option<S>);
 

@@ -39,7 +39,8 @@ class Mailboxes:
 
 
 class LmtpMailboxes(Mailboxes):
-    # The library sends what it is given, and LMTP wants a reply for each recipient.
+    # The library sends the returned text unchanged, and LMTP needs a reply for each
+    # recipient.
     async def handle_DATA(self, server, session, envelope):
         reply = await super().handle_DATA(server, session, envelope)
         return "\r\n".join([reply] * len(envelope.rcpt_tos))

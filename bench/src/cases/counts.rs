@@ -1,5 +1,4 @@
-//! Counts a message, which hardly vary: system calls, octets on the wire, round
-//! trips.
+//! Counts per message that hardly vary: system calls, octets on the wire, round trips.
 
 use crate::Failure;
 use crate::clients::{self, Contender, STREAM};
@@ -9,7 +8,7 @@ use crate::lab::{Lab, RoundTo, Task, check};
 use crate::report::Section;
 use crate::suite;
 
-/// Steady state is the difference between many and few.
+/// The steady state is the difference between many messages and few.
 const FEW: usize = 20;
 const MANY: usize = 120;
 
@@ -40,7 +39,7 @@ pub(super) fn measure(lab: &mut Lab) -> Result<Section, Failure> {
         let row = &mut entrant.row;
         row.samples.push(each(few.0, many.0));
         row.count("wire octets", each(few.1, many.1));
-        // The child is given this sink: one of its own would be traced along.
+        // The child uses this sink; a sink of its own would be traced too.
         let (port, target) = lab.target(contender, task.mode, 0)?;
         let mut calls = [None; 2];
         for (calls, messages) in calls.iter_mut().zip([FEW, MANY]) {
@@ -58,7 +57,7 @@ pub(super) fn measure(lab: &mut Lab) -> Result<Section, Failure> {
     Ok(section)
 }
 
-/// Allocations and the client's octets for `messages`.
+/// Allocations, and the octets that the client sent, for `messages`.
 fn once(
     lab: &mut Lab,
     contender: &dyn Contender,

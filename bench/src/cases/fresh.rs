@@ -1,4 +1,4 @@
-//! One message on a connection opened for it, in each TLS mode, authenticated.
+//! One message on a new connection, in each TLS mode, with authentication.
 
 use crate::Failure;
 use crate::clients::{self, DEFAULT, SMOL};

@@ -1,6 +1,6 @@
-//! What one more costs as there are more and more: it should cost the same.
+//! The cost of one more item with growing numbers, which should be constant.
 //!
-//! The core alone, in memory: no socket blurs the line.
+//! Measures the core alone, in memory, without the noise of sockets.
 
 use std::sync::Arc;
 use std::time::Instant as Now;
@@ -43,7 +43,7 @@ pub(super) fn measure(lab: &mut Lab) -> Result<Section, Failure> {
         };
         for &n in sizes {
             let mut row = Row::new(name, &format!("N = {n}"));
-            // Small ones are repeated until the clock can see them.
+            // Small cases are repeated, so that the clock can measure them.
             let repeats = (300 / n).max(1);
             for _ in 0..rounds {
                 let mut tries = Vec::new();
@@ -61,7 +61,7 @@ pub(super) fn measure(lab: &mut Lab) -> Result<Section, Failure> {
     Ok(section)
 }
 
-/// A session that was greeted, with a server that offers what it should.
+/// A session that is ready, with a server that offers the given extensions.
 fn session(chunking: bool) -> Client {
     let config = ClientConfig::new(HelloName::localhost(), Security::None).chunking(chunking);
     let mut client = Client::new(Arc::new(config));
@@ -83,8 +83,8 @@ fn drain(client: &mut Client, mut see: impl FnMut(&[u8])) {
     }
 }
 
-/// The answers to what a client wrote: one for each line that is a command. The
-/// lines of the content are known not to look like one.
+/// The replies to the client's output: one for each line that is a command. No line of the
+/// content looks like a command.
 fn converse(client: &mut Client) -> Result<usize, Failure> {
     let mut accepted = 0;
     let mut replies = Vec::new();
@@ -163,7 +163,7 @@ fn reply_lines(count: usize) -> Result<f64, Failure> {
     Ok(seconds)
 }
 
-/// Ten million lines of one reply, a segment at a time, against the usual limits.
+/// Ten million lines of one reply, a segment at a time, with the default limits.
 fn endless_reply() -> Result<Row, Failure> {
     const LINES: u64 = 10_000_000;
     let segment = b"250-more\r\n".repeat(128);

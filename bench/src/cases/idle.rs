@@ -1,4 +1,4 @@
-//! What a session costs that stands and does nothing.
+//! The memory of an idle session.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ pub(super) fn measure(lab: &mut Lab) -> Result<Section, Failure> {
             let client = contender.prepare(&target)?;
             let mut sessions = Vec::with_capacity(count);
             let region = allocations();
-            // One after the other, so that no backlog overflows.
+            // One after the other, so that the backlog does not overflow.
             for _ in 0..count {
                 let mut session = client.open()?;
                 session.load(&task.mail, 1)?;
@@ -75,7 +75,7 @@ fn row(group: &str, who: &str, octets: f64, count: usize) -> Row {
     row
 }
 
-/// Takes what an end wants to write.
+/// Takes the output of an endpoint.
 fn output(machine: &mut impl Endpoint) -> Vec<u8> {
     let mut output = machine.output();
     let mut octets = vec![0; output.remaining()];
@@ -101,7 +101,7 @@ fn core(count: usize) -> Row {
         greet(&mut client);
         sessions.push(client);
     }
-    // The machine itself lies in the vector.
+    // The vector contains the machine itself.
     let octets = held(&region.change()) + (count * size_of::<Client>()) as f64;
     row(
         "in memory",
@@ -127,7 +127,7 @@ fn server() -> Result<Server, Failure> {
     Ok((Arc::new(config), root))
 }
 
-/// The client's end of a handshake.
+/// The client's end of a TLS session.
 trait End {
     fn says(&mut self) -> Result<Vec<u8>, Failure>;
     fn hears(&mut self, octets: &[u8]) -> Result<(), Failure>;
@@ -162,7 +162,7 @@ impl End for postwire_tls::Connection {
     }
 }
 
-/// Joins two ends until neither has anything to say.
+/// Moves octets between the two ends until neither has output.
 fn join(server: &mut ServerConnection, client: &mut impl End) -> Result<(), Failure> {
     loop {
         let flight = client.says()?;
@@ -182,7 +182,7 @@ fn join(server: &mut ServerConnection, client: &mut impl End) -> Result<(), Fail
     }
 }
 
-/// The floor: rustls alone.
+/// The lower bound: rustls alone.
 fn raw_tls(count: usize, server: &Arc<ServerConfig>, root: &Target) -> Result<Row, Failure> {
     let config = root.rustls()?;
     let mut sessions = Vec::with_capacity(count);

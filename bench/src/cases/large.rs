@@ -1,4 +1,4 @@
-//! Large bodies: how fast they go out, and how much memory that takes.
+//! Large bodies: throughput and memory.
 
 use crate::Failure;
 use crate::clients::{self, CONNECTION, Contender, DATA, DEFAULT, RAW, STREAM};
@@ -9,7 +9,7 @@ use crate::suite::{send_arguments, send_in_a_child};
 
 const MIB: usize = 1024 * 1024;
 
-/// Those whose way with a body differs, in their fastest variant.
+/// The clients that handle bodies differently, in their fastest variants.
 fn contenders() -> Vec<Box<dyn Contender>> {
     clients::named(&[
         DEFAULT,

@@ -1,4 +1,4 @@
-//! Many messages: over one connection, over a pool; one message to many.
+//! Many messages over one connection and over a pool; one message to many recipients.
 
 use std::time::Instant;
 
@@ -10,12 +10,12 @@ use crate::report::Section;
 
 const MESSAGE: usize = 4096;
 
-/// Microseconds for each of `count`.
+/// Microseconds per item for `count` items.
 fn micros(seconds: f64, count: usize) -> f64 {
     seconds * 1e6 / count as f64
 }
 
-/// Everyone but those whose way is not a stream of messages.
+/// All clients except those that do not send a stream of messages.
 fn contenders(without: &[&str]) -> Vec<Box<dyn Contender>> {
     let mut all = clients::all();
     all.retain(|contender| !without.contains(&contender.name()));
@@ -64,7 +64,7 @@ pub(super) fn on_one_connection(lab: &mut Lab) -> Result<Section, Failure> {
             mail: Mail::of(MESSAGE),
             rounds: if round_trip < 100 { lab.size(2, 1) } else { 1 },
         };
-        // The further it is, the less has to be sent to see what it costs.
+        // With a longer round trip, fewer messages are enough to measure the cost.
         let nearer = (round_trip as usize / 20).max(1);
         let count = |contender: &dyn Contender| match contender.round_trips() {
             0 => messages,

@@ -1,5 +1,5 @@
-//! The inner loops alone: replies, capabilities, bodies; against the peers'
-//! public parsers and against the passes of memory that no one can beat.
+//! The inner loops alone: replies, capabilities, bodies; compared with the peers' public
+//! parsers and with passes over memory, which are the lower bound.
 
 use std::hint::black_box;
 use std::io::IoSlice;
@@ -33,7 +33,7 @@ const OFFER: &str = "250-mx.example.net greets you\r\n250-PIPELINING\r\n250-SIZE
 pub(crate) const POSTWIRE: &str = "postwire";
 pub(crate) const MEMCHR: &str = "memchr for an octet that isn't there";
 
-/// Something that is done again and again; gives whether it went well.
+/// An operation that is repeated; it returns whether its result is right.
 struct Entrant {
     who: &'static str,
     work: Box<dyn FnMut() -> bool>,
@@ -155,7 +155,7 @@ fn capabilities() -> Vec<Entrant> {
     ]
 }
 
-/// The passes that are the floor of every scan.
+/// The passes that are the lower bound of every scan.
 fn floors(body: &Bytes) -> Vec<Entrant> {
     let (absent, lines, copied) = (body.clone(), body.clone(), body.clone());
     let mut room = vec![0; body.len()];
@@ -234,7 +234,7 @@ fn stuffing(body: &Bytes) -> Result<Vec<Entrant>, Failure> {
     Ok(all)
 }
 
-/// A session that was told to go ahead with this body, dots and all.
+/// A session with this body after the 354 of the server.
 fn with_data(envelope: &Envelope, body: &Bytes) -> Client {
     let config = ClientConfig::new(HelloName::localhost(), Security::None).chunking(false);
     let mut client = Client::new(Arc::new(config));
@@ -254,7 +254,7 @@ fn with_data(envelope: &Envelope, body: &Bytes) -> Client {
     client
 }
 
-/// A stream that keeps what is written.
+/// A stream that stores everything that is written.
 struct Memory(Vec<u8>);
 
 impl AsyncRead for Memory {

@@ -1,5 +1,5 @@
-//! async-smtp on tokio, over a buffered stream with `TCP_NODELAY`, with its own
-//! pipelining: the fastest that its API allows.
+//! async-smtp on tokio, over a buffered stream with `TCP_NODELAY`, with its own pipelining: the
+//! fastest way that its API allows.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
-//! lettre: the blocking client (as it comes, and to a server that acknowledges at
-//! once, since its stream cannot be reached), and the one on tokio over a stream
-//! of ours with `TCP_NODELAY`. In a pool: its own transports.
+//! lettre: the blocking client (unmodified, and with a server that acknowledges at once, since
+//! its stream is not accessible), and the tokio client over a separate stream with
+//! `TCP_NODELAY`. For a pool: its own transports.
 
 use std::sync::Arc;
 use std::thread;
@@ -124,13 +124,13 @@ impl Prepared {
         Ok(connection)
     }
 
-    // lettre regrets that its stream is public, but it is the one way to give it a
-    // stream of one's own.
+    // lettre documents that this stream should not be public, but it is the only way to set
+    // another stream.
     #[allow(deprecated)]
     async fn connect_tokio(&self) -> Result<AsyncSmtpConnection, Failure> {
         let hello = ClientId::default();
         let mut connection = if self.target.mode == Mode::Wrapper {
-            // A wrapped stream cannot be given: lettre's own, without the option.
+            // A TLS stream cannot be set: this uses lettre's own, without the option.
             let server = (HOST, self.target.port);
             let timeout = Some(Duration::from_secs(60));
             let tls = self.tls.clone();

@@ -1,5 +1,5 @@
-//! mail-send: as it comes, with `TCP_NODELAY` set on its stream, and with the
-//! commands of a message pipelined by hand through its public calls.
+//! mail-send: unmodified, with `TCP_NODELAY` set on its stream, and with the commands of a
+//! message pipelined through its public methods.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,7 +84,7 @@ enum Either {
 #[derive(Clone)]
 struct Letters {
     message: Message<'static>,
-    /// The same in commands, for the pipelined variant.
+    /// The messages as commands, for the pipelined variant.
     commands: Vec<String>,
     count: usize,
 }
@@ -109,7 +109,7 @@ impl Letters {
     {
         for _ in 0..self.count {
             if variant != Variant::Pipelined {
-                // Cloning the addresses is what the API asks for; the body is lent.
+                // The API requires cloned addresses; the body is borrowed.
                 let message = Message {
                     mail_from: self.message.mail_from.clone(),
                     rcpt_to: self.message.rcpt_to.clone(),
@@ -143,7 +143,7 @@ impl Prepared {
         })
     }
 
-    /// What the builder does, over a stream with the option set from the start.
+    /// The steps of the builder, over a stream that has the option from the start.
     async fn connect_without_delay(&self) -> Result<Either, Failure> {
         let builder = &*self.builder;
         let stream = TcpStream::connect(&builder.addr).await?;

@@ -1,6 +1,6 @@
-//! postwire, in its variants.
+//! postwire in its variants.
 //!
-//! Knows its public API only.
+//! Knows only its public API.
 
 use std::thread;
 
@@ -22,7 +22,7 @@ pub(crate) const SEND: &str = "postwire, send() one by one";
 pub(crate) const STREAM: &str = "postwire, streamed body";
 pub(crate) const SMOL: &str = "postwire-smol, defaults";
 
-/// How much of a streamed body is given at once.
+/// The size of a piece of a streamed body.
 const PIECE: usize = 64 * 1024;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -169,8 +169,8 @@ impl Client for Prepared {
     }
 }
 
-/// What is sent. The body is not yet a `Body`: to look through it is part of the
-/// work, as it is for everyone.
+/// The messages. The body is not a `Body` yet: scanning it is part of the work, as for every
+/// client.
 #[derive(Default)]
 struct Letters {
     envelope: Option<Envelope>,
@@ -236,7 +236,7 @@ impl Session for Blocking {
     }
 }
 
-/// Messages are queued some way ahead of their reports.
+/// Messages are queued this many ahead of their reports.
 const AHEAD: usize = 64;
 
 struct Bare {
@@ -285,11 +285,11 @@ impl Session for Smol {
     }
 }
 
-/// A body that is read piece by piece while it goes out.
+/// A body that is read piece by piece while it is sent.
 struct Streaming {
     connection: Connection,
     letters: Letters,
-    /// How often the body comes, one after the other, in one message.
+    /// How many times the body is repeated in one message.
     repeated: usize,
 }
 
@@ -304,7 +304,7 @@ impl Session for Streaming {
         let octets = body.len() * self.repeated;
         let facts = StreamFacts::default().size_hint(octets as u64);
         for _ in 0..self.letters.count {
-            // Each piece is copied, as it is from a file.
+            // Each piece is copied, as when it is read from a file.
             let pages = (0..self.repeated).flat_map(|_| body.chunks(PIECE));
             let pieces = pages.map(|piece| Ok(Bytes::copy_from_slice(piece)));
             let envelope = self.letters.envelope()?;

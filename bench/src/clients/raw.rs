@@ -1,8 +1,8 @@
-//! The floor: prepared octets of many messages in each write, plain or through a
+//! The lower bound: prepared octets of many messages in each write, in plaintext or through a
 //! raw rustls session.
 //!
-//! Knows one dialogue by heart. Checks nothing but the number of replies: no
-//! client can be as careless.
+//! Knows one fixed dialogue. Checks nothing but the number of replies, which no real client can
+//! do.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -17,7 +17,7 @@ use crate::job::{HOST, Mode, SENDER};
 
 pub(crate) const RAW: &str = "raw loop (floor)";
 
-/// How many octets go into one write.
+/// The number of octets in one write.
 const BATCH: usize = 256 * 1024;
 
 pub(super) struct Raw;
@@ -55,7 +55,7 @@ impl Client for Prepared {
             Some(config) => {
                 let name = ServerName::try_from(HOST)?;
                 let mut session = ClientConnection::new(Arc::clone(config), name)?;
-                // As much as a batch is encrypted before it is written.
+                // A whole batch is encrypted before it is written.
                 session.set_buffer_limit(Some(2 * BATCH));
                 Box::new(Floor::greeted(StreamOwned::new(session, stream))?)
             }
@@ -65,11 +65,11 @@ impl Client for Prepared {
 
 struct Floor<S> {
     stream: S,
-    /// Each with the number of messages whose end it holds.
+    /// Each batch with the number of messages that end in it.
     batches: Vec<(Bytes, usize)>,
-    /// Replies to a message's commands and to itself.
+    /// The number of replies per message.
     replies: usize,
-    /// Replies still to be heard; those to the last batch may come early.
+    /// The number of outstanding replies; those to the last batch may come early.
     outstanding: usize,
     input: Vec<u8>,
 }
@@ -87,7 +87,7 @@ impl<S: Read + Write> Floor<S> {
         floor.stream.write_all(b"EHLO floor.example\r\n")?;
         loop {
             let octets = floor.stream.read(&mut floor.input)?;
-            // The last line of the offer begins so, wherever it stands.
+            // The last line of the reply begins with this text, at any position.
             if octets == 0 || memchr::memmem::find(&floor.input[..octets], b"250 ").is_some() {
                 break;
             }
@@ -95,7 +95,7 @@ impl<S: Read + Write> Floor<S> {
         Ok(floor)
     }
 
-    /// Reads until no more than `left` replies are outstanding.
+    /// Reads until at most `left` replies are outstanding.
     fn hear(&mut self, left: usize) -> Result<(), Failure> {
         while self.outstanding > left {
             let octets = self.stream.read(&mut self.input)?;
@@ -119,7 +119,7 @@ impl<S: Read + Write> Session for Floor<S> {
         }
         write!(message, "BDAT {} LAST\r\n", mail.body.len())?;
         if mail.body.len() > BATCH {
-            // A body of this size is written as it lies there.
+            // A body of this size is written without a copy.
             for _ in 0..messages {
                 self.batches.push((Bytes::from(message.clone()), 0));
                 let mut rest = mail.body.clone();
@@ -147,7 +147,7 @@ impl<S: Read + Write> Session for Floor<S> {
         let batches = std::mem::take(&mut self.batches);
         for (batch, messages) in &batches {
             self.stream.write_all(batch)?;
-            // The replies to a batch are heard while the next is on its way.
+            // The replies to a batch are read while the next one is sent.
             let replies = messages * self.replies;
             self.outstanding += replies;
             self.hear(replies)?;

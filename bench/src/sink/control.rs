@@ -1,8 +1,7 @@
-//! The line between the sink's process and the one that measures: a JSON object a
+//! The connection between the sink's process and the measuring process: one JSON object per
 //! line over standard input and output.
 //!
-//! Knows how a sink is started, asked and ended. Must never know what is
-//! measured.
+//! Knows how a sink is started, queried and ended. Must never know the measurement.
 
 use std::io::{self, BufRead, BufReader, Lines, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -28,14 +27,14 @@ struct Opened {
     port: u16,
 }
 
-/// What the sink process says first.
+/// The first message of the sink process.
 #[derive(Serialize, Deserialize)]
 struct Hello {
-    /// Its certificate, which is its own root.
+    /// The sink's certificate, which is its own root.
     root: String,
 }
 
-/// The sink's process: serves until its standard input ends.
+/// Runs the sink's process until its standard input ends.
 pub(crate) fn serve() -> Result<(), Failure> {
     let (tls, root) = server_config()?;
     say(&Hello { root })?;
@@ -72,13 +71,13 @@ fn server_config() -> Result<(Arc<ServerConfig>, String), Failure> {
             vec![generated.cert.der().clone()],
             PrivateKeyDer::Pkcs8(key),
         )?;
-    // Every handshake is a whole one, whichever client comes second.
+    // Every handshake is complete, whichever client comes second.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok((Arc::new(config), generated.cert.pem()))
 }
 
-/// A port of the sink, as those who measure see it.
+/// A port of the sink, for the measuring process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Port {
     id: usize,
@@ -86,7 +85,7 @@ pub(crate) struct Port {
     pub(crate) behaviour: Behaviour,
 }
 
-/// A sink in a child process, which ends with this.
+/// A sink in a child process, which ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Sink {
     child: Child,
@@ -129,7 +128,7 @@ impl Sink {
         self.answer()
     }
 
-    /// A port that behaves so.
+    /// Opens a port with this behaviour.
     pub(crate) fn port(&mut self, behaviour: Behaviour) -> Result<Port, Failure> {
         if let Some(port) = self.ports.iter().find(|port| port.behaviour == behaviour) {
             return Ok(*port);
@@ -144,7 +143,7 @@ impl Sink {
         Ok(port)
     }
 
-    /// What came in at `port` since this was last asked.
+    /// The counts of `port` since the last call.
     pub(crate) fn take(&mut self, port: Port) -> Result<Counts, Failure> {
         self.ask(&Question::Take(port.id))
     }
@@ -152,7 +151,7 @@ impl Sink {
 
 impl Drop for Sink {
     fn drop(&mut self) {
-        // The end of its input is the end of the sink.
+        // The end of its input ends the sink.
         self.questions = None;
         let _ = self.child.wait();
     }

@@ -1,7 +1,7 @@
 //! The dialogue of the sink: octets in, replies out.
 //!
-//! Knows just enough SMTP to say yes to everything, and finds the end of content
-//! with memchr. Must never wait, keep content or touch a socket.
+//! Knows just enough SMTP to accept everything, and finds the end of content with memchr. Must
+//! never wait, store content or access a socket.
 
 use memchr::memchr;
 use memchr::memmem::Finder;
@@ -15,7 +15,7 @@ const END: &[u8] = b"\r\n.\r\n";
 /// A longer line than any client sends.
 const LONGEST_LINE: usize = 16 * 1024;
 
-/// What is to be done once the replies are written.
+/// The action after the replies are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum After {
     Go,
@@ -23,11 +23,11 @@ pub(super) enum After {
     Quit,
 }
 
-/// What the next octets are.
+/// The meaning of the next octets.
 #[derive(Debug)]
 enum Phase {
     Commands,
-    /// Content up to the lone dot; the last octets seen, which may begin it.
+    /// Content up to the final dot; the last octets seen, which may be its beginning.
     Data {
         tail: [u8; 4],
         held: usize,
@@ -36,18 +36,18 @@ enum Phase {
         left: u64,
         last: bool,
     },
-    /// Lines of an authentication still to come.
+    /// This many lines of an authentication are still to come.
     Auth(usize),
 }
 
-/// One client's session.
+/// The session of a client.
 #[derive(Debug)]
 pub(super) struct Session<'a> {
     behaviour: Behaviour,
     counters: &'a Counters,
     phase: Phase,
     encrypted: bool,
-    /// The beginning of a line whose end has not come.
+    /// The beginning of an incomplete line.
     line: Vec<u8>,
     replies: Vec<u8>,
     end: Finder<'static>,
@@ -66,24 +66,24 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What is to be written.
+    /// The octets to write.
     pub(super) fn replies(&self) -> &[u8] {
         &self.replies
     }
 
-    /// The replies were written.
+    /// Records that the replies are written.
     pub(super) fn clear(&mut self) {
         self.replies.clear();
     }
 
-    /// From here on the octets come out of TLS.
+    /// Records that the following octets come from TLS.
     pub(super) fn secured(&mut self) {
         self.encrypted = true;
         self.line.clear();
         self.clear();
     }
 
-    /// Takes what was read, to the end.
+    /// Processes all octets that were read.
     pub(super) fn take(&mut self, mut input: &[u8]) -> After {
         Counters::add(&self.counters.octets, input.len() as u64);
         while !input.is_empty() {
@@ -145,12 +145,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Content of `DATA`. Gives what follows it.
+    /// Processes content of `DATA`. Returns the octets after it.
     fn data<'i>(&mut self, input: &'i [u8]) -> &'i [u8] {
         let Phase::Data { tail, held } = &mut self.phase else {
             return input;
         };
-        // The end may have begun in what was read before.
+        // The end may have begun in the previous input.
         let mut seam = [0; 8];
         let here = input.len().min(4);
         seam[..*held].copy_from_slice(&tail[..*held]);
@@ -168,7 +168,8 @@ impl<'a> Session<'a> {
             Counters::add(&self.counters.content, input.len() as u64);
             return &[];
         };
-        // The dot and its line end, which may lie before this input, are not content.
+        // The dot and its line end, part of which may be in the previous input, are not
+        // content.
         let content = (end as u64).wrapping_sub(3);
         Counters::add(&self.counters.content, content);
         self.message_is_in();

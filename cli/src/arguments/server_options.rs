@@ -1,7 +1,7 @@
-//! From the options that name a server to the library's configuration of it.
+//! Builds the library's configuration from the options that describe a server.
 //!
-//! Everything that was typed is judged here by the library's types, before
-//! anything is opened but the file of certificate authorities.
+//! Every option is checked here with the library's types; the only file that is read is the one
+//! with certificate authorities.
 
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -19,11 +19,10 @@ use crate::arguments::{ServerArguments, UsageError};
 use crate::print::hints::Asked;
 use crate::send::envelope;
 
-/// What is known of the server; the last step may still fail, though not
-/// through the user's fault.
+/// The configuration so far. The last step may still fail, but not because of the user's input.
 pub(crate) type Builder = TransportBuilder<TransportConfig>;
 
-/// Judges the URL and the options.
+/// Checks the URL and the options.
 pub(crate) fn parse(
     (name, url): (&str, &str),
     options: &ServerArguments,
@@ -31,7 +30,7 @@ pub(crate) fn parse(
     let url = ServerUrl::parse(url).map_err(|why| match local_server(url) {
         Some(meant) => UsageError::new(
             name,
-            format_args!("{why}; {meant} for a test server on this machine"),
+            format_args!("{why}; for a test server on this machine use {meant}"),
         ),
         None => UsageError::new(name, why),
     })?;
@@ -53,9 +52,7 @@ pub(crate) fn parse(
         let name: HelloName = name
             .parse()
             .map_err(|why| match envelope::ipv6_literal(name) {
-                Some(literal) => {
-                    UsageError::new("--hello", format_args!("{why}; it is written {literal}"))
-                }
+                Some(literal) => UsageError::new("--hello", format_args!("{why}; write {literal}")),
                 None => UsageError::new("--hello", why),
             })?;
         builder = builder.hello_name(name);
@@ -65,7 +62,7 @@ pub(crate) fn parse(
         Some(credentials) => builder.credentials(credentials),
         None if options.auth.is_empty() => builder,
         None => {
-            let why = "a user and a password are needed as well";
+            let why = "needs a user and a password too";
             return Err(UsageError::new("--auth", why));
         }
     };
@@ -76,7 +73,7 @@ pub(crate) fn parse(
     add_authorities(builder, options)
 }
 
-/// The URL that is meant by a name of this machine and a port, which are no secrets.
+/// The URL for a local host name and port, which are not secret.
 fn local_server(given: &str) -> Option<String> {
     let (host, port) = given.rsplit_once(':')?;
     let port: u16 = port.parse().ok()?;
@@ -84,7 +81,7 @@ fn local_server(given: &str) -> Option<String> {
     is_here.then(|| format!("smtp://{host}:{port}?tls=none"))
 }
 
-/// What was asked for, as far as advice depends on it.
+/// The requested settings that hints depend on.
 pub(crate) fn asked(url: &str, options: &ServerArguments) -> Result<Asked, UsageError> {
     let url = ServerUrl::parse(url).map_err(|why| UsageError::new("--server", why))?;
     Ok(Asked {
@@ -102,7 +99,7 @@ pub(crate) fn asked(url: &str, options: &ServerArguments) -> Result<Asked, Usage
     })
 }
 
-/// The last step: may find that nobody can be trusted on this machine.
+/// The last step, which may find that this machine has no trusted certificates.
 pub(crate) fn build(builder: Builder) -> Result<Result<TransportConfig, Error>, UsageError> {
     match builder.build() {
         Ok(config) => Ok(Ok(config)),
@@ -155,7 +152,7 @@ fn parse_credentials(
     let acting_for = options.acting_for.as_deref();
     let credentials = match (user, password) {
         (Some(_), None) if mechanisms == [Mechanism::EXTERNAL] && acting_for.is_some() => {
-            let why = "--user says the same with EXTERNAL: one of them is enough";
+            let why = "--user has the same meaning with EXTERNAL: give only one of them";
             Err(UsageError::new("--acting-for", why))
         }
         (user, None) if mechanisms == [Mechanism::EXTERNAL] => {
@@ -168,21 +165,20 @@ fn parse_credentials(
         (Some(user), Some(password)) => Ok(Some(Credentials::new(user, password))),
         (None, None) => Ok(None),
         (Some(_), None) => {
-            let why =
-                "a password is needed as well: --password-env names the variable that holds it";
+            let why = "needs a password too: name its environment variable with --password-env";
             let option = options.user.as_deref().map_or("--server", |_| "--user");
             Err(UsageError::new(option, why))
         }
         (None, Some(_)) => Err(UsageError::new(
             "--password-env",
-            "a user is needed as well: --user",
+            "needs a user too: add --user",
         )),
     }?;
     let Some(identity) = acting_for else {
         return Ok(credentials);
     };
     let Some(credentials) = credentials else {
-        let why = "somebody has to log in: --user, or --auth EXTERNAL";
+        let why = "needs a login: add --user, or --auth EXTERNAL";
         return Err(UsageError::new("--acting-for", why));
     };
     let credentials = credentials.acting_for(identity);
@@ -191,14 +187,14 @@ fn parse_credentials(
             .iter()
             .all(|each| !can_carry(*each, &credentials))
     {
-        let why = "cannot be said by the mechanisms of --auth";
+        let why = "is not supported by the mechanisms of --auth";
         return Err(UsageError::new("--acting-for", why));
     }
     Ok(Some(credentials))
 }
 
 fn can_carry(mechanism: Mechanism, credentials: &Credentials) -> bool {
-    // What else it may lack, it will have once there is a session.
+    // Everything else that the mechanism may lack becomes available with a session.
     let begun = mechanism.start(credentials, &SaslContext::default());
     !matches!(begun, Err(SaslError::UnfitCredentials))
 }
@@ -207,18 +203,18 @@ fn check_name(option: &str, name: Option<&str>) -> Result<(), UsageError> {
     match name {
         Some("") => Err(UsageError::new(option, "is empty")),
         Some(name) if name.contains(char::is_control) => {
-            Err(UsageError::new(option, "holds a control character"))
+            Err(UsageError::new(option, "contains a control character"))
         }
         _ => Ok(()),
     }
 }
 
-/// The secret in an environment variable. An error names the variable only where it looks
-/// like one: it may be the password, given by mistake.
+/// The secret in an environment variable. An error shows the name of the variable only if it
+/// looks like one, since it may be the password, given by mistake.
 pub(crate) fn password_of(variable: &str) -> Result<Secret, UsageError> {
     let refuse = |why: &str| Err(UsageError::new("--password-env", why));
     if variable.is_empty() || variable.contains(['=', '\0']) {
-        return refuse("this is no name of an environment variable");
+        return refuse("this is not the name of an environment variable");
     }
     let is_name = |octet: u8| matches!(octet, b'A'..=b'Z' | b'0'..=b'9' | b'_');
     let looks_like_one = variable.bytes().all(is_name) && !variable.as_bytes()[0].is_ascii_digit();
@@ -236,7 +232,7 @@ pub(crate) fn password_of(variable: &str) -> Result<Secret, UsageError> {
     }
     if secret.iter().any(u8::is_ascii_control) {
         return refuse(&format!(
-            "{named} holds a control character, perhaps a line end"
+            "{named} contains a control character, perhaps a line end"
         ));
     }
     Ok(Secret::from(secret))
@@ -252,7 +248,7 @@ fn add_identity(
         return Ok(builder);
     };
     if mode == Security::None {
-        let why = "the URL says that there is no TLS, in which to show it";
+        let why = "needs TLS, which the URL turns off";
         return Err(UsageError::new(NAME, why));
     }
     let key = match &options.client_key {
@@ -271,7 +267,7 @@ fn add_authorities(builder: Builder, options: &ServerArguments) -> Result<Builde
         return Ok(builder);
     };
     let authorities = read_authorities("--ca", file)?;
-    // Whoever names an authority means it, not it and a hundred others.
+    // A user who names an authority does not want to trust the system's as well.
     let mut builder = builder.tls_parameters(|tls| tls.certificate_store(CertificateStore::None));
     for authority in authorities {
         builder = builder.add_root_certificate(authority);
@@ -279,13 +275,13 @@ fn add_authorities(builder: Builder, options: &ServerArguments) -> Result<Builde
     Ok(builder)
 }
 
-/// The certificates in a PEM file, at least one.
+/// Reads the certificates in a PEM file, at least one.
 pub(crate) fn read_authorities(option: &str, file: &Path) -> Result<Vec<Certificate>, UsageError> {
     let pem = read_file(option, file)?;
     Certificate::from_pem_bundle(&pem).map_err(|why| UsageError::new(option, why))
 }
 
-/// What is in the file that an option names.
+/// Reads the file that an option names.
 pub(crate) fn read_file(option: &str, file: &Path) -> Result<Vec<u8>, UsageError> {
     let refuse = |error| UsageError::new(option, format_args!("cannot read the file: {error}"));
     fs::read(file).map_err(refuse)

@@ -1,6 +1,6 @@
-//! What a server's certificate says of itself, for people to read.
+//! The fields of a server's certificate, for people to read.
 //!
-//! Judges nothing: whether to trust it was decided in the handshake.
+//! Validates nothing: the handshake decides whether the certificate is trusted.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -12,20 +12,21 @@ use x509_parser::time::ASN1Time;
 
 use postwire_blocking::proto::Redaction;
 
-/// The fields that a person looks for (RFC 5280 §4.1.2, §4.2.1.6).
+/// The fields that a person needs (RFC 5280 §4.1.2, §4.2.1.6).
 #[derive(Debug, Serialize)]
 pub(crate) struct Certificate {
     pub(crate) subject: String,
     pub(crate) issuer: String,
-    /// In RFC 3339's form.
+    /// In the format of RFC 3339.
     pub(crate) not_before: String,
     pub(crate) not_after: String,
-    /// Whom it is valid for: names and addresses.
+    /// The names and addresses that it is valid for.
     pub(crate) names: Vec<String>,
 }
 
 impl Certificate {
-    /// Reads DER; `None` if it is no certificate. What it says may repeat a secret.
+    /// Parses DER; `None` if it is not a certificate. The fields may contain a secret, so they
+    /// are redacted.
     pub(crate) fn parse(der: &[u8], redaction: &Redaction) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(der).ok()?;
         let names = certificate.subject_alternative_name().ok().flatten();
@@ -74,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fields_that_a_person_looks_for() {
+    fn the_fields_that_a_person_needs() {
         let names = ["mail.example.org", "127.0.0.1", "::1"].map(str::to_owned);
         let mut parameters = CertificateParams::new(names).unwrap();
         parameters.not_before = date_time_ymd(2025, 2, 3);

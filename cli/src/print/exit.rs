@@ -1,7 +1,6 @@
-//! What the exit status says: a `sysexits` number for what became of the messages.
+//! The exit status: the `sysexits` number for the results of the messages.
 //!
-//! A table over what is to be done about each error ([`Disposition`]), and nothing but a table:
-//! pure functions of a report or an error.
+//! A table over the [`Disposition`] of each error: pure functions of a report or an error.
 
 use postwire_blocking::proto::{
     Disposition, Error, Flaw, Outcome, RecipientReport, RecipientStatus, Reply, Report,
@@ -12,29 +11,29 @@ use postwire_blocking::proto::{
 pub(crate) enum Exit {
     /// Everything was accepted.
     Accepted,
-    /// The command line makes no sense; nothing was connected.
+    /// The command line is invalid; nothing was connected.
     Usage,
     /// A message cannot be sent to any server.
     MessageData,
     /// A message file cannot be read; nothing was connected.
     MessageFile,
-    /// Refused for good.
+    /// Refused permanently.
     Refused,
-    /// The program's own check failed.
+    /// The demonstration's own check failed.
     Internal,
-    /// Something of this machine cannot be used: an address to listen on, a folder.
+    /// A resource of this machine cannot be used: an address to listen on, a folder.
     System,
-    /// Refused for now, lost, timed out or in doubt.
+    /// Refused temporarily, lost, timed out or in doubt.
     Temporary,
     /// The server broke the protocol.
     Protocol,
-    /// Not authenticated, or not secure.
+    /// Authentication or TLS failed.
     Security,
 }
 
-/// Over several messages, the first of these that occurred. A message that no
-/// server could be sent (65) is a failure for good, but of that message alone:
-/// it counts less than a server's refusal and more than what may yet succeed.
+/// For several messages, the first of these that occurred. A message that no server can accept
+/// (65) is a permanent failure of that message alone: it counts less than a server's refusal
+/// and more than a temporary failure.
 const PRECEDENCE: [Exit; 6] = [
     Exit::Protocol,
     Exit::Security,
@@ -45,7 +44,7 @@ const PRECEDENCE: [Exit; 6] = [
 ];
 
 impl Exit {
-    /// The number, as `sysexits.h` has it.
+    /// The number from `sysexits.h`.
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Accepted => 0,
@@ -61,7 +60,7 @@ impl Exit {
         }
     }
 
-    /// The one that counts of two messages' outcomes.
+    /// The status that counts for two messages.
     pub(crate) fn or_worse(self, other: Self) -> Self {
         let rank = |exit| PRECEDENCE.iter().position(|ranked| *ranked == exit);
         if rank(other) < rank(self) {
@@ -71,7 +70,7 @@ impl Exit {
         }
     }
 
-    /// What one message's report comes to.
+    /// The status for the report of one message.
     pub(crate) fn of_report(report: &Report) -> Self {
         let refusals = report.refused().filter_map(RecipientReport::reply);
         let exit = Self::of_outcome(report.outcome(), refusals);
@@ -85,7 +84,7 @@ impl Exit {
         }
     }
 
-    /// The same, from its parts: the outcome and the words to each refused recipient.
+    /// The status for an outcome and the replies for the refused recipients.
     fn of_outcome<'a>(outcome: &Outcome, mut refusals: impl Iterator<Item = &'a Reply>) -> Self {
         let is_permanent = |reply: &Reply| reply.code().is_permanent();
         match outcome {
@@ -113,15 +112,17 @@ impl Exit {
         }
     }
 
-    /// What a session's failure comes to, for everything that was to be sent over it.
+    /// The status for a failed session, which applies to everything that was to be sent over
+    /// it.
     pub(crate) fn of_error(error: &Error) -> Self {
         match (error.disposition(), error.flaw()) {
-            // STARTTLS was refused, if only for now, where TLS is required.
+            // STARTTLS was refused temporarily although TLS is required.
             (Disposition::RetryLater, Some(Flaw::Tls)) => Self::Security,
             (Disposition::PeerBroken, _) => Self::Protocol,
             (Disposition::Permanent, _) => Self::Refused,
             (Disposition::Fix(flaw), _) => Self::of_flaw(flaw),
-            // Connecting, losing the connection, time-outs; and what is yet unknown.
+            // Failed or lost connections, time-outs, and errors that this version does not
+            // know.
             _ => Self::Temporary,
         }
     }

@@ -1,7 +1,7 @@
-//! What the user may want to do about a failure: a table from what has to change ([`Flaw`]) to
-//! advice, in terms of this command's options.
+//! Hints about a failure: a table from what must change ([`Flaw`]) to advice in terms of this
+//! command's options.
 //!
-//! Knows what was asked for and what the session was like. Must never decide anything.
+//! Knows the requested options and the facts about the session. Must never decide anything.
 
 use postwire_blocking::proto::{
     Capabilities, Disposition, Error, ErrorKind, Flaw, Mechanism, Outcome, Protocol, Reply, Report,
@@ -10,21 +10,21 @@ use postwire_blocking::proto::{
 use postwire_blocking::tls::{TlsFailure, TlsFailureKind};
 use postwire_blocking::transport::ConnectError;
 
-/// What the command was told, as far as advice depends on it.
+/// The requested options that hints depend on.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) protocol: Protocol,
     pub(crate) mode: Security,
     pub(crate) port: u16,
-    /// `--ca` was given.
+    /// Whether `--ca` was given.
     pub(crate) authority: bool,
     pub(crate) logs_in: bool,
-    /// What was given with `--auth`.
+    /// The values of `--auth`.
     pub(crate) mechanisms: Vec<String>,
     pub(crate) pipelining: bool,
 }
 
-/// What the session turned out to be.
+/// The facts about the session.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seen<'a> {
     pub(crate) tls: bool,
@@ -47,19 +47,19 @@ impl Seen<'_> {
     }
 }
 
-/// Before anything is connected.
+/// A hint before a connection is made.
 pub(crate) fn beforehand(asked: &Asked) -> Option<&'static str> {
     let starttls_on_465 = asked.port == 465 && asked.mode != Security::Wrapper;
-    starttls_on_465.then_some("port 465 is for TLS from the first octet: smtps://, not smtp://")
+    starttls_on_465.then_some("port 465 uses TLS from the first octet: use smtps://, not smtp://")
 }
 
-/// What is worth knowing of a session that messages can go over.
+/// A note about a session that is ready for messages.
 pub(crate) fn of_session(asked: &Asked, seen: Seen<'_>) -> Option<&'static str> {
     let went_on = asked.mode == Security::Opportunistic && seen.starttls_was_left_out();
-    went_on.then_some("the server refused STARTTLS; the session goes on in plaintext")
+    went_on.then_some("the server refused STARTTLS; the session continues in plaintext")
 }
 
-/// For a message that was not simply accepted.
+/// A hint for a message that was not accepted for every recipient.
 pub(crate) fn of_report(report: &Report, asked: &Asked, seen: Seen<'_>) -> Option<String> {
     match report.outcome() {
         Outcome::NotSent(error) => of_error(error, asked, seen),
@@ -72,13 +72,13 @@ pub(crate) fn of_report(report: &Report, asked: &Asked, seen: Seen<'_>) -> Optio
     }
 }
 
-const LOOK_FIRST: &str = "look for it at the recipient before sending it again";
+const LOOK_FIRST: &str = "ask the recipient whether it arrived before sending it again";
 
-/// For a session that failed.
+/// A hint for a failed session.
 pub(crate) fn of_error(error: &Error, asked: &Asked, seen: Seen<'_>) -> Option<String> {
     let stage = error.stage();
     match (error.flaw(), error.kind()) {
-        (Some(Flaw::HelloName), _) => Some("that is --hello NAME".to_owned()),
+        (Some(Flaw::HelloName), _) => Some("set the name with --hello NAME".to_owned()),
         (Some(Flaw::Login), ErrorKind::Refused(reply)) if is_wrong_login(reply) => {
             of_login(error.mechanism()).map(str::to_owned)
         }
@@ -88,7 +88,7 @@ pub(crate) fn of_error(error: &Error, asked: &Asked, seen: Seen<'_>) -> Option<S
             (Disposition::PeerBroken, ErrorKind::Violation(Violation::Reply(_)))
                 if speaks_tls(error) =>
             {
-                Some("this port speaks TLS from the first octet: smtps://".to_owned())
+                Some("this port uses TLS from the first octet: use smtps://".to_owned())
             }
             (_, ErrorKind::Transport(cause)) => {
                 let cause: &ConnectError = cause.downcast_ref()?;
@@ -101,7 +101,7 @@ pub(crate) fn of_error(error: &Error, asked: &Asked, seen: Seen<'_>) -> Option<S
     }
 }
 
-/// For what has to change before another attempt.
+/// A hint about what must change before another attempt.
 fn of_flaw(flaw: Flaw, kind: &ErrorKind, asked: &Asked) -> Option<String> {
     match (flaw, kind) {
         (Flaw::Tls, ErrorKind::Tls(cause)) => {
@@ -119,15 +119,15 @@ fn of_flaw(flaw: Flaw, kind: &ErrorKind, asked: &Asked) -> Option<String> {
             },
         ) => of_mechanisms(*withheld, unasked, asked),
         (Flaw::Requirement, ErrorKind::ExtensionNotOffered("8BITMIME")) => {
-            Some("a test server often takes it all the same: --allow-8bit".to_owned())
+            Some("a test server often accepts it anyway: use --allow-8bit".to_owned())
         }
         (Flaw::Content, _) => Some("nothing was sent; see --line-ends and --max-line".to_owned()),
         _ => None,
     }
 }
 
-/// Where no mechanism can be used: `withheld` if one would reveal the password in plaintext;
-/// `unasked` are offered and have to be asked for.
+/// A hint if no mechanism can be used. `withheld` is set if one would reveal the password in
+/// plaintext; `unasked` are the offered mechanisms that must be configured.
 fn of_mechanisms(withheld: bool, unasked: &[Mechanism], asked: &Asked) -> Option<String> {
     let options: Vec<String> = unasked
         .iter()
@@ -138,21 +138,21 @@ fn of_mechanisms(withheld: bool, unasked: &[Mechanism], asked: &Asked) -> Option
         let others = options.iter().map(|option| format!(", or {option}"));
         let others = others.collect::<String>();
         Some(format!(
-            "--auth names {names} only; a password is not sent in plaintext: use TLS, or \
+            "--auth allows only {names}; a password is not sent in plaintext: use TLS, or \
              --allow-plaintext-auth{others}"
         ))
     } else if !options.is_empty() {
         Some(options.join(" or "))
     } else {
         withheld.then(|| {
-            "use TLS (smtps://, or ?tls=required), or --allow-plaintext-auth on a network that \
-             nobody listens to"
+            "use TLS (smtps://, or ?tls=required), or --allow-plaintext-auth on a \
+             trusted network"
                 .to_owned()
         })
     }
 }
 
-/// RFC 4954 §6.
+/// Whether the reply means wrong credentials (RFC 4954 §6).
 fn is_wrong_login(reply: &Reply) -> bool {
     let enhanced = reply.enhanced().map(|enhanced| enhanced.to_string());
     reply.code().get() == 535 && enhanced.is_none_or(|enhanced| enhanced == "5.7.8")
@@ -164,13 +164,13 @@ fn of_login(mechanism: Option<Mechanism>) -> Option<&'static str> {
     if is_one_of([Mechanism::EXTERNAL, Mechanism::ANONYMOUS]) {
         None
     } else if is_one_of([Mechanism::OAUTHBEARER, Mechanism::XOAUTH2]) {
-        Some("the token is wrong or has expired, most likely")
+        Some("the token is probably wrong or expired")
     } else {
-        Some("the user name or the password is wrong, most likely")
+        Some("the user name or the password is probably wrong")
     }
 }
 
-/// An alert or a handshake, where a greeting was due.
+/// Whether the server sent a TLS alert or handshake instead of a greeting.
 fn speaks_tls(error: &Error) -> bool {
     let quote = error.quote().unwrap_or_default();
     quote.starts_with("\\x15\\x03") || quote.starts_with("\\x16\\x03")
@@ -178,8 +178,8 @@ fn speaks_tls(error: &Error) -> bool {
 
 fn of_connecting(timed_out: bool, asked: &Asked) -> Option<String> {
     (timed_out && asked.port == 25).then(|| {
-        "many networks block port 25: to send by a provider's server use its port 587 \
-         (smtp://HOST:587) or 465 (smtps://HOST)"
+        "many networks block port 25: use port 587 (smtp://HOST:587) or 465 (smtps://HOST) of \
+         the provider's server"
             .to_owned()
     })
 }
@@ -190,15 +190,12 @@ fn of_time(error: &Error, asked: &Asked, seen: Seen<'_>) -> Option<String> {
     }
     match error.stage() {
         Stage::Greeting if asked.mode != Security::Wrapper && error.quote().is_none() => {
-            Some("a server that says nothing may wait for TLS: smtps:// (port 465)".to_owned())
+            Some("a silent server may expect TLS: use smtps:// (port 465)".to_owned())
         }
         Stage::Mail | Stage::Rcpt | Stage::Data | Stage::Body
             if asked.pipelining && seen.pipelining() =>
         {
-            Some(
-                "a server that loses commands sent ahead can be used with --pipelining off"
-                    .to_owned(),
-            )
+            Some("if the server loses pipelined commands, use --pipelining off".to_owned())
         }
         _ => None,
     }
@@ -207,29 +204,29 @@ fn of_time(error: &Error, asked: &Asked, seen: Seen<'_>) -> Option<String> {
 fn of_tls(failure: &TlsFailure, asked: &Asked) -> Option<&'static str> {
     Some(match failure.kind() {
         TlsFailureKind::Plaintext(_) => {
-            "use smtp:// on this port (it begins TLS by STARTTLS), or smtps:// on port 465"
+            "use smtp:// on this port, which starts TLS with STARTTLS, or smtps:// on port 465"
         }
-        TlsFailureKind::Version => "the server has to learn TLS 1.2 or later",
-        TlsFailureKind::Cipher => "the server has to learn ciphers of this decade",
+        TlsFailureKind::Version => "the server must support TLS 1.2 or later",
+        TlsFailureKind::Cipher => "the server must support current cipher suites",
         TlsFailureKind::Expired { .. } => {
             "the server needs a new certificate, or this machine's clock is wrong"
         }
         TlsFailureKind::NotYetValid { .. } => "this machine's clock may be wrong",
         TlsFailureKind::WrongName { .. } => {
-            "name the server in the URL as its certificate does, if it is the right one"
+            "if this is the right server, use the name of its certificate in the URL"
         }
         TlsFailureKind::UnknownIssuer if asked.authority => {
-            "the file given with --ca holds neither this certificate nor its authority"
+            "the file given with --ca contains neither this certificate nor its authority"
         }
         TlsFailureKind::UnknownIssuer => {
-            "a private authority, or the server's own certificate, is trusted with --ca FILE"
+            "to trust a private authority, or the server's own certificate, use --ca FILE"
         }
         TlsFailureKind::NotForServers => {
-            "the server needs a certificate for servers, or one that does not limit its use; \
-             exactly this one is trusted with --ca FILE"
+            "the server needs a certificate for servers, or one without a restricted use; to \
+             trust exactly this certificate, use --ca FILE"
         }
         TlsFailureKind::ClientCertificateRequired => {
-            "show the server a certificate with --client-cert FILE"
+            "present a client certificate with --client-cert FILE"
         }
         TlsFailureKind::KeyTooShort { .. } => {
             "the server needs a certificate with a key of 2048 bits or more"
@@ -240,7 +237,7 @@ fn of_tls(failure: &TlsFailure, asked: &Asked) -> Option<&'static str> {
 
 fn of_refusal(stage: Stage, reply: &Reply, asked: &Asked, seen: Seen<'_>) -> Option<String> {
     let code = reply.code().get();
-    // Read from the text: Exchange says 451 5.7.3, whose classes disagree.
+    // Reads the code from the text: Exchange sends 451 5.7.3, whose classes disagree.
     let about_policy = reply
         .raw_lines()
         .next()
@@ -251,48 +248,50 @@ fn of_refusal(stage: Stage, reply: &Reply, asked: &Asked, seen: Seen<'_>) -> Opt
         advice
     } else if seen.starttls_was_left_out() && (code == 530 || (code == 451 && about_policy)) {
         if code == 530 && !asked.logs_in && !says(&["starttls"]) {
-            "the server offers STARTTLS: use it with ?tls=required; if it wants a login: --user \
-             and --password-env"
+            "the server offers STARTTLS: use it with ?tls=required; if it requires a login, add \
+             --user and --password-env"
         } else {
             "the server offers STARTTLS: use it with ?tls=required"
         }
     } else if code == 530 && !asked.logs_in {
-        "the server wants a login: --user and --password-env"
+        "the server requires a login: add --user and --password-env"
     } else if is_about_hello(stage, code, &text) {
-        "the name that this client says is set by --hello"
+        "the name that this client gives is set with --hello"
     } else if stage == Stage::Body && matches!(code, 500 | 502 | 503) {
-        "a server that offers CHUNKING and does not do it can be used with --chunking off"
+        "if the server offers CHUNKING without supporting it, use --chunking off"
     } else if reply.code().is_transient() {
-        "the server may take it later"
+        "the server may accept it later"
     } else {
         return None;
     };
     Some(advice.to_owned())
 }
 
-/// A server that speaks the other protocol knows no greeting of this one.
+/// A server of the other protocol does not support the greeting command of this one.
 fn of_protocol(stage: Stage, reply: &Reply, asked: &Asked, seen: Seen<'_>) -> Option<&'static str> {
     if stage != Stage::Ehlo || !matches!(reply.code().get(), 500 | 502) {
         return None;
     }
     Some(match asked.protocol {
-        Protocol::Lmtp => "this server speaks SMTP: smtp://, not lmtp:// or --lmtp",
+        Protocol::Lmtp => "this server speaks SMTP: use smtp://, not lmtp:// or --lmtp",
         Protocol::Smtp if seen.greets_as_lmtp() || reply.to_string().contains("LHLO") => {
-            "this server speaks LMTP: lmtp://, not smtp://"
+            "this server speaks LMTP: use lmtp://, not smtp://"
         }
-        Protocol::Smtp => "a server that knows neither EHLO nor HELO may speak LMTP: lmtp://",
+        Protocol::Smtp => {
+            "a server that supports neither EHLO nor HELO may speak LMTP: use lmtp://"
+        }
     })
 }
 
-/// Whether a refusal may be one of the client's name. `text` is in lower case.
+/// Whether a refusal may be about the client's name. `text` must be in lower case.
 fn is_about_hello(stage: Stage, code: u16, text: &str) -> bool {
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
     match code {
         501 | 504 if stage == Stage::Ehlo => true,
-        // What is said of commands, not of their arguments.
+        // These codes are about commands, not about their arguments.
         500 | 502 | 503 => false,
         _ if says(&["helo", "ehlo", "lhlo"]) => true,
-        // Later on it may be anybody's name.
+        // At later stages the text may be about any name.
         _ => stage == Stage::Ehlo && says(&["host name", "hostname"]),
     }
 }
@@ -352,17 +351,21 @@ mod tests {
                 refused(550, "your HELO name does not match"),
                 "--hello",
             ),
-            (Stage::Ehlo, refused(550, "Helo?"), "that is --hello NAME"),
+            (
+                Stage::Ehlo,
+                refused(550, "Helo?"),
+                "set the name with --hello NAME",
+            ),
             (Stage::Mail, refused(503, "say EHLO first"), ""),
             (Stage::Rcpt, refused(550, "no host name found"), ""),
             (Stage::Ehlo, refused(550, "no"), ""),
             (
                 Stage::Ehlo,
                 refused(550, "invalid host name"),
-                "set by --hello",
+                "set with --hello",
             ),
-            (Stage::Ehlo, refused(501, "no"), "set by --hello"),
-            (Stage::Ehlo, refused(504, "no"), "set by --hello"),
+            (Stage::Ehlo, refused(501, "no"), "set with --hello"),
+            (Stage::Ehlo, refused(504, "no"), "set with --hello"),
             (Stage::Ehlo, refused(500, "what?"), "lmtp://"),
             (Stage::Ehlo, refused(500, "say LHLO"), "speaks LMTP"),
             (
@@ -478,17 +481,17 @@ mod tests {
         };
         let error = Error::new(Stage::Ehlo, refused(502, "what?"));
         let hint = of_error(&error, &asked(), seen).unwrap();
-        assert!(hint.contains("speaks LMTP: lmtp://"), "{hint}");
+        assert!(hint.contains("speaks LMTP: use lmtp://"), "{hint}");
         let asked = Asked {
             protocol: Protocol::Lmtp,
             ..asked()
         };
         let hint = of_error(&error, &asked, Seen::default()).unwrap();
-        assert!(hint.contains("speaks SMTP: smtp://"), "{hint}");
+        assert!(hint.contains("speaks SMTP: use smtp://"), "{hint}");
     }
 
     #[test]
-    fn port_465_is_told_of_at_once() {
+    fn port_465_has_a_hint_before_connecting() {
         let at = |mode, port| {
             beforehand(&Asked {
                 mode,

@@ -1,7 +1,7 @@
-//! The objects that `--json` prints: one for each message, for programs to read.
+//! The JSON objects that `--json` prints: one for each message, for programs to read.
 //!
-//! The names are a contract. Text stays as the server gave it, but for octets
-//! that are no text; what a terminal would act on leaves as a JSON escape.
+//! The field names are a stable interface. Text stays as the server sent it, except for octets
+//! that are not text; characters that a terminal interprets are printed as JSON escapes.
 
 use std::io;
 
@@ -14,7 +14,7 @@ use serde_json::ser::Formatter;
 
 use crate::print::text::lossless;
 
-/// What became of one message.
+/// The result of one message.
 #[derive(Serialize)]
 pub(crate) struct Message<'a> {
     #[serde(rename = "message")]
@@ -25,19 +25,19 @@ pub(crate) struct Message<'a> {
     error: Option<String>,
     recipients: Vec<Recipient<'a>>,
     tls: Option<Tls<'a>>,
-    /// The mechanism by which the session was logged in.
+    /// The mechanism with which the session logged in.
     auth: Option<&'static str>,
 }
 
 #[derive(Serialize)]
 struct Recipient<'a> {
     address: &'a str,
-    /// Nothing where nobody knows.
+    /// `None` if it is unknown.
     accepted: Option<bool>,
     reply: Option<ReplyObject>,
 }
 
-/// A server's words.
+/// A reply of the server.
 #[derive(Serialize)]
 pub(crate) struct ReplyObject {
     code: u16,
@@ -53,7 +53,7 @@ pub(crate) struct Tls<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// The report on the message at this position, with the session that it went over.
+    /// The report on the message at this position, with data of its session.
     pub(crate) fn new(
         position: usize,
         report: &'a Report,
@@ -79,7 +79,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// A message that no session ever heard of, since the files could not be read.
+    /// The result of a message that was never sent, since the files could not be read.
     pub(crate) fn unread(position: usize, error: String, recipients: &'a [Address]) -> Self {
         let unasked = |address: &'a Address| Recipient {
             address: address.as_str(),
@@ -133,16 +133,16 @@ impl<'a> Tls<'a> {
     }
 }
 
-/// The object on one line.
+/// The object as one line of JSON.
 pub(crate) fn line(object: &impl Serialize) -> String {
     let mut octets = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut octets, Careful);
-    // Neither these objects nor a vector can fail.
+    // Neither these objects nor a vector can cause an error.
     let _ = object.serialize(&mut serializer);
     String::from_utf8(octets).unwrap_or_default()
 }
 
-/// Compact, with escapes for what a terminal would act on.
+/// A compact format with escapes for characters that a terminal interprets.
 struct Careful;
 
 impl Formatter for Careful {

@@ -1,19 +1,19 @@
-//! The two streams that a program talks on.
+//! Standard output and standard error.
 //!
-//! A reader that has gone away ends nothing here: mail that is under way is
-//! still sent, and the exit status still says what became of it.
+//! A reader that closes the pipe does not end the program: mail in progress is still sent, and
+//! the exit status still shows the result.
 
 use std::fmt::Display;
 use std::io::{self, Write};
 
 use crate::print::json;
 
-/// A line for whoever uses the result.
+/// Prints a line of the result.
 pub(crate) fn say(line: impl Display) {
     print(&line.to_string());
 }
 
-/// An object for the program that uses the result.
+/// Prints a JSON object of the result.
 pub(crate) fn say_object(object: &impl serde::Serialize) {
     print(&json::line(object));
 }
@@ -28,13 +28,13 @@ fn print(line: &str) {
     }
 }
 
-/// What is wrong, in one sentence, for whoever started the program.
+/// Prints an error in one sentence.
 pub(crate) fn complain(sentence: impl Display) {
     note(format_args!("postwire: {sentence}"));
 }
 
-/// A line beside the result.
+/// Prints a line of additional information.
 pub(crate) fn note(line: impl Display) {
-    // Where it cannot be written, there is nobody left to tell.
+    // An error that cannot be written cannot be reported.
     let _ = writeln!(io::stderr().lock(), "{line}");
 }

@@ -1,13 +1,13 @@
-//! Text from elsewhere, made fit for a terminal.
+//! Makes foreign text safe for a terminal.
 //!
-//! Knows characters; must never know where the text came from. A server, a
-//! certificate or a file's name must not move the cursor or hide what was said.
+//! Knows characters. Must never know where the text comes from. A server, a certificate or a
+//! file name must not be able to move the cursor or hide output.
 
 use std::fmt::{self, Write as _};
 
 use postwire_blocking::proto::is_safe_to_show;
 
-/// Shows the text on one line: controls, and marks that reorder or hide text, as
+/// Shows the text on one line, with control characters, and marks that reorder or hide text, as
 /// `\u{…}`.
 pub(crate) struct Plain<'a>(pub(crate) &'a str);
 
@@ -24,13 +24,13 @@ impl fmt::Display for Plain<'_> {
     }
 }
 
-/// Octets as text: what is not UTF-8 as `\x..`.
+/// Converts octets to text; octets that are not UTF-8 appear as `\x..`.
 pub(crate) fn lossless(octets: &[u8]) -> String {
     let mut text = String::with_capacity(octets.len());
     for chunk in octets.utf8_chunks() {
         text.push_str(chunk.valid());
         for octet in chunk.invalid() {
-            // Writing to a string cannot fail.
+            // Writing to a string never fails.
             let _ = write!(text, "\\x{octet:02x}");
         }
     }
@@ -42,13 +42,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_terminal_gets_no_commands() {
+    fn control_characters_are_escaped() {
         let shown = Plain("a\u{1b}[2J\r\n\u{9b}\u{202e}\u{fc}").to_string();
         assert_eq!(shown, "a\\u{1b}[2J\\u{d}\\u{a}\\u{9b}\\u{202e}\u{fc}");
     }
 
     #[test]
-    fn octets_that_are_no_text_are_kept() {
+    fn octets_that_are_not_text_are_kept() {
         assert_eq!(lossless(b"gr\xfc\xc3\xbcn\xff"), "gr\\xfc\u{fc}n\\xff");
     }
 }

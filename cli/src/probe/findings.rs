@@ -1,6 +1,6 @@
-//! What a look at a server found, as a table for people and as an object for programs.
+//! The result of an inspection, as a table for people and as an object for programs.
 //!
-//! Knows what the server said. Must never know how it was asked.
+//! Knows the server's properties. Must never know how they were obtained.
 
 use postwire_blocking::proto::{
     Capabilities, Capability, Error, LimitsParameters, Mechanism, Redaction, SizeLimit,
@@ -14,7 +14,7 @@ use crate::print::output::{complain, say, say_object};
 use crate::print::text::{Plain, lossless};
 
 impl Look {
-    /// Says what was seen, and why it ended if it did.
+    /// Prints the properties, and the reason of a failure.
     pub(super) fn tell(&self, failure: Option<&Error>, json: bool) {
         let tls = self.tls.as_ref();
         let capabilities = self.capabilities.as_ref();
@@ -52,7 +52,7 @@ impl Look {
             None => {}
         }
         if let Some(mechanism) = findings.login {
-            row("logged in by", mechanism);
+            row("login", mechanism);
         }
         if let Some(certificate) = findings.certificate {
             row("certificate", &certificate.subject);
@@ -67,27 +67,27 @@ impl Look {
     }
 }
 
-/// A line of the table.
+/// Prints a line of the table.
 fn row(name: &str, value: &str) {
     say(format_args!("{name:<13} {}", Plain(value)));
 }
 
 #[derive(Serialize)]
 struct Findings<'a> {
-    /// Whether messages could be sent now.
+    /// Whether a message could be sent now.
     reached: bool,
     stage: Option<&'static str>,
     reply: Option<ReplyObject>,
     error: Option<String>,
     greeting: Option<ReplyObject>,
     tls: Option<Tls<'a>>,
-    /// The mechanism that it was logged in by.
+    /// The mechanism of the login.
     login: Option<&'static str>,
     certificate: Option<&'a Certificate>,
     capabilities: Option<CapabilitiesObject>,
 }
 
-/// What the server offers, in its words and as they are understood.
+/// The server's capabilities, as lines and as parsed values.
 #[derive(Serialize)]
 struct CapabilitiesObject {
     offered: Vec<String>,
@@ -98,14 +98,14 @@ struct CapabilitiesObject {
     limits: Limits,
 }
 
-/// RFC 1870.
+/// The limit of `SIZE` (RFC 1870).
 #[derive(Serialize)]
 struct Size {
-    /// Nothing where there is no fixed maximum.
+    /// `None` without a fixed maximum.
     octets: Option<u64>,
 }
 
-/// RFC 9422.
+/// The limits of `LIMITS` (RFC 9422).
 #[derive(Serialize)]
 struct Limits {
     #[serde(rename = "mail_max")]
@@ -161,10 +161,7 @@ impl CapabilitiesObject {
             name = "";
         }
         if self.malformed > 0 {
-            row(
-                "",
-                &format!("and {} lines that are not understood", self.malformed),
-            );
+            row("", &format!("and {} malformed lines", self.malformed));
         }
         match self.auth.as_slice() {
             [] => row("auth", "none"),
@@ -183,9 +180,9 @@ impl CapabilitiesObject {
             domains,
         } = self.limits;
         for (most, of) in [
-            (messages, "messages a connection"),
-            (recipients, "recipients a message"),
-            (domains, "domains of recipients a message"),
+            (messages, "messages per connection"),
+            (recipients, "recipients per message"),
+            (domains, "recipient domains per connection"),
         ] {
             if let Some(most) = most {
                 row("at most", &format!("{most} {of}"));

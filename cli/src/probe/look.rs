@@ -1,6 +1,6 @@
-//! What is seen of a server on the way, and would be forgotten.
+//! The properties of a server that are only visible during the session.
 //!
-//! Knows the events of a session. Must never know how it is shown.
+//! Knows the events of a session. Must never know how the properties are shown.
 
 use postwire_blocking::Connection;
 use postwire_blocking::proto::{Capabilities, Event, Mechanism, Redaction, Reply, TlsInfo};
@@ -9,7 +9,7 @@ use crate::print::certificate::Certificate;
 use crate::print::output::note;
 use crate::print::text::Plain;
 
-/// What is seen on the way, and would be forgotten.
+/// The properties that are only visible during the session.
 #[derive(Default)]
 pub(super) struct Look {
     pub(super) redaction: Redaction,
@@ -18,12 +18,13 @@ pub(super) struct Look {
     pub(super) tls: Option<TlsInfo>,
     pub(super) certificate: Option<Certificate>,
     pub(super) login: Option<Mechanism>,
-    /// That session is over: the next one has another address.
+    /// Whether the session is over: the next one uses another address.
     is_over: bool,
 }
 
 impl Look {
-    /// Nothing is seen yet. What a certificate and the capabilities say is redacted.
+    /// Starts without properties. The fields of a certificate and the capabilities are
+    /// redacted.
     pub(super) fn new(redaction: Redaction) -> Self {
         Self {
             redaction,
@@ -31,7 +32,7 @@ impl Look {
         }
     }
 
-    /// Looks at the session after this event.
+    /// Reads the properties of the session after this event.
     pub(super) fn see(&mut self, session: &Connection, event: Event, trace: bool) {
         if self.is_over {
             *self = Self::new(core::mem::take(&mut self.redaction));

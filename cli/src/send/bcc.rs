@@ -1,7 +1,6 @@
-//! A message without its Bcc fields (RFC 5322 §3.6.3), as it is read.
+//! A reader that removes the Bcc fields of a message (RFC 5322 §3.6.3).
 //!
-//! Knows where the header ends and where a field does. Everything else goes through
-//! untouched.
+//! Knows where the header section and a field end. Everything else passes unchanged.
 
 use std::io::{self, BufRead, Read};
 
@@ -10,7 +9,7 @@ use std::io::{self, BufRead, Read};
 pub(crate) struct WithoutBcc<R> {
     inner: R,
     place: Place,
-    /// A line that is kept, and how much of it was read.
+    /// A line of the header that is kept, and how much of it was read.
     line: Vec<u8>,
     read: usize,
 }
@@ -18,7 +17,7 @@ pub(crate) struct WithoutBcc<R> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Field,
-    /// In a field that is left out, with its folded lines.
+    /// Within a field that is removed, including its folded lines.
     Bcc,
     Body,
 }
@@ -33,7 +32,7 @@ impl<R: BufRead> WithoutBcc<R> {
         }
     }
 
-    /// The next line of the header that is kept; empty at the end.
+    /// Reads the next line of the header that is kept; empty at the end.
     fn next_line(&mut self) -> io::Result<()> {
         self.read = 0;
         loop {
@@ -54,7 +53,7 @@ impl<R: BufRead> WithoutBcc<R> {
     }
 }
 
-/// RFC 5322 §4.5: blanks before the colon are obsolete, and are seen.
+/// RFC 5322 §4.5: blanks before the colon are obsolete syntax, and are recognised.
 fn is_bcc(line: &[u8]) -> bool {
     let mut parts = line.splitn(2, |octet| *octet == b':');
     let name = parts.next().unwrap_or_default().trim_ascii_end();
@@ -90,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_field_goes_with_its_folded_lines() {
+    fn the_field_is_removed_with_its_folded_lines() {
         for (message, kept) in [
             (
                 "To: a@b\r\nBcc: c@d,\r\n e@f,\r\n\tg@h\r\nSubject: x\r\n\r\nBcc: body\r\n",

@@ -1,8 +1,7 @@
-//! From the options that describe an envelope to the library's type of it.
+//! Builds the library's envelope from the options that describe it.
 //!
-//! Knows how people write what RFC 5321 §4.1.2 calls parameters. Must never know what a
-//! server makes of them: what is asked of one that lacks the extension is the library's
-//! to say.
+//! Knows how people write the parameters of RFC 5321 §4.1.2. Must never know what a server does
+//! with them: the library decides what happens if the server lacks the extension.
 #![allow(
     rustdoc::broken_intra_doc_links,
     reason = "what stands beside an option is its help text, not a link"
@@ -21,33 +20,36 @@ use crate::arguments::{SendArguments, UsageError};
 
 const ORCPT: &str = "--orcpt";
 
-/// What else the server is asked for, with `MAIL` and `RCPT`.
+/// The options for parameters of `MAIL` and `RCPT`.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Parameters of the envelope")]
 pub(crate) struct ParameterArguments {
-    /// How much of the message a report of failure brings back (DSN, RFC 3461); left out where DSN
-    /// is not offered
+    /// How much of the message a failure report returns (DSN, RFC 3461); left out if the server
+    /// does not offer DSN
     #[arg(long, value_name = "full|hdrs")]
     dsn_ret: Option<String>,
 
-    /// What reports name the message by (DSN); left out where that is not offered
+    /// The identifier of the message in reports (DSN); left out if the server does not offer
+    /// DSN
     #[arg(long, value_name = "ID")]
     dsn_envid: Option<String>,
 
-    /// Which reports the sender wants on each recipient (DSN): never, or some of success, failure
-    /// and delay, with commas between. The message is not sent where DSN is not offered
+    /// The reports that the sender wants about each recipient (DSN): never, or a
+    /// comma-separated list of success, failure and delay. The message is not sent where DSN is
+    /// not offered
     #[arg(long, value_name = "LIST")]
     notify: Option<String>,
 
-    /// Whom a recipient was at first, by whom reports name him (DSN): an address, or TYPE;TEXT.
-    /// As in bob@example.net=robert@example.org; may be given again for another recipient. Left out
-    /// where DSN is not offered
+    /// The original address of a recipient, which is named in reports (DSN): an address, or
+    /// TYPE;TEXT. As in bob@example.net=robert@example.org; may be given again for another
+    /// recipient. Left out if the server does not offer DSN
     #[arg(long, value_name = "ADDR=[TYPE;]TEXT")]
     orcpt: Vec<String>,
 
-    /// Deliver within so many seconds (DELIVERBY, RFC 2852), or else return the message; with
-    /// :notify, or else report it and go on, where the time may be over already. With :trace each
-    /// server reports that it passed it on. The message is not sent where that is not offered
+    /// Deliver within this many seconds (DELIVERBY, RFC 2852), otherwise return the message;
+    /// with :notify, otherwise report it and continue, also with a negative number. With :trace
+    /// each server reports that it passed the message on. The message is not sent where
+    /// DELIVERBY is not offered
     #[arg(
         long,
         value_name = "SECONDS[:notify][:trace]",
@@ -55,37 +57,39 @@ pub(crate) struct ParameterArguments {
     )]
     deliver_by: Option<String>,
 
-    /// Hold the message for so long (FUTURERELEASE, RFC 4865). The message is not sent where that
-    /// is not offered
+    /// Hold the message for this many seconds (FUTURERELEASE, RFC 4865). The message is not
+    /// sent where FUTURERELEASE is not offered
     #[arg(long, value_name = "SECONDS", conflicts_with = "hold_until")]
     hold_for: Option<String>,
 
-    /// Hold the message until then, as in 2030-01-31T12:00:00Z (FUTURERELEASE). The message is not
-    /// sent where that is not offered
+    /// Hold the message until this time, as in 2030-01-31T12:00:00Z (FUTURERELEASE). The
+    /// message is not sent where FUTURERELEASE is not offered
     #[arg(long, value_name = "DATE-TIME")]
     hold_until: Option<String>,
 
-    /// The message's priority (MT-PRIORITY, RFC 6710), 9 the highest; left out where that is not
-    /// offered
+    /// The priority of the message, up to 9 (MT-PRIORITY, RFC 6710); left out if the server
+    /// does not offer MT-PRIORITY
     #[arg(long, value_name = "-9..9", allow_hyphen_values = true)]
     priority: Option<String>,
 
-    /// Let no server on the way pass it on without verified TLS (REQUIRETLS, RFC 8689). The message
-    /// is not sent where that is not offered, or where this very session has no verified TLS
+    /// Forbid every server to pass the message on without verified TLS (REQUIRETLS, RFC 8689).
+    /// The message is not sent where REQUIRETLS is not offered, or where this session has no
+    /// verified TLS
     #[arg(long)]
     require_tls: bool,
 
-    /// Any other parameter of MAIL; may be given again. The message is not sent where the extension
-    /// that it is called after, or that is named before it, is not offered
+    /// Any other parameter of MAIL; may be given several times. The message is not sent where
+    /// its extension is not offered: the one with the parameter's keyword, or the one named
+    /// before it
     #[arg(long, value_name = "[EXTENSION:]KEYWORD[=VALUE]")]
     mail_param: Vec<String>,
 
-    /// The same with RCPT, for every recipient
+    /// Any other parameter of RCPT, for every recipient; otherwise as --mail-param
     #[arg(long, value_name = "[EXTENSION:]KEYWORD[=VALUE]")]
     rcpt_param: Vec<String>,
 }
 
-/// The envelope of every message.
+/// Builds the envelope of every message.
 pub(crate) fn parse(arguments: &SendArguments) -> Result<Envelope, UsageError> {
     let envelope = parse_paths(arguments)?;
     let envelope = for_mail(envelope, &arguments.parameters)?;
@@ -103,17 +107,17 @@ fn parse_paths(arguments: &SendArguments) -> Result<Envelope, UsageError> {
     Envelope::new(reverse_path, forward_paths).map_err(|why| UsageError::new("--to", why))
 }
 
-/// What is wrong with an address, and what is right where it has a name beside it.
+/// Describes an invalid address, with the correct form where it is recognisable.
 fn explained((option, text): (&str, &str), why: &AddressError) -> String {
     let mut several = text.split(',').map(str::trim);
     if text.contains(',') && several.all(|part| part.parse::<Address>().is_ok()) {
         return match option {
-            "--to" => "one address a --to; give --to again".to_owned(),
+            "--to" => "takes one address; give --to again for another recipient".to_owned(),
             _ => "takes one address".to_owned(),
         };
     }
     if let Some(literal) = ipv6_literal(text) {
-        return format!("{why}; it is written {literal}");
+        return format!("{why}; write {literal}");
     }
     match text.split_once('<').map(|(_, rest)| rest.trim_end()) {
         Some(rest) if !rest.is_empty() => {
@@ -127,8 +131,8 @@ fn explained((option, text): (&str, &str), why: &AddressError) -> String {
     }
 }
 
-/// The address literal (RFC 5321 §4.1.3) that is meant by an IPv6 address in brackets, at the
-/// end of an address or alone.
+/// The address literal (RFC 5321 §4.1.3) for a text that is, or ends in, an IPv6 address in
+/// brackets.
 pub(crate) fn ipv6_literal(text: &str) -> Option<String> {
     let (_, literal) = text.trim_end_matches('>').rsplit_once('[')?;
     let address: Ipv6Addr = literal.strip_suffix(']')?.parse().ok()?;
@@ -183,11 +187,11 @@ fn for_rcpt(mut envelope: Envelope, asked: &ParameterArguments) -> Result<Envelo
     Ok(envelope)
 }
 
-/// `SECONDS`, and how that is meant.
+/// Reads `SECONDS` with its modifiers.
 fn deliver_by(given: &str) -> Result<DeliverBy, UsageError> {
     let refuse = || {
-        let why = "must be at most nine digits of seconds, perhaps :notify, without which they \
-                   must be to come, and perhaps :trace";
+        let why = "must be a number of seconds with at most nine digits, with optional :notify \
+                   and :trace; without :notify it must be positive";
         UsageError::new("--deliver-by", why)
     };
     let mut words = given.split(':');
@@ -204,16 +208,16 @@ fn deliver_by(given: &str) -> Result<DeliverBy, UsageError> {
     value.parse().map_err(|_| refuse())
 }
 
-/// `RECIPIENT=ADDRESS`, or `RECIPIENT=TYPE;TEXT`, for everyone of that address.
+/// Reads `RECIPIENT=ADDRESS` or `RECIPIENT=TYPE;TEXT`, for every recipient with that address.
 fn original_recipient(envelope: Envelope, given: &str) -> Result<Envelope, UsageError> {
-    // There may be a `=` in an address: those of --to are known.
+    // An address may contain `=`, so the text is compared with the addresses of --to.
     let original = |recipient: &Address| given.strip_prefix(recipient.as_str())?.strip_prefix('=');
     let recipients = envelope.forward_paths().iter().enumerate();
     let named: Vec<(usize, &str)> = recipients
         .filter_map(|(position, recipient)| Some((position, original(recipient)?)))
         .collect();
     let Some(&(_, original)) = named.first() else {
-        let why = "must be a recipient as given to --to, =, and whom he was";
+        let why = "must be a recipient as given to --to, =, and the original address";
         return Err(UsageError::new(ORCPT, why));
     };
     let original = parse_original_recipient(original)?;
@@ -222,7 +226,10 @@ fn original_recipient(envelope: Envelope, given: &str) -> Result<Envelope, Usage
         .try_fold(envelope, |envelope, (recipient, _)| {
             let is_original = |parameter: &Parameter| parameter.keyword() == "ORCPT";
             if envelope.recipient_parameters(recipient).any(is_original) {
-                return Err(UsageError::new(ORCPT, "is given twice for a recipient"));
+                return Err(UsageError::new(
+                    ORCPT,
+                    "is given twice for the same recipient",
+                ));
             }
             envelope
                 .with_recipient_parameter(recipient, original.clone())
@@ -242,19 +249,19 @@ fn parse_original_recipient(given: &str) -> Result<OriginalRecipient, UsageError
     typed.map_err(|why| wrong(ORCPT, why))
 }
 
-/// Whether an address of this type is one that mail can be sent to.
+/// Whether an address of this type is a mailbox.
 fn is_mailbox(kind: &str) -> bool {
     kind.eq_ignore_ascii_case("rfc822") || kind.eq_ignore_ascii_case("utf-8")
 }
 
-/// `[EXTENSION:]KEYWORD[=VALUE]`, of which there is none before.
+/// Reads `[EXTENSION:]KEYWORD[=VALUE]` with a keyword that was not given before.
 fn raw<'a>(
     name: &str,
     given: &str,
     mut before: impl Iterator<Item = &'a Parameter>,
 ) -> Result<Parameter, UsageError> {
     let keyword = given.split('=').next().unwrap_or_default();
-    // In a value a colon means nothing.
+    // A colon in the value has no meaning.
     let (extension, parameter) = match keyword.find(':') {
         Some(colon) => (Some(&given[..colon]), &given[colon + 1..]),
         None => (None, given),

@@ -1,7 +1,7 @@
-//! Ctrl-C while messages are under way: the session ends at once and says what
-//! became of each message.
+//! Ctrl-C while messages are in progress: the session ends at once, and the result of each
+//! message is printed.
 //!
-//! Knows when it was pressed, and whom to tell. Must never know what a session is.
+//! Knows when Ctrl-C was pressed and which action follows. Must never know a session.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -17,43 +17,43 @@ pub(crate) struct Interrupt {
 #[derive(Default)]
 struct State {
     was_heard: bool,
-    /// What is done about it, if nothing else is to be done just now.
+    /// The action while no other action is set.
     always: Option<Action>,
-    /// What is done about it just now.
+    /// The current action, if it is set.
     instead: Option<Action>,
-    /// Who waits for something else meanwhile.
+    /// The task that waits for something else at the same time.
     waker: Option<Waker>,
 }
 
 impl Interrupt {
-    /// Listens from now on, and does this on Ctrl-C.
+    /// Listens for Ctrl-C, and runs this action when it is pressed.
     pub(crate) fn listen(action: impl FnOnce() + Send + 'static) -> Self {
         let interrupt = Self::default();
         interrupt.lock().always = Some(Box::new(action));
         let heard = interrupt.clone();
-        // Where nobody can listen, the program simply ends on Ctrl-C.
+        // If no handler can be installed, Ctrl-C ends the program immediately.
         let _ = ctrlc::set_handler(move || heard.press());
         interrupt
     }
 
-    /// From now on does this on Ctrl-C.
+    /// Replaces the action.
     pub(crate) fn instead(&self, action: impl FnOnce() + Send + 'static) {
         self.lock().instead = Some(Box::new(action));
     }
 
-    /// From now on does on Ctrl-C what was to be done at first.
+    /// Restores the original action.
     pub(crate) fn as_at_first(&self) {
         self.lock().instead = None;
     }
 
-    /// Whether it was pressed; if not, wakes `waker` once it is.
+    /// Whether Ctrl-C was pressed; if not, `waker` is woken when it is.
     pub(crate) fn poll(&self, waker: &Waker) -> bool {
         let mut state = self.lock();
         state.waker = Some(waker.clone());
         state.was_heard
     }
 
-    /// Whether it was pressed.
+    /// Whether Ctrl-C was pressed.
     pub(crate) fn was_heard(&self) -> bool {
         self.lock().was_heard
     }

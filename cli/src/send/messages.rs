@@ -1,8 +1,8 @@
-//! The messages to send, opened and looked at before anything is connected.
+//! The messages to send, opened and scanned before a connection is made.
 //!
-//! Small ones are held in memory. Of a large one only what it consists of is kept,
-//! and it is read again while it is sent; standard input, which cannot be, goes
-//! through a file without a name.
+//! Small messages are held in memory. Of a large message only its facts are kept, and the file
+//! is read again while it is sent; standard input, which cannot be read twice, is copied to an
+//! unnamed file.
 
 use std::fmt;
 use std::fs::File;
@@ -17,25 +17,25 @@ use crate::arguments::UsageError;
 use crate::print::text::Plain;
 use crate::send::bcc::WithoutBcc;
 
-/// One message, and what it is called in what is said of it.
+/// A message and its name in output.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
     pub(crate) name: Name,
-    /// Its octets, or the promise of them.
+    /// The content, or the declaration of a stream.
     pub(crate) body: Body,
-    /// Where they are, if they are not at hand.
+    /// The file with the content, if it is not in memory.
     file: Option<Arc<File>>,
 }
 
 impl Message {
-    /// How many octets it has.
+    /// The number of octets.
     pub(crate) fn octets(&self) -> u64 {
         let surveyed = self.body.stream_facts();
         let facts = surveyed.map_or(self.body.facts(), |stream| stream.surveyed.as_ref());
         facts.map_or(0, |facts| facts.octets)
     }
 
-    /// Its octets from the first on, as they are read.
+    /// Reads the content from the first octet on.
     pub(crate) fn pieces(&self) -> Option<Chunks<Arc<File>>> {
         self.file.clone().map(chunks)
     }
@@ -54,7 +54,7 @@ impl fmt::Display for Unreadable {
     }
 }
 
-/// Where a message comes from.
+/// The source of a message.
 #[derive(Clone, Debug)]
 pub(crate) enum Name {
     StandardInput,
@@ -70,7 +70,7 @@ impl fmt::Display for Name {
     }
 }
 
-/// What the user named, standard input if he named nothing.
+/// The sources that the user named; standard input if there are none.
 pub(crate) fn names(arguments: &[PathBuf]) -> Result<Vec<Name>, UsageError> {
     if arguments.is_empty() {
         return Ok(vec![Name::StandardInput]);
@@ -78,7 +78,7 @@ pub(crate) fn names(arguments: &[PathBuf]) -> Result<Vec<Name>, UsageError> {
     let is_standard_input = |path: &PathBuf| path.as_os_str() == "-";
     let times = arguments.iter().filter(|path| is_standard_input(path));
     if times.count() > 1 {
-        let why = "standard input can be read once only";
+        let why = "standard input can only be read once";
         return Err(UsageError::new("--message", why));
     }
     let name = |path: &PathBuf| {
@@ -91,13 +91,13 @@ pub(crate) fn names(arguments: &[PathBuf]) -> Result<Vec<Name>, UsageError> {
     Ok(arguments.iter().map(name).collect())
 }
 
-/// Reads all of them, in order; one that cannot be read stops it.
+/// Reads all messages in order, and stops at the first that cannot be read.
 pub(crate) fn read(names: &[Name], strip_bcc: bool) -> Result<Vec<Message>, Unreadable> {
     let read = |name| read_one(name, strip_bcc);
     names.iter().map(read).collect()
 }
 
-/// What is larger than this is not held in memory.
+/// Messages larger than this are not held in memory.
 const LARGE: usize = 1024 * 1024;
 
 fn read_one(name: &Name, strip_bcc: bool) -> Result<Message, Unreadable> {
@@ -126,7 +126,7 @@ fn read_one(name: &Name, strip_bcc: bool) -> Result<Message, Unreadable> {
 type Opened = (Body, Option<File>);
 
 fn open(mut file: File) -> io::Result<Opened> {
-    // A pipe with a name gives its octets once only.
+    // A named pipe can be read only once.
     if !file.metadata()?.is_file() {
         return spool(file);
     }
@@ -137,7 +137,7 @@ fn open(mut file: File) -> io::Result<Opened> {
     Ok((Body::stream(facts), Some(file)))
 }
 
-/// Reads what can be read once only.
+/// Copies a source that can be read only once.
 fn spool(mut source: impl Read) -> io::Result<Opened> {
     let mut start = Vec::new();
     if let Some(body) = read_small(&mut source, &mut start)? {
@@ -151,14 +151,14 @@ fn spool(mut source: impl Read) -> io::Result<Opened> {
     Ok((Body::stream(facts), Some(file)))
 }
 
-/// The whole of it, if it is small; otherwise its start.
+/// The whole content if it is small; otherwise only its start.
 fn read_small(source: &mut impl Read, start: &mut Vec<u8>) -> io::Result<Option<Body>> {
     source.take(LARGE as u64 + 1).read_to_end(start)?;
     let is_small = start.len() <= LARGE;
     Ok(is_small.then(|| std::mem::take(start).into()))
 }
 
-/// What a file consists of. Leaves it at its start.
+/// Scans the content of a file, and goes back to its start.
 fn survey(file: &mut File) -> io::Result<StreamFacts> {
     file.seek(SeekFrom::Start(0))?;
     let mut survey = Survey::default();

@@ -1,7 +1,7 @@
-//! A stream that counts what goes over it, for every runtime.
+//! A stream that counts its octets, for every runtime.
 //!
-//! Knows octets and turns; moves the bar of a terminal if there is one. Must
-//! never know what the octets say.
+//! Knows octets and flights; updates the progress bar of a terminal if there is one. Must never
+//! know the meaning of the octets.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use indicatif::ProgressBar;
 use postwire_blocking::Stream;
 
-/// What went over a stream so far. Clones count the same stream.
+/// The counters of a stream. Clones share the counters.
 #[derive(Clone, Debug)]
 pub(crate) struct Meter {
     counts: Arc<Counts>,
@@ -26,17 +26,17 @@ struct Counts {
     written: AtomicU64,
     read: AtomicU64,
     flights: AtomicU64,
-    /// Whether a flight is under way: it ends with the next read.
+    /// Whether a flight is in progress: it ends with the next read.
     writing: AtomicBool,
-    /// Whether the stream took nothing just now: what is read meanwhile was not
-    /// waited for, and ends no flight.
+    /// Whether the stream accepted nothing in the last write: a read in this state did not wait
+    /// for the peer, and does not end the flight.
     full: AtomicBool,
-    /// Whether nothing more is read, as if the peer had left.
+    /// Whether reads return nothing more, as if the peer had closed.
     cut: AtomicBool,
 }
 
 impl Meter {
-    /// Nothing so far. What will be is shown on `bar`, which may be hidden.
+    /// Creates counters at zero. `bar`, which may be hidden, shows the progress.
     pub(crate) fn new(bar: ProgressBar) -> Self {
         Self {
             counts: Arc::default(),
@@ -54,13 +54,13 @@ impl Meter {
         self.counts.read.load(Ordering::Relaxed)
     }
 
-    /// How often something was written after something had been read, or first
-    /// of all: the writes between two reads are one flight.
+    /// The number of flights. The writes between two reads are one flight; so are those before
+    /// the first read.
     pub(crate) fn flights(&self) -> u64 {
         self.counts.flights.load(Ordering::Relaxed)
     }
 
-    /// From now on nothing more is read, as if the peer had left.
+    /// Makes reads return nothing more, as if the peer had closed.
     pub(crate) fn cut(&self) {
         self.counts.cut.store(true, Ordering::Relaxed);
     }
@@ -79,7 +79,7 @@ impl Meter {
                     counts.flights.fetch_add(1, Ordering::Relaxed);
                 }
                 counts.written.fetch_add(*octets as u64, Ordering::Relaxed);
-                // What is said around the content is not part of the bar's length.
+                // Commands around the content are not part of the bar's length.
                 let shown = self.written().min(self.bar.length().unwrap_or(0));
                 self.bar.set_position(shown);
             }
@@ -115,7 +115,7 @@ pub(crate) struct Metered<S> {
 }
 
 impl<S> Metered<S> {
-    /// Counts what goes over `stream`.
+    /// Counts the octets of `stream`.
     pub(crate) fn new(stream: S, meter: Meter) -> Self {
         Self { stream, meter }
     }
@@ -228,7 +228,7 @@ mod tests {
         assert_eq!((meter.flights(), meter.written(), meter.read()), (2, 4, 4));
     }
 
-    /// Takes a write every other time.
+    /// Accepts every second write.
     struct Reluctant(bool);
 
     impl Read for Reluctant {
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_stream_ends_no_flight() {
+    fn a_full_stream_does_not_end_a_flight() {
         let meter = Meter::new(ProgressBar::hidden());
         let mut stream = Metered::new(Reluctant(false), meter.clone());
         let mut buffer = [0; 2];

@@ -1,7 +1,7 @@
-//! One session with a server, whatever moves its bytes.
+//! One session with a server, with any runtime.
 //!
-//! Knows the runtimes. Must never know what is sent, or what comes of it: a
-//! command sees no difference between them.
+//! Knows the runtimes. Must never know the messages or their results: commands see no
+//! difference between runtimes.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -24,48 +24,48 @@ use crate::arguments::Runtime;
 use crate::send::interrupt::Interrupt;
 use crate::send::meter::{Meter, Metered};
 
-/// A session that is waited for on this thread.
+/// A session that blocks the current thread.
 pub(crate) trait Session {
     /// Queues a message; its report is an event.
     fn enqueue(&mut self, envelope: Envelope, body: Body);
 
-    /// The next piece of a message whose octets were not at hand.
+    /// Gives the next piece of a streamed message.
     fn body_next(&mut self, id: TransactionId, next: Option<io::Result<Bytes>>);
 
-    /// Leaves once everything queued is done.
+    /// Ends the session after everything that is queued.
     fn begin_quit(&mut self);
 
-    /// Waits for the next thing that happens; `None` once the session is over.
+    /// Waits for the next event; `None` once the session is over.
     fn next_event(&mut self) -> Option<Event>;
 
-    /// What is known of the session now.
+    /// The current facts about the session.
     fn known(&self) -> Known;
 }
 
-/// What is known of a session.
+/// The facts about a session.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
-    /// The TLS session, once it stands.
+    /// The TLS session, once it is established.
     pub(crate) tls: Option<TlsInfo>,
-    /// What the server said first.
+    /// The server's greeting.
     pub(crate) greeting: Option<Reply>,
-    /// What the server offers.
+    /// The capabilities of the server.
     pub(crate) capabilities: Option<Capabilities>,
-    /// The mechanism by which it is logged in, once it is.
+    /// The mechanism of the login, once it succeeded.
     pub(crate) login: Option<Mechanism>,
 }
 
-/// There is no session, and this is known of the last one that failed.
+/// No session could be opened; the facts are those of the last attempt.
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub(crate) error: Error,
     pub(crate) known: Box<Known>,
 }
 
-/// Opens a session with the configured server, over the first of its addresses that has one,
-/// and counts what goes over the socket. Once it stands, Ctrl-C ends the session.
+/// Opens a session with the configured server, over the first of its addresses that works, and
+/// counts the octets on the socket. Once the session is ready, Ctrl-C ends it.
 ///
-/// `traced` gets each line of the dialogues until then.
+/// `traced` receives each line of the dialogues until then.
 pub(crate) fn open(
     runtime: Runtime,
     config: &TransportConfig,
@@ -88,7 +88,7 @@ fn open_blocking(
 ) -> Result<postwire_blocking::Connection<Metered<Socket>>, Failed> {
     let around = |socket: Socket| {
         if let Ok(socket) = socket.try_clone() {
-            // A read that waits in vain then ends.
+            // This ends a read that waits for the server.
             interrupt.instead(move || drop(socket.shutdown(Shutdown::Both)));
         }
         Metered::new(socket, meter.clone())
@@ -102,7 +102,7 @@ fn open_blocking(
     opened.map_err(|error| failed(error, known, interrupt))
 }
 
-/// What comes of an event of a session that does not stand yet.
+/// Handles an event of a session that is not ready yet.
 fn opening(
     event: Event,
     interrupt: &Interrupt,
@@ -111,7 +111,7 @@ fn opening(
     match event {
         Event::Trace(line) => traced(&line),
         Event::Closed(_) if interrupt.was_heard() => return ControlFlow::Break(()),
-        // There is no session while the next address is connected to.
+        // There is no session while the next address is tried.
         Event::Closed(_) => interrupt.as_at_first(),
         _ => {}
     }
@@ -155,7 +155,7 @@ impl<S: Stream> Session for postwire_blocking::Connection<S> {
     }
 }
 
-/// A runtime that can hold this thread until a future is ready.
+/// A runtime that can block this thread until a future is ready.
 trait BlockOn: AsyncRuntime {
     fn block_on<F: Future>(future: F) -> F::Output;
 }
@@ -261,7 +261,8 @@ mod tests {
 
     use super::*;
 
-    /// A server that answers each line, the greeting first, and then hears the client out.
+    /// A server that sends these replies, the greeting first, and then reads until the client
+    /// closes.
     fn server(answers: &'static [&'static str]) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -270,7 +271,7 @@ mod tests {
                 let mut stream = stream.unwrap();
                 let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
                 for answer in answers {
-                    // The client may have left.
+                    // The client may have closed.
                     let _ = stream.write_all(answer.as_bytes());
                     let _ = lines.next();
                 }
@@ -312,7 +313,7 @@ mod tests {
             };
             assert_eq!(failed.error.stage(), Stage::Greeting);
             assert!(matches!(failed.error.kind(), ErrorKind::Refused(_)));
-            // The server hears no QUIT, and is not waited for.
+            // The server does not read QUIT, and the client does not wait for its reply.
             assert!(begun.elapsed() < Duration::from_secs(4));
         }
     }

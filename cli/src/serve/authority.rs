@@ -1,7 +1,6 @@
-//! A certificate authority of the program's own, made at its start.
+//! A certificate authority that is generated when the program starts.
 //!
-//! For servers that tests connect to: whoever trusts it trusts this run only,
-//! as its key is never written down.
+//! For test servers: trusting it means trusting this run only, since its key is never stored.
 
 use std::net::IpAddr;
 
@@ -11,17 +10,17 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
-/// Whom to trust, and what the server shows.
+/// The authority, and the server's certificate.
 #[derive(Debug)]
 pub(crate) struct Generated {
-    /// The authority's certificate.
+    /// The certificate of the authority.
     pub(crate) ca_pem: String,
-    /// A certificate for the server, signed by it, and its key.
+    /// A certificate for the server, signed by the authority, with its key.
     pub(crate) server: Identity,
 }
 
-/// A fresh authority, and a certificate for this machine under `hostname` and
-/// the loopback names.
+/// Generates an authority, and a certificate for this machine with `hostname` and the loopback
+/// names.
 pub(crate) fn generate(hostname: &str) -> Result<Generated, Box<dyn std::error::Error>> {
     let mut authority = CertificateParams::default();
     let name = "postwire authority of this run";

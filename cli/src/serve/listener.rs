@@ -1,7 +1,7 @@
-//! Where a server listens: a port, or a Unix socket that is there only as long as the
-//! server is.
+//! The place where a server listens: a port, or a Unix socket whose file exists only while the
+//! server runs.
 //!
-//! Knows addresses and paths. Must never know what is said over a connection.
+//! Knows addresses and paths. Must never know the data of a connection.
 
 use std::fmt;
 use std::io;
@@ -17,15 +17,15 @@ use crate::print::text::Plain;
 
 /// Where to listen.
 pub(crate) enum Place {
-    /// A port that is 0 lets the system choose.
+    /// An address; with port 0 the system chooses a port.
     Address(SocketAddr),
-    /// Nothing may be there but a socket that nobody listens on.
+    /// A path where nothing exists, or only a socket that nobody listens on.
     #[cfg(unix)]
     Path(PathBuf),
 }
 
 impl Place {
-    /// Listens there.
+    /// Starts to listen.
     pub(crate) fn listen(&self) -> io::Result<(Listener, Bound)> {
         match self {
             Self::Address(address) => {
@@ -52,7 +52,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// A socket that listens.
+/// A listening socket.
 pub(crate) enum Listener {
     Tcp(TcpListener),
     #[cfg(unix)]
@@ -60,7 +60,7 @@ pub(crate) enum Listener {
 }
 
 impl Listener {
-    /// On an address and a port.
+    /// Listens on an address and a port.
     pub(crate) fn tcp(address: SocketAddr) -> io::Result<Self> {
         TcpListener::bind(address).map(Self::Tcp)
     }
@@ -78,7 +78,7 @@ impl Listener {
         })
     }
 
-    /// The address and the port that was chosen.
+    /// The address, with the port that was chosen.
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         match self {
             Self::Tcp(listener) => listener.local_addr(),
@@ -88,7 +88,7 @@ impl Listener {
     }
 }
 
-/// Where it is listened. The file of a socket is taken away when this is dropped.
+/// The place that is in use. Dropping it removes the file of a Unix socket.
 pub(crate) enum Bound {
     Address(SocketAddr),
     #[cfg(unix)]
@@ -116,10 +116,10 @@ mod unix {
     use std::thread;
     use std::time::{Duration, Instant};
 
-    /// How long anybody is waited for.
+    /// The longest time to wait for another process.
     const PATIENCE: Duration = Duration::from_secs(2);
 
-    /// A socket's place in the file system, which is empty again once this is dropped.
+    /// The file of a socket, which is removed when this is dropped.
     pub(crate) struct SocketFile {
         path: PathBuf,
         identity: FileIdentity,
@@ -131,7 +131,7 @@ mod unix {
         }
     }
 
-    /// Which file it is, whatever its name: device and number.
+    /// The identity of a file, independent of its name: device and inode number.
     #[derive(PartialEq, Eq)]
     struct FileIdentity(u64, u64);
 
@@ -158,8 +158,8 @@ mod unix {
         Ok((listener, file))
     }
 
-    /// Of two servers that begin at once, neither takes the other's fresh socket for one
-    /// that was left over.
+    /// Locks the folder, so that of two servers that start at once, neither takes the other's
+    /// new socket for a stale one.
     fn lock_folder(path: &Path) -> io::Result<fs::File> {
         let folder = match path.parent() {
             Some(folder) if folder != Path::new("") => folder,
@@ -174,7 +174,7 @@ mod unix {
                     thread::sleep(Duration::from_millis(10));
                 }
                 Err(TryLockError::WouldBlock) => {
-                    let why = "somebody else keeps its folder locked";
+                    let why = "another process keeps its folder locked";
                     return Err(io::Error::new(io::ErrorKind::WouldBlock, why));
                 }
                 Err(TryLockError::Error(error)) => return Err(error),
@@ -184,23 +184,24 @@ mod unix {
 
     fn remove_stale(path: &Path) -> io::Result<()> {
         let refuse = |why| Err(io::Error::new(io::ErrorKind::AddrInUse, why));
-        // A link to a socket is somebody's, too.
+        // A symbolic link to a socket is not removed either.
         if !fs::symlink_metadata(path)?.file_type().is_socket() {
-            return refuse("there is something that is no socket");
+            return refuse("something other than a socket is there");
         }
         if is_listened_on(path) {
-            return refuse("somebody listens there");
+            return refuse("another process listens there");
         }
         fs::remove_file(path)
     }
 
-    /// Only the system's word that nobody does counts as no: who does not answer is busy.
+    /// Whether a process listens on the socket. Only the system's explicit refusal means no: a
+    /// process that does not answer is busy.
     fn is_listened_on(path: &Path) -> bool {
         let (tell, told) = mpsc::channel();
         let path = path.to_owned();
-        // To connect has no time limit of its own.
+        // Connecting has no time limit of its own.
         let asked = thread::Builder::new().spawn(move || {
-            // It may have taken too long.
+            // The receiver may have given up.
             let _ = tell.send(UnixStream::connect(path).map(drop));
         });
         let answer = asked.ok().and_then(|_| told.recv_timeout(PATIENCE).ok());
@@ -210,7 +211,7 @@ mod unix {
     impl Drop for SocketFile {
         fn drop(&mut self) {
             let _alone = lock_folder(&self.path);
-            // What somebody else has put there since is his.
+            // A file that another process created since then is not removed.
             if FileIdentity::at(&self.path).is_ok_and(|found| found == self.identity) {
                 let _ = fs::remove_file(&self.path);
             }

@@ -1,7 +1,6 @@
-//! A Maildir: a folder in which each message is a file, and none is ever half
-//! there.
+//! A Maildir: a folder in which each message is a file, and never a partial one.
 //!
-//! Knows names and the order of writes; takes the octets as they are.
+//! Knows file names and the order of writes. Stores octets unchanged.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -19,22 +18,22 @@ pub(crate) struct Maildir {
 }
 
 impl Maildir {
-    /// Opens the folder, and makes it where it is missing. `host` stands in the
-    /// names of the files.
+    /// Opens the folder, and creates it if it is missing. `host` becomes part of the file
+    /// names.
     pub(crate) fn open(folder: &Path, host: &str) -> io::Result<Self> {
         for name in ["tmp", "new", "cur"] {
             private_folders().create(folder.join(name))?;
         }
         Ok(Self {
             folder: folder.to_owned(),
-            // Both have a meaning in a file's name.
+            // Both characters have a meaning in file names.
             host: host.replace('/', "\\057").replace(':', "\\072"),
             delivered: AtomicU64::new(0),
         })
     }
 
-    /// Stores a message; gives its path within the folder. Once this returns it
-    /// survives a loss of power; if this fails, there is nothing.
+    /// Stores a message and returns its path within the folder. After success it survives a
+    /// power failure; after an error nothing is left.
     pub(crate) fn deliver(&self, content: &[u8]) -> io::Result<PathBuf> {
         let name = self.unique_name();
         let temporary = self.folder.join("tmp").join(&name);
@@ -43,7 +42,7 @@ impl Maildir {
             .and_then(|()| fs::rename(&temporary, self.folder.join(&delivered)))
             .and_then(|()| File::open(self.folder.join("new"))?.sync_all());
         if let Err(error) = stored {
-            // What is left in tmp is nobody's message.
+            // A file that stays in tmp is not a message.
             let _ = fs::remove_file(&temporary);
             return Err(error);
         }
@@ -60,7 +59,7 @@ impl Maildir {
     }
 }
 
-/// Mail is nobody else's to read.
+/// Mail must not be readable by other users.
 fn private_folders() -> DirBuilder {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -102,7 +101,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn nobody_else_can_read_it() {
+    fn other_users_cannot_read_it() {
         use std::os::unix::fs::PermissionsExt as _;
 
         let folder = tempfile::tempdir().unwrap();
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_leaves_nothing() {
+    fn a_failure_leaves_no_file() {
         let folder = tempfile::tempdir().unwrap();
         let maildir = Maildir::open(folder.path(), "localhost").unwrap();
         fs::remove_dir(folder.path().join("new")).unwrap();

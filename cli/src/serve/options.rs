@@ -1,7 +1,7 @@
-//! From the options of `serve` to how its clients are treated.
+//! Builds the configuration of the server from the options of `serve`.
 //!
-//! Everything that was typed is judged here, by the library's types where there is one,
-//! before anything listens.
+//! Every option is checked here, with the library's types where there is one, before the server
+//! listens.
 
 use std::fs;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::arguments::{ServeArguments, ServeTls, UsageError};
 use crate::serve::authority;
 use crate::serve::server::Settings;
 
-/// How long messages are held where nothing else was said.
+/// The default for the longest time that messages are held.
 const A_WEEK: u32 = 7 * 24 * 3_600;
 
-/// What is offered anyway, or by an option of its own.
+/// Extensions that are always offered, or that have their own option.
 const HAVE_OPTIONS: [&str; 10] = [
     "8BITMIME",
     "AUTH",
@@ -34,7 +34,7 @@ const HAVE_OPTIONS: [&str; 10] = [
     "STARTTLS",
 ];
 
-/// How clients are treated.
+/// Builds the settings for clients.
 pub(crate) fn parse(
     arguments: &ServeArguments,
     hostname: &HelloName,
@@ -68,17 +68,17 @@ fn parse_config(
 ) -> Result<ServerConfig, UsageError> {
     let wants_users = !arguments.auth.is_empty();
     if wants_users && arguments.tls == ServeTls::None && !arguments.plaintext_auth {
-        let why = "a login is not offered in plaintext: give --tls, or --plaintext-auth";
+        let why = "a login is not offered in plaintext: add --tls or --plaintext-auth";
         return Err(UsageError::new("--auth", why));
     }
     if arguments.require_tls && arguments.tls == ServeTls::None {
         return Err(UsageError::new(
             "--require-tls",
-            "--tls says that there is none",
+            "needs --tls starttls or --tls wrapper",
         ));
     }
     if arguments.client_ca.is_some() && arguments.tls == ServeTls::None {
-        let why = "certificates are shown in TLS: give --tls";
+        let why = "client certificates need TLS: add --tls";
         return Err(UsageError::new("--client-ca", why));
     }
     let mut mechanisms = if wants_users {
@@ -121,7 +121,7 @@ fn parse_config(
     offered.try_fold(config, |config, given| offer(config, given))
 }
 
-/// `EXTENSION`, or `EXTENSION=SECONDS` for those that have a bound.
+/// Reads `EXTENSION`, or `EXTENSION=SECONDS` for extensions with a limit.
 fn offer(config: ServerConfig, given: &str) -> Result<ServerConfig, UsageError> {
     let refuse = |why: &str| Err(UsageError::new("--offer", why));
     let (extension, seconds) = match given.split_once('=') {
@@ -134,12 +134,12 @@ fn offer(config: ServerConfig, given: &str) -> Result<ServerConfig, UsageError> 
     Ok(match (extension.to_ascii_uppercase().as_str(), seconds) {
         ("DELIVERBY", shortest) => config.deliver_by(Some(shortest.unwrap_or(0))),
         ("FUTURERELEASE", longest) => config.future_release(Some(longest.unwrap_or(A_WEEK))),
-        (_, Some(_)) => return refuse("only DELIVERBY and FUTURERELEASE have seconds"),
+        (_, Some(_)) => return refuse("only DELIVERBY and FUTURERELEASE take a number of seconds"),
         ("MT-PRIORITY", None) => config.mt_priority(true),
         ("REQUIRETLS", None) => config.requiretls(true),
         ("LIMITS", None) => config.declare_limits(true),
         (known, None) if HAVE_OPTIONS.contains(&known) => {
-            return refuse("this one has an option of its own, or is offered anyway");
+            return refuse("this extension has its own option or is always offered");
         }
         (keyword, None) => match keyword.parse::<Parameter>() {
             Ok(_) => config.extension(keyword),
@@ -148,7 +148,7 @@ fn offer(config: ServerConfig, given: &str) -> Result<ServerConfig, UsageError> 
     })
 }
 
-/// `USER:VARIABLE`, or `USER` with the variable of `--password-env`.
+/// Reads `USER:VARIABLE`, or `USER` with the variable of `--password-env`.
 fn parse_users(arguments: &ServeArguments) -> Result<Vec<Credentials>, UsageError> {
     let user = |given: &String| {
         let (user, variable) = match given.rsplit_once(':') {
@@ -158,11 +158,11 @@ fn parse_users(arguments: &ServeArguments) -> Result<Vec<Credentials>, UsageErro
         if user.is_empty() || user.contains(char::is_control) {
             return Err(UsageError::new(
                 "--auth",
-                "the user is empty or holds a control character",
+                "the user is empty or contains a control character",
             ));
         }
         let Some(variable) = variable else {
-            let why = "name the variable that holds the password: USER:VAR, or --password-env VAR";
+            let why = "name the variable with the password: USER:VAR, or --password-env VAR";
             return Err(UsageError::new("--auth", why));
         };
         Ok(Credentials::new(user, password_of(variable)?))
@@ -170,7 +170,7 @@ fn parse_users(arguments: &ServeArguments) -> Result<Vec<Credentials>, UsageErro
     arguments.auth.iter().map(user).collect()
 }
 
-/// `ADDRESS=550`, or `ADDRESS=550 5.1.1 no such user`.
+/// Reads `ADDRESS=550` or `ADDRESS=550 5.1.1 no such user`.
 fn parse_refusals(rejects: &[String]) -> Result<Vec<(Address, Reply)>, UsageError> {
     let refusal = |given: &String| {
         let refuse = |why: String| UsageError::new("--reject", why);
@@ -221,7 +221,7 @@ fn prepare_tls(arguments: &ServeArguments, hostname: &HelloName) -> Result<Serve
     })
 }
 
-/// The certificate that was given, or one that is made.
+/// The given certificate, or a generated one.
 fn identity(arguments: &ServeArguments, hostname: &HelloName) -> Result<Identity, UsageError> {
     if let (Some(chain), Some(key)) = (&arguments.cert, &arguments.key) {
         let (chain, key) = (read_file("--cert", chain)?, read_file("--key", key)?);
@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_are_a_code_and_perhaps_words() {
+    fn refusals_are_a_code_and_an_optional_text() {
         for (given, reply) in [
             ("550", Some("550 5.1.1 recipient refused")),
             ("450", Some("450 4.2.0 recipient refused")),

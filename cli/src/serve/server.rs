@@ -1,8 +1,8 @@
-//! The embedded server of `serve` and `demo`: the library's server role over
-//! sockets of this machine, a thread a connection.
+//! The embedded server of `serve` and `demo`: the library's server session over sockets, with
+//! one thread per connection.
 //!
-//! Knows who is let in and who is refused. Must never know what becomes of a
-//! message: that is the [`Sink`]'s.
+//! Knows which users may log in and which recipients are refused. Must never know what happens
+//! to a message: the [`Sink`] does.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -20,25 +20,25 @@ use postwire_server::{Received, ServerConfig, ServerEvent};
 use crate::print::certificate::Certificate;
 use crate::serve::listener::Listener;
 
-/// Where messages go.
+/// The destination of messages.
 pub(crate) trait Sink: Send + Sync {
-    /// Takes responsibility for a message, or says why not. The client may have shown a
-    /// certificate.
+    /// Takes responsibility for a message, or returns the reply that refuses it. `client` is
+    /// the client's certificate, if it presented one.
     fn take(&self, message: &Received, client: Option<&Certificate>) -> Result<(), Reply>;
 }
 
-/// How clients are treated.
+/// How clients are served.
 pub(crate) struct Settings {
     pub(crate) config: Arc<ServerConfig>,
     pub(crate) protocol: Protocol,
     pub(crate) tls: ServerTls,
     pub(crate) users: Vec<Credentials>,
-    /// Recipients that are refused, and in which words.
+    /// Recipients that are refused, each with the reply.
     pub(crate) refusals: Vec<(Address, Reply)>,
     pub(crate) max_connections: usize,
 }
 
-/// A server that listens, and answers once it [runs](Self::run).
+/// A listening server, which serves clients once it [runs](Self::run).
 pub(crate) struct Server {
     listener: Listener,
     shared: Arc<Shared>,
@@ -51,7 +51,7 @@ struct Shared {
 }
 
 impl Server {
-    /// Answers what comes to this listener.
+    /// Creates a server for this listener.
     pub(crate) fn new(listener: Listener, settings: Settings, sink: Arc<dyn Sink>) -> Self {
         let shared = Shared {
             settings,
@@ -69,7 +69,7 @@ impl Server {
         loop {
             match self.listener.accept() {
                 Ok(socket) => self.admit(socket),
-                // Too many files are open, or the client has gone already.
+                // Too many files are open, or the client has already closed.
                 Err(_) => thread::sleep(Duration::from_millis(50)),
             }
         }
@@ -79,18 +79,18 @@ impl Server {
         let Some(place) = Place::take(&self.shared) else {
             return refuse(socket, &self.shared.settings.tls);
         };
-        // Without a thread the socket is closed: the client tries later.
+        // Without a thread the socket is closed; the client can try later.
         let _ = thread::Builder::new().spawn(move || converse(socket, &place.0));
     }
 }
 
-/// One of the connections that may be open at a time.
+/// One of the allowed concurrent connections.
 struct Place(Arc<Shared>);
 
 impl Place {
     fn take(shared: &Arc<Shared>) -> Option<Self> {
         let taken = shared.connections.fetch_add(1, Ordering::AcqRel);
-        // Given back at once if it is one too many.
+        // Released at once if the limit is exceeded.
         let place = Self(Arc::clone(shared));
         (taken < shared.settings.max_connections).then_some(place)
     }
@@ -104,7 +104,7 @@ impl Drop for Place {
 
 fn refuse(mut socket: Socket, tls: &ServerTls) {
     if !matches!(tls, ServerTls::Wrapper(_)) {
-        // A fresh socket has room for a line; who does not read it hears nothing.
+        // A new socket has room for a line; an error here does not matter.
         let _ = socket.write_all(b"421 4.3.2 too many connections, try later\r\n");
     }
 }
@@ -150,14 +150,15 @@ fn converse(socket: Socket, shared: &Shared) {
                 None => connection.accept(),
             };
             if answered.is_err() {
-                // An answer that answers nothing: end rather than wait for ever.
+                // The answer does not match the question: end the session instead of waiting
+                // forever.
                 return;
             }
         }
     }
 }
 
-/// Whom the client showed itself to be, in a handshake that stands.
+/// The client certificate from a completed handshake.
 fn client_certificate(driver: &mut Driver<ServerConnection, Socket>) -> Option<Certificate> {
     let chain = driver.machine_mut().peer_certificates()?;
     Certificate::parse(chain.first()?, &Redaction::default())
@@ -169,7 +170,7 @@ impl Settings {
         (!self.users.iter().any(known)).then(authentication_failed)
     }
 
-    /// The password that a mechanism wants which does not reveal it.
+    /// The password, for a mechanism that does not reveal it.
     fn password(&self, user: &str) -> Result<&Secret, Reply> {
         let mut users = self.users.iter();
         let known = users.find(|known| known.user() == user);
@@ -189,7 +190,7 @@ fn authentication_failed() -> Reply {
     reply(const { code(535) }, (5, 7, 8), "authentication failed")
 }
 
-/// A code that is known to be one.
+/// A reply code that is known to be valid.
 pub(crate) const fn code(number: u16) -> ReplyCode {
     match ReplyCode::new(number) {
         Some(code) => code,

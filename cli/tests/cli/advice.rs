@@ -1,15 +1,15 @@
-//! What is said to the commonest mistakes, and what is not hidden.
+//! Hints for the most common mistakes, and output that redaction must not hide.
 
 use std::process::Stdio;
 
 use crate::run::{LOGIN, RUNTIMES, Run, Serve, finish, postwire, run, run_with, send_to, with};
 use crate::script::Scripted;
 
-/// Takes one message.
+/// A script that accepts one message.
 const ACCEPTS: &str = "S: 220 mx\nC: EHLO\nS: 250 mx\nC: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\nS: 250 ok";
 
 #[test]
-fn plaintext_where_tls_was_to_begin() {
+fn plaintext_where_tls_should_begin() {
     let server = Scripted::script("S: 220 mx.example.org ESMTP");
     let url = format!("smtps://127.0.0.1:{}", server.port);
     let arguments = [
@@ -70,7 +70,7 @@ fn a_user_in_the_url_and_a_password_elsewhere() {
 }
 
 #[test]
-fn a_login_that_has_to_be_asked_for() {
+fn a_login_with_a_mechanism_that_must_be_configured() {
     let server = Scripted::script("S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH XOAUTH2 NTLM");
     let url = server.url();
     let mut arguments = vec!["send", "--server", &url, "--from", "a@b.example"];
@@ -83,7 +83,7 @@ fn a_login_that_has_to_be_asked_for() {
 }
 
 #[test]
-fn a_name_beside_an_address() {
+fn an_address_with_a_display_name() {
     let mut arguments = send_to("smtp://127.0.0.1:1?tls=none");
     arguments.retain(|argument| argument != "--json");
     let sent = run(&with(arguments, &["--to", "Bob <bob@example.net>"]));
@@ -127,7 +127,7 @@ fn eight_bits_to_a_server_that_does_not_offer_them() {
 }
 
 #[test]
-fn blind_copies_stay_blind_where_that_is_wanted() {
+fn blind_copies_are_removed_on_request() {
     let server = Serve::start(&[]);
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);
     let message =
@@ -146,7 +146,7 @@ fn blind_copies_stay_blind_where_that_is_wanted() {
 }
 
 #[test]
-fn a_look_at_a_server_says_how_it_was_logged_in_to() {
+fn probe_shows_the_mechanism_of_the_login() {
     let server = Scripted::script(
         "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH LOGIN PLAIN\nC: AUTH PLAIN \nS: 235 ok\nC: QUIT\nS: 221 bye",
     );
@@ -158,11 +158,11 @@ fn a_look_at_a_server_says_how_it_was_logged_in_to() {
 }
 
 #[test]
-fn a_server_that_loses_what_was_sent_ahead() {
+fn a_server_that_loses_pipelined_commands() {
     for (more, told) in [(&[][..], true), (&["--pipelining", "off"], false)] {
         let server = Scripted::play(|peer| {
             peer.play("S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 PIPELINING\nC: MAIL\nS: 250 ok");
-            // The rest of the flight is lost.
+            // The server loses the rest of the flight.
             while !peer.hear().is_empty() {}
         });
         let mut arguments = with(send_to(&server.url()), more);
@@ -172,14 +172,13 @@ fn a_server_that_loses_what_was_sent_ahead() {
         }
         let sent = run(&arguments);
         assert_eq!(sent.status, 75, "{sent:#?}");
-        let hint =
-            "hint: a server that loses commands sent ahead can be used with --pipelining off";
+        let hint = "hint: if the server loses pipelined commands, use --pipelining off";
         assert_eq!(sent.stderr.contains(hint), told, "{sent:#?}");
     }
 }
 
 #[test]
-fn a_refused_starttls_is_told_of_where_the_session_goes_on() {
+fn a_refused_starttls_is_noted_if_the_session_continues() {
     for runtime in RUNTIMES {
         let server = Scripted::script(
             "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 STARTTLS\nC: STARTTLS\nS: 454 not now\nC: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\nS: 250 ok",
@@ -187,7 +186,7 @@ fn a_refused_starttls_is_told_of_where_the_session_goes_on() {
         let url = format!("smtp://127.0.0.1:{}?tls=opportunistic", server.port);
         let sent = run(&with(send_to(&url), &["--runtime", runtime]));
         sent.assert_is(0, "accepted", None);
-        let said = "note: the server refused STARTTLS; the session goes on in plaintext\n";
+        let said = "note: the server refused STARTTLS; the session continues in plaintext\n";
         assert_eq!(sent.stderr, said, "{sent:#?}");
     }
     let server = Scripted::script(
@@ -196,12 +195,12 @@ fn a_refused_starttls_is_told_of_where_the_session_goes_on() {
     let url = format!("smtp://127.0.0.1:{}?tls=opportunistic", server.port);
     let looked = run(&["probe", &url]);
     assert!(
-        looked.stderr.contains("goes on in plaintext"),
+        looked.stderr.contains("continues in plaintext"),
         "{looked:#?}"
     );
 }
 
-/// A `send` whose advice is looked at.
+/// Runs `send` and returns its output, for tests of hints.
 fn advice(url: &str, more: &[&str]) -> Run {
     let mut arguments = vec!["send", "--server", url, "--from", "a@b.example"];
     arguments.extend(["--to", "c@d.example"]);
@@ -213,37 +212,37 @@ fn advice(url: &str, more: &[&str]) -> Run {
 fn a_server_of_the_other_protocol() {
     let server = Scripted::script("S: 220 mx ESMTP\nC: LHLO\nS: 500 what?\nC: QUIT\nS: 221 bye");
     let sent = advice(&server.url(), &["--lmtp"]);
-    let said = "hint: this server speaks SMTP: smtp://";
+    let said = "hint: this server speaks SMTP: use smtp://";
     assert!(sent.stderr.contains(said), "{sent:#?}");
     let server = Scripted::script(
         "S: 220 mx LMTP\nC: EHLO\nS: 500 what?\nC: HELO\nS: 500 what?\nC: QUIT\nS: 221 bye",
     );
     let sent = advice(&server.url(), &[]);
-    let said = "hint: this server speaks LMTP: lmtp://";
+    let said = "hint: this server speaks LMTP: use lmtp://";
     assert!(sent.stderr.contains(said), "{sent:#?}");
 }
 
 #[test]
-fn a_mechanism_that_was_left_out_is_not_said_to_need_asking() {
+fn an_excluded_mechanism_is_not_suggested() {
     let server = Scripted::script(
         "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH PLAIN SCRAM-SHA-1\nC: QUIT\nS: 221 bye",
     );
     let sent = advice(&server.url(), &[&LOGIN[..], &["--auth", "PLAIN"]].concat());
     assert_eq!(sent.status, 77, "{sent:#?}");
     assert!(!sent.stdout.contains("asked for"), "{sent:#?}");
-    let said = "hint: --auth names PLAIN only; a password is not sent in plaintext: use TLS, or \
+    let said = "hint: --auth allows only PLAIN; a password is not sent in plaintext: use TLS, or \
                 --allow-plaintext-auth, or --auth SCRAM-SHA-1";
     assert!(sent.stderr.contains(said), "{sent:#?}");
 }
 
 #[test]
-fn a_login_that_is_wrong_or_wanting() {
+fn a_wrong_or_missing_login() {
     let server = Scripted::script(
         "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH PLAIN\nC: AUTH PLAIN \nS: 535 5.7.8 no",
     );
     let more = [&LOGIN[..], &["--allow-plaintext-auth"]].concat();
     let sent = advice(&server.url(), &more);
-    let said = "hint: the user name or the password is wrong, most likely\n";
+    let said = "hint: the user name or the password is probably wrong\n";
     assert!(sent.stderr.contains(said), "{sent:#?}");
     let server = Scripted::script(
         "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250-STARTTLS\nS: 250 AUTH PLAIN\nC: MAIL\nS: 530 5.7.0 authentication required",
@@ -255,7 +254,7 @@ fn a_login_that_is_wrong_or_wanting() {
 }
 
 #[test]
-fn starttls_that_is_offered_and_left_out() {
+fn starttls_that_is_offered_and_not_used() {
     for (refusal, hint) in [
         (
             "530 5.7.0 Must issue a STARTTLS command first",
@@ -267,7 +266,7 @@ fn starttls_that_is_offered_and_left_out() {
             "?tls=required",
         ),
         ("451 4.7.1 not in plaintext", "?tls=required"),
-        ("451 4.3.0 no room", "may take it later"),
+        ("451 4.3.0 no room", "may accept it later"),
     ] {
         let server = Scripted::play(move |peer| {
             peer.play("S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 STARTTLS\nC: MAIL");
@@ -282,7 +281,7 @@ fn starttls_that_is_offered_and_left_out() {
 }
 
 #[test]
-fn a_name_that_the_server_does_not_want_is_told_of_once() {
+fn a_refused_hello_name_is_reported_once() {
     let server = Scripted::script("S: 220 mx\nC: EHLO\nS: 550 5.7.1 your HELO name is wrong");
     let mut arguments = send_to(&server.url());
     arguments.retain(|argument| argument != "--json");
@@ -290,11 +289,11 @@ fn a_name_that_the_server_does_not_want_is_told_of_once() {
     assert_eq!(sent.status, 69, "{sent:#?}");
     let advice = "; set hello_name to a name that this server accepts\n";
     assert!(sent.stdout.ends_with(advice), "{sent:#?}");
-    assert_eq!(sent.stderr, "hint: that is --hello NAME\n");
+    assert_eq!(sent.stderr, "hint: set the name with --hello NAME\n");
 }
 
 #[test]
-fn an_empty_message_is_sent_and_told_of() {
+fn an_empty_message_is_sent_and_noted() {
     let server = Serve::start(&[]);
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);
     let sent = run_with(&send_to(&url), b"");

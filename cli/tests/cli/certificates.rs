@@ -8,7 +8,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_tim
 
 use crate::run::{Serve, finish, postwire, run, send_to, with};
 
-/// A server's certificate, and the authority that signed it, as files.
+/// A server's certificate and the authority that signed it, as files.
 struct Files {
     folder: tempfile::TempDir,
 }
@@ -49,7 +49,7 @@ impl Files {
     }
 }
 
-/// Sends in each mode that has TLS; the server must see nothing.
+/// Sends in each mode that has TLS; nothing of the message may reach the server.
 #[track_caller]
 fn assert_refused(files: &Files, trust: bool) {
     for (tls, scheme, mode) in [
@@ -74,12 +74,12 @@ fn assert_refused(files: &Files, trust: bool) {
 }
 
 #[test]
-fn of_an_unknown_authority() {
+fn a_certificate_of_an_unknown_authority_is_refused() {
     assert_refused(&Files::make("localhost", |_| {}), false);
 }
 
 #[test]
-fn expired() {
+fn an_expired_certificate_is_refused() {
     let expired = Files::make("localhost", |certificate| {
         certificate.not_before = date_time_ymd(2020, 1, 1);
         certificate.not_after = date_time_ymd(2021, 1, 1);
@@ -88,14 +88,14 @@ fn expired() {
 }
 
 #[test]
-fn of_another_host() {
+fn a_certificate_for_another_host_is_refused() {
     assert_refused(&Files::make("other.example", |_| {}), true);
 }
 
-/// Where the system has no authorities, nobody can be trusted: no server is called.
+/// Without trusted authorities on the system, no server is connected.
 #[test]
 #[cfg(target_os = "linux")]
-fn nobody_is_trusted() {
+fn without_trusted_authorities_nothing_is_connected() {
     let mut command = postwire();
     command
         .args(send_to("smtps://localhost:1"))
@@ -108,7 +108,7 @@ fn nobody_is_trusted() {
 }
 
 #[test]
-fn a_good_one_is_accepted() {
+fn a_valid_certificate_is_accepted() {
     let files = Files::make("localhost", |_| {});
     let server = files.serve("wrapper");
     let url = format!("smtps://localhost:{}", server.port);

@@ -1,4 +1,4 @@
-//! A client that is known by its certificate.
+//! Client authentication with a certificate.
 
 use std::fs;
 use std::path::PathBuf;
@@ -53,7 +53,7 @@ impl Client {
 }
 
 #[test]
-fn it_is_shown_and_logged_in_by() {
+fn a_client_certificate_is_presented_and_logs_in() {
     let (client, other) = (Client::make(), Client::make());
     let stranger = other.file("both");
     let (certificate, key, both) = (
@@ -85,7 +85,7 @@ fn it_is_shown_and_logged_in_by() {
                 let told = format!(", TLSv1.3 with a certificate of CN=relay.example.org{told}");
                 assert!(line.contains(&told), "{line}");
             }
-            // Without it, or with another's, the handshake comes to nothing.
+            // Without the certificate, or with one from another authority, the handshake fails.
 
             for shown in [&[][..], &["--client-cert", &stranger]] {
                 let refused = with(trusting.clone(), &["--runtime", runtime]);
@@ -104,9 +104,9 @@ fn it_is_shown_and_logged_in_by() {
     }
 }
 
-/// Before anything is connected.
+/// Errors that are found before a connection is made.
 #[test]
-fn what_is_no_certificate_of_a_client() {
+fn invalid_client_certificates_are_refused() {
     let (client, other) = (Client::make(), Client::make());
     let (certificate, key) = (client.file("certificate"), client.file("key"));
     let authority = client.file("authority");
@@ -125,7 +125,7 @@ fn what_is_no_certificate_of_a_client() {
         (
             "smtps://localhost:1",
             vec!["--client-cert", &certificate],
-            "--client-cert: the PEM text holds no private key",
+            "--client-cert: the PEM text contains no private key",
         ),
         (
             "smtps://localhost:1",
@@ -140,17 +140,17 @@ fn what_is_no_certificate_of_a_client() {
         (
             "smtps://localhost:1",
             vec!["--client-key", &key],
-            "these arguments are missing",
+            "missing arguments",
         ),
         (
             "smtp://localhost:1?tls=none",
             vec!["--client-cert", &certificate, "--client-key", &key],
-            "--client-cert: the URL says",
+            "--client-cert: needs TLS",
         ),
         (
             "lmtp+unix:///no/such/socket",
             vec!["--client-cert", &certificate, "--client-key", &key],
-            "--client-cert: the URL says",
+            "--client-cert: needs TLS",
         ),
     ] {
         let more = [&["--ca", authority.as_str()][..], &given[..]].concat();

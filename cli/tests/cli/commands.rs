@@ -37,7 +37,7 @@ fn demo_shows_all_modes_and_runtimes() {
 
 #[test]
 fn demo_counts_flights() {
-    // Mode by mode; the TLS handshake takes two flights and its farewell one.
+    // One entry per mode; the TLS handshake takes two flights and its close one.
     for (options, most) in [
         (&["--pipelining", "bold"][..], [2, 7, 7, 6]),
         (&["--chunking", "on"], [3, 8, 8, 7]),
@@ -66,7 +66,7 @@ fn demo_counts_flights() {
 }
 
 #[test]
-fn demo_may_be_read_in_part() {
+fn demo_output_may_be_read_in_part() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut command = postwire();
@@ -85,7 +85,7 @@ fn serve_ends_on_ctrl_c() {
     assert_eq!(status, Some(0));
     assert!(took.as_secs_f32() < 1.0, "{took:?}");
 
-    // Also with a client in the middle of a message.
+    // A client in the middle of a message does not delay the end.
     let busy = Serve::start(&[]);
     let mut client = TcpStream::connect(("127.0.0.1", busy.port)).unwrap();
     client
@@ -100,7 +100,7 @@ fn serve_ends_on_ctrl_c() {
 }
 
 #[test]
-fn serve_bounds_its_connections() {
+fn serve_limits_its_connections() {
     let server = Serve::start(&["--max-connections", "1"]);
     let connect = || BufReader::new(TcpStream::connect(("127.0.0.1", server.port)).unwrap());
     let line = |reader: &mut BufReader<TcpStream>| {
@@ -114,7 +114,7 @@ fn serve_bounds_its_connections() {
     first.get_mut().write_all(b"QUIT\r\n").unwrap();
     assert!(line(&mut first).starts_with("221 "));
     assert_eq!(line(&mut first), "");
-    // Its place is free again, a moment later.
+    // The place becomes free a moment later.
     let free = (0..100).any(|_| {
         std::thread::sleep(std::time::Duration::from_millis(10));
         line(&mut connect()).starts_with("220 ")
@@ -123,7 +123,7 @@ fn serve_bounds_its_connections() {
 }
 
 #[test]
-fn serve_refuses_what_makes_no_sense() {
+fn serve_refuses_invalid_options() {
     for arguments in [
         &["--listen", "nowhere"][..],
         &["--hostname", "a b"],
@@ -168,7 +168,7 @@ fn serve_refuses_what_makes_no_sense() {
 }
 
 #[test]
-fn serve_wants_tls_and_a_login() {
+fn serve_requires_tls_and_a_login() {
     let server = Serve::start(&["--tls", "starttls", "--require-tls"]);
     let url = format!("smtp://localhost:{}?tls=none", server.port);
     let refused = run(&send_to(&url)).assert_is(69, "rejected", Some("mail"));
@@ -189,7 +189,7 @@ fn serve_wants_tls_and_a_login() {
 }
 
 #[test]
-fn probe_tells_what_there_is() {
+fn probe_shows_the_properties_of_a_server() {
     let server = Serve::start(&[
         "--tls",
         "starttls",
@@ -254,7 +254,7 @@ fn probe_tells_what_there_is() {
 }
 
 #[test]
-fn probe_ends_by_the_same_table() {
+fn probe_uses_the_exit_statuses_of_send() {
     let server = Scripted::script("S: 554 5.7.1 not\u{1b}[2J you");
     let probed = run(&["probe", &server.url()]);
     assert_eq!(probed.status, 69, "{probed:#?}");
@@ -270,7 +270,7 @@ fn probe_ends_by_the_same_table() {
     assert!(
         probed
             .stdout
-            .contains("at most       10 recipients a message\n"),
+            .contains("at most       10 recipients per message\n"),
         "{probed:#?}"
     );
     assert!(!probed.stdout.contains('\u{9b}') && !probed.stderr.contains('\u{9b}'));

@@ -1,11 +1,11 @@
-//! A server that fails at each point of a session, in each way that there is.
+//! A server that fails at each point of a session, in each possible way.
 
 use std::net::TcpListener;
 
 use crate::run::{LOGIN, RUNTIMES, Run, run, send_to, with};
 use crate::script::{Peer, Scripted};
 
-/// A session without PIPELINING: what is heard, and the answer that lets it go on.
+/// A session without PIPELINING: each command, and the reply that continues the session.
 const STEPS: [(&str, &str); 8] = [
     ("", "220 mx ready\r\n"),
     ("EHLO", "250-mx\r\n250 AUTH PLAIN\r\n"),
@@ -25,7 +25,7 @@ enum Fault {
     CloseInALine,
 }
 
-/// A session that goes well up to the step whose command this is, and then not.
+/// Runs a session that succeeds up to the step of this command, and fails there.
 fn fail_at(command: &'static str, fault: Fault, runtime: &str) -> Run {
     let server = Scripted::play(move |peer| {
         for (heard, answer) in STEPS {
@@ -51,7 +51,7 @@ fn fail_at(command: &'static str, fault: Fault, runtime: &str) -> Run {
             timeout,
         ],
     );
-    // The last one counts.
+    // The last value counts.
     let position = arguments.iter().position(|a| a == "--timeout").unwrap();
     let arguments = [&arguments[..position], &arguments[position + 2..]].concat();
     let run = run(&arguments);
@@ -89,7 +89,8 @@ fn be_at_fault(peer: &mut Peer, fault: Fault) {
     }
 }
 
-/// Fails each step with this fault, by each runtime: the exit status, outcome and stage of each.
+/// Fails at each step with this fault, with each runtime: the exit status, outcome and stage
+/// for each.
 fn fail_each(fault: Fault, expected: &[(i32, &str, Option<&str>); 8]) {
     for ((command, _), (status, outcome, stage)) in STEPS.iter().zip(*expected) {
         for runtime in RUNTIMES {
@@ -155,7 +156,7 @@ fn service_closing_at_every_stage() {
 }
 
 #[test]
-fn refusal_for_good_at_every_stage() {
+fn permanent_refusal_at_every_stage() {
     fail_each(
         Fault::Say("554 5.7.1 no\r\n"),
         &[
@@ -172,7 +173,7 @@ fn refusal_for_good_at_every_stage() {
 }
 
 #[test]
-fn refusal_for_now_at_every_stage() {
+fn temporary_refusal_at_every_stage() {
     fail_each(
         Fault::Say("454 4.7.0 later\r\n"),
         &[
@@ -202,12 +203,12 @@ fn garbage_at_every_stage() {
     ];
     fail_each(Fault::Say("HTTP/1.1 400 Bad Request\r\n"), &expected);
     fail_each(Fault::Say("99\u{0}\r\n"), &expected);
-    // A code that has no meaning where it comes.
+    // A code that has no meaning as a reply here.
     fail_each(Fault::Say("330 hm\r\n"), &expected);
 }
 
 #[test]
-fn the_servers_words_are_kept() {
+fn the_servers_reply_is_kept() {
     let refusal = Fault::Say("550-5.7.1 not\r\n550 5.7.1 today\r\n");
     let object = fail_at("MAIL", refusal, "blocking").object();
     let reply = serde_json::json!({"code": 550, "enhanced": "5.7.1", "text": ["not", "today"]});
@@ -229,7 +230,7 @@ fn the_servers_words_are_kept() {
 fn a_surplus_reply() {
     for runtime in RUNTIMES {
         let server = Scripted::play(|peer| {
-            // At once: a moment later the second would answer EHLO.
+            // In one segment: a moment later the second reply would answer EHLO.
             peer.say("220 mx\r\n250 mx\r\n");
             peer.be_silent();
         });
@@ -267,7 +268,7 @@ fn nobody_listens() {
 }
 
 #[test]
-fn a_name_that_is_none() {
+fn an_unknown_host_name() {
     let arguments = send_to("smtp://no-such-host.invalid?tls=none");
     run(&arguments).assert_is(75, "not_sent", Some("connect"));
 }

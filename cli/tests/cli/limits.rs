@@ -1,4 +1,4 @@
-//! Servers that say more than anyone could keep.
+//! Servers that send more than a client can store.
 
 use crate::run::{LOGIN, RUNTIMES, Run, run, send_to, with};
 use crate::script::Scripted;
@@ -14,7 +14,7 @@ fn assert_bounded(run: &Run, stage: &str) {
 }
 
 #[test]
-fn a_line_without_end() {
+fn an_endless_line() {
     for runtime in RUNTIMES {
         let server = Scripted::play(|peer| {
             peer.say("220 ");
@@ -26,7 +26,7 @@ fn a_line_without_end() {
 }
 
 #[test]
-fn lines_without_end() {
+fn endless_lines() {
     for runtime in RUNTIMES {
         let send = |server: &Scripted| {
             let arguments = with(send_to(&server.url()), &["--runtime", runtime]);
@@ -45,7 +45,7 @@ fn lines_without_end() {
 }
 
 #[test]
-fn replies_without_end() {
+fn endless_replies() {
     for runtime in RUNTIMES {
         let server = Scripted::play(|peer| {
             peer.say("220 mx\r\n");
@@ -58,7 +58,7 @@ fn replies_without_end() {
 }
 
 #[test]
-fn challenges_without_end() {
+fn endless_challenges() {
     let server = Scripted::play(|peer| {
         peer.say("220 mx\r\n");
         peer.hear();
@@ -77,7 +77,7 @@ fn challenges_without_end() {
 }
 
 #[test]
-fn a_dripping_server_gains_nothing() {
+fn a_slow_server_cannot_extend_the_deadline() {
     let server = Scripted::play(|peer| {
         for _ in 0..60 {
             peer.say("220-a\r\n");

@@ -1,5 +1,5 @@
-//! `send` by LMTP: a verdict and an exit status for what each recipient was told,
-//! over TCP and over a Unix socket, whatever moves the bytes.
+//! `send` over LMTP: a verdict and an exit status from the replies for each recipient, over TCP
+//! and over a Unix socket, with each runtime.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use crate::run::{RUNTIMES, run, send_to, with};
 
-/// A delivery agent that takes every recipient at first, and says this after the
-/// content; then it leaves, or waits for `QUIT`.
+/// A delivery agent that accepts every recipient and sends these replies after the content;
+/// then it closes, or waits for `QUIT`.
 fn converse(stream: impl Read + Write, verdicts: &str, leaves: bool) -> Vec<String> {
     let mut stream = BufReader::new(stream);
     let mut heard = Vec::new();
@@ -46,8 +46,8 @@ fn converse(stream: impl Read + Write, verdicts: &str, leaves: bool) -> Vec<Stri
     }
 }
 
-/// What comes of a message to three recipients: the exit status, the outcome and,
-/// for each, whether it was accepted; the same by each runtime, over both sockets.
+/// Sends a message to three recipients. Returns the exit status, the outcome and whether each
+/// recipient was accepted, which must be the same with each runtime and over both sockets.
 fn send(verdicts: &'static str, leaves: bool) -> (i32, Value, [Value; 3]) {
     let mut outcomes = Vec::new();
     for runtime in RUNTIMES {
@@ -85,7 +85,7 @@ fn url_of(path: &Path) -> String {
 }
 
 #[test]
-fn what_each_recipient_is_told_decides_the_exit_status() {
+fn the_reply_for_each_recipient_decides_the_exit_status() {
     let (yes, no, unknown) = (Value::Bool(true), Value::Bool(false), Value::Null);
     for (verdicts, leaves, status, outcome, accepted) in [
         (
@@ -137,7 +137,7 @@ fn what_each_recipient_is_told_decides_the_exit_status() {
 }
 
 #[test]
-fn a_socket_that_is_not_there() {
+fn a_missing_socket() {
     let folder = tempfile::tempdir().unwrap();
     let url = url_of(&folder.path().join("nobody"));
     for runtime in RUNTIMES {

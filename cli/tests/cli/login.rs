@@ -1,5 +1,4 @@
-//! Credentials: where they come from, when they are spoken, and that they are
-//! never shown.
+//! Credentials: their sources, when they are sent, and that they are never shown.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +12,7 @@ fn plain() -> String {
 }
 
 #[test]
-fn a_password_stays_out_of_plaintext() {
+fn a_password_is_not_sent_in_plaintext() {
     let server = Scripted::script("S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH PLAIN LOGIN");
     let sent = run(&with(send_to(&server.url()), &LOGIN));
     sent.assert_is(77, "not_sent", Some("auth"));
@@ -63,7 +62,7 @@ fn login_has_no_initial_response() {
 }
 
 #[test]
-fn options_win_over_the_url() {
+fn options_override_the_url() {
     let server = Scripted::script(
         "S: 220 mx\nC: EHLO there.example\nS: 250-mx\nS: 250 AUTH PLAIN\nC: AUTH PLAIN \nS: 535 no",
     );
@@ -80,7 +79,7 @@ fn options_win_over_the_url() {
 }
 
 #[test]
-fn the_url_may_hold_the_credentials() {
+fn the_url_may_contain_the_credentials() {
     let server = Scripted::script(
         "S: 220 mx\nC: EHLO here.example\nS: 250-mx\nS: 250 AUTH PLAIN\nC: AUTH PLAIN \nS: 454 later",
     );
@@ -104,7 +103,7 @@ fn a_server_that_repeats_the_secret_is_not_quoted() {
         peer.say(&format!("535-{PASSWORD}\r\n535 {form} is wrong\r\n"));
         peer.agree();
     });
-    // That nothing is shown is asserted of every run.
+    // Every run is checked for secrets in its output.
     let arguments = with(send_to(&server.url()), &LOGIN);
     let arguments = with(arguments, &["--allow-plaintext-auth", "--trace"]);
     let sent = run(&arguments);
@@ -133,7 +132,7 @@ fn a_mechanism_named_like_the_secret_is_not_quoted() {
 }
 
 #[test]
-fn a_token_in_the_passwords_place() {
+fn a_token_instead_of_a_password() {
     let server = Scripted::script(
         "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH PLAIN OAUTHBEARER\nC: AUTH OAUTHBEARER
          S: 334 eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIn0=\nC: AQ==\nS: 535 5.7.8 no",
@@ -175,7 +174,7 @@ fn a_login_without_a_password() {
 }
 
 #[test]
-fn acting_for_somebody_else() {
+fn acting_for_another_user() {
     let server = Scripted::script(
         "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH LOGIN PLAIN\nC: AUTH PLAIN \nS: 535 no",
     );
@@ -186,12 +185,12 @@ fn acting_for_somebody_else() {
     assert_eq!(server.heard()[1], format!("AUTH PLAIN {both}"));
 }
 
-/// Offers two mechanisms, of which only the second is set up.
+/// A script that offers two mechanisms, of which only the second is set up.
 const ONE_IS_NOT_SET_UP: &str = "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH PLAIN LOGIN\nC: AUTH PLAIN \nS: 535 5.7.8 no
      C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: YWxpY2U=\nS: 334 UGFzc3dvcmQ6\nC: dHIwdWI0ZG9yJjM=\nS: 235 ok";
 
 #[test]
-fn the_next_mechanism_is_tried_where_that_is_asked_for() {
+fn the_next_mechanism_is_tried_on_request() {
     let server = Scripted::script(
         "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH PLAIN LOGIN\nC: AUTH PLAIN \nS: 535 5.7.8 no",
     );
@@ -218,7 +217,7 @@ fn the_next_mechanism_is_tried_where_that_is_asked_for() {
 }
 
 #[test]
-fn a_login_that_has_to_be_bound_to_tls() {
+fn a_login_that_must_be_bound_to_tls() {
     let server = Serve::start(&[
         "--tls",
         "starttls",

@@ -1,5 +1,5 @@
-//! The built command, as a shell would run it: what it prints, how it ends, and
-//! what the server at the other end saw.
+//! Tests of the built command: its output, its exit status, and the data that the server
+//! received.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

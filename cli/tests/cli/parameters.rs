@@ -1,12 +1,12 @@
-//! `send` with parameters of the envelope: what goes over the wire, what a server made of
-//! it, and what becomes of a message that a server lacks the extension for.
+//! `send` with parameters of the envelope: the commands on the wire, the server's view of them,
+//! and the result if the server lacks an extension.
 
 use serde_json::Value;
 
 use crate::run::{RUNTIMES, Serve, run, send_to, with};
 use crate::script::Scripted;
 
-/// Everything that `send` can ask for of a server in plaintext.
+/// Every parameter that `send` can request from a server in plaintext.
 const ASKED: [&str; 20] = [
     "--dsn-ret",
     "hdrs",
@@ -41,7 +41,7 @@ fn to_bob_and_carol(url: &str) -> Vec<String> {
     with(send_to(url), &["--to", "carol@example.net"])
 }
 
-/// The words of a command in any order: that of parameters means nothing.
+/// The words of a command, sorted: the order of parameters has no meaning.
 fn words(line: &str) -> Vec<&str> {
     let mut words: Vec<&str> = line.split(' ').collect();
     words.sort_unstable();
@@ -49,7 +49,7 @@ fn words(line: &str) -> Vec<&str> {
 }
 
 #[test]
-fn all_of_them_on_the_wire() {
+fn every_parameter_is_sent() {
     for runtime in RUNTIMES {
         let server = Scripted::script(
             "S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250-DSN\nS: 250-DELIVERBY\nS: 250-MT-PRIORITY
@@ -68,7 +68,7 @@ fn all_of_them_on_the_wire() {
 }
 
 #[test]
-fn a_server_of_ours_takes_and_tells_them() {
+fn serve_accepts_and_shows_every_parameter() {
     let mut server = Serve::start(&[
         "--offer",
         "DELIVERBY",
@@ -101,20 +101,21 @@ fn a_server_of_ours_takes_and_tells_them() {
     let line = server.line();
     let begin = "message 2: from <alice@example.org> HOLDUNTIL=2030-01-31T12:00:00Z to <bob@";
     assert!(line.starts_with(begin), "{line}");
-    // Held for no longer than the server offers: nothing is asked that it would refuse.
+    // Longer than the server holds messages: the command is not sent, since it would be
+    // refused.
     let long = run(&with(send_to(&url), &["--hold-for", "3601"]));
     let object = long.assert_is(69, "not_sent", Some("mail"));
     assert_eq!(object["reply"], Value::Null);
 }
 
 #[test]
-fn verified_tls_on_the_whole_way() {
+fn require_tls_needs_verified_tls() {
     let mut server = Serve::start(&["--tls", "starttls", "--offer", "REQUIRETLS"]);
     let authority = server.authority();
     let trust = ["--ca", authority.to_str().unwrap(), "--require-tls"];
     let url = |tls| format!("smtp://localhost:{}?tls={tls}", server.port);
     run(&with(send_to(&url("required")), &trust)).assert_is(0, "accepted", None);
-    // Before TLS it is not offered, and would not be believed.
+    // In plaintext the extension is not offered, and an offer would not count.
     let plaintext = run(&with(send_to(&url("none")), &["--require-tls"]));
     let object = plaintext.assert_is(69, "not_sent", Some("mail"));
     assert!(object["error"].as_str().unwrap().contains("REQUIRETLS"));
@@ -125,7 +126,7 @@ fn verified_tls_on_the_whole_way() {
     );
 }
 
-/// What may be left out is; where a promise would be broken, nothing is sent.
+/// Optional parameters are left out; if a promise would be broken, nothing is sent.
 #[test]
 fn a_server_without_the_extensions() {
     let mut server = Serve::start(&["--no-dsn"]);
@@ -166,10 +167,10 @@ fn a_server_without_the_extensions() {
     assert_eq!(server.messages().len(), 1);
 }
 
-/// Whether it says so beforehand (LIMITS) or only when it is too much: one message, one
-/// verdict, and nobody is left out.
+/// The server declares the limit (LIMITS) or only enforces it: one message, one verdict, and
+/// every recipient is tried.
 #[test]
-fn more_recipients_than_the_server_takes_at_once() {
+fn more_recipients_than_the_server_accepts_at_once() {
     for (options, asked) in [
         (&["--max-recipients", "100"][..], 200),
         (&["--max-recipients", "100", "--offer", "LIMITS"], 150),

@@ -15,17 +15,17 @@ use serde_json::Value;
 pub(crate) const USER: &str = "alice";
 pub(crate) const PASSWORD: &str = "tr0ub4dor&3";
 
-/// What a command that should have ended long ago gets.
+/// The time limit of a command that should end much sooner.
 const FAR_TOO_LONG: Duration = Duration::from_secs(20);
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) status: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
     pub(crate) took: Duration,
-    /// The most memory it was seen to have, in KiB.
+    /// The largest memory that was measured, in KiB.
     pub(crate) memory: u64,
 }
 
@@ -43,7 +43,7 @@ impl Run {
         objects.remove(0)
     }
 
-    /// Exit status, outcome and stage of the only message.
+    /// Asserts the exit status, the outcome and the stage of the only message.
     #[track_caller]
     pub(crate) fn assert_is(&self, status: i32, outcome: &str, stage: Option<&str>) -> Value {
         let object = self.object();
@@ -63,7 +63,7 @@ pub(crate) fn postwire() -> Command {
     command
 }
 
-/// Runs to its end with this on standard input.
+/// Runs the command to its end with this standard input.
 pub(crate) fn run_with<S: AsRef<OsStr>>(arguments: &[S], input: &[u8]) -> Run {
     let mut command = postwire();
     command
@@ -74,7 +74,7 @@ pub(crate) fn run_with<S: AsRef<OsStr>>(arguments: &[S], input: &[u8]) -> Run {
     finish(command, input)
 }
 
-/// The same with a short message on standard input.
+/// Runs the command with a short message on standard input.
 pub(crate) fn run<S: AsRef<OsStr>>(arguments: &[S]) -> Run {
     run_with(arguments, b"Subject: test\r\n\r\nHello.\r\n")
 }
@@ -83,7 +83,7 @@ pub(crate) fn finish(command: Command, input: &[u8]) -> Run {
     finish_or_interrupt(command, input, None)
 }
 
-/// Sends it Ctrl-C after a while.
+/// Runs the command and sends Ctrl-C after a while.
 pub(crate) fn interrupt<S: AsRef<OsStr>>(arguments: &[S], after: Duration) -> Run {
     let mut command = postwire();
     command
@@ -102,7 +102,7 @@ fn finish_or_interrupt(mut command: Command, input: &[u8], mut after: Option<Dur
     let stdin = child.stdin.take();
     let feeder = thread::spawn(move || {
         if let Some(mut stdin) = stdin {
-            // It may have ended already.
+            // The command may have ended already.
             let _ = stdin.write_all(&input);
         }
     });
@@ -160,7 +160,7 @@ fn peak_memory(process: u32) -> u64 {
         .unwrap_or(0)
 }
 
-/// Nothing that was printed holds the password, nor a base64 form of it.
+/// Asserts that the output contains neither the password nor a base64 form of it.
 #[track_caller]
 pub(crate) fn assert_no_secret(output: &str) {
     let plain = STANDARD.encode(format!("\0{USER}\0{PASSWORD}"));
@@ -169,7 +169,7 @@ pub(crate) fn assert_no_secret(output: &str) {
     }
 }
 
-/// The arguments of a `send` that prints an object.
+/// The arguments of a `send` with JSON output.
 pub(crate) fn send_to(server: &str) -> Vec<String> {
     let arguments = [
         "send",
@@ -194,10 +194,10 @@ pub(crate) fn with(mut arguments: Vec<String>, more: &[&str]) -> Vec<String> {
 /// The options that log in.
 pub(crate) const LOGIN: [&str; 4] = ["--user", USER, "--password-env", "POSTWIRE_TEST_PASSWORD"];
 
-/// What `--runtime` takes.
+/// The values of `--runtime`.
 pub(crate) const RUNTIMES: [&str; 3] = ["blocking", "async-std", "smol"];
 
-/// `postwire serve` on a port of its own, with a Maildir.
+/// `postwire serve` on its own port, with a Maildir.
 pub(crate) struct Serve {
     child: Child,
     stdout: BufReader<ChildStdout>,
@@ -239,19 +239,19 @@ impl Serve {
         }
     }
 
-    /// The authority that it made for itself.
+    /// The certificate of its generated authority.
     pub(crate) fn authority(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
 
-    /// The next line that it prints.
+    /// The next line of its output.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).expect("it is a pipe");
         line.trim_end().to_owned()
     }
 
-    /// What lies in its Maildir, in the order of delivery.
+    /// The messages in its Maildir, in the order of delivery.
     pub(crate) fn messages(&self) -> Vec<Vec<u8>> {
         let mut files = files(&self.folder.path().join("mail/new"));
         let number = |path: &PathBuf| {
@@ -264,7 +264,7 @@ impl Serve {
         files.iter().map(|file| fs::read(file).unwrap()).collect()
     }
 
-    /// Sends Ctrl-C; gives the exit status and the time that it took.
+    /// Sends Ctrl-C; returns the exit status and the time until the end.
     pub(crate) fn interrupt(mut self) -> (Option<i32>, Duration) {
         let begun = Instant::now();
         let process = self.child.id().to_string();

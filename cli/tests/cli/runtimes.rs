@@ -1,4 +1,4 @@
-//! `send --runtime`: whatever moves the bytes, a user sees the same.
+//! `send --runtime`: the result is the same with each runtime.
 
 use std::fs;
 use std::net::TcpListener;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::run::{LOGIN, RUNTIMES, Run, Serve, interrupt, run, run_with, send_to, with};
 use crate::script::{Peer, Scripted};
 
-/// Runs it by each runtime, and gives what all of them printed.
+/// Runs the command with each runtime, and returns the output, which must be the same.
 fn by_each(mut send: impl FnMut(&[&str]) -> Run) -> Run {
     let mut runs = RUNTIMES
         .map(|runtime| send(&["--runtime", runtime]))
@@ -21,7 +21,7 @@ fn by_each(mut send: impl FnMut(&[&str]) -> Run) -> Run {
     first
 }
 
-/// The same with a server that plays this each time.
+/// Runs the command with each runtime against a server that plays `play` each time.
 fn against_each(timeout: &str, play: fn(&mut Peer)) -> Run {
     by_each(|runtime| {
         let server = Scripted::play(play);
@@ -35,7 +35,7 @@ fn against_each(timeout: &str, play: fn(&mut Peer)) -> Run {
 }
 
 #[test]
-fn it_is_delivered() {
+fn a_message_is_delivered() {
     let server = Serve::start(&[]);
     let url = format!("smtp://localhost:{}?tls=none", server.port);
     let large = b"Subject: large\r\n\r\n.leading dot\r\n".repeat(100_000);
@@ -52,7 +52,7 @@ fn it_is_delivered() {
 }
 
 #[test]
-fn several_under_tls_with_a_login() {
+fn several_messages_under_tls_with_a_login() {
     for (tls, scheme) in [("starttls", "smtp"), ("wrapper", "smtps")] {
         let server = Serve::start(&["--tls", tls, "--auth", "alice:POSTWIRE_TEST_PASSWORD"]);
         let url = format!("{scheme}://localhost:{}", server.port);
@@ -76,7 +76,7 @@ fn several_under_tls_with_a_login() {
         for (at, stored) in stored.iter().enumerate() {
             assert!(stored.starts_with((at % 5).to_string().repeat(50_000).as_bytes()));
         }
-        // Without --ca nobody is trusted who should not be.
+        // Without --ca the test authority is not trusted.
         let refused = by_each(|runtime| run(&with(send_to(&url), runtime)));
         refused.assert_is(77, "not_sent", Some("tls"));
     }
@@ -116,7 +116,7 @@ fn the_server_is_silent() {
 }
 
 #[test]
-fn the_server_goes_away() {
+fn the_server_closes_the_connection() {
     let sent = against_each("5", |peer| {
         up_to_the_content(peer);
         peer.hear_content();
@@ -130,7 +130,7 @@ fn the_server_goes_away() {
 }
 
 #[test]
-fn the_server_refuses_or_talks_nonsense() {
+fn the_server_refuses_or_sends_garbage() {
     let sent = against_each("5", |peer| {
         up_to_the_content(peer);
         peer.hear_content();
@@ -146,7 +146,7 @@ fn the_server_refuses_or_talks_nonsense() {
 }
 
 #[test]
-fn the_server_no_longer_reads() {
+fn the_server_stops_reading() {
     for runtime in RUNTIMES {
         let server = Scripted::play(|peer| {
             up_to_the_content(peer);
@@ -164,7 +164,7 @@ fn the_server_no_longer_reads() {
     }
 }
 
-/// A session without PIPELINING, until the content is asked for.
+/// A session without PIPELINING, up to the request for the content.
 fn up_to_the_content(peer: &mut Peer) {
     peer.say("220 mx ready\r\n");
     for (command, reply) in [
@@ -178,7 +178,7 @@ fn up_to_the_content(peer: &mut Peer) {
     }
 }
 
-/// Ctrl-C while the server says nothing: a clean end, and a verdict that is true.
+/// Ctrl-C while the server is silent: a clean end, and a true verdict.
 #[test]
 fn ctrl_c_ends_with_a_verdict() {
     let after = Duration::from_millis(700);

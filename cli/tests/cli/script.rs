@@ -1,4 +1,4 @@
-//! Small servers that say what a script says, and keep what they heard.
+//! Small servers that follow a script and record what they receive.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ pub(crate) struct Scripted {
     thread: JoinHandle<Vec<String>>,
 }
 
-/// What a server does with its one connection.
+/// The server's side of the connection.
 pub(crate) struct Peer {
     reader: BufReader<TcpStream>,
     writer: TcpStream,
@@ -19,13 +19,13 @@ pub(crate) struct Peer {
 }
 
 impl Scripted {
-    /// A server that plays this.
+    /// Starts a server that plays this.
     pub(crate) fn play(play: impl FnOnce(&mut Peer) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let thread = thread::spawn(move || {
             let (writer, _) = listener.accept().unwrap();
-            // A test that goes wrong ends all the same.
+            // A failed test must end too.
             writer
                 .set_read_timeout(Some(Duration::from_secs(15)))
                 .unwrap();
@@ -43,9 +43,9 @@ impl Scripted {
         Self { port, thread }
     }
 
-    /// A server that plays a text: `S: ` lines are said, for each `C: ` line one
-    /// is heard that must begin so, `C: .` hears all content; at the end every
-    /// command is answered with yes until the client leaves.
+    /// Starts a server that plays a script: it sends the `S: ` lines, and for each `C: ` line
+    /// it reads a line that must begin with this text; `C: .` reads all content. At the end it
+    /// accepts every command until the client closes.
     pub(crate) fn script(script: &'static str) -> Self {
         Self::play(move |peer| {
             peer.play(script);
@@ -57,14 +57,14 @@ impl Scripted {
         format!("smtp://127.0.0.1:{}?tls=none", self.port)
     }
 
-    /// The lines that it heard.
+    /// The lines that it received.
     pub(crate) fn heard(self) -> Vec<String> {
         self.thread.join().expect("the script was kept to")
     }
 }
 
 impl Peer {
-    /// Plays the lines of a text.
+    /// Plays the lines of a script.
     pub(crate) fn play(&mut self, script: &str) {
         let lines = script.lines().map(str::trim);
         lines
@@ -78,24 +78,27 @@ impl Peer {
             Some(("C", ".")) => self.hear_content(),
             Some(("C", command)) => {
                 let heard = self.hear();
-                assert!(heard.starts_with(command), "{heard:?} is no {command:?}");
+                assert!(
+                    heard.starts_with(command),
+                    "{heard:?} does not begin with {command:?}"
+                );
             }
-            _ => panic!("{line:?} is no line of a script"),
+            _ => panic!("{line:?} is not a line of a script"),
         }
     }
 
     pub(crate) fn say(&mut self, octets: &str) {
-        // The client may have left.
+        // The client may have closed.
         let _ = self.writer.write_all(octets.as_bytes());
     }
 
-    /// Says it again and again until the client has had enough.
+    /// Sends the same octets until the client closes.
     pub(crate) fn say_for_ever(&mut self, octets: &str) {
         let many = octets.repeat(64 * 1024 / octets.len());
         while self.writer.write_all(many.as_bytes()).is_ok() {}
     }
 
-    /// One line, without its end; empty once the client has left.
+    /// Reads one line without its line end; empty once the client has closed.
     pub(crate) fn hear(&mut self) -> String {
         let mut line = Vec::new();
         let _ = self.reader.read_until(b'\n', &mut line);
@@ -121,7 +124,7 @@ impl Peer {
         line
     }
 
-    /// Waits until the client leaves.
+    /// Waits until the client closes.
     pub(crate) fn be_silent(&mut self) {
         let mut rest = Vec::new();
         let _ = self.reader.read_to_end(&mut rest);
@@ -131,7 +134,7 @@ impl Peer {
         let _ = self.writer.shutdown(Shutdown::Both);
     }
 
-    /// Says yes to every command until the client leaves.
+    /// Accepts every command until the client closes.
     pub(crate) fn agree(&mut self) {
         loop {
             let reply = match self.hear().split(' ').next() {

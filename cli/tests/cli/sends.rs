@@ -1,4 +1,4 @@
-//! Messages that arrive, and what is said of those that do so only in part.
+//! Messages that arrive, and the output for messages that only reach some recipients.
 
 use std::fs;
 use std::process::Stdio;
@@ -13,7 +13,7 @@ fn plaintext(server: &Serve) -> String {
 }
 
 #[test]
-fn the_octets_that_were_given() {
+fn messages_arrive_octet_for_octet() {
     let server = Serve::start(&[]);
     let long_line = [&vec![b'x'; 5_000][..], b"\r\n"].concat();
     let large = b"Subject: large\r\n\r\n.leading dot\r\n".repeat(40_000);
@@ -49,17 +49,17 @@ fn the_octets_that_were_given() {
     assert_eq!(&stored[bodies.len()..], &mended);
 }
 
-/// From a file, which is read twice, and from standard input, which cannot be.
-/// (How much memory the command takes is asserted of every run.)
+/// From a file, which is read twice, and from standard input, which cannot be read twice.
+/// (Every run is checked for its memory use.)
 #[test]
-fn a_message_larger_than_memory_may_be() {
+fn a_message_larger_than_the_memory_limit() {
     let server = Serve::start(&["--size", "200000000"]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("large.eml");
     let large = b"Subject: large\n\n.leading dot, and so on and on\n".repeat(2_000_000);
     assert!(large.len() > 80 << 20);
     fs::write(&file, &large).unwrap();
-    // Much is to be moved, by a machine that may have other things to do.
+    // A large transfer on a machine that may be busy.
     let patient = send_to(&plaintext(&server)).into_iter();
     let patient: Vec<String> = patient
         .map(|argument| {
@@ -86,9 +86,9 @@ fn a_message_larger_than_memory_may_be() {
     }
 }
 
-/// What is known of a large file beforehand counts as for a small one.
+/// The facts of a large file are used as for a small one.
 #[test]
-fn a_large_message_that_nobody_could_take() {
+fn a_large_message_that_no_server_can_accept() {
     let server = Serve::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("large.eml");
@@ -220,7 +220,7 @@ fn some_recipients_are_refused() {
         "accepted, but not for 1 of 2 recipients: 250 2.0.0 message accepted\n  \
          gone@example.net was refused: 550 5.1.1 no such user\n"
     );
-    // The null reverse-path came through.
+    // The null reverse-path arrived.
     let mut server = server;
     assert!(
         server
@@ -276,7 +276,7 @@ fn without_pipelining_and_chunking() {
 }
 
 #[test]
-fn lmtp() {
+fn a_message_over_lmtp() {
     let server = Serve::start(&["--lmtp", "--reject", "gone@example.net=550"]);
     let more = ["--to", "gone@example.net", "--to", "carol@example.net"];
     for url in [
@@ -348,7 +348,7 @@ fn every_tls_mode_and_mechanism() {
 }
 
 #[test]
-fn nobody_reads_the_output() {
+fn output_that_nobody_reads() {
     let server = Serve::start(&[]);
     for json in [true, false] {
         let mut arguments = send_to(&plaintext(&server));
@@ -368,7 +368,7 @@ fn nobody_reads_the_output() {
 }
 
 #[test]
-fn people_are_told_in_lines() {
+fn results_for_people_are_lines() {
     let server = Serve::start(&[]);
     let mut arguments = send_to(&plaintext(&server));
     arguments.pop();
@@ -392,7 +392,7 @@ fn people_are_told_in_lines() {
 }
 
 #[test]
-fn whom_a_session_has_no_room_for_can_be_sent_to_again() {
+fn recipients_beyond_a_limit_can_be_sent_to_again() {
     let server = Scripted::script(
         "S: 220 mx
          C: EHLO

@@ -1,4 +1,4 @@
-//! STARTTLS, up to where TLS would begin.
+//! STARTTLS, up to the start of TLS.
 
 use crate::run::{run, send_to, with};
 use crate::script::Scripted;
@@ -15,7 +15,7 @@ fn script(after_the_offer: &str) -> Scripted {
     ))
 }
 
-/// Before TLS nothing else is ever written.
+/// Asserts that nothing else was written before TLS.
 fn assert_nothing_leaked(heard: &[String]) {
     for line in heard {
         let verb = line.split(' ').next().unwrap();
@@ -24,7 +24,7 @@ fn assert_nothing_leaked(heard: &[String]) {
 }
 
 #[test]
-fn stripped() {
+fn starttls_is_removed_from_the_reply() {
     let server = Scripted::script("S: 220 mx\nC: EHLO\nS: 250 mx");
     run(&send_to(&url(&server, "required"))).assert_is(77, "not_sent", Some("starttls"));
     assert_nothing_leaked(&server.heard());
@@ -36,7 +36,7 @@ fn stripped() {
 }
 
 #[test]
-fn required_without_saying_so() {
+fn starttls_is_required_by_default() {
     let server = Scripted::script("S: 220 mx\nC: EHLO\nS: 250 mx");
     let url = format!("smtp://127.0.0.1:{}", server.port);
     run(&send_to(&url)).assert_is(77, "not_sent", Some("starttls"));
@@ -44,14 +44,14 @@ fn required_without_saying_so() {
 }
 
 #[test]
-fn no_ehlo_no_tls() {
+fn without_ehlo_there_is_no_starttls() {
     let server = Scripted::script("S: 220 mx\nC: EHLO\nS: 502 what?");
     run(&send_to(&url(&server, "required"))).assert_is(69, "not_sent", Some("ehlo"));
     assert_nothing_leaked(&server.heard());
 }
 
 #[test]
-fn refused() {
+fn starttls_is_refused() {
     for reply in ["S: 454 4.7.0 not now", "S: 502 5.5.1 never"] {
         let server = script(reply);
         run(&send_to(&url(&server, "required"))).assert_is(77, "not_sent", Some("starttls"));
@@ -62,7 +62,7 @@ fn refused() {
 }
 
 #[test]
-fn injected() {
+fn plaintext_is_injected_after_starttls() {
     for mode in ["required", "opportunistic"] {
         let server = Scripted::play(|peer| {
             peer.say("220 mx\r\n");
@@ -78,7 +78,7 @@ fn injected() {
 }
 
 #[test]
-fn cut_off_in_the_handshake() {
+fn the_connection_ends_in_the_handshake() {
     let server = Scripted::play(|peer| {
         peer.say("220 mx\r\n");
         peer.hear();
@@ -92,7 +92,7 @@ fn cut_off_in_the_handshake() {
 }
 
 #[test]
-fn a_handshake_that_never_ends() {
+fn an_endless_handshake() {
     let server = Scripted::play(|peer| {
         peer.say("220 mx\r\n");
         peer.hear();

@@ -1,5 +1,4 @@
-//! `serve` on a Unix socket: mail that is sent to it, and what may be in its place before
-//! it, and after it.
+//! `serve` on a Unix socket: delivery, and the files that may be at its path before and after.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -56,7 +55,7 @@ impl Drop for Serve {
 }
 
 #[test]
-fn both_protocols_by_each_runtime() {
+fn both_protocols_with_each_runtime() {
     let folder = tempfile::tempdir().unwrap();
     for (scheme, options) in [("smtp+unix", &[][..]), ("lmtp+unix", &["--lmtp"])] {
         let path = folder.path().join(scheme);
@@ -77,10 +76,10 @@ fn both_protocols_by_each_runtime() {
 }
 
 #[test]
-fn a_socket_that_was_left_over_is_taken_away_and_nothing_else() {
+fn only_a_stale_socket_is_removed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
-    // Killed, it leaves its socket behind.
+    // A killed server leaves its socket behind.
     Serve::start(&path, &[]).end_by("-KILL");
     assert!(path.exists());
     let server = Serve::start(&path, &[]);
@@ -93,8 +92,8 @@ fn a_socket_that_was_left_over_is_taken_away_and_nothing_else() {
         );
         assert!(refused.stderr.contains(why), "{refused:#?}");
     };
-    refuse(&path, "somebody listens there");
-    // It is still there, for whom it was before.
+    refuse(&path, "another process listens there");
+    // The socket still belongs to the first server.
     let url = format!("smtp+unix://{}", path.display());
     run(&send_to(&url)).assert_is(0, "accepted", None);
 
@@ -103,12 +102,12 @@ fn a_socket_that_was_left_over_is_taken_away_and_nothing_else() {
     let file = folder.path().join("file");
     fs::write(&file, "precious").unwrap();
     for path in [&link, &file, folder.path()] {
-        refuse(path, "there is something that is no socket");
+        refuse(path, "something other than a socket is there");
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
     assert!(link.exists());
 
-    // What somebody else put in its place meanwhile is not its own.
+    // A file that another process created at the path meanwhile is not removed.
     fs::remove_file(&path).unwrap();
     let another = UnixListener::bind(&path).unwrap();
     server.end_by("-INT");
@@ -116,9 +115,9 @@ fn a_socket_that_was_left_over_is_taken_away_and_nothing_else() {
     drop(another);
 }
 
-/// Of many that begin at once over a socket that was left over, one has it.
+/// Of many servers that start at once with a stale socket, exactly one gets the path.
 #[test]
-fn only_one_has_the_socket() {
+fn only_one_server_gets_the_socket() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     drop(UnixListener::bind(&path).unwrap());
@@ -146,7 +145,7 @@ fn only_one_has_the_socket() {
 }
 
 #[test]
-fn what_makes_no_sense() {
+fn invalid_options_are_refused() {
     for options in [&["--listen", "127.0.0.1:0"][..], &["--tls", "starttls"]] {
         let arguments = [&["serve", "--unix", "/no/such/folder/socket"], options].concat();
         let refused = run(&arguments);

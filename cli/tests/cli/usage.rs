@@ -1,11 +1,11 @@
-//! What is refused before anything is connected.
+//! Errors that are found before a connection is made.
 
 use std::fs;
 use std::net::TcpListener;
 
 use crate::run::{LOGIN, PASSWORD, Run, Serve, run, run_with, send_to, with};
 
-/// A server that nobody may call.
+/// A server that must not be connected.
 struct Uncalled {
     listener: TcpListener,
     url: String,
@@ -20,7 +20,7 @@ impl Uncalled {
         Self { listener, url }
     }
 
-    /// A `send` to it with these options in place of the right ones.
+    /// Runs `send` to this server, with these options replacing the valid ones.
     fn send(&self, options: &[(&str, &str)]) -> Run {
         let mut arguments = vec!["send".to_owned()];
         for (name, right) in [
@@ -61,7 +61,7 @@ impl Uncalled {
 }
 
 #[test]
-fn nothing_ends_its_line_early() {
+fn no_argument_ends_its_line_early() {
     let server = Uncalled::new();
     for bad in [
         "\r",
@@ -108,7 +108,7 @@ fn nothing_ends_its_line_early() {
             ],
             "--user: ",
         );
-        // Percent-encoded in the URL it is the same.
+        // Percent-encoding in the URL makes no difference.
         let encoded = bad.replace('\r', "%0d").replace('\n', "%0A");
         let rest = server.url.strip_prefix("smtp://").unwrap();
         let url = format!("smtp://alice{encoded}:secret@{rest}");
@@ -117,7 +117,7 @@ fn nothing_ends_its_line_early() {
 }
 
 #[test]
-fn addresses_urls_and_names() {
+fn invalid_addresses_urls_and_names_are_refused() {
     let server = Uncalled::new();
     for bad in [
         "bob",
@@ -148,7 +148,7 @@ fn addresses_urls_and_names() {
 }
 
 #[test]
-fn numbers_and_choices() {
+fn invalid_numbers_and_choices_are_refused() {
     let server = Uncalled::new();
     for bad in ["0", "-1", "nan", "inf", "1e400", "soon", "0.0"] {
         server.refuses(&[("--timeout", bad)], "--timeout: ");
@@ -180,7 +180,7 @@ fn numbers_and_choices() {
 }
 
 #[test]
-fn parameters_of_the_envelope() {
+fn invalid_envelope_parameters_are_refused() {
     let server = Uncalled::new();
     for (name, bad) in [
         ("--dsn-ret", "all"),
@@ -254,12 +254,12 @@ fn parameters_of_the_envelope() {
 }
 
 #[test]
-fn whom_to_act_for() {
+fn the_authorization_identity_needs_a_suitable_login() {
     let server = Uncalled::new();
     let login = [("--user", "alice"), LOGIN_VARIABLE];
     let named = |name| [login[0], login[1], ("--acting-for", name)];
     server.refuses(&named("a\r\nb"), "--acting-for: ");
-    server.refuses(&[("--acting-for", "bob")], "somebody has to log in");
+    server.refuses(&[("--acting-for", "bob")], "needs a login");
     for mechanism in ["LOGIN", "CRAM-MD5", "XOAUTH2"] {
         let named = [
             login[0],
@@ -267,7 +267,7 @@ fn whom_to_act_for() {
             ("--acting-for", "bob"),
             ("--auth", mechanism),
         ];
-        server.refuses(&named, "--acting-for: cannot be said by");
+        server.refuses(&named, "--acting-for: is not supported by");
     }
     let external = ("--auth", "EXTERNAL");
     let twice = [external, ("--user", "alice"), ("--acting-for", "bob")];
@@ -275,12 +275,12 @@ fn whom_to_act_for() {
 }
 
 #[test]
-fn half_a_login() {
+fn an_incomplete_login_is_refused() {
     let server = Uncalled::new();
-    server.refuses(&[("--user", "alice")], "a password is needed");
+    server.refuses(&[("--user", "alice")], "needs a password too");
     server.refuses(
         &[("--password-env", "POSTWIRE_TEST_PASSWORD")],
-        "a user is needed",
+        "needs a user too",
     );
     server.refuses(&[("--auth", "PLAIN")], "--auth: ");
     let unset = ("--password-env", "POSTWIRE_TEST_UNSET");
@@ -295,7 +295,7 @@ const LOGIN_VARIABLE: (&str, &str) = (LOGIN[2], LOGIN[3]);
 
 #[test]
 fn a_password_given_in_the_wrong_place_is_not_repeated() {
-    // That the password is not shown is asserted of every run.
+    // Every run is checked for the password in its output.
     let server = Uncalled::new();
     server.refuses(&[("--password", PASSWORD)], "there is no such option");
     server.refuses(
@@ -329,7 +329,7 @@ fn a_password_given_in_the_wrong_place_is_not_repeated() {
 }
 
 #[test]
-fn missing_arguments() {
+fn missing_arguments_are_named() {
     for arguments in [
         vec![],
         vec!["send"],
@@ -360,7 +360,7 @@ fn missing_arguments() {
 }
 
 #[test]
-fn help_and_version_are_no_fault() {
+fn help_and_version_are_not_errors() {
     for arguments in [
         vec!["--help"],
         vec!["--version"],
@@ -378,7 +378,7 @@ fn help_and_version_are_no_fault() {
 }
 
 #[test]
-fn an_unreadable_file() {
+fn an_unreadable_file_is_named() {
     let server = Uncalled::new();
     let arguments = |json: bool| {
         let mut arguments = vec![
@@ -422,7 +422,7 @@ fn an_unreadable_file() {
     );
     server.assert_uncalled();
 
-    // Usage is judged before files.
+    // Options are checked before files.
     server.refuses(
         &[("--message", "/no/such/file"), ("--to", "nobody")],
         "--to: ",
@@ -430,7 +430,7 @@ fn an_unreadable_file() {
 }
 
 #[test]
-fn messages_that_no_server_could_take() {
+fn messages_that_no_server_can_accept() {
     let server = Uncalled::new();
     let arguments = [
         "send",
@@ -453,25 +453,17 @@ fn messages_that_no_server_could_take() {
 }
 
 #[test]
-fn what_is_meant_is_said() {
+fn errors_show_the_correct_form() {
     let server = Uncalled::new();
     for (option, given, said) in [
-        ("--to", "b@x,c@x", "one address a --to; give --to again"),
+        ("--to", "b@x,c@x", "takes one address; give --to again"),
         ("--from", "b@x, c@x", "one address"),
-        (
-            "--to",
-            "b@[2001:db8::1]",
-            "it is written [IPv6:2001:db8::1]",
-        ),
-        (
-            "--hello",
-            "[2001:db8::1]",
-            "it is written [IPv6:2001:db8::1]",
-        ),
+        ("--to", "b@[2001:db8::1]", "write [IPv6:2001:db8::1]"),
+        ("--hello", "[2001:db8::1]", "write [IPv6:2001:db8::1]"),
         (
             "--server",
             "localhost:2525",
-            "smtp://localhost:2525?tls=none for a test server on this machine",
+            "for a test server on this machine use smtp://localhost:2525?tls=none",
         ),
         ("--server", "alice:2525", "does not begin with"),
     ] {
@@ -491,7 +483,7 @@ fn what_is_meant_is_said() {
 }
 
 #[test]
-fn help_says_what_is_done_by_default() {
+fn help_shows_the_defaults() {
     let help = run(&["send", "--help"]).stdout;
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     for said in [

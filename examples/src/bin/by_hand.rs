@@ -1,4 +1,4 @@
-//! The core by hand: no input or output at all, every byte asserted.
+//! The core without any input or output; every byte is asserted.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "250-example.net\r\n250-PIPELINING\r\n250 ENHANCEDSTATUSCODES\r\n",
         "MAIL FROM:<alice@example.org>\r\nRCPT TO:<bob@example.net>\r\nDATA\r\n",
     );
-    // Nothing goes behind the end of the content before it is answered: many servers lose it.
+    // Nothing follows the end of the content before its reply: many servers lose such commands.
     exchange(
         "250 2.1.0 ok\r\n250 2.1.5 ok\r\n354 go ahead\r\n",
         "To: bob@example.net\r\n\r\n..\r\n.\r\n",
@@ -37,7 +37,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "250 2.0.0 queued\r\n",
         "MAIL FROM:<alice@example.org>\r\nRCPT TO:<nobody@example.net>\r\nDATA\r\n",
     );
-    // Nobody is there; the server wants content all the same: a lone dot.
+    // No recipient is accepted and the server still asks for content: the client sends a lone
+    // dot.
     exchange(
         "250 2.1.0 ok\r\n550 5.1.1 no such user\r\n354 go ahead\r\n",
         ".\r\n",

@@ -1,5 +1,5 @@
-//! Messages from `mail-builder` and from `lettre`: `mail_builder URL`, or to an
-//! embedded server.
+//! Sends messages from `mail-builder` and from `lettre`: `mail_builder URL`, or to an embedded
+//! server.
 
 use mail_builder::MessageBuilder;
 use postwire_blocking::{Transport, proto::Envelope};

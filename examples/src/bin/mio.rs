@@ -1,5 +1,5 @@
-//! An event loop of one's own: 1,000 sessions in one thread over `mio`, against
-//! the embedded server. Prints what a session costs in memory.
+//! Your own event loop: 1,000 sessions in one thread over `mio`, with the embedded server.
+//! Prints the memory of a session.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use postwire_tls::proto::{
 
 const SESSIONS: usize = 1_000;
 
-/// How many are being opened at once.
+/// The number of connections that are opened at once.
 const CONNECTING: usize = 64;
 
 struct Session {
@@ -23,8 +23,8 @@ struct Session {
 }
 
 impl Session {
-    /// Moves what can be moved without waiting. Says how many messages were
-    /// accepted.
+    /// Moves everything that can be moved without waiting. Returns the number of accepted
+    /// messages.
     fn advance(&mut self, clock: &Clock) -> usize {
         let mut accepted = 0;
         let mut input = [0; 4_096];
@@ -57,15 +57,15 @@ impl Session {
             }
             match self.stream.write_vectored(&slices[..filled]) {
                 Ok(taken) => output.advance(taken),
-                // Full for now, or broken: reading tells, and what the server said before it
-                // closed is read first.
+                // The socket is full or broken: the read shows which, after the octets that the
+                // server sent before it closed.
                 Err(_) => return,
             }
         }
     }
 }
 
-/// Resident memory of this process, in octets, where the system tells.
+/// Resident memory of this process in octets, if the system provides it.
 fn resident() -> Option<usize> {
     let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: usize = pages.split(' ').nth(1)?.parse().ok()?;
@@ -86,7 +86,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut events = Events::with_capacity(1_024);
     let mut sessions: Vec<Session> = Vec::with_capacity(SESSIONS);
 
-    // Greeted and idle, all of them, a few at a time: a listener's queue is short.
+    // All sessions are greeted and idle; a few at a time, since a listener's queue is short.
     let ready = |sessions: &[Session]| sessions.iter().filter(|s| s.client.is_ready()).count();
     while ready(&sessions) < SESSIONS {
         let under_way = sessions.len() - ready(&sessions);
@@ -120,8 +120,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Waits for the sockets or the next deadline. Says how many messages were
-/// accepted.
+/// Waits for the sockets or the next deadline. Returns the number of accepted messages.
 fn turn(
     poll: &mut Poll,
     events: &mut Events,
@@ -149,7 +148,7 @@ fn turn(
     Ok(accepted)
 }
 
-/// What a session costs that is greeted and idle, its share of the heap included.
+/// The memory of a greeted and idle session, including its share of the heap.
 fn octets_a_client(config: &Arc<ClientConfig>) -> usize {
     let idle = |_| {
         let mut client = Client::new(Arc::clone(config));

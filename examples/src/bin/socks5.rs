@@ -1,5 +1,5 @@
-//! Through a SOCKS5 proxy (RFC 1928, no authentication), over a stream of one's
-//! own: `socks5 PROXY:PORT URL FROM TO`.
+//! Sends through a SOCKS5 proxy (RFC 1928, no authentication), over your own stream: `socks5
+//! PROXY:PORT URL FROM TO`.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use postwire_blocking::transport::{TransportBuilder, TransportConfig};
 use postwire_blocking::{Connection, proto::Envelope};
 
-/// Asks the proxy to connect to `host`, which it resolves itself.
+/// Asks the proxy to connect to `host`, which the proxy resolves.
 fn connect(proxy: &str, host: &str, port: u16) -> io::Result<TcpStream> {
     let refused = || io::Error::other("the proxy refused");
     let mut stream = TcpStream::connect(proxy)?;

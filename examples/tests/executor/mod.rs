@@ -1,4 +1,4 @@
-//! How tokio runs futures.
+//! Runs futures with tokio.
 
 use postwire_examples::by_tokio::Tokio;
 use postwire_testing::futures::Executor;

@@ -2,7 +2,8 @@
 
 use postwire_proto::{Address, Envelope, HelloName};
 
-/// Addresses, reverse-paths and hello names: what parses cannot break out.
+/// Addresses, reverse-paths and hello names: text that parses cannot end its line or path
+/// early.
 pub fn address(octets: &[u8]) {
     let Ok(text) = core::str::from_utf8(octets) else {
         return;
@@ -46,12 +47,12 @@ fn check_address(text: &str, address: &Address) {
     let outside = if quoted { domain } else { text };
     assert!(!outside.contains([' ', '<', '>']), "{text:?}");
     assert_eq!(address.is_ascii(), text.is_ascii());
-    // The path as a server finds its end: at the first `>` outside of quotes.
+    // The path as a server finds its end: at the first `>` outside quotes.
     let path = format!("<{text}>");
     assert_eq!(end_of_path(&path), Some(path.len()), "{path:?}");
 }
 
-/// Only a local part is quoted; it is quoted as a whole.
+/// Only a local part may be quoted, and only as a whole.
 fn end_of_path(path: &str) -> Option<usize> {
     let mut quoted = path.starts_with("<\"");
     let mut octets = path.bytes().enumerate().skip(if quoted { 2 } else { 1 });

@@ -1,10 +1,10 @@
-//! What the server says that it can do.
+//! The capabilities that a server announces.
 
 use std::collections::HashSet;
 
 use postwire_proto::{Capabilities, CapabilitiesError, ReplyLimits, ReplyReader, SizeLimit};
 
-/// An `EHLO` reply, whole: if it is a reply, its capabilities hold together.
+/// A whole `EHLO` reply: if it is valid, its capabilities are consistent.
 pub fn capabilities(octets: &[u8]) {
     let mut reader = ReplyReader::new(ReplyLimits::default());
     let mut rest = octets;

@@ -1,4 +1,4 @@
-//! A client session against a server that may say anything, at any time.
+//! A client session with a server that may send anything, at any time.
 //!
 //! ```text
 //! input    = 8 octets of configuration (the last says how many messages are
@@ -7,8 +7,8 @@
 //! call     = 0xFF and an octet, see `Run::call`; 0xFF 0xFF is an octet of the server's
 //! ```
 //!
-//! Each line of the server's is given to the client as soon as it is whole, and
-//! what the client wrote is taken before; calls change that.
+//! Each line of the server is given to the client as soon as it is complete, after the client's
+//! output is taken; calls change that.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,13 +23,13 @@ use crate::input::Input;
 use crate::messages::{self, Content};
 use crate::plaintext::{self, Written};
 
-/// How much may wait to be written: a window, and what was written into it last.
+/// The most octets that may wait to be written: a window, and the last addition to it.
 const MAX_OUTPUT: usize = 256 * 1024 + 16 * 1024;
 
-/// How many messages a run may queue.
+/// The number of messages that a run may queue.
 const MAX_MESSAGES: usize = 24;
 
-/// The client, whatever its server says and its program does.
+/// The client session, whatever its server sends and its program does.
 pub fn client_session(octets: &[u8]) {
     let mut input = Input::new(octets);
     let setup = Setup::read(&mut input);
@@ -49,7 +49,7 @@ struct Setup {
     end: End,
 }
 
-/// How a session ends that is still open when the script is over.
+/// How a session ends that is still open at the end of the script.
 #[derive(Clone, Copy, Debug)]
 enum End {
     Eof,
@@ -123,7 +123,7 @@ impl Setup {
     }
 }
 
-/// All that can be seen of a run from outside.
+/// Everything that is visible of a run from outside.
 #[derive(Debug, PartialEq)]
 struct Seen {
     events: Vec<String>,
@@ -134,18 +134,18 @@ struct Run<'a> {
     setup: &'a Setup,
     client: Client,
     now: Instant,
-    /// The server's bytes that the client was not given yet.
+    /// The server's bytes that the client has not received yet.
     held: Vec<u8>,
-    /// Give lines as they come, and take output before each.
+    /// Give lines as soon as they are complete, and take output before each.
     by_line: bool,
     written: Written,
     events: Vec<String>,
     contents: Vec<Content>,
     verdicts: Vec<Outcome>,
-    /// How many commands were given, and answered.
+    /// The number of commands that were queued, and that were answered.
     asked: u64,
     answered: u64,
-    /// The streamed body that the client wants more of.
+    /// The streamed body that the client asks content for.
     wanted: Option<TransactionId>,
     closed: bool,
 }
@@ -199,14 +199,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// What a program or the world around it may do at any moment.
+    /// An action of the program or its environment, at any moment.
     fn call(&mut self, call: u8, script: &mut Input<'_>, cut: usize) {
         match call {
-            // The server's bytes so far reach the client.
+            // The client receives the server's bytes so far.
             b'g' => self.give(cut),
-            // From now on only that does it, or the contrary.
+            // From now on the client receives bytes only with `g`, or no longer so.
             b'l' => self.by_line = !self.by_line,
-            // Take all that is to be written, or a part of it.
+            // Take all output, or a part of it.
             b'w' => self.take(usize::MAX),
             b'b' => {
                 let octets = usize::from(script.octet());
@@ -246,7 +246,7 @@ impl<'a> Run<'a> {
             }
             b'q' => self.client.quit(),
             b'a' => self.client.abort(),
-            // More of a streamed body, its end, its failure.
+            // More of a streamed body, its end, or its failure.
             b'c' => {
                 let octets = usize::from(script.octet()) * 16;
                 self.feed(|client, id, content| {
@@ -286,7 +286,7 @@ impl<'a> Run<'a> {
         };
         let content = self.contents[usize::try_from(id.index()).expect("a small number")];
         if feed(&mut self.client, id, content).is_err() {
-            // The message got its verdict in the meantime, or is complete.
+            // The message has its verdict, or is complete.
             self.wanted = None;
         }
     }
@@ -302,7 +302,7 @@ impl<'a> Run<'a> {
         assert_eq!(established.is_ok(), awaited);
     }
 
-    /// Gives the client what the server said.
+    /// Gives the client the server's bytes.
     fn give(&mut self, cut: usize) {
         for piece in self.held.chunks(cut) {
             self.client.handle_input(self.now, piece);
@@ -315,10 +315,13 @@ impl<'a> Run<'a> {
         self.now = now;
         self.client.handle_timeout(now);
         let next = self.client.poll_timeout();
-        assert!(next.is_none_or(|next| next > now), "a loop would spin");
+        assert!(
+            next.is_none_or(|next| next > now),
+            "the deadline is still in the past"
+        );
     }
 
-    /// What a driver does between two waits.
+    /// The actions of a driver between two waits.
     fn settle(&mut self) {
         loop {
             self.poll();
@@ -389,11 +392,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Ends the session, whatever state it is in.
+    /// Ends the session, whatever its state.
     fn finish(&mut self) {
         if let End::Time = self.setup.end {
-            // Nobody says anything any more: every wait has its deadline. Only an
-            // idle session, or one that waits for its own program, has none.
+            // The server sends nothing more: every wait has a deadline. Only an idle session,
+            // or one that waits for its own program, has none.
             for _ in 0..64 {
                 self.settle();
                 match self.client.poll_timeout() {
@@ -401,7 +404,7 @@ impl<'a> Run<'a> {
                     None => break,
                 }
             }
-            assert_eq!(self.client.poll_timeout(), None, "timers without end");
+            assert_eq!(self.client.poll_timeout(), None, "the deadlines never end");
         }
         match self.setup.end {
             End::Abort => self.client.abort(),
@@ -420,7 +423,7 @@ impl<'a> Run<'a> {
         assert!(!self.client.output().has_remaining());
         assert_eq!(self.verdicts.len(), self.contents.len(), "verdicts missing");
         assert_eq!(self.answered, self.asked, "answers missing");
-        // A message given to a closed session gets its verdict too.
+        // A message that is given to a closed session has a verdict too.
         let sent = self.contents.len();
         let (envelope, content) = messages::message(0, 0);
         self.client.send(envelope, content.body());
@@ -443,7 +446,7 @@ impl<'a> Run<'a> {
         if !self.contents.iter().any(|content| content.is_binary()) {
             assert_lines_end_in_crlf(&written);
         }
-        // Nobody claims more than he wrote the end of.
+        // No report claims more than the number of ends that were written.
         let ended = written
             .split(|octet| *octet == b'\n')
             .filter(|line| *line == b".\r" || is_last_chunk(line))

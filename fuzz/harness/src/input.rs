@@ -1,7 +1,7 @@
-//! How a fuzzer's octets are read: as choices, front to back, so that a seed can
-//! be written by hand and a cut input stays meaningful.
+//! Reads the octets of a fuzzer's input as choices, front to back, so that a seed can be
+//! written by hand and a truncated input stays meaningful.
 
-/// Octets that are read as choices. What is missing reads as zero.
+/// Octets that are read as choices. Missing octets read as zero.
 #[derive(Clone, Debug)]
 pub(crate) struct Input<'a> {
     rest: &'a [u8],
@@ -16,8 +16,7 @@ impl<'a> Input<'a> {
         self.next().unwrap_or_default()
     }
 
-    /// Four yes-or-no choices in the low half of an octet: `'0'` to `'?'` in a
-    /// seed.
+    /// Four boolean choices in the low half of an octet: `'0'` to `'?'` in a seed.
     pub(crate) fn flags(&mut self) -> [bool; 4] {
         let octet = self.octet();
         [octet & 1, octet & 2, octet & 4, octet & 8].map(|bit| bit != 0)
@@ -29,7 +28,7 @@ impl<'a> Input<'a> {
         options[octet % N]
     }
 
-    /// Everything that is left.
+    /// The rest of the octets.
     pub(crate) fn rest(self) -> &'a [u8] {
         self.rest
     }

@@ -1,8 +1,7 @@
-//! What each fuzz target does with its input, and what must hold whatever that
-//! input is.
+//! The actions of each fuzz target, and the guarantees that must hold for every input.
 //!
-//! Plain functions, so that the same input runs under a fuzzer (`fuzz_targets/`)
-//! and in `cargo test` (`tests/replay.rs`). A violated promise is a panic.
+//! Plain functions, so that the same input runs under a fuzzer (`fuzz_targets/`) and in `cargo
+//! test` (`tests/replay.rs`). A broken guarantee is a panic.
 //!
 //! | target | input | promises |
 //! |---|---|---|
@@ -34,7 +33,7 @@ pub use pair::pair;
 pub use reply::reply;
 pub use server_session::server_session;
 
-/// A target's name, and what it does with an input.
+/// The name of a target, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.

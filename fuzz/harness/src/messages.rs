@@ -1,4 +1,4 @@
-//! Messages that try the rules of content and envelopes.
+//! Messages that test the rules for content and envelopes.
 
 use bytes::Bytes;
 use postwire_proto::{
@@ -6,7 +6,7 @@ use postwire_proto::{
     MtPriority, Notify, Parameter, RcptParameter, Recipients, RequireTls, Return, StreamFacts,
 };
 
-/// Contents, hard ones among them.
+/// Contents, including difficult ones.
 const CONTENTS: [&[u8]; 13] = [
     b"Subject: x\r\n\r\nHello.\r\n",
     b"",
@@ -18,14 +18,14 @@ const CONTENTS: [&[u8]; 13] = [
     b"\xfc\xdf 8-bit\r\n",
     "Subject: gr\u{fc}\u{df}e\r\n\r\n".as_bytes(),
     b"NUL \0, binary\r\n.\r\nlone \r and \n",
-    // Longer than what is copied rather than sliced.
+    // Longer than the runs that are copied instead of sliced.
     &[b'.'; 700],
     &[b'\n'; 700],
-    // Carried out as commands, it is another message.
+    // Executed as commands, it is another message.
     b"RSET\r\nMAIL FROM:<>\r\nRCPT TO:<yes@e.example>\r\nBDAT 8 LAST\r\nforged\r\n",
 ];
 
-/// Recipients whose local part tells a server what to say to them.
+/// Recipients whose local parts tell the server how to reply.
 const RECIPIENTS: [&[&str]; 8] = [
     &["yes@e.example"],
     &["yes@e.example", "no@e.example"],
@@ -37,8 +37,7 @@ const RECIPIENTS: [&[&str]; 8] = [
     &["later@e.example", "late@e.example"],
 ];
 
-/// A message that an octet chooses. The reverse-path tells its number, or is the
-/// null one.
+/// A message that an octet selects. The reverse-path contains its number, or is the null path.
 pub(crate) fn message(choice: u8, number: usize) -> (Envelope, Content) {
     let choice = usize::from(choice);
     let recipients = RECIPIENTS[choice % RECIPIENTS.len()];
@@ -69,7 +68,7 @@ pub(crate) fn message(choice: u8, number: usize) -> (Envelope, Content) {
     )
 }
 
-/// Whatever is not offered is left out, but for one in four.
+/// Parameters that are left out if not offered, except for one in four.
 fn with_parameters(envelope: Envelope, number: usize) -> Envelope {
     let raw: Parameter = "XFOO=bar".parse().expect("valid");
     let optional: [MailParameter; 5] = [
@@ -92,7 +91,7 @@ fn with_parameters(envelope: Envelope, number: usize) -> Envelope {
     }
 }
 
-/// A command beside sending that an octet chooses.
+/// A command, selected by an octet, that is not part of sending a message.
 pub(crate) fn command(choice: u8) -> Command {
     let command = match choice % 6 {
         0 => Ok(Command::noop()),
@@ -105,7 +104,7 @@ pub(crate) fn command(choice: u8) -> Command {
     command.expect("all of them are commands")
 }
 
-/// What is sent, and whether at once.
+/// The content, and how it is given to the client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Content {
     pub(crate) octets: &'static [u8],
@@ -125,13 +124,13 @@ impl Content {
         )
     }
 
-    /// Whether it travels as it is, or not at all.
+    /// Whether the content is sent unchanged or not at all.
     pub(crate) fn is_binary(self) -> bool {
         self.octets.contains(&0)
     }
 
-    /// What a server must have stored: each line end a CRLF, and at the end of
-    /// the last line too if `DATA` carried it (RFC 5321 §4.1.1.4).
+    /// The content that a server must have stored: each line end a CRLF, and one at the end if
+    /// `DATA` carried it (RFC 5321 §4.1.1.4).
     pub(crate) fn canonical(self) -> Vec<u8> {
         let mut canonical = Vec::new();
         let mut rest = self.octets;
@@ -139,7 +138,7 @@ impl Content {
             let returns = rest.iter().take_while(|octet| **octet == b'\r').count();
             rest = after;
             match octet {
-                // However many CR stand before an LF, they are one line end.
+                // Any number of CRs before an LF is one line end with it.
                 b'\r' if after.get(returns - 1) == Some(&b'\n') => {
                     rest = &after[returns..];
                     canonical.extend_from_slice(b"\r\n");

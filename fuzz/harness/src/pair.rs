@@ -1,13 +1,12 @@
-//! A client and a server of ours, joined in memory.
+//! A client and a server of this project, joined in memory.
 //!
 //! ```text
 //! input    = 10 octets of configuration, an octet for each message, then steps
 //! ```
 //!
-//! The steps say how the octets on their way are cut and in which order things
-//! happen; when they are used up, everything that can move moves. Where the
-//! configuration asks for it the connection breaks, or goes silent, after so many
-//! octets in one direction.
+//! The steps tell how the octets in transit are cut and in which order events happen; after the
+//! last step everything that can move moves. If the configuration says so, the connection
+//! breaks, or goes silent, after a number of octets in one direction.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,10 +24,10 @@ use crate::input::Input;
 use crate::messages::{self, Content};
 use crate::plaintext::{self, SECRET, Written};
 
-/// How long the two are let talk before that counts as a livelock.
+/// The number of rounds after which a dialogue counts as a livelock.
 const MAX_ROUNDS: usize = 20_000;
 
-/// What the client reports as accepted is what the server stored.
+/// The messages that the client reports as accepted are those that the server stored.
 pub fn pair(octets: &[u8]) {
     let mut input = Input::new(octets);
     let mut pair = Pair::read(&mut input);
@@ -36,24 +35,24 @@ pub fn pair(octets: &[u8]) {
     pair.check();
 }
 
-/// What goes wrong on the way, after this many octets.
+/// A fault of the connection, after this many octets.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
     None,
-    /// The server gets no more, and then the end.
+    /// The server gets no more octets, and then the end of the stream.
     CutToServer(u64),
-    /// The client gets no more, and then the end.
+    /// The client gets no more octets, and then the end of the stream.
     CutToClient(u64),
-    /// The client gets no more, and no end either.
+    /// The client gets no more octets, and no end of the stream.
     Silence(u64),
-    /// The program loses patience after so many octets from the server.
+    /// The program aborts after this many octets from the server.
     Abort(u64),
 }
 
-/// What the server's program accepted of a message.
+/// The part of a message that the server's program accepted.
 #[derive(Debug)]
 struct Stored {
-    /// For whom; in LMTP those whose final answer was yes.
+    /// The recipients; with LMTP those that were finally accepted.
     recipients: Vec<String>,
     content: Bytes,
 }
@@ -65,23 +64,23 @@ struct Pair {
     to_server: Way,
     to_client: Way,
     fault: Fault,
-    /// Something went wrong that was meant to.
+    /// An intended fault occurred.
     faulty: bool,
-    /// The client left without a farewell: a `BDAT` was refused and may not have been read, or
-    /// the server closed while the farewell was waiting to be written.
+    /// The client closed without QUIT: a `BDAT` was refused and may not have been read, or the
+    /// server closed while QUIT was waiting to be written.
     left: bool,
     lmtp: bool,
     security: Security,
     plaintext_auth: bool,
     messages: Vec<(Envelope, Content)>,
-    /// How many of them the client has.
+    /// The number of messages that the client has.
     sent: usize,
-    /// The streamed body that is wanted, and how much of it was given.
+    /// The streamed body that is asked for, and how much of it was given.
     wanted: Option<usize>,
     given: HashMap<usize, usize>,
     reports: Vec<Report>,
     stored: HashMap<usize, Stored>,
-    /// How many commands the client has, and has answered.
+    /// The number of commands that the client has, and has answered.
     asked: u64,
     answered: u64,
     written: Written,
@@ -157,7 +156,7 @@ impl Pair {
                 Mechanism::PLAIN,
             ]);
         }
-        // Only who runs ahead boldly relies on a server that reads what it refuses.
+        // Only a bold client relies on a server that reads content it refuses.
         let bold = use_pipelining && ahead == Pipelining::Bold;
         let chunks_read = match (bold, data_without_recipients, eight_bit_mime) {
             (true, ..) | (_, false, _) => ChunksRead::All,
@@ -185,7 +184,7 @@ impl Pair {
             .declare_limits(small && lmtp);
         if auth {
             let mut mechanisms = vec![Mechanism::PLAIN, Mechanism::LOGIN, Mechanism::CRAM_MD5];
-            // Which takes its time.
+            // This mechanism takes time.
             mechanisms.extend(small.then_some(Mechanism::SCRAM_SHA_256));
             server = server.auth(mechanisms);
         }
@@ -240,7 +239,7 @@ impl Pair {
                 5 => self.deliver_to_client(octets),
                 6 if self.sent < self.messages.len() => self.send_next(),
                 _ => {
-                    // Time passes, though not enough for any deadline.
+                    // Time passes, but not enough for any deadline.
                     self.now = self.now + Duration::from_millis(10);
                     self.client.handle_timeout(self.now);
                     self.server.handle_timeout(self.now);
@@ -272,7 +271,7 @@ impl Pair {
                 self.wait();
             }
         }
-        panic!("the two never end");
+        panic!("the dialogue does not end");
     }
 
     fn progress(&self) -> (u64, u64, usize, usize, bool, bool) {
@@ -286,7 +285,7 @@ impl Pair {
         )
     }
 
-    /// Nothing moves. Where nothing was broken, that is a deadlock.
+    /// Nothing moves. Without a fault, that is a deadlock.
     fn wait(&mut self) {
         self.client.handle_timeout(self.now);
         self.server.handle_timeout(self.now);
@@ -382,7 +381,7 @@ impl Pair {
         let (envelope, content) = self.messages[self.sent].clone();
         self.client.send(envelope, content.body());
         self.sent += 1;
-        // Now and then the server is asked something in between.
+        // Sometimes a command goes between the messages.
         if self.sent.is_multiple_of(3) {
             let choice = content.octets.len() as u8;
             self.client.command(messages::command(choice));
@@ -528,9 +527,9 @@ impl Pair {
         assert_eq!(answered, Ok(()));
     }
 
-    // ---- what must hold
+    // ---- guarantees
 
-    /// Our server keeps to the protocol, so our client has nothing to complain of.
+    /// The server follows the protocol, so the client must report no violation.
     fn assert_no_violation(&self, error: Option<&postwire_proto::Error>) {
         let Some(error) = error else {
             return;
@@ -599,8 +598,8 @@ fn sorted(recipients: &[String]) -> Vec<&String> {
 }
 
 impl Way {
-    /// Hands on so many octets, not beyond `limit` in all; says whether that was
-    /// reached.
+    /// Delivers this many octets, but not beyond `limit` in total; returns whether the limit
+    /// was reached.
     fn deliver(
         &mut self,
         octets: usize,
@@ -629,7 +628,7 @@ fn take<E: Endpoint>(end: &mut E, octets: usize) -> Vec<u8> {
     output.copy_to_bytes(octets).into()
 }
 
-/// The same message from a sender whose name is its number.
+/// The message with its number as the name of the sender.
 fn numbered(envelope: &Envelope, number: usize) -> Envelope {
     let sender = format!("{number}@s.example").parse();
     Envelope::new(sender.ok(), envelope.forward_paths().to_vec())
@@ -637,8 +636,8 @@ fn numbered(envelope: &Envelope, number: usize) -> Envelope {
         .with_recipients(envelope.recipients())
 }
 
-/// A server stores what it was given; `DATA` adds the last line's end, and
-/// binary content is left as it is.
+/// A server stores the content as given, except that `DATA` adds the last line end; binary
+/// content is unchanged.
 fn check_content(content: Content, stored: &[u8]) {
     if content.is_binary() {
         assert_eq!(stored, content.octets);

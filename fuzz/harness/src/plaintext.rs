@@ -1,11 +1,11 @@
-//! What may be seen on the wire before TLS, and what may never be shown.
+//! The octets that may be on the wire before TLS, and those that must never be shown.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use memchr::memmem;
 use postwire_proto::{Credentials, Security};
 
-/// A user and a secret that stand out in any output.
+/// A user and a secret that are easy to find in any output.
 pub(crate) const USER: &str = "alice";
 pub(crate) const SECRET: &str = "x9-secret-9x";
 
@@ -13,7 +13,7 @@ pub(crate) fn credentials() -> Credentials {
     Credentials::new(USER, SECRET)
 }
 
-/// The forms in which the secret travels (RFC 4616, LOGIN, XOAUTH2).
+/// The encodings in which the secret is sent (RFC 4616, LOGIN, XOAUTH2).
 fn forms() -> [String; 4] {
     [
         SECRET.to_owned(),
@@ -30,7 +30,7 @@ pub(crate) fn assert_no_secret(octets: &[u8]) {
     }
 }
 
-/// What a client wrote, parted where TLS began.
+/// The client's output, split where TLS began.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Written {
     pub(crate) before_tls: Vec<u8>,
@@ -48,7 +48,7 @@ impl Written {
         self.under_tls = Some(Vec::new());
     }
 
-    /// The promises of the four modes.
+    /// The guarantees of the four modes.
     pub(crate) fn check(&self, security: Security, plaintext_auth: bool) {
         if !plaintext_auth {
             assert_no_secret(&self.before_tls);

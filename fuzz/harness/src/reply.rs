@@ -1,10 +1,10 @@
-//! Bytes to replies.
+//! The reply reader.
 
 use postwire_proto::{Reply, ReplyError, ReplyLimits, ReplyReader};
 
 use crate::input::Input;
 
-/// The reader: whatever comes, cut anywhere.
+/// The reader with any bytes, cut anywhere.
 pub fn reply(octets: &[u8]) {
     let mut input = Input::new(octets);
     let limits = ReplyLimits::default()
@@ -30,7 +30,7 @@ pub fn reply(octets: &[u8]) {
     }
 }
 
-/// What came of a stream.
+/// The result of reading a stream.
 #[derive(Debug, PartialEq)]
 struct Read {
     replies: Vec<Reply>,
@@ -87,7 +87,7 @@ fn check(limits: &ReplyLimits, reply: &Reply) {
     if first == digits.as_bytes() {
         assert!(wire_lines().all(|line| line.starts_with(first)));
     } else {
-        // Lines that disagree: the first refusal behind the first line's code counts.
+        // If lines disagree, the first refusal after the first line's code counts.
         let other = wire_lines().find(|line| !line.starts_with(first));
         assert!(code >= 400 && other.is_some_and(|line| line.starts_with(digits.as_bytes())));
     }
@@ -102,7 +102,7 @@ fn check(limits: &ReplyLimits, reply: &Reply) {
     );
 }
 
-/// A reply that is built from the text of another reads back.
+/// A reply that is built from the text of another is read back unchanged.
 fn rebuild(reply: &Reply) {
     let text: Result<Vec<&str>, _> = reply.text_lines().map(core::str::from_utf8).collect();
     let Ok(text) = text else {

@@ -1,12 +1,12 @@
-//! A server session against a client that may say anything, at any time.
+//! A server session with a client that may send anything, at any time.
 //!
 //! ```text
 //! input    = 8 octets of configuration, then the client's bytes and calls
 //! call     = 0xFF and an octet, see `Run::call`; 0xFF 0xFF is an octet of the client's
 //! ```
 //!
-//! Each line of the client's is given to the server as soon as it is whole; its
-//! questions are answered and its replies taken before. Calls change that.
+//! Each line of the client is given to the server as soon as it is complete, after its
+//! questions are answered and its replies are taken. Calls change that.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,21 +21,21 @@ use postwire_server::{BodyDeclaration, Received, Server, ServerConfig, ServerEve
 use crate::input::Input;
 use crate::plaintext::{SECRET, USER};
 
-/// How much content a server takes that says so.
+/// The content limit of a server that announces one.
 const SMALL: usize = 200;
 
-/// How many replies may wait, in octets: what the server promises, and slack.
+/// The most octets of replies that may wait: the server's limit, and a margin.
 const MAX_OUTPUT: usize = 1024 * 1024 + 64 * 1024;
 
-/// The server, whatever its client says and its program answers.
+/// The server session, whatever its client sends and its program answers.
 pub fn server_session(octets: &[u8]) {
     let mut input = Input::new(octets);
     let setup = Setup::read(&mut input);
     let script = input.rest();
     let as_cut = Run::new(&setup).play(script, usize::MAX);
     let cut_finely = Run::new(&setup).play(script, 1);
-    // What came in one piece with a command is never too much, so that bound alone
-    // depends on the cuts.
+    // Input in one piece with a command is never too much, so only this limit depends on the
+    // cuts.
     if !as_cut.is_flooded() && !cut_finely.is_flooded() {
         assert_eq!(as_cut, cut_finely, "the cuts made a difference");
     }
@@ -60,7 +60,7 @@ enum Start {
     Tls,
 }
 
-/// How a session ends that is still open when the script is over.
+/// How a session ends that is still open at the end of the script.
 #[derive(Clone, Copy, Debug)]
 enum End {
     Eof,
@@ -140,7 +140,7 @@ impl Setup {
     }
 }
 
-/// All that can be seen of a run from outside.
+/// Everything that is visible of a run from outside.
 #[derive(Debug, PartialEq)]
 struct Seen {
     events: Vec<String>,
@@ -158,9 +158,9 @@ impl Seen {
 #[derive(Clone, Copy, Debug)]
 struct Open {
     default: Decision,
-    /// LMTP: an answer for each recipient.
+    /// The missing answers, one per recipient with LMTP.
     answers: usize,
-    /// Yes is a password.
+    /// The question is answered with a password.
     password: bool,
 }
 
@@ -174,17 +174,17 @@ struct Run<'a> {
     setup: &'a Setup,
     server: Server,
     now: Instant,
-    /// The client's bytes that the server was not given yet.
+    /// The client's bytes that the server has not received yet.
     held: Vec<u8>,
-    /// Give lines as they come, and settle before each.
+    /// Give lines as soon as they are complete, and settle before each.
     by_line: bool,
-    /// Answer as soon as asked.
+    /// Answer each question at once.
     prompt: bool,
     open: Option<Open>,
-    /// What was accepted of the transaction.
+    /// The accepted part of the transaction.
     reverse_path: Option<Address>,
     recipients: Vec<Address>,
-    /// The recipient that was asked about last.
+    /// The recipient of the last question.
     asked: Option<Address>,
     events: Vec<String>,
     replies: Vec<u8>,
@@ -244,14 +244,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// What a program or the world around it may do at any moment.
+    /// An action of the program or its environment, at any moment.
     fn call(&mut self, call: u8, script: &mut Input<'_>, cut: usize) {
         match call {
-            // The client's bytes so far reach the server.
+            // The server receives the client's bytes so far.
             b'g' => self.give(cut),
-            // From now on only that does it, or the contrary.
+            // From now on the server receives bytes only with `g`, or no longer so.
             b'l' => self.by_line = !self.by_line,
-            // Questions wait for an answer, or the contrary.
+            // Questions wait for an answer, or no longer so.
             b'h' => self.prompt = !self.prompt,
             b'y' => self.answer(Decision::Yes),
             b'n' => self.answer(Decision::No(550)),
@@ -287,7 +287,7 @@ impl<'a> Run<'a> {
     fn establish_tls(&mut self) {
         let awaited = self.server.is_awaiting_tls();
         if awaited {
-            // What stands in the output belongs before TLS.
+            // The waiting output belongs before TLS.
             self.take(usize::MAX);
         }
         let ended = self.server.is_closed();
@@ -307,10 +307,13 @@ impl<'a> Run<'a> {
         self.now = now;
         self.server.handle_timeout(now);
         let next = self.server.poll_timeout();
-        assert!(next.is_none_or(|next| next > now), "a loop would spin");
+        assert!(
+            next.is_none_or(|next| next > now),
+            "the deadline is still in the past"
+        );
     }
 
-    /// What a driver does between two waits.
+    /// The actions of a driver between two waits.
     fn settle(&mut self) {
         loop {
             self.poll();
@@ -344,7 +347,7 @@ impl<'a> Run<'a> {
     }
 
     fn answer(&mut self, decision: Decision) {
-        // A program may only answer what it was asked.
+        // A program may only answer an open question.
         let Some(open) = &mut self.open else {
             let unasked = self.server.is_awaiting_answer() || self.server.is_closed();
             if !unasked {
@@ -369,7 +372,7 @@ impl<'a> Run<'a> {
             Decision::No(code) => {
                 self.asked = None;
                 if code == 421 {
-                    // The session ends, and with it what else was asked.
+                    // The session ends, and with it the open question.
                     self.open = None;
                 }
                 self.server.respond(reply(code))
@@ -378,11 +381,11 @@ impl<'a> Run<'a> {
         assert_eq!(answered, Ok(()));
     }
 
-    /// No reply of this code answers any question.
+    /// A reply with this code does not answer any question.
     fn answer_beside_the_point(&mut self) {
         if self.open.is_some() && !self.server.is_closed() {
             let unfit = self.server.respond(reply(399));
-            // 3xx is what DATA is answered with.
+            // 3xx answers DATA.
             let asked_for_content = unfit.is_ok();
             if asked_for_content {
                 self.open = None;
@@ -480,7 +483,7 @@ impl<'a> Run<'a> {
         self.recipients.clear();
     }
 
-    /// Ends the session, whatever state it is in.
+    /// Ends the session, whatever its state.
     fn finish(&mut self) {
         match self.setup.end {
             End::Eof => self.server.handle_eof(self.now),
@@ -488,7 +491,7 @@ impl<'a> Run<'a> {
                 let error: TransportError = Arc::new(std::fmt::Error);
                 self.server.handle_transport_error(self.now, error);
             }
-            // A client that says nothing any more is not waited for.
+            // The server does not wait forever for a silent client.
             End::Time => {
                 for _ in 0..8 {
                     if let Some(deadline) = self.server.poll_timeout() {
@@ -511,7 +514,7 @@ fn tls() -> TlsInfo {
     TlsInfo::new("TLSv1.3", "TLS13_AES_256_GCM_SHA384")
 }
 
-/// What this server's program thinks of an address.
+/// The decision of the server's program about an address.
 fn decide(address: Option<&Address>) -> Decision {
     match address.map_or("", Address::user) {
         "no" => Decision::No(550),
@@ -526,7 +529,7 @@ fn reply(code: u16) -> Reply {
     Reply::new(code, None, &["as decided"])
 }
 
-/// Everything that a server writes is a reply.
+/// Checks that everything a server writes is a reply.
 fn check_replies(mut octets: &[u8]) {
     let mut reader = ReplyReader::new(ReplyLimits::default());
     while !octets.is_empty() {
@@ -536,7 +539,7 @@ fn check_replies(mut octets: &[u8]) {
                 let bare = |line: &[u8]| !line.ends_with(b"\r\n");
                 assert!(!raw.split_inclusive(|octet| *octet == b'\n').any(bare));
             }
-            // A part was taken, and the session ended.
+            // A part of it was taken, and the session ended.
             Ok(None) => {}
             Err(error) => panic!("{error} in what the server wrote"),
         }

@@ -1,4 +1,4 @@
-//! Every input of the corpora, in an ordinary test run.
+//! Replays every input of the corpora in an ordinary test run.
 
 use std::fs;
 use std::path::Path;

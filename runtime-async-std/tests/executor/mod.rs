@@ -1,4 +1,4 @@
-//! How async-std runs futures.
+//! Runs futures with async-std.
 
 use postwire_testing::futures::Executor;
 

@@ -1,4 +1,4 @@
-//! How smol runs futures.
+//! Runs futures with smol.
 
 use postwire_testing::futures::Executor;
 

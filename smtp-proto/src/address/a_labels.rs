@@ -1,7 +1,7 @@
-//! Internationalized domains in ASCII: A-labels for U-labels (RFC 5890 §2.3.2.1), by
-//! UTS 46 as browsers and DNS tools do it.
+//! Conversion of internationalized domains to ASCII: A-labels for U-labels (RFC 5890 §2.3.2.1),
+//! by UTS 46 as browsers and DNS tools do it.
 //!
-//! Knows domains. Must never know which servers want them so.
+//! Knows domains. Must never know which servers need the ASCII form.
 
 #[cfg(feature = "idna")]
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
@@ -9,11 +9,11 @@ use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use crate::{Address, Envelope};
 
 impl Address {
-    /// The same address with its domain in A-labels (`xn--…`), for those who know no
-    /// SMTPUTF8. `None` if the local part is not ASCII, for which there is no other form
-    /// (RFC 6530 §7.1), or the domain is none that may be registered (RFC 5891, UTS 46).
+    /// The address with its domain in A-labels (`xn--…`), for a server without SMTPUTF8.
     ///
-    /// An address that is ASCII already is given as it is.
+    /// `None` if the local part is not ASCII, which has no other form (RFC 6530 §7.1), or if
+    /// the domain is not valid for registration (RFC 5891, UTS 46). An ASCII address is
+    /// returned unchanged.
     ///
     /// ```
     /// use postwire_proto::Address;
@@ -40,7 +40,7 @@ impl Address {
             Hyphens::CheckFirstLast,
             DnsLength::Verify,
         );
-        // In this form it may be longer than an address may be.
+        // The ASCII form may exceed the length limit of an address.
         Self::new(self.user(), domain.ok()?).ok()
     }
 
@@ -51,7 +51,7 @@ impl Address {
 }
 
 impl Envelope {
-    /// The same envelope with all domains in A-labels, if every address has such a form.
+    /// The envelope with all domains in A-labels, if every address has such a form.
     pub(crate) fn with_a_labels(&self) -> Option<Self> {
         let reverse_path = match self.reverse_path() {
             Some(address) => Some(address.with_a_labels()?),
@@ -72,14 +72,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn domains_without_another_form() {
+    fn invalid_domains_have_no_ascii_form() {
         for address in [
-            // Made of two that may not stand together (RFC 5893), and a joiner (RFC 5892).
+            // Two characters that may not stand together (RFC 5893), and a joiner (RFC 5892).
             "a@\u{5d0}a.example",
             "a@a\u{200d}b.example",
             // Longer than 63 octets as an A-label (RFC 5890 §2.3.2.1).
             &format!("a@{}.example", "\u{fc}".repeat(60)),
-            // Longer than 254 octets all together.
+            // Longer than 254 octets in total.
             &format!("a@{}\u{fc}.example", "\u{fc}aaaaaaaa.".repeat(20)),
         ] {
             let address: Address = address.parse().expect(address);
@@ -96,7 +96,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_given_is_ascii_and_lasts(user in "[a-z]{1,5}", domain in "[a-z\u{e0}-\u{f6}-]{1,30}\\.[\u{3b1}-\u{3c9}]{1,5}") {
+        fn the_result_is_ascii_and_stable(user in "[a-z]{1,5}", domain in "[a-z\u{e0}-\u{f6}-]{1,30}\\.[\u{3b1}-\u{3c9}]{1,5}") {
             if let Ok(address) = Address::new(user, domain)
                 && let Some(ascii) = address.with_a_labels()
             {

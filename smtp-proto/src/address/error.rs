@@ -1,13 +1,14 @@
-//! Why a text is no address.
+//! Errors of addresses and of names for EHLO.
 //!
-//! Knows the faults and how they read. Must never hold the text itself: errors are logged, and
-//! what was refused is not fit to be shown.
+//! Knows the faults and their descriptions. Must never contain the text itself: errors are
+//! logged, and a refused text may be unsafe to show.
 
 use core::fmt;
 
 use super::{MAX_ADDRESS, MAX_DOMAIN, MAX_LABEL, MAX_LOCAL_PART};
 
-/// Why a text is no address, or no name for EHLO. Positions are octets from its start.
+/// Why a text is not a valid address or name for EHLO. Positions are octet offsets from its
+/// start.
 #[non_exhaustive]
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum AddressError {
@@ -23,41 +24,41 @@ pub enum AddressError {
     DomainTooLong,
     /// The address is longer than 254 octets (RFC 5321 §4.5.3.1.3).
     TooLong,
-    /// A character that may not stand here.
+    /// A character is not allowed at its position.
     InvalidCharacter {
-        /// Where it is.
+        /// The position of the character.
         position: usize,
     },
-    /// A dot at the start or the end of the local part, or two in a row.
+    /// The local part starts or ends with a dot, or has two dots in a row.
     EmptyAtom {
-        /// Where an atom should start.
+        /// The position at which an atom is missing.
         position: usize,
     },
-    /// The local part opens with a quote that does not close.
+    /// The local part opens with a quote that is not closed.
     UnterminatedQuote,
-    /// A dot at the start or the end of the domain, or two in a row.
+    /// The domain starts or ends with a dot, or has two dots in a row.
     EmptyLabel {
-        /// Where a label should start.
+        /// The position at which a label is missing.
         position: usize,
     },
     /// A label of the domain is longer than 63 characters (RFC 1035 §2.3.4).
     LabelTooLong {
-        /// Where the label starts.
+        /// The position at which the label starts.
         position: usize,
     },
     /// A label of the domain starts or ends with a hyphen.
     MisplacedHyphen {
-        /// Where the hyphen is.
+        /// The position of the hyphen.
         position: usize,
     },
-    /// What starts with `[` is no address literal (RFC 5321 §4.1.3).
+    /// The text starts with `[` but is not a valid address literal (RFC 5321 §4.1.3).
     InvalidAddressLiteral {
-        /// Where the bracket opens.
+        /// The position of the opening bracket.
         position: usize,
     },
-    /// A character beyond ASCII where only ASCII is allowed.
+    /// The text contains a character beyond ASCII where only ASCII is allowed.
     NotAscii {
-        /// Where it is.
+        /// The position of the character.
         position: usize,
     },
 }

@@ -1,14 +1,14 @@
-//! Text as it follows `BDAT` (RFC 3030 §2): CRLF line ends, and nothing else
-//! changed or added, so that the octets announced are the octets sent.
+//! The encoding of text for `BDAT` (RFC 3030 §2): line ends become CRLF and nothing else is
+//! changed or added, so that the announced octets are the octets sent.
 //!
-//! Must never see binary content (`BODY=BINARYMIME`), which goes out as it is.
+//! Must never see binary content (`BODY=BINARYMIME`), which is sent unchanged.
 
 use bytes::Bytes;
 
 use super::Segment;
 use super::lines::{LineEncoder, Mending};
 
-/// Mends the line ends of one message, chunk by chunk.
+/// Normalises the line ends of one message, chunk by chunk.
 #[derive(Debug)]
 pub(crate) struct CanonicalEncoder(LineEncoder);
 
@@ -17,9 +17,9 @@ impl CanonicalEncoder {
         Self(LineEncoder::new(Mending::LineEnds))
     }
 
-    /// Encodes from the front of `chunk`, which is advanced, until it is empty
-    /// or about `window` octets or 1,024 segments were given; each call makes
-    /// progress. A CR at the end is held until its successor or the end comes.
+    /// Encodes from the front of `chunk`, and advances it, until it is empty or about `window`
+    /// octets or 1,024 segments are produced. Each call makes progress. A CR at the end is held
+    /// until the next octet or the end arrives.
     pub(crate) fn encode(
         &mut self,
         chunk: &mut Bytes,
@@ -29,7 +29,7 @@ impl CanonicalEncoder {
         self.0.encode(chunk, window, push);
     }
 
-    /// The end of the content: all together it was
+    /// Encodes the end of the content. The total is then
     /// [`Facts::canonical_octets`](crate::Facts::canonical_octets).
     pub(crate) fn finish(&mut self, push: &mut impl FnMut(Segment<'_>)) {
         self.0.finish(push);
@@ -46,7 +46,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn line_ends_are_mended_and_counted((chunks, window) in cut_content()) {
+        fn line_ends_are_normalised_and_counted((chunks, window) in cut_content()) {
             let mut encoder = CanonicalEncoder::new();
             let mut all = gather(&chunks, window, |chunk, window, mut push| {
                 encoder.encode(chunk, window, &mut push);

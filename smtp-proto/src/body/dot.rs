@@ -1,5 +1,5 @@
-//! Content as it follows `DATA`: transparent dots, CRLF line ends and the final
-//! dot (RFC 5321 §4.5.2, §4.1.1.4), given lazily.
+//! The encoding of content for `DATA`: dot-stuffing, CRLF line ends and the final dot (RFC 5321
+//! §4.5.2, §4.1.1.4), produced lazily.
 //!
 //! Must never know how the segments reach the socket.
 
@@ -13,13 +13,13 @@ use super::{Facts, Segment};
 pub(crate) struct DotEncoder(LineEncoder);
 
 impl DotEncoder {
-    /// For content of which nothing is known.
+    /// Creates an encoder for content whose facts are unknown.
     pub(crate) fn new() -> Self {
         Self(LineEncoder::new(Mending::LineEndsAndDots))
     }
 
-    /// For content of which this is known: what it does not hold is not looked for.
-    /// Other content would go out unmended.
+    /// Creates an encoder for content with known facts; it skips the search for anything that
+    /// the facts exclude. Facts of other content lead to wrong output.
     pub(crate) fn knowing(facts: &Facts) -> Self {
         let mending = match (facts.is_canonical(), facts.leading_dot) {
             (true, false) => Mending::Nothing,
@@ -29,9 +29,9 @@ impl DotEncoder {
         Self(LineEncoder::new(mending))
     }
 
-    /// Encodes from the front of `chunk`, which is advanced, until it is empty
-    /// or about `window` octets or 1,024 segments were given; each call makes
-    /// progress. A CR at the end is held until its successor or the end comes.
+    /// Encodes from the front of `chunk`, and advances it, until it is empty or about `window`
+    /// octets or 1,024 segments are produced. Each call makes progress. A CR at the end is held
+    /// until the next octet or the end arrives.
     pub(crate) fn encode(
         &mut self,
         chunk: &mut Bytes,
@@ -41,8 +41,8 @@ impl DotEncoder {
         self.0.encode(chunk, window, push);
     }
 
-    /// The end of the content: a CRLF where it does not end in one, and the
-    /// final dot. Nothing at all ends in a lone dot.
+    /// Encodes the end of the content: a CRLF if the content does not end in one, then the
+    /// final dot. For empty content this is a lone dot.
     pub(crate) fn finish(&mut self, push: &mut impl FnMut(Segment<'_>)) {
         let at_line_start = self.0.finish(push);
         push(Segment::Text(if at_line_start {
@@ -70,7 +70,7 @@ mod tests {
         all
     }
 
-    /// The receiver's view: the content, and what follows its end.
+    /// Decodes as a receiver does: returns the content, and the octets that follow its end.
     fn decode(encoded: &[u8]) -> (Vec<u8>, &[u8]) {
         let mut content = Vec::new();
         let mut rest = encoded;
@@ -142,7 +142,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_receiver_gets_what_was_given((chunks, window) in cut_content()) {
+        fn the_receiver_decodes_the_given_content((chunks, window) in cut_content()) {
             let content = chunks.concat();
             let encoded = encode(DotEncoder::new(), &chunks, window);
             let mut expected = normalised(&content);

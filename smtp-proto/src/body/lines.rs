@@ -1,8 +1,8 @@
-//! The walk over content that both encoders share: long runs go out as they
-//! are, and something is put between them where a line end or a dot asks for it.
+//! The loop over content that both encoders share: long runs are passed on unchanged, and the
+//! encoder inserts octets between them where a line end or a dot requires it.
 //!
-//! Knows CR, LF and the dot at the start of a line. Must never know which
-//! command the content follows.
+//! Knows CR, LF and the dot at the start of a line. Must never know which command the content
+//! follows.
 
 use bytes::{Buf, Bytes};
 use memchr::memmem::Finder;
@@ -13,48 +13,48 @@ use super::{SHORT, Segment};
 pub(super) const CRLF: Segment<'static> = Segment::Text(b"\r\n");
 const DOT: Segment<'static> = Segment::Text(b".");
 
-/// About how many segments one call gives, so that content made of nothing but
-/// line ends cannot fill a queue of segments.
+/// The approximate maximum of segments per call, so that content made of nothing but line ends
+/// cannot fill a queue of segments.
 const SEGMENTS: usize = 1_024;
 
-/// What the walk looks for.
+/// What the encoder has to look for.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum Mending {
-    /// Lone CR and LF become CRLF.
+    /// A lone CR or LF becomes CRLF.
     LineEnds,
-    /// The same, and dots at the start of a line are doubled.
+    /// A lone CR or LF becomes CRLF, and a dot at the start of a line is doubled.
     LineEndsAndDots,
-    /// Dots only: whoever asks knows that all line ends are CRLF.
+    /// Only dots: the caller knows that all line ends are CRLF.
     Dots,
-    /// Nothing: he knows that no line begins with a dot either.
+    /// Nothing: the caller also knows that no line begins with a dot.
     Nothing,
 }
 
-/// The walk, between one chunk and the next.
+/// The encoder's state between two chunks.
 #[derive(Debug)]
 pub(super) struct LineEncoder {
     mending: Mending,
-    /// CRs that were taken and not given: before an LF they are one line end with it, before
-    /// anything else each is one of its own.
+    /// CRs that were consumed and not encoded yet. Before an LF they form one line end with it;
+    /// before any other octet each CR is a line end.
     held_cr: u64,
     at_line_start: bool,
 }
 
-/// Octets that go out as they are, and why they end.
+/// Octets to pass on unchanged, and the reason why the run ends.
 struct Run {
     octets: usize,
     end: RunEnd,
 }
 
 enum RunEnd {
-    /// There is nothing to be taken out of the content here.
+    /// The content needs no change here.
     Nothing,
-    /// A dot follows that starts a line: it is given with this run, and again with the
+    /// A dot at the start of a line follows: it is written with this run, and again with the
     /// next.
     Dot,
     /// An LF without CR follows.
     LoneLineFeed,
-    /// A CR follows that is lone, or about which only the next octets can tell.
+    /// A CR follows that is lone, or that only the next octets can classify.
     CarriageReturn,
 }
 
@@ -67,9 +67,9 @@ impl LineEncoder {
         }
     }
 
-    /// Encodes from the front of `chunk`, which is advanced, until it is empty
-    /// or about `window` octets or 1,024 segments were given. Something is
-    /// given or taken of a chunk that is not empty, whatever the window.
+    /// Encodes from the front of `chunk`, and advances it, until it is empty or about `window`
+    /// octets or 1,024 segments are produced. Each call with a chunk that is not empty makes
+    /// progress, whatever the window.
     pub(super) fn encode(
         &mut self,
         chunk: &mut Bytes,
@@ -78,7 +78,7 @@ impl LineEncoder {
     ) {
         let finder = (self.mending == Mending::Dots).then(|| Finder::new(b"\n."));
         let mut segments = 0;
-        // Gives one segment; says how much of the window is left.
+        // Pushes one segment and returns the rest of the window.
         let mut give = |segment: Segment<'_>, left: usize| {
             let left = left.saturating_sub(segment.octets());
             segments += 1;
@@ -107,7 +107,8 @@ impl LineEncoder {
                 continue;
             }
             if self.at_line_start && first == b'.' && self.doubles_dots() {
-                // Not apart from the dot that it announces, even in a full window.
+                // The doubled dot stays together with the dot of the content, even in a full
+                // window.
                 left = give(DOT, left).max(1);
             }
             let within_reach = &chunk[..chunk.len().min(left)];
@@ -147,7 +148,7 @@ impl LineEncoder {
         matches!(self.mending, Mending::LineEndsAndDots | Mending::Dots)
     }
 
-    /// The longest run at the start of `octets`, no CR being held.
+    /// The longest run at the start of `octets`, while no CR is held.
     fn run(&self, octets: &[u8]) -> Run {
         let dots = self.mending == Mending::LineEndsAndDots;
         for at in memchr2_iter(b'\r', b'\n', octets) {
@@ -174,8 +175,8 @@ impl LineEncoder {
         whole_run(octets)
     }
 
-    /// The end of the content: gives a CR that was held. Afterwards the encoder
-    /// is as new. Says whether the content ended at the start of a line.
+    /// Encodes the end of the content: a held CR becomes a line end, and the encoder is reset.
+    /// Returns whether the content ended at the start of a line.
     pub(super) fn finish(&mut self, push: &mut impl FnMut(Segment<'_>)) -> bool {
         for _ in 0..core::mem::take(&mut self.held_cr) {
             push(CRLF);
@@ -192,11 +193,10 @@ fn whole_run(octets: &[u8]) -> Run {
     }
 }
 
-/// The longest run at the start of canonical `octets`, up to a dot that starts a
-/// line.
+/// The longest run at the start of canonical `octets`, up to a dot at the start of a line.
 fn dotted_run(finder: &Finder<'_>, octets: &[u8]) -> Run {
-    // Where dots are frequent, the next is in the next line, and a search that is fast over
-    // long ways takes longer to begin than to look there.
+    // Where dots are frequent, the next dot is in the next line, and a search that is fast over
+    // long distances has a high start-up cost.
     let near = memchr(b'\n', octets).filter(|at| octets.get(at + 1) == Some(&b'.'));
     match near.or_else(|| finder.find(octets)) {
         Some(at) => Run {
@@ -215,7 +215,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// What the segments say, one after the other.
+    /// Joins the octets of all segments.
     pub(crate) fn gather(
         chunks: &[Bytes],
         window: usize,
@@ -247,7 +247,7 @@ pub(super) mod tests {
         }
     }
 
-    /// Line ends as CRLF, an octet at a time.
+    /// Normalises line ends to CRLF, one octet at a time.
     pub(crate) fn normalised(content: &[u8]) -> Vec<u8> {
         let mut all = Vec::new();
         for (at, &octet) in content.iter().enumerate() {
@@ -261,7 +261,7 @@ pub(super) mod tests {
         all
     }
 
-    /// Whether a CR before this belongs to the line end that follows.
+    /// Whether a CR before `rest` belongs to the line end that follows.
     fn ends_in_crlf(rest: &[u8]) -> bool {
         let run = rest.iter().take_while(|octet| **octet == b'\r').count();
         run > 0 && rest.get(run) == Some(&b'\n')
@@ -276,8 +276,8 @@ pub(super) mod tests {
         })
     }
 
-    /// Content in which every line end and dot that matters is frequent, cut
-    /// anywhere, and a window.
+    /// A strategy for content in which line ends and dots are frequent, cut anywhere, together
+    /// with a window.
     pub(crate) fn cut_content() -> impl Strategy<Value = (Vec<Bytes>, usize)> {
         let octet = prop::sample::select(&b"\r\n\r\n..ab\xfc\0"[..]);
         let chunk = prop::collection::vec(octet, 0..24).prop_map(Bytes::from);

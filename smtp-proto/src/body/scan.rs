@@ -1,7 +1,7 @@
-//! What a body consists of, found at the speed of memory.
+//! The facts about a body, found at the speed of memory.
 //!
-//! Knows octets, lines and where the header section ends (RFC 5322 §2.1). Must
-//! never know which server would mind.
+//! Knows octets, lines and where the header section ends (RFC 5322 §2.1). Must never know which
+//! server needs which fact.
 
 use memchr::{memchr, memchr_iter, memchr2_iter, memmem};
 
@@ -10,35 +10,36 @@ mod marks;
 use self::marks::Marks;
 use super::StreamFacts;
 
-/// What is known of a body's octets.
+/// The facts about the octets of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Facts {
-    /// How many there are, as given.
+    /// The number of octets, as given.
     pub octets: u64,
-    /// Some are above 127: `BODY=8BITMIME` (RFC 6152) is needed.
+    /// Whether any octet is above 127: `BODY=8BITMIME` (RFC 6152) is needed.
     pub eight_bit: bool,
-    /// The header section (all up to the first empty line) holds octets above
+    /// Whether the header section (everything up to the first empty line) holds octets above
     /// 127 and is valid UTF-8: `SMTPUTF8` (RFC 6531) is needed.
     pub utf8_header: bool,
-    /// How many CR are line ends without LF: those of `CR CR LF`, which some programs make of
-    /// CRLF, are one line end together and do not count.
+    /// The number of CRs that are line ends without LF. The CRs of `CR CR LF`, which some
+    /// programs make of CRLF, are one line end together and do not count.
     pub lone_cr: u64,
-    /// How many CR stand before a CRLF and belong to the same line end. They are left out.
+    /// The number of CRs that stand before a CRLF and belong to the same line end. They are
+    /// left out.
     pub surplus_cr: u64,
-    /// How many LF have no CR before them.
+    /// The number of LFs without a CR before them.
     pub lone_lf: u64,
-    /// Some line begins with a dot, which `DATA` doubles (RFC 5321 §4.5.2).
+    /// Whether any line begins with a dot, which `DATA` doubles (RFC 5321 §4.5.2).
     pub leading_dot: bool,
-    /// Some are NUL: only `BODY=BINARYMIME` (RFC 3030 §3) carries them.
+    /// Whether any octet is NUL: only `BODY=BINARYMIME` (RFC 3030 §3) carries it.
     pub nul: bool,
-    /// The last line is ended, be it by CRLF, CR or LF. True of an empty body.
+    /// Whether the last line ends with CRLF, CR or LF. True for an empty body.
     pub ends_with_crlf: bool,
 }
 
 impl Facts {
-    /// Scans `content`, in one pass that takes no branch for a line where all line
-    /// ends are CRLF, and no memory.
+    /// Scans `content` in one pass, which takes no branch per line where all line ends are
+    /// CRLF, and no memory.
     pub fn of(content: &[u8]) -> Self {
         let mut scan = Scan::default();
         for block in content.chunks(BLOCK) {
@@ -46,7 +47,7 @@ impl Facts {
         }
         let mut facts = scan.finish();
         if facts.eight_bit {
-            // Only then it matters where the header section ends.
+            // The end of the header section only matters if there are such octets.
             let mut header = HeaderSurvey::default();
             let unpaired = !facts.is_canonical();
             for block in content.chunks(BLOCK) {
@@ -57,27 +58,27 @@ impl Facts {
         facts
     }
 
-    /// Whether every CR has its LF and every LF its CR.
+    /// Whether every CR is followed by LF and every LF follows a CR.
     pub fn is_canonical(&self) -> bool {
         self.lone_cr == 0 && self.lone_lf == 0 && self.surplus_cr == 0
     }
 
-    /// The size in the sense of RFC 1870 §5: all line ends as CRLF, dots not
-    /// doubled. A final CRLF that `DATA` would add is not counted.
+    /// The size as RFC 1870 §5 defines it: all line ends as CRLF, dots not doubled. A final
+    /// CRLF that `DATA` would add does not count.
     pub fn canonical_octets(&self) -> u64 {
         self.octets + self.lone_cr + self.lone_lf - self.surplus_cr
     }
 }
 
-/// The longest line, its line end (CRLF, CR or LF) not counted.
+/// The length of the longest line, without its line end (CRLF, CR or LF).
 pub(super) fn longest_line(content: &[u8]) -> u64 {
     let mut lines = Lines::default();
     lines.feed(content);
     lines.longest
 }
 
-/// Looks through content that comes in pieces, cut anywhere: a file that is too
-/// large to be held, before it is streamed.
+/// Scans content that comes in pieces, cut anywhere: a file that is too large for memory,
+/// before it is streamed.
 ///
 /// ```
 /// use postwire_proto::{Facts, Survey};
@@ -98,7 +99,7 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// The next piece.
+    /// Scans the next piece.
     pub fn feed(&mut self, content: &[u8]) {
         for block in content.chunks(BLOCK) {
             let unpaired = self.scan.feed(block);
@@ -107,7 +108,7 @@ impl Survey {
         }
     }
 
-    /// All there is to say of the content.
+    /// Returns the declaration of the whole content.
     pub fn finish(self) -> StreamFacts {
         let mut facts = self.scan.finish();
         facts.utf8_header = self.header.is_utf8_beyond_ascii();
@@ -123,7 +124,8 @@ impl Survey {
     }
 }
 
-/// How much is looked at in all ways before the next: it stays in the nearest cache.
+/// The size of a block that is scanned in every way before the next one: it stays in the
+/// nearest cache.
 const BLOCK: usize = 16 * 1024;
 
 #[derive(Clone, Debug)]
@@ -135,7 +137,7 @@ struct Scan {
     lone_cr: u64,
     surplus_cr: u64,
     lone_lf: u64,
-    /// How many CR the content ends with so far: only the next octet tells what they are.
+    /// The number of CRs at the end of the content so far: only the next octet classifies them.
     held_cr: u64,
     /// The octet before the next one.
     before: u8,
@@ -159,7 +161,7 @@ impl Default for Scan {
 }
 
 impl Scan {
-    /// Says whether some line end in the block, or at its start, is not a CRLF.
+    /// Returns whether any line end in the block, or at its start, is not a CRLF.
     fn feed(&mut self, block: &[u8]) -> bool {
         let (Some(&first), Some(&last)) = (block.first(), block.last()) else {
             return false;
@@ -183,14 +185,14 @@ impl Scan {
 
     fn count_unpaired(&mut self, block: &[u8]) {
         if memchr(b'\r', block).is_none() {
-            // Text with the line ends of Unix, which is most of what comes here.
+            // Text with Unix line ends, the most common case here.
             let ends_held = self.held_cr > 0 && block.first() == Some(&b'\n');
             let line_feeds = memchr_iter(b'\n', block).count() as u64;
             self.lone_lf += line_feeds - u64::from(ends_held);
             self.end_run(ends_held, block.first());
             return;
         }
-        // Where the octets begin that were not looked at.
+        // The position of the first octet that is not scanned yet.
         let mut next = 0;
         for at in memchr2_iter(b'\r', b'\n', block) {
             if at > next {
@@ -210,8 +212,8 @@ impl Scan {
         }
     }
 
-    /// What follows the held CRs has come: the LF that makes one line end of them, or an
-    /// octet of the next line.
+    /// Classifies the held CRs now that the next octet is known: an LF makes them one line end;
+    /// any other octet belongs to the next line.
     fn end_run(&mut self, line_feed: bool, next: Option<&u8>) {
         let held = core::mem::take(&mut self.held_cr);
         if held == 0 {
@@ -229,7 +231,7 @@ impl Scan {
         Facts {
             octets: self.octets,
             eight_bit: self.eight_bit,
-            // The header section's own survey knows.
+            // The header section has its own survey.
             utf8_header: false,
             lone_cr: self.lone_cr + self.held_cr,
             surplus_cr: self.surplus_cr,
@@ -241,12 +243,12 @@ impl Scan {
     }
 }
 
-/// Lines, whatever ends them. The LF of a CRLF counts as the end of an empty one,
-/// which is never the longest.
+/// Lines, whatever ends them. The LF of a CRLF counts as the end of an empty line, which is
+/// never the longest.
 #[derive(Clone, Debug, Default)]
 struct Lines {
     longest: u64,
-    /// Octets of the line that is not ended yet.
+    /// The octets of the line that has not ended yet.
     line: u64,
 }
 
@@ -263,22 +265,23 @@ impl Lines {
     }
 }
 
-/// The header section: all up to the first empty line, everything if there is none.
+/// The header section: everything up to the first empty line, or the whole content if there is
+/// none.
 #[derive(Clone, Debug, Default)]
 struct HeaderSurvey {
     over: bool,
     eight_bit: bool,
     not_utf8: bool,
-    /// The start of a character whose end is in the next piece.
+    /// The start of a character that ends in the next piece.
     tail: [u8; 4],
     tail_length: usize,
     line_is_begun: bool,
-    /// CRs whose meaning only the next octet tells.
+    /// CRs that only the next octet can classify.
     held_cr: u64,
 }
 
 impl HeaderSurvey {
-    /// `unpaired` if not all line ends of the block are CRLF.
+    /// `unpaired` is true if some line end of the block is not CRLF.
     fn feed(&mut self, block: &[u8], unpaired: bool) {
         if self.over {
             return;
@@ -325,7 +328,7 @@ impl HeaderSurvey {
         None
     }
 
-    /// Text follows: each CR that was held ended a line. Says whether one was empty.
+    /// Text follows: each held CR ended a line. Returns whether one of these lines was empty.
     fn begin_line(&mut self) -> bool {
         let ends = core::mem::take(&mut self.held_cr);
         if ends == 0 {
@@ -335,14 +338,15 @@ impl HeaderSurvey {
         ends > u64::from(with_text)
     }
 
-    /// An LF follows: with the CRs that were held it ends one line. Says whether it was empty.
+    /// An LF follows: it ends one line together with the held CRs. Returns whether the line was
+    /// empty.
     fn end_line(&mut self) -> bool {
         self.held_cr = 0;
         !core::mem::take(&mut self.line_is_begun)
     }
 
-    /// The same of a block whose line ends are all CRLF: an empty line is an LF and a
-    /// CR.
+    /// Finds the end of the header section in a block whose line ends are all CRLF: an empty
+    /// line is an LF followed by a CR.
     fn find_end_of_canonical(&mut self, block: &[u8]) -> Option<usize> {
         if self.held_cr > 0 {
             if self.end_line() {
@@ -398,7 +402,7 @@ mod tests {
 
     use super::*;
 
-    /// The same by the book, an octet at a time.
+    /// Scans one octet at a time, as the definitions read.
     fn naive(content: &[u8]) -> Facts {
         let mut lines: Vec<Vec<u8>> = Vec::new();
         let mut line = Vec::new();
@@ -512,7 +516,7 @@ mod tests {
             line in 0_usize..3,
             size in 1_usize..9,
         ) {
-            // Now and then all line ends are right, and the header is UTF-8.
+            // In some cases all line ends are canonical and the header is UTF-8.
             let content = match line {
                 0 => content,
                 1 => alloc::string::String::from_utf8_lossy(&content).into_owned().into_bytes(),

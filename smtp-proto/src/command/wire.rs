@@ -1,7 +1,7 @@
 //! The bytes of each command (RFC 5321 §4.1), written into a reused buffer.
 //!
-//! Every argument is a type that cannot hold CR, LF or NUL, so no command can
-//! be split in two. Knows nothing of when a command may be sent.
+//! Every argument is a type that cannot contain CR, LF or NUL, so no command can be split in
+//! two. Must never know when a command may be sent.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -33,7 +33,8 @@ pub(crate) fn ehlo(out: &mut Vec<u8>, verb: &str, name: &HelloName) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// `MAIL`, with what follows from the message and what the program added to the envelope.
+/// Writes `MAIL` with the parameters derived from the message and those that the caller added
+/// to the envelope.
 pub(crate) fn mail(
     out: &mut Vec<u8>,
     envelope: &Envelope,
@@ -62,7 +63,7 @@ pub(crate) fn mail(
     out.extend_from_slice(b"\r\n");
 }
 
-/// `RCPT` for the recipient at this position.
+/// Writes `RCPT` for the recipient at this position.
 pub(crate) fn rcpt(
     out: &mut Vec<u8>,
     envelope: &Envelope,
@@ -101,7 +102,7 @@ fn decimal(out: &mut Vec<u8>, mut number: u64) {
     out[start..].reverse();
 }
 
-/// A command's bytes as a line of the trace.
+/// Shows the bytes of a command as a line of the trace.
 pub(crate) fn line(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes.strip_suffix(b"\r\n").unwrap_or(bytes)).into_owned()
 }

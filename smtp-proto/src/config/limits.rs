@@ -1,8 +1,8 @@
-//! How much a server may make the client keep, or spend.
+//! Limits on what a server can make the client store or compute.
 
 use crate::ReplyLimits;
 
-/// Bounds on what the server may make the client keep.
+/// Limits on what the server can make the client store or compute.
 ///
 /// ```
 /// use postwire_proto::Limits;
@@ -12,34 +12,33 @@ use crate::ReplyLimits;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bounds on a single reply.
+    /// The limits on a single reply.
     pub reply: ReplyLimits,
-    /// How many capabilities an `EHLO` reply may list. 128.
+    /// The number of capabilities that an `EHLO` reply may list. 128.
     pub capabilities: usize,
-    /// How many challenges an authentication may take. 8.
+    /// The number of challenges that an authentication may take. 8.
     pub auth_rounds: usize,
-    /// How often a server may ask for a password to be hashed, which bounds the time that it
-    /// can make the client spend. 200,000, which take about a tenth of a second of one
-    /// processor. Nothing else happens on the caller's thread meanwhile: an executor that
-    /// shares it with other tasks waits. A server that asks for more is not logged in to.
+    /// The number of hash iterations that a server may demand for a password, which bounds the
+    /// time that the client spends. 200,000, which take about a tenth of a second of one
+    /// processor. The calculation blocks the caller's thread: other tasks on the same executor
+    /// thread wait. If a server demands more, the client does not log in.
     pub auth_iterations: u32,
-    /// How many octets of content may be under way by `BDAT` before it is known whether
-    /// their recipients were accepted, under [`Pipelining::Bold`](crate::Pipelining::Bold). 256 KiB. Should the
-    /// connection break, this much at most is in doubt.
+    /// The octets of content that may be under way with `BDAT` before the client knows whether
+    /// their recipients are accepted, under [`Pipelining::Bold`](crate::Pipelining::Bold). 256
+    /// KiB. If the connection breaks, at most this much content is in doubt.
     pub speculation: u64,
-    /// How many octets of each reply to `RCPT` a report keeps; the rest is cut off at a
-    /// line's end where possible. 1,024.
+    /// The octets that a report keeps of each reply to `RCPT`; the rest is cut off, at a line's
+    /// end where possible. 1,024.
     ///
-    /// What a report of many recipients may hold is this times their number; replies that
-    /// are equal to the one before are kept once.
+    /// The replies in a report take at most this number times the number of recipients; a reply
+    /// that equals the one before is stored once.
     pub recipient_reply: usize,
-    /// How many replies may be outstanding at once (RFC 2920 §3.1). 1,000.
+    /// The number of replies that may be outstanding at once (RFC 2920 §3.1). 1,000.
     ///
-    /// Bounds what the server may have to say while nobody reads: a driver that
-    /// writes and reads in turn cannot be locked up by replies of ordinary
-    /// length.
+    /// It bounds the replies that the server writes while nobody reads: a driver that writes
+    /// and reads in turn cannot deadlock with replies of ordinary length.
     pub outstanding_replies: usize,
-    /// How many trace lines are kept for a caller who does not poll. 1,024.
+    /// The number of trace lines that are kept for a caller that does not poll. 1,024.
     pub trace_lines: usize,
 }
 

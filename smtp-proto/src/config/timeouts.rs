@@ -1,12 +1,12 @@
-//! How long a server may take (RFC 5321 §4.5.3.2).
+//! Time limits for the server's replies (RFC 5321 §4.5.3.2).
 
 use core::time::Duration;
 
-/// How long each stage may take. RFC 5321 §4.5.3.2 gives the defaults.
+/// Time limits for each stage of a session. The defaults are those of RFC 5321 §4.5.3.2.
 ///
-/// A reply's time is counted from when its command was handed over (or from the
-/// reply before it, for a command sent in a group) and is absolute: a server
-/// that sends a line now and then gains nothing by it.
+/// A reply's time counts from the moment at which its command is handed over (for a command
+/// within a group, from the reply before it). The limit is absolute: a server cannot extend it
+/// by sending a line now and then.
 ///
 /// ```
 /// use std::time::Duration;
@@ -18,20 +18,19 @@ use core::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// Resolving a name and connecting, all addresses together. 2 minutes.
+    /// Resolving a name and connecting, for all addresses together. 2 minutes.
     pub connect: Duration,
     /// The TLS handshake. 1 minute.
     pub tls: Duration,
-    /// The greeting, from when the connection stands. 5 minutes.
+    /// The greeting, from the moment the connection is established. 5 minutes.
     pub greeting: Duration,
     /// The reply to `EHLO`, `HELO` or `LHLO`. 5 minutes.
     pub ehlo: Duration,
     /// The reply to `STARTTLS`. 2 minutes.
     pub starttls: Duration,
-    /// Each reply in an authentication exchange, and the credentials where they are fetched
-    /// late. 2 minutes.
+    /// Each reply in an authentication exchange, and the wait for late credentials. 2 minutes.
     pub auth: Duration,
-    /// The reply to `MAIL`, `RSET` or a [`Command`](crate::Command) beside sending. 5 minutes.
+    /// The reply to `MAIL`, `RSET` or a [`Command`](crate::Command). 5 minutes.
     pub mail: Duration,
     /// The reply to each `RCPT`. 5 minutes.
     pub rcpt: Duration,
@@ -39,20 +38,20 @@ pub struct Timeouts {
     pub data: Duration,
     /// Writing without any progress. 3 minutes.
     pub body: Duration,
-    /// The reply to the end of the content. 10 minutes: a client that gives up
-    /// earlier makes duplicates.
+    /// The reply to the end of the content. 10 minutes: a client that gives up earlier causes
+    /// duplicates.
     pub end_of_data: Duration,
-    /// The reply to `QUIT`. 5 seconds: nothing depends on it.
+    /// The reply to `QUIT`. 5 seconds: no message depends on it.
     pub quit: Duration,
-    /// The first reply over a session that was idle for more than a second, if that is
-    /// shorter than the stage's own time. 10 seconds.
+    /// The first reply after the session was idle for more than a second, if this is shorter
+    /// than the stage's own limit. 10 seconds.
     ///
-    /// A connection that died while nobody used it looks alive until something is asked
-    /// over it. Nothing was sent then but `MAIL`, `RSET` or a command beside sending, so
-    /// the message is not sent, and an adapter tries once more over a fresh connection.
+    /// A connection that died while it was idle looks alive until a command is sent. Only
+    /// `MAIL`, `RSET` or a [`Command`](crate::Command) is outstanding then, so the message is
+    /// certainly not sent, and an adapter retries once over a new connection.
     pub after_idle: Duration,
-    /// From one verdict (or the start) to the next while a message or command is queued.
-    /// None by default.
+    /// From one verdict (or the start) to the next while a message or command is queued. No
+    /// limit by default.
     pub overall: Option<Duration>,
 }
 
@@ -96,7 +95,7 @@ impl Timeouts {
         overall: Option<Duration>,
     }
 
-    /// The same, no stage longer than `cap`.
+    /// Limits every stage to at most `cap`.
     #[must_use]
     pub fn capped(mut self, cap: Duration) -> Self {
         for stage in [

@@ -1,7 +1,8 @@
-//! The parameters that an envelope carries: those of `MAIL`, those of every `RCPT`, and those
-//! of one.
+//! The parameters of an envelope: those of `MAIL`, those of every `RCPT`, and those of a single
+//! recipient.
 //!
-//! Knows which of two with the same keyword counts. Must never know what a parameter means.
+//! Knows which of two parameters with the same keyword counts. Must never know what a parameter
+//! means.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -9,32 +10,32 @@ use alloc::vec::Vec;
 use super::{Parameter, Peer};
 use crate::{Capabilities, ErrorKind};
 
-/// Each keyword at most once in each place.
+/// Parameters, each keyword at most once per place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Attached {
     mail: Vec<Parameter>,
     every: Vec<Parameter>,
-    /// By the recipient's position.
+    /// The parameters of a single recipient, by its position.
     single: BTreeMap<usize, Vec<Parameter>>,
 }
 
 impl Attached {
-    /// Adds a parameter of `MAIL`, in the place of one with its keyword.
+    /// Adds a parameter of `MAIL`, replacing one with the same keyword.
     pub(crate) fn add(&mut self, parameter: Parameter) {
         replace_or_push(&mut self.mail, parameter);
     }
 
-    /// Adds a parameter of every `RCPT`, in the place of one with its keyword.
+    /// Adds a parameter of every `RCPT`, replacing one with the same keyword.
     pub(crate) fn add_for_all(&mut self, parameter: Parameter) {
         replace_or_push(&mut self.every, parameter);
     }
 
-    /// Adds a parameter of one `RCPT`, in the place of one with its keyword.
+    /// Adds a parameter of one `RCPT`, replacing one with the same keyword.
     pub(crate) fn add_for(&mut self, recipient: usize, parameter: Parameter) {
         replace_or_push(self.single.entry(recipient).or_default(), parameter);
     }
 
-    /// The same for the recipients at these positions only.
+    /// The parameters for only the recipients at these positions.
     pub(crate) fn only(&self, recipients: &[usize]) -> Self {
         let own = |(position, recipient)| Some((position, self.single.get(recipient)?.clone()));
         Self {
@@ -44,12 +45,13 @@ impl Attached {
         }
     }
 
-    /// Those of `MAIL`.
+    /// The parameters of `MAIL`.
     pub(crate) fn of_mail(&self) -> impl Iterator<Item = &Parameter> {
         self.mail.iter()
     }
 
-    /// Those of one `RCPT`: its own, and of the others those that it has none of its own for.
+    /// The parameters of one `RCPT`: the recipient's own, and those of every `RCPT` with other
+    /// keywords.
     pub(crate) fn of_rcpt(&self, recipient: usize) -> impl Iterator<Item = &Parameter> {
         let own = self.single.get(&recipient).map_or(&[][..], Vec::as_slice);
         let overridden = move |other: &&Parameter| own.iter().any(|own| same_keyword(own, other));
@@ -57,21 +59,21 @@ impl Attached {
         own.iter().chain(others)
     }
 
-    /// Whether all may be sent to this server, or left out.
+    /// Checks that all parameters may be sent to this server, or left out.
     pub(crate) fn check(&self, peer: Peer<'_>) -> Result<(), ErrorKind> {
         let single = self.single.values().flatten();
         let mut all = self.mail.iter().chain(&self.every).chain(single);
         all.try_for_each(|parameter| parameter.check(peer))
     }
 
-    /// Appends those of `MAIL` to it.
+    /// Appends the parameters of `MAIL` to the command.
     pub(crate) fn write_mail(&self, out: &mut Vec<u8>, capabilities: &Capabilities) {
         for parameter in self.of_mail() {
             parameter.write(out, capabilities);
         }
     }
 
-    /// Appends those of one `RCPT` to it.
+    /// Appends the parameters of one `RCPT` to the command.
     pub(crate) fn write_rcpt(
         &self,
         recipient: usize,
@@ -107,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_one_counts_and_the_recipients_own_most() {
+    fn a_recipients_own_parameter_takes_precedence() {
         let mut attached = Attached::default();
         attached.add(parameter("X=1"));
         attached.add(parameter("x=2"));

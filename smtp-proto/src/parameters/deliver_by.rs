@@ -1,7 +1,7 @@
-//! Delivery within some time, or not at all (DELIVERBY, RFC 2852).
+//! Delivery within a time limit (DELIVERBY, RFC 2852).
 //!
-//! Where the server lacks it, an error before `MAIL`: a message that was to come in time or not
-//! at all must not come late (RFC 2852 §4.2), and nobody would say that it is late.
+//! Without the extension the message fails before `MAIL`: a message that must arrive in time or
+//! not at all must not arrive late (RFC 2852 §4.2), and nobody would report that it is late.
 
 use core::fmt;
 use core::str::FromStr;
@@ -14,10 +14,10 @@ static DELIVERBY: Rule = Rule {
 };
 
 const MALFORMED: ParameterError = ParameterError::Malformed {
-    expected: "at most nine digits of seconds, a semicolon, and R or N (R only for a time to come)",
+    expected: "at most nine digits of seconds, a semicolon, and R or N (R only for a positive number)",
 };
 
-/// `BY=`: within which time a message is to be delivered (RFC 2852 §4).
+/// `BY=`: the time within which a message must be delivered (RFC 2852 §4).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DeliverBy {
     seconds: i32,
@@ -26,23 +26,23 @@ pub struct DeliverBy {
 }
 
 impl DeliverBy {
-    /// Delivered within so many seconds, or else returned as undeliverable. A server refuses a
-    /// time shorter than the one it offers.
+    /// Delivery within `seconds`, otherwise the message is returned as undeliverable. A server
+    /// refuses a time shorter than the one that it announces.
     ///
     /// # Errors
     ///
-    /// None, or more than nine digits of them.
+    /// Returns an error if `seconds` is zero or has more than nine digits.
     pub fn or_return(seconds: u32) -> Result<Self, ParameterError> {
         let seconds = i32::try_from(seconds).map_err(|_| MALFORMED)?;
         Self::checked(seconds, true)
     }
 
-    /// Delivered within so many seconds; if not, a report says so and the delivery goes on. The
-    /// time may be over already.
+    /// Delivery within `seconds`; after that a report says so and the delivery goes on. The
+    /// number may be negative, when the time is over already.
     ///
     /// # Errors
     ///
-    /// More than nine digits of them.
+    /// Returns an error if `seconds` has more than nine digits.
     pub fn or_notify(seconds: i32) -> Result<Self, ParameterError> {
         Self::checked(seconds, false)
     }
@@ -58,7 +58,7 @@ impl DeliverBy {
         })
     }
 
-    /// The same, each server on the way reporting that it passed the message on.
+    /// Requests that each server on the way reports that it passed the message on.
     #[must_use]
     pub fn traced(self) -> Self {
         Self {
@@ -67,12 +67,12 @@ impl DeliverBy {
         }
     }
 
-    /// How many seconds are left.
+    /// The number of seconds that are left.
     pub fn seconds(self) -> i32 {
         self.seconds
     }
 
-    /// Whether the message is returned when they are over.
+    /// Whether the message is returned when the time is over.
     pub fn is_returned(self) -> bool {
         self.returned
     }
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_returned_only_when_a_time_is_over_that_was_to_come() {
+    fn only_a_positive_time_limit_returns_the_message() {
         let returned = DeliverBy::or_return(3_600).expect("in range");
         assert_eq!(returned.to_string(), "3600;R");
         let late = DeliverBy::or_notify(-5).expect("in range").traced();

@@ -1,8 +1,9 @@
-//! Delivery status notifications (RFC 3461): which reports a sender wants, and what they name.
+//! Delivery status notifications (RFC 3461): which reports a sender wants, and what they
+//! contain.
 //!
-//! Where the server lacks DSN, [`Notify`] is an error before `MAIL`: a program that asks for a
-//! report would wait for one that never comes, or get one that it forbade. The others only say
-//! what a report looks like: they are left out (RFC 3461 §5.2.2).
+//! Without DSN at the server, [`Notify`] fails before `MAIL`: a program that requests a report
+//! would wait for one that never comes, or get one that it did not want. The other parameters
+//! only affect what a report contains: they are left out (RFC 3461 §5.2.2).
 
 use alloc::string::String;
 use core::fmt;
@@ -22,12 +23,12 @@ const MAX_ENVELOPE_ID: usize = 100;
 /// RFC 3461 §4.2, in octets on the wire.
 const MAX_ORIGINAL_RECIPIENT: usize = 500;
 
-/// `RET=`: how much of the message a report of failure brings back (RFC 3461 §4.3).
+/// `RET=`: how much of the message a failure report returns (RFC 3461 §4.3).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Return {
-    /// `FULL`: all of it.
+    /// `FULL`: the whole message.
     Full,
-    /// `HDRS`: its headers.
+    /// `HDRS`: only the header section.
     Headers,
 }
 
@@ -60,17 +61,17 @@ impl FromStr for Return {
     }
 }
 
-/// `ENVID=`: what reports name the message by (RFC 3461 §4.4).
+/// `ENVID=`: the identifier of the message in reports (RFC 3461 §4.4).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EnvelopeId(String);
 
 impl EnvelopeId {
-    /// An identifier of printable ASCII characters and blanks.
+    /// Creates an identifier from printable ASCII characters and blanks.
     ///
     /// # Errors
     ///
-    /// There is another character in it, or none; or its encoded form, in which `+`, `=` and
-    /// blanks take three octets, is longer than 100.
+    /// Returns an error if the identifier is empty or contains another character, or if its
+    /// encoded form, in which `+`, `=` and blanks take three octets, is longer than 100 octets.
     pub fn new(identifier: &str) -> Result<Self, ParameterError> {
         let printable = |octet: u8| octet.is_ascii_graphic() || octet == b' ';
         if identifier.is_empty() || !identifier.bytes().all(printable) {
@@ -87,7 +88,7 @@ impl EnvelopeId {
         Ok(Self(encoded))
     }
 
-    /// The identifier itself, not encoded.
+    /// The identifier in its decoded form.
     pub fn decoded(&self) -> String {
         let octets = xtext::decode(&self.0).unwrap_or_default();
         String::from_utf8(octets).unwrap_or_default()
@@ -100,7 +101,7 @@ impl From<EnvelopeId> for MailParameter {
     }
 }
 
-/// As on the wire, in xtext.
+/// Shows the value as on the wire, in xtext.
 impl fmt::Display for EnvelopeId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
@@ -117,7 +118,7 @@ impl FromStr for EnvelopeId {
     }
 }
 
-/// `NOTIFY=`: what a recipient's reports are about (RFC 3461 §4.1).
+/// `NOTIFY=`: the events that a recipient's reports cover (RFC 3461 §4.1).
 ///
 /// ```
 /// use postwire_proto::Notify;
@@ -131,14 +132,14 @@ pub struct Notify(u8);
 impl Notify {
     /// No reports at all.
     pub const NEVER: Self = Self(0);
-    /// The message was delivered.
+    /// Report that the message was delivered.
     pub const SUCCESS: Self = Self(1);
-    /// It could not be.
+    /// Report that the message could not be delivered.
     pub const FAILURE: Self = Self(2);
-    /// It takes unusually long.
+    /// Report that the delivery takes unusually long.
     pub const DELAY: Self = Self(4);
 
-    /// Whether all of `other` is among it.
+    /// Whether all events of `other` are included.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
@@ -197,23 +198,26 @@ impl FromStr for Notify {
     }
 }
 
-/// `ORCPT=`: the recipient as the sender first knew him, by whom reports name him (RFC 3461 §4.2).
+/// `ORCPT=`: the recipient that the sender originally specified, named in reports (RFC 3461
+/// §4.2).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OriginalRecipient(String);
 
 impl OriginalRecipient {
-    /// A mailbox: of the type `rfc822`, or `utf-8` where it is beyond ASCII (RFC 6533 §3).
+    /// Creates the value from a mailbox, with the type `rfc822`, or `utf-8` if it is not ASCII
+    /// (RFC 6533 §3).
     ///
     /// # Errors
     ///
-    /// The encoded form is longer than 500 octets.
+    /// Returns an error if the encoded form is longer than 500 octets.
     pub fn mailbox(address: &Address) -> Result<Self, ParameterError> {
         if address.is_ascii() {
             return Self::new("rfc822", address.as_str());
         }
         let mut value = String::from("utf-8;");
         for character in address.as_str().chars() {
-            // RFC 6533 §3, utf-8-addr-xtext: what stands in a value without SMTPUTF8.
+            // RFC 6533 §3, utf-8-addr-xtext: the characters allowed in a value without
+            // SMTPUTF8.
             if character.is_ascii_graphic() && !matches!(character, '+' | '=' | '\\') {
                 value.push(character);
             } else {
@@ -224,12 +228,13 @@ impl OriginalRecipient {
         Self::bounded(value)
     }
 
-    /// An address of another type, of printable ASCII characters and blanks.
+    /// Creates the value from an address of another type, in printable ASCII characters and
+    /// blanks.
     ///
     /// # Errors
     ///
-    /// The type is no word, the address is empty or holds another character, or the encoded form
-    /// is longer than 500 octets.
+    /// Returns an error if the type is not a word, if the address is empty or contains another
+    /// character, or if the encoded form is longer than 500 octets.
     pub fn new(address_type: &str, address: &str) -> Result<Self, ParameterError> {
         let printable = |octet: u8| octet.is_ascii_graphic() || octet == b' ';
         if !Parameter::is_keyword(address_type)
@@ -264,7 +269,7 @@ impl From<OriginalRecipient> for RcptParameter {
     }
 }
 
-/// As on the wire.
+/// Shows the value as on the wire.
 impl fmt::Display for OriginalRecipient {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
@@ -280,7 +285,8 @@ impl FromStr for OriginalRecipient {
             expected: "a type, a semicolon and an address in xtext",
         };
         let (kind, address) = value.split_once(';').ok_or(malformed)?;
-        // RFC 6533 §3: the type `utf-8` has an encoding of its own, over xtext's characters.
+        // RFC 6533 §3: the type `utf-8` has an encoding of its own, using the characters of
+        // xtext.
         let is_address = if kind.eq_ignore_ascii_case("utf-8") {
             !address.is_empty() && address.bytes().all(|o| o.is_ascii_graphic() && o != b'=')
         } else {
@@ -315,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn reasons_are_a_set() {
+    fn notify_reasons_are_a_set() {
         let all = Notify::DELAY | Notify::FAILURE | Notify::SUCCESS;
         assert_eq!(all.to_string(), "SUCCESS,FAILURE,DELAY");
         assert_eq!("delay,SUCCESS,Failure".parse(), Ok(all));

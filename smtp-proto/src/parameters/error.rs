@@ -1,25 +1,27 @@
-//! Why something is no parameter. Knows words, and no parameter.
+//! Errors of parameters. Knows their descriptions, and no parameter.
 
 use core::fmt;
 
-/// Why a parameter, or its value, was not taken.
+/// Why a parameter or its value is invalid.
 #[non_exhaustive]
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum ParameterError {
-    /// The keyword is not of letters, digits and hyphens, or begins with a hyphen.
+    /// The keyword contains something other than letters, digits and hyphens, or begins with a
+    /// hyphen.
     InvalidKeyword,
-    /// The value is empty, or holds a blank, `=`, a control character or one beyond ASCII.
+    /// The value is empty, or contains a blank, `=`, a control character or a character beyond
+    /// ASCII.
     InvalidValue,
-    /// `SIZE`, `BODY` and `SMTPUTF8` follow from the message: the client says them itself.
+    /// `SIZE`, `BODY` and `SMTPUTF8` follow from the message: the client adds them itself.
     Reserved,
-    /// The value has no meaning for this parameter.
+    /// The value is not valid for this parameter.
     Malformed {
-        /// What would have one.
+        /// A description of valid values.
         expected: &'static str,
     },
     /// The value is longer than its RFC allows.
     TooLong {
-        /// What is allowed, in octets on the wire.
+        /// The highest length allowed, in octets on the wire.
         limit: usize,
     },
 }
@@ -28,13 +30,13 @@ impl fmt::Display for ParameterError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InvalidKeyword => formatter.write_str(
-                "a parameter's keyword is of letters, digits and hyphens and begins with no hyphen",
+                "a keyword must consist of letters, digits and hyphens and must not begin with a hyphen",
             ),
             Self::InvalidValue => formatter.write_str(
-                "a parameter's value is of printable ascii characters other than a blank and \"=\"",
+                "a value must consist of printable ascii characters other than a blank and \"=\"",
             ),
             Self::Reserved => formatter.write_str(
-                "size, body and smtputf8 follow from the message and are not given as parameters",
+                "size, body and smtputf8 follow from the message and cannot be given as parameters",
             ),
             Self::Malformed { expected } => write!(formatter, "not {expected}"),
             Self::TooLong { limit } => {

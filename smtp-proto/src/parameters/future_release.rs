@@ -1,7 +1,7 @@
-//! Mail that is held for a while (FUTURERELEASE, RFC 4865).
+//! Mail that the server holds for a while (FUTURERELEASE, RFC 4865).
 //!
-//! Where the server lacks it, or holds messages for a shorter time, an error before `MAIL`: a
-//! message that was to be held must not go out now.
+//! Without the extension, or if the server does not hold messages for so long, the message
+//! fails before `MAIL`: a message that is to be held must not be sent on now.
 
 use alloc::string::String;
 use core::fmt;
@@ -17,11 +17,11 @@ static HOLDFOR: Rule = Rule {
 
 static HOLDUNTIL: Rule = Rule {
     extension: "FUTURERELEASE",
-    // Whether a date is too far off is told by the server, which has a clock.
+    // The server, which has a clock, checks whether a date is too far in the future.
     check: None,
 };
 
-/// `HOLDFOR=` or `HOLDUNTIL=`: when a message is to go on (RFC 4865 §5).
+/// `HOLDFOR=` or `HOLDUNTIL=`: when the server releases the message (RFC 4865 §5).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FutureRelease(Hold);
 
@@ -32,26 +32,26 @@ enum Hold {
 }
 
 impl FutureRelease {
-    /// In so many seconds.
+    /// Releases the message after `seconds`.
     ///
     /// # Errors
     ///
-    /// None, or more than nine digits of them.
+    /// Returns an error if `seconds` is zero or has more than nine digits.
     pub fn hold_for(seconds: u32) -> Result<Self, ParameterError> {
         if (1..=999_999_999).contains(&seconds) {
             Ok(Self(Hold::For(seconds)))
         } else {
             Err(ParameterError::Malformed {
-                expected: "at most nine digits of seconds, and not none",
+                expected: "a number of seconds from 1 to 999999999",
             })
         }
     }
 
-    /// At a date and time such as `2030-01-31T12:00:00Z` (RFC 3339).
+    /// Releases the message at a date and time such as `2030-01-31T12:00:00Z` (RFC 3339).
     ///
     /// # Errors
     ///
-    /// It has another form.
+    /// Returns an error if the text has another format.
     pub fn hold_until(date_time: &str) -> Result<Self, ParameterError> {
         if is_date_time(date_time) {
             Ok(Self(Hold::Until(String::from(date_time))))
@@ -62,7 +62,7 @@ impl FutureRelease {
         }
     }
 
-    /// In how many seconds, unless it is at a date.
+    /// The number of seconds until the release; `None` for a date.
     pub fn seconds(&self) -> Option<u32> {
         match self.0 {
             Hold::For(seconds) => Some(seconds),
@@ -70,7 +70,7 @@ impl FutureRelease {
         }
     }
 
-    /// The parameter's keyword and its value.
+    /// The keyword and the value of the parameter.
     fn parts(&self) -> (&'static Rule, &'static str, &dyn fmt::Display) {
         match &self.0 {
             Hold::For(seconds) => (&HOLDFOR, "HOLDFOR", seconds),
@@ -86,7 +86,7 @@ impl From<FutureRelease> for MailParameter {
     }
 }
 
-/// The whole parameter: it has two keywords.
+/// Shows the whole parameter, since it has two keywords.
 impl fmt::Display for FutureRelease {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (_, keyword, value) = self.parts();
@@ -94,7 +94,7 @@ impl fmt::Display for FutureRelease {
     }
 }
 
-/// Reads the whole parameter.
+/// Reads the whole parameter, since it has two keywords.
 impl FromStr for FutureRelease {
     type Err = ParameterError;
 
@@ -109,7 +109,7 @@ impl FromStr for FutureRelease {
     }
 }
 
-/// RFC 4865 §4: the first word beside the keyword is the longest interval.
+/// RFC 4865 §4: the first word after the keyword is the longest interval.
 fn is_within_interval(value: &str, peer: Peer<'_>) -> Result<(), ErrorKind> {
     let offer = peer.capabilities.get(HOLDFOR.extension);
     let longest = offer.and_then(|offer| digits(offer.parameters().next()?));
@@ -123,7 +123,7 @@ fn is_within_interval(value: &str, peer: Peer<'_>) -> Result<(), ErrorKind> {
     }
 }
 
-/// RFC 3339 §5.6 `date-time`, as far as it can be told without a calendar.
+/// RFC 3339 §5.6 `date-time`, checked as far as possible without a calendar.
 fn is_date_time(text: &str) -> bool {
     let Some((date, time)) = text.split_once(['T', 't']) else {
         return false;
@@ -151,7 +151,7 @@ fn is_date_time(text: &str) -> bool {
         && is_fraction
 }
 
-/// Whether these are numbers of so many digits, each within its bounds.
+/// Whether the text consists of numbers with these counts of digits, each within its bounds.
 fn fields(text: &str, separator: char, bounds: &[(usize, u32, u32)]) -> bool {
     text.split(separator).count() == bounds.len()
         && text
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_an_interval_or_a_date() {
+    fn a_release_is_an_interval_or_a_date() {
         for parameter in [
             "HOLDFOR=86400",
             "HOLDUNTIL=2030-01-31T12:00:00Z",

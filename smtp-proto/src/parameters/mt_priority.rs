@@ -1,7 +1,7 @@
-//! A message's priority (MT-PRIORITY, RFC 6710).
+//! The priority of a message (MT-PRIORITY, RFC 6710).
 //!
-//! Where the server lacks it, it is left out: a server without priorities serves the message in
-//! its turn (RFC 6710 §4.4).
+//! Without the extension the parameter is left out: a server without priorities processes the
+//! message in its turn (RFC 6710 §4.4).
 
 use core::fmt;
 use core::str::FromStr;
@@ -17,16 +17,17 @@ const MALFORMED: ParameterError = ParameterError::Malformed {
     expected: "a priority from -9 to 9",
 };
 
-/// `MT-PRIORITY=`: from -9, the lowest, to 9; 0 is that of a message without it.
+/// `MT-PRIORITY=`: from -9, the lowest, to 9; 0 is the priority of a message without the
+/// parameter.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MtPriority(i8);
 
 impl MtPriority {
-    /// A priority.
+    /// Creates a priority.
     ///
     /// # Errors
     ///
-    /// It is not within -9 and 9.
+    /// Returns an error if `priority` is not within -9 and 9.
     pub fn new(priority: i8) -> Result<Self, ParameterError> {
         if (-9..=9).contains(&priority) {
             Ok(Self(priority))
@@ -35,7 +36,7 @@ impl MtPriority {
         }
     }
 
-    /// The number.
+    /// The priority as a number.
     pub fn get(self) -> i8 {
         self.0
     }
@@ -54,7 +55,7 @@ impl fmt::Display for MtPriority {
     }
 }
 
-/// `priority-value`: a digit, and a hyphen before it unless it is 0.
+/// Reads `priority-value`: a digit, with a hyphen before it unless it is 0.
 impl FromStr for MtPriority {
     type Err = ParameterError;
 

@@ -1,9 +1,9 @@
-//! TLS on the whole way (REQUIRETLS, RFC 8689).
+//! TLS on every hop (REQUIRETLS, RFC 8689).
 //!
-//! An error before `MAIL` unless the server offers it and this very session is under TLS with a
-//! verified certificate (RFC 8689 §4.2.1): whoever only encrypts may encrypt for anybody. The
-//! offer itself counts only if it was made under TLS, which the session sees to by forgetting
-//! what was offered before.
+//! The message fails before `MAIL` unless the server offers the extension and this session uses
+//! TLS with a verified certificate (RFC 8689 §4.2.1): without verification the peer could be
+//! anybody. Only an offer made under TLS counts; the session ensures this by discarding the
+//! capabilities that were announced before TLS.
 
 use super::{MailParameter, Parameter, Peer, Rule};
 use crate::{ErrorKind, TlsInfo};
@@ -13,7 +13,7 @@ static REQUIRETLS: Rule = Rule {
     check: Some(is_verified),
 };
 
-/// `REQUIRETLS`: no server on the way may pass the message on without verified TLS.
+/// `REQUIRETLS`: no server may pass the message on without verified TLS.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RequireTls;
 

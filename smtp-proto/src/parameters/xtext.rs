@@ -1,6 +1,6 @@
-//! `xtext` (RFC 3461 §4): any octets as characters that may stand in a parameter's value.
+//! `xtext` (RFC 3461 §4): any octets as characters that are allowed in a parameter's value.
 //!
-//! Knows no parameter.
+//! Must never know a parameter.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -22,7 +22,7 @@ pub(super) fn encode(text: &str) -> String {
     encoded
 }
 
-/// Decodes it again; none where it is no `xtext`. Hexadecimal digits are in capitals.
+/// Decodes text; `None` if it is not `xtext`. Hexadecimal digits must be in capitals.
 pub(super) fn decode(encoded: &str) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(encoded.len());
     let mut octets = encoded.bytes();
@@ -62,7 +62,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_decoded_was_encoded(text in ".{0,20}") {
+        fn encoded_text_decodes_to_itself(text in ".{0,20}") {
             let encoded = encode(&text);
             prop_assert!(encoded.bytes().all(|octet| octet.is_ascii_graphic() && octet != b'='));
             prop_assert_eq!(decode(&encoded), Some(text.into_bytes()));

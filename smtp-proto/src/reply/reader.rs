@@ -1,7 +1,8 @@
-//! Bytes to replies, however the bytes are cut, in bounded memory.
+//! The reader that turns bytes, however they are cut, into replies, in bounded memory.
 //!
 //! Knows the grammar of a reply (RFC 5321 §4.2) and the limits on its size. Must never know
-//! what was asked. Nothing is searched twice: progress within a reply is kept between calls.
+//! which command was sent. No octet is searched twice: progress within a reply is kept between
+//! calls.
 
 mod quote;
 
@@ -10,21 +11,22 @@ use core::fmt;
 
 use super::{ReplyCode, ReplyRef};
 
-/// Capacity that the reader keeps from one reply to the next; more is given back.
+/// The capacity that the reader keeps between replies; more is freed.
 const KEPT_CAPACITY: usize = 4096;
 
-/// How large a reply may be before it counts as an attack or a fault.
+/// Limits on the size of a reply; a larger one counts as an attack or a fault.
 ///
-/// RFC 5321 §4.5.3.1.5 allows 512 octets a line; servers exceed it, so the defaults are wider.
+/// RFC 5321 §4.5.3.1.5 allows 512 octets per line; servers exceed it, so the defaults are
+/// larger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReplyLimits {
-    /// Octets of one line with its line end. Default 2,048.
+    /// Octets of one line, including its line end. Default 2,048.
     pub line: usize,
     /// Lines of one reply. Default 256.
     pub lines: usize,
-    /// Octets of one whole reply with its line ends; also the bound of the reader's buffer.
-    /// Default 65,536.
+    /// Octets of one whole reply, including its line ends; also the limit of the reader's
+    /// buffer. Default 65,536.
     pub bytes: usize,
 }
 
@@ -46,27 +48,27 @@ impl Default for ReplyLimits {
     }
 }
 
-/// What is wrong with the bytes that should have been a reply.
+/// Why received bytes are not a reply.
 ///
-/// The octet at fault decides, the earliest in the stream: the error is the same however the
-/// bytes were cut, and comes as soon as that octet does. An octet beyond a limit is not looked
-/// at otherwise.
+/// The earliest octet at fault decides the error, so the error does not depend on how the bytes
+/// are cut, and it is returned as soon as that octet arrives. An octet beyond a limit is not
+/// examined for other faults.
 #[non_exhaustive]
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum ReplyError {
-    /// A line does not start with three digits of `200..=599`.
+    /// A line does not start with three digits within `200..=599`.
     InvalidCode,
-    /// The code is followed by something else than a blank, a hyphen or the line's end.
+    /// The code is followed by something other than a blank, a hyphen or the end of the line.
     InvalidSeparator,
-    /// The lines of one reply disagree in their code, and the later one is no refusal. (Where
-    /// it is, the reply is that refusal: [`ReplyRef::contradicts_itself`].)
+    /// The lines of one reply have different codes, and the later code is not a refusal. (If it
+    /// is, the reply counts as that refusal: [`ReplyRef::contradicts_itself`].)
     CodeMismatch {
         /// The code of the reply's first line.
         first: ReplyCode,
-        /// The differing code of the later line.
+        /// The different code of the later line.
         other: ReplyCode,
     },
-    /// A NUL in the text.
+    /// The text contains a NUL.
     Nul,
     /// A line is longer than [`ReplyLimits::line`].
     LineTooLong {
@@ -123,12 +125,12 @@ impl fmt::Display for ReplyError {
 
 impl core::error::Error for ReplyError {}
 
-/// Takes bytes cut anywhere, gives whole replies.
+/// Reads whole replies from bytes that are cut anywhere.
 ///
-/// A reply that lies whole in one input is borrowed from it: no copy, no allocation. Only one
-/// that spans inputs is gathered in the reader's buffer, never more than
-/// [`ReplyLimits::bytes`] and one octet. Lines end in CRLF or a bare LF; a line may be the
-/// code alone.
+/// A reply that lies completely in one input is borrowed from it, without a copy or an
+/// allocation. Only a reply that spans several inputs is collected in the reader's buffer,
+/// which never exceeds [`ReplyLimits::bytes`] by more than one octet. Lines end in CRLF or a
+/// bare LF; a line may consist of the code alone.
 ///
 /// ```
 /// use postwire_proto::{ReplyLimits, ReplyReader};
@@ -150,7 +152,7 @@ pub struct ReplyReader {
 
 #[derive(Debug)]
 enum State {
-    /// Between replies; the buffer may still hold the last one, already given out.
+    /// Between replies; the buffer may still hold the last reply, which was already returned.
     Between,
     /// The buffer holds the beginning of a reply.
     Midway(Progress),
@@ -158,7 +160,7 @@ enum State {
 }
 
 impl ReplyReader {
-    /// A reader at the start of a stream.
+    /// Creates a reader for the start of a stream.
     pub fn new(limits: ReplyLimits) -> Self {
         Self {
             limits,
@@ -167,16 +169,18 @@ impl ReplyReader {
         }
     }
 
-    /// Reads from the front of `input`: either one whole reply, and `input` then starts after
-    /// it, or everything, and the answer is `None` until more comes. Call again while `input`
-    /// is not empty.
+    /// Reads a reply from the front of `input`.
+    ///
+    /// If a reply is complete, it is returned and `input` starts after it. Otherwise all of
+    /// `input` is consumed and the result is `None` until more arrives. Call again while
+    /// `input` is not empty.
     ///
     /// # Errors
     ///
-    /// What the server sent is not a reply. There is no way to tell where the next one would
-    /// start, so `input` is consumed and the reader stays failed: it gives the same error
-    /// until [`reset`](Self::reset). The first 100 octets of the line at fault are kept,
-    /// for an error message.
+    /// Returns an error if the received bytes are not a reply. The start of the next reply is
+    /// then unknown, so `input` is consumed and the reader returns the same error until
+    /// [`reset`](Self::reset). The first 100 octets of the line at fault are kept for an error
+    /// message.
     pub fn read<'a, 'input: 'a>(
         &'a mut self,
         input: &mut &'input [u8],
@@ -197,14 +201,13 @@ impl ReplyReader {
         }
     }
 
-    /// Whether the beginning of a reply is buffered and its end has not come: an end of the
-    /// stream now would cut it.
+    /// Whether a reply has begun and is not complete: the end of the stream would cut it off.
     pub fn is_midway(&self) -> bool {
         matches!(self.state, State::Midway(_))
     }
 
-    /// Forgets what was read, and a failure: the stream starts anew, as after STARTTLS (RFC
-    /// 3207 §4.2).
+    /// Discards everything that was read, and any error: the stream starts anew, as after
+    /// STARTTLS (RFC 3207 §4.2).
     pub fn reset(&mut self) {
         self.empty_buffer();
         self.state = State::Between;
@@ -236,7 +239,7 @@ impl ReplyReader {
         }
     }
 
-    /// Gathers line by line, so that nothing behind this reply is copied.
+    /// Collects line by line, so that nothing after this reply is copied.
     fn resume(
         &mut self,
         mut progress: Progress,
@@ -267,7 +270,7 @@ impl ReplyReader {
         Ok(None)
     }
 
-    /// Grows the buffer as a vector would, but never past the limit.
+    /// Grows the buffer as a vector does, but never beyond the limit.
     fn gather(&mut self, octets: &[u8]) {
         let needed = self.buffer.len() + octets.len();
         if needed > self.buffer.capacity() {
@@ -285,13 +288,13 @@ impl ReplyReader {
 }
 
 enum Found {
-    /// A reply at the front of the input, of this length.
+    /// A reply of this length at the front of the input.
     InInput(Code, usize),
-    /// The buffer is the reply.
+    /// The reply is the content of the buffer.
     InBuffer(Code),
 }
 
-/// The code of a whole reply.
+/// The code of a complete reply.
 #[derive(Copy, Clone)]
 struct Code {
     code: ReplyCode,
@@ -308,28 +311,28 @@ impl Code {
     }
 }
 
-/// How far one reply has been read.
+/// How far the current reply is read.
 #[derive(Copy, Clone, Debug, Default)]
 struct Progress {
-    /// The first line's.
+    /// The code of the first line.
     code: Option<ReplyCode>,
-    /// A later line's, where it refuses and the first line's is another.
+    /// The code of a later line, if it is a refusal and differs from the first line's code.
     refusal: Option<ReplyCode>,
     complete_lines: usize,
-    /// Where the current line starts.
+    /// The position at which the current line starts.
     line_start: usize,
-    /// Up to where the current line was searched for its end.
+    /// The position up to which the current line was searched for its end.
     searched: usize,
 }
 
 impl Progress {
-    /// Goes on through `reply`, all that came of it so far and perhaps more. When it is whole,
-    /// gives its code, and `line_start` is where it ends.
+    /// Continues to read `reply`, which is everything that arrived of the reply so far and
+    /// perhaps more. Returns its code once it is complete; `line_start` is then its end.
     fn advance(&mut self, reply: &[u8], limits: &ReplyLimits) -> Result<Option<Code>, ReplyError> {
         loop {
             let arrived = reply.get(self.line_start..).unwrap_or_default();
             let (allowed, excess) = self.allowance(limits);
-            // What lies beyond a limit is not looked at, or the cut would decide the error.
+            // Octets beyond a limit are not examined; otherwise the cut would decide the error.
             let line = arrived.get(..allowed).unwrap_or(arrived);
             let code = check_prefix(line, self.code, self.refusal)?;
 
@@ -351,7 +354,7 @@ impl Progress {
             self.searched = self.line_start;
             self.complete_lines += 1;
             let Some(code) = code else {
-                // A line that ended before its code was whole was refused above.
+                // A line that ended before its code was complete was rejected above.
                 return Err(ReplyError::InvalidCode);
             };
             let first = *self.code.get_or_insert(code);
@@ -367,7 +370,8 @@ impl Progress {
         }
     }
 
-    /// The octets that the current line may have, and the error of the one after them.
+    /// The number of octets that the current line may have, and the error for the octet after
+    /// them.
     fn allowance(&self, limits: &ReplyLimits) -> (usize, ReplyError) {
         if self.complete_lines >= limits.lines {
             return (
@@ -391,7 +395,8 @@ impl Progress {
     }
 }
 
-/// Checks as much of code and separator as has come; gives the code once it is whole.
+/// Checks the part of the code and separator that has arrived; returns the code once it is
+/// complete.
 fn check_prefix(
     line: &[u8],
     first: Option<ReplyCode>,
@@ -409,7 +414,7 @@ fn check_prefix(
         };
     };
     let code = ReplyCode::from_digits(digits).ok_or(ReplyError::InvalidCode)?;
-    // A later refusal is the answer, whatever stood before it; a later yes is none.
+    // A later refusal is the answer, whatever came before it; a later success code is not.
     let disagrees = !code.is_negative() && refusal != Some(code);
     if let Some(first) = first.filter(|&first| first != code && disagrees) {
         return Err(ReplyError::CodeMismatch { first, other: code });

@@ -1,7 +1,7 @@
-//! ANONYMOUS (RFC 4505): one message from the client, which proves nothing and says what the
-//! server may log.
+//! ANONYMOUS (RFC 4505): one message from the client, which proves nothing and contains a text
+//! that the server may log.
 //!
-//! Knows that message and its length.
+//! Knows this message and its maximum length.
 
 use alloc::boxed::Box;
 

@@ -1,7 +1,8 @@
 //! CRAM-MD5 (RFC 2195): the server's challenge, keyed with the password.
 //!
-//! Knows the digest and its form. Not tried unless asked for: it does not prove the server,
-//! and makes passwords easy to guess for who reads along (draft-ietf-sasl-crammd5-to-historic).
+//! Knows the digest and its format. Used only where it is configured: it does not authenticate
+//! the server, and makes passwords easy to guess for anyone who reads the exchange
+//! (draft-ietf-sasl-crammd5-to-historic).
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -26,7 +27,7 @@ fn start(
     Ok(Box::new(CramMd5(Some(credentials.clone()))))
 }
 
-/// In hexadecimal (RFC 2195 §2).
+/// The digest in hexadecimal (RFC 2195 §2).
 fn digest(password: &Secret, challenge: &[u8]) -> Result<Secret, SaslError> {
     let key = password.expose();
     let mut mac = Hmac::<Md5>::new_from_slice(key).map_err(|_| SaslError::UnfitCredentials)?;
@@ -51,7 +52,7 @@ impl Exchange for CramMd5 {
 
     fn respond(&mut self, challenge: &[u8]) -> Result<Secret, SaslError> {
         let credentials = self.0.take().ok_or(SaslError::UnexpectedChallenge)?;
-        // The answer to it would be the same each time.
+        // The response to an empty challenge would be the same each time.
         if challenge.is_empty() {
             return Err(SaslError::InvalidChallenge);
         }

@@ -1,7 +1,7 @@
-//! Who logs in, and what proves it.
+//! Credentials: the identity of the client and its proof.
 //!
-//! Knows names and secrets, and how to keep a secret from being seen. Must never know a
-//! mechanism's message.
+//! Knows names and secrets, and how to keep a secret from being shown. Must never know the
+//! messages of a mechanism.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,26 +12,26 @@ use zeroize::Zeroizing;
 
 use super::{SaslError, decode, encode};
 
-/// Octets that must not be seen: a password, a token, a response that contains one.
+/// Octets that must not be shown: a password, a token, or a response that contains one.
 ///
-/// Wiped from memory when dropped; `Debug` shows only that there is one. Two secrets of the same
-/// length are compared in a time that does not depend on their octets. Copies that were made
-/// before the octets came here are the caller's to wipe.
+/// They are wiped from memory when dropped; `Debug` shows only that there is a secret. Two
+/// secrets of the same length are compared in constant time. The caller must wipe copies made
+/// before the octets are moved here.
 #[derive(Clone, Default)]
 pub struct Secret(pub(super) Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// The octets. Whoever copies them has a secret to wipe.
+    /// The octets. A caller that copies them must wipe the copy.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
 
-    /// Whether there are none.
+    /// Whether there are no octets.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The octets in base64 with padding (RFC 4648 §4), as secret as they are.
+    /// Encodes the octets in base64 with padding (RFC 4648 §4). The result is secret too.
     ///
     /// ```
     /// use postwire_proto::Secret;
@@ -46,16 +46,16 @@ impl Secret {
         encode(&self.0)
     }
 
-    /// The octets behind their base64 form (RFC 4648 §4).
+    /// Decodes octets from base64 (RFC 4648 §4).
     ///
     /// # Errors
     ///
-    /// [`SaslError::InvalidChallenge`]: it is no base64, or its padding is missing.
+    /// Returns [`SaslError::InvalidChallenge`] if the text is not base64 or has no padding.
     pub fn from_base64(encoded: &[u8]) -> Result<Self, SaslError> {
         decode(encoded).map(Self)
     }
 
-    /// Gathers parts without a reallocation, which would leave a copy behind.
+    /// Joins parts without a reallocation, which would leave a copy in memory.
     pub(super) fn concat(parts: &[&[u8]]) -> Self {
         let length = parts.iter().map(|part| part.len()).sum();
         let mut octets = Zeroizing::new(Vec::with_capacity(length));
@@ -98,18 +98,18 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What proves an identity, and so which mechanisms can be used.
+/// The kind of proof of an identity, which decides the usable mechanisms.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum Proof {
     Password,
     Token,
-    /// Given below SASL: a client certificate.
+    /// Proved below SASL: a client certificate.
     External,
     Nothing,
 }
 
-/// Who logs in, and what proves it: a password, a token, the client certificate of the TLS
-/// session, or nothing.
+/// The identity that a client logs in with, and its proof: a password, a token, the client
+/// certificate of the TLS session, or nothing.
 ///
 /// ```
 /// use postwire_proto::{Credentials, Mechanism};
@@ -131,8 +131,8 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// A user and his password. Where a mechanism that takes a token was asked for by name,
-    /// the secret is that token.
+    /// A user and their password. If a mechanism that takes a token is configured by name, the
+    /// secret is that token.
     pub fn new(user: impl Into<String>, secret: impl Into<Secret>) -> Self {
         Self {
             user: user.into(),
@@ -142,7 +142,7 @@ impl Credentials {
         }
     }
 
-    /// A user and an OAuth 2.0 bearer token (RFC 6750), which is never used as a password.
+    /// A user and an OAuth 2.0 bearer token (RFC 6750), which is never sent as a password.
     pub fn token(user: impl Into<String>, token: impl Into<Secret>) -> Self {
         Self {
             proof: Proof::Token,
@@ -150,8 +150,8 @@ impl Credentials {
         }
     }
 
-    /// Nothing but what the server knows from elsewhere: the client certificate of the TLS
-    /// session (RFC 4422 appendix A).
+    /// No credentials in SASL itself: the server takes the identity from the client certificate
+    /// of the TLS session (RFC 4422 appendix A).
     pub fn external() -> Self {
         Self {
             proof: Proof::External,
@@ -159,8 +159,8 @@ impl Credentials {
         }
     }
 
-    /// Nobody in particular. `trace` is what the server may log: an address or an opaque
-    /// token, or nothing (RFC 4505).
+    /// No identity. The server may log `trace`: an address, an opaque token, or nothing (RFC
+    /// 4505).
     pub fn anonymous(trace: impl Into<String>) -> Self {
         Self {
             proof: Proof::Nothing,
@@ -168,30 +168,31 @@ impl Credentials {
         }
     }
 
-    /// The same, to act as another identity (the SASL authorization identity) than the one
-    /// that is proven. The server says who may.
+    /// Sets the SASL authorization identity: the identity to act as, if it differs from the one
+    /// that is proved. The server decides whether this is allowed.
     #[must_use]
     pub fn acting_for(mut self, identity: impl Into<String>) -> Self {
         self.authorization_identity = identity.into();
         self
     }
 
-    /// The user's name, the SASL authentication identity.
+    /// The name of the user, the SASL authentication identity.
     pub fn user(&self) -> &str {
         &self.user
     }
 
-    /// The password or token; empty if there is neither.
+    /// The password or token; empty if there is none.
     pub fn secret(&self) -> &Secret {
         &self.secret
     }
 
-    /// Whom to act for; empty if the server is to derive it from the authentication identity.
+    /// The SASL authorization identity; empty if the server derives it from the authentication
+    /// identity.
     pub fn authorization_identity(&self) -> &str {
         &self.authorization_identity
     }
 
-    /// Fails if the mechanism's separator, or a NUL, is in any part.
+    /// Returns an error if any part contains the mechanism's separator or a NUL.
     pub(super) fn check_free_of(&self, separator: u8) -> Result<(), SaslError> {
         for part in [
             self.user.as_bytes(),

@@ -1,66 +1,66 @@
-//! What can go wrong with an authentication on the client's own side.
+//! The client's own errors in an authentication.
 //!
-//! Knows reasons. Must never hold an octet of a credential or of a challenge.
+//! Knows reasons. Must never contain an octet of a credential or of a challenge.
 
 use core::fmt;
 
-/// Why an authentication cannot go on, apart from the server's refusal.
+/// Why an authentication cannot continue, other than a refusal by the server.
 #[non_exhaustive]
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum SaslError {
-    /// The server asked once more than the mechanism has answers.
+    /// The server sent a challenge when the mechanism had no response left.
     UnexpectedChallenge,
-    /// The challenge is not base64, or not one of this mechanism.
+    /// The challenge is not base64, or not valid for the mechanism.
     InvalidChallenge,
     /// The user or the secret contains a NUL.
     NulInCredentials,
     /// The user or the secret contains the octet that separates them in this mechanism.
     SeparatorInCredentials,
-    /// The user or the password is empty, or holds what `SASLprep` (RFC 4013) prohibits;
-    /// without the feature `saslprep`, anything but ASCII.
+    /// The user or the password is empty or contains characters that `SASLprep` (RFC 4013)
+    /// prohibits; without the feature `saslprep`, anything but ASCII.
     UnpreparableCredentials,
-    /// The server's nonce does not begin with the client's (RFC 5802 §5.1): a message that was
-    /// made for another authentication.
+    /// The server's nonce does not begin with the client's (RFC 5802 §5.1): the message belongs
+    /// to another authentication.
     WrongNonce,
-    /// The server asks for more rounds of hashing than are allowed.
+    /// The server demands more hash iterations than the limit allows.
     TooManyIterations {
-        /// What the server asks for, or the largest number there is.
+        /// The number that the server demands, or `u32::MAX` if it is larger.
         asked: u32,
-        /// What is allowed.
+        /// The highest number allowed.
         limit: u32,
     },
-    /// The server demands an extension of the mechanism that is not known (RFC 5802 §5.1, `m`).
+    /// The server demands an unsupported extension of the mechanism (RFC 5802 §5.1, `m`).
     UnknownExtension,
-    /// The server did not prove that it knows the user: its signature is missing or wrong.
+    /// The server did not prove that it knows the password: its signature is missing or wrong.
     ServerNotAuthenticated,
-    /// The mechanism needs what the context lacks, by its name.
+    /// The context lacks a value that the mechanism needs; the name of the value.
     MissingContext(&'static str),
     /// The mechanism takes another kind of credentials.
     UnfitCredentials,
-    /// The password or the token is empty: mostly a setting that was forgotten.
+    /// The password or the token is empty, usually because a setting is missing.
     EmptySecret,
 }
 
 impl fmt::Display for SaslError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::UnexpectedChallenge => "the server sent a challenge when none was due",
+            Self::UnexpectedChallenge => "the server sent an unexpected challenge",
             Self::InvalidChallenge => "the server's challenge is not valid",
             Self::NulInCredentials => "the credentials contain a nul",
             Self::SeparatorInCredentials => {
                 "the credentials contain an octet that the mechanism cannot carry"
             }
             Self::UnpreparableCredentials => {
-                "the user or the password is empty or has characters that the mechanism prohibits"
+                "the user or the password is empty or contains characters that the mechanism prohibits"
             }
             Self::WrongNonce => "the server's nonce does not continue the client's",
             Self::TooManyIterations { asked, limit } => {
                 return write!(
                     formatter,
-                    "the server asks for {asked} iterations and {limit} are allowed"
+                    "the server demands {asked} hash iterations; at most {limit} are allowed"
                 );
             }
-            Self::UnknownExtension => "the server demands an extension that is not known",
+            Self::UnknownExtension => "the server demands an unsupported extension of the mechanism",
             Self::ServerNotAuthenticated => "the server did not prove its identity",
             Self::MissingContext(what) => {
                 return write!(

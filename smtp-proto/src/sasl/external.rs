@@ -1,7 +1,7 @@
-//! EXTERNAL (RFC 4422 appendix A): the client is known from its certificate, and at most says
-//! whom it acts for.
+//! EXTERNAL (RFC 4422 appendix A): the server knows the client from its certificate; the
+//! message contains at most the authorization identity.
 //!
-//! Knows that message. Must never know whether a certificate was shown.
+//! Knows this message. Must never know whether a certificate was sent.
 
 use alloc::boxed::Box;
 

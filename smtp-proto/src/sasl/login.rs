@@ -1,7 +1,7 @@
 //! LOGIN (draft-murchison-sasl-login): the server asks for the user, then for the password.
 //!
-//! Knows the order of the two questions. Must never read their wording: servers differ in it,
-//! and the draft (§2.2) says to ignore it.
+//! Knows the order of the two challenges. Must never read their text: servers differ in it, and
+//! the draft (§2.2) says to ignore it.
 
 use alloc::boxed::Box;
 

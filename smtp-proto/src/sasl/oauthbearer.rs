@@ -1,7 +1,7 @@
 //! OAUTHBEARER (RFC 7628): an OAuth 2.0 bearer token in one message from the client.
 //!
-//! Knows the message's form and that a challenge after it tells of a failure. Must never
-//! obtain or refresh a token, nor read the server's JSON.
+//! Knows the format of the message, and that a challenge after it reports a failure. Must never
+//! obtain or refresh a token, or read the server's JSON.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -20,8 +20,8 @@ fn start(
     context: &SaslContext<'_>,
 ) -> Result<Box<dyn Exchange>, SaslError> {
     credentials.check_free_of(1)?;
-    // The token says who the user is; what is named here is whom to act for (RFC 7628 §3.1),
-    // and large providers want it to be the user himself.
+    // The token identifies the user; the name here is the authorization identity (RFC 7628
+    // §3.1), and large providers require it to be the user.
     let identity = match credentials.authorization_identity() {
         "" => credentials.user(),
         identity => identity,

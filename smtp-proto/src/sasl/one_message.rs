@@ -1,7 +1,7 @@
-//! What the mechanisms share that consist of one message from the client.
+//! The exchange that mechanisms with a single client message share.
 //!
-//! Knows when it is said, and that some servers tell more of a failure before they refuse.
-//! Must never know what is in it.
+//! Knows when the message is sent, and that some servers describe a failure before they refuse.
+//! Must never know the content of the message.
 
 use alloc::vec::Vec;
 
@@ -9,7 +9,7 @@ use super::{Exchange, SaslError, Secret};
 
 pub(super) struct OneMessage {
     message: Secret,
-    /// What a challenge is answered with that tells of a failure, where there is one.
+    /// The response to a challenge that describes a failure, if the mechanism has one.
     acknowledgement: Option<&'static [u8]>,
     failure: Option<Vec<u8>>,
 }
@@ -36,7 +36,7 @@ impl Exchange for OneMessage {
         Ok(Some(core::mem::take(&mut self.message)))
     }
 
-    /// A reason is only shown.
+    /// A failure description is only shown.
     fn reads_challenges(&self) -> bool {
         false
     }

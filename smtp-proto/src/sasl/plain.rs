@@ -1,7 +1,7 @@
 //! PLAIN (RFC 4616): one message from the client, `[authzid] NUL user NUL password`.
 //!
-//! Knows that message. Must never send it on its own: whether the channel is fit for it is
-//! the session's decision.
+//! Knows this message. Must never decide whether the channel is secure enough: the session
+//! decides that.
 
 use alloc::boxed::Box;
 
@@ -18,7 +18,7 @@ fn start(
     _context: &SaslContext<'_>,
 ) -> Result<Box<dyn Exchange>, SaslError> {
     credentials.check_free_of(0)?;
-    // An empty authorization identity is derived by the server (RFC 4616 §2).
+    // The server derives an empty authorization identity (RFC 4616 §2).
     Ok(Box::new(OneMessage::new(Secret::concat(&[
         credentials.authorization_identity().as_bytes(),
         b"\0",

@@ -1,9 +1,9 @@
-//! SCRAM (RFC 5802, RFC 7677): proves that each side knows the password, and tells it to
-//! neither.
+//! SCRAM (RFC 5802, RFC 7677): each side proves that it knows the password without revealing
+//! it.
 //!
-//! Knows the order of the four messages and what each side's proof covers. Must never believe
-//! in success before the server's signature was verified, and must never know TLS: what binds
-//! the exchange to its channel is given.
+//! Knows the order of the four messages and what each side's proof covers. Must never report
+//! success before the server's signature is verified, and must never know TLS: the caller
+//! passes the channel binding.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -88,12 +88,12 @@ fn start(
     }))
 }
 
-/// What is said of channel binding (RFC 5802 §6).
+/// The channel binding flag (RFC 5802 §6).
 enum Binding<'a> {
-    /// `n`: it is not used, and nothing is claimed of the server.
+    /// `n`: channel binding is not used, and nothing is claimed about the server.
     Unused,
-    /// `y`: it would be used, had the server offered it. One that did offer it then knows that
-    /// somebody on the way has taken the offer out.
+    /// `y`: the client supports channel binding, but the server did not offer it. A server that
+    /// did offer it then detects that an attacker removed the offer.
     NotOffered,
     /// `p`
     Used(&'a ChannelBinding),
@@ -134,16 +134,16 @@ struct Scram {
     client_first_bare: String,
     /// `gs2-header`
     header: String,
-    /// `gs2-header` and what it says the channel is bound by: what `c=` repeats.
+    /// `gs2-header` and the channel binding data: the value that `c=` repeats.
     channel: Vec<u8>,
     nonce: String,
     max_iterations: u32,
     step: Step,
-    /// What the server said of its refusal.
+    /// The server's description of its refusal.
     failure: Option<Vec<u8>>,
 }
 
-/// What is awaited of the server.
+/// The message expected from the server.
 enum Step {
     First {
         password: Secret,
@@ -151,9 +151,9 @@ enum Step {
     Final {
         signature: Secret,
     },
-    /// The verdict: the server has proved itself.
+    /// The reply: the server has proved its identity.
     Verified,
-    /// The verdict: it said why not.
+    /// The reply: the server has already described its refusal.
     Refused,
     Nothing,
 }
@@ -200,7 +200,7 @@ impl Exchange for Scram {
 }
 
 impl Scram {
-    /// Takes the server's first message, and proves that the password is known.
+    /// Reads the server's first message and proves that the client knows the password.
     fn client_final(&mut self, password: &Secret, challenge: &[u8]) -> Result<Secret, SaslError> {
         let first = match ServerFirst::parse(challenge)? {
             ServerFirst::Parameters(first) => first,
@@ -235,7 +235,7 @@ impl Scram {
         Ok(Secret::concat(&[&without_proof, b",p=", proof.expose()]))
     }
 
-    /// Takes the server's final message.
+    /// Reads the server's final message and verifies its signature.
     fn verify(&mut self, signature: &Secret, message: &[u8]) -> Result<(), SaslError> {
         self.step = match ServerFinal::parse(message)? {
             ServerFinal::Signature(claimed) if claimed == *signature => Step::Verified,
@@ -248,7 +248,7 @@ impl Scram {
         Ok(())
     }
 
-    /// The server says why it will refuse, and waits for an empty answer before it does.
+    /// The server describes its refusal and waits for an empty response before it refuses.
     fn refused(&mut self, reason: &[u8]) -> Secret {
         self.failure = Some(reason.to_vec());
         self.step = Step::Refused;

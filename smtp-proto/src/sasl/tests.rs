@@ -55,7 +55,7 @@ fn xoauth2_keeps_the_servers_reason() {
 }
 
 #[test]
-fn plain_says_whom_to_act_for() {
+fn plain_carries_the_authorization_identity() {
     let credentials = Credentials::new("jane", "pw").acting_for("office");
     let context = SaslContext::default();
     let mut exchange = Mechanism::PLAIN.start(&credentials, &context).expect("fit");
@@ -103,7 +103,7 @@ fn oauthbearer_is_one_message_and_acknowledges_a_failure() {
 }
 
 #[test]
-fn external_and_anonymous_prove_nothing_here() {
+fn external_and_anonymous_send_no_proof() {
     let context = SaslContext::default();
     for (mechanism, credentials, message) in [
         (Mechanism::EXTERNAL, Credentials::external(), ""),
@@ -223,7 +223,7 @@ fn the_strongest_is_preferred() {
 }
 
 #[test]
-fn nothing_shows_a_secret() {
+fn debug_never_shows_a_secret() {
     let credentials = Credentials::new("jane", "hunter2");
     let binding = ChannelBinding::TlsExporter(b"hunter2".to_vec());
     let context = SaslContext {
@@ -236,7 +236,7 @@ fn nothing_shows_a_secret() {
         "{credentials:?} {:?} {context:?} {exchange:?}",
         credentials.secret()
     );
-    // "hunter2" as a list of octets would contain its first one.
+    // The octets of "hunter2", shown as a list, would contain the first one.
     assert!(
         !["jane", "hunter2", "104"]
             .iter()

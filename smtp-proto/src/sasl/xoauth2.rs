@@ -1,7 +1,7 @@
 //! XOAUTH2: an OAuth 2.0 bearer token in one message from the client.
 //!
-//! Knows the message's form and that a challenge after it tells of a failure. Must never
-//! obtain or refresh a token, nor read the server's JSON.
+//! Knows the format of the message, and that a challenge after it reports a failure. Must never
+//! obtain or refresh a token, or read the server's JSON.
 
 use alloc::boxed::Box;
 
@@ -22,7 +22,7 @@ fn start(
     let user = credentials.user().as_bytes();
     let token = credentials.secret().expose();
     let message = Secret::concat(&[b"user=", user, b"\x01auth=Bearer ", token, b"\x01\x01"]);
-    // The server waits for an empty answer before it refuses with its reply code.
+    // The server waits for an empty response before it refuses with its reply code.
     Ok(Box::new(
         OneMessage::new(message).acknowledging_failure(b""),
     ))

@@ -1,4 +1,4 @@
-//! Plays a script: drives a client as a socket and a clock would, and compares.
+//! Plays a script: drives a client as a socket and a clock do, and compares the results.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -34,10 +34,10 @@ impl fmt::Display for Cuts {
     }
 }
 
-/// How often a driver may be asked for the time before it has a right to complain.
+/// How many times in a row a client may ask for the time.
 const PATIENCE: usize = 4;
 
-/// Plays the script and returns all that was seen, in order.
+/// Plays the script and returns everything that happened, in order.
 pub(crate) fn play(script: &Script, cuts: Cuts) -> Result<Vec<String>, String> {
     let mut player = Player::new(script, cuts);
     player.tell_time()?;
@@ -79,8 +79,8 @@ impl Ending {
     ];
 }
 
-/// Plays the first steps and cuts the session off: whatever it was about, each message has one
-/// report, and only one whose end was written can be in doubt.
+/// Plays the first steps and cuts the session off. In every state, each message must have one
+/// report, and only a message whose end was written may be in doubt.
 pub(crate) fn cut_off(script: &Script, steps: usize, ending: Ending) -> Result<(), String> {
     let mut player = Player::new(script, Cuts::None);
     player.tell_time()?;
@@ -106,12 +106,12 @@ struct Player {
     reported: Vec<TransactionId>,
     commands: Vec<CommandId>,
     answered: Vec<CommandId>,
-    /// Events that the script has not told yet.
+    /// Events that the script has not listed yet.
     pending: VecDeque<String>,
     trace: Vec<String>,
-    /// All that was seen.
+    /// Everything that happened.
     tale: Vec<String>,
-    /// All that could be shown to somebody.
+    /// Every text that could be shown to a user.
     shown: String,
     has_secret: bool,
     written: Vec<u8>,
@@ -130,7 +130,7 @@ impl Player {
         Self {
             client,
             cuts,
-            // Not the epoch: the clock is the caller's own.
+            // Not the epoch: the caller chooses the clock.
             now: Instant::from_epoch(Duration::from_secs(1_000)),
             stalled: false,
             messages: Vec::new(),
@@ -280,16 +280,12 @@ impl Player {
             }
             Step::Passes(duration) => {
                 self.pass(*duration);
-                check(!self.client.is_closed(), || {
-                    "it was over too early".to_owned()
-                })?;
+                check(!self.client.is_closed(), || "it ended too early".to_owned())?;
             }
             Step::TimesOut(duration) => {
                 let moment = Duration::from_nanos(1);
                 self.pass(duration.saturating_sub(moment));
-                check(!self.client.is_closed(), || {
-                    "it was over too early".to_owned()
-                })?;
+                check(!self.client.is_closed(), || "it ended too early".to_owned())?;
                 self.pass(moment);
                 check(self.client.is_closed(), || {
                     format!(
@@ -306,7 +302,7 @@ impl Player {
 
     // ---- the driver
 
-    /// Lets time pass as a driver would, which wakes at each deadline.
+    /// Lets time pass as a driver does, which wakes at each deadline.
     fn pass(&mut self, duration: Duration) {
         let until = self.now + duration;
         while let Some(deadline) = self.client.poll_timeout().filter(|at| *at <= until) {
@@ -314,11 +310,11 @@ impl Player {
             self.client.handle_timeout(self.now);
         }
         self.now = until;
-        // Early or late, telling the time does no harm.
+        // A call before or after the deadline must do no harm.
         self.client.handle_timeout(until);
     }
 
-    /// A deadline in the past asks to be told the time, and is then content.
+    /// Passes the time once for a deadline in the past; the client must not ask again.
     fn tell_time(&mut self) -> Result<(), String> {
         for _ in 0..PATIENCE {
             match self.client.poll_timeout() {
@@ -329,10 +325,10 @@ impl Player {
                 }
             }
         }
-        Err("asks for the time again and again".into())
+        Err("asks for the time repeatedly".into())
     }
 
-    /// Takes up to `most` octets of output, as a socket with room for them would.
+    /// Takes up to `most` octets of output, as a socket with this much room does.
     fn take(&mut self, most: usize) -> Vec<u8> {
         let mut all = Vec::new();
         while all.len() < most {
@@ -407,7 +403,7 @@ impl Player {
         self.tale.push(line);
     }
 
-    // ---- what is expected
+    // ---- expectations
 
     fn expect_flight(&mut self, expected: &[u8]) -> Result<(), String> {
         let written = self.take(usize::MAX);
@@ -421,7 +417,7 @@ impl Player {
         })
     }
 
-    /// Before anything else happens all output and all events have been told.
+    /// Checks that the script has listed all output and all events before the next step.
     fn expect_nothing_more(&mut self) -> Result<(), String> {
         if !self.stalled || self.client.is_closed() {
             let written = self.take(usize::MAX);
@@ -445,11 +441,11 @@ impl Player {
             return Err(format!("did not happen: {expected}"));
         };
         check(is_told_by(&event, expected), || {
-            format!("something else happened\n  - {expected}\n  + {event}")
+            format!("another event happened\n  - {expected}\n  + {event}")
         })
     }
 
-    /// Takes the next event if it is this one.
+    /// Removes the next event if it is this one.
     fn skip(&mut self, event: &str) -> bool {
         let is_next = self.pending.front().is_some_and(|next| next == event);
         if is_next {
@@ -478,7 +474,7 @@ impl Player {
         check(offered == keywords, || format!("offered: {offered:?}"))
     }
 
-    /// Cuts the session off, and looks at what holds however that happens.
+    /// Cuts the session off, and checks what must hold in every case.
     fn end(&mut self, ending: Ending, script: &Script) -> Result<(), String> {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         let now = self.now;
@@ -497,7 +493,7 @@ impl Player {
             }
         }
         self.collect();
-        // An idle session, or a slow source, is waited for without an end.
+        // An idle session, or a slow source, has no deadline.
         self.client.abort();
         self.collect();
         self.pending.clear();
@@ -513,7 +509,7 @@ impl Player {
         self.finish(&script.config, &script.credentials)
     }
 
-    /// What holds at the end of every session.
+    /// Checks what must hold at the end of every session.
     fn finish(&mut self, config: &ClientConfig, credentials: &[Credentials]) -> Result<(), String> {
         self.expect_nothing_more()?;
         check(self.reported == self.messages, || {

@@ -1,4 +1,4 @@
-//! The text of a transcript, as steps. Knows the notation, and nothing of a client.
+//! The parser of transcripts. Knows the notation. Must never know a client.
 
 use std::error::Error;
 use std::iter::Peekable;
@@ -17,11 +17,11 @@ use postwire_proto::{
 
 pub(crate) struct Script {
     pub(crate) config: ClientConfig,
-    /// All whose secret must not be shown.
+    /// All credentials, whose secrets must not be shown.
     pub(crate) credentials: Vec<Credentials>,
     pub(crate) nonce: Vec<u8>,
     pub(crate) local_address: Option<IpAddr>,
-    /// Each with the number of its (first) line.
+    /// Each step with the number of its first line.
     pub(crate) steps: Vec<(usize, Step)>,
 }
 
@@ -55,7 +55,7 @@ pub(crate) enum Step {
     Credentials(Credentials, bool),
     CredentialsFailed(String, bool),
     TlsEstablished(Option<ChannelBinding>),
-    /// TLS whose certificate was verified.
+    /// TLS with a verified certificate.
     TlsVerified,
     TlsFailed(String),
     TlsInjection(String),
@@ -74,7 +74,7 @@ impl Script {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut config = ConfigText::default();
         let mut steps: Vec<(usize, Step)> = Vec::new();
-        // A blank line: what the server says next arrives on its own.
+        // After a blank line the server's next line arrives separately.
         let mut gap = true;
         for (index, line) in text.lines().enumerate() {
             let number = index + 1;
@@ -301,8 +301,9 @@ fn message(text: &str) -> Result<Step, String> {
     Ok(Step::Message(envelope.with_recipients(rule), body))
 }
 
-/// `all:X=Y` is for every recipient and `1:X=Y` for the second one; a final `?` lets it be left
-/// out, and a `!` does not; `X=Y{Z}` is a parameter of the extension `Z`.
+/// `all:X=Y` is for every recipient and `1:X=Y` for the second one; a final `?` allows the
+/// parameter to be left out, and a final `!` forbids it; `X=Y{Z}` is a parameter of the
+/// extension `Z`.
 fn add_parameter(envelope: Envelope, word: &str) -> Result<Envelope, Box<dyn Error>> {
     if let Some(word) = word.strip_prefix("all:") {
         return Ok(envelope.with_parameter_for_all(parameter::<RcptParameter>(word)?));
@@ -334,7 +335,7 @@ fn parameter<P: AnyParameter>(word: &str) -> Result<P, Box<dyn Error>> {
     }
 }
 
-/// What `MAIL` and `RCPT` have in common, and their typed parameters.
+/// The common interface of parameters of `MAIL` and `RCPT`, and their typed parameters.
 trait AnyParameter: From<Parameter> {
     fn typed(keyword: &str, value: &str) -> Result<Option<Self>, ParameterError>;
     fn left_out(self) -> Self;
@@ -399,7 +400,7 @@ fn stream_facts(declared: &[Word]) -> Result<StreamFacts, String> {
     Ok(facts)
 }
 
-/// What `config:` lines have said so far.
+/// The text of all `config:` lines so far.
 struct ConfigText {
     security: Security,
     settings: Vec<Vec<Word>>,
@@ -428,7 +429,7 @@ impl ConfigText {
                     _ => return Err("security none|opportunistic|required|wrapper".into()),
                 };
             } else {
-                // Errors are told here, where the line is known.
+                // Errors are reported here, where the line is known.
                 apply(&mut Settings::new(self.security), setting)?;
                 self.settings.push(setting.to_vec());
             }
@@ -587,7 +588,7 @@ fn on(switch: &str) -> Result<bool, String> {
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
-    let wrong = |_| format!("{text} is no number");
+    let wrong = |_| format!("{text} is not a number");
     text.trim().parse().map_err(wrong)
 }
 
@@ -606,7 +607,7 @@ fn duration(text: &str) -> Result<Duration, String> {
             "m" => Duration::from_secs(amount * 60),
             "s" => Duration::from_secs(amount),
             "ms" => Duration::from_millis(amount),
-            _ => return Err(format!("{text} is no duration")),
+            _ => return Err(format!("{text} is not a duration")),
         };
         rest = after;
     }

@@ -1,5 +1,5 @@
-//! How things are told: reports in the transcripts' notation, differences, and the forms in which
-//! a secret must not be told.
+//! Texts: reports in the notation of the transcripts, differences, and the encodings in which a
+//! secret must not appear.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,8 @@ use postwire_proto::{Outcome, RecipientStatus, Report};
 /// How many lines of a difference are shown.
 const SHOWN_LINES: usize = 12;
 
-/// A report in the transcripts' notation; its recipients only where they fared in another way.
+/// A report in the notation of the transcripts, with the recipients whose result differs from
+/// the message's.
 pub(crate) fn show_report(report: &Report) -> String {
     let mut text = format!("report {}: ", report.transaction().index());
     let (status, reply) = match report.outcome() {
@@ -54,8 +55,8 @@ pub(crate) fn show_report(report: &Report) -> String {
     text
 }
 
-/// Whether the transcript tells of this event; a final `…` stands for any text. Recipients
-/// that were all accepted by a plain 250 of their own need not be told.
+/// Whether the expected text describes this event; a final `…` stands for any text. Recipients
+/// that were accepted with a plain 250 of their own may be omitted.
 pub(crate) fn is_told_by(event: &str, expected: &str) -> bool {
     let (text, recipients) = event.split_once(" ; ").unwrap_or((event, ""));
     let (expected, expected_recipients) = expected.split_once(" ; ").unwrap_or((expected, ""));
@@ -68,7 +69,7 @@ pub(crate) fn is_told_by(event: &str, expected: &str) -> bool {
         || (expected_recipients.is_empty() && recipients.split(", ").all(plainly_accepted)))
 }
 
-/// The lines of both, the ones that differ marked.
+/// The lines of both texts, with the differences marked.
 pub(crate) fn difference(expected: &[u8], written: &[u8]) -> String {
     let lines = |octets: &[u8]| -> Vec<String> {
         octets
@@ -93,7 +94,7 @@ pub(crate) fn difference(expected: &[u8], written: &[u8]) -> String {
     ];
     for (mark, lines) in marked {
         let unshown = lines.len().saturating_sub(SHOWN_LINES);
-        // Of what is the same the end tells most, of the rest the beginning.
+        // The end of an equal part is the most useful, and the beginning of a different part.
         let skipped = if mark == ' ' { unshown } else { 0 };
         for line in lines.iter().skip(skipped).take(SHOWN_LINES) {
             let shown: String = line.chars().take(200).collect();
@@ -106,14 +107,14 @@ pub(crate) fn difference(expected: &[u8], written: &[u8]) -> String {
     text
 }
 
-/// A secret as it is, and in base64 by where it may stand in a longer message.
+/// A secret in plain text, and in base64 at every offset within a longer message.
 pub(crate) fn forms_of_secret(secret: &[u8]) -> Vec<String> {
     if secret.is_empty() {
         return Vec::new();
     }
     let mut forms = vec![String::from_utf8_lossy(secret).into_owned()];
     for before in 0..3 {
-        // What the neighbours in the message share with it is left out.
+        // Characters that also depend on neighbouring octets are left out.
         let start = (before * 8_usize).div_ceil(6);
         let end = (before + secret.len()) * 8 / 6;
         let padded = [&vec![0; before][..], secret].concat();
@@ -122,7 +123,7 @@ pub(crate) fn forms_of_secret(secret: &[u8]) -> Vec<String> {
     forms
 }
 
-/// Written anew, so that the library's own is not its judge.
+/// Implemented separately, so that the library does not test itself.
 fn base64(octets: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let bits = octets

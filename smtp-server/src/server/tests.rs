@@ -1,4 +1,4 @@
-//! Transcripts, played whole and cut into pieces.
+//! Transcripts, played in one piece and cut into pieces.
 //!
 //! ```text
 //! C: a line from the client, CRLF is added
@@ -9,8 +9,8 @@
 //! @301s: the time goes on
 //! ```
 //!
-//! Before each line but `S:` and `Q:`, and at the end, nothing may be left that
-//! the server said or reported.
+//! Before each line other than `S:` and `Q:`, and at the end, no output or event may be left
+//! over.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -33,14 +33,14 @@ pub(super) fn config() -> ServerConfig {
     ServerConfig::new("mx.example".parse().expect("a name")).greeting("ready")
 }
 
-/// What every session begins with.
+/// The start of every session.
 pub(super) const HELLO: &str = "
     S: 220 mx.example ESMTP ready
     C: HELO me
     S: 250 mx.example greets me
 ";
 
-/// The same with extensions, all but SIZE switched on by the default.
+/// The start of a session with extensions; all but SIZE are on by default.
 pub(super) const EHLO: &str = "
     S: 220 mx.example ESMTP ready
     C: EHLO me

@@ -1,4 +1,4 @@
-//! The pair, the wire between them and the clock.
+//! The pair of client and server, the wire between them and the clock.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -38,12 +38,12 @@ impl Message {
     }
 }
 
-/// What goes wrong with the wire.
+/// A fault of the wire.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
-    /// It breaks, both ways, once `side` has said this many octets.
+    /// The connection breaks, in both directions, once `side` has sent this many octets.
     Break { side: Side, at: usize },
-    /// Nothing the server says arrives after this many octets.
+    /// Nothing from the server arrives after this many octets.
     Silence { after: usize },
 }
 
@@ -53,7 +53,7 @@ pub(crate) enum Side {
     Server,
 }
 
-/// Client and server, and all that is known of them afterwards.
+/// The client and the server, with everything that happened to them.
 pub(crate) struct Pair {
     client: Client,
     server: Server,
@@ -64,10 +64,10 @@ pub(crate) struct Pair {
     pub(crate) reports: Vec<Report>,
     pub(crate) said_by_client: Vec<u8>,
     pub(crate) said_by_server: Vec<u8>,
-    /// Whether the server is asked something after each message.
+    /// Whether the client sends a command after each message.
     asks: bool,
     asked: u64,
-    /// Their codes, and 0 where none came.
+    /// The codes of the replies, and 0 where none arrived.
     pub(crate) answers: Vec<u16>,
     /// How the client's session ended.
     pub(crate) closed: Option<Result<(), String>>,
@@ -109,7 +109,7 @@ impl Pair {
         }
     }
 
-    /// The same, with a command after each message.
+    /// Adds a command after each message.
     pub(crate) fn asking(self) -> Self {
         Self { asks: true, ..self }
     }
@@ -123,7 +123,7 @@ impl Pair {
         )
     }
 
-    /// Decides as the names in the message say.
+    /// Answers the server's questions as the names in the message say.
     fn answer_server(&mut self) {
         while let Some(event) = self.server.poll_event() {
             match event {
@@ -191,14 +191,14 @@ impl Pair {
     }
 }
 
-/// Takes at most `most` octets of what `endpoint` has to say.
+/// Takes at most `most` octets of the output of `endpoint`.
 fn take(endpoint: &mut impl Endpoint, most: usize) -> Vec<u8> {
     let mut output = endpoint.output();
     let octets = output.remaining().min(most);
     output.copy_to_bytes(octets).to_vec()
 }
 
-/// Sends the messages and leaves, in pieces of `cuts` octets in turn.
+/// Sends the messages and quits, with pieces of `cuts` octets in turn.
 pub(crate) fn run(
     mut pair: Pair,
     messages: Vec<Message>,
@@ -223,7 +223,11 @@ pub(crate) fn run(
     let mut cuts = cuts.iter().copied().cycle();
     let mut broken = false;
     for round in 0.. {
-        assert!(round < 1_000_000, "no end: {}", pair.dialogue());
+        assert!(
+            round < 1_000_000,
+            "the session does not end: {}",
+            pair.dialogue()
+        );
         pair.answer_server();
         pair.hear_client();
         if pair.client.is_closed() {
@@ -274,7 +278,7 @@ pub(crate) fn run(
         }
     }
     pair.hear_client();
-    // What the client had said by then reaches the server all the same.
+    // What the client has sent by then still reaches the server.
     pair
 }
 
@@ -304,7 +308,7 @@ pub(crate) fn canonical(content: &[u8], closed: bool) -> Vec<u8> {
         lines.extend_from_slice(b"\r\n");
         let returns = rest[at..].iter().take_while(|octet| **octet == b'\r');
         let returns = returns.count();
-        // However many CR stand before an LF, they are one line end.
+        // Any number of CRs before an LF is one line end with it.
         let ended = returns > 0 && rest.get(at + returns) == Some(&b'\n');
         rest = &rest[at + 1 + if ended { returns } else { 0 }..];
     }
@@ -315,7 +319,7 @@ pub(crate) fn canonical(content: &[u8], closed: bool) -> Vec<u8> {
     lines
 }
 
-/// Holds what the client reported against what the server stored.
+/// Compares the client's reports with the messages that the server stored.
 pub(crate) fn check(pair: &Pair) -> Result<(), String> {
     if pair.reports.len() != pair.sent.len() {
         return Err(format!(
@@ -342,14 +346,15 @@ pub(crate) fn check(pair: &Pair) -> Result<(), String> {
         check_order(index, message, report)?;
     }
     let mut stored: Vec<&Stored> = pair.stored.iter().collect();
-    // Those in doubt last: anything that nobody else answers for may be theirs.
+    // Messages in doubt come last: any stored message that no other report explains may be
+    // theirs.
     let (in_doubt, certain): (Vec<_>, Vec<_>) =
         told.partition(|(_, (_, report))| matches!(report.outcome(), Outcome::InDoubt(_)));
     for (index, (message, report)) in certain.into_iter().chain(in_doubt) {
         check_recipients(index, message, report, &mut stored)?;
     }
     match stored.first() {
-        Some(extra) => Err(format!("stored, and nobody says so: {extra:?}")),
+        Some(extra) => Err(format!("stored, and not reported: {extra:?}")),
         None => Ok(()),
     }
 }
@@ -382,7 +387,7 @@ fn check_order(index: usize, message: &Message, report: &Report) -> Result<(), S
     }
 }
 
-/// Takes out of the store what came of this message, in one transaction or several.
+/// Removes the stored copies of this message, from one transaction or several.
 fn check_recipients(
     index: usize,
     message: &Message,

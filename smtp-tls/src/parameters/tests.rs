@@ -1,4 +1,4 @@
-//! Handshakes in memory: who is believed, and what is negotiated.
+//! Handshakes in memory: which certificates are accepted, and what is negotiated.
 
 use std::error::Error as _;
 
@@ -63,7 +63,7 @@ fn handshake(
         while !unread.is_empty() {
             server.read_tls(&mut unread).unwrap();
         }
-        // An alert of the client's explains itself better than its echo.
+        // The client's own error explains more than the alert that the server receives.
         let at_server = server.process_new_packets();
         wire.clear();
         server.write_tls(&mut wire).unwrap();
@@ -105,9 +105,9 @@ fn certificates_and_names_are_verified() {
 }
 
 #[test]
-fn the_default_store_trusts_no_stranger() {
+fn the_default_store_trusts_no_unknown_certificate() {
     let own = self_signed("mail.example.org");
-    // A machine without certificates has no default store to ask.
+    // A machine without certificates has no default store.
     if let Ok(parameters) = TlsParameters::new("mail.example.org") {
         assert!(handshake(&parameters, &server_of(&own.identity)).is_err());
     }
@@ -145,7 +145,7 @@ fn a_second_connection_of_any_clone_resumes() {
 }
 
 #[test]
-fn the_minimum_version_holds() {
+fn the_minimum_version_is_enforced() {
     let own = self_signed("mail.example.org");
     let (chain, key) = own.identity.clone().into_parts();
     let old = ServerConfig::builder_with_provider(default_crypto_provider().unwrap())
@@ -178,7 +178,7 @@ fn any_hostname_is_dangerous_but_not_any_certificate() {
     assert!(handshake(&parameters, &server_of(&other.identity)).is_err());
 }
 
-/// A server that shows one certificate and holds another one's key.
+/// A server that presents a certificate and has the key of another.
 #[derive(Debug)]
 struct Impostor(Arc<CertifiedKey>);
 
@@ -189,7 +189,7 @@ impl ResolvesServerCert for Impostor {
 }
 
 #[test]
-fn any_certificate_must_still_be_the_peers() {
+fn any_certificate_still_needs_the_key_of_the_peer() {
     let (own, other) = (
         self_signed("mail.example.net"),
         self_signed("mail.example.net"),
@@ -251,7 +251,7 @@ fn the_client_identifies_itself() {
 }
 
 #[test]
-fn errors_before_any_connection() {
+fn configuration_errors_are_found_before_connecting() {
     let own = self_signed("mail.example.org");
     for domain in [
         "",
@@ -281,7 +281,7 @@ fn errors_before_any_connection() {
         .build()
         .unwrap_err();
     assert!(matches!(error, TlsError::InvalidIdentity(_)));
-    // Its reason is said once.
+    // The reason is shown only once.
     assert!(error.source().is_none());
 }
 
@@ -309,7 +309,7 @@ fn debug_shows_neither_key_nor_certificate() {
     assert!(shown.len() < 600, "{shown}");
 }
 
-/// A server that shows `chain`, whatever that says of itself, over one version.
+/// A server that presents `chain`, whatever the chain contains, over one TLS version.
 fn showing(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
@@ -325,7 +325,7 @@ fn showing(
     Arc::new(config)
 }
 
-/// What `openssl req -x509` makes: a certificate of its own that says `CA:TRUE`.
+/// The kind of certificate that `openssl req -x509` makes: self-signed, with `CA:TRUE`.
 fn authority(name: &str, years: [i32; 2]) -> (Certificate, PrivateKeyDer<'static>) {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut parameters = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
@@ -344,7 +344,7 @@ fn version_1() -> (Certificate, PrivateKeyDer<'static>) {
 }
 
 #[test]
-fn a_certificate_that_is_given_needs_no_issuer_and_no_purpose() {
+fn an_added_certificate_needs_no_issuer_and_no_purpose() {
     let valid = [2020, 2120];
     let stranger = authority("mail.example.org", valid);
     for (own, key) in [authority("mail.example.org", valid), version_1()] {
@@ -356,7 +356,7 @@ fn a_certificate_that_is_given_needs_no_issuer_and_no_purpose() {
                 let parameters = builder.clone().build().unwrap();
                 let server = showing(vec![own.der()], key.clone_key(), version);
                 handshake(&parameters, &server).unwrap();
-                // Under another name only where names do not matter.
+                // Accepted under another name only if names are not verified.
                 let elsewhere = parameters.for_domain("mail.example.net").unwrap();
                 let error = handshake(&elsewhere, &server).unwrap_err();
                 assert!(error.to_string().contains("mail.example.org"), "{error}");
@@ -364,7 +364,7 @@ fn a_certificate_that_is_given_needs_no_issuer_and_no_purpose() {
                 let any_name = any_name.build().unwrap();
                 let elsewhere = any_name.for_domain("mail.example.net").unwrap();
                 handshake(&elsewhere, &server).unwrap();
-                // Another certificate, and another's key.
+                // Another certificate, and the key of another.
                 let (shown, strange_key) = &stranger;
                 let server = showing(vec![shown.der()], strange_key.clone_key(), version);
                 assert!(handshake(&parameters, &server).is_err());
@@ -376,7 +376,7 @@ fn a_certificate_that_is_given_needs_no_issuer_and_no_purpose() {
 }
 
 #[test]
-fn a_certificate_that_is_given_still_has_its_dates() {
+fn the_dates_of_an_added_certificate_are_checked() {
     for (years, said) in [([2000, 2010], "expired"), ([2110, 2120], "not valid yet")] {
         let (own, key) = authority("mail.example.org", years);
         let parameters = trusting_only(&own).build().unwrap();

@@ -1,16 +1,16 @@
-//! Positions on the wire, which records of the machine's text end where, and what is to be
-//! written, in plaintext or encrypted. Knows nothing of TLS itself.
+//! Positions on the wire, the records of the machine's output that end there, and the octets to
+//! write, in plaintext or encrypted. Must never know TLS itself.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::Buf;
 
-/// Positions among all octets that went out, in plaintext and encrypted.
+/// Positions among all octets that were output, in plaintext and encrypted.
 #[derive(Debug, Default)]
 pub(super) struct Wire {
     pub(super) handed_over: u64,
-    /// As far as the driver tells it apart.
+    /// The position up to which octets are written, if the driver reports writes.
     pub(super) written: Option<u64>,
 }
 
@@ -21,21 +21,21 @@ impl Wire {
     }
 }
 
-/// A record of the machine's text.
+/// A record of the machine's output.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record {
-    /// Its end on the wire.
+    /// The position of its end on the wire.
     pub(super) end: u64,
     pub(super) plaintext: u64,
 }
 
-/// The oldest record, if it ends at `position` or before.
+/// Takes the oldest record if it ends at or before `position`.
 pub(super) fn take_record(records: &mut VecDeque<Record>, position: u64) -> Option<Record> {
     let ended = records.front().is_some_and(|record| record.end <= position);
     if ended { records.pop_front() } else { None }
 }
 
-/// What is to be written, of either kind.
+/// The octets to write, in plaintext or encrypted.
 pub(super) enum Flight<'a, P, C> {
     Plaintext { output: P, wire: &'a mut Wire },
     Ciphertext(C),

@@ -1,6 +1,7 @@
-//! Servers that do not bear what the standards allow, as some in use do.
+//! Servers that do not support what the standards allow, like some deployed servers.
 //!
-//! Proven by what the server stored and heard. Must never know whose sockets carry it.
+//! The results are checked by what the server stored and received. Must never know which
+//! adapter is used.
 
 use std::net::TcpListener;
 use std::thread;
@@ -13,14 +14,14 @@ use super::{assert_accepted, bob, envelope, everything, message, url};
 use crate::Adapter;
 use crate::server::{Embedded, Scripted, exchange};
 
-/// Carried out as commands, each of these delivers a message or answers for one.
+/// Executed as commands, each of these delivers a message or replies for one.
 const FORGED: [&str; 3] = [
     "MAIL FROM:<forged@sender.example>\r\nRCPT TO:<x@r.example>\r\nBDAT 8 LAST\r\nforged\r\n",
     "RSET\r\nMAIL FROM:<forged@sender.example>\r\nRCPT TO:<x@r.example>\r\nDATA\r\nforged\r\n.\r\n",
     "NOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\n",
 ];
 
-/// A server that refuses `BDAT` without reading what follows it, or does not know it.
+/// A server that refuses `BDAT` without reading the octets after it, or does not support it.
 pub(super) fn unread_chunks(adapter: &dyn Adapter) {
     for read in [ChunksRead::Welcome, ChunksRead::None] {
         for pipelining in [Pipelining::Careful, Pipelining::Off] {
@@ -48,7 +49,7 @@ pub(super) fn unread_chunks(adapter: &dyn Adapter) {
     }
 }
 
-/// Neither a farewell nor a greeting says that the content was taken.
+/// Neither a goodbye nor a greeting means that the content was accepted.
 pub(super) fn goodbye_to_the_content(adapter: &dyn Adapter) {
     for goodbye in ["221 mx bye\r\n", "220 mx\r\n"] {
         let server = Scripted::start(move |mut stream| {
@@ -69,8 +70,8 @@ pub(super) fn goodbye_to_the_content(adapter: &dyn Adapter) {
     }
 }
 
-/// What follows the end of `DATA`'s content is lost by some servers: nothing does, and a lone
-/// message's `QUIT` is not waited for in vain.
+/// Some servers lose commands that follow the end of `DATA`'s content: nothing may follow it,
+/// and the client must not wait long for the reply to the `QUIT` of a single message.
 pub(super) fn nothing_behind_the_dot(adapter: &dyn Adapter) {
     let server = Scripted::start(|mut stream| {
         let mut wire = exchange(&mut stream, "220 mx\r\n", "EHLO");
@@ -96,8 +97,8 @@ pub(super) fn nothing_behind_the_dot(adapter: &dyn Adapter) {
     assert!(server.finish().ends_with("QUIT\r\n"));
 }
 
-/// That a server cannot end a transaction says nothing of the next message, which goes over
-/// another connection.
+/// A server that cannot reset a transaction does not affect the next message, which is sent
+/// over another connection.
 pub(super) fn reset_refused(adapter: &dyn Adapter) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = url("none", listener.local_addr().unwrap().port());

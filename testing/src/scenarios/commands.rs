@@ -1,4 +1,4 @@
-//! Commands beside sending, by the session that each adapter drives.
+//! Commands that are not part of sending a message, with the session of each adapter.
 
 use postwire_tls::ServerTls;
 use postwire_tls::proto::{Body, Command, ErrorKind, Stage, StreamFacts};
@@ -40,7 +40,7 @@ pub(super) fn asked(adapter: &dyn Adapter) {
     assert_eq!(server.seen().stored.len(), 2);
 }
 
-/// Nobody can give its content while an answer is waited for.
+/// The content of a stream cannot be given while the caller waits for a reply.
 pub(super) fn behind_a_stream(adapter: &dyn Adapter) {
     let server = Embedded::start(everything(), ServerTls::None);
     let config = url("none", server.port()).build().unwrap();

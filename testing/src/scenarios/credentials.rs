@@ -1,4 +1,4 @@
-//! Credentials that are fetched when they are wanted, and renewed once.
+//! Credentials that are fetched when they are needed, and renewed once.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,8 +19,7 @@ fn wants_a_password() -> ServerConfig {
     everything().auth_in_plaintext(true).require_auth(true)
 }
 
-/// A wrong password at first, and the right one for who says that it was refused; both
-/// by way of another thread.
+/// A wrong password at first, and the right one after a refusal; both come from another thread.
 fn stale_then_fresh(asked: &Arc<AtomicUsize>) -> CredentialsSource {
     let asked = Arc::clone(asked);
     CredentialsSource::awaiting(move |refused: Option<Error>| {
@@ -37,7 +36,7 @@ fn stale_then_fresh(asked: &Arc<AtomicUsize>) -> CredentialsSource {
     })
 }
 
-/// What another thread brings in a while.
+/// Credentials that another thread provides after a while.
 async fn elsewhere(credentials: Credentials) -> io::Result<Credentials> {
     let waiting: Arc<Mutex<Option<Waker>>> = Arc::default();
     let mut credentials = Some(credentials);
@@ -72,7 +71,7 @@ pub(super) fn renewed(adapter: &dyn Adapter) {
         assert_accepted(&report);
     }
     assert_eq!(server.seen().stored.len(), 2);
-    // Once with nothing, once with the refusal, on one connection for both.
+    // Asked once without and once with a refusal, over one connection.
     assert_eq!(asked.load(Ordering::Relaxed), 2);
 }
 

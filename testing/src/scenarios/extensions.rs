@@ -1,8 +1,8 @@
-//! What is asked of a server with `MAIL` and `RCPT`, and what is not asked of one that
-//! does not offer it, or not for so much.
+//! Parameters of `MAIL` and `RCPT`, with servers that offer their extensions, that do not offer
+//! them, or that have a lower limit.
 //!
-//! Proven by what the server stored, and by the octets that it saw. Must never know whose
-//! sockets carry them.
+//! The results are checked by what the server stored, and by the octets that it received. Must
+//! never know which adapter is used.
 
 use postwire_server::BodyDeclaration;
 use postwire_tls::ServerTls;
@@ -15,8 +15,7 @@ use super::{assert_accepted, bob, envelope, error, everything, message, url};
 use crate::Adapter;
 use crate::server::Embedded;
 
-/// A parameter that a message is not sent without: its extension, how it is said, and the
-/// envelope with it.
+/// A required parameter: its extension, its text, and the envelope with it.
 type Needed = (&'static str, &'static str, fn(Envelope) -> Envelope);
 
 const NEEDED: [Needed; 4] = [
@@ -34,7 +33,8 @@ const NEEDED: [Needed; 4] = [
     }),
 ];
 
-/// An envelope whose parameters a server without their extensions does not hear of.
+/// An envelope with optional parameters, which a server without their extensions does not
+/// receive.
 fn with_what_may_be_left_out() -> Envelope {
     let original = OriginalRecipient::mailbox(&"b@before.example".parse().unwrap()).unwrap();
     bob()
@@ -45,7 +45,7 @@ fn with_what_may_be_left_out() -> Envelope {
         .unwrap()
 }
 
-/// A server that takes every parameter there is, and one that takes none.
+/// A server that accepts every parameter, and one that accepts none.
 pub(super) fn parameters(adapter: &dyn Adapter) {
     let willing = everything()
         .deliver_by(Some(60))
@@ -101,7 +101,7 @@ pub(super) fn parameters(adapter: &dyn Adapter) {
     ));
 }
 
-/// What follows from the message itself, with every way to transfer it.
+/// Parameters that follow from the message itself, with every way to transfer it.
 pub(super) fn content(adapter: &dyn Adapter) {
     let beyond_ascii = || envelope(&["j\u{f6}rg@recipient.example"]);
     let binary: &[u8] = b"a\0\xff\r\n";
@@ -178,8 +178,8 @@ fn assert_not_offered((stage, kind): (Stage, &ErrorKind), extension: &str) {
     );
 }
 
-/// Whether the server says beforehand what it takes (LIMITS, RFC 9422) or only when it is
-/// too much (RFC 5321 §4.5.3.1.10): everybody has the message.
+/// The server declares its limits (LIMITS, RFC 9422) or only enforces them (RFC 5321
+/// §4.5.3.1.10): every recipient gets the message.
 pub(super) fn limits(adapter: &dyn Adapter) {
     let addresses: Vec<String> = (0..250)
         .map(|n| format!("r{n}@recipient.example"))
@@ -201,7 +201,7 @@ pub(super) fn limits(adapter: &dyn Adapter) {
         let asked = asked.matches("RCPT TO:").count();
         assert_eq!(asked == addresses.len(), declared, "{asked}");
     }
-    // No more messages over a connection than it takes.
+    // No more messages per connection than the server accepts.
     let config = everything().declare_limits(true).max_messages(Some(2));
     let server = Embedded::start(config, ServerTls::None);
     let client = url("none", server.port()).build().unwrap();

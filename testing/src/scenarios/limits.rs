@@ -1,4 +1,4 @@
-//! What one session may not hold goes over others (LIMITS, RFC 9422).
+//! Recipients beyond the limits of one session go over other sessions (LIMITS, RFC 9422).
 
 use postwire_tls::ServerTls;
 use postwire_tls::proto::{RecipientStatus, Recipients};
@@ -41,7 +41,7 @@ pub(super) fn domains(adapter: &dyn Adapter) {
                 assert_eq!(recipient.status(), expected, "{address}: {report}");
             }
         }
-        // Each has each message once.
+        // Each recipient has each message exactly once.
         let stored = server.seen().stored;
         let mut served: Vec<String> = stored
             .iter()

@@ -1,7 +1,6 @@
-//! LMTP (RFC 2033), where each recipient has a verdict of its own, over TCP and
-//! over Unix sockets.
+//! LMTP (RFC 2033), where each recipient has its own verdict, over TCP and over Unix sockets.
 //!
-//! Knows what a delivery agent may answer. Must never know whose sockets carry it.
+//! Knows the replies of a delivery agent. Must never know which adapter is used.
 
 use std::io::Write as _;
 
@@ -14,7 +13,7 @@ use super::{Builder, assert_accepted, bob, envelope, error, everything, message}
 use crate::Adapter;
 use crate::server::{Embedded, Scripted, exchange};
 
-/// For each recipient: what became of it, and the code of the reply.
+/// The status of each recipient and the code of its reply.
 fn verdicts(report: &Report) -> Vec<(RecipientStatus, Option<u16>)> {
     let verdict = |recipient: &RecipientReport| {
         let code = recipient.reply().map(|reply| reply.code().get());
@@ -127,7 +126,7 @@ fn verdict_for_each(adapter: &dyn Adapter, start: fn() -> Embedded, url: fn(&Emb
     }
 }
 
-/// What the server had said by then holds; of the others nobody knows.
+/// Replies that arrived count; the other recipients are in doubt.
 pub(super) fn breaks(adapter: &dyn Adapter) {
     use RecipientStatus::{Accepted, InDoubt, Refused};
     for (said, known) in [
@@ -173,7 +172,7 @@ pub(super) fn breaks(adapter: &dyn Adapter) {
     }
 }
 
-/// The pool and the rest of a session care for neither.
+/// The pool and the rest of a session work the same over a Unix socket.
 #[cfg(unix)]
 pub(super) fn smtp_over_a_unix_socket(adapter: &dyn Adapter) {
     let server = Embedded::on_a_unix_socket(Protocol::Smtp, everything());

@@ -1,4 +1,4 @@
-//! Connections that are shared: who waits for one, for how long, and what a shutdown leaves.
+//! Shared connections: who waits for one, for how long, and what happens at a shutdown.
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
@@ -15,7 +15,7 @@ use super::{assert_accepted, bob, error, message, url, within_patience};
 use crate::Adapter;
 use crate::server::{Embedded, everything, exchange};
 
-/// A server that does so with each of its connections, by number, and counts them.
+/// A server that runs a script with the number of each connection, and counts connections.
 struct Each {
     port: u16,
     connections: Arc<AtomicUsize>,
@@ -42,7 +42,7 @@ impl Each {
     }
 }
 
-/// Takes every message until the client leaves.
+/// Accepts every message until the client closes.
 fn serve(mut stream: TcpStream) {
     let mut heard = exchange(&mut stream, "220 hi\r\n", "EHLO");
     while !heard.is_empty() {
@@ -56,8 +56,8 @@ fn serve(mut stream: TcpStream) {
     }
 }
 
-/// The first connection is told that there is no room, after a moment in which others come and
-/// wait. They are served after the pause.
+/// The server refuses the first connection for lack of room, after a moment in which other
+/// senders start to wait. They are served after the pause.
 pub(super) fn no_room_at_first(adapter: &dyn Adapter) {
     let begun = Instant::now();
     let server = Each::start(|number, mut stream| {
@@ -78,7 +78,8 @@ pub(super) fn no_room_at_first(adapter: &dyn Adapter) {
     within_patience(begun);
 }
 
-/// A server that has no room for anyone: each message has an answer, and so does the shutdown.
+/// A server without room for any connection: each message has an answer, and so does the
+/// shutdown.
 pub(super) fn no_room_at_all(adapter: &dyn Adapter) {
     let begun = Instant::now();
     let server = Each::start(|_, mut stream| {
@@ -96,7 +97,8 @@ pub(super) fn no_room_at_all(adapter: &dyn Adapter) {
     within_patience(begun);
 }
 
-/// `timeout` bounds the whole send: who waits behind others that time out does so no longer.
+/// `timeout` bounds the whole send: senders that wait behind others that time out do not wait
+/// longer.
 pub(super) fn waiting_is_bounded(adapter: &dyn Adapter) {
     let server = Each::start(|_, stream| {
         thread::sleep(Duration::from_secs(30));
@@ -114,12 +116,12 @@ pub(super) fn waiting_is_bounded(adapter: &dyn Adapter) {
     for (_, report) in &reports {
         assert!(matches!(error(report).1, ErrorKind::TimedOut), "{report}");
     }
-    // Without it each has its turn, two by two.
+    // Without the timeout each sender has its turn, two at a time.
     let waited = |report: &Report| report.stage() == Some(Stage::Connect);
     assert!(reports.iter().any(|(_, report)| waited(report)));
 }
 
-/// The wait for a connection has a bound of its own.
+/// The wait for a connection has its own limit.
 pub(super) fn acquire_timeout(adapter: &dyn Adapter) {
     let begun = Instant::now();
     let server = Each::start(|_, mut stream| {
@@ -144,8 +146,8 @@ pub(super) fn acquire_timeout(adapter: &dyn Adapter) {
     within_patience(begun);
 }
 
-/// All reports were taken: whatever gave them holds nothing, also after a message that is larger
-/// than what is held at once.
+/// After all reports were received, the source of reports holds nothing, also after a message
+/// larger than the buffers.
 pub(super) fn shutdown_after_the_last(adapter: &dyn Adapter) {
     let begun = Instant::now();
     for octets in [10, 3 << 20] {
@@ -164,8 +166,8 @@ pub(super) fn shutdown_after_the_last(adapter: &dyn Adapter) {
     within_patience(begun);
 }
 
-/// Messages are under way, and nobody asks for their reports: a shutdown ends nevertheless, and
-/// what became of them can be asked for.
+/// Messages are in progress, and nobody polls for their reports: a shutdown ends nevertheless,
+/// and the reports are available afterwards.
 pub(super) fn shutdown_midway(adapter: &dyn Adapter) {
     let begun = Instant::now();
     let server = Embedded::start(everything(), ServerTls::None);
@@ -192,8 +194,8 @@ pub(super) fn shutdown_midway(adapter: &dyn Adapter) {
     within_patience(begun);
 }
 
-/// A pooled connection whose other end is gone without a word: what goes over it first is not
-/// answered, and goes over a fresh one.
+/// A pooled connection whose other end is gone without a close: the first message over it is
+/// not answered, and is sent over a new connection.
 pub(super) fn dead_without_a_word(adapter: &dyn Adapter) {
     let begun = Instant::now();
     let server = Each::start(|number, mut stream| {
@@ -209,7 +211,7 @@ pub(super) fn dead_without_a_word(adapter: &dyn Adapter) {
     });
     let timeouts = Timeouts::default().after_idle(Duration::from_millis(300));
     let config = url("none", server.port).timeouts(timeouts).build().unwrap();
-    // It counts as idle after a second.
+    // A connection counts as idle after a second.
     let wait = || thread::sleep(Duration::from_millis(1_200));
     let reports = adapter.send_twice(config, &bob(), message().into(), &wait);
     reports.iter().for_each(assert_accepted);
@@ -217,14 +219,14 @@ pub(super) fn dead_without_a_word(adapter: &dyn Adapter) {
     within_patience(begun);
 }
 
-/// Where one address takes the connection and no session comes of it, the next one is tried.
+/// If an address accepts the connection and the session fails, the next address is tried.
 pub(super) fn the_next_address(adapter: &dyn Adapter) {
     let begun = Instant::now();
     let good = Each::start(|_, stream| serve(stream));
     for (words, until) in [
         ("421 busy\r\n", "QUIT"),
         ("554 no\r\n", "QUIT"),
-        // Who refuses and does not even hear the farewell is not waited for.
+        // The client does not wait for a server that refuses and does not read QUIT.
         ("554 no\r\n", "nothing else"),
         ("", "QUIT"),
         ("hang up", ""),
@@ -245,7 +247,7 @@ pub(super) fn the_next_address(adapter: &dyn Adapter) {
         assert_accepted(&adapter.send(config, &bob(), message().into()));
         assert_eq!(bad.connections(), 1);
 
-        // Where none is left, the last one's reason is told.
+        // If no address is left, the error is that of the last one.
         let none = adapter.send(addresses([bad.port; 2]), &bob(), message().into());
         assert_eq!(error(&none).0, Stage::Greeting, "{none}");
         assert_eq!(bad.connections(), 3);
@@ -258,7 +260,7 @@ pub(super) fn the_next_address(adapter: &dyn Adapter) {
     within_patience(begun);
 }
 
-/// `Duration::MAX` means for ever, and is no fault anywhere.
+/// `Duration::MAX` means forever, and causes no error.
 pub(super) fn durations_without_end(adapter: &dyn Adapter) {
     let begun = Instant::now();
     let timeouts = Timeouts::default()

@@ -1,39 +1,39 @@
-//! What there is in a block, not how often or where: many octets are compared at
-//! once, and no branch is taken for a line.
+//! Which kinds of octets a block contains, not how many or where: many octets are compared at
+//! once, and no branch is taken per line.
 //!
-//! Plain loops over lanes, which the compiler makes vector instructions of. With the
-//! feature `simd` they are compiled for each kind of processor, and the one at hand
-//! is asked for when the program runs; else for the least that the target has.
+//! Plain loops over lanes, which the compiler turns into vector instructions. With the feature
+//! `simd` they are compiled for several kinds of processor, and the program selects one when it
+//! runs; otherwise they are compiled for the minimum of the target.
 
-/// What was seen in a block.
+/// What was found in a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Marks {
-    /// The bits that any octet has.
+    /// The bitwise OR of all octets.
     pub(super) bits: u8,
-    /// The least octet.
+    /// The smallest octet.
     pub(super) least: u8,
-    /// There is a CR with another octet than LF after it, or an LF with another than CR
-    /// before it.
+    /// Whether there is a CR that is not followed by LF, or an LF that does not follow a CR.
     pub(super) unpaired: bool,
-    /// There is a dot after an LF.
+    /// Whether there is a dot after an LF.
     pub(super) dotted: bool,
 }
 
-/// How many octets fill a vector of the processors that most have.
+/// The number of octets in a vector register of most processors.
 const LANES: usize = 32;
 
-/// How many are looked at in one round, so that counting rounds costs nothing.
+/// The number of octets compared in one round: large enough that the loop's own cost does not
+/// matter.
 const ROUND: usize = 4 * LANES;
 
-/// The same, and the two octets after each.
+/// A round and the two octets after it.
 const WINDOW: usize = ROUND + 2;
 
 impl Marks {
     #[cfg(feature = "simd")]
     pub(super) fn of(block: &[u8]) -> Self {
         let level = fearless_simd::Level::new();
-        // Wider vectors are no faster here: what takes the time is loads, and all of
-        // those would lie across two lines of the cache.
+        // Wider vectors are no faster here: loads take most of the time, and each of them would
+        // cross a cache line.
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
         let level = level.as_avx2().map_or(level, fearless_simd::Simd::level);
         fearless_simd::dispatch!(level, _simd => Self::look(block))
@@ -44,7 +44,7 @@ impl Marks {
         Self::look(block)
     }
 
-    // Part of each function that is compiled for a kind of processor.
+    // Inlined into each function that is compiled for a kind of processor.
     #[allow(clippy::inline_always)]
     #[inline(always)]
     fn look(block: &[u8]) -> Self {
@@ -71,10 +71,10 @@ impl Marks {
             if at == last {
                 break;
             }
-            // The last window may lie on the one before: to see things twice is no harm.
+            // The last window may overlap the one before: comparing an octet twice is harmless.
             at = (at + ROUND).min(last);
         }
-        // What lies before the octets that were looked at, and after them.
+        // The octets before and after those that the rounds covered.
         let first = block[0];
         let (before, end) = (block[last + WINDOW - 2], block[last + WINDOW - 1]);
         Self {
@@ -87,7 +87,7 @@ impl Marks {
         }
     }
 
-    /// The same of a few octets.
+    /// Finds the marks of a few octets, one at a time.
     fn look_closely(block: &[u8]) -> Self {
         let mut pairs = block.windows(2);
         Self {
@@ -99,7 +99,7 @@ impl Marks {
     }
 }
 
-/// All ones, or all zeros: what a comparison of vectors gives.
+/// All ones or all zeros, the result of a vector comparison.
 #[allow(clippy::inline_always)]
 #[inline(always)]
 fn mask(is: bool) -> u8 {
@@ -118,14 +118,14 @@ mod tests {
 
     use super::*;
 
-    /// Everything that is looked for, and what is nearly that.
+    /// Every pattern that the functions look for, and patterns that are nearly the same.
     const SEEN: [&[u8]; 8] = [
         b"\r\n", b"\r", b"\n", b".", b"\r\n.", b"\n.", b"\0", b"\xff",
     ];
 
     proptest! {
         #[test]
-        fn many_at_once_are_seen_as_one_by_one(
+        fn vectors_and_single_octets_agree(
             octets in 0..3 * WINDOW,
             places in prop::collection::vec((any::<prop::sample::Index>(), 0..SEEN.len()), 0..4),
         ) {

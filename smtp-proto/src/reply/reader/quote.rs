@@ -1,20 +1,20 @@
-//! What is kept of a line that is no reply, to be shown.
+//! The part of a malformed line that is kept for error messages.
 
 use alloc::vec::Vec;
 
 use super::{ReplyError, ReplyReader, State};
 
-/// How much is kept of a line that is no reply, to be shown.
+/// The number of octets that are kept of a malformed line.
 const QUOTED: usize = 100;
 
 impl ReplyReader {
-    /// The beginning of the line that is no reply, as far as it has come, without its end.
+    /// The first octets of the malformed line that have arrived, without its line end.
     pub(crate) fn quote(&self) -> &[u8] {
         let line = self.buffer.strip_suffix(b"\n").unwrap_or(&self.buffer);
         line.strip_suffix(b"\r").unwrap_or(line)
     }
 
-    /// The first octets of a reply whose end has not come; none between replies.
+    /// The first octets of a reply that is not complete; empty between replies.
     pub(crate) fn begun(&self) -> &[u8] {
         if !self.is_midway() {
             return &[];
@@ -22,7 +22,7 @@ impl ReplyReader {
         self.buffer.get(..QUOTED).unwrap_or(&self.buffer)
     }
 
-    /// Whether reading on adds nothing to the [`quote`](Self::quote).
+    /// Whether further input adds nothing to the [`quote`](Self::quote).
     pub(crate) fn quote_is_whole(&self) -> bool {
         let limited = match self.state {
             State::Failed(error) => error.is_about_size(),
@@ -31,9 +31,9 @@ impl ReplyReader {
         limited || self.buffer.len() >= QUOTED || self.buffer.ends_with(b"\n")
     }
 
-    /// Keeps what is shown of a reply at fault: the line at fault; its lines up to that one
-    /// where they disagree; its first line where all of it is at fault. Its size decides
-    /// nothing that depends on how it was cut.
+    /// Keeps the part of a faulty reply that is shown: the line at fault; if lines disagree,
+    /// the lines up to the one at fault; if the size of the whole reply is at fault, its first
+    /// line. The result does not depend on how the bytes are cut.
     pub(super) fn begin_quote(&mut self, reply: &[u8], line_start: usize, error: ReplyError) {
         let (from, most) = match error {
             ReplyError::LineTooLong { limit } => (line_start, QUOTED.min(limit)),

@@ -4,14 +4,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Small enough that generated streams meet each of them.
+/// Small enough that generated streams reach every limit.
 const LIMITS: ReplyLimits = ReplyLimits {
     line: 12,
     lines: 3,
     bytes: 30,
 };
 
-/// What came out, and whether a reply was cut by the end of the stream.
+/// The replies that were read, and whether the end of the stream cut one off.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     replies: Vec<(ReplyCode, Vec<u8>)>,
@@ -64,7 +64,7 @@ fn a_whole_reply_is_borrowed() {
 }
 
 #[test]
-fn nothing_behind_a_reply_is_taken() {
+fn nothing_after_a_reply_is_consumed() {
     let mut reader = ReplyReader::new(ReplyLimits::default());
     assert_eq!(reader.read(&mut &b"250-a\r"[..]), Ok(None));
     let mut input = &b"\n250 b\r\nTLS"[..];
@@ -75,7 +75,7 @@ fn nothing_behind_a_reply_is_taken() {
 }
 
 #[test]
-fn faults_are_seen_at_their_octet() {
+fn errors_occur_at_the_octet_at_fault() {
     for (stream, error) in [
         (&b"H"[..], ReplyError::InvalidCode),
         (b"1", ReplyError::InvalidCode),
@@ -145,7 +145,7 @@ fn limits_are_inclusive() {
 }
 
 #[test]
-fn a_large_buffer_is_given_back() {
+fn a_large_buffer_is_freed() {
     let mut reader = ReplyReader::new(ReplyLimits::default());
     for _ in 0..20 {
         let mut line = [b'x'; 1000];
@@ -194,7 +194,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2048))]
 
     #[test]
-    fn cuts_change_nothing(
+    fn cuts_do_not_change_the_result(
         fragments in prop::collection::vec(fragment(), 0..14),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
         limits in limits(),

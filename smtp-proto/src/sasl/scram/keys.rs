@@ -1,6 +1,6 @@
-//! The keys of SCRAM and what they sign (RFC 5802 §3), for each hash function.
+//! The keys of SCRAM and their signatures (RFC 5802 §3), for each hash function.
 //!
-//! Knows the arithmetic. Must never know a message's form.
+//! Knows the calculations. Must never know the format of a message.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -16,7 +16,7 @@ use super::prepare;
 use crate::sasl::Secret;
 use crate::{Mechanism, SaslError};
 
-/// Of a key, or as secret as one.
+/// The octets of a key, or of something equally secret.
 type Octets = Zeroizing<Vec<u8>>;
 
 /// A hash function that SCRAM is defined with.
@@ -28,7 +28,7 @@ pub(super) enum Hash {
 }
 
 impl Hash {
-    /// The hash function of a mechanism, if it is one of this family.
+    /// The hash function of a mechanism of the SCRAM family.
     fn of(mechanism: Mechanism) -> Option<Self> {
         let name = mechanism.name();
         match name.strip_suffix("-PLUS").unwrap_or(name) {
@@ -55,7 +55,7 @@ impl Hash {
         }
     }
 
-    /// `Hi` (RFC 5802 §2.2), which is PBKDF2 (RFC 8018 §5.2) of one block.
+    /// `Hi` (RFC 5802 §2.2), which is PBKDF2 (RFC 8018 §5.2) with one block.
     fn stretch(self, password: &[u8], salt: &[u8], iterations: u32) -> Octets {
         let mut key = Zeroizing::new(vec![0; self.length()]);
         match self {
@@ -76,7 +76,7 @@ impl Hash {
 }
 
 fn hmac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Octets {
-    // A key of any length will do.
+    // HMAC accepts a key of any length.
     let Ok(mut mac) = <M as KeyInit>::new_from_slice(key) else {
         return Octets::default();
     };
@@ -87,8 +87,8 @@ fn hmac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Octets {
 /// The keys of one SCRAM authentication (RFC 5802 §3), derived from a password, a salt and a
 /// number of iterations.
 ///
-/// Both sides derive them: the client to prove itself, the server to check that proof. They are
-/// wiped from memory when dropped. `Debug` shows the hash function only.
+/// Both sides derive them: the client to prove its identity, the server to verify the proof.
+/// They are wiped from memory when dropped. `Debug` shows only the hash function.
 ///
 /// ```
 /// use postwire_proto::{Mechanism, ScramKeys};
@@ -107,14 +107,14 @@ pub struct ScramKeys {
 }
 
 impl ScramKeys {
-    /// The keys for a password, which is prepared first (`SASLprep`, RFC 4013). The time that this
-    /// takes is proportional to `iterations`.
+    /// Derives the keys from a password, which is prepared first (`SASLprep`, RFC 4013). The
+    /// time is proportional to `iterations`.
     ///
     /// # Errors
     ///
-    /// * [`SaslError::UnfitCredentials`]: the mechanism is not one of SCRAM.
-    /// * [`SaslError::UnpreparableCredentials`]: the password is not UTF-8, or holds characters
-    ///   that `SASLprep` does not allow.
+    /// * [`SaslError::UnfitCredentials`] if the mechanism is not a SCRAM mechanism.
+    /// * [`SaslError::UnpreparableCredentials`] if the password is not UTF-8, or contains
+    ///   characters that `SASLprep` prohibits.
     pub fn derive(
         mechanism: Mechanism,
         password: &Secret,
@@ -144,7 +144,7 @@ impl ScramKeys {
         }
     }
 
-    /// `ClientProof` for these octets, the `AuthMessage` of the exchange.
+    /// Computes `ClientProof` over the `AuthMessage` of the exchange.
     pub fn client_proof(&self, auth_message: &[u8]) -> Secret {
         let mut proof = self.hash.hmac(&self.stored, auth_message);
         for (octet, key) in proof.iter_mut().zip(self.client.iter()) {
@@ -153,7 +153,7 @@ impl ScramKeys {
         Secret(proof)
     }
 
-    /// `ServerSignature` for these octets, the `AuthMessage` of the exchange.
+    /// Computes `ServerSignature` over the `AuthMessage` of the exchange.
     pub fn server_signature(&self, auth_message: &[u8]) -> Secret {
         Secret(self.hash.hmac(&self.server, auth_message))
     }

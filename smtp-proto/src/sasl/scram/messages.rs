@@ -1,6 +1,6 @@
-//! The server's two messages (RFC 5802 §7), taken apart.
+//! Parsers of the server's two messages (RFC 5802 §7).
 //!
-//! Knows their grammar, and takes nothing that is not in it. Must never know a key.
+//! Knows their grammar and accepts nothing else. Must never know a key.
 
 use crate::sasl::decode;
 use crate::{SaslError, Secret};
@@ -51,7 +51,7 @@ impl<'a> ServerFirst<'a> {
     }
 }
 
-/// A `posit-number`; one that is too large to count is the largest there is.
+/// Reads a `posit-number`; a number that is too large becomes `u32::MAX`.
 fn parse_iterations(digits: &str) -> Result<u32, SaslError> {
     let begins_well = digits.starts_with(|first: char| matches!(first, '1'..='9'));
     if !begins_well || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
@@ -60,7 +60,7 @@ fn parse_iterations(digits: &str) -> Result<u32, SaslError> {
     Ok(digits.parse().unwrap_or(u32::MAX))
 }
 
-/// `attr-val`: a letter, `=`, and something. Extensions are optional to know.
+/// `attr-val`: a letter, `=`, and a value. Clients may ignore extensions.
 fn is_extension(attribute: &str) -> bool {
     let mut characters = attribute.chars();
     characters
@@ -81,7 +81,7 @@ impl<'a> ServerFinal<'a> {
         if let Some(reason) = message.strip_prefix(b"e=") {
             return Ok(Self::Refusal(reason));
         }
-        // Whatever else it is, it is no proof.
+        // A message that is not UTF-8 is not a proof.
         let text = core::str::from_utf8(message).map_err(|_| SaslError::ServerNotAuthenticated)?;
         let mut attributes = text.split(',');
         let verifier = attributes.next().unwrap_or_default();

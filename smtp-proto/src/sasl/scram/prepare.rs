@@ -1,7 +1,8 @@
-//! Names and passwords in the one form that both sides hash (`SASLprep`, RFC 4013).
+//! Preparation of names and passwords, so that both sides hash the same octets (`SASLprep`, RFC
+//! 4013).
 //!
-//! Knows which library does it. Without that (feature `saslprep`, which needs `std`) only ASCII
-//! is taken, whose prepared form is itself.
+//! Knows which library does it. Without that library (feature `saslprep`, which needs `std`)
+//! only ASCII is accepted, which preparation does not change.
 
 use alloc::string::String;
 
@@ -9,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::SaslError;
 
-/// RFC 5802 §5.1: what is empty, or prohibited, ends the authentication.
+/// An empty or prohibited text ends the authentication (RFC 5802 §5.1).
 pub(super) fn saslprep(text: &str) -> Result<Zeroizing<String>, SaslError> {
     let prepared = prepare(text).ok_or(SaslError::UnpreparableCredentials)?;
     if prepared.is_empty() {

@@ -5,7 +5,7 @@ use super::*;
 use crate::sasl::decode;
 use crate::{Mechanism, SaslContext};
 
-/// RFC 5802 §5, and its like for the other hash functions.
+/// The test vector of RFC 5802 §5, and similar ones for the other hash functions.
 struct Vector {
     mechanism: Mechanism,
     nonce: &'static str,
@@ -80,7 +80,7 @@ fn text(message: &Secret) -> String {
         .to_string()
 }
 
-/// An exchange that has answered the vector's first message.
+/// An exchange that has answered the first message of the vector.
 fn half_done(vector: &Vector) -> Box<dyn Exchange> {
     let mut exchange = Setup::default()
         .start(vector.mechanism, vector.nonce)
@@ -92,7 +92,7 @@ fn half_done(vector: &Vector) -> Box<dyn Exchange> {
     exchange
 }
 
-/// What comes of a first message of the server's.
+/// The result for a first message from the server.
 fn answer_to(server_first: &[u8]) -> Result<Secret, SaslError> {
     let mut exchange = Setup::default()
         .start(RFC_7677.mechanism, RFC_7677.nonce)
@@ -115,7 +115,7 @@ fn the_vectors_of_the_rfcs() {
     }
 }
 
-/// What RFC 5802 is for SHA-1, computed by another implementation of PBKDF2 and HMAC.
+/// The vector of RFC 5802 for SHA-512, computed by another implementation of PBKDF2 and HMAC.
 #[test]
 fn sha_512() {
     let mut exchange = Setup::default()
@@ -135,7 +135,7 @@ const SHA_512_SERVER_FINAL: &str =
     "v=ZQnYEgWQMFmmsM8aQMF0nDDCy/AgCzkwk8CmMZYcMg0vSVlKDanekLtifDSeVGT4+5ZxXnJq199RVG2rR7N7Zw==";
 
 #[test]
-fn success_is_not_believed_without_the_signature() {
+fn success_without_a_signature_is_rejected() {
     let not_proved = Err(SaslError::ServerNotAuthenticated);
     for vector in [RFC_5802, RFC_7677] {
         let wrong = vector.server_final.replace("v=", "v=AAAA");
@@ -204,11 +204,12 @@ fn iterations_are_bounded() {
 }
 
 #[test]
-fn what_is_malformed_is_refused() {
+fn malformed_messages_are_refused() {
     let whole = "r=rOprNGfwEbeRWgbNEkqOx,s=W22Z,i=1";
     assert!(answer_to(whole.as_bytes()).is_ok());
     for cut in 0..whole.len() {
-        // Within the nonce it is the wrong one; all else is no message.
+        // A cut within the nonce makes it the wrong one; any other cut makes the message
+        // malformed.
         assert!(answer_to(&whole.as_bytes()[..cut]).is_err(), "{cut}");
     }
     for first in [
@@ -250,7 +251,7 @@ fn a_refusal_is_acknowledged_and_kept() {
 
 /// RFC 5802 §6.
 #[test]
-fn the_channel_is_bound_or_its_absence_claimed() {
+fn the_channel_is_bound_or_declared_absent() {
     let exporter = || Some(ChannelBinding::TlsExporter(vec![7; 32]));
     let end_point = || Some(ChannelBinding::TlsServerEndPoint(vec![8; 32]));
     for (binding, mechanism, offered, flag) in [

@@ -77,7 +77,7 @@ fn login_with_and_without_initial_response() {
 }
 
 #[test]
-fn xoauth2_says_why_it_fails() {
+fn xoauth2_explains_its_failure() {
     play(
         offering(&[Mechanism::XOAUTH2]),
         &[
@@ -147,7 +147,7 @@ fn exchanges_can_be_cancelled_and_fail() {
 }
 
 #[test]
-fn passwords_stay_out_of_plaintext() {
+fn passwords_are_not_accepted_in_plaintext() {
     play(
         config().auth([Mechanism::PLAIN]),
         &[
@@ -197,7 +197,7 @@ fn with_nonce(config: ServerConfig) -> impl Fn() -> Server {
 }
 
 #[test]
-fn scram_asks_for_the_password_and_proves_that_it_was_told() {
+fn scram_asks_for_the_password_and_proves_that_the_server_knows_it() {
     let mechanisms = [
         Mechanism::SCRAM_SHA_256_PLUS,
         Mechanism::SCRAM_SHA_256,

@@ -10,7 +10,7 @@ const DATA: &str = "
 ";
 
 #[test]
-fn data_ends_at_its_dot_alone() {
+fn data_ends_only_at_its_final_dot() {
     play(
         config(),
         &[
@@ -29,7 +29,7 @@ fn data_ends_at_its_dot_alone() {
 }
 
 #[test]
-fn smuggled_ends_are_content_and_refused() {
+fn smuggled_line_ends_are_content_and_refused() {
     for end in [
         "\\n.\\n",
         "\\n.\\r\\n",
@@ -79,7 +79,7 @@ fn too_much_content_is_refused_at_its_end() {
 }
 
 #[test]
-fn chunks_are_put_together() {
+fn chunks_are_joined() {
     play(
         config(),
         &[
@@ -106,7 +106,7 @@ fn chunks_are_put_together() {
 }
 
 #[test]
-fn binary_content_comes_in_chunks_as_it_is() {
+fn binary_content_in_chunks_is_unchanged() {
     let binary = ENVELOPE.replace("<a@b.example>\n", "<a@b.example> BODY=BINARYMIME\n");
     play(
         config(),
@@ -154,7 +154,7 @@ fn data_and_bdat_do_not_mix() {
 }
 
 #[test]
-fn octets_of_a_refused_chunk_are_no_commands() {
+fn octets_of_a_refused_chunk_are_not_commands() {
     play(
         config().size(Some(10)),
         &[
@@ -214,7 +214,7 @@ fn a_chunk_of_unknown_size_ends_the_session() {
             "
             c: BDAT x\\r\\nNOOP\\r\\n
             S: 501 5.5.4 invalid chunk size, closing
-            Q: closed: a chunk of unknown size
+            Q: closed: a bdat command with an invalid size
             ",
         ],
     );

@@ -1,11 +1,10 @@
-//! Whatever comes, cut anywhere: the same, and in time that grows with it.
+//! Input cut anywhere gives the same result, in time that grows linearly.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Feeds `input` in pieces, says yes to all that is asked, and gives everything
-/// that came out.
+/// Feeds `input` in pieces, accepts every question, and returns all output and events.
 fn converse(config: &Arc<ServerConfig>, input: &[u8], piece: usize) -> (Vec<u8>, Vec<String>) {
     let mut server = Server::new(Arc::clone(config));
     let mut events = Vec::new();
@@ -85,16 +84,16 @@ proptest! {
 }
 
 #[test]
-fn octet_by_octet_costs_no_more_than_once_each() {
+fn each_octet_is_processed_once() {
     let mut input = b"HELO me\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n".to_vec();
     input.extend(b"a line of text\r\n..\r\n".repeat(50_000));
     input.extend(b".\r\nNOOP ");
     input.resize(input.len() + 1_000_000, b'x');
     input.extend(b"\r\n");
-    // Were any of it quadratic, this would not end within an hour.
+    // With quadratic behaviour this test would take hours.
     let config = Arc::new(config().max_line(2_000_000));
     let bytewise = converse(&config, &input, 1);
     assert_eq!(bytewise.1.len(), 4);
-    // Too long to be shown.
+    // Too long for a failure message.
     assert!(bytewise == converse(&config, &input, usize::MAX));
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn parameters_are_checked_and_handed_on() {
+fn parameters_are_checked_and_passed_on() {
     play(
         config().size(Some(1_000)),
         &[
@@ -39,7 +39,7 @@ fn parameters_are_checked_and_handed_on() {
 }
 
 #[test]
-fn what_is_not_offered_is_refused() {
+fn parameters_that_are_not_offered_are_refused() {
     play(
         config().eight_bit_mime(false).binary_mime(false).size(None),
         &[
@@ -252,7 +252,7 @@ fn data_without_recipients_can_be_taken() {
 }
 
 #[test]
-fn promises_are_asked_for_where_they_are_offered() {
+fn promises_are_accepted_where_they_are_offered() {
     let config = config()
         .size(None)
         .deliver_by(Some(60))

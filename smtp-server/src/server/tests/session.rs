@@ -4,7 +4,7 @@ use super::*;
 use postwire_proto::TransportError;
 
 #[test]
-fn says_hello_and_goodbye() {
+fn a_session_has_a_greeting_and_a_goodbye() {
     play(
         config(),
         &[
@@ -30,7 +30,7 @@ fn says_hello_and_goodbye() {
 }
 
 #[test]
-fn offers_what_is_configured() {
+fn the_configured_extensions_are_offered() {
     let config = config()
         .pipelining(false)
         .chunking(false)
@@ -54,7 +54,7 @@ fn offers_what_is_configured() {
 }
 
 #[test]
-fn each_command_has_its_place() {
+fn commands_out_of_order_are_refused() {
     play(
         config().auth([Mechanism::PLAIN]).auth_in_plaintext(true),
         &["
@@ -119,7 +119,7 @@ fn hello_ends_a_transaction() {
 }
 
 #[test]
-fn lines_that_are_too_long_are_passed_over() {
+fn lines_that_are_too_long_are_skipped() {
     let noop = |octets: usize| format!("C: NOOP {}", "x".repeat(octets - "NOOP \r\n".len()));
     play(
         config().max_line(64),
@@ -189,7 +189,7 @@ fn tls() -> TlsInfo {
 }
 
 #[test]
-fn tls_makes_everything_new() {
+fn tls_discards_what_was_learnt_before() {
     let config = config().starttls(true).require_auth(true);
     let mut player = Player::new(Server::new(Arc::new(config)), usize::MAX);
     assert_eq!(
@@ -235,7 +235,7 @@ fn tls_can_come_first() {
 }
 
 #[test]
-fn plaintext_behind_starttls_ends_the_session() {
+fn plaintext_after_starttls_ends_the_session() {
     let injected = STARTTLS.replace("C: STARTTLS", "c: STARTTLS\\r\\nRSET\\r\\n");
     let closed = "Q: closed: plaintext after starttls (an injection?)";
     play(config().starttls(true), &[&injected, closed]);
@@ -274,7 +274,7 @@ fn tls_can_be_demanded() {
 }
 
 #[test]
-fn questions_pause_what_was_pipelined() {
+fn questions_pause_pipelined_input() {
     play(
         config(),
         &[
@@ -304,7 +304,7 @@ fn questions_pause_what_was_pipelined() {
 }
 
 #[test]
-fn what_waits_is_bounded() {
+fn waiting_input_is_bounded() {
     let mail = "C: MAIL FROM:<a@b>\nQ: mail <a@b>";
     let mut player = Player::new(
         Server::new(Arc::new(config().max_waiting_input(100))),
@@ -322,7 +322,7 @@ fn what_waits_is_bounded() {
 }
 
 #[test]
-fn replies_that_nobody_reads_are_bounded() {
+fn unread_replies_are_bounded() {
     let mut server = Server::new(Arc::new(config()));
     while !server.is_closed() {
         server.handle_input(Instant::EPOCH, b"NOOP\r\nNOOP\r\n");
@@ -336,7 +336,7 @@ fn replies_that_nobody_reads_are_bounded() {
 }
 
 #[test]
-fn only_fitting_answers_are_taken() {
+fn only_matching_answers_are_accepted() {
     let mut server = Server::new(Arc::new(config()));
     assert_eq!(server.accept(), Err(ServerMisuse::NoQuestion));
     server.handle_input(Instant::EPOCH, b"HELO me\r\nMAIL FROM:<a@b>\r\n");
@@ -365,7 +365,7 @@ fn an_answer_of_421_ends_the_session() {
 }
 
 #[test]
-fn idle_clients_are_sent_away() {
+fn idle_clients_are_disconnected() {
     play(
         config(),
         &["
@@ -393,7 +393,7 @@ fn idle_clients_are_sent_away() {
 }
 
 #[test]
-fn content_that_flows_is_not_idle() {
+fn flowing_content_is_not_idle() {
     play(
         config(),
         &[
