@@ -4,7 +4,6 @@
 //! The servers are pseudo-random and repeatable. They declare limits (RFC 9422) or keep them to
 //! themselves, refuse for now or for good, and leave at any point, also between taking a message
 //! and saying so.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -15,7 +14,8 @@ use postwire_proto::{
     Body, Client, ClientConfig, Endpoint, Envelope, Error, ErrorKind, Event, HelloName, Instant,
     Outcome, RecipientStatus, Report, Security, Stage,
 };
-use postwire_transport::{Batch, BatchStep};
+
+use super::{Batch, BatchStep};
 
 struct Random(u64);
 
