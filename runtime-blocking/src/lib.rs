@@ -27,7 +27,6 @@
 mod connect;
 mod connection;
 mod driver;
-mod pool;
 mod send;
 mod socket;
 mod source;

@@ -1,28 +1,30 @@
-//! A server to send mail through, and how.
+//! A server to send mail through: carries out the steps of each send.
 
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use postwire_transport::proto::{Body, Envelope, Instant, Report, SendError, StreamFacts};
-use postwire_transport::{
-    Batch, BatchStep, ConfigError, TransportBuilder, TransportConfig, deserves_a_fresh_connection,
-};
+use postwire_transport::adapter::{Dispatch, Sending, Step, verdict};
+use postwire_transport::proto::{Body, Clock, Envelope, Report, SendError, StreamFacts};
+use postwire_transport::{ConfigError, TransportBuilder, TransportConfig};
 
-use crate::pool::{Lease, Shared, session_over};
+use crate::Connection;
+use crate::driver::{park_until, unpark_this_thread};
 
 /// A server to send mail through, with a pool of connections to it.
 ///
 /// Cheap to clone, and shared by threads; clones share the pool.
 #[derive(Clone, Debug)]
 pub struct Transport {
-    shared: Arc<Shared>,
+    dispatch: Arc<Dispatch<Box<Connection>>>,
+    clock: Clock,
 }
 
 impl From<TransportConfig> for Transport {
     fn from(config: TransportConfig) -> Self {
         Self {
-            shared: Arc::new(Shared::new(config)),
+            dispatch: Dispatch::new(config),
+            clock: Clock::new(),
         }
     }
 }
@@ -69,7 +71,7 @@ impl Transport {
 
     /// How the server is reached and spoken to.
     pub fn config(&self) -> &TransportConfig {
-        &self.shared.config
+        self.dispatch.config()
     }
 
     /// Sends one message, over a pooled connection or a new one. A message that
@@ -82,11 +84,8 @@ impl Transport {
     /// The server did not take it, or not for every recipient: the error holds the whole
     /// report, and says [whether to try again](SendError::retry).
     pub fn send(&self, envelope: &Envelope, body: impl Into<Body>) -> Result<Report, SendError> {
-        let message = (envelope.clone(), body.into());
-        let report = self.send_all([message]).next();
-        // One message has one report.
-        let report = report.unwrap_or_else(|| Report::not_sent(envelope, session_over()));
-        report.into_result()
+        let sending = self.dispatch.send_one(envelope, body.into());
+        self.report_on(sending, envelope, [Err(no_content())])
     }
 
     /// Sends one message whose content is given piece by piece, however long it
@@ -105,34 +104,23 @@ impl Transport {
         chunks: impl IntoIterator<Item = io::Result<Bytes>>,
     ) -> Result<Report, SendError> {
         let body = Body::stream(facts.clone());
-        if let Some(report) = self.refuse(envelope, &body) {
-            return report.into_result();
-        }
-        let mut chunks = chunks.into_iter();
-        let (mut fresh, mut untouched) = (false, true);
-        let deadline = self.shared.deadline();
-        loop {
-            let mut lease = match self.shared.lease(fresh, deadline) {
-                Ok(lease) => lease,
-                Err(error) => return Report::not_sent(envelope, error).into_result(),
-            };
-            lease.limit_time(deadline);
-            let counted = std::iter::from_fn(|| {
-                untouched = false;
-                chunks.next()
-            });
-            let report = lease.send_stream(envelope, facts, counted);
-            fresh = deserves_a_fresh_connection(&report, lease.is_reused(), untouched);
-            if !fresh {
-                return report.into_result();
-            }
-        }
+        let sending = self.dispatch.send_one(envelope, body);
+        self.report_on(sending, envelope, chunks)
     }
 
-    /// What nobody could take is refused before anyone is called.
-    fn refuse(&self, envelope: &Envelope, body: &Body) -> Option<Report> {
-        let config = self.shared.config.client_config();
-        config.refuse(envelope, body)
+    fn report_on(
+        &self,
+        sending: Sending<Box<Connection>>,
+        envelope: &Envelope,
+        chunks: impl IntoIterator<Item = io::Result<Bytes>>,
+    ) -> Result<Report, SendError> {
+        let mut chunks = chunks.into_iter();
+        let mut carrier = Carrier {
+            transport: self.clone(),
+            sending,
+        };
+        let report = carrier.next_report(|| None, || chunks.next());
+        verdict(report, envelope)
     }
 
     /// Sends many messages, pipelined where the server has it, over one connection
@@ -146,24 +134,25 @@ impl Transport {
         I: IntoIterator<Item = (Envelope, Body)>,
     {
         SendAll {
-            transport: self.clone(),
+            carrier: Carrier {
+                transport: self.clone(),
+                sending: self.dispatch.send_all(),
+            },
             messages: messages.into_iter(),
-            batch: Batch::new(self.shared.config.pool().max_messages),
-            lease: None,
         }
     }
 
     /// Takes the reports of messages that nobody waited for, the oldest first. At
     /// most 1,024 are kept.
     pub fn abandoned(&self) -> Vec<Report> {
-        self.shared.take_abandoned()
+        self.dispatch.take_abandoned()
     }
 
     /// Closes connections that have stood idle too long. They are closed with
     /// the next `send` anyway; a program that seldom sends may call this now and
     /// then.
     pub fn close_idle(&self) {
-        self.shared.close_the_old();
+        self.dispatch.close_idle(self.clock.now());
     }
 
     /// Finishes what is queued, says `QUIT` to every connection and waits until
@@ -172,7 +161,11 @@ impl Transport {
     /// later are not sent: [`ShutDown`](postwire_transport::proto::ErrorKind::ShutDown). Whoever waits
     /// for a report gets it; the others are given here, as by [`abandoned`](Self::abandoned).
     pub fn shutdown(&self) -> Vec<Report> {
-        self.shared.shut_down();
+        let shutting_down = self.dispatch.shut_down(self.clock.now());
+        let waker = unpark_this_thread();
+        while let Err(until) = shutting_down.poll(self.clock.now(), &waker) {
+            park_until(self.clock, Some(until));
+        }
         self.abandoned()
     }
 }
@@ -180,89 +173,68 @@ impl Transport {
 /// The reports of [`Transport::send_all`].
 #[derive(Debug)]
 pub struct SendAll<I> {
-    transport: Transport,
+    carrier: Carrier,
     messages: I,
-    batch: Batch,
-    lease: Option<Lease>,
-}
-
-impl<I: Iterator<Item = (Envelope, Body)>> SendAll<I> {
-    /// Begins to count the time until the next report; gives when that ends.
-    fn limit_time(&mut self) -> Option<Instant> {
-        let deadline = self.transport.shared.deadline();
-        if let Some(lease) = &mut self.lease {
-            lease.limit_time(deadline);
-        }
-        deadline
-    }
-
-    fn refill(&mut self) {
-        while self.batch.wants_more() {
-            match self.messages.next() {
-                None => self.batch.end(),
-                Some((envelope, body)) => match self.transport.refuse(&envelope, &body) {
-                    Some(report) => self.batch.add_settled(envelope, body, report),
-                    None => self.batch.add(envelope, body),
-                },
-            }
-        }
-    }
-
-    fn connect(&mut self, deadline: Option<Instant>) {
-        self.lease = None;
-        let fresh = self.batch.wants_fresh();
-        match self.transport.shared.lease(fresh, deadline) {
-            Ok(mut lease) => {
-                lease.limit_time(deadline);
-                self.batch.connected(lease.is_reused());
-                self.lease = Some(lease);
-            }
-            Err(error) => self.batch.failed(error),
-        }
-    }
 }
 
 impl<I: Iterator<Item = (Envelope, Body)>> Iterator for SendAll<I> {
     type Item = Report;
 
     fn next(&mut self) -> Option<Report> {
-        self.refill();
-        let deadline = self.limit_time();
+        let messages = &mut self.messages;
+        self.carrier
+            .next_report(|| messages.next(), || Some(Err(no_content())))
+    }
+}
+
+/// Carries out the steps of one send.
+#[derive(Debug)]
+struct Carrier {
+    transport: Transport,
+    sending: Sending<Box<Connection>>,
+}
+
+impl Carrier {
+    fn next_report(
+        &mut self,
+        mut next_message: impl FnMut() -> Option<(Envelope, Body)>,
+        mut next_chunk: impl FnMut() -> Option<io::Result<Bytes>>,
+    ) -> Option<Report> {
+        let Transport { dispatch, clock } = &self.transport;
         loop {
-            match self.batch.next_step() {
-                BatchStep::Report(report) => {
-                    if self.batch.is_empty() {
-                        self.lease = None;
-                    }
-                    return Some(report);
-                }
-                BatchStep::Connect => self.connect(deadline),
-                BatchStep::Enqueue(envelope, body) => {
-                    if let Some(lease) = &mut self.lease {
-                        lease.enqueue(&envelope, body);
+            match self.sending.next_step(clock.now()) {
+                Step::Message(message) => message.give(next_message()),
+                Step::Wait(mut wait) => {
+                    let waker = unpark_this_thread();
+                    while let Err(until) = wait.poll(clock.now(), &waker) {
+                        park_until(*clock, until);
                     }
                 }
-                BatchStep::Await => match self.lease.as_mut().and_then(Lease::next_report) {
-                    Some(report) => self.batch.reported(report),
-                    None => self.batch.disconnected(),
-                },
-                BatchStep::Done => {
-                    self.lease = None;
-                    return None;
+                Step::Glance(glance) => glance.look(|connection| connection.glance()),
+                Step::Open(open) => {
+                    let opened = Connection::open_within(dispatch.config(), open.time_left());
+                    open.opened(clock.now(), opened.map(Box::new));
                 }
+                Step::Drive(mut drive) => {
+                    if drive.wants_chunk() {
+                        drive.give_chunk(next_chunk());
+                    }
+                    let event = drive.line().happens();
+                    drive.on_event(event);
+                }
+                Step::Report(report) => return Some(report),
+                Step::Done => return None,
             }
         }
     }
 }
 
-impl<I> Drop for SendAll<I> {
-    /// Nobody waits for the reports that are left.
+impl Drop for Carrier {
     fn drop(&mut self) {
-        if let Some(mut lease) = self.lease.take() {
-            for report in lease.end() {
-                self.batch.reported(report);
-            }
-        }
-        self.transport.shared.abandon(self.batch.abandon());
+        self.sending.leave(self.transport.clock.now());
     }
+}
+
+fn no_content() -> io::Error {
+    io::Error::other("a stream has no content here: send_stream takes it")
 }

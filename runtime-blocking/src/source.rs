@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use bytes::Bytes;
-use postwire_transport::ChunkBuffer;
+use postwire_transport::adapter::ChunkBuffer;
 
 /// What a reader gives, piece by piece, for
 /// [`Transport::send_stream`](crate::Transport::send_stream).

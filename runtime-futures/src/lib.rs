@@ -13,7 +13,6 @@
 mod connect;
 mod connection;
 mod driver;
-mod pool;
 mod runtime;
 mod send;
 mod socket;

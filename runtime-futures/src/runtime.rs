@@ -4,10 +4,13 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
 use postwire_transport::SocketOptions;
+use postwire_transport::proto::Instant;
 
 /// A runtime, as far as sending mail needs one. No executor, no spawning: a new
 /// adapter is these items.
@@ -61,4 +64,33 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// A timer that ends after `duration`, or after a year.
 pub(crate) fn sleep<R: Runtime>(runtime: &R, duration: Duration) -> R::Sleep {
     runtime.sleep(duration.min(LONGEST))
+}
+
+/// A timer that is made anew only where it would end too late.
+pub(crate) struct Timer<R: Runtime>(Option<(Instant, R::Sleep)>);
+
+impl<R: Runtime> Default for Timer<R> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<R: Runtime> Timer<R> {
+    /// Waits until this time, which is so much later than now, or ends earlier: what was waited
+    /// for is looked at again then.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        runtime: &R,
+        until: Instant,
+        left: Duration,
+    ) -> Poll<()> {
+        let kept = self.0.take().filter(|(end, _)| *end <= until);
+        let (_, timer) = self
+            .0
+            .insert(kept.unwrap_or_else(|| (until, sleep(runtime, left))));
+        ready!(Pin::new(timer).poll(cx));
+        self.0 = None;
+        Poll::Ready(())
+    }
 }

@@ -1,31 +1,42 @@
-//! A server to send mail through, and how.
+//! A server to send mail through: carries out the steps of each send.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use postwire_transport::proto::{Body, Envelope, Instant, Report, SendError, StreamFacts};
-use postwire_transport::{Batch, BatchStep, TransportConfig, deserves_a_fresh_connection};
+use postwire_transport::TransportConfig;
+use postwire_transport::adapter::{Dispatch, Sending, Step, verdict};
+use postwire_transport::proto::{
+    Body, Clock, Envelope, Error, Instant, Report, SendError, StreamFacts,
+};
 
-use crate::Runtime;
-use crate::pool::{Lease, Shared, session_over};
-use crate::source::Counted;
+use crate::runtime::Timer;
+use crate::source::Nothing;
+use crate::{Connection, Runtime};
+
+type Live<R> = Connection<<R as Runtime>::Stream, R>;
 
 /// A server to send mail through, with a pool of connections to it.
 ///
 /// Cheap to clone; clones share the pool. Adapters name this type with their
-/// own runtime and give it the usual constructors.
+/// own runtime.
 pub struct Transport<R: Runtime> {
-    shared: Arc<Shared<R>>,
+    dispatch: Arc<Dispatch<Box<Live<R>>>>,
+    runtime: R,
+    clock: Clock,
 }
 
 impl<R: Runtime> Clone for Transport<R> {
     fn clone(&self) -> Self {
         Self {
-            shared: Arc::clone(&self.shared),
+            dispatch: Arc::clone(&self.dispatch),
+            runtime: self.runtime.clone(),
+            clock: self.clock,
         }
     }
 }
@@ -33,7 +44,7 @@ impl<R: Runtime> Clone for Transport<R> {
 impl<R: Runtime> fmt::Debug for Transport<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transport")
-            .field("config", &self.shared.config)
+            .field("config", self.config())
             .finish_non_exhaustive()
     }
 }
@@ -48,13 +59,15 @@ impl<R: Runtime> Transport<R> {
     /// Sends through the server that `config` names. Nothing is connected yet.
     pub fn new(runtime: R, config: TransportConfig) -> Self {
         Self {
-            shared: Arc::new(Shared::new(runtime, config)),
+            dispatch: Dispatch::new(config),
+            runtime,
+            clock: Clock::new(),
         }
     }
 
     /// How the server is reached and spoken to.
     pub fn config(&self) -> &TransportConfig {
-        &self.shared.config
+        self.dispatch.config()
     }
 
     /// Sends one message, over a pooled connection or a new one. A message that
@@ -79,11 +92,8 @@ impl<R: Runtime> Transport<R> {
         envelope: &Envelope,
         body: impl Into<Body>,
     ) -> Result<Report, SendError> {
-        let message = (envelope.clone(), body.into());
-        let report = self.send_all([message]).next().await;
-        // One message has one report.
-        let report = report.unwrap_or_else(|| Report::not_sent(envelope, session_over()));
-        report.into_result()
+        let sending = self.dispatch.send_one(envelope, body.into());
+        self.report_on(sending, envelope, Nothing).await
     }
 
     /// Sends one message whose content is given piece by piece, however long it
@@ -104,31 +114,30 @@ impl<R: Runtime> Transport<R> {
         chunks: impl Stream<Item = io::Result<Bytes>> + Send,
     ) -> Result<Report, SendError> {
         let body = Body::stream(facts.clone());
-        if let Some(report) = self.refuse(envelope, &body) {
-            return report.into_result();
-        }
-        let mut chunks = pin!(Counted::new(chunks));
-        let mut fresh = false;
-        let deadline = self.shared.deadline();
-        loop {
-            let mut lease = match self.shared.lease(fresh, deadline).await {
-                Ok(lease) => lease,
-                Err(error) => return Report::not_sent(envelope, error).into_result(),
-            };
-            lease.limit_time(deadline);
-            let report = lease.send_stream(envelope, facts, chunks.as_mut()).await;
-            let untouched = chunks.is_untouched();
-            fresh = deserves_a_fresh_connection(&report, lease.is_reused(), untouched);
-            if !fresh {
-                return report.into_result();
-            }
-        }
+        let sending = self.dispatch.send_one(envelope, body);
+        self.report_on(sending, envelope, chunks).await
     }
 
-    /// What nobody could take is refused before anyone is called.
-    fn refuse(&self, envelope: &Envelope, body: &Body) -> Option<Report> {
-        let config = self.shared.config.client_config();
-        config.refuse(envelope, body)
+    async fn report_on(
+        &self,
+        sending: Sending<Box<Live<R>>>,
+        envelope: &Envelope,
+        chunks: impl Stream<Item = io::Result<Bytes>> + Send,
+    ) -> Result<Report, SendError> {
+        let mut chunks = pin!(chunks);
+        let mut carrier = self.carrier(sending);
+        let report =
+            poll_fn(|cx| carrier.poll_report(cx, || None, |cx| chunks.as_mut().poll_next(cx)));
+        verdict(report.await, envelope)
+    }
+
+    fn carrier(&self, sending: Sending<Box<Live<R>>>) -> Carrier<R> {
+        Carrier {
+            transport: self.clone(),
+            sending,
+            opening: None,
+            timer: Timer::default(),
+        }
     }
 
     /// Sends many messages, pipelined where the server has it, over one connection
@@ -142,24 +151,22 @@ impl<R: Runtime> Transport<R> {
         I: IntoIterator<Item = (Envelope, Body)>,
     {
         SendAll {
-            transport: self.clone(),
+            carrier: self.carrier(self.dispatch.send_all()),
             messages: messages.into_iter(),
-            batch: Batch::new(self.shared.config.pool().max_messages),
-            lease: None,
         }
     }
 
     /// Takes the reports of messages that nobody waited for (whose `send` was dropped
     /// midway), the oldest first. At most 1,024 are kept.
     pub fn abandoned(&self) -> Vec<Report> {
-        self.shared.take_abandoned()
+        self.dispatch.take_abandoned()
     }
 
     /// Closes connections that have stood idle too long. They are closed with
     /// the next `send` anyway; a program that seldom sends may call this from a
     /// timer of its own.
     pub fn close_idle(&self) {
-        self.shared.close_the_old();
+        self.dispatch.close_idle(self.clock.now());
     }
 
     /// Finishes what is queued and says `QUIT` to every connection, at most for
@@ -169,108 +176,141 @@ impl<R: Runtime> Transport<R> {
     /// [`ShutDown`](postwire_transport::proto::ErrorKind::ShutDown). Whoever waits for a report gets
     /// it; the others are given here, as by [`abandoned`](Self::abandoned).
     pub async fn shutdown(&self) -> Vec<Report> {
-        self.shared.shut_down().await;
+        let shutting_down = self.dispatch.shut_down(self.clock.now());
+        let mut timer = Timer::default();
+        poll_fn(|cx| {
+            while let Err(until) = shutting_down.poll(self.clock.now(), cx.waker()) {
+                ready!(self.poll_until(&mut timer, until, cx));
+            }
+            Poll::Ready(())
+        })
+        .await;
         self.abandoned()
+    }
+
+    fn poll_until(&self, timer: &mut Timer<R>, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let left = until.saturating_duration_since(self.clock.now());
+        timer.poll(cx, &self.runtime, until, left)
     }
 }
 
-/// The reports of [`Transport::send_all`].
+/// The reports of [`Transport::send_all`]: a [`Stream`].
 pub struct SendAll<R: Runtime, I> {
-    transport: Transport<R>,
+    carrier: Carrier<R>,
     messages: I,
-    batch: Batch,
-    lease: Option<Lease<R>>,
 }
+
+// Nothing in it is pinned.
+impl<R: Runtime, I> Unpin for SendAll<R, I> {}
 
 impl<R: Runtime, I> fmt::Debug for SendAll<R, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SendAll")
-            .field("batch", &self.batch)
+            .field("sending", &self.carrier.sending)
             .finish_non_exhaustive()
     }
 }
 
 impl<R: Runtime, I: Iterator<Item = (Envelope, Body)>> SendAll<R, I> {
     /// The next report, in the order of the messages; `None` after the last. May be
-    /// dropped and called again.
+    /// dropped and called again: it holds no place in the queue of the pool meanwhile.
     pub async fn next(&mut self) -> Option<Report> {
-        self.refill();
-        let deadline = self.limit_time();
+        let asking = Asking(&mut self.carrier);
+        let messages = &mut self.messages;
+        poll_fn(|cx| asking.0.poll_report(cx, || messages.next(), no_content)).await
+    }
+}
+
+impl<R: Runtime, I: Iterator<Item = (Envelope, Body)>> Stream for SendAll<R, I> {
+    type Item = Report;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Report>> {
+        let this = &mut *self;
+        let messages = &mut this.messages;
+        this.carrier.poll_report(cx, || messages.next(), no_content)
+    }
+}
+
+fn no_content(cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+    Pin::new(&mut Nothing).poll_next(cx)
+}
+
+/// Somebody who asks for a report, and may stop midway.
+struct Asking<'a, R: Runtime>(&'a mut Carrier<R>);
+
+impl<R: Runtime> Drop for Asking<'_, R> {
+    fn drop(&mut self) {
+        self.0.opening = None;
+        self.0.sending.pause(self.0.transport.clock.now());
+    }
+}
+
+// Never locked: it makes the future `Sync`, as what holds it is.
+type Opening<R> = Mutex<Pin<Box<dyn Future<Output = Result<Live<R>, Error>> + Send>>>;
+
+/// Carries out the steps of one send.
+struct Carrier<R: Runtime> {
+    transport: Transport<R>,
+    sending: Sending<Box<Live<R>>>,
+    /// The connection that is being opened.
+    opening: Option<Opening<R>>,
+    timer: Timer<R>,
+}
+
+impl<R: Runtime> Carrier<R> {
+    fn poll_report(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut next_message: impl FnMut() -> Option<(Envelope, Body)>,
+        mut next_chunk: impl FnMut(&mut Context<'_>) -> Poll<Option<io::Result<Bytes>>>,
+    ) -> Poll<Option<Report>> {
+        let transport = &self.transport;
+        let clock = transport.clock;
         loop {
-            match self.batch.next_step() {
-                BatchStep::Report(report) => {
-                    if self.batch.is_empty() {
-                        self.lease = None;
-                    }
-                    return Some(report);
-                }
-                BatchStep::Connect => self.connect(deadline).await,
-                BatchStep::Enqueue(envelope, body) => {
-                    if let Some(lease) = &mut self.lease {
-                        lease.enqueue(&envelope, body);
+            match self.sending.next_step(clock.now()) {
+                Step::Message(message) => message.give(next_message()),
+                Step::Wait(mut wait) => {
+                    while let Err(until) = wait.poll(clock.now(), cx.waker()) {
+                        let Some(until) = until else {
+                            return Poll::Pending;
+                        };
+                        ready!(transport.poll_until(&mut self.timer, until, cx));
                     }
                 }
-                BatchStep::Await => {
-                    let report = match &mut self.lease {
-                        Some(lease) => lease.next_report().await,
-                        None => None,
-                    };
-                    match report {
-                        Some(report) => self.batch.reported(report),
-                        None => self.batch.disconnected(),
+                Step::Glance(glance) => glance.look(|connection| connection.glance(cx)),
+                Step::Open(open) => {
+                    let (runtime, config) = (&transport.runtime, transport.config());
+                    let opening = self.opening.get_or_insert_with(|| {
+                        let (runtime, config) = (runtime.clone(), config.clone());
+                        let left = open.time_left();
+                        Mutex::new(Box::pin(async move {
+                            Connection::open_within(runtime, &config, left).await
+                        }))
+                    });
+                    let opening = opening.get_mut().unwrap_or_else(PoisonError::into_inner);
+                    let opened = ready!(opening.as_mut().poll(cx));
+                    self.opening = None;
+                    open.opened(clock.now(), opened.map(Box::new));
+                }
+                Step::Drive(mut drive) => {
+                    if drive.wants_chunk()
+                        && let Poll::Ready(next) = next_chunk(cx)
+                    {
+                        drive.give_chunk(next);
                     }
+                    let event = ready!(drive.line().poll_happens(cx));
+                    drive.on_event(event);
                 }
-                BatchStep::Done => {
-                    self.lease = None;
-                    return None;
-                }
+                Step::Report(report) => return Poll::Ready(Some(report)),
+                Step::Done => return Poll::Ready(None),
             }
-        }
-    }
-
-    /// Begins to count the time until the next report; gives when that ends.
-    fn limit_time(&mut self) -> Option<Instant> {
-        let deadline = self.transport.shared.deadline();
-        if let Some(lease) = &mut self.lease {
-            lease.limit_time(deadline);
-        }
-        deadline
-    }
-
-    fn refill(&mut self) {
-        while self.batch.wants_more() {
-            match self.messages.next() {
-                None => self.batch.end(),
-                Some((envelope, body)) => match self.transport.refuse(&envelope, &body) {
-                    Some(report) => self.batch.add_settled(envelope, body, report),
-                    None => self.batch.add(envelope, body),
-                },
-            }
-        }
-    }
-
-    async fn connect(&mut self, deadline: Option<Instant>) {
-        self.lease = None;
-        let fresh = self.batch.wants_fresh();
-        match self.transport.shared.lease(fresh, deadline).await {
-            Ok(mut lease) => {
-                lease.limit_time(deadline);
-                self.batch.connected(lease.is_reused());
-                self.lease = Some(lease);
-            }
-            Err(error) => self.batch.failed(error),
         }
     }
 }
 
-impl<R: Runtime, I> Drop for SendAll<R, I> {
-    /// Nobody waits for the reports that are left.
+impl<R: Runtime> Drop for Carrier<R> {
     fn drop(&mut self) {
-        if let Some(mut lease) = self.lease.take() {
-            for report in lease.end() {
-                self.batch.reported(report);
-            }
-        }
-        self.transport.shared.abandon(self.batch.abandon());
+        self.opening = None;
+        self.sending.leave(self.transport.clock.now());
     }
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_io::AsyncRead;
-use postwire_transport::ChunkBuffer;
+use postwire_transport::adapter::ChunkBuffer;
 
 /// What a reader gives, piece by piece, for
 /// [`Transport::send_stream`](crate::Transport::send_stream).
@@ -48,35 +48,14 @@ impl<R: AsyncRead + Unpin> Stream for Chunks<R> {
     }
 }
 
-pin_project_lite::pin_project! {
-    /// A source of which it is known whether anything was asked of it.
-    pub(crate) struct Counted<S> {
-        #[pin]
-        source: S,
-        touched: bool,
-    }
-}
+/// The content of a message that has none to give: asked for it, that is an error.
+pub(crate) struct Nothing;
 
-impl<S> Counted<S> {
-    pub(crate) fn new(source: S) -> Self {
-        Self {
-            source,
-            touched: false,
-        }
-    }
+impl Stream for Nothing {
+    type Item = io::Result<Bytes>;
 
-    /// Whether nothing was.
-    pub(crate) fn is_untouched(&self) -> bool {
-        !self.touched
-    }
-}
-
-impl<S: Stream> Stream for Counted<S> {
-    type Item = S::Item;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
-        let this = self.project();
-        *this.touched = true;
-        this.source.poll_next(cx)
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let why = "a stream has no content here: send_stream takes it";
+        Poll::Ready(Some(Err(io::Error::other(why))))
     }
 }

@@ -24,7 +24,7 @@ const OCTETS: u64 = 1024 * 1024;
 /// here. Each message is in one place at a time: what one session turned back is given to
 /// another one, never to the same.
 #[derive(Debug)]
-pub struct Batch {
+pub(crate) struct Batch {
     waiting: VecDeque<Waiting>,
     /// The number of the first that waits; they are numbered as they come.
     first: u64,
@@ -40,6 +40,8 @@ pub struct Batch {
     /// The next connection is to be one that nobody has used.
     wants_fresh: bool,
     max_messages: u64,
+    /// Some of the streamed content is gone, so that its message cannot be sent again.
+    stream_was_touched: bool,
 }
 
 #[derive(Debug)]
@@ -116,7 +118,7 @@ enum Connection {
 
 /// What the adapter is to do next.
 #[derive(Debug)]
-pub enum BatchStep {
+pub(crate) enum BatchStep {
     /// Give this report to the caller.
     Report(Report),
     /// Get a connection, giving the last one back:
@@ -134,7 +136,7 @@ pub enum BatchStep {
 impl Batch {
     /// An empty one, which gives a connection no more than `max_messages`
     /// (at least 1): [`PoolConfig::max_messages`](crate::PoolConfig::max_messages).
-    pub fn new(max_messages: u64) -> Self {
+    pub(crate) fn new(max_messages: u64) -> Self {
         Self {
             waiting: VecDeque::new(),
             first: 0,
@@ -146,27 +148,33 @@ impl Batch {
             connection: Connection::None,
             wants_fresh: false,
             max_messages: max_messages.max(1),
+            stream_was_touched: false,
         }
     }
 
     /// Whether there is room for another message.
-    pub fn wants_more(&self) -> bool {
+    pub(crate) fn wants_more(&self) -> bool {
         !self.ended && self.waiting.len() < MESSAGES && self.octets < OCTETS
     }
 
     /// Another message.
-    pub fn add(&mut self, envelope: Envelope, body: Body) {
+    pub(crate) fn add(&mut self, envelope: Envelope, body: Body) {
         self.push(envelope, body, State::New);
     }
 
     /// Another message, whose report is known: it was refused beforehand
     /// ([`ClientConfig::refuse`](postwire_proto::ClientConfig::refuse)).
-    pub fn add_settled(&mut self, envelope: Envelope, body: Body, report: Report) {
+    pub(crate) fn add_settled(&mut self, envelope: Envelope, body: Body, report: Report) {
         self.push(envelope, body, State::Settled(report));
     }
 
+    /// A piece of streamed content was taken: it cannot be sent again.
+    pub(crate) fn stream_was_touched(&mut self) {
+        self.stream_was_touched = true;
+    }
+
     /// There are no more messages.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.ended = true;
     }
 
@@ -181,7 +189,7 @@ impl Batch {
     }
 
     /// What to do next.
-    pub fn next_step(&mut self) -> BatchStep {
+    pub(crate) fn next_step(&mut self) -> BatchStep {
         if let Some(report) = self.take_settled() {
             return BatchStep::Report(report);
         }
@@ -268,23 +276,24 @@ impl Batch {
 
     /// Whether nothing is held or under way, for the moment or for good: the connection can be
     /// given back.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
     /// Whether all messages were reported, and no others will come: the
     /// connection can be given back.
-    pub fn is_done(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_done(&self) -> bool {
         self.ended && self.waiting.is_empty()
     }
 
     /// The next connection is to be a fresh one: the last one had died.
-    pub fn wants_fresh(&self) -> bool {
+    pub(crate) fn wants_fresh(&self) -> bool {
         self.wants_fresh
     }
 
     /// There is another connection; `reused` if others had used it before.
-    pub fn connected(&mut self, reused: bool) {
+    pub(crate) fn connected(&mut self, reused: bool) {
         self.take_up_turned_back();
         self.wants_fresh = false;
         self.connection = Connection::Live {
@@ -295,12 +304,12 @@ impl Batch {
     }
 
     /// There is no other connection: nothing more is sent.
-    pub fn failed(&mut self, error: Error) {
+    pub(crate) fn failed(&mut self, error: Error) {
         self.connection = Connection::Failed(error);
     }
 
     /// The session reported on the oldest message that it was given.
-    pub fn reported(&mut self, report: Report) {
+    pub(crate) fn reported(&mut self, report: Report) {
         let Some(number) = self.given.pop_front() else {
             debug_assert!(false, "a report on nothing");
             return;
@@ -320,11 +329,13 @@ impl Batch {
             self.connection = Connection::Dying { worn };
             self.wants_fresh = true;
         }
+        let stream_was_touched = self.stream_was_touched;
         let Some(message) = self.numbered(number) else {
             debug_assert!(false, "a report on a message that has one");
             return;
         };
-        let again = if deserves_a_fresh_connection(&report, worn, !message.body.is_stream()) {
+        let at_hand = !message.body.is_stream() || !stream_was_touched;
+        let again = if deserves_a_fresh_connection(&report, worn, at_hand) {
             message.state = State::TurnedBack;
             true
         } else {
@@ -334,7 +345,7 @@ impl Batch {
     }
 
     /// The session is over, and has reported on all that it was given.
-    pub fn disconnected(&mut self) {
+    pub(crate) fn disconnected(&mut self) {
         let over = Error::new(Stage::Mail, ErrorKind::SessionOver);
         while let Some(number) = self.given.pop_front() {
             if let Some(message) = self.numbered(number) {
@@ -346,7 +357,7 @@ impl Batch {
 
     /// Nobody waits for the reports any more: what became of the messages that a session was
     /// given, in order. The session has ended, and has reported on all of them.
-    pub fn abandon(&mut self) -> Vec<Report> {
+    pub(crate) fn abandon(&mut self) -> Vec<Report> {
         self.disconnected();
         let mut reports = Vec::new();
         for message in self.waiting.drain(..) {
@@ -401,5 +412,7 @@ fn octets(body: &Body) -> u64 {
     body.facts().map_or(0, |facts| facts.octets)
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

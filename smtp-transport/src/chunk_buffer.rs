@@ -12,7 +12,7 @@ const CHUNK: usize = 64 * 1024;
 ///
 /// ```
 /// use std::io::Read;
-/// use postwire_transport::ChunkBuffer;
+/// use postwire_transport::adapter::ChunkBuffer;
 ///
 /// let mut source = &b"Subject: hello"[..];
 /// let mut buffer = ChunkBuffer::default();

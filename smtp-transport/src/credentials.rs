@@ -71,7 +71,7 @@ impl CredentialsSource {
     }
 
     /// Begins to fetch them; `refused` is why those given before were not taken.
-    pub fn fetch(&self, refused: Option<Error>) -> CredentialsFuture {
+    pub(crate) fn fetch(&self, refused: Option<Error>) -> CredentialsFuture {
         (self.0)(refused)
     }
 }
@@ -84,7 +84,7 @@ impl fmt::Debug for CredentialsSource {
 
 /// Credentials on their way: [`CredentialsSource::fetch`].
 // Never locked: it makes the future `Sync`, as the connection that waits for it is.
-pub struct CredentialsFuture(Mutex<Pin<Box<dyn Future<Output = Fetched> + Send>>>);
+pub(crate) struct CredentialsFuture(Mutex<Pin<Box<dyn Future<Output = Fetched> + Send>>>);
 
 impl Future for CredentialsFuture {
     type Output = Fetched;

@@ -13,30 +13,28 @@
 //! # Ok::<(), postwire_transport::ConfigError>(())
 //! ```
 
+pub mod adapter;
 mod batch;
 mod builder;
 mod chunk_buffer;
 mod config;
 mod credentials;
+mod dispatch;
 mod error;
-mod kept_events;
+mod flow;
 mod pool;
 mod reach;
+mod session;
 mod url;
 
-pub use batch::{Batch, BatchStep};
 pub use builder::TransportBuilder;
-pub use chunk_buffer::ChunkBuffer;
 pub use config::{SocketOptions, TransportConfig};
-pub use credentials::{CredentialsFuture, CredentialsSource};
+pub use credentials::CredentialsSource;
 pub use error::ConfigError;
-pub use kept_events::KeptEvents;
-pub use pool::{
-    Pool, PoolAction, PoolConfig, PoolConnectionId, PoolEffects, PoolGrant, PoolShelf, PoolTicket,
-    deserves_a_fresh_connection, server_has_no_room,
-};
+pub use pool::PoolConfig;
 /// The TLS layer: modes, parameters, certificates, and client and server connections.
 pub use postwire_tls as tls;
 pub use postwire_tls::proto;
-pub use reach::{ATTEMPT_DELAY, AddressRace, ConnectError, RaceStep, connection_order};
+pub use reach::ConnectError;
+pub use session::Session;
 pub use url::{ServerUrl, UrlError, UrlPart};

@@ -12,12 +12,12 @@ mod shelf;
 use std::collections::{BTreeSet, VecDeque};
 
 pub use self::config::PoolConfig;
-pub use self::shelf::{PoolEffects, PoolGrant, PoolShelf};
+pub(crate) use self::shelf::{PoolGrant, PoolShelf};
 use postwire_proto::{Error, Instant, Report};
 
 /// Whether an error at the start of a session means that the server has no room
 /// for another one now: [`Pool::open_failed`].
-pub fn server_has_no_room(error: &Error) -> bool {
+pub(crate) fn server_has_no_room(error: &Error) -> bool {
     error.server_has_no_room()
 }
 
@@ -25,7 +25,7 @@ pub fn server_has_no_room(error: &Error) -> bool {
 /// over a fresh one: it was certainly not sent, because a connection that had
 /// been used before had died, or died, of old age; and all of its content is
 /// still at hand.
-pub fn deserves_a_fresh_connection(
+pub(crate) fn deserves_a_fresh_connection(
     report: &Report,
     was_reused: bool,
     content_is_at_hand: bool,
@@ -41,16 +41,16 @@ pub(crate) fn is_lost(report: &Report) -> bool {
 
 /// Names a connection of the pool. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PoolConnectionId(u64);
+pub(crate) struct PoolConnectionId(u64);
 
 /// Names a waiter: someone who waits for a connection. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PoolTicket(u64);
+pub(crate) struct PoolTicket(u64);
 
 /// What the adapter is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum PoolAction {
+pub(crate) enum PoolAction {
     /// Give this idle connection to this waiter, who looks at it first
     /// ([`Pool::found_dead`] if the server has left).
     Use(PoolTicket, PoolConnectionId),
@@ -79,7 +79,7 @@ pub enum PoolAction {
 /// deadline earlier, or takes the first waiter away, gives that action again. Where nobody waits,
 /// nobody has to wake up: what is too old is closed with the next call.
 #[derive(Debug)]
-pub struct Pool {
+pub(crate) struct Pool {
     config: PoolConfig,
     connections: Vec<Connection>,
     /// Those who wait, in the order in which they came, by whether a connection that was used
@@ -111,7 +111,7 @@ struct Connection {
 
 impl Pool {
     /// An empty pool.
-    pub fn new(config: PoolConfig) -> Self {
+    pub(crate) fn new(config: PoolConfig) -> Self {
         Self {
             config,
             connections: Vec::new(),
@@ -130,19 +130,19 @@ impl Pool {
     }
 
     /// Its configuration.
-    pub fn config(&self) -> &PoolConfig {
+    pub(crate) fn config(&self) -> &PoolConfig {
         &self.config
     }
 
     /// Someone wants a connection. An action with this ticket will come.
-    pub fn request(&mut self, now: Instant) -> PoolTicket {
+    pub(crate) fn request(&mut self, now: Instant) -> PoolTicket {
         self.enter(now, false)
     }
 
     /// Someone wants a connection that nobody has used, since a used one had died of old age
     /// and lost their message. They are given the right to open one; where there are too
     /// many, an idle one makes room.
-    pub fn request_fresh(&mut self, now: Instant) -> PoolTicket {
+    pub(crate) fn request_fresh(&mut self, now: Instant) -> PoolTicket {
         self.enter(now, true)
     }
 
@@ -161,7 +161,7 @@ impl Pool {
     }
 
     /// This waiter waits no more. What an action had given it already goes back.
-    pub fn cancel(&mut self, now: Instant, ticket: PoolTicket) {
+    pub(crate) fn cancel(&mut self, now: Instant, ticket: PoolTicket) {
         self.takes_any.remove(&ticket);
         self.wants_fresh.remove(&ticket);
         let given = self.actions.iter().position(|action| {
@@ -181,7 +181,7 @@ impl Pool {
     }
 
     /// A connection stands, and is in use by whoever opened it.
-    pub fn opened(&mut self, now: Instant, id: PoolConnectionId) {
+    pub(crate) fn opened(&mut self, now: Instant, id: PoolConnectionId) {
         if id.0 >= self.first_after_pause {
             self.pauses_in_a_row = 0;
             self.paused_until = None;
@@ -194,7 +194,7 @@ impl Pool {
 
     /// A connection could not be opened. `no_room`: the server said so by a 4xx;
     /// no other is opened for a while.
-    pub fn open_failed(&mut self, now: Instant, id: PoolConnectionId, no_room: bool) {
+    pub(crate) fn open_failed(&mut self, now: Instant, id: PoolConnectionId, no_room: bool) {
         self.forget(id);
         if no_room && id.0 >= self.first_after_pause {
             let factor = 2_u32.saturating_pow(self.pauses_in_a_row);
@@ -208,14 +208,14 @@ impl Pool {
 
     /// An idle connection that was given out had died meanwhile. Its holder has its old place
     /// among those who wait.
-    pub fn found_dead(&mut self, now: Instant, id: PoolConnectionId, ticket: PoolTicket) {
+    pub(crate) fn found_dead(&mut self, now: Instant, id: PoolConnectionId, ticket: PoolTicket) {
         self.forget(id);
         self.takes_any.insert(ticket);
         self.decide(now);
     }
 
     /// A connection is used no more, after `messages` messages.
-    pub fn released(&mut self, now: Instant, id: PoolConnectionId, messages: u64) {
+    pub(crate) fn released(&mut self, now: Instant, id: PoolConnectionId, messages: u64) {
         if let Some(connection) = self.find(id) {
             connection.messages = connection.messages.saturating_add(messages);
             connection.idle_since = Some(now);
@@ -224,19 +224,19 @@ impl Pool {
     }
 
     /// A connection is gone.
-    pub fn lost(&mut self, now: Instant, id: PoolConnectionId) {
+    pub(crate) fn lost(&mut self, now: Instant, id: PoolConnectionId) {
         self.forget(id);
         self.decide(now);
     }
 
     /// Serves those who wait, refuses those who come, closes what is idle.
-    pub fn shut_down(&mut self, now: Instant) {
+    pub(crate) fn shut_down(&mut self, now: Instant) {
         self.shutting_down = true;
         self.decide(now);
     }
 
     /// The time for shutting down is over: refuses also those who wait.
-    pub fn refuse_all(&mut self, now: Instant) {
+    pub(crate) fn refuse_all(&mut self, now: Instant) {
         self.shutting_down = true;
         while let Some((ticket, _)) = self.first_waiting() {
             self.takes_any.remove(&ticket);
@@ -247,7 +247,7 @@ impl Pool {
     }
 
     /// Whether, after [`shut_down`](Self::shut_down), nothing is left.
-    pub fn is_drained(&self) -> bool {
+    pub(crate) fn is_drained(&self) -> bool {
         self.shutting_down
             && self.connections.is_empty()
             && self.waiting() == 0
@@ -255,35 +255,36 @@ impl Pool {
     }
 
     /// The next thing to do; call until `None` after every other call.
-    pub fn poll_action(&mut self) -> Option<PoolAction> {
+    pub(crate) fn poll_action(&mut self) -> Option<PoolAction> {
         self.actions.pop_front()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is next wanted.
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let ends = self.connections.iter().filter_map(|c| self.end_of(c));
         let pause = self.paused_until.filter(|_| self.waiting() > 0);
         ends.chain(pause).min()
     }
 
     /// Tells the time. Safe to call at any moment.
-    pub fn handle_timeout(&mut self, now: Instant) {
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.decide(now);
     }
 
     /// How many connections there are, those being opened included.
-    pub fn connections(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn connections(&self) -> usize {
         self.connections.len()
     }
 
     /// How many of them nobody uses.
-    pub fn idle(&self) -> usize {
+    pub(crate) fn idle(&self) -> usize {
         let idle = self.connections.iter().filter(|c| c.idle_since.is_some());
         idle.count()
     }
 
     /// How many wait.
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.takes_any.len() + self.wants_fresh.len()
     }
 

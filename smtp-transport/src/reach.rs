@@ -1,6 +1,7 @@
 //! Which of a host's addresses are tried, in which order, and what is said when
 //! the server cannot be reached. Opens nothing.
 
+mod dial;
 mod race;
 
 use std::fmt;
@@ -15,7 +16,7 @@ use postwire_proto::{Error, ErrorKind, Stage};
 /// the two families in turn, so that a broken one costs a single attempt.
 ///
 /// With a local address, only those of its family.
-pub fn connection_order(addresses: Vec<SocketAddr>, local: Option<IpAddr>) -> Vec<SocketAddr> {
+fn connection_order(addresses: Vec<SocketAddr>, local: Option<IpAddr>) -> Vec<SocketAddr> {
     let usable = addresses
         .into_iter()
         .filter(|address| local.is_none_or(|local| local.is_ipv4() == address.is_ipv4()));
@@ -39,7 +40,7 @@ pub fn connection_order(addresses: Vec<SocketAddr>, local: Option<IpAddr>) -> Ve
     ordered
 }
 
-pub use self::race::{ATTEMPT_DELAY, AddressRace, RaceStep};
+pub use self::dial::{ATTEMPT_DELAY, ConnectUnix, Dial, DialStep, Resolve};
 
 /// The server cannot be reached: what was tried, and how each failed.
 #[derive(Debug)]

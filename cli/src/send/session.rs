@@ -130,15 +130,15 @@ fn failed(error: Error, known: Known, interrupt: &Interrupt) -> Failed {
 
 impl<S: Stream> Session for postwire_blocking::Connection<S> {
     fn enqueue(&mut self, envelope: Envelope, body: Body) {
-        self.enqueue(envelope, body);
+        (**self).enqueue(envelope, body);
     }
 
     fn body_next(&mut self, id: TransactionId, next: Option<io::Result<Bytes>>) {
-        self.body_next(id, next);
+        (**self).body_next(id, next);
     }
 
     fn begin_quit(&mut self) {
-        self.begin_quit();
+        (**self).begin_quit();
     }
 
     fn next_event(&mut self) -> Option<Event> {

@@ -19,7 +19,7 @@ const ABANDONED: usize = 1_024;
 /// After each call the adapter carries out the [`effects`](Self::effects): nothing that was
 /// decided happens before.
 #[derive(Debug)]
-pub struct PoolShelf<C> {
+pub(crate) struct PoolShelf<C> {
     pool: Pool,
     idle: BTreeMap<PoolConnectionId, C>,
     waiters: BTreeMap<PoolTicket, Waiter<C>>,
@@ -48,7 +48,7 @@ impl<C> Waiter<C> {
 
 /// What a waiter was given.
 #[derive(Debug)]
-pub enum PoolGrant<C> {
+pub(crate) enum PoolGrant<C> {
     /// A connection that stood idle. To be looked at first.
     Use(PoolConnectionId, C),
     /// The right to open one.
@@ -62,12 +62,12 @@ pub enum PoolGrant<C> {
 /// What is to be done outside the lock.
 #[derive(Debug)]
 #[must_use = "whoever was served sleeps on until they are woken"]
-pub struct PoolEffects<C> {
+pub(crate) struct PoolEffects<C> {
     /// Idle connections to say `QUIT` to.
-    pub departing: Vec<C>,
+    pub(crate) departing: Vec<C>,
     /// Those who were served, who have to keep the time from now on, or who wait for the end of
     /// a shutdown.
-    pub woken: Vec<Waker>,
+    pub(crate) woken: Vec<Waker>,
 }
 
 impl<C> Default for PoolEffects<C> {
@@ -81,7 +81,7 @@ impl<C> Default for PoolEffects<C> {
 
 impl<C> PoolShelf<C> {
     /// An empty one.
-    pub fn new(config: PoolConfig) -> Self {
+    pub(crate) fn new(config: PoolConfig) -> Self {
         Self {
             pool: Pool::new(config),
             idle: BTreeMap::new(),
@@ -94,14 +94,14 @@ impl<C> PoolShelf<C> {
 
     /// Someone wants a connection, and gives up at `deadline`, or when the pool's
     /// [`acquire_timeout`](PoolConfig::acquire_timeout) is over.
-    pub fn request(&mut self, now: Instant, deadline: Option<Instant>) -> PoolTicket {
+    pub(crate) fn request(&mut self, now: Instant, deadline: Option<Instant>) -> PoolTicket {
         let ticket = self.pool.request(now);
         self.enter(ticket, self.gives_up_at(now, deadline));
         ticket
     }
 
     /// Someone wants a connection that nobody has used: [`Pool::request_fresh`].
-    pub fn request_fresh(&mut self, now: Instant, deadline: Option<Instant>) -> PoolTicket {
+    pub(crate) fn request_fresh(&mut self, now: Instant, deadline: Option<Instant>) -> PoolTicket {
         let ticket = self.pool.request_fresh(now);
         self.enter(ticket, self.gives_up_at(now, deadline));
         ticket
@@ -129,7 +129,7 @@ impl<C> PoolShelf<C> {
     ///
     /// The waker is woken where this call would say something else. A waiter that gave up, or
     /// that is forgotten, calls [`cancel`](Self::cancel).
-    pub fn poll_grant(
+    pub(crate) fn poll_grant(
         &mut self,
         now: Instant,
         ticket: PoolTicket,
@@ -164,7 +164,7 @@ impl<C> PoolShelf<C> {
 
     /// A waiter waits no more; what it was given meanwhile goes back. Without effect where it
     /// has taken what it was given.
-    pub fn cancel(&mut self, now: Instant, ticket: PoolTicket) {
+    pub(crate) fn cancel(&mut self, now: Instant, ticket: PoolTicket) {
         let Some(waiter) = self.waiters.remove(&ticket) else {
             return;
         };
@@ -178,19 +178,19 @@ impl<C> PoolShelf<C> {
     }
 
     /// A connection stands, and is in use: [`Pool::opened`].
-    pub fn opened(&mut self, now: Instant, id: PoolConnectionId) {
+    pub(crate) fn opened(&mut self, now: Instant, id: PoolConnectionId) {
         self.pool.opened(now, id);
         self.carry_out();
     }
 
     /// A connection could not be opened: [`Pool::open_failed`].
-    pub fn open_failed(&mut self, now: Instant, id: PoolConnectionId, no_room: bool) {
+    pub(crate) fn open_failed(&mut self, now: Instant, id: PoolConnectionId, no_room: bool) {
         self.pool.open_failed(now, id, no_room);
         self.carry_out();
     }
 
     /// An idle connection had died, and its holder waits again: [`Pool::found_dead`].
-    pub fn found_dead(
+    pub(crate) fn found_dead(
         &mut self,
         now: Instant,
         id: PoolConnectionId,
@@ -202,20 +202,26 @@ impl<C> PoolShelf<C> {
     }
 
     /// A connection is used no more, after `messages` messages.
-    pub fn put_back(&mut self, now: Instant, id: PoolConnectionId, connection: C, messages: u64) {
+    pub(crate) fn put_back(
+        &mut self,
+        now: Instant,
+        id: PoolConnectionId,
+        connection: C,
+        messages: u64,
+    ) {
         self.idle.insert(id, connection);
         self.pool.released(now, id, messages);
         self.carry_out();
     }
 
     /// A connection is gone.
-    pub fn lost(&mut self, now: Instant, id: PoolConnectionId) {
+    pub(crate) fn lost(&mut self, now: Instant, id: PoolConnectionId) {
         self.pool.lost(now, id);
         self.carry_out();
     }
 
     /// Keeps the report on a message whose sender has left; of many, the newest.
-    pub fn abandon(&mut self, report: Report) {
+    pub(crate) fn abandon(&mut self, report: Report) {
         if self.abandoned.len() >= ABANDONED {
             self.abandoned.pop_front();
         }
@@ -223,29 +229,29 @@ impl<C> PoolShelf<C> {
     }
 
     /// Takes the reports that were kept, the oldest first.
-    pub fn take_abandoned(&mut self) -> Vec<Report> {
+    pub(crate) fn take_abandoned(&mut self) -> Vec<Report> {
         self.abandoned.drain(..).collect()
     }
 
     /// Serves those who wait, refuses those who come, closes what is idle.
-    pub fn shut_down(&mut self, now: Instant) {
+    pub(crate) fn shut_down(&mut self, now: Instant) {
         self.pool.shut_down(now);
         self.carry_out();
     }
 
     /// The time for shutting down is over: refuses also those who wait.
-    pub fn refuse_all(&mut self, now: Instant) {
+    pub(crate) fn refuse_all(&mut self, now: Instant) {
         self.pool.refuse_all(now);
         self.carry_out();
     }
 
     /// Whether, after [`shut_down`](Self::shut_down), nothing is left.
-    pub fn is_drained(&self) -> bool {
+    pub(crate) fn is_drained(&self) -> bool {
         self.pool.is_drained() && self.waiters.is_empty()
     }
 
     /// Waits until nothing is left; the waker is woken then.
-    pub fn poll_drained(&mut self, waker: &Waker) -> Poll<()> {
+    pub(crate) fn poll_drained(&mut self, waker: &Waker) -> Poll<()> {
         if self.is_drained() {
             return Poll::Ready(());
         }
@@ -258,23 +264,25 @@ impl<C> PoolShelf<C> {
 
     /// When [`handle_timeout`](Self::handle_timeout) is next wanted. Waiters see to that
     /// themselves: [`poll_grant`](Self::poll_grant).
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    #[cfg(test)]
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.pool.poll_timeout()
     }
 
     /// Tells the time.
-    pub fn handle_timeout(&mut self, now: Instant) {
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.pool.handle_timeout(now);
         self.carry_out();
     }
 
     /// What is to be done now, once the lock is released.
-    pub fn effects(&mut self) -> PoolEffects<C> {
+    pub(crate) fn effects(&mut self) -> PoolEffects<C> {
         std::mem::take(&mut self.effects)
     }
 
     /// The decisions, to be asked about.
-    pub fn pool(&self) -> &Pool {
+    #[cfg(test)]
+    pub(crate) fn pool(&self) -> &Pool {
         &self.pool
     }
 

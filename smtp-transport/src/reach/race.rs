@@ -13,15 +13,12 @@ use postwire_proto::{Error, ErrorKind, Stage};
 use super::{ConnectError, connection_order};
 use crate::TransportConfig;
 
-/// How long one address is given before the next joins the race (RFC 8305 §5).
-pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-
 /// Which address is tried next, and when.
 ///
 /// An address that takes the connection and then refuses the session, hangs up or stays silent
 /// before its greeting has failed as well: the race goes on with the others (RFC 5321 §5.1).
 #[derive(Debug)]
-pub struct AddressRace {
+pub(super) struct AddressRace {
     untried: VecDeque<SocketAddr>,
     running: Vec<SocketAddr>,
     /// The next address need not wait for its turn.
@@ -33,9 +30,8 @@ pub struct AddressRace {
 
 /// What the adapter does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RaceStep {
-    /// Starts to connect to this address, and a timer of [`ATTEMPT_DELAY`] instead of the one
-    /// that runs.
+pub(super) enum RaceStep {
+    /// Starts to connect to this address, and a timer instead of the one that runs.
     Start(SocketAddr),
     /// Waits until an attempt ends ([`AddressRace::connected`], [`AddressRace::failed`]) or the
     /// timer does ([`AddressRace::delay_is_over`]).
@@ -46,7 +42,7 @@ pub enum RaceStep {
 
 impl AddressRace {
     /// The race of these addresses, in [`connection_order`].
-    pub fn new(config: &TransportConfig, addresses: Vec<SocketAddr>) -> Self {
+    pub(super) fn new(config: &TransportConfig, addresses: Vec<SocketAddr>) -> Self {
         let local = config.socket_options().local_address;
         Self {
             untried: connection_order(addresses, local).into(),
@@ -58,7 +54,7 @@ impl AddressRace {
     }
 
     /// What to do next.
-    pub fn next_step(&mut self) -> RaceStep {
+    pub(super) fn next_step(&mut self) -> RaceStep {
         let next = if self.is_next || self.running.is_empty() {
             self.untried.pop_front()
         } else {
@@ -77,12 +73,12 @@ impl AddressRace {
     }
 
     /// Another address may join, since the last one has had its time.
-    pub fn delay_is_over(&mut self) {
+    pub(super) fn delay_is_over(&mut self) {
         self.is_next = true;
     }
 
     /// An attempt failed. The next address need not wait for its turn.
-    pub fn failed(&mut self, address: SocketAddr, error: io::Error) {
+    pub(super) fn failed(&mut self, address: SocketAddr, error: io::Error) {
         self.running.retain(|running| *running != address);
         self.failed.attempt(address, error);
         self.is_next = true;
@@ -90,7 +86,7 @@ impl AddressRace {
 
     /// An attempt succeeded, and the others are dropped. They are tried again where the
     /// session with this address fails early.
-    pub fn connected(&mut self, address: SocketAddr) {
+    pub(super) fn connected(&mut self, address: SocketAddr) {
         self.running.retain(|running| *running != address);
         for dropped in self.running.drain(..).rev() {
             self.untried.push_front(dropped);
@@ -104,7 +100,7 @@ impl AddressRace {
     /// # Errors
     ///
     /// That error.
-    pub fn session_failed(&mut self, error: Error) -> Result<(), Error> {
+    pub(super) fn session_failed(&mut self, error: Error) -> Result<(), Error> {
         if self.untried.is_empty() || !is_worth_another_address(&error) {
             return Err(error);
         }
@@ -114,14 +110,14 @@ impl AddressRace {
 
     /// How much of the time that is left the next session may take until it stands: its share,
     /// so that the other addresses have theirs.
-    pub fn share(&self, left: Duration) -> Duration {
+    pub(super) fn share(&self, left: Duration) -> Duration {
         let others = u32::try_from(self.untried.len()).unwrap_or(u32::MAX);
         left / others.saturating_add(1)
     }
 
     /// Why no address could be connected to: what the last server said that took a connection,
     /// if there was one, or else how each attempt failed.
-    pub fn error(&mut self) -> Error {
+    pub(super) fn error(&mut self) -> Error {
         if let Some(refused) = self.refused.take() {
             return refused;
         }
@@ -131,7 +127,7 @@ impl AddressRace {
     }
 
     /// The same, of a race that had to end before all had failed.
-    pub fn timed_out(&mut self) -> Error {
+    pub(super) fn timed_out(&mut self) -> Error {
         for address in self.running.drain(..) {
             let error = io::ErrorKind::TimedOut.into();
             self.failed.attempt(address, error);

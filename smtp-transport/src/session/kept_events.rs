@@ -14,12 +14,12 @@ const KEPT: usize = 1_024;
 /// Reports and answers that came while an adapter waited for another event, for whoever
 /// takes the events next. At most 1,024 are kept, the last ones.
 #[derive(Debug, Default)]
-pub struct KeptEvents(VecDeque<Event>);
+pub(super) struct KeptEvents(VecDeque<Event>);
 
 impl KeptEvents {
     /// Keeps what somebody may wait for. A streamed body gets no content meanwhile, and would
     /// hold everything up: its message is not sent.
-    pub fn keep(&mut self, event: Event, connection: &mut Connection) {
+    pub(super) fn keep(&mut self, event: Event, connection: &mut Connection) {
         match event {
             Event::Report(_) | Event::Reply(..) => {
                 if self.0.len() >= KEPT {
@@ -37,7 +37,7 @@ impl KeptEvents {
     }
 
     /// Takes the oldest one.
-    pub fn take(&mut self) -> Option<Event> {
+    pub(super) fn take(&mut self) -> Option<Event> {
         self.0.pop_front()
     }
 }

@@ -4,7 +4,6 @@
 //! The servers are pseudo-random and reproducible. They declare limits (RFC 9422) or do not
 //! declare them, refuse temporarily or permanently, and disconnect at any point, also between
 //! accepting a message and replying.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -15,7 +14,8 @@ use postwire_proto::{
     Body, Client, ClientConfig, Endpoint, Envelope, Error, ErrorKind, Event, HelloName, Instant,
     Outcome, RecipientStatus, Report, Security, Stage,
 };
-use postwire_transport::{Batch, BatchStep};
+
+use super::{Batch, BatchStep};
 
 struct Random(u64);
 
