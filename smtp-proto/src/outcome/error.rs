@@ -322,8 +322,12 @@ impl fmt::Display for Error {
             ErrorKind::Violation(violation) => {
                 write!(f, "the server broke the protocol: {violation}")?;
                 match self.quote() {
-                    Some("") => f.write_str(": an empty line"),
-                    Some(quote) => write!(f, ": {quote}"),
+                    Some("") => f.write_str(": an empty line")?,
+                    Some(quote) => write!(f, ": {quote}")?,
+                    None => {}
+                }
+                match self.detail() {
+                    Some(detail) => write!(f, "; then the server said {detail}"),
                     None => Ok(()),
                 }
             }
@@ -429,7 +433,13 @@ impl fmt::Display for Error {
             ErrorKind::Unsendable(why) => write!(f, "{why}"),
             ErrorKind::Source(error) => write!(f, "the source of the content failed: {error}"),
             ErrorKind::Aborted => f.write_str("aborted by the program"),
-            ErrorKind::SessionOver => f.write_str("the session had ended; open another"),
+            ErrorKind::SessionOver => match self.detail() {
+                Some(why) => write!(
+                    f,
+                    "the session ended because of another message ({why}); open another"
+                ),
+                None => f.write_str("the session had ended; open another"),
+            },
             ErrorKind::SessionFull => f.write_str(
                 "the session has no room for it by the server's limits (LIMITS); open another",
             ),
