@@ -268,3 +268,22 @@ fn base64_is_strict() {
         );
     }
 }
+
+#[test]
+fn secrets_are_equal_octet_by_octet() {
+    let secret = Secret::from("correct horse");
+    assert_eq!(
+        secret,
+        Secret::from(alloc::vec::Vec::from(*b"correct horse"))
+    );
+    for other in [
+        "",
+        "correct hors",
+        "correct horsf",
+        "Correct horse",
+        "correct horse ",
+    ] {
+        assert_ne!(secret, Secret::from(other), "{other:?}");
+    }
+    assert_eq!(Secret::default(), Secret::from(""));
+}

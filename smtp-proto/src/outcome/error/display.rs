@@ -1,0 +1,190 @@
+//! An error as one sentence: the stage, what happened, the server's own words, what may help.
+//!
+//! Knows words. Must never decide anything.
+
+use core::fmt;
+
+use super::{Error, ErrorKind, Stage, Violation};
+use crate::{Mechanism, Reply, SaslError};
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.stage())?;
+        match self.kind() {
+            ErrorKind::Refused(reply) => self.write_refused(reply, f),
+            ErrorKind::Goodbye(reply) => {
+                write!(f, "the server ended the session: {reply}")
+            }
+            ErrorKind::ResetRefused(reply) => write!(
+                f,
+                "the server refused RSET after an earlier message ({reply}); send this one over \
+                 another connection"
+            ),
+            ErrorKind::OutOfStep(reply) => write!(
+                f,
+                "the server does not bear pipelining ({reply}); send one command at a time"
+            ),
+            ErrorKind::Violation(violation) => self.write_violation(violation, f),
+            ErrorKind::ConnectionClosed => {
+                f.write_str("the server closed the connection")?;
+                self.write_begun(f)
+            }
+            ErrorKind::Transport(error) => {
+                write!(f, "{error}")?;
+                self.write_begun(f)
+            }
+            ErrorKind::TimedOut => {
+                f.write_str("timed out")?;
+                if let Some(detail) = self.detail() {
+                    write!(f, ": {detail}")?;
+                }
+                self.write_begun(f)
+            }
+            ErrorKind::StartTlsNotOffered => f.write_str(
+                "STARTTLS is required and the server does not offer it; use the port for implicit TLS, \
+                 or another server",
+            ),
+            ErrorKind::Tls(error) => write!(f, "TLS failed: {error}"),
+            ErrorKind::NoUsableMechanism {
+                offered,
+                withheld,
+                unasked,
+            } => write_no_mechanism(offered, *withheld, unasked, f),
+            ErrorKind::Sasl(error) => self.write_sasl(error, f),
+            ErrorKind::Credentials(error) => {
+                write!(f, "the credentials could not be had: {error}")
+            }
+            ErrorKind::ExtensionNotOffered(keyword) => self.write_not_offered(keyword, f),
+            ErrorKind::ParameterNotOffered(parameter) => write!(
+                f,
+                "{parameter} needs {}, which the server does not offer",
+                parameter.extension()
+            ),
+            ErrorKind::VerifiedTlsRequired => f.write_str(
+                "the message requires TLS with a verified certificate, which this session has not",
+            ),
+            ErrorKind::BeyondLimit {
+                limit,
+                wanted,
+                allowed,
+            } => write!(
+                f,
+                "the message wants {wanted} and the server's limit by {limit} is {allowed}"
+            ),
+            ErrorKind::TooLarge { octets, limit } => write!(
+                f,
+                "the message has {octets} octets and the server accepts {limit}"
+            ),
+            ErrorKind::Unsendable(why) => write!(f, "{why}"),
+            ErrorKind::Source(error) => write!(f, "the source of the content failed: {error}"),
+            ErrorKind::Aborted => f.write_str("aborted by the program"),
+            ErrorKind::SessionOver => match self.detail() {
+                Some(why) => write!(
+                    f,
+                    "the session ended because of another message ({why}); open another"
+                ),
+                None => f.write_str("the session had ended; open another"),
+            },
+            ErrorKind::SessionFull => f.write_str(
+                "the session has no room for it by the server's limits (LIMITS); open another",
+            ),
+            ErrorKind::ShutDown => f.write_str("the transport is shut down"),
+        }
+    }
+}
+
+impl Error {
+    fn write_refused(&self, reply: &Reply, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the server refused")?;
+        if let Some(mechanism) = self.mechanism() {
+            write!(f, " {mechanism}")?;
+        }
+        write!(f, ": {reply}")?;
+        if let Some(detail) = self.detail() {
+            write!(f, " ({detail})")?;
+        }
+        if let Some(advice) = self.advice() {
+            write!(f, "; {advice}")?;
+        }
+        match self.other_mechanisms() {
+            "" => Ok(()),
+            others => write!(f, "; it also offers {others}"),
+        }
+    }
+
+    fn write_violation(&self, violation: &Violation, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the server broke the protocol: {violation}")?;
+        match self.quote() {
+            Some("") => f.write_str(": an empty line"),
+            Some(quote) => write!(f, ": {quote}"),
+            None => Ok(()),
+        }
+    }
+
+    fn write_sasl(&self, error: &SaslError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(mechanism) = self.mechanism() {
+            write!(f, "{mechanism}: ")?;
+        }
+        write!(f, "{error}")?;
+        match self.detail() {
+            Some(detail) => write!(f, "; the server said {detail}"),
+            None => Ok(()),
+        }
+    }
+
+    fn write_not_offered(&self, keyword: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} needs {keyword}, which the server does not offer",
+            if self.stage() == Stage::Command {
+                "the command"
+            } else {
+                "the message"
+            }
+        )?;
+        match keyword {
+            "8BITMIME" | "BINARYMIME" => {
+                f.write_str("; encode its content as quoted-printable or base64")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write_begun(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.quote() {
+            Some(quote) => write!(f, "; the server had begun to say: {quote}"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn write_no_mechanism(
+    offered: &str,
+    withheld: bool,
+    unasked: &[Mechanism],
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    if offered.is_empty() {
+        f.write_str("credentials were given and the server offers no AUTH")?;
+    } else {
+        write!(
+            f,
+            "none of the mechanisms that the server offers ({offered}) can be used"
+        )?;
+    }
+    if withheld {
+        f.write_str("; a secret is not sent in plaintext unless that is allowed")?;
+    }
+    let unknown = offered.split(' ').filter(|name| !name.is_empty());
+    for name in unknown.filter(|name| name.parse::<Mechanism>().is_err()) {
+        write!(f, "; {name} is not known")?;
+    }
+    for mechanism in unasked {
+        if mechanism.is_default_for_password() {
+            write!(f, "; {mechanism} is not among those that may be used")?;
+        } else {
+            write!(f, "; {mechanism} is only used where it is asked for")?;
+        }
+    }
+    Ok(())
+}
