@@ -22,6 +22,9 @@ const REDACTED: &[u8] = b"<redacted>";
 /// Shorter pieces of a base64 form reveal nothing, and would match anywhere.
 const SHORTEST_PIECE: usize = 4;
 
+/// The shortest beginning of a response that is removed where a server repeats only that.
+const SHORTEST_BEGINNING: usize = 8;
+
 /// Finds secrets in foreign text and replaces them, before the text is shown.
 ///
 /// A secret is found in plain text, in base64 (RFC 4648 §4 and §5, alone or within a longer
@@ -198,6 +201,15 @@ impl Redaction {
                 from = stop;
                 found.push(view.place(start)..view.place(stop));
             }
+            if needle.form == Form::Response
+                && let Some(beginning) = octets.get(..SHORTEST_BEGINNING)
+            {
+                for at in memmem::find_iter(&view.octets, beginning) {
+                    let repeated = view.octets[at..].iter().zip(octets);
+                    let length = repeated.take_while(|(one, other)| one == other).count();
+                    found.push(view.place(at)..view.place(at + length));
+                }
+            }
         }
     }
 }
@@ -337,6 +349,17 @@ mod tests {
         let redaction = Redaction::of(&Credentials::new("svc", "abab"));
         assert_eq!(redaction.text("xabababababx"), "x<redacted>abx");
         assert_eq!(redaction.text("abab abab"), "<redacted> <redacted>");
+    }
+
+    #[test]
+    fn the_beginning_of_a_response_is_removed() {
+        let mut redaction = Redaction::default();
+        redaction.add_response(&encode(b"\0alice\0correct horse"));
+        assert_eq!(
+            redaction.text("bad login AGFsaWNlAGNvcnJlY3Qg go away"),
+            "bad login <redacted> go away"
+        );
+        assert_eq!(redaction.text("AGFsaWN is short"), "AGFsaWN is short");
     }
 
     #[test]

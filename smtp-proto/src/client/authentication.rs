@@ -261,8 +261,8 @@ impl<'a> Choice<'a> {
         let may_follow = match code.get() {
             // Not known after all.
             504 => true,
-            // Too weak for this user.
-            534 => !weaker,
+            // Too weak for this user (RFC 4954 §6): only one that is stronger may do.
+            534 => !mechanism.reveals_secret(),
             // After a refusal of the credentials it would be guessing.
             535 if self.dialogue.config.try_next_mechanism => true,
             _ => tried.binds_channel() && self.login.binding_failed && !weaker,

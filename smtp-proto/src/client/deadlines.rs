@@ -56,7 +56,8 @@ impl Session {
                     | OpeningStep::Injected(_)
                     | OpeningStep::CredentialsWanted(_)
             )
-        ) || self.garbled.is_some();
+        ) || self.garbled.is_some()
+            || self.closing.is_some();
         let waits_over = self.dialogue.waits_over();
         if !written && !others_turn {
             timers.reply = Timer::Off;
@@ -111,6 +112,9 @@ impl Session {
     /// How long what comes next is waited for.
     fn reply_timeout(&self) -> Duration {
         let timeouts = &self.dialogue.config.timeouts;
+        if self.closing.is_some() {
+            return timeouts.quit;
+        }
         if self.garbled.is_some() {
             return GARBLED.min(timeouts.mail);
         }

@@ -57,19 +57,36 @@ impl Session {
     /// Ends as it has to.
     pub(super) fn finish(&mut self, ending: Ending) {
         let taken = self.dialogue.output.taken();
+        // The end of the session is no reply too many.
+        if let Some(pipeline) = self.phase.pipeline_mut() {
+            pipeline.confirm();
+        }
+        self.settle();
         match ending {
             Ending::Politely(error) => {
                 self.conclude_all(&error, taken);
                 self.write_quit(Some(error));
             }
             Ending::AtOnce(error) => self.end_having(taken, error),
+            Ending::Closing(error) if self.has_unanswered_content(taken) => {
+                self.dialogue.wait_is_over();
+                self.closing = Some(error);
+            }
             Ending::Closing(error) => self.end_having(0, error),
             Ending::ForOneMessage(error) => {
+                let why = alloc::format!("{error}");
                 let over = Error::new(error.stage(), ErrorKind::SessionOver);
+                let over = over.with_detail(Some(why));
                 self.conclude_all(&over, taken);
                 self.close(Some(error));
             }
         }
+    }
+
+    /// Whether the server may take a message that it has not answered.
+    fn has_unanswered_content(&self, taken: u64) -> bool {
+        let pipeline = self.phase.pipeline();
+        pipeline.is_some_and(|at| at.transactions().any(|begun| begun.may_be_taken(taken)))
     }
 
     /// Says `QUIT`; why, unless the caller wanted it.
@@ -91,6 +108,9 @@ impl Session {
     /// Ends at once. What it is called for is told apart from what had gone wrong before.
     pub(super) fn end(&mut self, kind: ErrorKind) {
         if !matches!(kind, ErrorKind::Aborted) {
+            if let Some(error) = self.closing.take() {
+                return self.end_having(0, error);
+            }
             if self.garbled.is_some() {
                 return self.end_garbled();
             }

@@ -131,6 +131,35 @@ impl Pipeline {
         }
     }
 
+    // ---- confirmation
+
+    /// Whether a verdict waits for the reply to a later command.
+    pub(super) fn is_unconfirmed(&self) -> bool {
+        self.begun.iter().any(|begun| begun.is_unconfirmed)
+    }
+
+    /// A later command was answered: there were not more replies than were awaited.
+    pub(super) fn confirm(&mut self) {
+        for transaction in &mut self.begun {
+            transaction.is_unconfirmed = false;
+        }
+    }
+
+    /// Whether the verdict that waits is LMTP's, which depends on the number of final replies.
+    pub(super) fn counts_finals(&self) -> bool {
+        let mut unconfirmed = self.begun.iter().filter(|begun| begun.is_unconfirmed);
+        unconfirmed.any(|transaction| transaction.answers.counts_finals())
+    }
+
+    /// There was a reply too many: the verdicts that wait are not known.
+    pub(super) fn distrust(&mut self) {
+        for transaction in self.begun.iter_mut().filter(|begun| begun.is_unconfirmed) {
+            transaction.is_unconfirmed = false;
+            transaction.outstanding += 1;
+            transaction.answers.distrust();
+        }
+    }
+
     // ---- streamed bodies
 
     /// The message of a transaction that takes more of a streamed body.

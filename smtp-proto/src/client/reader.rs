@@ -20,6 +20,10 @@ impl Session {
         self.deadlines.heard();
         let head = self.dialogue.head();
         let head = head.filter(|head| head.complete_at <= self.dialogue.output.taken());
+        if let Some(error) = self.closing.take() {
+            // It goes on all the same: what it took is not known.
+            return self.finish(Ending::AtOnce(error));
+        }
         let result = match head {
             None => Err(self.unexpected(reply)),
             Some(head) if reply.code().get() == 421 => self.service_closing(head.command, reply),
@@ -115,6 +119,9 @@ impl Session {
             421 => self.refused_by(reply),
             221 => Ending::AtOnce(self.error_at_end(ErrorKind::Goodbye(reply))),
             _ => {
+                if let Some(pipeline) = self.phase.pipeline_mut() {
+                    pipeline.distrust();
+                }
                 let violation = Violation::SurplusReply(reply);
                 Ending::AtOnce(self.error_at_end(ErrorKind::Violation(violation)))
             }
@@ -124,6 +131,7 @@ impl Session {
     /// The reply answers its command.
     fn met(&mut self, head: Expectation, yes: bool, reply: ReplyRef<'_>) -> Result<(), Ending> {
         self.dialogue.met();
+        self.confirm(head, reply)?;
         let Self {
             phase,
             dialogue,
@@ -145,6 +153,7 @@ impl Session {
             Phase::Leaving(leaving) => match (head.command, &mut leaving.pipeline) {
                 (Awaited::Quit, _) => {
                     let why = leaving.why.take();
+                    self.settle();
                     self.close(why);
                 }
                 (_, Some(pipeline)) => pipeline.on_reply(head, yes, reply, dialogue, requests)?,
@@ -152,6 +161,24 @@ impl Session {
             },
             Phase::Closed => debug_assert!(false, "a reply after the end"),
         }
+        Ok(())
+    }
+}
+
+impl Session {
+    /// The reply shows whether there were more replies than were awaited before.
+    fn confirm(&mut self, head: Expectation, reply: ReplyRef<'_>) -> Result<(), Ending> {
+        let Some(pipeline) = self.phase.pipeline_mut() else {
+            return Ok(());
+        };
+        let answers_nothing = matches!(head.command, Awaited::Quit | Awaited::Rset);
+        if answers_nothing && reply.code().is_negative() && pipeline.counts_finals() {
+            pipeline.distrust();
+            let violation = Violation::UnexpectedReply(self.dialogue.owned(reply));
+            let kind = ErrorKind::Violation(violation);
+            return Err(Ending::AtOnce(Error::new(Stage::Body, kind)));
+        }
+        pipeline.confirm();
         Ok(())
     }
 }
@@ -227,10 +254,15 @@ impl Pipeline {
             }
             (Step::Data, false, Some(reply)) => {
                 transaction.answers.refuse_data(reply, sent_ahead);
+                let is_unlikely = sent_ahead && transaction.answers.has_accepted_recipient();
+                transaction.is_unconfirmed = is_unlikely && !transaction.is_refused();
                 self.abandon(serial);
             }
             (Step::FirstChunk, true, _) => self.bdat = Bdat::Proven,
-            (Step::FirstChunk, false, Some(reply)) => self.first_chunk_refused(serial, reply),
+            (Step::FirstChunk, false, Some(reply)) => {
+                self.spare_answers = spare;
+                return self.first_chunk_refused(serial, reply);
+            }
             (Step::Chunk, true, _) => {}
             (Step::Chunk, false, Some(reply)) => {
                 // The rest of the message is not sent (RFC 3030 §2).
@@ -248,19 +280,26 @@ impl Pipeline {
         Ok(())
     }
 
-    fn first_chunk_refused(&mut self, serial: Serial, reply: Reply) {
+    fn first_chunk_refused(&mut self, serial: Serial, reply: Reply) -> Result<(), Ending> {
         self.needs_resync = true;
         let Some(transaction) = self.transaction_mut(serial) else {
-            return;
+            return Ok(());
         };
+        let was_harmless = transaction.plan.was_first_octet_harmless();
         if transaction.answers.has_accepted_recipient() {
-            transaction.refuse_first_chunk(reply);
+            transaction.refuse_first_chunk(reply.clone());
             self.bdat = Bdat::Refused;
             self.abandon(serial);
         } else {
             // It is expected to fail where nobody was accepted (RFC 3030 §2).
             self.bdat = Bdat::Unproven;
         }
+        if was_harmless {
+            return Ok(());
+        }
+        // Unread, it may have been an empty line, to which there is one more reply.
+        let error = Error::new(Stage::Body, ErrorKind::Refused(reply));
+        Err(Ending::ForOneMessage(error))
     }
 
     fn content_answered(
@@ -290,6 +329,8 @@ impl Pipeline {
             return Ok(());
         }
         let (taken, begun) = (answers.content_accepted(), answers.mail_accepted());
+        let is_bold = dialogue.config.pipelining == Pipelining::Bold;
+        transaction.is_unconfirmed = answers.counts_finals() && !is_bold;
         let octets = transaction.announced_octets().unwrap_or(0);
         if step == Step::EndOfData || !begun {
             self.open.change(Change::ContentAnswered, serial);

@@ -34,6 +34,9 @@ pub(super) struct Transaction {
     pub(super) speculated: u64,
     /// The position in the output at which the content is complete.
     pub(super) content_end: Option<u64>,
+    /// Its verdict depends on a number of replies, and only the reply to a later command shows
+    /// that there were not more of them.
+    pub(super) is_unconfirmed: bool,
 }
 
 /// How far a transaction is written.
@@ -74,6 +77,7 @@ impl Transaction {
             outstanding: 0,
             speculated: 0,
             content_end: None,
+            is_unconfirmed: false,
         }
     }
 
@@ -107,6 +111,12 @@ impl Transaction {
             _ => Progress::Abandoned,
         };
         true
+    }
+
+    /// Whether all of the content was handed over, and is not answered.
+    pub(super) fn may_be_taken(&self, taken: u64) -> bool {
+        let is_out = self.content_end.is_some_and(|end| end <= taken);
+        is_out && matches!(self.answers.content(), Answer::Awaited) && self.failure().is_none()
     }
 
     /// Whether the content is on its way out: begun, and not all taken.

@@ -31,6 +31,9 @@ pub(super) struct Session {
     pub(super) deadlines: Deadlines,
     /// What the server says is no reply; the rest of its line is still to come.
     pub(super) garbled: Option<Garbled>,
+    /// The server says that it is closing, and may have acted on content that it has not
+    /// answered: its end shows that it did not.
+    pub(super) closing: Option<Error>,
 }
 
 /// Where a session is.
@@ -134,6 +137,7 @@ impl Session {
             requests: Requests::default(),
             deadlines: Deadlines::default(),
             garbled: None,
+            closing: None,
         }
     }
 
@@ -204,6 +208,9 @@ impl Session {
         let Phase::Ready(pipeline) = &mut self.phase else {
             return false;
         };
+        if self.closing.is_some() {
+            return false;
+        }
         let (dialogue, requests) = (&mut self.dialogue, &mut self.requests);
         while dialogue.output.pending() < WINDOW {
             match pipeline.write_next(dialogue, requests) {
@@ -218,7 +225,7 @@ impl Session {
 
     /// Reports the messages that are finished, in order. Says whether one of them needs a
     /// further transaction.
-    fn settle(&mut self) -> bool {
+    pub(super) fn settle(&mut self) -> bool {
         let may_go_on = matches!(self.phase, Phase::Ready(_));
         let requests = &mut self.requests;
         let settled = match self.phase.pipeline_mut() {

@@ -49,7 +49,10 @@ impl Pipeline {
             Some(_) => Cursor::Blocked,
             None if requests.command_is_next() => self.write_command(dialogue, requests),
             None if requests.has_messages() => self.write_mail(dialogue, requests),
-            None => self.end_if_wanted(dialogue, requests),
+            None => match self.end_if_wanted(dialogue, requests) {
+                Cursor::Blocked if self.is_unconfirmed() => self.ask_for_confirmation(dialogue),
+                cursor => cursor,
+            },
         }
     }
 
@@ -172,6 +175,18 @@ impl Pipeline {
         }
     }
 
+    /// A reply to anything shows that there are no more replies than were awaited. Nothing else
+    /// is to be written: `RSET` is.
+    fn ask_for_confirmation(&mut self, dialogue: &mut Dialogue) -> Cursor {
+        if !dialogue.is_nothing_awaited() {
+            return Cursor::Blocked;
+        }
+        if !self.reset_if_needed(dialogue) {
+            dialogue.write_command(Awaited::Rset, |out| out.extend_from_slice(b"RSET\r\n"));
+        }
+        Cursor::Moved
+    }
+
     // ---- MAIL, RCPT, DATA or BDAT
 
     fn write_mail(&mut self, dialogue: &mut Dialogue, requests: &mut Requests) -> Cursor {
@@ -274,7 +289,7 @@ impl Pipeline {
             }
             (Plan::Bdat { .. }, Some(octets)) => {
                 if self.is_bdat_unproven(dialogue)
-                    && let Some(octet) = transaction.message.harmless_first_octet()
+                    && let Some(octet) = transaction.message.first_octet_to_try()
                 {
                     self.write_first_chunk(octet, dialogue);
                     return Cursor::Moved;
@@ -307,16 +322,14 @@ impl Pipeline {
     /// The session's first `BDAT`. One octet is no command: a server that does not read it,
     /// or does not know `BDAT` at all, finds nothing to carry out.
     fn write_first_chunk(&mut self, octet: Bytes, dialogue: &mut Dialogue) {
+        let value = octet.first().copied();
         self.write_bdat(1, false, dialogue);
         self.write_chunk_octets(octet, Step::FirstChunk, dialogue);
         self.bdat = Bdat::Asked;
         if let Some(transaction) = self.current_mut()
-            && let Plan::Bdat {
-                first_octet_written,
-                ..
-            } = &mut transaction.plan
+            && let Plan::Bdat { first_octet, .. } = &mut transaction.plan
         {
-            *first_octet_written = true;
+            *first_octet = value;
         }
     }
 

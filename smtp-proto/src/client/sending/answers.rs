@@ -3,7 +3,6 @@
 //!
 //! Must never know what is written, or when.
 
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::Transaction;
@@ -67,8 +66,10 @@ impl Default for Finals {
 
 #[derive(Debug, Default)]
 struct EachFinal {
-    /// The recipients whose answer is still to come.
-    due: VecDeque<usize>,
+    /// The recipients who get an answer, in order.
+    recipients: Vec<usize>,
+    /// How many of them were answered.
+    answered: usize,
     /// Of the message: a yes if there was one, else the worst refusal.
     of_message: Answer,
     /// A `421` among the answers. Unless another one follows, the server is closing, and this
@@ -83,9 +84,9 @@ impl EachFinal {
         } else {
             (Answer::No(reply.clone()), Answer::No(reply))
         };
-        if let Some(index) = self.due.pop_front()
-            && let Some(recipient) = recipients.get_mut(index)
-        {
+        let index = self.recipients.get(self.answered);
+        self.answered += 1;
+        if let Some(recipient) = index.and_then(|index| recipients.get_mut(*index)) {
             *recipient = of_recipient;
         }
         self.of_message = match (core::mem::take(&mut self.of_message), of_message) {
@@ -93,6 +94,12 @@ impl EachFinal {
             (Answer::No(worst), Answer::No(_)) if worst.code().is_permanent() => Answer::No(worst),
             (_, answer) => answer,
         };
+    }
+}
+
+impl EachFinal {
+    fn are_due(&self) -> bool {
+        self.answered < self.recipients.len()
     }
 }
 
@@ -160,12 +167,17 @@ impl Answers {
 
     /// Whether a reply to the content is owed to some recipients still.
     pub(super) fn some_are_due(&self) -> bool {
-        matches!(&self.content, Finals::Lmtp(each) if !each.due.is_empty())
+        matches!(&self.content, Finals::Lmtp(each) if each.are_due())
     }
 
     /// Whether a `421` came among LMTP's replies to the content, and none behind it.
     pub(in crate::client) fn is_closing(&self) -> bool {
         matches!(&self.content, Finals::Lmtp(each) if each.closing.is_some())
+    }
+
+    /// Whether there was a final reply for each recipient.
+    pub(in crate::client) fn counts_finals(&self) -> bool {
+        self.answered_apart()
     }
 
     fn answered_apart(&self) -> bool {
@@ -235,9 +247,11 @@ impl Answers {
         if let Finals::Smtp(of_message) = &mut self.content {
             let is_accepted = |answer: &Answer| matches!(answer, Answer::Yes(_));
             let answers = self.recipients.iter().enumerate();
-            let due = answers.filter_map(|(index, answer)| is_accepted(answer).then_some(index));
+            let accepted =
+                answers.filter_map(|(index, answer)| is_accepted(answer).then_some(index));
             self.content = Finals::Lmtp(EachFinal {
-                due: due.collect(),
+                recipients: accepted.collect(),
+                answered: 0,
                 of_message: core::mem::take(of_message),
                 closing: None,
             });
@@ -261,10 +275,25 @@ impl Answers {
         if let Finals::Lmtp(each) = &mut self.content
             && let Some(reply) = each.closing.take()
         {
-            while !each.due.is_empty() {
+            while each.are_due() {
                 each.take(&mut self.recipients, false, reply.clone());
             }
         }
+    }
+
+    /// There were more replies than the server owes: which of them was meant for what is not
+    /// known.
+    pub(in crate::client) fn distrust(&mut self) {
+        if let Finals::Lmtp(each) = &mut self.content {
+            for index in &each.recipients {
+                if let Some(answer) = self.recipients.get_mut(*index) {
+                    *answer = Answer::Awaited;
+                }
+            }
+            each.answered = 0;
+            each.of_message = Answer::Awaited;
+        }
+        self.data = Answer::Awaited;
     }
 
     /// A permanent refusal of a recipient if there is one, else the first.

@@ -25,12 +25,15 @@ pub(in crate::client) enum Content {
 }
 
 impl Message {
-    /// The first octet of the content, if a server that takes it for a command, or for the
-    /// beginning of one, finds none.
-    pub(in crate::client) fn harmless_first_octet(&self) -> Option<Bytes> {
+    /// The first octet of the content, for a session's first `BDAT`: if a server that takes it
+    /// for a command, or for the beginning of one, finds none. Binary content cannot go by
+    /// `DATA`, so its first octet is tried whatever it is: alone it may be an empty line, and
+    /// never a command.
+    pub(in crate::client) fn first_octet_to_try(&self) -> Option<Bytes> {
         let content = self.body.bytes()?;
         let first = content.first()?;
-        first.is_ascii_graphic().then(|| content.slice(..1))
+        let is_binary = self.body.facts().is_some_and(|facts| facts.nul);
+        (is_harmless(*first) || is_binary).then(|| content.slice(..1))
     }
 }
 
@@ -75,12 +78,22 @@ impl Transaction {
 
 impl Plan {
     fn is_first_octet_written(&self) -> bool {
-        match self {
-            Self::Data => false,
-            Self::Bdat {
-                first_octet_written,
-                ..
-            } => *first_octet_written,
-        }
+        let Self::Bdat { first_octet, .. } = self else {
+            return false;
+        };
+        first_octet.is_some()
     }
+
+    /// Whether the octet of the first `BDAT`, if it was not read, gets no reply of its own.
+    pub(in crate::client) fn was_first_octet_harmless(&self) -> bool {
+        let Self::Bdat { first_octet, .. } = self else {
+            return true;
+        };
+        first_octet.is_none_or(is_harmless)
+    }
+}
+
+/// Whether the octet, in front of a command, makes one line with it.
+fn is_harmless(octet: u8) -> bool {
+    octet.is_ascii_graphic()
 }

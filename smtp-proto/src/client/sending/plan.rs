@@ -16,8 +16,8 @@ use crate::{ClientConfig, ErrorKind, Pipelining, Protocol, SizeLimit};
 pub(in crate::client) enum Plan {
     Data,
     Bdat {
-        /// The first octet of the content went out by a `BDAT` of its own.
-        first_octet_written: bool,
+        /// The first octet of the content, if it went out by a `BDAT` of its own.
+        first_octet: Option<u8>,
         /// The position in the output at which the content is announced.
         announced_at: Option<u64>,
     },
@@ -79,13 +79,13 @@ impl Message {
         }
         let bold = config.pipelining == Pipelining::Bold;
         let proven = bdat == Bdat::Proven || bold;
-        let harmless = proven || self.harmless_first_octet().is_some();
+        let harmless = proven || self.first_octet_to_try().is_some();
         // LMTP owes a reply for each recipient: where a `BDAT` is refused with one and its
         // octets are not read, the others are replies to lines of the content.
         let certain = harmless && (config.protocol == Protocol::Smtp || bold);
         let plan = if chunking && (binary || (!self.body.is_stream() && certain)) {
             Plan::Bdat {
-                first_octet_written: false,
+                first_octet: None,
                 announced_at: None,
             }
         } else {

@@ -28,7 +28,7 @@ pub(in crate::client) struct Concluded {
 impl Transaction {
     /// Whether all of it is written and answered.
     pub(in crate::client) fn is_settled(&self) -> bool {
-        self.outstanding == 0 && self.progress.is_finished()
+        self.outstanding == 0 && self.progress.is_finished() && !self.is_unconfirmed
     }
 
     /// What becomes of a transaction whose replies have all come. `spare` gets the buffer that

@@ -78,7 +78,13 @@ impl fmt::Display for Error {
             ErrorKind::Unsendable(why) => write!(f, "{why}"),
             ErrorKind::Source(error) => write!(f, "the source of the content failed: {error}"),
             ErrorKind::Aborted => f.write_str("aborted by the program"),
-            ErrorKind::SessionOver => f.write_str("the session had ended; open another"),
+            ErrorKind::SessionOver => match self.detail() {
+                Some(why) => write!(
+                    f,
+                    "the session ended because of another message ({why}); open another"
+                ),
+                None => f.write_str("the session had ended; open another"),
+            },
             ErrorKind::SessionFull => f.write_str(
                 "the session has no room for it by the server's limits (LIMITS); open another",
             ),
