@@ -23,7 +23,7 @@ use crate::der::date;
 /// assert_eq!(*failure.kind(), TlsFailureKind::UnknownIssuer);
 /// assert_eq!(failure.to_string(), "the server's certificate is not signed by a trusted authority");
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TlsFailure {
     kind: TlsFailureKind,
     source: Option<rustls::Error>,
