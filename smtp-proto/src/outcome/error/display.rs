@@ -22,7 +22,7 @@ impl fmt::Display for Error {
             ),
             ErrorKind::OutOfStep(reply) => write!(
                 f,
-                "the server does not bear pipelining ({reply}); send one command at a time"
+                "the server does not cope with pipelined commands ({reply}); send one command at a time"
             ),
             ErrorKind::Violation(violation) => self.write_violation(violation, f),
             ErrorKind::ConnectionClosed => {
@@ -52,7 +52,7 @@ impl fmt::Display for Error {
             } => write_no_mechanism(offered, *withheld, unasked, f),
             ErrorKind::Sasl(error) => self.write_sasl(error, f),
             ErrorKind::Credentials(error) => {
-                write!(f, "the credentials could not be had: {error}")
+                write!(f, "fetching the credentials failed: {error}")
             }
             ErrorKind::ExtensionNotOffered(keyword) => self.write_not_offered(keyword, f),
             ErrorKind::ParameterNotOffered(parameter) => write!(
@@ -61,7 +61,7 @@ impl fmt::Display for Error {
                 parameter.extension()
             ),
             ErrorKind::VerifiedTlsRequired => f.write_str(
-                "the message requires TLS with a verified certificate, which this session has not",
+                "the message requires TLS with a verified certificate, and this session has none",
             ),
             ErrorKind::BeyondLimit {
                 limit,
