@@ -472,7 +472,7 @@ fn build_message() -> Result<Vec<u8>, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use postwire_blocking::proto::Body;
+    use postwire_blocking::proto::BodySource;
 
     use super::*;
 
@@ -525,7 +525,7 @@ mod tests {
         ] {
             assert!(text.contains(piece), "{piece}");
         }
-        let body = Body::from(message);
+        let body = BodySource::from(message);
         let facts = body.facts().unwrap();
         assert!(facts.octets > 100 * 1024);
         assert!(body.longest_line() <= Some(998));

@@ -10,7 +10,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use postwire_blocking::proto::{Body, StreamFacts, Survey};
+use postwire_blocking::proto::{BodySource, StreamFacts, Survey};
 use postwire_blocking::{Chunks, chunks};
 
 use crate::arguments::UsageError;
@@ -22,7 +22,7 @@ use crate::text::Plain;
 pub(crate) struct Message {
     pub(crate) name: Name,
     /// Its octets, or the promise of them.
-    pub(crate) body: Body,
+    pub(crate) body: BodySource,
     /// Where they are, if they are not at hand.
     file: Option<Arc<File>>,
 }
@@ -123,7 +123,7 @@ fn read_one(name: &Name, strip_bcc: bool) -> Result<Message, Unreadable> {
     }
 }
 
-type Opened = (Body, Option<File>);
+type Opened = (BodySource, Option<File>);
 
 fn open(mut file: File) -> io::Result<Opened> {
     // A pipe with a name gives its octets once only.
@@ -134,7 +134,7 @@ fn open(mut file: File) -> io::Result<Opened> {
         return Ok((body, None));
     }
     let facts = survey(&mut file)?;
-    Ok((Body::stream(facts), Some(file)))
+    Ok((facts.into(), Some(file)))
 }
 
 /// Reads what can be read once only.
@@ -148,11 +148,11 @@ fn spool(mut source: impl Read) -> io::Result<Opened> {
     drop(start);
     io::copy(&mut source, &mut file)?;
     let facts = survey(&mut file)?;
-    Ok((Body::stream(facts), Some(file)))
+    Ok((facts.into(), Some(file)))
 }
 
 /// The whole of it, if it is small; otherwise its start.
-fn read_small(source: &mut impl Read, start: &mut Vec<u8>) -> io::Result<Option<Body>> {
+fn read_small(source: &mut impl Read, start: &mut Vec<u8>) -> io::Result<Option<BodySource>> {
     source.take(LARGE as u64 + 1).read_to_end(start)?;
     let is_small = start.len() <= LARGE;
     Ok(is_small.then(|| std::mem::take(start).into()))

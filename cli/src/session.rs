@@ -12,8 +12,8 @@ use std::pin::pin;
 use bytes::Bytes;
 use postwire_async_std::AsyncStd;
 use postwire_blocking::proto::{
-    Body, Capabilities, Envelope, Error, ErrorKind, Event, Mechanism, Reply, TlsInfo, TraceLine,
-    TransactionId,
+    BodySource, Capabilities, Envelope, Error, ErrorKind, Event, Mechanism, Reply, TlsInfo,
+    TraceLine, TransactionId,
 };
 use postwire_blocking::transport::TransportConfig;
 use postwire_blocking::{Socket, Stream};
@@ -27,7 +27,7 @@ use crate::meter::{Meter, Metered};
 /// A session that is waited for on this thread.
 pub(crate) trait Session {
     /// Queues a message; its report is an event.
-    fn enqueue(&mut self, envelope: Envelope, body: Body);
+    fn enqueue(&mut self, envelope: Envelope, body: BodySource);
 
     /// The next piece of a message whose octets were not at hand.
     fn body_next(&mut self, id: TransactionId, next: Option<io::Result<Bytes>>);
@@ -129,7 +129,7 @@ fn failed(error: Error, known: Known, interrupt: &Interrupt) -> Failed {
 }
 
 impl<S: Stream> Session for postwire_blocking::Connection<S> {
-    fn enqueue(&mut self, envelope: Envelope, body: Body) {
+    fn enqueue(&mut self, envelope: Envelope, body: BodySource) {
         (**self).enqueue(envelope, body);
     }
 
@@ -222,7 +222,7 @@ fn known_of<R: BlockOn>(connection: &postwire_futures::Connection<Metered<R::Str
 }
 
 impl<R: BlockOn> Session for AsyncSession<R> {
-    fn enqueue(&mut self, envelope: Envelope, body: Body) {
+    fn enqueue(&mut self, envelope: Envelope, body: BodySource) {
         self.connection.enqueue(envelope, body);
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use postwire_async_std::AsyncStd;
 use postwire_blocking::proto::{
-    Body, Capabilities, Command, Credentials, Envelope, ErrorKind, Event, Mechanism, Outcome,
-    Pipelining, Reply, Report, TlsInfo,
+    Body, BodySource, Capabilities, Command, Credentials, Envelope, ErrorKind, Event, Mechanism,
+    Outcome, Pipelining, Reply, Report, TlsInfo,
 };
 use postwire_blocking::tls::{Certificate, CertificateStore, Tls, TlsParameters};
 use postwire_blocking::transport::{TransportBuilder, TransportConfig};
@@ -148,7 +148,7 @@ impl Setup {
         &self,
         server: &Server,
         runtime: Runtime,
-        message: (Envelope, Body),
+        message: (Envelope, impl Into<BodySource>),
         commands: Vec<Command>,
     ) -> Result<(Vec<u16>, Sent), Box<dyn Error>> {
         let config = self.config(server)?;
@@ -167,7 +167,7 @@ impl Setup {
         &self,
         server: &Server,
         runtime: Runtime,
-        messages: Vec<(Envelope, Body)>,
+        messages: Vec<(Envelope, impl Into<BodySource>)>,
     ) -> Result<Sent, Box<dyn Error>> {
         send(&self.config(server)?, runtime, messages)
     }
@@ -177,7 +177,7 @@ impl Setup {
 pub(crate) fn send(
     config: &TransportConfig,
     runtime: Runtime,
-    messages: Vec<(Envelope, Body)>,
+    messages: Vec<(Envelope, impl Into<BodySource>)>,
 ) -> Result<Sent, Box<dyn Error>> {
     match runtime {
         Runtime::Blocking => send_blocking(config, messages),
@@ -223,7 +223,7 @@ async fn send_all_async<R: postwire_futures::Runtime>(
 
 fn send_blocking(
     config: &TransportConfig,
-    messages: Vec<(Envelope, Body)>,
+    messages: Vec<(Envelope, impl Into<BodySource>)>,
 ) -> Result<Sent, Box<dyn Error>> {
     let mut connection = postwire_blocking::Connection::connect(config)?;
     for (envelope, body) in messages {
@@ -244,7 +244,7 @@ fn send_blocking(
 async fn send_async<R: postwire_futures::Runtime>(
     runtime: R,
     config: &TransportConfig,
-    messages: Vec<(Envelope, Body)>,
+    messages: Vec<(Envelope, impl Into<BodySource>)>,
 ) -> Result<Sent, Box<dyn Error>> {
     let mut connection = postwire_futures::Connection::connect(runtime, config).await?;
     for (envelope, body) in messages {
@@ -264,7 +264,7 @@ async fn send_async<R: postwire_futures::Runtime>(
 
 fn ask_blocking(
     config: &TransportConfig,
-    (envelope, body): (Envelope, Body),
+    (envelope, body): (Envelope, impl Into<BodySource>),
     commands: Vec<Command>,
 ) -> Result<(Vec<u16>, Sent), Box<dyn Error>> {
     let mut connection = postwire_blocking::Connection::connect(config)?;
@@ -284,7 +284,7 @@ fn ask_blocking(
 async fn ask_async<R: postwire_futures::Runtime>(
     runtime: R,
     config: &TransportConfig,
-    (envelope, body): (Envelope, Body),
+    (envelope, body): (Envelope, impl Into<BodySource>),
     commands: Vec<Command>,
 ) -> Result<(Vec<u16>, Sent), Box<dyn Error>> {
     let mut connection = postwire_futures::Connection::connect(runtime, config).await?;

@@ -9,7 +9,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! async_std::task::block_on(async {
-//!     let transport = postwire_async_std::relay("mail.example.org")?
+//!     let transport = Transport::relay("mail.example.org")?
 //!         .credentials(Credentials::new("alice", "correct horse"))
 //!         .build()?;
 //!     let envelope = Envelope::new(
@@ -38,8 +38,9 @@ use async_std::net::{TcpStream, ToSocketAddrs};
 #[cfg(unix)]
 use async_std::os::unix::net::UnixStream;
 use async_std::task;
-use postwire_futures::transport::{ConfigError, TransportBuilder};
-pub use postwire_futures::{Chunks, Driver, Runtime, SocketOptions, chunks, proto, tls, transport};
+pub use postwire_futures::{
+    Chunks, Driver, Runtime, SocketOptions, StreamBody, chunks, proto, tls, transport,
+};
 use socket2::{Domain, TcpKeepalive, Type};
 
 /// async-std's sockets and timers.
@@ -61,24 +62,6 @@ pub type Connection<S = Socket> = postwire_futures::Connection<S, AsyncStd>;
 
 /// The reports of [`Transport::send_all`](postwire_futures::Transport::send_all).
 pub type SendAll<I> = postwire_futures::SendAll<AsyncStd, I>;
-
-/// TLS from the first byte on port 465: [`TransportBuilder::relay`].
-///
-/// # Errors
-///
-/// `host` is neither a name nor an address.
-pub fn relay(host: impl Into<String>) -> Result<TransportBuilder<Transport>, ConfigError> {
-    TransportBuilder::relay(host)
-}
-
-/// What a URL says: [`TransportBuilder::from_url`].
-///
-/// # Errors
-///
-/// What is wrong with it.
-pub fn from_url(url: impl AsRef<str>) -> Result<TransportBuilder<Transport>, ConfigError> {
-    TransportBuilder::from_url(url)
-}
 
 impl Runtime for AsyncStd {
     type Stream = Socket;

@@ -5,7 +5,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! smol::block_on(async {
-//!     let transport = postwire_smol::relay("mail.example.org")?
+//!     let transport = Transport::relay("mail.example.org")?
 //!         .credentials(Credentials::new("alice", "correct horse"))
 //!         .build()?;
 //!     let envelope = Envelope::new(
@@ -31,8 +31,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use postwire_futures::transport::{ConfigError, TransportBuilder};
-pub use postwire_futures::{Chunks, Driver, Runtime, SocketOptions, chunks, proto, tls, transport};
+pub use postwire_futures::{
+    Chunks, Driver, Runtime, SocketOptions, StreamBody, chunks, proto, tls, transport,
+};
 use smol::net::TcpStream;
 #[cfg(unix)]
 use smol::net::unix::UnixStream;
@@ -57,24 +58,6 @@ pub type Connection<S = Socket> = postwire_futures::Connection<S, Smol>;
 
 /// The reports of [`Transport::send_all`](postwire_futures::Transport::send_all).
 pub type SendAll<I> = postwire_futures::SendAll<Smol, I>;
-
-/// TLS from the first byte on port 465: [`TransportBuilder::relay`].
-///
-/// # Errors
-///
-/// `host` is neither a name nor an address.
-pub fn relay(host: impl Into<String>) -> Result<TransportBuilder<Transport>, ConfigError> {
-    TransportBuilder::relay(host)
-}
-
-/// What a URL says: [`TransportBuilder::from_url`].
-///
-/// # Errors
-///
-/// What is wrong with it.
-pub fn from_url(url: impl AsRef<str>) -> Result<TransportBuilder<Transport>, ConfigError> {
-    TransportBuilder::from_url(url)
-}
 
 impl Runtime for Smol {
     type Stream = Socket;

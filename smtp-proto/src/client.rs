@@ -42,8 +42,8 @@ use self::session::{Session, State};
 pub use self::trace::{Speaker, TraceLine};
 use self::transaction::{Content, Progress, Transaction};
 use crate::{
-    Body, Capabilities, ClientConfig, Command, Credentials, Endpoint, Envelope, Error, ErrorKind,
-    HelloName, Instant, Mechanism, Misuse, Reply, ReplyReader, Report, Stage, TlsInfo,
+    BodySource, Capabilities, ClientConfig, Command, Credentials, Endpoint, Envelope, Error,
+    ErrorKind, HelloName, Instant, Mechanism, Misuse, Reply, ReplyReader, Report, Stage, TlsInfo,
     TransactionId, TransportError,
 };
 
@@ -96,7 +96,8 @@ impl Client {
 
     /// Queues a message. Allowed at any time, also before the greeting; many may
     /// be queued. There will be exactly one [`Event::Report`] for it.
-    pub fn send(&mut self, envelope: Envelope, body: Body) -> TransactionId {
+    pub fn send(&mut self, envelope: Envelope, body: impl Into<BodySource>) -> TransactionId {
+        let body = body.into();
         let session = &mut self.session;
         let id = TransactionId(session.next_id);
         session.next_id += 1;

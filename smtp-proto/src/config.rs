@@ -14,8 +14,8 @@ use core::fmt;
 pub use self::limits::Limits;
 pub use self::timeouts::Timeouts;
 use crate::{
-    Body, Credentials, Envelope, Error, ErrorKind, HelloName, LineEnds, Mechanism, Report, Stage,
-    Unsendable,
+    BodySource, Credentials, Envelope, Error, ErrorKind, HelloName, LineEnds, Mechanism, Report,
+    Stage, Unsendable,
 };
 
 /// Which of the two protocols is spoken.
@@ -347,7 +347,7 @@ impl ClientConfig {
 
     /// The report on a message that could not be sent to any server: for adapters,
     /// which then need not connect. See [`check`](Self::check).
-    pub fn refuse(&self, envelope: &Envelope, body: &Body) -> Option<Report> {
+    pub fn refuse(&self, envelope: &Envelope, body: &BodySource) -> Option<Report> {
         let why = self.check(envelope, body).err()?;
         let error = Error::new(Stage::Mail, ErrorKind::Unsendable(why));
         Some(Report::not_sent(envelope, error))
@@ -356,7 +356,7 @@ impl ClientConfig {
     /// Whether this message could be sent to *some* server under this
     /// configuration: what [`Client::send`](crate::Client::send) would refuse
     /// at once is told here before any connection is made.
-    pub fn check(&self, _envelope: &Envelope, body: &Body) -> Result<(), Unsendable> {
+    pub fn check(&self, _envelope: &Envelope, body: &BodySource) -> Result<(), Unsendable> {
         if self.line_ends == LineEnds::Refuse
             && let Some(facts) = body.known_facts()
             && !facts.is_canonical()

@@ -23,7 +23,7 @@ pub mod strict;
 use std::io;
 
 use bytes::Bytes;
-use postwire_tls::proto::{Body, Command, Envelope, Error, Reply, Report, StreamFacts};
+use postwire_tls::proto::{Body, BodySource, Command, Envelope, Error, Reply, Report, StreamFacts};
 use postwire_transport::TransportConfig;
 
 /// The pieces of streamed content.
@@ -63,7 +63,7 @@ pub trait Adapter {
     fn ask(
         &self,
         config: TransportConfig,
-        messages: Vec<(Envelope, Body)>,
+        messages: Vec<(Envelope, BodySource)>,
         commands: Vec<Command>,
     ) -> (Vec<Report>, Vec<Answer>);
 

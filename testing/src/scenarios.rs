@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use postwire_tls::proto::{
-    Body, Credentials, Envelope, ErrorKind, Mechanism, Outcome, RecipientStatus, Report,
+    Body, Command, Credentials, Envelope, ErrorKind, Mechanism, Outcome, RecipientStatus, Report,
     RequireTls, Stage, StreamFacts, Timeouts, Violation,
 };
 use postwire_tls::{ServerTls, Tls, TlsParameters};
@@ -663,9 +663,10 @@ fn source_fails(adapter: &dyn Adapter) {
     // A stream where nobody gives its content is not waited for.
     let server = Embedded::start(everything(), ServerTls::None);
     let config = url("none", server.port()).build().unwrap();
-    let report = adapter.send(config, &bob(), Body::stream(StreamFacts::default()));
+    let messages = vec![(bob(), StreamFacts::default().into())];
+    let (reports, _) = adapter.ask(config, messages, vec![Command::noop()]);
     assert!(matches!(
-        error(&report),
+        error(&reports[0]),
         (Stage::Body, ErrorKind::Source(_))
     ));
     assert!(server.seen().stored.is_empty());

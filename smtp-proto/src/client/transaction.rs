@@ -14,7 +14,7 @@ use super::open::Serial;
 use super::part::Part;
 use crate::body::{CanonicalEncoder, DotEncoder};
 use crate::{
-    Body, EnhancedCode, Envelope, Error, Protocol, Recipients, Reply, Stage, TransactionId,
+    BodySource, EnhancedCode, Envelope, Error, Protocol, Recipients, Reply, Stage, TransactionId,
 };
 
 /// A message in a session's queue.
@@ -24,7 +24,7 @@ pub(crate) struct Transaction {
     pub(crate) envelope: Envelope,
     /// What goes out in its place to a server without SMTPUTF8; decided with `MAIL`.
     pub(super) in_ascii: Option<Box<Envelope>>,
-    pub(crate) body: Body,
+    pub(crate) body: BodySource,
     /// Which of the session's transactions it is, once `MAIL` was written.
     pub(crate) serial: Option<Serial>,
     /// How far the writer is.
@@ -147,7 +147,7 @@ pub(crate) struct Stream {
 }
 
 impl Transaction {
-    pub(crate) fn new(id: TransactionId, envelope: Envelope, body: Body) -> Self {
+    pub(crate) fn new(id: TransactionId, envelope: Envelope, body: BodySource) -> Self {
         Self {
             id,
             part: Part::whole(envelope.forward_paths().len()),
