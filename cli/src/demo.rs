@@ -356,10 +356,13 @@ fn configure(
             .tls(tls)
             .hello_name("client.example.org".parse::<HelloName>()?)
             .authentication(vec![Mechanism::PLAIN])
-            .pipelining(arguments.pipelining.into())
-            .chunking(arguments.chunking == Switch::On)
+            .client(|client| {
+                client
+                    .pipelining(arguments.pipelining.into())
+                    .chunking(arguments.chunking == Switch::On)
+            })
             .timeout(Some(TIMEOUT))
-            .trace(true);
+            .client(|client| client.trace(true));
     let builder = if secure {
         builder.credentials(Credentials::new(USER, PASSWORD))
     } else {

@@ -23,7 +23,7 @@ pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
     let options = &arguments.server_options;
     let builder = server_options::parse(("URL", &arguments.server), options)?;
     // The greeting is forgotten under STARTTLS; the trace tells when to look at it.
-    let config = server_options::build(builder.trace(true))?;
+    let config = server_options::build(builder.client(|client| client.trace(true)))?;
     let mut look = Look::default();
     let opened = config.and_then(|config| {
         let happened = |session: &Connection, event| {

@@ -293,7 +293,10 @@ mod tests {
             let open = |addresses: [SocketAddr; 2], traced: &mut dyn FnMut(&TraceLine)| {
                 let builder =
                     TransportBuilder::<TransportConfig>::from_url("smtp://mail.example?tls=none");
-                let builder = builder.unwrap().addresses(addresses).trace(true);
+                let builder = builder
+                    .unwrap()
+                    .addresses(addresses)
+                    .client(|client| client.trace(true));
                 let config = builder.build().unwrap();
                 open(runtime, &config, &meter, &interrupt, traced)
             };

@@ -123,9 +123,12 @@ impl Setup {
         let mut builder =
             TransportBuilder::<TransportConfig>::from_url(self.mode.url(server.port(self.port)))?
                 .authentication(self.mechanisms.clone())
-                .allow_plaintext_auth(self.allow_plaintext_auth)
-                .pipelining(self.pipelining)
-                .chunking(self.chunking)
+                .client(|client| {
+                    client
+                        .allow_plaintext_auth(self.allow_plaintext_auth)
+                        .pipelining(self.pipelining)
+                        .chunking(self.chunking)
+                })
                 .timeout(Some(self.timeout));
         if let Some(credentials) = &self.credentials {
             builder = builder.credentials(credentials.clone());
@@ -139,7 +142,7 @@ impl Setup {
         }
         Ok(builder
             .tls_parameters(|parameters| parameters.certificate_store(CertificateStore::None))
-            .add_root_certificate(ca)
+            .tls_parameters(|tls| tls.add_root_certificate(ca))
             .build()?)
     }
 

@@ -340,6 +340,11 @@ impl ClientConfig {
         self.security
     }
 
+    /// SMTP or LMTP, after the fact.
+    pub fn spoken_protocol(&self) -> Protocol {
+        self.protocol
+    }
+
     /// The stage timeouts, for an adapter's own waits (connecting).
     pub fn stage_timeouts(&self) -> &Timeouts {
         &self.timeouts

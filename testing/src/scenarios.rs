@@ -213,7 +213,8 @@ fn four_modes(adapter: &dyn Adapter) {
         ("wrapper", ServerTls::Wrapper(tls)),
     ] {
         let server = Embedded::start(everything(), server_tls);
-        let builder = url(mode, server.port()).add_root_certificate(authority.certificate());
+        let builder = url(mode, server.port())
+            .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()));
         let config = builder.build().unwrap();
         assert_accepted(&adapter.send(config, &bob(), message().into()));
         let stored = server.seen().stored;
@@ -255,7 +256,7 @@ fn none(adapter: &dyn Adapter) {
     assert_only_greeted(&server, 0);
     let allowed = config()
         .credentials(credentials())
-        .allow_plaintext_auth(true);
+        .client(|client| client.allow_plaintext_auth(true));
     assert_accepted(&adapter.send(allowed.build().unwrap(), &bob(), message().into()));
     assert_eq!(server.seen().stored[0].authenticated.as_deref(), Some(USER));
 }
@@ -264,7 +265,7 @@ fn opportunistic(adapter: &dyn Adapter) {
     let authority = Authority::new();
     let builder = |port| {
         url("opportunistic", port)
-            .add_root_certificate(authority.certificate())
+            .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()))
             .timeouts(quick())
     };
     // Offered: taken, and nothing but the two commands before it.
@@ -311,7 +312,7 @@ fn required(adapter: &dyn Adapter) {
     let authority = Authority::new();
     let builder = |port| {
         url("required", port)
-            .add_root_certificate(authority.certificate())
+            .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()))
             .credentials(credentials())
             .timeouts(quick())
     };
@@ -353,7 +354,8 @@ fn require_tls(adapter: &dyn Adapter) {
     let tls = || ServerTls::Wrapper(authority.server(Flaw::None));
     let envelope = bob().with_parameter(RequireTls);
     let server = Embedded::start(everything().requiretls(true), tls());
-    let verified = url("wrapper", server.port()).add_root_certificate(authority.certificate());
+    let verified = url("wrapper", server.port())
+        .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()));
     let report = adapter.send(verified.build().unwrap(), &envelope, message().into());
     assert_accepted(&report);
 
@@ -377,7 +379,7 @@ fn wrapper(adapter: &dyn Adapter) {
     let server = Embedded::start(everything(), tls);
     let builder = |port| {
         url("wrapper", port)
-            .add_root_certificate(authority.certificate())
+            .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()))
             .credentials(credentials())
             .timeouts(quick())
     };
@@ -412,7 +414,8 @@ fn certificates(adapter: &dyn Adapter) {
                 _ => ServerTls::StartTls(parameters),
             };
             let server = Embedded::start(everything(), tls);
-            let builder = url(mode, server.port()).add_root_certificate(authority.certificate());
+            let builder = url(mode, server.port())
+                .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()));
             let report = adapter.send(builder.build().unwrap(), &bob(), message().into());
             assert!(
                 matches!(error(&report), (Stage::Tls, ErrorKind::Tls(_))),
@@ -439,7 +442,7 @@ fn injection(adapter: &dyn Adapter) {
                 }
             });
             let builder = url(mode, server.port())
-                .add_root_certificate(authority.certificate())
+                .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()))
                 .timeouts(quick());
             let report = adapter.send(builder.build().unwrap(), &bob(), message().into());
             assert!(
@@ -494,7 +497,7 @@ fn authentication(adapter: &dyn Adapter) {
         let server = Embedded::start(config, tls);
         let builder = |credentials| {
             url("wrapper", server.port())
-                .add_root_certificate(authority.certificate())
+                .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()))
                 .authentication(vec![mechanism])
                 .credentials(credentials)
                 .build()
@@ -557,7 +560,8 @@ fn many(adapter: &dyn Adapter) {
     let authority = Authority::new();
     let tls = ServerTls::Wrapper(authority.server(Flaw::None));
     let server = Embedded::start(everything(), tls);
-    let builder = url("wrapper", server.port()).add_root_certificate(authority.certificate());
+    let builder = url("wrapper", server.port())
+        .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()));
     let content = |n: usize| format!("Subject: {n}\r\n\r\n{}\r\n", "x".repeat(n * 10));
     let messages = (0..100)
         .map(|n| {
@@ -598,7 +602,8 @@ fn large(adapter: &dyn Adapter) {
                 _ => ServerTls::None,
             };
             let server = Embedded::start(everything().chunking(chunking), tls);
-            let builder = url(mode, server.port()).add_root_certificate(authority.certificate());
+            let builder = url(mode, server.port())
+                .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()));
             let report = adapter.send(builder.build().unwrap(), &bob(), text.clone().into());
             assert_accepted(&report);
             assert!(server.seen().stored[0].content == text);
@@ -639,7 +644,8 @@ fn streamed(adapter: &dyn Adapter) {
             _ => ServerTls::None,
         };
         let server = Embedded::start(everything().chunking(chunking), tls);
-        let builder = url(mode, server.port()).add_root_certificate(authority.certificate());
+        let builder = url(mode, server.port())
+            .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()));
         let text = long_text(line_end);
         let facts = StreamFacts::default().size_hint(text.len() as u64);
         let pieces = Box::new(pieces_of(&text));
@@ -712,8 +718,11 @@ fn from_an_address(adapter: &dyn Adapter) {
     let config = |local: [u8; 4]| {
         Builder::from_url(format!("smtp://127.0.0.1:{}?tls=none", server.port()))
             .unwrap()
-            .local_address(Some(local.into()))
-            .keep_alive(Some(Duration::from_secs(60)))
+            .socket(|socket| {
+                socket
+                    .local_address(Some(local.into()))
+                    .keep_alive(Some(Duration::from_secs(60)))
+            })
             .build()
             .unwrap()
     };

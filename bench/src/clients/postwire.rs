@@ -86,14 +86,19 @@ impl Contender for Postwire {
         };
         let mut builder = TransportBuilder::<TransportConfig>::from_url(tls)?
             .port(target.port)
-            .chunking(self.chunking)
-            .pipelining(self.pipelining)
-            .allow_plaintext_auth(true)
+            .client(|client| {
+                client
+                    .chunking(self.chunking)
+                    .pipelining(self.pipelining)
+                    .allow_plaintext_auth(true)
+            })
             .pool_config(PoolConfig::default().max_messages(u64::MAX));
         if target.mode != Mode::Plain {
-            builder = builder
-                .tls_parameters(|tls| tls.certificate_store(CertificateStore::None))
-                .add_root_certificate(Certificate::from_pem(target.root.as_bytes())?);
+            let root = Certificate::from_pem(target.root.as_bytes())?;
+            builder = builder.tls_parameters(|tls| {
+                tls.certificate_store(CertificateStore::None)
+                    .add_root_certificate(root)
+            });
         }
         if target.auth {
             builder = builder.credentials(Credentials::new(USER, PASSWORD));
