@@ -351,10 +351,13 @@ fn configure(
             .tls(tls)
             .hello_name("client.example.org".parse::<HelloName>()?)
             .authentication(vec![Mechanism::PLAIN])
-            .pipelining(arguments.pipelining.into())
-            .chunking(arguments.chunking == Switch::On)
+            .client(|client| {
+                client
+                    .pipelining(arguments.pipelining.into())
+                    .chunking(arguments.chunking == Switch::On)
+            })
             .timeout(Some(TIMEOUT))
-            .trace(true);
+            .client(|client| client.trace(true));
     let builder = if secure {
         builder.credentials(Credentials::new(USER, PASSWORD))
     } else {
@@ -467,7 +470,7 @@ fn build_message() -> Result<Vec<u8>, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use postwire_blocking::proto::Body;
+    use postwire_blocking::proto::BodySource;
 
     use super::*;
 
@@ -520,7 +523,7 @@ mod tests {
         ] {
             assert!(text.contains(piece), "{piece}");
         }
-        let body = Body::from(message);
+        let body = BodySource::from(message);
         let facts = body.facts().unwrap();
         assert!(facts.octets > 100 * 1024);
         assert!(body.longest_line() <= Some(998));

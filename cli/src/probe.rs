@@ -20,7 +20,7 @@ pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
     let options = &arguments.server_options;
     let builder = server_options::parse(("URL", &arguments.server), options)?;
     // The greeting is discarded after STARTTLS; the trace event shows when to read it.
-    let config = server_options::build(builder.trace(true))?;
+    let config = server_options::build(builder.client(|client| client.trace(true)))?;
     let redaction = match &config {
         Ok(config) => config.client_config().redaction(),
         Err(_) => Redaction::default(),

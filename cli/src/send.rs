@@ -99,15 +99,17 @@ fn parse_server(arguments: &SendArguments) -> Result<Builder, UsageError> {
     };
     let builder =
         server_options::parse(("--server", &arguments.server), &arguments.server_options)?;
-    Ok(builder
-        .pipelining(arguments.pipelining.into())
-        .chunking(arguments.chunking == Switch::On)
-        .line_ends(match arguments.line_ends {
-            LineEndsChoice::Normalize => LineEnds::Normalize,
-            LineEndsChoice::Refuse => LineEnds::Refuse,
-        })
-        .eight_bit_anyway(arguments.allow_8bit)
-        .max_line_length(max_line))
+    Ok(builder.client(|client| {
+        client
+            .pipelining(arguments.pipelining.into())
+            .chunking(arguments.chunking == Switch::On)
+            .line_ends(match arguments.line_ends {
+                LineEndsChoice::Normalize => LineEnds::Normalize,
+                LineEndsChoice::Refuse => LineEnds::Refuse,
+            })
+            .eight_bit_anyway(arguments.allow_8bit)
+            .max_line_length(max_line)
+    }))
 }
 
 /// A progress bar on a terminal for large messages; hidden otherwise.

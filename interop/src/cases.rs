@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use postwire_blocking::proto::{
-    Body, Credentials, Envelope, Mechanism, Pipelining, Recipients, Report,
+    Body, BodySource, Credentials, Envelope, Mechanism, Pipelining, Recipients, Report,
 };
 use postwire_blocking::tls::Certificate;
 
@@ -396,7 +396,7 @@ impl<'a> Interop<'a> {
         &self,
         setup: &Setup,
         envelope: Envelope,
-        body: Body,
+        body: impl Into<BodySource>,
     ) -> Result<Sent, Box<dyn Error>> {
         setup.send(self.server, self.runtime, vec![(envelope, body)])
     }

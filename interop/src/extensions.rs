@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use postwire_blocking::proto::{
-    Address, Body, DeliverBy, Envelope, EnvelopeId, FutureRelease, MtPriority, Notify,
+    Address, Body, BodySource, DeliverBy, Envelope, EnvelopeId, FutureRelease, MtPriority, Notify,
     OriginalRecipient, Parameter, Report, RequireTls, Return, StreamFacts,
 };
 
@@ -39,7 +39,7 @@ impl Interop<'_> {
     /// The server's log shows no `MAIL`.
     fn too_large_by_its_capability(&mut self) -> Outcome {
         let setup = Setup::new(Mode::None, Port::Plain);
-        let body = Body::stream(StreamFacts::default().size_hint(20_971_521));
+        let body = StreamFacts::default().size_hint(20_971_521);
         let envelope = self.envelope(&["alice"])?;
         self.log.skip()?;
         let case = "SIZE: an octet more than the limit";
@@ -60,7 +60,7 @@ impl Interop<'_> {
     fn too_large_by_its_reply(&mut self) -> Outcome {
         let setup = told();
         let octets = 20_971_521;
-        let body = Body::stream(StreamFacts::default().size_hint(octets));
+        let body = StreamFacts::default().size_hint(octets);
         let envelope = self.envelope(&["alice"])?;
         self.log.skip()?;
         let case = "SIZE: an octet more than an unannounced limit";
@@ -388,7 +388,7 @@ impl Interop<'_> {
         setup: &Setup,
         case: &str,
         envelope: Envelope,
-        body: Body,
+        body: impl Into<BodySource>,
         expected: &str,
     ) -> Result<Sent, Box<dyn std::error::Error>> {
         let sent = self.send(setup, envelope, body)?;

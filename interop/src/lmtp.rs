@@ -248,12 +248,15 @@ impl Interop<'_> {
     ) -> Outcome {
         let config = TransportBuilder::<TransportConfig>::from_url(&place.url)?
             // Only this uses BDAT: a careful client sends to LMTP servers with DATA.
-            .pipelining(if extensions {
-                Pipelining::Bold
-            } else {
-                Pipelining::Off
+            .client(|client| {
+                client
+                    .pipelining(if extensions {
+                        Pipelining::Bold
+                    } else {
+                        Pipelining::Off
+                    })
+                    .chunking(extensions)
             })
-            .chunking(extensions)
             .timeout(Some(Duration::from_secs(60)))
             .build()?;
         let for_sending: Result<Vec<_>, _> = messages

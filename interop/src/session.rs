@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use postwire_async_std::AsyncStd;
 use postwire_blocking::proto::{
-    Body, Capabilities, Command, Credentials, Envelope, ErrorKind, Event, Mechanism, Outcome,
-    Pipelining, Reply, Report, TlsInfo,
+    Body, BodySource, Capabilities, Command, Credentials, Envelope, ErrorKind, Event, Mechanism,
+    Outcome, Pipelining, Reply, Report, TlsInfo,
 };
 use postwire_blocking::tls::{Certificate, CertificateStore, Tls, TlsParameters};
 use postwire_blocking::transport::{TransportBuilder, TransportConfig};
@@ -122,9 +122,12 @@ impl Setup {
         let mut builder =
             TransportBuilder::<TransportConfig>::from_url(self.mode.url(server.port(self.port)))?
                 .authentication(self.mechanisms.clone())
-                .allow_plaintext_auth(self.allow_plaintext_auth)
-                .pipelining(self.pipelining)
-                .chunking(self.chunking)
+                .client(|client| {
+                    client
+                        .allow_plaintext_auth(self.allow_plaintext_auth)
+                        .pipelining(self.pipelining)
+                        .chunking(self.chunking)
+                })
                 .timeout(Some(self.timeout));
         if let Some(credentials) = &self.credentials {
             builder = builder.credentials(credentials.clone());
@@ -138,7 +141,7 @@ impl Setup {
         }
         Ok(builder
             .tls_parameters(|parameters| parameters.certificate_store(CertificateStore::None))
-            .add_root_certificate(ca)
+            .tls_parameters(|tls| tls.add_root_certificate(ca))
             .build()?)
     }
 
@@ -148,7 +151,7 @@ impl Setup {
         &self,
         server: &Server,
         runtime: Runtime,
-        message: (Envelope, Body),
+        message: (Envelope, impl Into<BodySource>),
         commands: Vec<Command>,
     ) -> Result<(Vec<u16>, Sent), Box<dyn Error>> {
         let config = self.config(server)?;
@@ -167,7 +170,7 @@ impl Setup {
         &self,
         server: &Server,
         runtime: Runtime,
-        messages: Vec<(Envelope, Body)>,
+        messages: Vec<(Envelope, impl Into<BodySource>)>,
     ) -> Result<Sent, Box<dyn Error>> {
         send(&self.config(server)?, runtime, messages)
     }
@@ -177,7 +180,7 @@ impl Setup {
 pub(crate) fn send(
     config: &TransportConfig,
     runtime: Runtime,
-    messages: Vec<(Envelope, Body)>,
+    messages: Vec<(Envelope, impl Into<BodySource>)>,
 ) -> Result<Sent, Box<dyn Error>> {
     match runtime {
         Runtime::Blocking => send_blocking(config, messages),
@@ -223,7 +226,7 @@ async fn send_all_async<R: postwire_futures::Runtime>(
 
 fn send_blocking(
     config: &TransportConfig,
-    messages: Vec<(Envelope, Body)>,
+    messages: Vec<(Envelope, impl Into<BodySource>)>,
 ) -> Result<Sent, Box<dyn Error>> {
     let mut connection = postwire_blocking::Connection::connect(config)?;
     for (envelope, body) in messages {
@@ -244,7 +247,7 @@ fn send_blocking(
 async fn send_async<R: postwire_futures::Runtime>(
     runtime: R,
     config: &TransportConfig,
-    messages: Vec<(Envelope, Body)>,
+    messages: Vec<(Envelope, impl Into<BodySource>)>,
 ) -> Result<Sent, Box<dyn Error>> {
     let mut connection = postwire_futures::Connection::connect(runtime, config).await?;
     for (envelope, body) in messages {
@@ -264,7 +267,7 @@ async fn send_async<R: postwire_futures::Runtime>(
 
 fn ask_blocking(
     config: &TransportConfig,
-    (envelope, body): (Envelope, Body),
+    (envelope, body): (Envelope, impl Into<BodySource>),
     commands: Vec<Command>,
 ) -> Result<(Vec<u16>, Sent), Box<dyn Error>> {
     let mut connection = postwire_blocking::Connection::connect(config)?;
@@ -284,7 +287,7 @@ fn ask_blocking(
 async fn ask_async<R: postwire_futures::Runtime>(
     runtime: R,
     config: &TransportConfig,
-    (envelope, body): (Envelope, Body),
+    (envelope, body): (Envelope, impl Into<BodySource>),
     commands: Vec<Command>,
 ) -> Result<(Vec<u16>, Sent), Box<dyn Error>> {
     let mut connection = postwire_futures::Connection::connect(runtime, config).await?;

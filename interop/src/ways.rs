@@ -105,12 +105,12 @@ impl Way {
         let mut builder =
             TransportBuilder::<TransportConfig>::from_url(&self.url)?.timeout(Some(PATIENCE));
         if !self.chunking {
-            builder = builder.chunking(false);
+            builder = builder.client(|client| client.chunking(false));
         }
         if let Some(ca) = &self.ca {
             builder = builder
                 .tls_parameters(|parameters| parameters.certificate_store(CertificateStore::None))
-                .add_root_certificate(ca.clone());
+                .tls_parameters(|tls| tls.add_root_certificate(ca.clone()));
         }
         if let Some((credentials, mechanism)) = &self.login {
             builder = builder

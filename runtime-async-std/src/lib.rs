@@ -8,7 +8,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! async_std::task::block_on(async {
-//!     let transport = postwire_async_std::relay("mail.example.org")?
+//!     let transport = Transport::relay("mail.example.org")?
 //!         .credentials(Credentials::new("alice", "correct horse"))
 //!         .build()?;
 //!     let envelope = Envelope::new(
@@ -37,8 +37,9 @@ use async_std::net::{TcpStream, ToSocketAddrs};
 #[cfg(unix)]
 use async_std::os::unix::net::UnixStream;
 use async_std::task;
-use postwire_futures::transport::{ConfigError, TransportBuilder};
-pub use postwire_futures::{Chunks, Driver, Runtime, SocketOptions, chunks, proto, tls, transport};
+pub use postwire_futures::{
+    Chunks, Driver, Runtime, SocketOptions, StreamBody, chunks, proto, tls, transport,
+};
 use socket2::{Domain, TcpKeepalive, Type};
 
 /// The runtime of async-std: its sockets and timers.
@@ -60,25 +61,6 @@ pub type Connection<S = Socket> = postwire_futures::Connection<S, AsyncStd>;
 
 /// The reports of [`Transport::send_all`](postwire_futures::Transport::send_all).
 pub type SendAll<I> = postwire_futures::SendAll<AsyncStd, I>;
-
-/// Configures a transport with TLS from the first byte on port 465; see
-/// [`TransportBuilder::relay`].
-///
-/// # Errors
-///
-/// Returns an error if `host` is neither a DNS name nor an IP address.
-pub fn relay(host: impl Into<String>) -> Result<TransportBuilder<Transport>, ConfigError> {
-    TransportBuilder::relay(host)
-}
-
-/// Configures a transport from a URL; see [`TransportBuilder::from_url`].
-///
-/// # Errors
-///
-/// Returns an error if the URL is invalid.
-pub fn from_url(url: impl AsRef<str>) -> Result<TransportBuilder<Transport>, ConfigError> {
-    TransportBuilder::from_url(url)
-}
 
 impl Runtime for AsyncStd {
     type Stream = Socket;

@@ -10,7 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut builder = Transport::from_url(url)?;
     if let Ok(file) = next() {
         for root in postwire_blocking::tls::Certificate::from_pem_bundle(&std::fs::read(file)?)? {
-            builder = builder.add_root_certificate(root);
+            builder = builder.tls_parameters(|tls| tls.add_root_certificate(root));
         }
     }
     let envelope = Envelope::new(Some(from.parse()?), vec![to.parse()?])?;

@@ -8,10 +8,8 @@ use bytes::Bytes;
 use postwire_transport::adapter::{
     Answered, Call, Dial, Farewell, Line, NextEvent, Ready, SessionMachine, Verdict,
 };
-use postwire_transport::proto::{
-    Body, Command, Envelope, Error, Event, Reply, Report, StreamFacts,
-};
-use postwire_transport::{Session, TransportConfig};
+use postwire_transport::proto::{Body, Command, Envelope, Error, Event, Reply, Report, SendError};
+use postwire_transport::{Session, StreamBody, TransportConfig};
 
 use crate::connect::connect;
 use crate::driver::Driver;
@@ -150,23 +148,36 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Sends one message and waits for the verdict.
-    pub fn send(&mut self, envelope: &Envelope, body: impl Into<Body>) -> Report {
-        let verdict = Verdict::on(self, envelope, body);
-        self.answer(verdict)
+    ///
+    /// # Errors
+    ///
+    /// The server did not take it, or not for every recipient: the error holds the whole
+    /// report.
+    pub fn send(
+        &mut self,
+        envelope: &Envelope,
+        body: impl Into<Body>,
+    ) -> Result<Report, SendError> {
+        let verdict = Verdict::on(self, envelope, body.into());
+        self.answer(verdict).into_result()
     }
 
     /// Sends a message whose content is given piece by piece, however long it is:
     /// [`chunks`](crate::chunks) of a file, for one. A piece is asked for when the
-    /// last one is on its way; an error among them means that the message is not
-    /// sent.
+    /// last one is on its way.
+    ///
+    /// # Errors
+    ///
+    /// The server did not take it, or not for every recipient, or a piece was an error: the
+    /// error holds the whole report.
     pub fn send_stream(
         &mut self,
         envelope: &Envelope,
-        facts: &StreamFacts,
-        chunks: impl IntoIterator<Item = io::Result<Bytes>>,
-    ) -> Report {
-        let verdict = Verdict::on(self, envelope, Body::stream(facts.clone()));
-        self.answer_with(verdict, chunks)
+        body: StreamBody<impl IntoIterator<Item = io::Result<Bytes>>>,
+    ) -> Result<Report, SendError> {
+        let (facts, chunks) = body.into_parts();
+        let verdict = Verdict::on(self, envelope, facts);
+        self.answer_with(verdict, chunks).into_result()
     }
 
     /// Asks the server something beside sending (`VRFY`, for one), behind all that is

@@ -34,8 +34,8 @@ mod stream;
 
 pub use connection::Connection;
 pub use driver::Driver;
-pub use postwire_transport::ConnectError;
 pub use postwire_transport::{self as transport, proto, tls};
+pub use postwire_transport::{ConnectError, StreamBody};
 pub use send::{SendAll, Transport};
 pub use socket::Socket;
 pub use source::{Chunks, chunks};

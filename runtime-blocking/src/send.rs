@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use postwire_transport::adapter::{Dispatch, Sending, Step, verdict};
-use postwire_transport::proto::{Body, Clock, Envelope, Report, SendError, StreamFacts};
-use postwire_transport::{ConfigError, TransportBuilder, TransportConfig};
+use postwire_transport::proto::{Body, Clock, Envelope, Report, SendError};
+use postwire_transport::{StreamBody, TransportConfig};
 
 use crate::Connection;
 use crate::driver::{park_until, unpark_this_thread};
@@ -30,44 +30,7 @@ impl From<TransportConfig> for Transport {
 }
 
 impl Transport {
-    /// TLS from the first byte on port 465: [`TransportBuilder::relay`].
-    ///
-    /// # Errors
-    ///
-    /// `host` is neither a name nor an address.
-    pub fn relay(host: impl Into<String>) -> Result<TransportBuilder<Self>, ConfigError> {
-        TransportBuilder::relay(host)
-    }
-
-    /// STARTTLS, or nothing is sent, on port 587:
-    /// [`TransportBuilder::starttls_relay`].
-    ///
-    /// # Errors
-    ///
-    /// `host` is neither a name nor an address.
-    pub fn starttls_relay(host: impl Into<String>) -> Result<TransportBuilder<Self>, ConfigError> {
-        TransportBuilder::starttls_relay(host)
-    }
-
-    /// Plaintext to port 25 of this machine:
-    /// [`TransportBuilder::unencrypted_localhost`].
-    pub fn unencrypted_localhost() -> TransportBuilder<Self> {
-        TransportBuilder::unencrypted_localhost()
-    }
-
-    /// What a URL says: [`TransportBuilder::from_url`].
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it.
-    pub fn from_url(url: impl AsRef<str>) -> Result<TransportBuilder<Self>, ConfigError> {
-        TransportBuilder::from_url(url)
-    }
-
-    /// Plaintext until told otherwise: [`TransportBuilder::builder_dangerous`].
-    pub fn builder_dangerous(host: impl Into<String>) -> TransportBuilder<Self> {
-        TransportBuilder::builder_dangerous(host)
-    }
+    postwire_transport::transport_constructors!();
 
     /// How the server is reached and spoken to.
     pub fn config(&self) -> &TransportConfig {
@@ -85,13 +48,12 @@ impl Transport {
     /// report, and says [whether to try again](SendError::retry).
     pub fn send(&self, envelope: &Envelope, body: impl Into<Body>) -> Result<Report, SendError> {
         let sending = self.dispatch.send_one(envelope, body.into());
-        self.report_on(sending, envelope, [Err(no_content())])
+        self.report_on(sending, envelope, [])
     }
 
     /// Sends one message whose content is given piece by piece, however long it
     /// is: [`chunks`](crate::chunks) of a file, for one. Only a window of it is in
-    /// memory. What is not declared in `facts` (8-bit content, for one) is not
-    /// asked of the server.
+    /// memory.
     ///
     /// # Errors
     ///
@@ -100,11 +62,10 @@ impl Transport {
     pub fn send_stream(
         &self,
         envelope: &Envelope,
-        facts: &StreamFacts,
-        chunks: impl IntoIterator<Item = io::Result<Bytes>>,
+        body: StreamBody<impl IntoIterator<Item = io::Result<Bytes>>>,
     ) -> Result<Report, SendError> {
-        let body = Body::stream(facts.clone());
-        let sending = self.dispatch.send_one(envelope, body);
+        let (facts, chunks) = body.into_parts();
+        let sending = self.dispatch.send_one(envelope, facts);
         self.report_on(sending, envelope, chunks)
     }
 
@@ -128,7 +89,7 @@ impl Transport {
     /// each, in order; sending goes on as they are taken.
     ///
     /// Messages whose reports nobody waits for, since this was dropped midway, are
-    /// [`abandoned`](Self::abandoned). A body that is a stream is not sent.
+    /// [`abandoned`](Self::abandoned).
     pub fn send_all<I>(&self, messages: I) -> SendAll<I::IntoIter>
     where
         I: IntoIterator<Item = (Envelope, Body)>,
@@ -182,8 +143,7 @@ impl<I: Iterator<Item = (Envelope, Body)>> Iterator for SendAll<I> {
 
     fn next(&mut self) -> Option<Report> {
         let messages = &mut self.messages;
-        self.carrier
-            .next_report(|| messages.next(), || Some(Err(no_content())))
+        self.carrier.next_report(|| messages.next(), || None)
     }
 }
 
@@ -233,8 +193,4 @@ impl Drop for Carrier {
     fn drop(&mut self) {
         self.sending.leave(self.transport.clock.now());
     }
-}
-
-fn no_content() -> io::Error {
-    io::Error::other("a stream has no content here: send_stream takes it")
 }

@@ -13,10 +13,8 @@ use futures_io::{AsyncRead, AsyncWrite};
 use postwire_transport::adapter::{
     Answered, Call, Dial, Farewell, Line, NextEvent, Ready, SessionMachine, Verdict,
 };
-use postwire_transport::proto::{
-    Body, Command, Envelope, Error, Event, Reply, Report, StreamFacts,
-};
-use postwire_transport::{Session, TransportConfig};
+use postwire_transport::proto::{Body, Command, Envelope, Error, Event, Reply, Report, SendError};
+use postwire_transport::{Session, StreamBody, TransportConfig};
 
 use crate::Runtime;
 use crate::connect::connect;
@@ -162,23 +160,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
     }
 
     /// Sends one message and waits for the verdict.
-    pub async fn send(&mut self, envelope: &Envelope, body: impl Into<Body>) -> Report {
-        let verdict = Verdict::on(self, envelope, body);
-        self.answer(verdict).await
+    ///
+    /// # Errors
+    ///
+    /// The server did not take it, or not for every recipient: the error holds the whole
+    /// report.
+    pub async fn send(
+        &mut self,
+        envelope: &Envelope,
+        body: impl Into<Body>,
+    ) -> Result<Report, SendError> {
+        let verdict = Verdict::on(self, envelope, body.into());
+        self.answer(verdict).await.into_result()
     }
 
     /// Sends a message whose content is given piece by piece, however long it is:
     /// [`chunks`](crate::chunks) of a file, for one. A piece is asked for when the
-    /// last one is on its way, and the server is listened to meanwhile; an error
-    /// among them means that the message is not sent.
+    /// last one is on its way, and the server is listened to meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The server did not take it, or not for every recipient, or a piece was an error: the
+    /// error holds the whole report.
     pub async fn send_stream(
         &mut self,
         envelope: &Envelope,
-        facts: &StreamFacts,
-        chunks: impl Stream<Item = io::Result<Bytes>>,
-    ) -> Report {
-        let verdict = Verdict::on(self, envelope, Body::stream(facts.clone()));
-        self.answer_with(verdict, chunks).await
+        body: StreamBody<impl Stream<Item = io::Result<Bytes>>>,
+    ) -> Result<Report, SendError> {
+        let (facts, chunks) = body.into_parts();
+        let verdict = Verdict::on(self, envelope, facts);
+        self.answer_with(verdict, chunks).await.into_result()
     }
 
     /// Asks the server something beside sending (`VRFY`, for one), behind all that is

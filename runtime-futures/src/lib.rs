@@ -20,8 +20,8 @@ mod source;
 
 pub use connection::Connection;
 pub use driver::Driver;
-pub use postwire_transport::SocketOptions;
 pub use postwire_transport::{self as transport, proto, tls};
+pub use postwire_transport::{SocketOptions, StreamBody};
 pub use runtime::Runtime;
 pub use send::{SendAll, Transport};
 pub use socket::Socket;

@@ -9,11 +9,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use postwire_transport::TransportConfig;
 use postwire_transport::adapter::{Dispatch, Sending, Step, verdict};
-use postwire_transport::proto::{
-    Body, Clock, Envelope, Error, Instant, Report, SendError, StreamFacts,
-};
+use postwire_transport::proto::{Body, Clock, Envelope, Error, Instant, Report, SendError};
+use postwire_transport::{StreamBody, TransportConfig};
 
 use crate::runtime::Timer;
 use crate::source::Nothing;
@@ -53,6 +51,10 @@ impl<R: Runtime + Default> From<TransportConfig> for Transport<R> {
     fn from(config: TransportConfig) -> Self {
         Self::new(R::default(), config)
     }
+}
+
+impl<R: Runtime + Default> Transport<R> {
+    postwire_transport::transport_constructors!();
 }
 
 impl<R: Runtime> Transport<R> {
@@ -98,8 +100,7 @@ impl<R: Runtime> Transport<R> {
 
     /// Sends one message whose content is given piece by piece, however long it
     /// is: [`chunks`](crate::chunks) of a file, for one. Only a window of it is in
-    /// memory. What is not declared in `facts` (8-bit content, for one) is not
-    /// asked of the server.
+    /// memory.
     ///
     /// May be dropped midway like [`send`](Self::send).
     ///
@@ -110,11 +111,10 @@ impl<R: Runtime> Transport<R> {
     pub async fn send_stream(
         &self,
         envelope: &Envelope,
-        facts: &StreamFacts,
-        chunks: impl Stream<Item = io::Result<Bytes>> + Send,
+        body: StreamBody<impl Stream<Item = io::Result<Bytes>> + Send>,
     ) -> Result<Report, SendError> {
-        let body = Body::stream(facts.clone());
-        let sending = self.dispatch.send_one(envelope, body);
+        let (facts, chunks) = body.into_parts();
+        let sending = self.dispatch.send_one(envelope, facts);
         self.report_on(sending, envelope, chunks).await
     }
 
@@ -145,7 +145,7 @@ impl<R: Runtime> Transport<R> {
     /// one report for each, in order.
     ///
     /// Messages whose reports nobody waits for, since this was dropped midway, are
-    /// [`abandoned`](Self::abandoned). A body that is a stream is not sent.
+    /// [`abandoned`](Self::abandoned).
     pub fn send_all<I>(&self, messages: I) -> SendAll<R, I::IntoIter>
     where
         I: IntoIterator<Item = (Envelope, Body)>,
@@ -217,7 +217,12 @@ impl<R: Runtime, I: Iterator<Item = (Envelope, Body)>> SendAll<R, I> {
     pub async fn next(&mut self) -> Option<Report> {
         let asking = Asking(&mut self.carrier);
         let messages = &mut self.messages;
-        poll_fn(|cx| asking.0.poll_report(cx, || messages.next(), no_content)).await
+        poll_fn(|cx| {
+            asking
+                .0
+                .poll_report(cx, || messages.next(), |_| Poll::Ready(None))
+        })
+        .await
     }
 }
 
@@ -227,12 +232,9 @@ impl<R: Runtime, I: Iterator<Item = (Envelope, Body)>> Stream for SendAll<R, I> 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Report>> {
         let this = &mut *self;
         let messages = &mut this.messages;
-        this.carrier.poll_report(cx, || messages.next(), no_content)
+        this.carrier
+            .poll_report(cx, || messages.next(), |_| Poll::Ready(None))
     }
-}
-
-fn no_content(cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-    Pin::new(&mut Nothing).poll_next(cx)
 }
 
 /// Somebody who asks for a report, and may stop midway.

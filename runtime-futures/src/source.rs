@@ -48,14 +48,13 @@ impl<R: AsyncRead + Unpin> Stream for Chunks<R> {
     }
 }
 
-/// The content of a message that has none to give: asked for it, that is an error.
+/// The content of a call that has none to give.
 pub(crate) struct Nothing;
 
 impl Stream for Nothing {
     type Item = io::Result<Bytes>;
 
     fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let why = "a stream has no content here: send_stream takes it";
-        Poll::Ready(Some(Err(io::Error::other(why))))
+        Poll::Ready(None)
     }
 }

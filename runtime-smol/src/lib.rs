@@ -5,7 +5,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! smol::block_on(async {
-//!     let transport = postwire_smol::relay("mail.example.org")?
+//!     let transport = Transport::relay("mail.example.org")?
 //!         .credentials(Credentials::new("alice", "correct horse"))
 //!         .build()?;
 //!     let envelope = Envelope::new(
@@ -31,8 +31,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use postwire_futures::transport::{ConfigError, TransportBuilder};
-pub use postwire_futures::{Chunks, Driver, Runtime, SocketOptions, chunks, proto, tls, transport};
+pub use postwire_futures::{
+    Chunks, Driver, Runtime, SocketOptions, StreamBody, chunks, proto, tls, transport,
+};
 use smol::net::TcpStream;
 #[cfg(unix)]
 use smol::net::unix::UnixStream;
@@ -57,25 +58,6 @@ pub type Connection<S = Socket> = postwire_futures::Connection<S, Smol>;
 
 /// The reports of [`Transport::send_all`](postwire_futures::Transport::send_all).
 pub type SendAll<I> = postwire_futures::SendAll<Smol, I>;
-
-/// Configures a transport with TLS from the first byte on port 465; see
-/// [`TransportBuilder::relay`].
-///
-/// # Errors
-///
-/// Returns an error if `host` is neither a DNS name nor an IP address.
-pub fn relay(host: impl Into<String>) -> Result<TransportBuilder<Transport>, ConfigError> {
-    TransportBuilder::relay(host)
-}
-
-/// Configures a transport from a URL; see [`TransportBuilder::from_url`].
-///
-/// # Errors
-///
-/// Returns an error if the URL is invalid.
-pub fn from_url(url: impl AsRef<str>) -> Result<TransportBuilder<Transport>, ConfigError> {
-    TransportBuilder::from_url(url)
-}
 
 impl Runtime for Smol {
     type Stream = Socket;

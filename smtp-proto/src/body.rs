@@ -20,11 +20,11 @@ pub(crate) use canonical::CanonicalEncoder;
 pub(crate) use dot::DotEncoder;
 pub use scan::{Facts, Survey};
 
-/// The content to send: an RFC 5322 message, or any other content that the recipient expects.
+/// The content to send: an RFC 5322 message, or any other content that the recipient expects, as
+/// octets in memory.
 ///
-/// A body is made from octets in memory, which are scanned once for their [`Facts`] (a few
-/// passes at memory speed), or declared as a [stream](Self::stream), whose octets are given
-/// while the message is sent. Cheap to clone: the octets are shared.
+/// The octets are scanned once for their [`Facts`] (a few passes at memory speed). Cheap to
+/// clone: the octets are shared.
 ///
 /// The server receives the octets unchanged, except for line ends (see [`LineEnds`]) and a
 /// final CRLF where `DATA` needs one (RFC 5321 §4.1.1.4).
@@ -33,91 +33,113 @@ pub use scan::{Facts, Survey};
 /// use postwire_proto::Body;
 ///
 /// let body = Body::from("Subject: hello\n\nGr\u{fc}\u{df}e\n");
-/// let facts = body.facts().expect("the octets are in memory");
+/// let facts = body.facts();
 /// assert_eq!((facts.lone_lf, facts.eight_bit, facts.utf8_header), (3, true, false));
 /// ```
 #[derive(Clone)]
-pub struct Body(Source);
-
-#[derive(Clone)]
-enum Source {
-    Whole { octets: Bytes, facts: Facts },
-    Stream(StreamFacts),
+pub struct Body {
+    octets: Bytes,
+    facts: Facts,
 }
 
 impl Body {
-    /// Declares a body whose octets the caller gives piece by piece, when `Event::BodyWanted`
-    /// asks for them. The client holds only a window of the content, however long it is.
-    ///
-    /// The client cannot look at the octets beforehand: it requests only those extensions of
-    /// the server that the declaration names (such as 8BITMIME for 8-bit content).
-    pub fn stream(declaration: StreamFacts) -> Self {
-        Self(Source::Stream(declaration))
+    /// The facts about the octets.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
     }
 
-    /// The facts about the content in memory; `None` for a stream.
-    pub fn facts(&self) -> Option<&Facts> {
-        match &self.0 {
-            Source::Whole { facts, .. } => Some(facts),
-            Source::Stream(_) => None,
-        }
-    }
-
-    /// The octets as given; `None` for a stream.
-    pub fn bytes(&self) -> Option<&Bytes> {
-        match &self.0 {
-            Source::Whole { octets, .. } => Some(octets),
-            Source::Stream(_) => None,
-        }
-    }
-
-    /// The declaration of a stream; `None` for content in memory.
-    pub fn stream_facts(&self) -> Option<&StreamFacts> {
-        match &self.0 {
-            Source::Whole { .. } => None,
-            Source::Stream(declaration) => Some(declaration),
-        }
-    }
-
-    /// The facts about content in memory, or about a stream that was surveyed beforehand.
-    pub(crate) fn known_facts(&self) -> Option<&Facts> {
-        match &self.0 {
-            Source::Whole { facts, .. } => Some(facts),
-            Source::Stream(declaration) => declaration.surveyed.as_ref(),
-        }
-    }
-
-    /// The length of the longest line, without its line end (CRLF, CR or LF). Computed at each
-    /// call for content in memory; `None` for a stream that was not surveyed.
-    pub fn longest_line(&self) -> Option<u64> {
-        match &self.0 {
-            Source::Whole { octets, .. } => Some(scan::longest_line(octets)),
-            Source::Stream(declaration) => declaration.longest_line,
-        }
-    }
-
-    /// Whether the body is a stream, whose octets are given later.
-    pub fn is_stream(&self) -> bool {
-        matches!(self.0, Source::Stream(_))
+    /// The octets as given.
+    pub fn bytes(&self) -> &Bytes {
+        &self.octets
     }
 }
 
 /// Shows the facts about the content, not the content.
 impl fmt::Debug for Body {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Source::Whole { facts, .. } => formatter.debug_tuple("Body").field(facts).finish(),
-            Source::Stream(declaration) => {
-                formatter.debug_tuple("Body").field(declaration).finish()
-            }
+        formatter.debug_tuple("Body").field(&self.facts).finish()
+    }
+}
+
+/// The content of a message that is given to a session: a [`Body`], or the declaration of a
+/// stream.
+///
+/// The caller gives the octets of a stream piece by piece, when `Event::BodyWanted` asks for them.
+/// The client holds only a window of the content, however long it is. The client cannot look at
+/// the octets beforehand: it requests only those extensions of the server that the declaration
+/// names (such as 8BITMIME for 8-bit content).
+#[derive(Clone, Debug)]
+pub enum BodySource {
+    /// Octets in memory.
+    Whole(Body),
+    /// A stream, whose octets are given later.
+    Stream(StreamFacts),
+}
+
+impl BodySource {
+    /// The facts about content in memory; `None` for a stream.
+    pub fn facts(&self) -> Option<&Facts> {
+        match self {
+            Self::Whole(body) => Some(body.facts()),
+            Self::Stream(_) => None,
         }
+    }
+
+    /// The octets as given; `None` for a stream.
+    pub fn bytes(&self) -> Option<&Bytes> {
+        match self {
+            Self::Whole(body) => Some(body.bytes()),
+            Self::Stream(_) => None,
+        }
+    }
+
+    /// The declaration of a stream; `None` for content in memory.
+    pub fn stream_facts(&self) -> Option<&StreamFacts> {
+        match self {
+            Self::Whole(_) => None,
+            Self::Stream(declaration) => Some(declaration),
+        }
+    }
+
+    /// The facts about content in memory, or about a stream that was surveyed beforehand.
+    pub(crate) fn known_facts(&self) -> Option<&Facts> {
+        match self {
+            Self::Whole(body) => Some(body.facts()),
+            Self::Stream(declaration) => declaration.surveyed.as_ref(),
+        }
+    }
+
+    /// The length of the longest line, without its line end (CRLF, CR or LF). Computed at each
+    /// call for content in memory; `None` for a stream that was not surveyed.
+    pub fn longest_line(&self) -> Option<u64> {
+        match self {
+            Self::Whole(body) => Some(scan::longest_line(&body.octets)),
+            Self::Stream(declaration) => declaration.longest_line,
+        }
+    }
+
+    /// Whether the body is a stream, whose octets are given later.
+    pub fn is_stream(&self) -> bool {
+        matches!(self, Self::Stream(_))
+    }
+}
+
+impl From<StreamFacts> for BodySource {
+    fn from(declaration: StreamFacts) -> Self {
+        Self::Stream(declaration)
+    }
+}
+
+impl<B: Into<Body>> From<B> for BodySource {
+    fn from(body: B) -> Self {
+        Self::Whole(body.into())
     }
 }
 
 impl From<Bytes> for Body {
     fn from(octets: Bytes) -> Self {
         let facts = Facts::of(&octets);
-        Self(Source::Whole { octets, facts })
+        Self { octets, facts }
     }
 }
 
@@ -157,9 +179,9 @@ impl<const N: usize> From<&'static [u8; N]> for Body {
 /// and does not check the octets that follow against the declaration.
 ///
 /// ```
-/// use postwire_proto::{Body, StreamFacts};
+/// use postwire_proto::{BodySource, StreamFacts};
 ///
-/// let body = Body::stream(StreamFacts::default().size_hint(1 << 30).eight_bit(true));
+/// let body = BodySource::from(StreamFacts::default().size_hint(1 << 30).eight_bit(true));
 /// assert!(body.is_stream());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -273,19 +295,19 @@ mod tests {
     fn every_source_is_scanned_and_shared() {
         let octets = Bytes::from_static(b"a\n");
         for body in [
-            Body::from(octets.clone()),
-            Body::from(vec![b'a', b'\n']),
-            Body::from(String::from("a\n")),
-            Body::from("a\n"),
-            Body::from(&b"a\n"[..]),
-            Body::from(b"a\n"),
+            BodySource::from(octets.clone()),
+            BodySource::from(vec![b'a', b'\n']),
+            BodySource::from(String::from("a\n")),
+            BodySource::from("a\n"),
+            BodySource::from(&b"a\n"[..]),
+            BodySource::from(b"a\n"),
         ] {
             assert_eq!(body.bytes(), Some(&octets));
             assert_eq!(body.facts(), Some(&Facts::of(b"a\n")));
             assert_eq!(body.stream_facts(), None);
             assert!(!body.is_stream());
         }
-        let body = Body::from(octets.clone());
+        let body = BodySource::from(octets.clone());
         let shared = body.clone();
         assert_eq!(
             shared.bytes().map(|octets| octets.as_ptr()),
@@ -300,7 +322,7 @@ mod tests {
             .eight_bit(true)
             .smtp_utf8(true)
             .binary(true);
-        let body = Body::stream(declaration.clone());
+        let body = BodySource::from(declaration.clone());
         assert_eq!(body.stream_facts(), Some(&declaration));
         assert_eq!((body.facts(), body.bytes()), (None, None));
         assert!(body.is_stream());

@@ -46,8 +46,8 @@ pub use self::output::Output;
 use self::session::{Phase, Session};
 pub use self::trace::{Speaker, TraceLine};
 use crate::{
-    Body, Capabilities, ClientConfig, Command, Credentials, Endpoint, Envelope, Error, ErrorKind,
-    HelloName, Instant, Mechanism, Misuse, Reply, ReplyReader, Report, Stage, TlsInfo,
+    BodySource, Capabilities, ClientConfig, Command, Credentials, Endpoint, Envelope, Error,
+    ErrorKind, HelloName, Instant, Mechanism, Misuse, Reply, ReplyReader, Report, Stage, TlsInfo,
     TransactionId, TransportError,
 };
 
@@ -100,7 +100,8 @@ impl Client {
 
     /// Queues a message. Allowed at any time, also before the greeting; many may
     /// be queued. There will be exactly one [`Event::Report`] for it.
-    pub fn send(&mut self, envelope: Envelope, body: Body) -> TransactionId {
+    pub fn send(&mut self, envelope: Envelope, body: impl Into<BodySource>) -> TransactionId {
+        let body = body.into();
         let session = &mut self.session;
         let refused = match session.dialogue.config.check(&body) {
             Err(why) => Some(ErrorKind::Unsendable(why)),

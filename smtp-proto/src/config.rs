@@ -29,7 +29,7 @@ use core::str::FromStr;
 pub use self::limits::Limits;
 pub use self::timeouts::Timeouts;
 use crate::{
-    Body, Credentials, Envelope, Error, ErrorKind, HelloName, LineEnds, Mechanism, Redaction,
+    BodySource, Credentials, Envelope, Error, ErrorKind, HelloName, LineEnds, Mechanism, Redaction,
     Report, Stage, Unsendable,
 };
 pub(crate) use setters;
@@ -442,7 +442,7 @@ impl ClientConfig {
 
     /// Returns the report for a message that cannot be sent to any server, so that an adapter
     /// need not connect; otherwise `None`. See [`check`](Self::check).
-    pub fn refuse(&self, envelope: &Envelope, body: &Body) -> Option<Report> {
+    pub fn refuse(&self, envelope: &Envelope, body: &BodySource) -> Option<Report> {
         let why = self.check(body).err()?;
         let error = Error::new(Stage::Mail, ErrorKind::Unsendable(why));
         Some(Report::not_sent(envelope, error))
@@ -457,7 +457,7 @@ impl ClientConfig {
     /// # Errors
     ///
     /// Returns the reason why no server can be sent this content.
-    pub fn check(&self, body: &Body) -> Result<(), Unsendable> {
+    pub fn check(&self, body: &BodySource) -> Result<(), Unsendable> {
         if self.line_ends == LineEnds::Refuse
             && let Some(facts) = body.known_facts()
             && !facts.is_canonical()

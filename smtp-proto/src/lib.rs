@@ -94,7 +94,7 @@
 //!     Some("alice@example.org".parse()?),
 //!     vec!["bob@example.net".parse()?],
 //! )?;
-//! client.send(envelope, "Subject: hello\n\n.\n".into());
+//! client.send(envelope, "Subject: hello\n\n.\n");
 //! client.quit();
 //!
 //! let mut exchange = |server: &str, client_says: &str| {
@@ -161,7 +161,7 @@ mod time;
 mod tls_info;
 
 pub use address::{Address, AddressError};
-pub use body::{Body, Facts, LineEnds, StreamFacts, Survey};
+pub use body::{Body, BodySource, Facts, LineEnds, StreamFacts, Survey};
 pub use capabilities::{Capabilities, CapabilitiesError, Capability, LimitsParameters, SizeLimit};
 pub use client::{Client, CommandId, Event, Output, Speaker, TraceLine};
 pub use command::{Command, CommandError};

@@ -142,10 +142,7 @@ fn streamed_content_allocates_nothing() {
     let envelope = Envelope::new(None, vec!["r@example.org".parse().unwrap()]).unwrap();
     let piece = Bytes::from(b"a line of text\r\n.and another\n".repeat(2_000));
     let mut client = greeted(BY_DATA, Pipelining::Careful);
-    let id = client.send(
-        envelope,
-        Body::stream(postwire_proto::StreamFacts::default()),
-    );
+    let id = client.send(envelope, postwire_proto::StreamFacts::default());
     take_all(&mut client);
     hear(&mut client, "250 ok\r\n250 ok\r\n354 go on\r\n");
     let mut give = || {

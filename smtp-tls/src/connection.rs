@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use postwire_proto::{
-    Body, Capabilities, Client, ClientConfig, Command, CommandId, Credentials, Endpoint, Envelope,
-    Error, Event, Instant, Mechanism, Misuse, Reply, Security, TlsInfo, TransactionId,
+    BodySource, Capabilities, Client, ClientConfig, Command, CommandId, Credentials, Endpoint,
+    Envelope, Error, Event, Instant, Mechanism, Misuse, Reply, Security, TlsInfo, TransactionId,
     TransportError,
 };
 use rustls::crypto::CryptoProvider;
@@ -115,7 +115,7 @@ impl Connection {
     }
 
     /// Queues a message; see [`Client::send`].
-    pub fn send(&mut self, envelope: Envelope, body: Body) -> TransactionId {
+    pub fn send(&mut self, envelope: Envelope, body: impl Into<BodySource>) -> TransactionId {
         self.secured.machine.send(envelope, body)
     }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use postwire_tls::proto::{
-    Body, ClientConfig, Endpoint, Envelope, ErrorKind, Event, HelloName, Instant, Outcome, Report,
-    Security, StreamFacts, Timeouts, TransactionId,
+    BodySource, ClientConfig, Endpoint, Envelope, ErrorKind, Event, HelloName, Instant, Outcome,
+    Report, Security, StreamFacts, Timeouts, TransactionId,
 };
 use postwire_tls::server::{ServerConfig, ServerEvent};
 use postwire_tls::{
@@ -282,9 +282,9 @@ fn run(world: &World, mode: Mode, seed: u64) -> (usize, usize) {
     let messages: u64 = 3;
     for number in 0..messages {
         let body = match random.below(3) {
-            0 => Body::stream(StreamFacts::default()),
-            1 => Body::from("Subject: x\n\nhi\n.dot\n"),
-            _ => Body::from("long\n".repeat(8_000)),
+            0 => StreamFacts::default().into(),
+            1 => BodySource::from("Subject: x\n\nhi\n.dot\n"),
+            _ => BodySource::from("long\n".repeat(8_000)),
         };
         client.send(envelope(number), body);
     }
@@ -369,7 +369,7 @@ fn reports_are_true_whenever_octets_are_written() {
 fn about_to_write(world: &World, mode: Mode, content: usize) -> (Connection, Peer) {
     let timeouts = Timeouts::default().body(Duration::from_secs(2));
     let (mut client, mut peer) = world.ends(mode, config().timeouts(timeouts), false);
-    let id = client.send(envelope(0), Body::stream(StreamFacts::default()));
+    let id = client.send(envelope(0), StreamFacts::default());
     loop {
         let mut output = client.output();
         let octets = output.copy_to_bytes(output.remaining());

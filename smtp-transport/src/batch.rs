@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use postwire_proto::{Body, Envelope, Error, ErrorKind, Outcome, Recipients, Report, Stage};
+use postwire_proto::{BodySource, Envelope, Error, ErrorKind, Outcome, Recipients, Report, Stage};
 
 use crate::pool::{deserves_a_fresh_connection, is_lost};
 
@@ -48,7 +48,7 @@ pub(crate) struct Batch {
 struct Waiting {
     /// For the recipients that are left.
     envelope: Envelope,
-    body: Body,
+    body: BodySource,
     state: State,
     /// What became of it in earlier sessions, and where those that are left stand among
     /// all recipients.
@@ -125,7 +125,7 @@ pub(crate) enum BatchStep {
     /// [`Batch::connected`] or [`Batch::failed`].
     Connect,
     /// Give this message to the connection.
-    Enqueue(Envelope, Body),
+    Enqueue(Envelope, BodySource),
     /// Wait for a report: [`Batch::reported`], or [`Batch::disconnected`] where the
     /// session is over.
     Await,
@@ -158,13 +158,13 @@ impl Batch {
     }
 
     /// Another message.
-    pub(crate) fn add(&mut self, envelope: Envelope, body: Body) {
+    pub(crate) fn add(&mut self, envelope: Envelope, body: BodySource) {
         self.push(envelope, body, State::New);
     }
 
     /// Another message, whose report is known: it was refused beforehand
     /// ([`ClientConfig::refuse`](postwire_proto::ClientConfig::refuse)).
-    pub(crate) fn add_settled(&mut self, envelope: Envelope, body: Body, report: Report) {
+    pub(crate) fn add_settled(&mut self, envelope: Envelope, body: BodySource, report: Report) {
         self.push(envelope, body, State::Settled(report));
     }
 
@@ -178,7 +178,7 @@ impl Batch {
         self.ended = true;
     }
 
-    fn push(&mut self, envelope: Envelope, body: Body, state: State) {
+    fn push(&mut self, envelope: Envelope, body: BodySource, state: State) {
         self.octets = self.octets.saturating_add(octets(&body));
         self.waiting.push_back(Waiting {
             envelope,
@@ -408,7 +408,7 @@ impl Batch {
     }
 }
 
-fn octets(body: &Body) -> u64 {
+fn octets(body: &BodySource) -> u64 {
     body.facts().map_or(0, |facts| facts.octets)
 }
 

@@ -11,14 +11,13 @@ use std::sync::Arc;
 
 use core::fmt;
 use core::marker::PhantomData;
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use postwire_proto::{
-    ChannelBindingPolicy, ClientConfig, Credentials, HelloName, Limits, LineEnds, Mechanism,
-    Pipelining, Protocol, Security, Timeouts,
+    ClientConfig, Credentials, HelloName, Mechanism, Protocol, Security, Timeouts,
 };
-use postwire_tls::{Certificate, Tls, TlsParameters, TlsParametersBuilder};
+use postwire_tls::{Tls, TlsParameters, TlsParametersBuilder};
 
 use self::settings::Settings;
 use crate::{
@@ -39,9 +38,10 @@ use postwire_tls::server_name;
 /// use postwire_transport::{TransportBuilder, TransportConfig};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let authority = Certificate::from_pem(&std::fs::read("ca.pem")?)?;
 /// let config: TransportConfig = TransportBuilder::relay("mail.example.org")?
 ///     .credentials(Credentials::new("alice", "correct horse"))
-///     .add_root_certificate(Certificate::from_pem(&std::fs::read("ca.pem")?)?)
+///     .tls_parameters(|tls| tls.add_root_certificate(authority))
 ///     .build()?;
 /// # Ok(())
 /// # }
@@ -136,8 +136,6 @@ impl<T> TransportBuilder<T> {
                 socket: SocketOptions::default(),
                 client: ClientConfig::unnamed(mode),
                 late_credentials: None,
-                protocol: Protocol::default(),
-                timeouts: Timeouts::default(),
                 timeout: None,
                 pool: PoolConfig::default(),
             },
@@ -199,16 +197,7 @@ impl<T> TransportBuilder<T> {
         self
     }
 
-    /// Trusts this certificate in addition to the certificate store.
-    ///
-    /// Without effect in plaintext, where nobody is asked for a certificate.
-    /// Together with finished parameters ([`tls`](Self::tls)),
-    /// [`build`](Self::build) fails.
-    pub fn add_root_certificate(self, certificate: Certificate) -> Self {
-        self.tls_parameters(|parameters| parameters.add_root_certificate(certificate))
-    }
-
-    /// Any other setting of the TLS parameters.
+    /// Changes the TLS parameters: whom to trust, a certificate of the client's own, versions.
     ///
     /// Without effect in plaintext; together with finished parameters
     /// ([`tls`](Self::tls)), [`build`](Self::build) fails.
@@ -232,7 +221,7 @@ impl<T> TransportBuilder<T> {
 
     /// SMTP (default) or LMTP.
     pub fn protocol(mut self, protocol: Protocol) -> Self {
-        self.settings.protocol = protocol;
+        self.settings.client = self.settings.client.protocol(protocol);
         self
     }
 
@@ -259,13 +248,6 @@ impl<T> TransportBuilder<T> {
         self
     }
 
-    /// Send 8-bit content to a server that does not offer 8BITMIME:
-    /// [`ClientConfig::eight_bit_anyway`].
-    pub fn eight_bit_anyway(mut self, on: bool) -> Self {
-        self.settings.client = self.settings.client.eight_bit_anyway(on);
-        self
-    }
-
     /// The mechanisms that may be used, the preferred one first.
     /// [`Mechanism::preference_for`] the credentials by default.
     pub fn authentication(mut self, mechanisms: Vec<Mechanism>) -> Self {
@@ -273,32 +255,10 @@ impl<T> TransportBuilder<T> {
         self
     }
 
-    /// Whether the login must be bound to the TLS session:
-    /// [`ClientConfig::channel_binding`].
-    pub fn channel_binding(mut self, policy: ChannelBindingPolicy) -> Self {
-        self.settings.client = self.settings.client.channel_binding(policy);
-        self
-    }
-
-    /// Try the next mechanism when the server refused the credentials:
-    /// [`ClientConfig::try_next_mechanism`].
-    pub fn try_next_mechanism(mut self, on: bool) -> Self {
-        self.settings.client = self.settings.client.try_next_mechanism(on);
-        self
-    }
-
-    /// Lets passwords and tokens travel in plaintext. Off by default.
-    ///
-    /// **Danger**: anyone on the way reads them.
-    pub fn allow_plaintext_auth(mut self, allow: bool) -> Self {
-        self.settings.client = self.settings.client.allow_plaintext_auth(allow);
-        self
-    }
-
     /// How long each stage may take, connecting included. The defaults are
     /// those of RFC 5321 §4.5.3.2.
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.settings.timeouts = timeouts;
+        self.settings.client = self.settings.client.timeouts(timeouts);
         self
     }
 
@@ -319,60 +279,49 @@ impl<T> TransportBuilder<T> {
         self
     }
 
-    /// How far to run ahead of the replies where PIPELINING (RFC 2920) is offered.
-    /// [`Pipelining::Careful`] by default.
-    pub fn pipelining(mut self, pipelining: Pipelining) -> Self {
-        self.settings.client = self.settings.client.pipelining(pipelining);
+    /// Changes how the protocol is spoken: anything in [`ClientConfig`], of which the common
+    /// settings are methods here as well. The mode, the host and the port are the builder's.
+    ///
+    /// ```
+    /// # use postwire_transport::{TransportBuilder, TransportConfig};
+    /// use postwire_transport::proto::Pipelining;
+    ///
+    /// let builder = TransportBuilder::<TransportConfig>::unencrypted_localhost()
+    ///     .client(|client| client.pipelining(Pipelining::Off).chunking(false));
+    /// ```
+    pub fn client(mut self, set: impl FnOnce(ClientConfig) -> ClientConfig) -> Self {
+        self.settings.client = set(self.settings.client);
         self
     }
 
-    /// Uses CHUNKING (RFC 3030) where it is offered. On by default.
-    pub fn chunking(mut self, on: bool) -> Self {
-        self.settings.client = self.settings.client.chunking(on);
+    /// Changes what is set on sockets: the address to connect from, keep-alives.
+    ///
+    /// ```
+    /// # use postwire_transport::{TransportBuilder, TransportConfig};
+    /// # use std::time::Duration;
+    /// let builder = TransportBuilder::<TransportConfig>::unencrypted_localhost()
+    ///     .socket(|socket| socket.keep_alive(Some(Duration::from_secs(60))));
+    /// ```
+    pub fn socket(mut self, set: impl FnOnce(SocketOptions) -> SocketOptions) -> Self {
+        self.settings.socket = set(self.settings.socket);
         self
     }
 
-    /// What becomes of a lone CR or LF in a message. Made a CRLF by default.
-    pub fn line_ends(mut self, line_ends: LineEnds) -> Self {
-        self.settings.client = self.settings.client.line_ends(line_ends);
+    /// Changes how many connections there may be, and for how long.
+    ///
+    /// ```
+    /// # use postwire_transport::{TransportBuilder, TransportConfig};
+    /// let builder = TransportBuilder::<TransportConfig>::unencrypted_localhost()
+    ///     .pool(|pool| pool.max_connections(2));
+    /// ```
+    pub fn pool(mut self, set: impl FnOnce(PoolConfig) -> PoolConfig) -> Self {
+        self.settings.pool = set(self.settings.pool);
         self
     }
 
-    /// Refuses a message with a longer line (octets, without its CRLF). None by
-    /// default; RFC 5321 §4.5.3.1.6 guarantees 998.
-    pub fn max_line_length(mut self, octets: Option<u64>) -> Self {
-        self.settings.client = self.settings.client.max_line_length(octets);
-        self
-    }
-
-    /// Bounds on what the server may make the client keep.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.settings.client = self.settings.client.limits(limits);
-        self
-    }
-
-    /// Reports the dialogue, secrets redacted. Off by default.
-    pub fn trace(mut self, on: bool) -> Self {
-        self.settings.client = self.settings.client.trace(on);
-        self
-    }
-
-    /// Sees after this much idle time whether the server is still there
-    /// (`SO_KEEPALIVE`). Never by default.
-    pub fn keep_alive(mut self, idle: Option<Duration>) -> Self {
-        self.settings.socket.keep_alive = idle;
-        self
-    }
-
-    /// How many connections there may be, and for how long.
+    /// How many connections there may be, and for how long, all of it.
     pub fn pool_config(mut self, pool: PoolConfig) -> Self {
         self.settings.pool = pool;
-        self
-    }
-
-    /// The address to connect from. The system's choice by default.
-    pub fn local_address(mut self, address: Option<IpAddr>) -> Self {
-        self.settings.socket.local_address = address;
         self
     }
 

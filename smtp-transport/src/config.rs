@@ -26,6 +26,23 @@ pub struct SocketOptions {
     pub keep_alive: Option<Duration>,
 }
 
+impl SocketOptions {
+    /// The address to connect from. The system's choice by default.
+    #[must_use]
+    pub fn local_address(mut self, address: Option<IpAddr>) -> Self {
+        self.local_address = address;
+        self
+    }
+
+    /// Sees after this much idle time whether the server is still there (`SO_KEEPALIVE`).
+    /// Never by default.
+    #[must_use]
+    pub fn keep_alive(mut self, idle: Option<Duration>) -> Self {
+        self.keep_alive = idle;
+        self
+    }
+}
+
 /// Everything that an adapter needs in order to connect to one server.
 ///
 /// Made by [`TransportBuilder::build`](crate::TransportBuilder::build). Cheap to

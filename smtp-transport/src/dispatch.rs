@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use postwire_proto::{Body, Envelope, Instant, Report};
+use postwire_proto::{BodySource, Envelope, Instant, Report};
 
 pub use self::sending::{Drive, Glance, Message, Open, Sending, Step, Wait, verdict};
 use crate::pool::PoolShelf;
@@ -71,12 +71,15 @@ impl<L: Line> Dispatch<L> {
         Sending::new(self)
     }
 
-    /// Sends one message. Its content is a stream where [`Drive::wants_chunk`] is to ask for
-    /// it.
-    pub fn send_one(self: &Arc<Self>, envelope: &Envelope, body: Body) -> Sending<L> {
+    /// Sends one message. [`Drive::wants_chunk`] asks for the content of a stream.
+    pub fn send_one(
+        self: &Arc<Self>,
+        envelope: &Envelope,
+        body: impl Into<BodySource>,
+    ) -> Sending<L> {
         let mut sending = Sending::new(self);
-        sending.add(Some((envelope.clone(), body)));
-        sending.add(None);
+        sending.add(envelope.clone(), body.into());
+        sending.end();
         sending
     }
 

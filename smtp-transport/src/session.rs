@@ -13,8 +13,8 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use postwire_proto::{
-    Body, Capabilities, Command, CommandId, Endpoint, Envelope, Error, ErrorKind, Event, Mechanism,
-    Reply, Report, Stage, TlsInfo, TransactionId,
+    BodySource, Capabilities, Command, CommandId, Endpoint, Envelope, Error, ErrorKind, Event,
+    Mechanism, Reply, Report, Stage, TlsInfo, TransactionId,
 };
 use postwire_tls::Connection;
 use postwire_tls::rustls::pki_types::CertificateDer;
@@ -60,8 +60,8 @@ impl Session {
     /// Queues a message without waiting. The connection's `next_event` brings its report, also
     /// where the report came while another call waited (the last 1,024 are kept). Messages
     /// that are queued together are pipelined.
-    pub fn enqueue(&mut self, envelope: Envelope, body: impl Into<Body>) -> TransactionId {
-        self.machine.send(envelope, body.into())
+    pub fn enqueue(&mut self, envelope: Envelope, body: impl Into<BodySource>) -> TransactionId {
+        self.machine.send(envelope, body)
     }
 
     /// Queues a command without waiting. The connection's `next_event` brings its answer.

@@ -4,8 +4,10 @@ use std::sync::Mutex;
 use std::thread;
 
 use postwire_blocking::{Connection, Transport};
-use postwire_tls::proto::{Body, Command, Envelope, Event, Report, SendError, StreamFacts};
-use postwire_transport::TransportConfig;
+use postwire_tls::proto::{
+    Body, BodySource, Command, Envelope, Event, Report, SendError, StreamFacts,
+};
+use postwire_transport::{StreamBody, TransportConfig};
 
 use crate::{Adapter, Answer, Pieces, Shutdown};
 
@@ -42,13 +44,16 @@ impl Adapter for Blocking {
         facts: &StreamFacts,
         pieces: Pieces,
     ) -> Report {
-        report(Transport::from(config).send_stream(envelope, facts, pieces))
+        report(
+            Transport::from(config)
+                .send_stream(envelope, StreamBody::new(pieces).facts(facts.clone())),
+        )
     }
 
     fn ask(
         &self,
         config: TransportConfig,
-        messages: Vec<(Envelope, Body)>,
+        messages: Vec<(Envelope, BodySource)>,
         commands: Vec<Command>,
     ) -> (Vec<Report>, Vec<Answer>) {
         let mut connection = Connection::connect(&config).unwrap();

@@ -4,8 +4,10 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 
 use postwire_futures::{Connection, Runtime, Transport};
-use postwire_tls::proto::{Body, Command, Envelope, Event, Report, SendError, StreamFacts};
-use postwire_transport::TransportConfig;
+use postwire_tls::proto::{
+    Body, BodySource, Command, Envelope, Event, Report, SendError, StreamFacts,
+};
+use postwire_transport::{StreamBody, TransportConfig};
 
 use crate::strict::Strict;
 use crate::{Adapter, Answer, Pieces, Shutdown};
@@ -81,14 +83,18 @@ impl<E: Executor> Adapter for FuturesAdapter<E> {
     ) -> Report {
         Self::with_transport(config, async |transport| {
             let pieces = futures_lite::stream::iter(pieces);
-            report(transport.send_stream(envelope, facts, pieces).await)
+            report(
+                transport
+                    .send_stream(envelope, StreamBody::new(pieces).facts(facts.clone()))
+                    .await,
+            )
         })
     }
 
     fn ask(
         &self,
         config: TransportConfig,
-        messages: Vec<(Envelope, Body)>,
+        messages: Vec<(Envelope, BodySource)>,
         commands: Vec<Command>,
     ) -> (Vec<Report>, Vec<Answer>) {
         E::block_on(async {

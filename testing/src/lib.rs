@@ -22,7 +22,7 @@ pub mod strict;
 use std::io;
 
 use bytes::Bytes;
-use postwire_tls::proto::{Body, Command, Envelope, Error, Reply, Report, StreamFacts};
+use postwire_tls::proto::{Body, BodySource, Command, Envelope, Error, Reply, Report, StreamFacts};
 use postwire_transport::TransportConfig;
 
 /// The pieces of a streamed body.
@@ -60,7 +60,7 @@ pub trait Adapter {
     fn ask(
         &self,
         config: TransportConfig,
-        messages: Vec<(Envelope, Body)>,
+        messages: Vec<(Envelope, BodySource)>,
         commands: Vec<Command>,
     ) -> (Vec<Report>, Vec<Answer>);
 

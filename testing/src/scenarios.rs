@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use postwire_tls::proto::{
-    Body, Credentials, Envelope, ErrorKind, Mechanism, Outcome, RecipientStatus, Report,
+    Body, Command, Credentials, Envelope, ErrorKind, Mechanism, Outcome, RecipientStatus, Report,
     RequireTls, Stage, StreamFacts, Timeouts, Violation,
 };
 use postwire_tls::{ServerTls, Tls, TlsParameters};
@@ -212,7 +212,8 @@ fn four_modes(adapter: &dyn Adapter) {
         ("wrapper", ServerTls::Wrapper(tls)),
     ] {
         let server = Embedded::start(everything(), server_tls);
-        let builder = url(mode, server.port()).add_root_certificate(authority.certificate());
+        let builder = url(mode, server.port())
+            .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()));
         let config = builder.build().unwrap();
         assert_accepted(&adapter.send(config, &bob(), message().into()));
         let stored = server.seen().stored;
@@ -254,7 +255,7 @@ fn none(adapter: &dyn Adapter) {
     assert_only_greeted(&server, 0);
     let allowed = config()
         .credentials(credentials())
-        .allow_plaintext_auth(true);
+        .client(|client| client.allow_plaintext_auth(true));
     assert_accepted(&adapter.send(allowed.build().unwrap(), &bob(), message().into()));
     assert_eq!(server.seen().stored[0].authenticated.as_deref(), Some(USER));
 }
@@ -263,7 +264,7 @@ fn opportunistic(adapter: &dyn Adapter) {
     let authority = Authority::new();
     let builder = |port| {
         url("opportunistic", port)
-            .add_root_certificate(authority.certificate())
+            .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()))
             .timeouts(quick())
     };
     // Offered: TLS is used, and only two commands precede it.
@@ -310,7 +311,7 @@ fn required(adapter: &dyn Adapter) {
     let authority = Authority::new();
     let builder = |port| {
         url("required", port)
-            .add_root_certificate(authority.certificate())
+            .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()))
             .credentials(credentials())
             .timeouts(quick())
     };
@@ -352,7 +353,8 @@ fn require_tls(adapter: &dyn Adapter) {
     let tls = || ServerTls::Wrapper(authority.server(Flaw::None));
     let envelope = bob().with_parameter(RequireTls);
     let server = Embedded::start(everything().requiretls(true), tls());
-    let verified = url("wrapper", server.port()).add_root_certificate(authority.certificate());
+    let verified = url("wrapper", server.port())
+        .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()));
     let report = adapter.send(verified.build().unwrap(), &envelope, message().into());
     assert_accepted(&report);
 
@@ -376,7 +378,7 @@ fn wrapper(adapter: &dyn Adapter) {
     let server = Embedded::start(everything(), tls);
     let builder = |port| {
         url("wrapper", port)
-            .add_root_certificate(authority.certificate())
+            .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()))
             .credentials(credentials())
             .timeouts(quick())
     };
@@ -411,7 +413,8 @@ fn certificates(adapter: &dyn Adapter) {
                 _ => ServerTls::StartTls(parameters),
             };
             let server = Embedded::start(everything(), tls);
-            let builder = url(mode, server.port()).add_root_certificate(authority.certificate());
+            let builder = url(mode, server.port())
+                .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()));
             let report = adapter.send(builder.build().unwrap(), &bob(), message().into());
             assert!(
                 matches!(error(&report), (Stage::Tls, ErrorKind::Tls(_))),
@@ -438,7 +441,7 @@ fn injection(adapter: &dyn Adapter) {
                 }
             });
             let builder = url(mode, server.port())
-                .add_root_certificate(authority.certificate())
+                .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()))
                 .timeouts(quick());
             let report = adapter.send(builder.build().unwrap(), &bob(), message().into());
             assert!(
@@ -493,7 +496,7 @@ fn authentication(adapter: &dyn Adapter) {
         let server = Embedded::start(config, tls);
         let builder = |credentials| {
             url("wrapper", server.port())
-                .add_root_certificate(authority.certificate())
+                .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()))
                 .authentication(vec![mechanism])
                 .credentials(credentials)
                 .build()
@@ -556,7 +559,8 @@ fn many(adapter: &dyn Adapter) {
     let authority = Authority::new();
     let tls = ServerTls::Wrapper(authority.server(Flaw::None));
     let server = Embedded::start(everything(), tls);
-    let builder = url("wrapper", server.port()).add_root_certificate(authority.certificate());
+    let builder = url("wrapper", server.port())
+        .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()));
     let content = |n: usize| format!("Subject: {n}\r\n\r\n{}\r\n", "x".repeat(n * 10));
     let messages = (0..100)
         .map(|n| {
@@ -597,7 +601,8 @@ fn large(adapter: &dyn Adapter) {
                 _ => ServerTls::None,
             };
             let server = Embedded::start(everything().chunking(chunking), tls);
-            let builder = url(mode, server.port()).add_root_certificate(authority.certificate());
+            let builder = url(mode, server.port())
+                .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()));
             let report = adapter.send(builder.build().unwrap(), &bob(), text.clone().into());
             assert_accepted(&report);
             assert!(server.seen().stored[0].content == text);
@@ -637,7 +642,8 @@ fn streamed(adapter: &dyn Adapter) {
             _ => ServerTls::None,
         };
         let server = Embedded::start(everything().chunking(chunking), tls);
-        let builder = url(mode, server.port()).add_root_certificate(authority.certificate());
+        let builder = url(mode, server.port())
+            .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()));
         let text = long_text(line_end);
         let facts = StreamFacts::default().size_hint(text.len() as u64);
         let pieces = Box::new(pieces_of(&text));
@@ -661,9 +667,10 @@ fn source_fails(adapter: &dyn Adapter) {
     // The client does not wait for a stream whose content nobody gives.
     let server = Embedded::start(everything(), ServerTls::None);
     let config = url("none", server.port()).build().unwrap();
-    let report = adapter.send(config, &bob(), Body::stream(StreamFacts::default()));
+    let messages = vec![(bob(), StreamFacts::default().into())];
+    let (reports, _) = adapter.ask(config, messages, vec![Command::noop()]);
     assert!(matches!(
-        error(&report),
+        error(&reports[0]),
         (Stage::Body, ErrorKind::Source(_))
     ));
     assert!(server.seen().stored.is_empty());
@@ -709,8 +716,11 @@ fn from_an_address(adapter: &dyn Adapter) {
     let config = |local: [u8; 4]| {
         Builder::from_url(format!("smtp://127.0.0.1:{}?tls=none", server.port()))
             .unwrap()
-            .local_address(Some(local.into()))
-            .keep_alive(Some(Duration::from_secs(60)))
+            .socket(|socket| {
+                socket
+                    .local_address(Some(local.into()))
+                    .keep_alive(Some(Duration::from_secs(60)))
+            })
             .build()
             .unwrap()
     };

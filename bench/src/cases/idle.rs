@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Buf;
 use postwire_proto::{Client, ClientConfig, Endpoint, HelloName, Instant, Security};
-use postwire_tls::{Certificate, CertificateStore};
+use postwire_tls::{Certificate, CertificateStore, TlsParametersBuilder};
 use postwire_transport::{TransportBuilder, TransportConfig};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConnection, ServerConfig, ServerConnection};
@@ -203,9 +203,13 @@ fn raw_tls(count: usize, server: &Arc<ServerConfig>, root: &Target) -> Result<Ro
 }
 
 fn postwire_tls(count: usize, server: &Arc<ServerConfig>, root: &Target) -> Result<Row, Failure> {
+    let root = Certificate::from_pem(root.root.as_bytes())?;
+    let trusting = |tls: TlsParametersBuilder| {
+        tls.certificate_store(CertificateStore::None)
+            .add_root_certificate(root)
+    };
     let config: TransportConfig = TransportBuilder::from_url("smtps://127.0.0.1")?
-        .tls_parameters(|tls| tls.certificate_store(CertificateStore::None))
-        .add_root_certificate(Certificate::from_pem(root.root.as_bytes())?)
+        .tls_parameters(trusting)
         .build()?;
     let mut sessions = Vec::with_capacity(count);
     let region = allocations();

@@ -6,9 +6,9 @@ use std::thread;
 
 use bytes::Bytes;
 use postwire_blocking::{Connection, Transport};
-use postwire_proto::{Body, Credentials, Envelope, Event, Pipelining, Report, StreamFacts};
+use postwire_proto::{Body, Credentials, Envelope, Event, Pipelining, Report};
 use postwire_tls::{Certificate, CertificateStore};
-use postwire_transport::{PoolConfig, TransportBuilder, TransportConfig};
+use postwire_transport::{PoolConfig, StreamBody, TransportBuilder, TransportConfig};
 
 use super::{Client, Contender, Failure, Mail, Session, Target};
 use crate::job::{Mode, PASSWORD, SENDER, USER};
@@ -86,14 +86,19 @@ impl Contender for Postwire {
         };
         let mut builder = TransportBuilder::<TransportConfig>::from_url(tls)?
             .port(target.port)
-            .chunking(self.chunking)
-            .pipelining(self.pipelining)
-            .allow_plaintext_auth(true)
+            .client(|client| {
+                client
+                    .chunking(self.chunking)
+                    .pipelining(self.pipelining)
+                    .allow_plaintext_auth(true)
+            })
             .pool_config(PoolConfig::default().max_messages(u64::MAX));
         if target.mode != Mode::Plain {
-            builder = builder
-                .tls_parameters(|tls| tls.certificate_store(CertificateStore::None))
-                .add_root_certificate(Certificate::from_pem(target.root.as_bytes())?);
+            let root = Certificate::from_pem(target.root.as_bytes())?;
+            builder = builder.tls_parameters(|tls| {
+                tls.certificate_store(CertificateStore::None)
+                    .add_root_certificate(root)
+            });
         }
         if target.auth {
             builder = builder.credentials(Credentials::new(USER, PASSWORD));
@@ -302,13 +307,13 @@ impl Session for Streaming {
     fn send(&mut self) -> Result<(), Failure> {
         let body = &self.letters.body;
         let octets = body.len() * self.repeated;
-        let facts = StreamFacts::default().size_hint(octets as u64);
         for _ in 0..self.letters.count {
             // Each piece is copied, as when it is read from a file.
             let pages = (0..self.repeated).flat_map(|_| body.chunks(PIECE));
             let pieces = pages.map(|piece| Ok(Bytes::copy_from_slice(piece)));
             let envelope = self.letters.envelope()?;
-            accepted(self.connection.send_stream(envelope, &facts, pieces))?;
+            let body = StreamBody::new(pieces).size_hint(octets as u64);
+            accepted(self.connection.send_stream(envelope, body)?)?;
         }
         Ok(())
     }

@@ -35,15 +35,18 @@ pub(crate) fn parse(
         None => UsageError::new(name, why),
     })?;
     let mut builder = Builder::from_server_url(&url)
-        .allow_plaintext_auth(options.allow_plaintext_auth)
-        .channel_binding(options.channel_binding.into())
-        .try_next_mechanism(options.try_next_mechanism)
+        .client(|client| {
+            client
+                .allow_plaintext_auth(options.allow_plaintext_auth)
+                .channel_binding(options.channel_binding.into())
+                .try_next_mechanism(options.try_next_mechanism)
+        })
         .timeout(options.timeout.as_deref().map(parse_timeout).transpose()?)
-        .trace(options.trace);
+        .client(|client| client.trace(options.trace));
     if options.ipv4 {
-        builder = builder.local_address(Some(Ipv4Addr::UNSPECIFIED.into()));
+        builder = builder.socket(|socket| socket.local_address(Some(Ipv4Addr::UNSPECIFIED.into())));
     } else if options.ipv6 {
-        builder = builder.local_address(Some(Ipv6Addr::UNSPECIFIED.into()));
+        builder = builder.socket(|socket| socket.local_address(Some(Ipv6Addr::UNSPECIFIED.into())));
     }
     if options.lmtp {
         builder = builder.protocol(Protocol::Lmtp);
@@ -270,7 +273,7 @@ fn add_authorities(builder: Builder, options: &ServerArguments) -> Result<Builde
     // A user who names an authority does not want to trust the system's as well.
     let mut builder = builder.tls_parameters(|tls| tls.certificate_store(CertificateStore::None));
     for authority in authorities {
-        builder = builder.add_root_certificate(authority);
+        builder = builder.tls_parameters(|tls| tls.add_root_certificate(authority));
     }
     Ok(builder)
 }

@@ -10,7 +10,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use postwire_blocking::proto::{Body, StreamFacts, Survey};
+use postwire_blocking::proto::{BodySource, StreamFacts, Survey};
 use postwire_blocking::{Chunks, chunks};
 
 use crate::arguments::UsageError;
@@ -22,7 +22,7 @@ use crate::send::bcc::WithoutBcc;
 pub(crate) struct Message {
     pub(crate) name: Name,
     /// The content, or the declaration of a stream.
-    pub(crate) body: Body,
+    pub(crate) body: BodySource,
     /// The file with the content, if it is not in memory.
     file: Option<Arc<File>>,
 }
@@ -123,7 +123,7 @@ fn read_one(name: &Name, strip_bcc: bool) -> Result<Message, Unreadable> {
     }
 }
 
-type Opened = (Body, Option<File>);
+type Opened = (BodySource, Option<File>);
 
 fn open(mut file: File) -> io::Result<Opened> {
     // A named pipe can be read only once.
@@ -134,7 +134,7 @@ fn open(mut file: File) -> io::Result<Opened> {
         return Ok((body, None));
     }
     let facts = survey(&mut file)?;
-    Ok((Body::stream(facts), Some(file)))
+    Ok((facts.into(), Some(file)))
 }
 
 /// Copies a source that can be read only once.
@@ -148,11 +148,11 @@ fn spool(mut source: impl Read) -> io::Result<Opened> {
     drop(start);
     io::copy(&mut source, &mut file)?;
     let facts = survey(&mut file)?;
-    Ok((Body::stream(facts), Some(file)))
+    Ok((facts.into(), Some(file)))
 }
 
 /// The whole content if it is small; otherwise only its start.
-fn read_small(source: &mut impl Read, start: &mut Vec<u8>) -> io::Result<Option<Body>> {
+fn read_small(source: &mut impl Read, start: &mut Vec<u8>) -> io::Result<Option<BodySource>> {
     source.take(LARGE as u64 + 1).read_to_end(start)?;
     let is_small = start.len() <= LARGE;
     Ok(is_small.then(|| std::mem::take(start).into()))

@@ -12,8 +12,8 @@ use std::pin::pin;
 use bytes::Bytes;
 use postwire_async_std::AsyncStd;
 use postwire_blocking::proto::{
-    Body, Capabilities, Envelope, Error, ErrorKind, Event, Mechanism, Reply, TlsInfo, TraceLine,
-    TransactionId,
+    BodySource, Capabilities, Envelope, Error, ErrorKind, Event, Mechanism, Reply, TlsInfo,
+    TraceLine, TransactionId,
 };
 use postwire_blocking::transport::TransportConfig;
 use postwire_blocking::{Socket, Stream};
@@ -27,7 +27,7 @@ use crate::send::meter::{Meter, Metered};
 /// A session that blocks the current thread.
 pub(crate) trait Session {
     /// Queues a message; its report is an event.
-    fn enqueue(&mut self, envelope: Envelope, body: Body);
+    fn enqueue(&mut self, envelope: Envelope, body: BodySource);
 
     /// Gives the next piece of a streamed message.
     fn body_next(&mut self, id: TransactionId, next: Option<io::Result<Bytes>>);
@@ -129,7 +129,7 @@ fn failed(error: Error, known: Known, interrupt: &Interrupt) -> Failed {
 }
 
 impl<S: Stream> Session for postwire_blocking::Connection<S> {
-    fn enqueue(&mut self, envelope: Envelope, body: Body) {
+    fn enqueue(&mut self, envelope: Envelope, body: BodySource) {
         (**self).enqueue(envelope, body);
     }
 
@@ -222,7 +222,7 @@ fn known_of<R: BlockOn>(connection: &postwire_futures::Connection<Metered<R::Str
 }
 
 impl<R: BlockOn> Session for AsyncSession<R> {
-    fn enqueue(&mut self, envelope: Envelope, body: Body) {
+    fn enqueue(&mut self, envelope: Envelope, body: BodySource) {
         self.connection.enqueue(envelope, body);
     }
 
@@ -294,7 +294,10 @@ mod tests {
             let open = |addresses: [SocketAddr; 2], traced: &mut dyn FnMut(&TraceLine)| {
                 let builder =
                     TransportBuilder::<TransportConfig>::from_url("smtp://mail.example?tls=none");
-                let builder = builder.unwrap().addresses(addresses).trace(true);
+                let builder = builder
+                    .unwrap()
+                    .addresses(addresses)
+                    .client(|client| client.trace(true));
                 let config = builder.build().unwrap();
                 open(runtime, &config, &meter, &interrupt, traced)
             };

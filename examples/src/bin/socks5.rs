@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let envelope = Envelope::new(Some(from.parse()?), vec![to.parse()?])?;
     println!(
         "{}",
-        connection.send(&envelope, "Subject: hello\n\nHello.\n")
+        connection.send(&envelope, "Subject: hello\n\nHello.\n")?
     );
     connection.quit()?;
     Ok(())

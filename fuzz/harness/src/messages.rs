@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use postwire_proto::{
-    Address, Body, Command, DeliverBy, Envelope, EnvelopeId, FutureRelease, MailParameter,
+    Address, BodySource, Command, DeliverBy, Envelope, EnvelopeId, FutureRelease, MailParameter,
     MtPriority, Notify, Parameter, RcptParameter, Recipients, RequireTls, Return, StreamFacts,
 };
 
@@ -112,16 +112,15 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    pub(crate) fn body(self) -> Body {
+    pub(crate) fn body(self) -> BodySource {
         if !self.streamed {
-            return Body::from(Bytes::from_static(self.octets));
+            return Bytes::from_static(self.octets).into();
         }
-        Body::stream(
-            StreamFacts::default()
-                .eight_bit(!self.octets.is_ascii())
-                .smtp_utf8(!self.octets.is_ascii())
-                .binary(self.is_binary()),
-        )
+        let facts = StreamFacts::default()
+            .eight_bit(!self.octets.is_ascii())
+            .smtp_utf8(!self.octets.is_ascii())
+            .binary(self.is_binary());
+        facts.into()
     }
 
     /// Whether the content is sent unchanged or not at all.

@@ -12,14 +12,14 @@ use bytes::Bytes;
 use super::division::Portion;
 use super::sending::Concluded;
 use crate::{
-    Body, Envelope, Error, Outcome, RecipientReport, RecipientStatus, Report, TransactionId,
+    BodySource, Envelope, Error, Outcome, RecipientReport, RecipientStatus, Report, TransactionId,
 };
 
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) id: TransactionId,
     pub(super) envelope: Envelope,
-    pub(super) body: Body,
+    pub(super) body: BodySource,
     pub(super) source: Source,
     /// The recipients that its next transaction is for.
     pub(super) portion: Portion,
@@ -38,7 +38,7 @@ pub(super) struct Source {
 }
 
 impl Message {
-    pub(super) fn new(id: TransactionId, envelope: Envelope, body: Body) -> Self {
+    pub(super) fn new(id: TransactionId, envelope: Envelope, body: BodySource) -> Self {
         Self {
             id,
             portion: Portion::whole(envelope.forward_paths().len()),

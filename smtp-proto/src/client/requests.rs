@@ -10,7 +10,7 @@ use super::commands::QueuedCommand;
 use super::events::EventQueue;
 use super::message::Message;
 use super::reports::Reports;
-use crate::{Body, Command, CommandId, Envelope, Error, Event, TransactionId};
+use crate::{BodySource, Command, CommandId, Envelope, Error, Event, TransactionId};
 
 #[derive(Debug, Default)]
 pub(super) struct Requests {
@@ -43,7 +43,7 @@ impl Requests {
     pub(super) fn add_message(
         &mut self,
         envelope: Envelope,
-        body: Body,
+        body: BodySource,
         refused: Option<Error>,
     ) -> TransactionId {
         let id = TransactionId(self.next_message);

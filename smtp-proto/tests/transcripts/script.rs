@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use postwire_proto::{
-    Address, Body, ChannelBinding, ChannelBindingPolicy, ClientConfig, Command, CommandError,
+    Address, BodySource, ChannelBinding, ChannelBindingPolicy, ClientConfig, Command, CommandError,
     Credentials, DeliverBy, Envelope, EnvelopeId, FutureRelease, Limits, LineEnds, MailParameter,
     Mechanism, MtPriority, Notify, OriginalRecipient, Parameter, ParameterError, Pipelining,
     Protocol, RcptParameter, Recipients, RequireTls, Return, Security, StreamFacts, Timeouts,
@@ -35,7 +35,7 @@ pub(crate) enum Step {
     Flight(Vec<u8>),
     Stall,
     Take(usize),
-    Message(Envelope, Body),
+    Message(Envelope, BodySource),
     Command(Command),
     Quit,
     Abort,
@@ -292,10 +292,8 @@ fn message(text: &str) -> Result<Step, String> {
     }
     let words = words(body)?;
     let body = match &words[..] {
-        [Word::Quoted(octets)] => Body::from(octets.clone()),
-        [Word::Bare(stream), declared @ ..] if stream == "stream" => {
-            Body::stream(stream_facts(declared)?)
-        }
+        [Word::Quoted(octets)] => BodySource::from(octets.clone()),
+        [Word::Bare(stream), declared @ ..] if stream == "stream" => stream_facts(declared)?.into(),
         _ => return Err(form()),
     };
     Ok(Step::Message(envelope.with_recipients(rule), body))

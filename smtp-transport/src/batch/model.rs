@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use bytes::Buf;
 use postwire_proto::{
-    Body, Client, ClientConfig, Endpoint, Envelope, Error, ErrorKind, Event, HelloName, Instant,
-    Outcome, RecipientStatus, Report, Security, Stage,
+    Client, ClientConfig, Endpoint, Envelope, Error, ErrorKind, Event, HelloName, Instant, Outcome,
+    RecipientStatus, Report, Security, Stage,
 };
 
 use super::{Batch, BatchStep};
@@ -272,7 +272,7 @@ fn send_a_batch(seed: u64) -> (usize, usize) {
         .collect();
     let mut batch = Batch::new(1 + random.below(4));
     for (number, envelope) in envelopes.iter().enumerate() {
-        batch.add(envelope.clone(), Body::from(format!("{number}\r\n")));
+        batch.add(envelope.clone(), format!("{number}\r\n").into());
     }
     batch.end();
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use postwire_proto::{ClientConfig, Protocol, Security, Timeouts};
+use postwire_proto::{ClientConfig, Security};
 
 use postwire_tls::{Tls, TlsError, TlsParametersBuilder, server_name, without_brackets};
 
@@ -26,11 +26,10 @@ pub(super) struct Settings {
     /// for nothing.
     pub(super) finished_tls: Option<Tls>,
     pub(super) socket: SocketOptions,
-    /// All but the mode, the host and the timeouts, which are settled at the end.
+    /// All but the mode, the host, the port and the cap on timeouts, which are settled at the
+    /// end.
     pub(super) client: ClientConfig,
     pub(super) late_credentials: Option<CredentialsSource>,
-    pub(super) protocol: Protocol,
-    pub(super) timeouts: Timeouts,
     pub(super) timeout: Option<Duration>,
     pub(super) pool: PoolConfig,
 }
@@ -50,17 +49,17 @@ impl Settings {
         let port = match self.port {
             Some(0) => return Err(ConfigError::InvalidPort),
             Some(port) => port,
-            None => default_port(self.protocol, tls.security()),
+            None => default_port(self.client.protocol, tls.security()),
         };
+        let timeouts = self.client.timeouts.clone();
         let timeouts = match self.timeout {
-            Some(cap) => self.timeouts.capped(cap),
-            None => self.timeouts,
+            Some(cap) => timeouts.capped(cap),
+            None => timeouts,
         };
         let host = without_brackets(&self.host);
         let client = self
             .client
             .security(tls.security())
-            .protocol(self.protocol)
             .host(host)
             .port(port)
             .timeouts(timeouts);

@@ -1,7 +1,9 @@
 use std::path::Path;
 
 use super::*;
-use postwire_tls::{CertificateStore, TlsError};
+use std::net::IpAddr;
+
+use postwire_tls::{Certificate, CertificateStore, TlsError};
 
 use crate::UrlError;
 
@@ -13,7 +15,10 @@ fn root() -> Certificate {
 }
 
 fn rooted(builder: Builder) -> TransportConfig {
-    builder.add_root_certificate(root()).build().unwrap()
+    builder
+        .tls_parameters(|tls| tls.add_root_certificate(root()))
+        .build()
+        .unwrap()
 }
 
 #[test]
@@ -100,10 +105,10 @@ fn finished_parameters_replace_and_take_nothing_more() {
     let config = finished().build().unwrap();
     assert_eq!((config.host(), config.port()), ("192.0.2.1", 465));
     for confused in [
-        finished().add_root_certificate(root()),
+        finished().tls_parameters(|tls| tls.add_root_certificate(root())),
         Builder::relay("192.0.2.1")
             .unwrap()
-            .add_root_certificate(root())
+            .tls_parameters(|tls| tls.add_root_certificate(root()))
             .tls(Tls::Required(parameters.clone())),
     ] {
         assert!(matches!(
@@ -114,7 +119,7 @@ fn finished_parameters_replace_and_take_nothing_more() {
     assert!(
         finished()
             .tls(Tls::None)
-            .add_root_certificate(root())
+            .tls_parameters(|tls| tls.add_root_certificate(root()))
             .build()
             .is_ok()
     );
@@ -128,7 +133,7 @@ fn what_a_url_says_can_be_overruled() {
         .hello_name(HelloName::localhost())
         .timeout(Some(Duration::from_secs(7)))
         .timeouts(Timeouts::default())
-        .local_address(Some(IpAddr::from([127, 0, 0, 1])))
+        .socket(|socket| socket.local_address(Some(IpAddr::from([127, 0, 0, 1]))))
         .build()
         .unwrap();
     assert_eq!(config.timeouts().connect, Duration::from_secs(7));

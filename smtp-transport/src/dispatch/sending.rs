@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use postwire_proto::{
-    Body, Envelope, Error, ErrorKind, Event, Instant, Report, SendError, Stage, TransactionId,
+    Body, BodySource, Envelope, Error, ErrorKind, Event, Instant, Report, SendError, Stage,
+    TransactionId,
 };
 
 use super::{Dispatch, Line};
@@ -115,17 +116,18 @@ impl<L: Line> Sending<L> {
         }
     }
 
-    /// Takes the next message, or that there are no more. What nobody could take is refused
-    /// before anyone is called.
-    pub(super) fn add(&mut self, message: Option<(Envelope, Body)>) {
-        let Some((envelope, body)) = message else {
-            return self.batch.end();
-        };
+    /// Takes a message. What nobody could take is refused before anyone is called.
+    pub(super) fn add(&mut self, envelope: Envelope, body: BodySource) {
         let config = self.dispatch.config.client_config();
         match config.refuse(&envelope, &body) {
             Some(report) => self.batch.add_settled(envelope, body, report),
             None => self.batch.add(envelope, body),
         }
+    }
+
+    /// There are no more messages.
+    pub(super) fn end(&mut self) {
+        self.batch.end();
     }
 
     /// What to do next. The time until the next report is counted from the first call after the
@@ -233,7 +235,7 @@ impl<L: Line> Sending<L> {
         self.hold = Hold::Place(ticket);
     }
 
-    fn enqueue(&mut self, envelope: Envelope, body: Body) {
+    fn enqueue(&mut self, envelope: Envelope, body: BodySource) {
         if let Hold::Lease(lease) = &mut self.hold {
             lease.messages += 1;
             lease.line.session().enqueue(envelope, body);
@@ -302,7 +304,10 @@ impl<L: Line> Drop for Sending<L> {
 impl<L: Line> Message<'_, L> {
     /// Takes it; `None` where there are no more.
     pub fn give(self, message: Option<(Envelope, Body)>) {
-        self.0.add(message);
+        match message {
+            Some((envelope, body)) => self.0.add(envelope, body.into()),
+            None => self.0.end(),
+        }
     }
 }
 

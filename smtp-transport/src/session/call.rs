@@ -8,7 +8,7 @@ use std::io;
 
 use bytes::Bytes;
 use postwire_proto::{
-    Body, Command, CommandId, Envelope, Error, Event, Reply, Report, TransactionId,
+    BodySource, Command, CommandId, Envelope, Error, Event, Reply, Report, TransactionId,
 };
 
 use super::Session;
@@ -74,7 +74,7 @@ pub struct Verdict<'a> {
 
 impl<'a> Verdict<'a> {
     /// Queues a message, whose verdict is waited for.
-    pub fn on(session: &mut Session, envelope: &'a Envelope, body: impl Into<Body>) -> Self {
+    pub fn on(session: &mut Session, envelope: &'a Envelope, body: impl Into<BodySource>) -> Self {
         Self {
             envelope,
             id: session.enqueue(envelope.clone(), body),

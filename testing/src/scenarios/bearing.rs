@@ -26,7 +26,7 @@ pub(super) fn unread_chunks(adapter: &dyn Adapter) {
     for read in [ChunksRead::Welcome, ChunksRead::None] {
         for pipelining in [Pipelining::Careful, Pipelining::Off] {
             let server = Embedded::start(everything().chunks_read(read), ServerTls::None);
-            let client = url("none", server.port()).pipelining(pipelining);
+            let client = url("none", server.port()).client(|client| client.pipelining(pipelining));
             let mut messages: Vec<(_, Body)> = Vec::new();
             for forged in FORGED {
                 messages.push((envelope(&["no@r.example"]), forged.into()));

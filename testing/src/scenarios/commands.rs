@@ -1,7 +1,7 @@
 //! Commands that are not part of sending a message, with the session of each adapter.
 
 use postwire_tls::ServerTls;
-use postwire_tls::proto::{Body, Command, ErrorKind, Stage, StreamFacts};
+use postwire_tls::proto::{Command, ErrorKind, Stage, StreamFacts};
 
 use super::{assert_accepted, bob, error, everything, message, url};
 use crate::Adapter;
@@ -44,7 +44,7 @@ pub(super) fn asked(adapter: &dyn Adapter) {
 pub(super) fn behind_a_stream(adapter: &dyn Adapter) {
     let server = Embedded::start(everything(), ServerTls::None);
     let config = url("none", server.port()).build().unwrap();
-    let messages = vec![(bob(), Body::stream(StreamFacts::default()))];
+    let messages = vec![(bob(), StreamFacts::default().into())];
     let (reports, answers) = adapter.ask(config, messages, vec![Command::noop()]);
     assert!(
         matches!(error(&reports[0]), (Stage::Body, ErrorKind::Source(_))),

@@ -62,7 +62,7 @@ pub(super) fn renewed(adapter: &dyn Adapter) {
     let server = Embedded::start(wants_a_password(), ServerTls::None);
     let asked = Arc::default();
     let config = url("none", server.port())
-        .allow_plaintext_auth(true)
+        .client(|client| client.allow_plaintext_auth(true))
         .late_credentials(stale_then_fresh(&asked))
         .build()
         .unwrap();
@@ -79,7 +79,7 @@ pub(super) fn not_had(adapter: &dyn Adapter) {
     let server = Embedded::start(wants_a_password(), ServerTls::None);
     let config = |source| {
         url("none", server.port())
-            .allow_plaintext_auth(true)
+            .client(|client| client.allow_plaintext_auth(true))
             .late_credentials(source)
             .timeouts(Timeouts::default().capped(Duration::from_millis(300)))
             .build()

@@ -20,7 +20,7 @@ pub(super) fn domains(adapter: &dyn Adapter) {
     for chunking in [true, false] {
         let limits = "LIMITS RCPTDOMAINMAX=2 RCPTMAX=2 MAILMAX=3";
         let server = Embedded::start(everything().capability(limits), ServerTls::None);
-        let builder = url("none", server.port()).chunking(chunking);
+        let builder = url("none", server.port()).client(|client| client.chunking(chunking));
         let many = envelope(&recipients);
         let all = many.clone().with_recipients(Recipients::All);
         let messages = [bob(), many.clone(), bob(), all, many.clone()];

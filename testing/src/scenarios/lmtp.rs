@@ -46,8 +46,7 @@ fn verdict_for_each(adapter: &dyn Adapter, start: fn() -> Embedded, url: fn(&Emb
         let server = start();
         let config = Builder::from_url(url(&server))
             .unwrap()
-            .pipelining(pipelining)
-            .chunking(chunking)
+            .client(|client| client.pipelining(pipelining).chunking(chunking))
             .build()
             .unwrap();
         let to = |users: &[&str]| {

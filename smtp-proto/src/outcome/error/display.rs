@@ -115,8 +115,12 @@ impl Error {
     fn write_violation(&self, violation: &Violation, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the server broke the protocol: {violation}")?;
         match self.quote() {
-            Some("") => f.write_str(": an empty line"),
-            Some(quote) => write!(f, ": {quote}"),
+            Some("") => f.write_str(": an empty line")?,
+            Some(quote) => write!(f, ": {quote}")?,
+            None => {}
+        }
+        match self.detail() {
+            Some(detail) => write!(f, "; then the server said {detail}"),
             None => Ok(()),
         }
     }
