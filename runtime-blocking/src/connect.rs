@@ -32,8 +32,8 @@ pub(crate) fn connect(
     run(dial, limit, attempt, connect_to_unix_socket)
 }
 
-/// Carries out the steps, with an attempt for each address, or one for a path. An attempt that lost ends by itself when
-/// its time is up, and what it may have connected is closed.
+/// Carries out the steps, with an attempt for each address, or one for a path. An attempt that
+/// lost ends by itself when its time is up, and what it may have connected is closed.
 fn run<T: Send + 'static>(
     dial: &mut Dial<'_>,
     limit: Duration,
