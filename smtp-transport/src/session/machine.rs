@@ -49,7 +49,7 @@ impl SessionMachine {
 
     /// The session to which a caller waits to be connected. It is given up where it fails: how
     /// its farewell goes concerns nobody.
-    pub fn opening(config: &TransportConfig, local: Option<IpAddr>) -> Self {
+    pub(crate) fn opening(config: &TransportConfig, local: Option<IpAddr>) -> Self {
         Self {
             waited_for: WaitedFor::Opening,
             ..Self::new(config, local)
@@ -94,7 +94,7 @@ impl SessionMachine {
     }
 
     /// Why nothing more comes of the session.
-    pub fn error(&self) -> Error {
+    pub(crate) fn error(&self) -> Error {
         self.session.error()
     }
 
