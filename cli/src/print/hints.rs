@@ -192,9 +192,8 @@ fn of_time(error: &Error, asked: &Asked, seen: Seen<'_>) -> Option<String> {
         Stage::Greeting if asked.mode != Security::Wrapper && error.quote().is_none() => {
             Some("a silent server may expect TLS: use smtps:// (port 465)".to_owned())
         }
-        Stage::Mail | Stage::Rcpt | Stage::Data | Stage::Body
-            if asked.pipelining && seen.pipelining() =>
-        {
+        // At the final reply everything that was sent ahead is answered.
+        Stage::Mail | Stage::Rcpt | Stage::Data if asked.pipelining && seen.pipelining() => {
             Some("if the server loses pipelined commands, use --pipelining off".to_owned())
         }
         _ => None,
