@@ -217,6 +217,13 @@ fn of_tls(failure: &TlsFailure, asked: &Asked) -> Option<&'static str> {
         TlsFailureKind::UnknownIssuer if asked.authority => {
             "the file given with --ca contains neither this certificate nor its authority"
         }
+        TlsFailureKind::UntrustedAuthority { .. } if asked.authority => {
+            "the file given with --ca does not contain this certificate; to trust exactly this \
+             certificate, use --ca FILE"
+        }
+        TlsFailureKind::UntrustedAuthority { .. } => {
+            "to trust exactly this certificate, use --ca FILE"
+        }
         TlsFailureKind::UnknownIssuer => {
             "to trust a private authority, or the server's own certificate, use --ca FILE"
         }
