@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use postwire_proto::{Endpoint, Error, Event, Instant, TransportError};
 
 use super::Session;
@@ -130,6 +130,18 @@ impl Endpoint for SessionMachine {
 
     fn output(&mut self) -> impl Buf + Send {
         self.session.machine.output()
+    }
+
+    fn output_chunk(&mut self) -> &[u8] {
+        self.session.machine.output_chunk()
+    }
+
+    fn advance_output(&mut self, octets: usize) {
+        self.session.machine.advance_output(octets);
+    }
+
+    fn next_chunk(&mut self, most: usize) -> Bytes {
+        self.session.machine.next_chunk(most)
     }
 
     fn handle_written(&mut self, now: Instant, octets: usize) {
