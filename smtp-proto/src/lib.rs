@@ -152,6 +152,8 @@ mod endpoint;
 mod envelope;
 mod hello;
 mod outcome;
+#[doc = include_str!("../OWN-LOOP.md")]
+pub mod own_loop {}
 mod parameters;
 mod redaction;
 mod reply;
