@@ -17,8 +17,8 @@ use std::sync::Arc;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use postwire_blocking::Chunks;
 use postwire_blocking::proto::{
-    Envelope, Error, ErrorKind, Event, LineEnds, RecipientStatus, Report, Stage, TraceLine,
-    TransactionId,
+    Envelope, Error, ErrorKind, Event, LineEnds, RecipientReport, RecipientStatus, Report, Stage,
+    TraceLine, TransactionId,
 };
 use postwire_blocking::transport::TransportConfig;
 
@@ -287,10 +287,9 @@ impl Printer {
         } else {
             say(Plain(&report_line));
         }
-        let someone_has_it = report
-            .recipients()
-            .iter()
-            .any(|recipient| recipient.status() == RecipientStatus::Accepted);
+        let mut statuses = report.recipients().iter().map(RecipientReport::status);
+        let first = statuses.next();
+        let differ = statuses.any(|status| Some(status) != first);
         for recipient in report.recipients() {
             let address = Plain(recipient.address().as_str());
             match (recipient.status(), recipient.reply()) {
@@ -298,10 +297,13 @@ impl Printer {
                     say(format_args!("  {address} was refused: {reply}"));
                 }
                 (RecipientStatus::Refused, None) => say(format_args!("  {address} was refused")),
-                (RecipientStatus::InDoubt, _) if someone_has_it => {
+                (RecipientStatus::Accepted, _) if differ && !report.is_accepted() => {
+                    say(format_args!("  {address}: accepted"));
+                }
+                (RecipientStatus::InDoubt, _) if differ => {
                     say(format_args!("  {address}: in doubt"));
                 }
-                (RecipientStatus::NotSent, _) if someone_has_it => {
+                (RecipientStatus::NotSent, _) if differ => {
                     say(format_args!("  {address}: not sent"));
                 }
                 _ => {}

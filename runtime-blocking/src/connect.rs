@@ -10,10 +10,10 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use postwire_transport::adapter::{ATTEMPT_DELAY, Dial, DialStep};
-use postwire_transport::proto::Error;
+use postwire_transport::proto::{Clock, Error, Instant};
 use postwire_transport::{SocketOptions, TransportConfig};
 use socket2::{Domain, Protocol, TcpKeepalive, Type};
 
@@ -28,68 +28,52 @@ pub(crate) fn connect(
 ) -> Result<Socket, Error> {
     let options = *config.socket_options();
     let attempt = move |address, left| connect_to(address, &options, left).map(Socket::Tcp);
-    let limit = Limit::new(dial.limit(left));
-    run(dial, &limit, attempt, connect_to_unix_socket)
+    let limit = dial.limit(left);
+    run(dial, limit, attempt, connect_to_unix_socket)
 }
 
-/// A time that ends, or one that is too long to end.
-struct Limit {
-    begun: Instant,
-    time: Duration,
-}
-
-impl Limit {
-    fn new(time: Duration) -> Self {
-        Self {
-            begun: Instant::now(),
-            time,
-        }
-    }
-
-    fn left(&self) -> Duration {
-        self.time.saturating_sub(self.begun.elapsed())
-    }
-}
-
-/// Carries out the steps, with an attempt for each address, or one for a path. An attempt that lost ends by itself when
-/// its time is up, and what it may have connected is closed.
+/// Carries out the steps, with an attempt for each address, or one for a path. An attempt that
+/// lost ends by itself when its time is up, and what it may have connected is closed.
 fn run<T: Send + 'static>(
     dial: &mut Dial<'_>,
-    limit: &Limit,
+    limit: Duration,
     attempt: impl Fn(SocketAddr, Duration) -> io::Result<T> + Clone + Send + 'static,
     attempt_unix: impl Fn(&Path, Duration) -> io::Result<T>,
 ) -> Result<T, Error> {
     let (ended, attempts) = mpsc::channel();
-    let mut delay = Limit::new(Duration::ZERO);
+    let clock = Clock::new();
+    let left = |until: Instant| until.saturating_duration_since(clock.now());
+    let limit = clock.now() + limit;
+    let mut join = limit;
     loop {
         match dial.next_step() {
             DialStep::Fail(error) => return Err(error),
             DialStep::Resolve(name) => {
-                let addresses = resolve(name.host(), name.port(), limit);
+                let addresses = resolve(name.host(), name.port(), left(limit));
                 name.resolved(addresses);
             }
-            DialStep::ConnectUnix(socket) => match attempt_unix(socket.path(), limit.left()) {
+            DialStep::ConnectUnix(socket) => match attempt_unix(socket.path(), left(limit)) {
                 Ok(connected) => return Ok(connected),
                 Err(error) => socket.failed(error),
             },
             DialStep::Start(address) => {
-                delay = Limit::new(ATTEMPT_DELAY);
-                let (ended, attempt, left) = (ended.clone(), attempt.clone(), limit.left());
+                join = clock.now() + ATTEMPT_DELAY;
+                let (ended, attempt, left) = (ended.clone(), attempt.clone(), left(limit));
                 // Nobody listens any more if another one won.
                 let start = move || drop(ended.send((address, attempt(address, left))));
                 if let Err(error) = on_a_thread("postwire-connect", start) {
                     dial.attempt_failed(address, error);
                 }
             }
-            DialStep::Wait => match attempts.recv_timeout(limit.left().min(delay.left())) {
+            DialStep::Wait => match attempts.recv_timeout(left(limit.min(join))) {
                 Ok((address, Ok(connected))) => {
                     dial.connected(address);
                     return Ok(connected);
                 }
                 Ok((address, Err(error))) => dial.attempt_failed(address, error),
-                Err(_) if limit.left().is_zero() => return Err(dial.timed_out()),
+                Err(_) if left(limit).is_zero() => return Err(dial.timed_out()),
                 Err(_) => {
-                    delay = Limit::new(Duration::MAX);
+                    join = limit;
                     dial.delay_is_over();
                 }
             },
@@ -151,7 +135,7 @@ fn connect_to(
 }
 
 /// Looks up a name on a thread, which is left behind where it takes too long.
-fn resolve(host: &str, port: u16, limit: &Limit) -> io::Result<Vec<SocketAddr>> {
+fn resolve(host: &str, port: u16, limit: Duration) -> io::Result<Vec<SocketAddr>> {
     let (answer, answered) = mpsc::sync_channel(1);
     let host = host.to_owned();
     on_a_thread("postwire-resolve", move || {
@@ -160,7 +144,7 @@ fn resolve(host: &str, port: u16, limit: &Limit) -> io::Result<Vec<SocketAddr>> 
         let _ = answer.send(addresses.map(Iterator::collect));
     })?;
     let late = |_| Err(io::ErrorKind::TimedOut.into());
-    answered.recv_timeout(limit.left()).unwrap_or_else(late)
+    answered.recv_timeout(limit).unwrap_or_else(late)
 }
 
 #[cfg(test)]

@@ -93,21 +93,19 @@ impl<S: Stream> Connection<S> {
         let mut dial = Dial::new(config);
         loop {
             let socket = connect(&mut dial, config, left())?;
-            let machine = SessionMachine::opening(config, socket.local_address());
+            let machine = dial.session(socket.local_address());
             let mut connection = Self::driving(machine, around(socket));
-            connection.limit_time(left().map(|left| dial.share(left)));
+            connection.limit_time(dial.share(left()));
             let mut answer = ControlFlow::Continue(());
-            while !connection.driver.machine_mut().stands() {
-                match connection.happens() {
-                    Some(event) => answer = happened(&connection, event),
-                    None => break,
-                }
+            while !connection.driver.machine_mut().stands()
+                && let Some(event) = connection.happens()
+            {
+                answer = happened(&connection, event);
             }
-            if connection.is_ready() {
+            if dial.is_open(connection.driver.machine(), answer)? {
                 connection.limit_time(None);
                 return Ok(connection);
             }
-            dial.session_failed(connection.driver.machine().error(), answer)?;
         }
     }
 

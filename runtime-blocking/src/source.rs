@@ -1,6 +1,7 @@
 //! Where streamed content comes from.
 
 use std::io::{self, Read};
+use std::task::Poll;
 
 use bytes::Bytes;
 use postwire_transport::adapter::ChunkBuffer;
@@ -18,7 +19,6 @@ pub fn chunks<R: Read>(reader: R) -> Chunks<R> {
     Chunks {
         reader,
         buffer: ChunkBuffer::default(),
-        over: false,
     }
 }
 
@@ -27,24 +27,16 @@ pub fn chunks<R: Read>(reader: R) -> Chunks<R> {
 pub struct Chunks<R> {
     reader: R,
     buffer: ChunkBuffer,
-    over: bool,
 }
 
 impl<R: Read> Iterator for Chunks<R> {
     type Item = io::Result<Bytes>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while !self.over {
-            match self.reader.read(self.buffer.space()) {
-                Ok(0) => self.over = true,
-                Ok(octets) => return Some(Ok(self.buffer.take(octets))),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.over = true;
-                    return Some(Err(error));
-                }
-            }
+        let (reader, buffer) = (&mut self.reader, &mut self.buffer);
+        match buffer.poll_chunk(|space| Poll::Ready(reader.read(space))) {
+            Poll::Ready(next) => next,
+            Poll::Pending => None,
         }
-        None
     }
 }

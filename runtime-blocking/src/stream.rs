@@ -57,40 +57,31 @@ pub trait Stream: Read + Write {
     }
 }
 
-impl Stream for TcpStream {
-    fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.set_nonblocking(true)?;
-        let read = self.read(into);
-        self.set_nonblocking(false)?;
-        read
-    }
+/// A socket of the standard library.
+macro_rules! socket {
+    ($socket:ty) => {
+        impl Stream for $socket {
+            fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
+                self.set_nonblocking(true)?;
+                let read = self.read(into);
+                self.set_nonblocking(false)?;
+                read
+            }
 
-    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        TcpStream::set_read_timeout(self, timeout)
-    }
+            fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+                <$socket>::set_read_timeout(self, timeout)
+            }
 
-    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        TcpStream::set_write_timeout(self, timeout)
-    }
+            fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+                <$socket>::set_write_timeout(self, timeout)
+            }
+        }
+    };
 }
 
+socket!(TcpStream);
 #[cfg(unix)]
-impl Stream for std::os::unix::net::UnixStream {
-    fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.set_nonblocking(true)?;
-        let read = self.read(into);
-        self.set_nonblocking(false)?;
-        read
-    }
-
-    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        std::os::unix::net::UnixStream::set_read_timeout(self, timeout)
-    }
-
-    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        std::os::unix::net::UnixStream::set_write_timeout(self, timeout)
-    }
-}
+socket!(std::os::unix::net::UnixStream);
 
 impl<S: Stream + ?Sized> Stream for Box<S> {
     fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {

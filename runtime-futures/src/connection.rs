@@ -104,21 +104,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
         let mut dial = Dial::new(config);
         loop {
             let stream = connect(&mut dial, &runtime, config, left()).await?;
-            let machine = SessionMachine::opening(config, runtime.local_address(&stream));
+            let machine = dial.session(runtime.local_address(&stream));
             let mut connection = Self::driving(machine, around(stream), runtime.clone());
-            connection.limit_time(left().map(|left| dial.share(left)));
+            connection.limit_time(dial.share(left()));
             let mut answer = ControlFlow::Continue(());
-            while !connection.driver.machine_mut().stands() {
-                match connection.happens().await {
-                    Some(event) => answer = happened(&connection, event),
-                    None => break,
-                }
+            while !connection.driver.machine_mut().stands()
+                && let Some(event) = connection.happens().await
+            {
+                answer = happened(&connection, event);
             }
-            if connection.is_ready() {
+            if dial.is_open(connection.driver.machine(), answer)? {
                 connection.limit_time(None);
                 return Ok(connection);
             }
-            dial.session_failed(connection.driver.machine().error(), answer)?;
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -15,7 +15,6 @@ pub fn chunks<R: AsyncRead + Unpin>(reader: R) -> Chunks<R> {
     Chunks {
         reader,
         buffer: ChunkBuffer::default(),
-        over: false,
     }
 }
 
@@ -24,27 +23,14 @@ pub fn chunks<R: AsyncRead + Unpin>(reader: R) -> Chunks<R> {
 pub struct Chunks<R> {
     reader: R,
     buffer: ChunkBuffer,
-    over: bool,
 }
 
 impl<R: AsyncRead + Unpin> Stream for Chunks<R> {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        while !this.over {
-            let read = Pin::new(&mut this.reader).poll_read(cx, this.buffer.space());
-            match ready!(read) {
-                Ok(0) => this.over = true,
-                Ok(octets) => return Poll::Ready(Some(Ok(this.buffer.take(octets)))),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    this.over = true;
-                    return Poll::Ready(Some(Err(error)));
-                }
-            }
-        }
-        Poll::Ready(None)
+        let Self { reader, buffer } = &mut *self;
+        buffer.poll_chunk(|space| Pin::new(&mut *reader).poll_read(cx, space))
     }
 }
 

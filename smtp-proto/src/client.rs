@@ -430,6 +430,22 @@ impl Endpoint for Client {
         Output::direct(&mut self.session.dialogue.output)
     }
 
+    fn output_chunk(&mut self) -> &[u8] {
+        self.session.pump();
+        self.session.dialogue.output.first_chunk()
+    }
+
+    fn advance_output(&mut self, octets: usize) {
+        Output::direct(&mut self.session.dialogue.output).advance(octets);
+    }
+
+    fn next_chunk(&mut self, most: usize) -> Bytes {
+        self.session.pump();
+        let mut output = Output::direct(&mut self.session.dialogue.output);
+        let octets = output.chunk().len().min(most);
+        output.copy_to_bytes(octets)
+    }
+
     fn handle_written(&mut self, now: Instant, octets: usize) {
         self.session.dialogue.output.mark_written(octets);
         self.tell_time(now);

@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::time::Duration;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 
 use crate::Instant;
 
@@ -47,7 +47,48 @@ pub trait Endpoint {
     /// The buffer is empty when there is nothing to write. Dropping it without `advance` loses
     /// nothing. A call of this method may produce an event (such as a request for more
     /// content): poll for events after writing and before waiting.
-    fn output(&mut self) -> impl Buf + Send;
+    ///
+    /// A trait object has [`output_chunk`](Self::output_chunk) and
+    /// [`advance_output`](Self::advance_output) instead.
+    fn output(&mut self) -> impl Buf + Send
+    where
+        Self: Sized;
+
+    /// The first chunk of the [`output`](Self::output); empty when there is nothing to write.
+    ///
+    /// For trait objects, and for drivers in other languages.
+    fn output_chunk(&mut self) -> &[u8];
+
+    /// Records that `octets` from the front of the output are handed over, as `advance` on the
+    /// [`output`](Self::output) does. More than there are count as all.
+    fn advance_output(&mut self, octets: usize);
+
+    /// Takes the first chunk of the output, at most `most` octets of it, as octets that the
+    /// caller owns; empty when there is nothing to write. They count as handed over.
+    ///
+    /// For operations that complete later and need memory of their own until then. Where
+    /// possible the octets are not copied: in plaintext, content is a slice of the caller's own
+    /// [`Body`](crate::Body), counted by reference; under TLS it is the encrypted flight, if
+    /// `most` covers all of it.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use postwire_proto::{Client, ClientConfig, Endpoint, Event, HelloName, Instant, Security};
+    ///
+    /// let config = ClientConfig::new(HelloName::localhost(), Security::None);
+    /// let mut session: Box<dyn Endpoint<Event = Event>> =
+    ///     Box::new(Client::new(Arc::new(config)));
+    /// session.handle_input(Instant::EPOCH, b"220 mx.example ESMTP\r\n");
+    /// assert_eq!(session.next_chunk(usize::MAX), "EHLO [127.0.0.1]\r\n");
+    /// assert!(session.output_chunk().is_empty());
+    /// ```
+    fn next_chunk(&mut self, most: usize) -> Bytes {
+        let chunk = self.output_chunk();
+        let chunk = Bytes::copy_from_slice(chunk.get(..most).unwrap_or(chunk));
+        self.advance_output(chunk.len());
+        chunk
+    }
 
     /// Records that `octets` more of the octets that were handed over are written.
     ///

@@ -50,6 +50,11 @@ impl Replies {
         self.octets.len() - self.taken
     }
 
+    /// The octets to write, in one piece.
+    pub(crate) fn first_chunk(&self) -> &[u8] {
+        self.octets.get(self.taken..).unwrap_or_default()
+    }
+
     pub(crate) fn say(&mut self, answer: Answer) {
         let Answer {
             code,
@@ -126,7 +131,7 @@ impl Buf for ReplyOutput<'_> {
     }
 
     fn chunk(&self) -> &[u8] {
-        self.0.octets.get(self.0.taken..).unwrap_or_default()
+        self.0.first_chunk()
     }
 
     /// Takes `octets` from the front, at most as many as there are.

@@ -221,6 +221,14 @@ impl Endpoint for Server {
         ReplyOutput(&mut self.session.replies)
     }
 
+    fn output_chunk(&mut self) -> &[u8] {
+        self.session.replies.first_chunk()
+    }
+
+    fn advance_output(&mut self, octets: usize) {
+        ReplyOutput(&mut self.session.replies).advance(octets);
+    }
+
     fn handle_written(&mut self, now: Instant, octets: usize) {
         self.session.tell_time(now);
         self.session.replies.mark_written(octets);

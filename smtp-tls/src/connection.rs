@@ -32,6 +32,10 @@ pub struct Connection {
 impl Upgradable for Client {
     const TAKES_BACK: bool = true;
 
+    fn is_idle(&self) -> bool {
+        Client::is_idle(self)
+    }
+
     fn is_awaiting_tls(&self) -> bool {
         Client::is_awaiting_tls(self)
     }
@@ -267,6 +271,18 @@ impl Endpoint for Connection {
 
     fn output(&mut self) -> impl Buf + Send {
         self.secured.output()
+    }
+
+    fn output_chunk(&mut self) -> &[u8] {
+        self.secured.output_chunk()
+    }
+
+    fn advance_output(&mut self, octets: usize) {
+        self.secured.output().advance(octets);
+    }
+
+    fn next_chunk(&mut self, most: usize) -> Bytes {
+        self.secured.next_chunk(most)
     }
 
     fn handle_written(&mut self, now: Instant, octets: usize) {

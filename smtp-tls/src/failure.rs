@@ -63,6 +63,12 @@ pub enum TlsFailureKind {
     },
     /// The certificate is not signed by a trusted authority.
     UnknownIssuer,
+    /// The certificate belongs to an authority, not to a server, and is not trusted. It is
+    /// trusted once exactly this certificate is added as a root.
+    UntrustedAuthority {
+        /// Whether it is self-signed, as is what `openssl req -x509` makes.
+        self_signed: bool,
+    },
     /// The key of the certificate, or of an authority, is too short.
     KeyTooShort {
         /// The number of bits of the RSA key.
@@ -138,6 +144,18 @@ impl fmt::Display for TlsFailure {
             Kind::UnknownIssuer => {
                 f.write_str("the server's certificate is not signed by a trusted authority")
             }
+            Kind::UntrustedAuthority { self_signed } => {
+                let reason = if *self_signed {
+                    "it is self-signed"
+                } else {
+                    "it belongs to an authority, not to a server"
+                };
+                write!(
+                    f,
+                    "the server's certificate is not trusted: {reason}; to trust it, add exactly \
+                     this certificate as a root"
+                )
+            }
             Kind::KeyTooShort { bits } => write!(
                 f,
                 "a key of the server's certificates has {bits} bits; at least 2048 are required"
@@ -175,6 +193,18 @@ impl fmt::Display for KeyTooShort {
 }
 
 impl Error for KeyTooShort {}
+
+/// A self-signed certificate of an authority that a server presents as its own.
+#[derive(Debug)]
+pub(crate) struct SelfSigned;
+
+impl fmt::Display for SelfSigned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a self-signed certificate is not trusted")
+    }
+}
+
+impl Error for SelfSigned {}
 
 fn kind(error: &rustls::Error) -> TlsFailureKind {
     use TlsFailureKind as Kind;
@@ -265,10 +295,11 @@ fn other_certificate(error: &(dyn Error + 'static)) -> TlsFailureKind {
     if let Some(KeyTooShort { bits }) = error.downcast_ref() {
         return Kind::KeyTooShort { bits: *bits };
     }
+    if error.is::<SelfSigned>() {
+        return Kind::UntrustedAuthority { self_signed: true };
+    }
     match error.downcast_ref() {
-        Some(webpki::Error::CaUsedAsEndEntity) => Kind::Certificate(
-            "belongs to an authority; add exactly this certificate as a root to trust it",
-        ),
+        Some(webpki::Error::CaUsedAsEndEntity) => Kind::UntrustedAuthority { self_signed: false },
         Some(webpki::Error::UnsupportedCertVersion) => Kind::Certificate("does not have version 3"),
         Some(webpki::Error::EndEntityUsedAsCa) => {
             Kind::Certificate("is signed with a certificate that does not belong to an authority")

@@ -18,7 +18,7 @@ use rustls::{
 
 use crate::Certificate;
 use crate::der::{Fields, OBJECT_IDENTIFIER, element, rsa_bits};
-use crate::failure::KeyTooShort;
+use crate::failure::{KeyTooShort, SelfSigned};
 
 /// The shortest RSA key with which webpki verifies a signature.
 const SHORTEST_RSA: usize = 2048;
@@ -208,8 +208,15 @@ fn with_reason<'a, 'b: 'a>(
         // The platform's verifier does not report the purpose as the reason.
         CertificateError::Other(other) if !other.0.is::<KeyTooShort>() => {
             let fields = shown.next().and_then(|end_entity| Fields::of(end_entity));
+            let is_authority = matches!(
+                other.0.downcast_ref(),
+                Some(webpki::Error::CaUsedAsEndEntity)
+            );
             match fields {
                 Some(fields) if !fields.is_for_servers => CertificateError::InvalidPurpose.into(),
+                Some(fields) if is_authority && fields.is_self_issued => {
+                    CertificateError::Other(OtherError(Arc::new(SelfSigned))).into()
+                }
                 _ => error,
             }
         }

@@ -12,7 +12,7 @@ use std::io::{IoSlice, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use postwire_proto::{Endpoint, Instant, TlsInfo, TransportError};
 use rustls::ProtocolVersion;
 use rustls::pki_types::CertificateDer;
@@ -42,6 +42,9 @@ const WINDOW: usize = 64 * 1024;
 /// The decrypted text that is passed on at once: more than most replies have.
 const DECRYPTED: usize = 4 * 1024;
 
+/// Capacity for encrypted octets that is kept while nothing is under way.
+const KEPT: usize = 16 * 1024;
+
 /// The number of slices that are collected at once; `bytes` produces no more.
 const SLICES: usize = 16;
 
@@ -51,6 +54,8 @@ pub(crate) trait Upgradable: Endpoint + Send {
     /// reports their messages as not sent, while a server still sends its goodbye.
     const TAKES_BACK: bool;
 
+    /// Whether nothing at all is under way.
+    fn is_idle(&self) -> bool;
     /// Whether TLS is to be established now.
     fn is_awaiting_tls(&self) -> bool;
     fn tls_established(&mut self, now: Instant, info: TlsInfo);
@@ -278,6 +283,32 @@ impl<E: Upgradable> Secured<E> {
         }
     }
 
+    pub(crate) fn output_chunk(&mut self) -> &[u8] {
+        let Self { machine, tls, wire } = self;
+        match tls {
+            Tls::Off => machine.output_chunk(),
+            Tls::On(channel) => {
+                channel.encrypt(machine, wire);
+                &channel.ciphertext[channel.taken..]
+            }
+        }
+    }
+
+    pub(crate) fn next_chunk(&mut self, most: usize) -> Bytes {
+        let Self { machine, tls, wire } = self;
+        match tls {
+            Tls::Off => {
+                let chunk = machine.next_chunk(most);
+                wire.handed_over += chunk.len() as u64;
+                chunk
+            }
+            Tls::On(channel) => {
+                channel.encrypt(machine, wire);
+                channel.take(machine, wire, most)
+            }
+        }
+    }
+
     pub(crate) fn handle_written(&mut self, now: Instant, octets: usize) {
         let written = self.wire.written.unwrap_or(0).saturating_add(octets as u64);
         let written = written.min(self.wire.handed_over);
@@ -427,6 +458,10 @@ impl Channel {
             self.session.send_close_notify();
         }
         self.collect();
+        if self.ciphertext.capacity() > KEPT && self.ciphertext.is_empty() && machine.is_idle() {
+            // What a large flight needed is given back.
+            self.ciphertext.shrink_to(KEPT);
+        }
         machine.tls_progress(0, !self.ciphertext.is_empty() || !wire.is_written());
     }
 
@@ -439,6 +474,19 @@ impl Channel {
                 break;
             }
         }
+    }
+
+    /// Hands octets over that the caller owns: the whole flight without a copy.
+    fn take<E: Upgradable>(&mut self, machine: &mut E, wire: &mut Wire, octets: usize) -> Bytes {
+        let waiting = &self.ciphertext[self.taken..];
+        if self.taken == 0 && octets >= waiting.len() {
+            self.hand_over(machine, wire, octets);
+            self.taken = 0;
+            return Bytes::from(std::mem::take(&mut self.ciphertext));
+        }
+        let piece = Bytes::copy_from_slice(waiting.get(..octets).unwrap_or(waiting));
+        self.hand_over(machine, wire, piece.len());
+        piece
     }
 
     fn hand_over<E: Upgradable>(&mut self, machine: &mut E, wire: &mut Wire, octets: usize) {
@@ -509,5 +557,10 @@ impl<E: Upgradable> Buf for Ciphertext<'_, E> {
 
     fn advance(&mut self, octets: usize) {
         self.channel.hand_over(self.machine, self.wire, octets);
+    }
+
+    fn copy_to_bytes(&mut self, octets: usize) -> Bytes {
+        assert!(octets <= self.remaining(), "more octets than there are");
+        self.channel.take(self.machine, self.wire, octets)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use postwire_proto::{Endpoint, Instant, Reply, Secret, TlsInfo, TransportError};
 use postwire_server::{Server, ServerConfig, ServerEvent, ServerMisuse};
 use rustls::pki_types::CertificateDer;
@@ -36,6 +36,11 @@ pub struct ServerConnection {
 
 impl Upgradable for Server {
     const TAKES_BACK: bool = false;
+
+    /// A server's flights are replies, which are small.
+    fn is_idle(&self) -> bool {
+        false
+    }
 
     fn is_awaiting_tls(&self) -> bool {
         Server::is_awaiting_tls(self)
@@ -158,6 +163,20 @@ impl Endpoint for ServerConnection {
 
     fn handle_transport_error(&mut self, now: Instant, error: TransportError) {
         self.secured.handle_transport_error(now, error);
+    }
+
+    fn output_chunk(&mut self) -> &[u8] {
+        self.secure_if_wanted(Instant::EPOCH);
+        self.secured.output_chunk()
+    }
+
+    fn advance_output(&mut self, octets: usize) {
+        self.secured.output().advance(octets);
+    }
+
+    fn next_chunk(&mut self, most: usize) -> Bytes {
+        self.secure_if_wanted(Instant::EPOCH);
+        self.secured.next_chunk(most)
     }
 
     fn handle_written(&mut self, now: Instant, octets: usize) {

@@ -14,7 +14,10 @@ use postwire_tls::{
     Certificate, CertificateStore, Connection, Identity, ServerConnection, ServerTls,
     ServerTlsParameters, Tls, TlsFailure, TlsFailureKind, TlsParameters, TlsParametersBuilder,
 };
-use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    date_time_ymd,
+};
 
 fn client(parameters: TlsParametersBuilder) -> Connection {
     let config = ClientConfig::new(HelloName::localhost(), Security::Wrapper);
@@ -211,6 +214,41 @@ fn a_self_signed_certificate_of_a_trusted_name_has_an_unknown_issuer() {
             .add_root_certificate(Certificate::from_pem(root.as_bytes()).unwrap());
         let said = "the server's certificate is not signed by a trusted authority";
         assert_eq!(handshake(server, client), said);
+    }
+}
+
+#[test]
+fn the_certificate_of_an_untrusted_authority_is_not_trusted() {
+    let authority = |name: &str| {
+        let mut parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        parameters
+    };
+    let key = KeyPair::generate().unwrap();
+    let self_signed = authority("self").self_signed(&key).unwrap();
+    let upper_key = KeyPair::generate().unwrap();
+    let upper = Issuer::new(authority("upper"), upper_key);
+    let lower = authority("lower").signed_by(&key, &upper).unwrap();
+    let stores = [
+        cfg!(feature = "platform-verifier").then_some(CertificateStore::Platform),
+        Some(CertificateStore::None),
+    ];
+    for (shown, reason) in [
+        (self_signed.pem(), "it is self-signed"),
+        (lower.pem(), "it belongs to an authority, not to a server"),
+    ] {
+        for store in stores.into_iter().flatten() {
+            let (_, root) = certificate("another.example", [2020, 2100]);
+            let client = TlsParameters::builder("localhost")
+                .certificate_store(store)
+                .add_root_certificate(root);
+            let identity = Identity::from_pem(shown.as_bytes(), key.serialize_pem().as_bytes());
+            let server = ServerTlsParameters::new(identity.unwrap()).unwrap();
+            let text = handshake(server, client);
+            let start = format!("the server's certificate is not trusted: {reason}; ");
+            assert!(text.starts_with(&start), "{store:?}: {text}");
+        }
     }
 }
 

@@ -1,42 +1,67 @@
-//! A buffer for content that is read piece by piece. No I/O: whoever reads fills
-//! it.
+//! Content that is read piece by piece: its memory, its end and its errors. Must never know
+//! what it is read from.
+
+use std::io;
+use std::task::{Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 
 /// How much is read at once.
 const CHUNK: usize = 64 * 1024;
 
-/// Where a piece of content is read into, to become [`Bytes`] without a copy.
+/// Content that is read piece by piece, to become [`Bytes`] without a copy.
 ///
 /// Its memory is used again once earlier pieces were sent and dropped.
 ///
 /// ```
 /// use std::io::Read;
+/// use std::task::Poll;
 /// use postwire_transport::adapter::ChunkBuffer;
 ///
 /// let mut source = &b"Subject: hello"[..];
 /// let mut buffer = ChunkBuffer::default();
-/// let octets = source.read(buffer.space())?;
-/// assert_eq!(buffer.take(octets), "Subject: hello");
-/// # Ok::<(), std::io::Error>(())
+/// let piece = buffer.poll_chunk(|space| Poll::Ready(source.read(space)));
+/// assert!(matches!(piece, Poll::Ready(Some(Ok(piece))) if piece == "Subject: hello"));
 /// ```
 #[derive(Debug, Default)]
-pub struct ChunkBuffer(BytesMut);
+pub struct ChunkBuffer {
+    space: BytesMut,
+    is_over: bool,
+}
 
 impl ChunkBuffer {
-    /// Room for the next piece: 16 to 64 KiB.
-    pub fn space(&mut self) -> &mut [u8] {
-        if self.0.len() < CHUNK / 4 {
-            self.0.clear();
-            self.0.reserve(CHUNK);
-            self.0.resize(CHUNK, 0);
+    /// Reads the next piece; `None` after the end of the content, and after an error.
+    pub fn poll_chunk(
+        &mut self,
+        mut read: impl FnMut(&mut [u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<Option<io::Result<Bytes>>> {
+        while !self.is_over {
+            match ready!(read(self.space())) {
+                Ok(0) => self.is_over = true,
+                Ok(octets) => return Poll::Ready(Some(Ok(self.take(octets)))),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.is_over = true;
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
         }
-        &mut self.0
+        Poll::Ready(None)
     }
 
-    /// The first `octets` of it, which were filled; never more than there are.
-    pub fn take(&mut self, octets: usize) -> Bytes {
-        self.0.split_to(octets.min(self.0.len())).freeze()
+    /// Room for the next piece: 16 to 64 KiB.
+    fn space(&mut self) -> &mut [u8] {
+        if self.space.len() < CHUNK / 4 {
+            self.space.clear();
+            self.space.reserve(CHUNK);
+            self.space.resize(CHUNK, 0);
+        }
+        &mut self.space
+    }
+
+    /// The first `octets` of the room, which were filled; never more than there are.
+    fn take(&mut self, octets: usize) -> Bytes {
+        self.space.split_to(octets.min(self.space.len())).freeze()
     }
 }
 

@@ -4,6 +4,8 @@
 //! Knows the pool, the batch and when each is told what. Must never open, read or write a
 //! connection, ask for the time or sleep: adapters carry out the steps.
 
+#[cfg(test)]
+mod model;
 mod sending;
 
 use std::fmt;

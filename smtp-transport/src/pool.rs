@@ -6,7 +6,7 @@
 
 mod config;
 #[cfg(test)]
-mod model;
+pub(crate) mod model;
 mod shelf;
 
 use std::collections::{BTreeSet, VecDeque};

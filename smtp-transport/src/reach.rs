@@ -66,7 +66,7 @@ enum Failure {
 
 impl ConnectError {
     /// No address of `host` has been tried yet.
-    pub fn new(host: &str, port: u16) -> Self {
+    pub(crate) fn new(host: &str, port: u16) -> Self {
         Self(Failure::Addresses {
             host: host.to_owned(),
             port,
@@ -75,7 +75,7 @@ impl ConnectError {
     }
 
     /// The name of the host could not be resolved.
-    pub fn unresolved(host: &str, port: u16, error: io::Error) -> Self {
+    pub(crate) fn unresolved(host: &str, port: u16, error: io::Error) -> Self {
         Self(Failure::Name {
             host: host.to_owned(),
             port,
@@ -84,7 +84,7 @@ impl ConnectError {
     }
 
     /// Connecting to this Unix socket failed.
-    pub fn unix_socket(path: &Path, error: io::Error) -> Self {
+    pub(crate) fn unix_socket(path: &Path, error: io::Error) -> Self {
         Self(Failure::UnixSocket {
             path: path.to_owned(),
             error,
@@ -106,7 +106,7 @@ impl ConnectError {
     }
 
     /// The error of a session that has no connection, for want of time or another reason.
-    pub fn into_error(self) -> Error {
+    pub(crate) fn into_error(self) -> Error {
         if self.is_timeout() {
             let tried = self.to_string();
             return Error::new(Stage::Connect, ErrorKind::TimedOut).with_detail(Some(tried));
@@ -115,7 +115,7 @@ impl ConnectError {
     }
 
     /// Connecting to this address failed.
-    pub fn attempt(&mut self, address: SocketAddr, error: io::Error) {
+    pub(crate) fn attempt(&mut self, address: SocketAddr, error: io::Error) {
         if let Failure::Addresses { attempts, .. } = &mut self.0 {
             attempts.push((address, error));
         }

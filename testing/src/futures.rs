@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 
+use futures_lite::StreamExt;
 use postwire_futures::{Connection, Runtime, Transport};
 use postwire_tls::proto::{
     Body, BodySource, Command, Envelope, Event, Report, SendError, StreamFacts,
@@ -51,12 +52,7 @@ impl<E: Executor> FuturesAdapter<E> {
 impl<E: Executor> Adapter for FuturesAdapter<E> {
     fn send_all(&self, config: TransportConfig, messages: Vec<(Envelope, Body)>) -> Vec<Report> {
         Self::with_transport(config, async |transport| {
-            let mut sending = transport.send_all(messages);
-            let mut reports = Vec::new();
-            while let Some(report) = sending.next().await {
-                reports.push(report);
-            }
-            reports
+            transport.send_all(messages).collect().await
         })
     }
 

@@ -15,7 +15,7 @@ use postwire_blocking::proto::{
 use postwire_blocking::tls::{Certificate, CertificateStore, Identity, TlsError};
 use postwire_blocking::transport::{ConfigError, ServerUrl, TransportBuilder, TransportConfig};
 
-use crate::arguments::{ServerArguments, UsageError};
+use crate::arguments::{Binding, ServerArguments, UsageError};
 use crate::print::hints::Asked;
 use crate::send::envelope;
 
@@ -63,11 +63,15 @@ pub(crate) fn parse(
     let mechanisms = parse_mechanisms(&options.auth)?;
     builder = match parse_credentials(&url, options, &mechanisms)? {
         Some(credentials) => builder.credentials(credentials),
-        None if options.auth.is_empty() => builder,
-        None => {
+        None if !options.auth.is_empty() => {
             let why = "needs a user and a password too";
             return Err(UsageError::new("--auth", why));
         }
+        None if options.channel_binding == Binding::Required => {
+            let why = "needs a login: add --user and --password-env";
+            return Err(UsageError::new("--channel-binding", why));
+        }
+        None => builder,
     };
     if !mechanisms.is_empty() {
         builder = builder.authentication(mechanisms);

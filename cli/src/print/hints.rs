@@ -192,9 +192,8 @@ fn of_time(error: &Error, asked: &Asked, seen: Seen<'_>) -> Option<String> {
         Stage::Greeting if asked.mode != Security::Wrapper && error.quote().is_none() => {
             Some("a silent server may expect TLS: use smtps:// (port 465)".to_owned())
         }
-        Stage::Mail | Stage::Rcpt | Stage::Data | Stage::Body
-            if asked.pipelining && seen.pipelining() =>
-        {
+        // At the final reply everything that was sent ahead is answered.
+        Stage::Mail | Stage::Rcpt | Stage::Data if asked.pipelining && seen.pipelining() => {
             Some("if the server loses pipelined commands, use --pipelining off".to_owned())
         }
         _ => None,
@@ -217,6 +216,13 @@ fn of_tls(failure: &TlsFailure, asked: &Asked) -> Option<&'static str> {
         }
         TlsFailureKind::UnknownIssuer if asked.authority => {
             "the file given with --ca contains neither this certificate nor its authority"
+        }
+        TlsFailureKind::UntrustedAuthority { .. } if asked.authority => {
+            "the file given with --ca does not contain this certificate; to trust exactly this \
+             certificate, use --ca FILE"
+        }
+        TlsFailureKind::UntrustedAuthority { .. } => {
+            "to trust exactly this certificate, use --ca FILE"
         }
         TlsFailureKind::UnknownIssuer => {
             "to trust a private authority, or the server's own certificate, use --ca FILE"

@@ -12,10 +12,10 @@ use std::pin::pin;
 use bytes::Bytes;
 use postwire_async_std::AsyncStd;
 use postwire_blocking::proto::{
-    BodySource, Capabilities, Envelope, Error, ErrorKind, Event, Mechanism, Reply, TlsInfo,
-    TraceLine, TransactionId,
+    BodySource, Capabilities, Envelope, Error, ErrorKind, Event, Mechanism, Outcome, Reply, Report,
+    Stage, TlsInfo, TraceLine, TransactionId,
 };
-use postwire_blocking::transport::TransportConfig;
+use postwire_blocking::transport::{self, TransportConfig};
 use postwire_blocking::{Socket, Stream};
 use postwire_futures::Runtime as AsyncRuntime;
 use postwire_smol::Smol;
@@ -55,6 +55,15 @@ pub(crate) struct Known {
     pub(crate) login: Option<Mechanism>,
 }
 
+fn known_of(session: &transport::Session) -> Known {
+    Known {
+        tls: session.tls().cloned(),
+        greeting: session.greeting().cloned(),
+        capabilities: session.capabilities().cloned(),
+        login: session.mechanism(),
+    }
+}
+
 /// No session could be opened; the facts are those of the last attempt.
 #[derive(Debug)]
 pub(crate) struct Failed {
@@ -85,7 +94,7 @@ fn open_blocking(
     meter: &Meter,
     interrupt: &Interrupt,
     traced: &mut dyn FnMut(&TraceLine),
-) -> Result<postwire_blocking::Connection<Metered<Socket>>, Failed> {
+) -> Result<BlockingSession<Metered<Socket>>, Failed> {
     let around = |socket: Socket| {
         if let Ok(socket) = socket.try_clone() {
             // This ends a read that waits for the server.
@@ -95,11 +104,15 @@ fn open_blocking(
     };
     let mut known = Known::default();
     let happened = |session: &postwire_blocking::Connection<_>, event| {
-        known = session.known();
+        known = known_of(session);
         opening(event, interrupt, traced)
     };
     let opened = postwire_blocking::Connection::open_with(config, around, happened);
-    opened.map_err(|error| failed(error, known, interrupt))
+    let connection = opened.map_err(|error| failed(error, known, interrupt))?;
+    Ok(BlockingSession {
+        connection,
+        interrupt: interrupt.clone(),
+    })
 }
 
 /// Handles an event of a session that is not ready yet.
@@ -128,30 +141,59 @@ fn failed(error: Error, known: Known, interrupt: &Interrupt) -> Failed {
     Failed { error, known }
 }
 
-impl<S: Stream> Session for postwire_blocking::Connection<S> {
+/// A session on blocking sockets.
+struct BlockingSession<S> {
+    connection: postwire_blocking::Connection<S>,
+    interrupt: Interrupt,
+}
+
+impl<S: Stream> Session for BlockingSession<S> {
     fn enqueue(&mut self, envelope: Envelope, body: BodySource) {
-        (**self).enqueue(envelope, body);
+        self.connection.enqueue(envelope, body);
     }
 
     fn body_next(&mut self, id: TransactionId, next: Option<io::Result<Bytes>>) {
-        (**self).body_next(id, next);
+        self.connection.body_next(id, next);
     }
 
     fn begin_quit(&mut self) {
-        (**self).begin_quit();
+        self.connection.begin_quit();
     }
 
     fn next_event(&mut self) -> Option<Event> {
-        self.next_event()
+        let event = self.connection.next_event()?;
+        Some(match event {
+            Event::Report(report) if self.interrupt.was_heard() => Event::Report(aborted(report)),
+            event => event,
+        })
     }
 
     fn known(&self) -> Known {
-        Known {
-            tls: self.tls().cloned(),
-            greeting: self.greeting().cloned(),
-            capabilities: self.capabilities().cloned(),
-            login: self.mechanism(),
+        known_of(&self.connection)
+    }
+}
+
+/// The report after Ctrl-C: the program itself shut the socket down, which looks as if the
+/// server had closed the connection, perhaps after it refused some recipients.
+fn aborted(report: Report) -> Report {
+    let aborted = |error: &Error| match (error.stage(), error.kind()) {
+        (stage, ErrorKind::ConnectionClosed | ErrorKind::Transport(_))
+        | (stage @ Stage::Rcpt, ErrorKind::Refused(_)) => {
+            Some(Error::new(stage, ErrorKind::Aborted))
         }
+        _ => None,
+    };
+    let outcome = match report.outcome() {
+        Outcome::NotSent(error) => aborted(error).map(Outcome::NotSent),
+        Outcome::InDoubt(error) => aborted(error).map(Outcome::InDoubt),
+        _ => None,
+    };
+    match outcome {
+        Some(outcome) => {
+            let recipients = report.recipients().to_vec();
+            Report::new(report.transaction(), outcome, recipients)
+        }
+        None => report,
     }
 }
 
@@ -212,15 +254,6 @@ fn open_async<R: BlockOn>(
     })
 }
 
-fn known_of<R: BlockOn>(connection: &postwire_futures::Connection<Metered<R::Stream>, R>) -> Known {
-    Known {
-        tls: connection.tls().cloned(),
-        greeting: connection.greeting().cloned(),
-        capabilities: connection.capabilities().cloned(),
-        login: connection.mechanism(),
-    }
-}
-
 impl<R: BlockOn> Session for AsyncSession<R> {
     fn enqueue(&mut self, envelope: Envelope, body: BodySource) {
         self.connection.enqueue(envelope, body);
@@ -256,7 +289,6 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use indicatif::ProgressBar;
-    use postwire_blocking::proto::{ErrorKind, Stage};
     use postwire_blocking::transport::TransportBuilder;
 
     use super::*;

@@ -178,6 +178,23 @@ fn a_server_that_loses_pipelined_commands() {
 }
 
 #[test]
+fn a_server_that_never_answers_the_content() {
+    for (lmtp, hello) in [(&[][..], "EHLO"), (&["--lmtp"], "LHLO")] {
+        let server = Scripted::play(move |peer| {
+            peer.play("S: 220 mx");
+            assert!(peer.hear().starts_with(hello));
+            peer.play("S: 250-mx\nS: 250 PIPELINING\nC: MAIL\nC: RCPT\nC: DATA");
+            peer.play("S: 250 ok\nS: 250 ok\nS: 354 go\nC: .");
+            peer.be_silent();
+        });
+        let sent = advice(&server.url(), &[lmtp, &["--timeout", "0.5"]].concat());
+        assert_eq!(sent.status, 75, "{sent:#?}");
+        let hint = "hint: ask the recipient whether it arrived before sending it again\n";
+        assert_eq!(sent.stderr, hint, "{sent:#?}");
+    }
+}
+
+#[test]
 fn a_refused_starttls_is_noted_if_the_session_continues() {
     for runtime in RUNTIMES {
         let server = Scripted::script(

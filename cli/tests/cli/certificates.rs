@@ -92,6 +92,39 @@ fn a_certificate_for_another_host_is_refused() {
     assert_refused(&Files::make("other.example", |_| {}), true);
 }
 
+/// The commonest self-signed certificate, as `openssl req -x509` makes it.
+#[test]
+fn a_self_signed_certificate_has_a_hint_until_it_is_trusted() {
+    let key = KeyPair::generate().unwrap();
+    let mut shown = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    shown.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let shown = shown.self_signed(&key).unwrap().pem();
+    let files = Files::make("localhost", |_| {});
+    fs::write(files.path("cert"), shown).unwrap();
+    fs::write(files.path("key"), key.serialize_pem()).unwrap();
+    for (tls, scheme) in [("starttls", "smtp"), ("wrapper", "smtps")] {
+        let server = files.serve(tls);
+        let url = format!("{scheme}://localhost:{}", server.port);
+        for trusted in [None, Some("ca")] {
+            let trusted = trusted.map(|name| files.path(name));
+            let more = trusted
+                .iter()
+                .flat_map(|file| ["--ca", file.to_str().unwrap()]);
+            let mut arguments = with(send_to(&url), &more.collect::<Vec<_>>());
+            arguments.retain(|argument| argument != "--json");
+            let sent = run(&arguments);
+            assert_eq!(sent.status, 77, "{sent:#?}");
+            let said = "the server's certificate is not trusted: it is self-signed";
+            assert!(sent.stdout.contains(said), "{sent:#?}");
+            assert!(sent.stderr.starts_with("hint: "), "{sent:#?}");
+            assert!(sent.stderr.contains("--ca FILE"), "{sent:#?}");
+        }
+        let own = files.path("cert");
+        let sent = run(&with(send_to(&url), &["--ca", own.to_str().unwrap()]));
+        sent.assert_is(0, "accepted", None);
+    }
+}
+
 /// Without trusted authorities on the system, no server is connected.
 #[test]
 #[cfg(target_os = "linux")]

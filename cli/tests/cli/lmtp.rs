@@ -137,6 +137,28 @@ fn the_reply_for_each_recipient_decides_the_exit_status() {
 }
 
 #[test]
+fn every_recipient_is_listed_where_their_fates_differ() {
+    for (first, said) in [
+        ("550 5.1.1 no", "bob@example.net was refused: 550 5.1.1 no"),
+        ("250 2.0.0 saved", "bob@example.net: accepted"),
+    ] {
+        let verdicts = format!("{first}\r\n");
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("lmtp://{}?tls=none", tcp.local_addr().unwrap());
+        let server = thread::spawn(move || converse(tcp.accept().unwrap().0, &verdicts, true));
+        let more = ["--to", "b@here.example", "--to", "c@here.example"];
+        let mut arguments = with(send_to(&url), &more);
+        arguments.retain(|argument| argument != "--json");
+        let sent = run(&arguments);
+        server.join().unwrap();
+        assert_eq!(sent.status, 75, "{sent:#?}");
+        let lines: Vec<_> = sent.stdout.lines().skip(1).map(str::trim).collect();
+        let doubtful = ["b@here.example: in doubt", "c@here.example: in doubt"];
+        assert_eq!(lines, [said, doubtful[0], doubtful[1]], "{sent:#?}");
+    }
+}
+
+#[test]
 fn a_missing_socket() {
     let folder = tempfile::tempdir().unwrap();
     let url = url_of(&folder.path().join("nobody"));

@@ -184,15 +184,27 @@ fn ctrl_c_ends_with_a_verdict() {
     let after = Duration::from_millis(700);
     let script = "S: 220 hi\nC: EHLO\nS: 250 hi\nC: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\n\
                   C: DATA\nS: 354 go\nC: .\n";
-    for (script, outcome, stage) in [("", "not_sent", "greeting"), (script, "in_doubt", "body")] {
+    let midway = script.split("S: 354").next().unwrap();
+    let refused = script.split("S: 250 ok\nC: DATA").next().unwrap();
+    let refused = format!("{refused}S: 550 no\nC: RCPT\n").leak();
+    for (script, outcome, stage) in [
+        ("", "not_sent", "greeting"),
+        (midway, "not_sent", "data"),
+        (refused, "not_sent", "rcpt"),
+        (script, "in_doubt", "body"),
+    ] {
         for runtime in RUNTIMES {
             let server = Scripted::play(move |peer| {
                 peer.play(script);
                 peer.be_silent();
             });
-            let arguments = with(send_to(&server.url()), &["--runtime", runtime]);
+            let more = ["--runtime", runtime, "--to", "carol@example.net"];
+            let more = &more[..if script == refused { 4 } else { 2 }];
+            let arguments = with(send_to(&server.url()), more);
             let run = interrupt(&arguments, after);
-            run.assert_is(75, outcome, Some(stage));
+            let object = run.assert_is(75, outcome, Some(stage));
+            let error = format!("{stage}: aborted by the program");
+            assert_eq!(object["error"], error, "{runtime}: {run:#?}");
             assert!(run.stderr.contains("interrupted"), "{run:#?}");
             assert!(run.took < after + Duration::from_secs(3), "{run:#?}");
             server.heard();

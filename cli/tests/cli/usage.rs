@@ -283,6 +283,11 @@ fn an_incomplete_login_is_refused() {
         "needs a user too",
     );
     server.refuses(&[("--auth", "PLAIN")], "--auth: ");
+    let bound = ("--channel-binding", "required");
+    server.refuses(&[bound], "--channel-binding: needs a login");
+    let probed = run(&["probe", &server.url, "--channel-binding", "required"]);
+    assert_eq!(probed.status, 64, "{probed:#?}");
+    server.assert_uncalled();
     let unset = ("--password-env", "POSTWIRE_TEST_UNSET");
     server.refuses(&[("--user", "alice"), unset], "is not set");
     server.refuses(

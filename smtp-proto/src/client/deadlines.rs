@@ -84,6 +84,7 @@ impl Session {
         let is_idle = self.is_nothing_asked() && self.dialogue.is_nothing_awaited();
         let deadlines = &mut self.deadlines;
         if is_idle {
+            self.dialogue.output.release();
             deadlines.idle_since.get_or_insert(now);
         } else if let Some(since) = deadlines.idle_since.take() {
             deadlines.silent_after_idleness = now.saturating_duration_since(since) > IDLE;

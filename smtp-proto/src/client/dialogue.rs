@@ -39,7 +39,7 @@ pub(super) struct Learnt {
 impl Dialogue {
     pub(super) fn new(config: Arc<ClientConfig>) -> Self {
         Self {
-            output: OutputQueue::default(),
+            output: OutputQueue::new(config.limits.output_window),
             events: EventQueue::default(),
             redaction: config.redaction(),
             learnt: Learnt::default(),

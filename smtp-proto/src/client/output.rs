@@ -19,11 +19,16 @@ use bytes::{Buf, Bytes};
 use crate::Secret;
 use crate::body::{SHORT, Segment};
 
-/// How much is materialised ahead of the socket, in octets.
-pub(crate) const WINDOW: usize = 256 * 1024;
+/// The smallest window that a configuration may ask for, in octets.
+const SMALLEST_WINDOW: usize = 512;
 
-#[derive(Debug, Default)]
+/// Capacity for text that is kept while nothing is to be written, in octets.
+const KEPT: usize = 16 * 1024;
+
+#[derive(Debug)]
 pub(crate) struct OutputQueue {
+    /// How much is materialised ahead of the socket, in octets.
+    window: usize,
     text: Vec<u8>,
     /// The position of `text[0]` among all text ever written.
     text_base: u64,
@@ -52,6 +57,43 @@ enum Chunk {
 }
 
 impl OutputQueue {
+    /// A queue that materialises so many octets ahead
+    /// ([`Limits::output_window`](crate::Limits)).
+    pub(crate) fn new(window: usize) -> Self {
+        Self {
+            window: window.max(SMALLEST_WINDOW),
+            text: Vec::new(),
+            text_base: 0,
+            chunks: VecDeque::new(),
+            queued: 0,
+            drawn: 0,
+            taken: 0,
+            written: None,
+            progress: 0,
+            tls_waits: false,
+        }
+    }
+
+    /// How many octets may still be materialised.
+    pub(crate) fn room(&self) -> usize {
+        self.window.saturating_sub(self.pending())
+    }
+
+    /// Nothing is to be written: what a large flight needed is given back.
+    pub(crate) fn release(&mut self) {
+        if self.chunks.is_empty() && self.text.capacity() > KEPT {
+            self.reclaim();
+            self.text.shrink_to(KEPT);
+            self.chunks.shrink_to(KEPT / size_of::<Chunk>());
+        }
+    }
+
+    /// The first octets to write, in one piece.
+    pub(crate) fn first_chunk(&self) -> &[u8] {
+        let front = self.chunks.front();
+        front.map_or(&[], |chunk| self.bytes_of(chunk))
+    }
+
     /// The position up to which output exists.
     pub(crate) fn queued(&self) -> u64 {
         self.queued
@@ -201,7 +243,7 @@ impl OutputQueue {
             }
             Some(start) => {
                 let dead = (start - self.text_base) as usize;
-                if dead >= WINDOW {
+                if dead >= self.window {
                     self.text.drain(..dead);
                     self.text_base = start;
                 }
@@ -257,8 +299,26 @@ impl Buf for Output<'_> {
     }
 
     fn chunk(&self) -> &[u8] {
-        let front = self.queue.chunks.front();
-        front.map_or(&[], |chunk| self.queue.bytes_of(chunk))
+        self.queue.first_chunk()
+    }
+
+    /// Content is given by reference count, if `octets` are within one piece of it.
+    fn copy_to_bytes(&mut self, octets: usize) -> Bytes {
+        assert!(octets <= self.remaining(), "more octets than there are");
+        let piece = match self.queue.chunks.front() {
+            Some(Chunk::Slice(slice)) if octets <= slice.len() => slice.slice(..octets),
+            _ => {
+                let mut copy = Vec::with_capacity(octets);
+                for chunk in &self.queue.chunks {
+                    let wanted = octets - copy.len();
+                    let chunk = self.queue.bytes_of(chunk);
+                    copy.extend_from_slice(chunk.get(..wanted).unwrap_or(chunk));
+                }
+                Bytes::from(copy)
+            }
+        };
+        self.advance(octets);
+        piece
     }
 
     #[cfg(feature = "std")]
@@ -282,6 +342,8 @@ impl Buf for Output<'_> {
 mod tests {
     use super::*;
 
+    const WINDOW: usize = 256 * 1024;
+
     fn drain(queue: &mut OutputQueue, step: usize) -> Vec<u8> {
         let mut all = Vec::new();
         loop {
@@ -298,7 +360,7 @@ mod tests {
     #[test]
     fn order_is_kept_whatever_the_steps() {
         for step in [1, 2, 3, 7, 1_000, usize::MAX] {
-            let mut queue = OutputQueue::default();
+            let mut queue = OutputQueue::new(WINDOW);
             queue.write_text(|out| out.extend_from_slice(b"one "));
             queue.write_slice(Bytes::from_static(b"two "));
             queue.write_secret(Secret::from("three "));
@@ -313,7 +375,7 @@ mod tests {
 
     #[test]
     fn the_text_buffer_is_reclaimed_though_never_emptied() {
-        let mut queue = OutputQueue::default();
+        let mut queue = OutputQueue::new(WINDOW);
         queue.write_text(|out| out.push(b'!'));
         for _ in 0..1_000 {
             queue.write_text(|out| out.resize(out.len() + 1_000, b'.'));
@@ -321,5 +383,31 @@ mod tests {
         }
         assert!(queue.text.capacity() < 4 * WINDOW);
         assert_eq!(queue.pending(), 1);
+    }
+
+    #[test]
+    fn content_is_given_without_a_copy() {
+        let mut queue = OutputQueue::new(WINDOW);
+        let content = Bytes::from(alloc::vec![b'x'; SHORT + 1]);
+        queue.write_text(|out| out.extend_from_slice(b"BDAT"));
+        queue.write_slice(content.clone());
+        let mut output = Output::direct(&mut queue);
+        assert_eq!(output.copy_to_bytes(4), "BDAT");
+        assert_eq!(output.copy_to_bytes(1).as_ptr(), content.as_ptr());
+        assert_eq!(output.copy_to_bytes(SHORT).as_ptr(), content[1..].as_ptr());
+        assert_eq!(queue.pending(), 0);
+    }
+
+    #[test]
+    fn what_a_large_flight_needed_is_given_back() {
+        let mut queue = OutputQueue::new(WINDOW);
+        queue.write_text(|out| out.resize(WINDOW, b'.'));
+        queue.release();
+        assert!(queue.text.capacity() >= WINDOW);
+        Output::direct(&mut queue).advance(WINDOW);
+        queue.release();
+        assert!(queue.text.capacity() <= KEPT);
+        queue.write_text(|out| out.extend_from_slice(b"NOOP"));
+        assert_eq!(drain(&mut queue, 1), b"NOOP");
     }
 }

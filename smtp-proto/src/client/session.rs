@@ -17,7 +17,6 @@ use super::dialogue::Dialogue;
 use super::ending::{Ending, Garbled};
 use super::open::Serial;
 use super::opening::{Opening, OpeningStep};
-use super::output::WINDOW;
 use super::pipeline::{Pipeline, Settled};
 use super::requests::Requests;
 use super::sending::Transaction;
@@ -212,7 +211,7 @@ impl Session {
             return false;
         }
         let (dialogue, requests) = (&mut self.dialogue, &mut self.requests);
-        while dialogue.output.pending() < WINDOW {
+        while dialogue.output.room() > 0 {
             match pipeline.write_next(dialogue, requests) {
                 Cursor::Moved => {}
                 Cursor::Blocked => return false,

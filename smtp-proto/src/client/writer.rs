@@ -12,7 +12,6 @@ use bytes::Bytes;
 use super::dialogue::Dialogue;
 use super::expectation::{Awaited, Step};
 use super::open::Change;
-use super::output::WINDOW;
 use super::pipeline::Pipeline;
 use super::requests::Requests;
 use super::sending::{Bdat, Content, GUARANTEED_RECIPIENTS, Plan, Progress, Transaction};
@@ -375,7 +374,7 @@ impl Pipeline {
         let lmtp = dialogue.config.protocol == Protocol::Lmtp;
         let may_write_last = may_write && (!lmtp || dialogue.is_nothing_awaited());
         let output = &mut dialogue.output;
-        let window = WINDOW - output.pending().min(WINDOW);
+        let window = output.room();
         let Some(transaction) = self.current_mut() else {
             return Cursor::Blocked;
         };

@@ -40,6 +40,12 @@ pub struct Limits {
     pub outstanding_replies: usize,
     /// The number of trace lines that are kept for a caller that does not poll. 1,024.
     pub trace_lines: usize,
+    /// The octets of output that are materialised ahead of the socket: encoded content and
+    /// commands. 256 KiB; at least 512 octets.
+    ///
+    /// A smaller window saves memory and makes flights smaller. Content that needs no encoding
+    /// is not copied and takes none of this memory.
+    pub output_window: usize,
 }
 
 impl Limits {
@@ -52,6 +58,7 @@ impl Limits {
         recipient_reply: usize,
         outstanding_replies: usize,
         trace_lines: usize,
+        output_window: usize,
     }
 }
 
@@ -66,6 +73,7 @@ impl Default for Limits {
             recipient_reply: 1_024,
             outstanding_replies: 1_000,
             trace_lines: 1_024,
+            output_window: 256 * 1024,
         }
     }
 }

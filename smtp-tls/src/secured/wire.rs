@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 
 /// Positions among all octets that were output, in plaintext and encrypted.
 #[derive(Debug, Default)]
@@ -60,6 +60,17 @@ impl<P: Buf, C: Buf> Buf for Flight<'_, P, C> {
         match self {
             Self::Plaintext { output, .. } => output.chunks_vectored(into),
             Self::Ciphertext(output) => output.chunks_vectored(into),
+        }
+    }
+
+    fn copy_to_bytes(&mut self, octets: usize) -> Bytes {
+        match self {
+            Self::Plaintext { output, wire } => {
+                let piece = output.copy_to_bytes(octets);
+                wire.handed_over += piece.len() as u64;
+                piece
+            }
+            Self::Ciphertext(output) => output.copy_to_bytes(octets),
         }
     }
 

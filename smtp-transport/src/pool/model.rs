@@ -18,9 +18,14 @@ use super::{PoolConfig, PoolConnectionId, PoolGrant, PoolShelf, PoolTicket};
 /// A connection, to the pool.
 type Connection = PoolConnectionId;
 
-struct Random(u64);
+/// Numbers that are the same in each run.
+pub(crate) struct Random(u64);
 
 impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// `SplitMix64`.
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -30,21 +35,32 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
-    fn one_in(&mut self, many: u64) -> bool {
+    pub(crate) fn one_in(&mut self, many: u64) -> bool {
         self.below(many) == 0
     }
 
-    fn duration(&mut self, milliseconds: u64) -> Duration {
+    pub(crate) fn duration(&mut self, milliseconds: u64) -> Duration {
         Duration::from_millis(self.below(milliseconds))
     }
 }
 
+/// Somebody who sleeps until they are woken.
 #[derive(Default)]
-struct Woken(AtomicBool);
+pub(crate) struct Woken(AtomicBool);
+
+impl Woken {
+    pub(crate) fn is_woken(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn sleep(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
 
 impl Wake for Woken {
     fn wake(self: Arc<Self>) {
@@ -104,7 +120,7 @@ impl Actor {
     }
 
     fn is_runnable(&self, now: Instant) -> bool {
-        let woken = self.woken.0.load(Ordering::Relaxed);
+        let woken = self.woken.is_woken();
         let sleeps = matches!(self.state, State::Waiting(..) | State::ShuttingDown(_));
         (woken && sleeps) || self.next().is_some_and(|at| at <= now)
     }
@@ -216,7 +232,7 @@ impl World {
     fn step(&mut self, number: usize) {
         let now = self.now;
         let actor = &mut self.actors[number];
-        actor.woken.0.store(false, Ordering::Relaxed);
+        actor.woken.sleep();
         if actor.leaves.is_some_and(|leaves| leaves <= now) {
             return self.leave(number);
         }

@@ -14,6 +14,7 @@ use postwire_proto::{Error, ErrorKind, Stage};
 use super::ConnectError;
 use super::race::{AddressRace, RaceStep};
 use crate::TransportConfig;
+use crate::session::SessionMachine;
 
 /// How long one address is given before the next joins the race (RFC 8305 §5).
 pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -114,23 +115,38 @@ impl<'a> Dial<'a> {
         self.race.as_mut().map_or_else(late, AddressRace::timed_out)
     }
 
-    /// How much of the time that is left the session may take until it stands: its share, so
-    /// that the other addresses have theirs.
-    pub fn share(&self, left: Duration) -> Duration {
-        self.race.as_ref().map_or(left, |race| race.share(left))
+    /// The session over the stream that is connected, whose own end has this address. It is
+    /// driven until it [stands](SessionMachine::stands) or is over.
+    pub fn session(&self, local: Option<IpAddr>) -> SessionMachine {
+        SessionMachine::opening(self.config, local)
     }
 
-    /// The session failed before it stood. Another address is tried, unless the answer of
-    /// whoever was told is a break.
+    /// How much of the time that is left the session may take until it stands: its share, so
+    /// that the other addresses have theirs.
+    pub fn share(&self, left: Option<Duration>) -> Option<Duration> {
+        let share = |left| self.race.as_ref().map_or(left, |race| race.share(left));
+        left.map(share)
+    }
+
+    /// Whether the session stands. Where it does not, the next step goes on with another
+    /// address, unless the answer of whoever was told of its events is a break.
     ///
     /// # Errors
     ///
-    /// The same error, where no other address is worth trying.
-    pub fn session_failed(&mut self, error: Error, answer: ControlFlow<()>) -> Result<(), Error> {
-        match &mut self.race {
-            Some(race) if answer.is_continue() => race.session_failed(error),
-            _ => Err(error),
+    /// Why the session failed, where no other address is worth trying.
+    pub fn is_open(
+        &mut self,
+        session: &SessionMachine,
+        answer: ControlFlow<()>,
+    ) -> Result<bool, Error> {
+        if session.session().is_ready() {
+            return Ok(true);
         }
+        match &mut self.race {
+            Some(race) if answer.is_continue() => race.session_failed(session.error())?,
+            _ => return Err(session.error()),
+        }
+        Ok(false)
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use postwire_proto::{Endpoint, Error, Event, Instant, TransportError};
 
 use super::Session;
@@ -49,7 +49,7 @@ impl SessionMachine {
 
     /// The session to which a caller waits to be connected. It is given up where it fails: how
     /// its farewell goes concerns nobody.
-    pub fn opening(config: &TransportConfig, local: Option<IpAddr>) -> Self {
+    pub(crate) fn opening(config: &TransportConfig, local: Option<IpAddr>) -> Self {
         Self {
             waited_for: WaitedFor::Opening,
             ..Self::new(config, local)
@@ -94,7 +94,7 @@ impl SessionMachine {
     }
 
     /// Why nothing more comes of the session.
-    pub fn error(&self) -> Error {
+    pub(crate) fn error(&self) -> Error {
         self.session.error()
     }
 
@@ -130,6 +130,18 @@ impl Endpoint for SessionMachine {
 
     fn output(&mut self) -> impl Buf + Send {
         self.session.machine.output()
+    }
+
+    fn output_chunk(&mut self) -> &[u8] {
+        self.session.machine.output_chunk()
+    }
+
+    fn advance_output(&mut self, octets: usize) {
+        self.session.machine.advance_output(octets);
+    }
+
+    fn next_chunk(&mut self, most: usize) -> Bytes {
+        self.session.machine.next_chunk(most)
     }
 
     fn handle_written(&mut self, now: Instant, octets: usize) {

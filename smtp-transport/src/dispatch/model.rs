@@ -1,0 +1,376 @@
+//! Sends against each other and a server that fails in every way, on a virtual clock.
+//!
+//! Each sender carries out its steps as one of the adapters does: a thread that parks until it is
+//! woken or a time comes, or a future that is polled when its waker or its timer says so, that
+//! stops midway and comes back, or that is dropped. The sessions are real ones; the server behind
+//! each is a script that stores what it takes. Afterwards every report is held against what was
+//! stored.
+
+mod wire;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use postwire_proto::{
+    Body, Envelope, Error, ErrorKind, Instant, Outcome, Report, Stage, StreamFacts,
+};
+
+use self::wire::{Common, Habits, Wire};
+use super::{Dispatch, Line, Sending, Step};
+use crate::pool::model::{Random, Woken};
+use crate::{TransportBuilder, TransportConfig};
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// A thread: after each look it parks until the time that it was told last.
+    Blocking,
+    /// A future: keeps its timer while that is not too late, and may stop midway.
+    Async,
+}
+
+struct Sender {
+    kind: Kind,
+    sending: Sending<Wire>,
+    /// One message whose content is given as a stream.
+    streams: bool,
+    messages: VecDeque<usize>,
+    given: Vec<usize>,
+    reports: Vec<Report>,
+    woken: Arc<Woken>,
+    timer: Option<Instant>,
+    opening: Option<Instant>,
+    /// It waits for a connection, and is woken for one.
+    waits: bool,
+    /// When it stops and when it comes back, or that it does not.
+    stops: Option<(Instant, Option<Instant>)>,
+    is_gone: bool,
+}
+
+impl Sender {
+    fn next(&self) -> Option<Instant> {
+        let stops = self.stops.map(|(at, _)| at);
+        (!self.is_gone).then(|| self.timer.into_iter().chain(stops).min())?
+    }
+
+    fn is_runnable(&self, now: Instant) -> bool {
+        let woken = self.woken.is_woken() && self.waits;
+        !self.is_gone && (woken || self.next().is_some_and(|at| at <= now))
+    }
+
+    /// Does what can be done now.
+    fn act(&mut self, common: &Rc<Common>) {
+        let now = common.now.get();
+        self.woken.sleep();
+        if let Some((at, back)) = self.stops
+            && at <= now
+        {
+            self.stops = None;
+            self.opening = None;
+            self.waits = false;
+            self.timer = back;
+            if back.is_none() {
+                self.sending.leave(now);
+                self.is_gone = true;
+            } else {
+                self.sending.pause(now);
+            }
+            return;
+        }
+        let timer = self.timer.take().filter(|timer| *timer > now);
+        let waited = std::mem::take(&mut self.waits);
+        loop {
+            match self.sending.next_step(now) {
+                Step::Message(message) => message.give(self.messages.pop_front().map(|number| {
+                    self.given.push(number);
+                    (envelope(number), Body::from("x\r\n"))
+                })),
+                Step::Wait(mut wait) => {
+                    let waker = Waker::from(Arc::clone(&self.woken));
+                    if let Err(until) = wait.poll(now, &waker) {
+                        // One that ends earlier does no harm.
+                        let kept = timer.filter(|timer| {
+                            waited && self.kind == Kind::Async && Some(*timer) <= until
+                        });
+                        self.timer = kept.or(until);
+                        self.waits = true;
+                        return;
+                    }
+                }
+                Step::Glance(glance) => glance.look(Wire::glance),
+                Step::Open(open) => {
+                    let end = open.time_left().map(|left| now + left);
+                    let at = *self
+                        .opening
+                        .get_or_insert_with(|| common.later(common.habits.opening));
+                    if at > now && end.is_none_or(|end| end > now) {
+                        self.timer = end.into_iter().chain([at]).min();
+                        return;
+                    }
+                    self.opening = None;
+                    let late = Error::new(Stage::Connect, ErrorKind::TimedOut);
+                    let opened = if at > now {
+                        Err(late)
+                    } else {
+                        Wire::open(common)
+                    };
+                    open.opened(now, opened);
+                }
+                Step::Drive(mut drive) => {
+                    if drive.wants_chunk() {
+                        assert!(self.streams, "a message that is at hand is asked for");
+                        drive.give_chunk(None);
+                    }
+                    match drive.line().drive() {
+                        Ok(event) => drive.on_event(event),
+                        Err(next) => {
+                            self.timer = Some(next);
+                            return;
+                        }
+                    }
+                }
+                Step::Report(report) => {
+                    self.reports.push(report);
+                    if common.one_in(3) {
+                        // Whoever takes the reports is busy.
+                        self.timer = Some(common.later(500));
+                        return;
+                    }
+                }
+                Step::Done => {
+                    self.is_gone = true;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn envelope(number: usize) -> Envelope {
+    let to = format!("{number}@b.example").parse().unwrap();
+    Envelope::new(None, vec![to]).unwrap()
+}
+
+struct World {
+    common: Rc<Common>,
+    dispatch: Arc<Dispatch<Wire>>,
+    senders: Vec<Sender>,
+    messages: usize,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let habits = Habits {
+            refuses: 2 + random.below(20),
+            fails: 2 + random.below(20),
+            hangs_up: 10 + random.below(200),
+            says_no: 5 + random.below(50),
+            pipelining: random.one_in(2),
+            opening: 1 + random.below(300),
+            answering: 1 + random.below(100),
+            lifetime: 100 + random.below(5_000),
+        };
+        let max = 1 + random.below(3) as usize;
+        let messages = 1 + random.below(6);
+        let times = [(); 3].map(|()| Duration::from_millis(1 + random.below(3_000)));
+        let timeout = random.one_in(2).then(|| random.duration(4_000));
+        let config: TransportConfig = TransportBuilder::builder_dangerous("mail.example")
+            .timeout(timeout)
+            .pool(|pool| {
+                let mut pool = pool
+                    .max_connections(max)
+                    .max_idle(max)
+                    .max_messages(messages)
+                    .idle_timeout(times[0])
+                    .max_lifetime(times[1])
+                    .acquire_timeout(Some(10 * times[2]));
+                pool.first_pause = times[2] / 4;
+                pool
+            })
+            .build()
+            .unwrap();
+        let dispatch = Dispatch::new(config.clone());
+        let common = Rc::new(Common {
+            now: Cell::new(Instant::EPOCH),
+            live: Cell::new(0),
+            random: RefCell::new(random),
+            habits,
+            stored: RefCell::default(),
+            config,
+        });
+        let mut world = Self {
+            common,
+            dispatch,
+            senders: Vec::new(),
+            messages: 0,
+        };
+        let senders = 1 + world.random(12);
+        for _ in 0..senders {
+            world.comes();
+        }
+        world
+    }
+
+    fn random(&self, below: u64) -> u64 {
+        self.common.random.borrow_mut().below(below)
+    }
+
+    fn comes(&mut self) {
+        let common = Rc::clone(&self.common);
+        let at = common.later(1_000);
+        let streams = common.one_in(5);
+        let count = if streams {
+            1
+        } else {
+            1 + self.random(8) as usize
+        };
+        let numbers = self.messages..self.messages + count;
+        self.messages += count;
+        let kind = if common.one_in(2) {
+            Kind::Blocking
+        } else {
+            Kind::Async
+        };
+        let stops = (kind == Kind::Async && common.one_in(3)).then(|| {
+            let at = at + common.random.borrow_mut().duration(2_000);
+            let back = at + common.random.borrow_mut().duration(2_000);
+            (at, common.one_in(2).then_some(back))
+        });
+        let mut sender = Sender {
+            kind,
+            sending: if streams {
+                let facts = StreamFacts::default();
+                self.dispatch.send_one(&envelope(numbers.start), facts)
+            } else {
+                self.dispatch.send_all()
+            },
+            streams,
+            messages: VecDeque::new(),
+            given: Vec::new(),
+            reports: Vec::new(),
+            woken: Arc::default(),
+            timer: Some(at),
+            opening: None,
+            waits: false,
+            stops,
+            is_gone: false,
+        };
+        if streams {
+            sender.given.extend(numbers);
+        } else {
+            sender.messages.extend(numbers);
+        }
+        self.senders.push(sender);
+    }
+
+    /// Runs until nobody is left. Panics where somebody would sleep too long.
+    fn run(&mut self) {
+        loop {
+            let now = self.common.now.get();
+            let runnable: Vec<usize> = (0..self.senders.len())
+                .filter(|sender| self.senders[*sender].is_runnable(now))
+                .collect();
+            if !runnable.is_empty() {
+                let chosen = self.random(runnable.len() as u64) as usize;
+                self.senders[runnable[chosen]].act(&self.common);
+                assert!(self.common.live.get() <= self.common.config.pool().max_connections);
+                continue;
+            }
+            let next = self.senders.iter().filter_map(Sender::next).min();
+            self.check_waiters();
+            let Some(next) = next else {
+                return;
+            };
+            self.common.now.set(next);
+        }
+    }
+
+    /// No deadline of the pool passes unseen.
+    fn check_waiters(&self) {
+        let waiters = self
+            .senders
+            .iter()
+            .filter(|sender| sender.waits && !sender.is_gone);
+        let deadline = self.dispatch.lock().poll_timeout();
+        let wakes = waiters.clone().filter_map(Sender::next).min();
+        if let Some(deadline) = deadline
+            && waiters.clone().next().is_some()
+        {
+            let now = self.common.now.get();
+            assert!(
+                wakes.is_some_and(|wakes| wakes <= deadline),
+                "{now:?}: nobody wakes for {deadline:?} before {wakes:?}"
+            );
+        }
+    }
+
+    /// Every message has one report, in order, and each report is true.
+    fn check_reports(&self) -> [usize; 3] {
+        let stored = self.common.stored.borrow();
+        let times = |number: usize| stored.get(&number).copied().unwrap_or_default();
+        let mut outcomes = [0; 3];
+        let mut untold = 0;
+        for sender in &self.senders {
+            assert!(sender.is_gone, "somebody sleeps for ever");
+            let (told, left) = sender.given.split_at(sender.reports.len());
+            for (number, report) in told.iter().zip(&sender.reports) {
+                let to = report.recipients()[0].address().to_string();
+                assert_eq!(to, format!("{number}@b.example"));
+                let (kind, least, most) = match report.outcome() {
+                    Outcome::Accepted(_) => (0, 1, 1),
+                    Outcome::InDoubt(_) => (1, 0, 1),
+                    _ => (2, 0, 0),
+                };
+                outcomes[kind] += 1;
+                assert!(
+                    (least..=most).contains(&times(*number)),
+                    "{number}: {report}"
+                );
+            }
+            assert!(
+                left.is_empty() || sender.stops.is_none(),
+                "{left:?} have no report"
+            );
+            untold += left.iter().filter(|number| times(**number) > 0).count();
+        }
+        // Nobody is stored to of whom nobody could know.
+        let abandoned = self.dispatch.take_abandoned();
+        let known = abandoned.iter().filter(|report| {
+            matches!(report.outcome(), Outcome::Accepted(_) | Outcome::InDoubt(_))
+        });
+        assert!(
+            untold <= known.count(),
+            "{untold} were stored without a trace"
+        );
+        assert!(stored.values().all(|times| *times == 1));
+        outcomes
+    }
+}
+
+#[test]
+fn every_report_is_true_and_nobody_sleeps_for_ever() {
+    let mut outcomes = [0; 3];
+    for seed in 0..4_000 {
+        let mut world = World::new(seed);
+        world.run();
+        for (sum, some) in outcomes.iter_mut().zip(world.check_reports()) {
+            *sum += some;
+        }
+        let now = world.common.now.get();
+        assert_eq!(world.dispatch.lock().pool().waiting(), 0, "seed {seed}");
+        let connections = world.dispatch.lock().pool().connections();
+        assert_eq!(world.common.live.get(), connections, "seed {seed}");
+        let shutting_down = world.dispatch.shut_down(now);
+        assert_eq!(
+            shutting_down.poll(now, Waker::noop()),
+            Ok(()),
+            "seed {seed}"
+        );
+        assert_eq!(world.common.live.get(), 0, "seed {seed}");
+    }
+    assert!(outcomes.iter().all(|some| *some > 1_000), "{outcomes:?}");
+}

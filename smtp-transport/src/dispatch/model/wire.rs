@@ -1,0 +1,252 @@
+//! A connection of the model: a real session, and a server that fails in every way.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Buf;
+use postwire_proto::{Endpoint, Error, Event, Instant};
+
+use super::Line;
+use crate::pool::model::Random;
+use crate::session::SessionMachine;
+use crate::{Session, TransportConfig};
+
+/// What the server does, one time in so many.
+#[derive(Clone, Copy)]
+pub(super) struct Habits {
+    /// A new connection is told 421, or is lost.
+    pub(super) refuses: u64,
+    pub(super) fails: u64,
+    /// A command is not answered: the connection ends.
+    pub(super) hangs_up: u64,
+    /// A command is answered by 421, 451 or 550.
+    pub(super) says_no: u64,
+    pub(super) pipelining: bool,
+    pub(super) opening: u64,
+    pub(super) answering: u64,
+    /// How long a connection lives at most.
+    pub(super) lifetime: u64,
+}
+
+/// What all connections share.
+pub(super) struct Common {
+    pub(super) now: Cell<Instant>,
+    pub(super) live: Cell<usize>,
+    pub(super) random: RefCell<Random>,
+    pub(super) habits: Habits,
+    pub(super) stored: RefCell<HashMap<usize, usize>>,
+    pub(super) config: TransportConfig,
+}
+
+impl Common {
+    pub(super) fn one_in(&self, many: u64) -> bool {
+        self.random.borrow_mut().one_in(many)
+    }
+
+    pub(super) fn later(&self, milliseconds: u64) -> Instant {
+        self.now.get() + self.random.borrow_mut().duration(milliseconds)
+    }
+}
+
+/// A connection: a real session, and the server's end of it.
+pub(super) struct Wire {
+    machine: SessionMachine,
+    limit: Option<Instant>,
+    common: Rc<Common>,
+    input: Vec<u8>,
+    /// Whose message is being taken, and whether its content is.
+    message: Option<usize>,
+    in_content: bool,
+    answers: VecDeque<(Instant, &'static str)>,
+    /// From when on the server is gone.
+    ends: Instant,
+}
+
+impl Wire {
+    /// Opens one, whose session stands.
+    pub(super) fn open(common: &Rc<Common>) -> Result<Self, Error> {
+        common.live.set(common.live.get() + 1);
+        let mut wire = Self {
+            machine: SessionMachine::opening(&common.config, None),
+            limit: None,
+            common: Rc::clone(common),
+            input: Vec::new(),
+            message: None,
+            in_content: false,
+            answers: VecDeque::new(),
+            ends: common.later(common.habits.lifetime),
+        };
+        let now = common.now.get();
+        if common.one_in(common.habits.fails) {
+            wire.machine.handle_eof(now);
+        } else if common.one_in(common.habits.refuses) {
+            wire.machine.handle_input(now, b"421 no room\r\n");
+        } else {
+            let capabilities: &[u8] = if common.habits.pipelining {
+                b"250-hi\r\n250 PIPELINING\r\n"
+            } else {
+                b"250 hi\r\n"
+            };
+            wire.machine.handle_input(now, b"220 hi\r\n");
+            let octets = wire.machine.output().remaining();
+            wire.machine.output().advance(octets);
+            wire.machine.handle_input(now, capabilities);
+        }
+        while wire.machine.poll_event().is_some() {}
+        if wire.machine.stands() {
+            return Ok(wire);
+        }
+        drop(wire.machine.give_up());
+        Err(wire.machine.error())
+    }
+
+    /// Moves octets until something happens; `None` once the session is over. An error says when
+    /// to look again.
+    pub(super) fn drive(&mut self) -> Result<Option<Event>, Instant> {
+        let now = self.common.now.get();
+        loop {
+            let was_closed = self.machine.is_closed();
+            if let Some(event) = self.machine.poll_event() {
+                return Ok(Some(event));
+            }
+            loop {
+                let chunk = self.machine.output().chunk().to_vec();
+                if chunk.is_empty() {
+                    break;
+                }
+                self.machine.output().advance(chunk.len());
+                self.machine.handle_timeout(now);
+                self.hear(&chunk);
+            }
+            if let Some(event) = self.machine.poll_event() {
+                return Ok(Some(event));
+            }
+            if was_closed {
+                return Ok(None);
+            }
+            if self.read() {
+                continue;
+            }
+            let limit = self.limit.filter(|_| !self.machine.is_closed());
+            if limit.is_some_and(|limit| limit <= now) {
+                self.limit = None;
+                self.machine.time_out();
+                continue;
+            }
+            let deadline = self.machine.poll_timeout();
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                self.machine.handle_timeout(now);
+                continue;
+            }
+            let answer = self.answers.front().map(|(at, _)| *at);
+            let next = answer.into_iter().chain(deadline).chain(limit);
+            return Err(next.chain([self.ends]).min().unwrap());
+        }
+    }
+
+    /// Whether the server had something to say.
+    fn read(&mut self) -> bool {
+        let now = self.common.now.get();
+        if self.machine.is_closed() {
+            return false;
+        }
+        if self.ends <= now {
+            self.machine.handle_eof(now);
+            return true;
+        }
+        let is_due = self.answers.front().is_some_and(|(at, _)| *at <= now);
+        let Some((_, answer)) = self.answers.pop_front_if(|_| is_due) else {
+            return false;
+        };
+        self.machine.handle_input(now, answer.as_bytes());
+        true
+    }
+
+    /// The server takes in what was written.
+    fn hear(&mut self, octets: &[u8]) {
+        self.input.extend_from_slice(octets);
+        loop {
+            let end: &[u8] = if self.in_content {
+                b"\r\n.\r\n"
+            } else {
+                b"\r\n"
+            };
+            let mut windows = self.input.windows(end.len());
+            let Some(position) = windows.position(|window| window == end) else {
+                return;
+            };
+            let line: Vec<u8> = self.input.drain(..position + end.len()).collect();
+            self.answer(&line);
+        }
+    }
+
+    fn answer(&mut self, line: &[u8]) {
+        let common = Rc::clone(&self.common);
+        let (is_content, mut says_no) = (self.in_content, common.one_in(common.habits.says_no));
+        self.in_content = false;
+        if !is_content && common.one_in(common.habits.hangs_up) {
+            self.ends = self.ends.min(common.later(10));
+        }
+        let text = String::from_utf8_lossy(line);
+        if let Some(to) = text.strip_prefix("RCPT TO:<") {
+            self.message = to.split('@').next().unwrap().parse().ok();
+        }
+        if text.starts_with("RSET") || text.starts_with("MAIL") {
+            self.message = None;
+        }
+        let no_recipient = text.starts_with("DATA") && self.message.is_none();
+        says_no |= no_recipient;
+        let answer = if text.starts_with("QUIT") {
+            "221 bye\r\n"
+        } else if says_no && text.starts_with("RSET") {
+            "250 ok\r\n"
+        } else if says_no {
+            if text.starts_with("RCPT") || text.starts_with("MAIL") {
+                self.message = None;
+            }
+            let all = ["451 later\r\n", "550 never\r\n", "554 never\r\n"];
+            all[common.random.borrow_mut().below(3) as usize]
+        } else if is_content {
+            let message = self.message.take().expect("content of no message");
+            *common.stored.borrow_mut().entry(message).or_default() += 1;
+            // It may be gone before it says so.
+            if common.one_in(common.habits.hangs_up) {
+                self.ends = common.now.get();
+            }
+            "250 taken\r\n"
+        } else if text.starts_with("DATA") {
+            self.in_content = true;
+            "354 go\r\n"
+        } else {
+            "250 ok\r\n"
+        };
+        let last = self.answers.back().map(|(at, _)| *at);
+        let at = common.later(common.habits.answering);
+        let at = last.map_or(at, |last| last.max(at));
+        self.answers.push_back((at, answer));
+    }
+
+    pub(super) fn glance(&mut self) {
+        while self.read() {}
+    }
+}
+
+impl Line for Wire {
+    fn session(&mut self) -> &mut Session {
+        self.machine.session_mut()
+    }
+
+    fn limit_time(&mut self, left: Option<Duration>) {
+        self.limit = left.map(|left| self.common.now.get() + left);
+    }
+
+    fn depart(self) {}
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.common.live.set(self.common.live.get() - 1);
+    }
+}
