@@ -25,6 +25,9 @@ const SMALLEST_WINDOW: usize = 512;
 /// Capacity for text that is kept while nothing is to be written, in octets.
 const KEPT: usize = 16 * 1024;
 
+/// Chunks whose memory is kept while nothing is to be written.
+const KEPT_CHUNKS: usize = 256;
+
 #[derive(Debug)]
 pub(crate) struct OutputQueue {
     /// How much is materialised ahead of the socket, in octets.
@@ -79,12 +82,18 @@ impl OutputQueue {
         self.window.saturating_sub(self.pending())
     }
 
-    /// Nothing is to be written: what a large flight needed is given back.
+    /// Whether nothing is to be written, and a large flight needed memory that is kept.
+    pub(crate) fn can_release(&self) -> bool {
+        let is_large = self.text.capacity() > KEPT || self.chunks.capacity() > KEPT_CHUNKS;
+        self.chunks.is_empty() && is_large
+    }
+
+    /// Gives back the memory that a large flight needed.
     pub(crate) fn release(&mut self) {
-        if self.chunks.is_empty() && self.text.capacity() > KEPT {
+        if self.can_release() {
             self.reclaim();
             self.text.shrink_to(KEPT);
-            self.chunks.shrink_to(KEPT / size_of::<Chunk>());
+            self.chunks.shrink_to(KEPT_CHUNKS);
         }
     }
 

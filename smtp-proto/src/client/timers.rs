@@ -49,6 +49,8 @@ pub(crate) struct Timers {
     pub(crate) write: Timer,
     /// From one verdict to the next.
     pub(crate) overall: Timer,
+    /// Memory that is given back once the session was idle for a while.
+    pub(crate) release: Timer,
     /// The last time that was told.
     pub(crate) now: Instant,
     /// Which reply `reply` is for.
@@ -65,7 +67,7 @@ impl Timers {
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {
-        [self.reply, self.write, self.overall]
+        [self.reply, self.write, self.overall, self.release]
             .into_iter()
             .filter_map(|timer| timer.deadline(self.now))
             .min()
