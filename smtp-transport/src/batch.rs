@@ -7,8 +7,6 @@ use std::collections::VecDeque;
 
 use postwire_proto::{BodySource, Envelope, Error, ErrorKind, Outcome, Recipients, Report, Stage};
 
-use crate::pool::{deserves_a_fresh_connection, is_lost};
-
 /// How many messages are held at once, and of how many octets.
 const MESSAGES: usize = 1_000;
 const OCTETS: u64 = 1024 * 1024;
@@ -325,7 +323,7 @@ impl Batch {
             Connection::Dying { worn } => *worn,
             _ => false,
         };
-        if is_lost(&report) {
+        if report.session_was_lost() {
             self.connection = Connection::Dying { worn };
             self.wants_fresh = true;
         }
@@ -335,7 +333,7 @@ impl Batch {
             return;
         };
         let at_hand = !message.body.is_stream() || !stream_was_touched;
-        let again = if deserves_a_fresh_connection(&report, worn, at_hand) {
+        let again = if report.deserves_fresh_connection(worn, at_hand) {
             message.state = State::TurnedBack;
             true
         } else {

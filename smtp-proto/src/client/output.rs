@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
 
 use crate::Secret;
-use crate::body::{SHORT, Segment};
+use crate::message::body::{SHORT, Segment};
 
 /// The smallest window that a configuration may ask for, in octets.
 const SMALLEST_WINDOW: usize = 512;

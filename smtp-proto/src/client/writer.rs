@@ -16,7 +16,7 @@ use super::pipeline::Pipeline;
 use super::requests::Requests;
 use super::sending::{Bdat, Content, GUARANTEED_RECIPIENTS, Plan, Progress, Transaction};
 use super::trace::{Speaker, TraceLine};
-use crate::parameters::Peer;
+use crate::message::parameters::Peer;
 use crate::{Error, ErrorKind, Event, Pipelining, Protocol, Stage, command};
 
 /// What the cursor did.

@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 
 use crate::client::message::Message;
 use crate::command::{BodyType, MailParameters};
-use crate::parameters::Peer;
+use crate::message::parameters::Peer;
 use crate::{ClientConfig, ErrorKind, Pipelining, Protocol, SizeLimit};
 
 /// How the content travels.
