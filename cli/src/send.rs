@@ -66,11 +66,13 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<Exit, UsageError> {
             return Ok(Exit::MessageFile);
         }
     };
-    for message in messages.iter().filter(|message| message.octets() == 0) {
-        if messages.len() > 1 {
-            note(format_args!("note: {}: the message is empty", message.name));
-        } else {
-            note("note: the message is empty");
+    for message in &messages {
+        match message.oddity() {
+            None => {}
+            Some(oddity) if messages.len() > 1 => {
+                note(format_args!("note: {}: {oddity}", message.name));
+            }
+            Some(oddity) => note(format_args!("note: {oddity}")),
         }
     }
     let printer = Printer {

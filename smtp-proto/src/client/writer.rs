@@ -465,7 +465,8 @@ impl Pipeline {
         let serial = transaction.serial;
         let after_data = transaction.plan == Plan::Data;
         let lone_dot = after_data && !transaction.answers.has_accepted_recipient();
-        let octets = transaction.message.body.facts().map(|facts| facts.octets);
+        let facts = transaction.message.body.facts();
+        let octets = facts.map(|facts| transaction.plan.last_octets(facts));
         transaction.content_end = Some(complete_at);
         transaction.progress = match mem::replace(&mut transaction.progress, Progress::Complete) {
             Progress::SourceFailed(error) => Progress::Failed(error),

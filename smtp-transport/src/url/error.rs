@@ -84,8 +84,11 @@ pub enum UrlError {
     UnknownParameter,
     /// The query holds `tls=` twice.
     RepeatedParameter,
-    /// `tls=` is none of `none`, `opportunistic`, `required` and `wrapper`.
+    /// `smtp://` with a `tls=` that is none of `none`, `opportunistic` and `required`.
     UnknownTlsMode,
+    /// `lmtp://`, or a URL of a Unix socket, with a `tls=` that is none of `none`,
+    /// `opportunistic`, `required` and `wrapper`.
+    UnknownTlsModeNorWrapper,
     /// `smtps://` with another mode than `wrapper`.
     TlsModeNotOfSmtps,
     /// `smtp://` with `tls=wrapper`, which is `smtps://`.
@@ -141,10 +144,11 @@ impl fmt::Display for UrlError {
             Self::MissingPassword => "the URL has a user name but no password",
             Self::UnknownParameter => "the URL's query holds something else than `tls=`",
             Self::RepeatedParameter => "the URL's query holds `tls=` twice",
-            Self::UnknownTlsMode => {
+            Self::UnknownTlsMode => "`tls=` is none of `none`, `opportunistic` and `required`",
+            Self::UnknownTlsModeNorWrapper => {
                 "`tls=` is none of `none`, `opportunistic`, `required` and `wrapper`"
             }
-            Self::TlsModeNotOfSmtps => "`smtps://` always wraps the session in TLS: use `smtp://` with this `tls=`",
+            Self::TlsModeNotOfSmtps => "`smtps://` always wraps the session in TLS: leave `tls=` out, or use `smtp://`",
             Self::WrapperIsSmtps => "`smtp://` with `tls=wrapper` is written `smtps://`",
         })
     }
