@@ -30,12 +30,12 @@ impl fmt::Display for Violation {
         match self {
             Self::Reply(error) => write!(f, "{error}"),
             Self::UnexpectedReply(reply) => write!(f, "unexpected reply: {reply}"),
-            Self::SurplusReply(reply) => write!(f, "a reply to nothing: {reply}"),
+            Self::SurplusReply(reply) => write!(f, "a reply without a command: {reply}"),
             Self::StartTlsInjection => {
-                f.write_str("plaintext after its 220 to STARTTLS (an injection?)")
+                f.write_str("plaintext after the 220 reply to STARTTLS (possibly an injection)")
             }
             Self::Capabilities(error) => write!(f, "{error}"),
-            Self::UnexpectedChallenge => f.write_str("an authentication challenge too many"),
+            Self::UnexpectedChallenge => f.write_str("an unexpected authentication challenge"),
         }
     }
 }
