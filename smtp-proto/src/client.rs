@@ -1,15 +1,14 @@
-//! The client: give it messages and the server's bytes, write what it puts out.
+//! The client session: takes messages and the server's bytes, returns bytes to write and events.
 //!
 //! ```text
 //! greeting → EHLO (→ HELO on 5xx) → [STARTTLS → TLS → EHLO] → [AUTH] → ready ⇄ transactions → QUIT
 //! transaction: MAIL → RCPT… → (DATA → content . | BDAT n LAST content) → verdict
 //! ```
 //!
-//! Two cursors over one list of messages. The *writer* decides the next command
-//! from what is queued and known and leaves an *expectation* for each; the
-//! *reader* gives each reply to the expectation at the head. Pipelining is how
-//! far the writer may run ahead of the reader, so there is one path with it and
-//! without.
+//! Two cursors move over one list of messages. The *writer* chooses the next command from the
+//! queue and from what is known of the server, and adds an *expectation* for the reply. The
+//! *reader* matches each reply with the first expectation. Pipelining is the distance by which
+//! the writer may run ahead of the reader, so the code path is the same with and without it.
 
 mod authentication;
 mod commands;
@@ -51,37 +50,42 @@ use crate::{
     TransactionId, TransportError,
 };
 
-/// What a client session reports to whoever drives it.
+/// An event that a client session reports to its driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The verdict on a message: one for each [`Client::send`], in order.
+    /// The verdict on a message: exactly one for each [`Client::send`], in order.
     Report(Report),
-    /// The answer to a command beside sending, whatever it says; or why none came. One for
-    /// each [`Client::command`], in order.
+    /// The reply to a command that is not part of a message, positive or negative; or the reason
+    /// why there is no reply. Exactly one for each [`Client::command`], in order.
     Reply(CommandId, Result<Reply, Error>),
-    /// Greeted, under TLS and authenticated as configured: messages go out.
+    /// The opening is complete (greeting, TLS and authentication as configured), and messages
+    /// are sent from now on.
     Ready,
-    /// Establish TLS now, as the client, then call
-    /// [`Client::handle_tls_established`]. Until then nothing is written, and
-    /// input is a violation: give what comes to the TLS session.
+    /// The session needs TLS now. Perform the handshake as the TLS client, then call
+    /// [`Client::handle_tls_established`].
+    ///
+    /// Until then the session writes nothing. Bytes from the server belong to the TLS
+    /// handshake; passing them to the session is a protocol violation.
     StartTls,
-    /// Wants the credentials to log in with: [`Client::credentials`]. Asked if
-    /// [`ClientConfig::late_credentials`] is on; with the error, if the server refused those
-    /// that it was given last, and once only.
+    /// The session needs credentials: call [`Client::credentials`] or
+    /// [`Client::credentials_failed`].
+    ///
+    /// Occurs only if [`ClientConfig::late_credentials`] is on. If the server refuses these
+    /// credentials, the event occurs once more, with the error.
     CredentialsWanted(Option<Error>),
-    /// Wants content of a streamed body: [`Client::body_chunk`].
+    /// A streamed body needs more content: call [`Client::body_chunk`] or [`Client::body_end`].
     BodyWanted(TransactionId),
-    /// A line of the dialogue, if [`ClientConfig::trace`] is on.
+    /// A line of the dialogue. Occurs only if [`ClientConfig::trace`] is on.
     Trace(TraceLine),
-    /// The session is over, by `QUIT` or by this error. Close the connection.
+    /// The session is over: after `QUIT`, or because of this error. Close the connection.
     Closed(Option<Error>),
 }
 
 /// An SMTP or LMTP client session, without a socket.
 ///
-/// See the [crate's page](crate) for the drive loop, and [`Endpoint`] for the
-/// methods that move bytes and time.
+/// The [crate page](crate) shows the loop that drives a session. The methods that pass bytes and
+/// the time are those of [`Endpoint`].
 #[derive(Debug)]
 pub struct Client {
     reader: ReplyReader,
@@ -89,8 +93,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// A session that waits for the server's greeting (or, under
-    /// [`Security::Wrapper`](crate::Security::Wrapper), for TLS).
+    /// Creates a session that waits for the server's greeting, or for TLS under
+    /// [`Security::Wrapper`](crate::Security::Wrapper).
     pub fn new(config: Arc<ClientConfig>) -> Self {
         Self {
             reader: ReplyReader::new(config.limits.reply.clone()),
@@ -98,8 +102,10 @@ impl Client {
         }
     }
 
-    /// Queues a message. Allowed at any time, also before the greeting; many may
-    /// be queued. There will be exactly one [`Event::Report`] for it.
+    /// Queues a message.
+    ///
+    /// Allowed at any time, even before the greeting, and any number of times. Each message gets
+    /// exactly one [`Event::Report`].
     pub fn send(&mut self, envelope: Envelope, body: impl Into<BodySource>) -> TransactionId {
         let body = body.into();
         let session = &mut self.session;
@@ -113,12 +119,14 @@ impl Client {
         id
     }
 
-    /// Queues a command beside sending, behind everything that is queued already. Allowed
-    /// at any time, also before the greeting. There will be exactly one [`Event::Reply`] for
-    /// it; a refusal is an answer as well.
+    /// Queues a command that is not part of a message (`VRFY`, `NOOP`, …), after everything
+    /// already queued.
     ///
-    /// Where the server does PIPELINING it goes out in the flight of what stands before it,
-    /// and what stands behind it waits for its answer (RFC 2920 §3.1).
+    /// Allowed at any time, even before the greeting. Each command gets exactly one
+    /// [`Event::Reply`]; a negative reply counts as a reply.
+    ///
+    /// If the server offers PIPELINING, the command is sent together with what is queued before
+    /// it. What is queued after it waits for its reply (RFC 2920 §3.1).
     ///
     /// ```
     /// use std::sync::Arc;
@@ -151,7 +159,14 @@ impl Client {
         id
     }
 
-    /// Gives the next piece of a streamed body. An empty one is ignored.
+    /// Passes the next piece of a streamed body. An empty piece is ignored.
+    ///
+    /// # Errors
+    ///
+    /// - [`Misuse::NoSuchTransaction`] if the message has its report already, or `id` was never
+    ///   given out.
+    /// - [`Misuse::NotStreaming`] if the body is not a stream, is complete, or is no longer
+    ///   needed.
     pub fn body_chunk(&mut self, id: TransactionId, chunk: Bytes) -> Result<(), Misuse> {
         let source = self.open_source(id)?;
         source.asked = false;
@@ -162,16 +177,31 @@ impl Client {
         Ok(())
     }
 
-    /// A streamed body is complete.
+    /// Marks a streamed body as complete.
+    ///
+    /// # Errors
+    ///
+    /// - [`Misuse::NoSuchTransaction`] if the message has its report already, or `id` was never
+    ///   given out.
+    /// - [`Misuse::NotStreaming`] if the body is not a stream, is complete already, or is no
+    ///   longer needed.
     pub fn body_end(&mut self, id: TransactionId) -> Result<(), Misuse> {
         self.open_source(id)?.ended = true;
         self.session.pump();
         Ok(())
     }
 
-    /// The source of a streamed body failed: the message is not sent. Where
-    /// content was written already after `DATA`, the session ends, since only
-    /// that keeps the server from taking the part for the whole.
+    /// Reports that the source of a streamed body failed; the message is not sent.
+    ///
+    /// If part of the content was already written after `DATA`, the session ends: otherwise the
+    /// server would accept the part as the whole message.
+    ///
+    /// # Errors
+    ///
+    /// - [`Misuse::NoSuchTransaction`] if the message has its report already, or `id` was never
+    ///   given out.
+    /// - [`Misuse::NotStreaming`] if the body is not a stream, is complete, or is no longer
+    ///   needed.
     pub fn body_failed(&mut self, id: TransactionId, error: TransportError) -> Result<(), Misuse> {
         self.open_source(id)?;
         let kind = ErrorKind::Source(error);
@@ -188,7 +218,7 @@ impl Client {
         Ok(())
     }
 
-    /// The source of a streamed body that takes more.
+    /// The source of a streamed body that still takes content.
     fn open_source(&mut self, id: TransactionId) -> Result<&mut Source, Misuse> {
         let Session {
             phase, requests, ..
@@ -210,30 +240,44 @@ impl Client {
         Ok(&mut message.source)
     }
 
-    /// Gives random octets, 16 or more and fresh for this session, for the mechanisms that need
-    /// them (SCRAM). Without them those are not used. To be given before the server's answer to
-    /// `EHLO` is.
+    /// Sets the random octets for the mechanisms that need them (SCRAM): at least 16, generated
+    /// for this session alone.
+    ///
+    /// Without a nonce the session does not use these mechanisms. Call this method before the
+    /// session receives the reply to `EHLO`.
     pub fn set_nonce(&mut self, nonce: &[u8]) {
         if let Phase::Opening(opening) = &mut self.session.phase {
             opening.login.nonce = nonce.to_vec();
         }
     }
 
-    /// Tells the address of this end of the connection, for a client without a name
-    /// ([`ClientConfig::unnamed`]). To be told before the greeting comes.
+    /// Sets the local IP address of the connection, which `EHLO` uses if the client has no name
+    /// ([`ClientConfig::unnamed`]).
+    ///
+    /// Call this method before the session receives the greeting.
     pub fn set_local_address(&mut self, address: IpAddr) {
         if let Phase::Opening(opening) = &mut self.session.phase {
-            // An IPv4-mapped address is IPv4 to the server (RFC 4291 §2.5.5.2).
+            // For the server, an IPv4-mapped address is IPv4 (RFC 4291 §2.5.5.2).
             opening.local_name = Some(HelloName::from(address.to_canonical()));
         }
     }
 
-    /// Gives the credentials that [`Event::CredentialsWanted`] asked for.
+    /// Passes the credentials that [`Event::CredentialsWanted`] asks for.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::NoCredentialsWanted`] if the session does not wait for credentials.
     pub fn credentials(&mut self, credentials: Credentials) -> Result<(), Misuse> {
         self.log_in(Ok(credentials))
     }
 
-    /// There are no credentials: the session ends politely, with nothing sent.
+    /// Reports that the program has no credentials for [`Event::CredentialsWanted`].
+    ///
+    /// The session ends with `QUIT` and sends no message.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::NoCredentialsWanted`] if the session does not wait for credentials.
     pub fn credentials_failed(&mut self, error: TransportError) -> Result<(), Misuse> {
         let kind = ErrorKind::Credentials(error);
         self.log_in(Err(Error::new(Stage::Auth, kind)))
@@ -247,21 +291,26 @@ impl Client {
         Ok(())
     }
 
-    /// Leaves politely after everything that is queued. Messages given later are
-    /// not sent.
+    /// Ends the session with `QUIT` after everything that is queued. Messages and commands added
+    /// later are not sent.
     pub fn quit(&mut self) {
         self.session.requests.quit_wanted = true;
         self.session.pump();
     }
 
-    /// Ends at once, without a word to the server. Every message without a
-    /// verdict gets one.
+    /// Ends the session at once, without `QUIT`. Every message without a verdict gets one.
     pub fn abort(&mut self) {
         self.session.end(ErrorKind::Aborted);
     }
 
-    /// TLS stands: goes on under its protection. Everything learnt before is
-    /// forgotten.
+    /// Reports that the TLS handshake is complete, and continues the session under TLS.
+    ///
+    /// The session discards everything that the server said before the handshake
+    /// (RFC 3207 §4.2).
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::NoHandshake`] if the session does not wait for a handshake.
     pub fn handle_tls_established(&mut self, now: Instant, info: TlsInfo) -> Result<(), Misuse> {
         let Session {
             phase, dialogue, ..
@@ -279,44 +328,45 @@ impl Client {
         Ok(())
     }
 
-    /// The handshake failed, or TLS broke later: ends the session.
+    /// Reports that the TLS handshake failed, or that TLS failed later, and ends the session.
     pub fn handle_tls_failed(&mut self, now: Instant, error: TransportError) {
         let error = Error::new(Stage::Tls, ErrorKind::Tls(error));
         self.session.finish(Ending::AtOnce(error));
         self.tell_time(now);
     }
 
-    /// Whether TLS is to be established now: [`Event::StartTls`] was or will be
-    /// reported.
+    /// Whether the session waits for the TLS handshake. [`Event::StartTls`] was reported or is
+    /// next to be polled.
     pub fn is_awaiting_tls(&self) -> bool {
         let step = self.session.phase.opening_step();
         matches!(step, Some(OpeningStep::Handshake))
     }
 
-    /// What is to be encrypted: [`Endpoint::output`] for a TLS layer.
+    /// The octets to encrypt: [`Endpoint::output`] for a TLS layer.
     ///
-    /// `advance` takes octets out without handing them over. They count as handed over
-    /// once the layer says so with [`handle_handed_over`](Self::handle_handed_over): when
-    /// the driver took the last octet of the record that holds them. A layer that uses
-    /// `output` instead is right as well, but reports a message in doubt, and a write as
-    /// done, as soon as it is encrypted.
+    /// `advance` removes octets without handing them over. They count as handed over when the
+    /// layer calls [`handle_handed_over`](Self::handle_handed_over), which it does when the
+    /// driver takes the last octet of the record that contains them. A layer may use `output`
+    /// instead, but then a message is in doubt, and a write counts as done, as soon as the
+    /// octets are encrypted.
     ///
-    /// When the session is over, a layer drops what it has encrypted and not handed over:
-    /// those messages are reported as not sent.
+    /// When the session is over, the layer must drop the records that it has encrypted and not
+    /// handed over: the session reports their messages as not sent.
     pub fn output_for_tls(&mut self) -> impl Buf + Send {
         self.session.pump();
         Output::for_tls(&mut self.session.dialogue.output)
     }
 
-    /// So many more of the octets from [`output_for_tls`](Self::output_for_tls) are
-    /// handed over to whoever writes.
+    /// Reports that `octets` more of the octets from [`output_for_tls`](Self::output_for_tls) are
+    /// handed over to the driver.
     pub fn handle_handed_over(&mut self, octets: usize) {
         self.session.dialogue.output.hand_over(octets);
     }
 
-    /// How writing gets on below a TLS layer: `progress` more octets of its own were
-    /// written, and whether some wait. Progress restarts the write deadline, though the
-    /// record is not complete.
+    /// Reports the progress of writing below a TLS layer: `progress` more encrypted octets are
+    /// written, and `waits` says whether more of them wait.
+    ///
+    /// Progress restarts the write deadline, even if the record is not complete.
     pub fn handle_tls_progress(&mut self, progress: usize, waits: bool) {
         self.session
             .dialogue
@@ -324,25 +374,28 @@ impl Client {
             .mark_tls(progress as u64, waits);
     }
 
-    /// This came in plaintext where TLS was to begin: the session ends, with the beginning of
-    /// that line in its error. Until the line ends, or a deadline does, more of it may be told.
+    /// Reports plaintext `said` by the server where the TLS handshake was due, and ends the
+    /// session with a [`StartTlsInjection`](crate::Violation::StartTlsInjection).
+    ///
+    /// The error quotes the beginning of the line. Call this method again with the rest of the
+    /// line if it arrives in pieces; the session ends when the line ends or a deadline passes.
     pub fn handle_starttls_injection(&mut self, now: Instant, said: &[u8]) {
         self.session.injected(said);
         self.tell_time(now);
     }
 
-    /// What the server offers; none before `EHLO` was answered, or between
-    /// STARTTLS and the second `EHLO`.
+    /// The server's capabilities. `None` before the reply to `EHLO`, and between STARTTLS and the
+    /// reply to the second `EHLO`.
     pub fn capabilities(&self) -> Option<&Capabilities> {
         self.session.dialogue.learnt.capabilities.as_deref()
     }
 
-    /// The server's greeting; forgotten when STARTTLS begins.
+    /// The server's greeting. `None` before it arrives, and from STARTTLS on.
     pub fn greeting(&self) -> Option<&Reply> {
         self.session.dialogue.learnt.greeting.as_ref()
     }
 
-    /// The TLS session, once it stands.
+    /// Facts about the TLS session, once the handshake is complete.
     pub fn tls(&self) -> Option<&TlsInfo> {
         self.session.dialogue.learnt.tls.as_ref()
     }
@@ -352,13 +405,13 @@ impl Client {
         self.session.dialogue.learnt.mechanism.is_some()
     }
 
-    /// The mechanism by which the client is authenticated, once `AUTH` succeeded.
+    /// The mechanism that authenticated the client, once `AUTH` succeeded.
     pub fn mechanism(&self) -> Option<Mechanism> {
         self.session.dialogue.learnt.mechanism
     }
 
-    /// Why the session is being left, once that is certain: `QUIT` is on its way, and nothing
-    /// but its reply is waited for.
+    /// The error because of which the session ends, while `QUIT` is sent and the session waits
+    /// for its reply only.
     pub fn failure(&self) -> Option<&Error> {
         match &self.session.phase {
             Phase::Leaving(leaving) => leaving.why.as_ref(),
@@ -366,7 +419,7 @@ impl Client {
         }
     }
 
-    /// Whether the session stands, with or without messages under way.
+    /// Whether the opening is complete and the session is not ending. Messages may be under way.
     pub fn is_ready(&self) -> bool {
         matches!(self.session.phase, Phase::Ready(_))
     }
@@ -382,8 +435,7 @@ impl Client {
         self.session.tell_time(now, self.reader.begun());
     }
 
-    /// Whether the session stands and nothing at all is under way: the moment to
-    /// keep it for later.
+    /// Whether the session is ready and nothing is under way, so that a pool may keep it.
     pub fn is_idle(&self) -> bool {
         self.is_ready()
             && self.session.is_nothing_asked()

@@ -1,9 +1,8 @@
-//! What became of a message or a session, and what to do now.
+//! The results of messages and sessions, and what to do about them.
 //!
-//! [`Report`](report) is the verdict on a message, [`Error`](error) says what went wrong with a
-//! session or a message, [`Disposition`](disposition) what to do about it, and [`Retry`](retry)
-//! when and to which recipients to send again. Knows results only. Must never know how a message
-//! is sent.
+//! [`Report`](report) is the verdict on a message. [`Error`](error) says what failed in a session
+//! or a message, [`Disposition`](disposition) what to do about it, and [`Retry`](retry) when and
+//! to which recipients to send again. Knows results only. Must never know how a message is sent.
 
 mod disposition;
 mod error;

@@ -155,7 +155,7 @@ impl Eq for ServerViolation {}
 impl fmt::Display for ServerViolation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::StartTlsInjection => "plaintext after starttls (an injection?)",
+            Self::StartTlsInjection => "plaintext after STARTTLS (possibly an injection)",
             Self::BareLineFeed => "a bare line feed in a command",
             Self::MalformedChunk => "a bdat command with an invalid size",
             Self::TooMuchInput { limit } => {

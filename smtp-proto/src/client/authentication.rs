@@ -1,7 +1,7 @@
-//! AUTH (RFC 4954): which mechanism is taken, and the exchange with the server.
+//! AUTH (RFC 4954): the choice of the mechanism, and the exchange with the server.
 //!
-//! Knows the envelope of an exchange (base64, `=`, `*`, line lengths, the number
-//! of rounds); what is inside belongs to the mechanism (`sasl`).
+//! Knows the encoding of an exchange (base64, `=`, `*`, line lengths, the number of rounds). Must
+//! never know the content of a response, which belongs to the mechanism (`sasl`).
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -20,26 +20,26 @@ use crate::{
     Mechanism, Reply, ReplyCode, ReplyRef, SaslContext, SaslError, Secret, Stage, Violation,
 };
 
-/// RFC 5321 §4.5.3.1.4; an initial response that does not fit waits for the
-/// server's empty challenge (RFC 4954 §4).
+/// The maximum length of a command line (RFC 5321 §4.5.3.1.4). An initial response that does not
+/// fit is sent after the server's empty challenge (RFC 4954 §4).
 const MAX_COMMAND_LINE: usize = 512;
 
-/// What is kept of a server's own words on a failure.
+/// The maximum length of the server's explanation of a failure that an error keeps, in octets.
 const MAX_DETAIL: usize = 1_024;
 
-/// The step that follows, or nothing where the client is logged in.
+/// The next step; `None` if the client is authenticated.
 type Following = Result<Option<OpeningStep>, Ending>;
 
-/// Who logs in, and by what.
+/// The data of the login: credentials, nonce, and what was learnt from failed attempts.
 #[derive(Debug)]
 pub(super) struct Login {
-    /// The configuration's at first.
+    /// The credentials in use; at first those of the configuration.
     credentials: Option<Credentials>,
-    /// Whether others may still be asked for when these are refused.
+    /// Whether the session may ask the program for other credentials if these are refused.
     renewable: bool,
-    /// Random octets from outside; none if there are none.
+    /// Random octets from the program; empty if it provided none.
     pub(super) nonce: Vec<u8>,
-    /// The server does not know this way of binding to TLS.
+    /// Whether the server does not support this type of channel binding.
     binding_failed: bool,
 }
 
@@ -68,7 +68,7 @@ impl fmt::Debug for Authentication {
     }
 }
 
-/// What the choice of a mechanism depends on.
+/// The data on which the choice of a mechanism depends.
 struct Choice<'a> {
     login: &'a Login,
     dialogue: &'a Dialogue,
@@ -89,7 +89,7 @@ impl Login {
         self.credentials.is_some()
     }
 
-    /// Logs in with the credentials that the program was asked for.
+    /// Begins to authenticate with credentials from the program.
     pub(super) fn begin_with(
         &mut self,
         credentials: Credentials,
@@ -102,7 +102,7 @@ impl Login {
         self.begin(0, capabilities, dialogue)
     }
 
-    /// Begins with the first usable mechanism whose rank is `from` or later.
+    /// Begins to authenticate with the first usable mechanism of rank `from` or later.
     pub(super) fn begin(
         &mut self,
         from: usize,
@@ -115,7 +115,7 @@ impl Login {
             return Err(Ending::Politely(error));
         };
         let started = choice.start_exchange(mechanism);
-        // No two exchanges of a session have the same one.
+        // Each exchange of a session has a different nonce.
         if let Some(last) = self.nonce.last_mut() {
             *last = last.wrapping_add(1);
         }
@@ -209,7 +209,7 @@ impl<'a> Choice<'a> {
         })
     }
 
-    /// Whether the mechanism suits what is known and wanted of channel binding.
+    /// Whether the mechanism fits the configuration and the server regarding channel binding.
     fn may_be_bound_so(&self, mechanism: Mechanism) -> bool {
         if mechanism.binds_channel() {
             !self.login.binding_failed
@@ -218,7 +218,7 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// What may be used, the preferred one first.
+    /// The mechanisms that may be used, in order of preference.
     fn preference(&self) -> Vec<Mechanism> {
         match (&self.dialogue.config.mechanisms, &self.login.credentials) {
             (Some(mechanisms), _) => mechanisms.clone(),
@@ -253,17 +253,17 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// The rank of the mechanism that is tried after this one was refused, if any is.
+    /// The rank of the mechanism to try after this one was refused, if there is one.
     fn mechanism_after(&self, tried: Mechanism, rank: usize, code: ReplyCode) -> Option<usize> {
         let (next, mechanism) = self.usable_mechanism(rank + 1)?;
-        // One that was too weak, or was not bound, is no reason to reveal the password.
+        // A refused mechanism never leads to one that reveals the password instead.
         let weaker = mechanism.reveals_secret() && !tried.reveals_secret();
         let may_follow = match code.get() {
-            // Not known after all.
+            // The server does not support the mechanism that it offered.
             504 => true,
-            // Too weak for this user (RFC 4954 §6): only one that is stronger may do.
+            // The mechanism is too weak for this user (RFC 4954 §6): try only a stronger one.
             534 => !mechanism.reveals_secret(),
-            // After a refusal of the credentials it would be guessing.
+            // The credentials were refused: another mechanism is tried only if configured.
             535 if self.dialogue.config.try_next_mechanism => true,
             _ => tried.binds_channel() && self.login.binding_failed && !weaker,
         };
@@ -271,7 +271,7 @@ impl<'a> Choice<'a> {
     }
 }
 
-/// A failure of this mechanism, with what else the server offers.
+/// The error of a login by this mechanism, with the other mechanisms that the server offers.
 fn login_error(
     mechanism: Mechanism,
     kind: ErrorKind,
@@ -285,14 +285,13 @@ fn login_error(
 }
 
 impl Authentication {
-    /// A `334` or `235`.
+    /// Handles a `334` or `235`.
     pub(super) fn on_challenge(
         mut self,
         reply: ReplyRef<'_>,
         dialogue: &mut Dialogue,
     ) -> Following {
-        // What was cancelled cannot succeed, and to be let in without a word of the
-        // credentials proves nothing.
+        // A cancelled exchange cannot succeed, and success before any response proves nothing.
         if reply.code().is_positive() && (self.cancelled.is_some() || !self.responded) {
             let violation = Violation::UnexpectedReply(dialogue.owned(reply));
             let error = Error::new(Stage::Auth, ErrorKind::Violation(violation));
@@ -334,7 +333,7 @@ impl Authentication {
     }
 
     fn succeeded(mut self, text: &[u8], dialogue: &mut Dialogue) -> Following {
-        // Data that some mechanisms attach to success; mostly it is prose.
+        // Some mechanisms attach data to the success reply; usually the text is prose.
         let server_final = decode(text.trim_ascii()).ok();
         let server_final = server_final.as_ref().map(|data| &data[..]);
         match self.exchange.finish(server_final) {
@@ -349,7 +348,7 @@ impl Authentication {
         }
     }
 
-    /// The response to a challenge.
+    /// Computes the response to a challenge.
     fn answer(&mut self, text: &[u8], max_rounds: usize) -> Result<Secret, SaslError> {
         if self.rounds > max_rounds {
             return Err(SaslError::UnexpectedChallenge);
@@ -359,13 +358,13 @@ impl Authentication {
         }
         match decode(text.trim_ascii()) {
             Ok(data) => self.exchange.respond(&data),
-            // Some servers prompt in plain words, and nobody reads them.
+            // Some servers send prompts without base64, which these mechanisms ignore.
             Err(_) if !self.exchange.reads_challenges() => self.exchange.respond(text),
             Err(error) => Err(error),
         }
     }
 
-    /// A 4xx or 5xx.
+    /// Handles a 4xx or 5xx.
     pub(super) fn on_refusal(
         mut self,
         reply: Reply,
@@ -374,7 +373,7 @@ impl Authentication {
     ) -> Following {
         let (tried, code) = (self.mechanism, reply.code());
         if let Some(kind) = self.cancelled.take() {
-            // 501 only confirms that it was cancelled (RFC 4954 §4).
+            // 501 only confirms the cancellation (RFC 4954 §4).
             let said = (code.get() != 501).then(|| alloc::format!("{reply}"));
             let error = self.error(kind, dialogue).with_detail(said);
             return Err(Ending::Politely(error));
@@ -384,7 +383,7 @@ impl Authentication {
         let detail = detail
             .map(|octets| alloc::format!("{}", Escaped(&octets[..octets.len().min(MAX_DETAIL)])));
         if code.is_permanent() && tried.binds_channel() && (code.get() != 535 || binding_unknown) {
-            // Not the credentials: servers that know another way of binding alone say 501.
+            // Not about the credentials: servers without this type of binding reply 501.
             login.binding_failed |= code.get() != 504;
         }
         let choice = Choice::new(login, &self.capabilities, dialogue);
@@ -406,8 +405,8 @@ impl Authentication {
     }
 }
 
-/// RFC 5802 §7: the server says that its own way of binding is another one. That the
-/// bindings do not match is no such thing: somebody may stand between.
+/// Whether the server says that it does not support this type of channel binding (RFC 5802 §7).
+/// Bindings that do not match are a different failure, which may be an attack.
 fn scram_does_not_know_the_binding(reason: &[u8]) -> bool {
     matches!(
         reason,
@@ -420,7 +419,7 @@ enum Line {
     WithResponse(Secret),
 }
 
-/// The `AUTH` command, and the response that found no room on it.
+/// The `AUTH` command, and the initial response if it does not fit on the line.
 fn auth_line(mechanism: Mechanism, response: Option<Secret>) -> (Line, Option<Secret>) {
     let bare = alloc::format!("AUTH {mechanism}\r\n");
     let Some(response) = response else {

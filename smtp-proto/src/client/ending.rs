@@ -1,7 +1,7 @@
-//! How a session ends: politely by `QUIT`, or at once; and that every message and command
-//! without a verdict gets one.
+//! The end of a session, by `QUIT` or at once, with a verdict for every message and command that
+//! has none.
 //!
-//! The only way out. Must never know what a particular reply means.
+//! Every session ends here. Must never know what a particular reply means.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,26 +12,25 @@ use super::opening::{Opening, OpeningStep};
 use super::session::{Leaving, Phase, Session};
 use crate::{Error, ErrorKind, Event, ReplyError, ReplyRef, Stage, Violation};
 
-/// How much of what broke the protocol is quoted, in octets.
+/// The maximum length of a quote from text that violates the protocol, in octets.
 const QUOTED: usize = 100;
 
-/// Why a session cannot go on.
+/// Why and how a session ends.
 #[derive(Debug)]
 pub(super) enum Ending {
-    /// The server keeps to the protocol, and nothing else is outstanding: say `QUIT`.
+    /// With `QUIT`: the server follows the protocol, and nothing is outstanding.
     Politely(Error),
-    /// Nothing more is written or understood.
+    /// At once: the session writes nothing and reads nothing more.
     AtOnce(Error),
-    /// For the sake of one message, which has its verdict: the others have only lost their
-    /// session.
+    /// At once, because of one message, which has its verdict. The other messages only lose
+    /// their session.
     ForOneMessage(Error),
-    /// The server's own word that it does nothing more: what it was given and has not answered
-    /// it has not taken.
+    /// After a `421`: the server did not accept what it had not answered by then.
     Closing(Error),
 }
 
 impl Ending {
-    /// A violation that only the server's own words explain.
+    /// A violation whose error quotes the server's text.
     pub(super) fn quoting(
         stage: Stage,
         violation: Violation,
@@ -46,7 +45,7 @@ impl Ending {
     }
 }
 
-/// Text that is no reply, shown as replies are.
+/// Text from the server that is not a reply, and the error for it.
 #[derive(Debug)]
 pub(super) struct Garbled {
     error: ReplyError,
@@ -54,10 +53,10 @@ pub(super) struct Garbled {
 }
 
 impl Session {
-    /// Ends as it has to.
+    /// Ends the session in the given way.
     pub(super) fn finish(&mut self, ending: Ending) {
         let taken = self.dialogue.output.taken();
-        // The end of the session is no reply too many.
+        // The end of the session is not a surplus reply.
         if let Some(pipeline) = self.phase.pipeline_mut() {
             pipeline.confirm();
         }
@@ -83,13 +82,13 @@ impl Session {
         }
     }
 
-    /// Whether the server may take a message that it has not answered.
+    /// Whether the server may still accept a message whose content is unanswered.
     fn has_unanswered_content(&self, taken: u64) -> bool {
         let pipeline = self.phase.pipeline();
         pipeline.is_some_and(|at| at.transactions().any(|begun| begun.may_be_taken(taken)))
     }
 
-    /// Says `QUIT`; why, unless the caller wanted it.
+    /// Writes `QUIT`. `why` is the reason, or `None` if the program asked for it.
     pub(super) fn write_quit(&mut self, why: Option<Error>) {
         let leaving = Phase::Leaving(Leaving {
             why,
@@ -105,7 +104,8 @@ impl Session {
             .write_command(Awaited::Quit, |out| out.extend_from_slice(quit));
     }
 
-    /// Ends at once. What it is called for is told apart from what had gone wrong before.
+    /// Ends the session at once with an error of this kind, or with the earlier error of a
+    /// session that was already failing.
     pub(super) fn end(&mut self, kind: ErrorKind) {
         if !matches!(kind, ErrorKind::Aborted) {
             if let Some(error) = self.closing.take() {
@@ -122,8 +122,7 @@ impl Session {
         self.finish(Ending::AtOnce(error));
     }
 
-    /// Ends at once, where the server may have begun a reply: what came of it is said with
-    /// the error.
+    /// Ends the session at once. The error quotes `begun`, the incomplete reply, if there is one.
     pub(super) fn end_midway(&mut self, kind: ErrorKind, begun: &[u8]) {
         let begun = begun.trim_ascii_end();
         if begun.is_empty() {
@@ -139,14 +138,14 @@ impl Session {
         if let (ErrorKind::ConnectionClosed, Phase::Opening(opening)) = (&kind, &self.phase)
             && let OpeningStep::Helo { ehlo_refusal } = &opening.step
         {
-            // The end of a server that has refused EHLO.
+            // The server closed the connection after it refused EHLO.
             return Error::new(Stage::Ehlo, ErrorKind::Refused(ehlo_refusal.clone()));
         }
         Error::new(self.stage(), kind)
     }
 
-    /// The server says what is no reply, and perhaps more of that line: what it says is
-    /// the same however it comes in pieces.
+    /// Handles text that is not a reply. Unless the line is complete, waits for the rest of it,
+    /// so that the error does not depend on how the text was split.
     pub(super) fn garble(&mut self, error: ReplyError, said: &[u8], is_whole: bool) {
         if self.garbled.is_none() {
             self.dialogue.wait_is_over();
@@ -168,8 +167,8 @@ impl Session {
         self.finish(Ending::AtOnce(error));
     }
 
-    /// Plaintext came where TLS was to begin: what is said of it is the same however it
-    /// comes in pieces.
+    /// Handles plaintext that arrived where the TLS handshake was due. The error does not depend
+    /// on how the text was split.
     pub(super) fn injected(&mut self, input: &[u8]) {
         let Phase::Opening(opening) = &mut self.phase else {
             return;
@@ -189,8 +188,8 @@ impl Session {
         self.finish(Ending::AtOnce(error));
     }
 
-    /// Ends at once, with so many octets that the server may have acted on. Once every message
-    /// has its verdict and `QUIT` is under way, nothing can go wrong any more.
+    /// Ends the session at once. The server may have acted on the output before `taken`. The
+    /// error is dropped if every message has its verdict and `QUIT` was written.
     fn end_having(&mut self, taken: u64, error: Error) {
         let is_all_answered = self.is_nothing_asked();
         match &mut self.phase {
@@ -212,8 +211,8 @@ impl Session {
         self.dialogue.events.push_back(Event::Closed(error));
     }
 
-    /// Gives every message and command that has no verdict yet its own. The server may have
-    /// acted on what lies before `taken` in the output.
+    /// Gives a verdict to every message and command that has none. The server may have acted on
+    /// the output before `taken`.
     fn conclude_all(&mut self, error: &Error, taken: u64) {
         let requests = &mut self.requests;
         let events = &mut self.dialogue.events;
@@ -233,8 +232,8 @@ impl Session {
 }
 
 impl Opening {
-    /// Keeps the first line of the plaintext that came where TLS was to begin. Says whether it
-    /// is as long as it is quoted.
+    /// Keeps the first line of the plaintext that arrived where the TLS handshake was due.
+    /// Returns whether the line is complete or as long as the quote may be.
     fn inject(&mut self, input: &[u8], dialogue: &mut Dialogue) -> bool {
         if matches!(self.step, OpeningStep::Handshake) {
             dialogue.wait_is_over();

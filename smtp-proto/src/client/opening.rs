@@ -1,7 +1,8 @@
 //! The opening of a session: greeting → EHLO (→ HELO) → [STARTTLS → TLS → EHLO] → [AUTH] → ready
 //! (RFC 5321 §3.1, RFC 3207, RFC 4954).
 //!
-//! One command is outstanding at a time. Each handler gives the step that follows.
+//! One command is outstanding at a time. The handler of each reply returns the next step. Must
+//! never know about messages.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -20,11 +21,11 @@ use crate::{
 pub(super) struct Opening {
     pub(super) step: OpeningStep,
     pub(super) login: Login,
-    /// The address of this end, as `EHLO` says it.
+    /// The local address in the form that `EHLO` uses.
     pub(super) local_name: Option<HelloName>,
 }
 
-/// What an opening waits for.
+/// A step of an opening: what the session waits for.
 #[derive(Debug)]
 pub(super) enum OpeningStep {
     /// TLS is being established by whoever drives this.
@@ -43,7 +44,7 @@ pub(super) enum OpeningStep {
     Authenticating(Authentication),
 }
 
-/// The steps that follow each step of an opening. `Ready` is the end of it.
+/// The steps that may follow each step of an opening. `Ready` ends the opening.
 pub(super) const STEPS: [(&str, &[&str]); 8] = [
     ("Greeting", &["Ehlo"]),
     (
@@ -90,17 +91,17 @@ fn follows(from: &str, to: &str) -> bool {
     steps.any(|(step, following)| *step == from && following.contains(&to))
 }
 
-/// What follows a reply.
+/// What happens after a reply.
 pub(super) enum Next {
     Step,
     Ready(Pipeline),
 }
 
-/// The step that follows, or nothing where messages may go out.
+/// The next step; `None` if the opening is complete.
 type Following = Result<Option<OpeningStep>, Ending>;
 
 impl Opening {
-    /// The beginning of a session.
+    /// Creates the opening of a new session.
     pub(super) fn new(dialogue: &mut Dialogue) -> Self {
         let step = if dialogue.config.security == Security::Wrapper {
             begin_handshake(dialogue)
@@ -115,7 +116,7 @@ impl Opening {
         }
     }
 
-    /// The reply to what is awaited.
+    /// Handles the reply to the outstanding command.
     pub(super) fn on_reply(
         &mut self,
         yes: bool,
@@ -143,7 +144,7 @@ impl Opening {
             }
             OpeningStep::Helo { ehlo_refusal } => Err(helo_refused(&ehlo_refusal, owned)),
             OpeningStep::StartTls(_) if yes => {
-                // Everything learnt so far was said by nobody in particular.
+                // Nothing before TLS is authenticated (RFC 3207 §4.2).
                 dialogue.learnt.capabilities = None;
                 dialogue.learnt.greeting = None;
                 Ok(Some(begin_handshake(dialogue)))
@@ -208,8 +209,8 @@ impl Opening {
         let config = &dialogue.config;
         let may_go_on_in_plaintext =
             dialogue.learnt.tls.is_some() || config.security != Security::Required;
-        // RFC 5321 §4.1.4: HELO is for servers that do not know EHLO, not for those that do
-        // not want this client.
+        // RFC 5321 §4.1.4: HELO is for servers that do not support EHLO, not for servers that
+        // refuse this client.
         let is_unknown = matches!(reply.code().get(), 500 | 501 | 502 | 504);
         if is_unknown && config.protocol == Protocol::Smtp && may_go_on_in_plaintext {
             let name = self.hello_name(dialogue);
@@ -240,7 +241,7 @@ impl Opening {
 
     // ---- STARTTLS → TLS
 
-    /// TLS stands.
+    /// Continues after the TLS handshake.
     pub(super) fn tls_established(&mut self, info: TlsInfo, dialogue: &mut Dialogue) {
         dialogue.learnt.tls = Some(info);
         dialogue.wait_is_over();
@@ -253,7 +254,7 @@ impl Opening {
         self.enter(step);
     }
 
-    /// Takes a step that no reply asks for.
+    /// Enters a step without a reply.
     pub(super) fn enter(&mut self, step: OpeningStep) {
         debug_assert!(follows(self.step.name(), step.name()), "then {step:?}");
         self.step = step;

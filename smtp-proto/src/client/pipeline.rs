@@ -1,8 +1,9 @@
-//! The pipeline of a session that is ready: the transactions that are begun, and what is known
-//! of the server that decides how far to run ahead of its replies.
+//! The pipeline of a session that is ready: the transactions that have begun, and the facts about
+//! the server that decide how far to run ahead of its replies.
 //!
-//! Two cursors go over the transactions. The writing cursor (`writer.rs`) is at the youngest,
-//! the reading cursor (`reader.rs`) at the oldest; each reply names its transaction.
+//! Two cursors move over the transactions. The writing cursor (`writer.rs`) is at the youngest,
+//! the reading cursor (`reader.rs`) at the oldest. Each expected reply names its transaction.
+//! Must never know what a reply means for a message.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -19,35 +20,35 @@ use crate::{Capabilities, CommandId, Error, Event, Misuse, Pipelining, Reply, Tr
 #[derive(Debug)]
 pub(super) struct Pipeline {
     pub(super) capabilities: Arc<Capabilities>,
-    /// The transactions that are not concluded, the oldest first. Only the last may still be
-    /// written.
+    /// The transactions that are not concluded, the oldest first. Only the last one may be
+    /// incompletely written.
     begun: VecDeque<Transaction>,
-    /// How far to run ahead: as configured, or less where the server did not bear it.
+    /// How far to run ahead: as configured, or less if the server rejected pipelined commands.
     pub(super) pipelining: Pipelining,
-    /// What is known of the server's `BDAT`.
+    /// What is known about the server's `BDAT`.
     pub(super) bdat: Bdat,
-    /// A first `BDAT` was refused: nobody knows whether its octet was read.
+    /// A first `BDAT` was refused, and it is unknown whether the server read its octet.
     pub(super) needs_resync: bool,
     pub(super) open: OpenAtServer,
-    /// What was used of the limits that the server declares.
+    /// How much of the server's declared limits this session has used.
     pub(super) used: Used,
-    /// Octets of content that were written before their recipients were known, and are not
-    /// answered.
+    /// The number of unanswered content octets that were written before the replies to their
+    /// `RCPT` commands.
     pub(super) speculated: u64,
-    /// The command beside sending that was written and is not answered.
+    /// The outstanding command that is not part of a message.
     pub(super) command: Option<CommandId>,
-    /// The last reply to `RCPT`: those that equal it share it.
+    /// The last reply to `RCPT`. Equal replies share it.
     pub(super) last_rcpt_reply: Option<Reply>,
-    /// Only the oldest transaction is ever answered: they use this buffer in turn.
+    /// A buffer for the answers of the oldest transaction, the only one that receives replies.
     pub(super) spare_answers: Vec<Answer>,
 }
 
-/// What was concluded.
+/// The result of [`Pipeline::settle`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Settled {
-    /// A transaction was.
+    /// A transaction was concluded.
     pub(super) any: bool,
-    /// A message needs a further one.
+    /// A message needs a further transaction.
     pub(super) has_rest: bool,
 }
 
@@ -82,15 +83,15 @@ impl Pipeline {
         self.begun.iter()
     }
 
-    /// The transaction of this serial number, if it is not concluded.
+    /// The transaction with this serial number, if it is not concluded.
     pub(super) fn transaction_mut(&mut self, serial: Serial) -> Option<&mut Transaction> {
-        // They are begun one after the other, and concluded from the front.
+        // Serial numbers are consecutive, and transactions are concluded from the front.
         let first = self.begun.front()?.serial.0;
         let at = usize::try_from(serial.0.checked_sub(first)?).ok()?;
         self.begun.get_mut(at)
     }
 
-    /// The oldest one, whose replies come next.
+    /// The oldest transaction, whose replies are next.
     pub(super) fn oldest(&self) -> Option<&Transaction> {
         self.begun.front()
     }
@@ -99,7 +100,7 @@ impl Pipeline {
         self.begun.front_mut()
     }
 
-    /// The one that is being written.
+    /// The transaction that is being written.
     pub(super) fn current(&self) -> Option<&Transaction> {
         self.begun
             .back()
@@ -116,12 +117,13 @@ impl Pipeline {
         current.is_some_and(|current| matches!(current.progress, Progress::Content(_)))
     }
 
-    /// Whether the content of the oldest message is on its way out: begun, and not all taken.
+    /// Whether the content of the oldest message is partly written: begun, and not yet handed
+    /// over to its end.
     pub(super) fn is_midway(&self, taken: u64) -> bool {
         self.oldest().is_some_and(|oldest| oldest.is_midway(taken))
     }
 
-    /// Nothing more of this transaction is written, and the server does not take it.
+    /// Stops writing a transaction that the server does not accept.
     pub(super) fn abandon(&mut self, serial: Serial) {
         if let Some(transaction) = self.transaction_mut(serial)
             && transaction.abandon()
@@ -138,20 +140,21 @@ impl Pipeline {
         self.begun.iter().any(|begun| begun.is_unconfirmed)
     }
 
-    /// A later command was answered: there were not more replies than were awaited.
+    /// Accepts the verdicts that wait: the reply to a later command arrived, so there was no
+    /// surplus reply.
     pub(super) fn confirm(&mut self) {
         for transaction in &mut self.begun {
             transaction.is_unconfirmed = false;
         }
     }
 
-    /// Whether the verdict that waits is LMTP's, which depends on the number of final replies.
+    /// Whether a verdict that waits depends on the number of final replies (LMTP).
     pub(super) fn counts_finals(&self) -> bool {
         let mut unconfirmed = self.begun.iter().filter(|begun| begun.is_unconfirmed);
         unconfirmed.any(|transaction| transaction.answers.counts_finals())
     }
 
-    /// There was a reply too many: the verdicts that wait are not known.
+    /// Puts the verdicts that wait in doubt, because there was a surplus reply.
     pub(super) fn distrust(&mut self) {
         for transaction in self.begun.iter_mut().filter(|begun| begun.is_unconfirmed) {
             transaction.is_unconfirmed = false;
@@ -162,7 +165,7 @@ impl Pipeline {
 
     // ---- streamed bodies
 
-    /// The message of a transaction that takes more of a streamed body.
+    /// The message of a transaction that needs more content of a streamed body.
     pub(super) fn message_mut(
         &mut self,
         id: TransactionId,
@@ -177,14 +180,15 @@ impl Pipeline {
         Ok(Some(&mut transaction.message))
     }
 
-    /// The source of the body that is written failed. Where its content was begun by `DATA`,
-    /// only the end of the session keeps the server from taking the part for the whole: then
-    /// gives the error that ends it.
+    /// Handles a failed source of the body that is being written.
+    ///
+    /// Returns the error that must end the session if content was written after `DATA`:
+    /// otherwise the server would accept the part as the whole message.
     pub(super) fn source_failed(&mut self, error: Error) -> Option<Error> {
         let transaction = self.current_mut()?;
         match &transaction.progress {
-            // Earlier messages may still await their verdict, and the server may
-            // refuse this one: only its 354 leaves no other way out.
+            // Earlier messages may still wait for their verdicts, and the server may refuse
+            // `DATA`. Only after a 354 must the session end.
             Progress::AwaitingGoAhead => transaction.lose_source(error),
             Progress::Content(Content::Dotted { .. }) => {
                 transaction.fail(error.clone());
@@ -201,8 +205,8 @@ impl Pipeline {
 
     // ---- verdicts
 
-    /// Concludes the transactions at the front whose replies have all come. Where the session
-    /// is being left, no message gets a further one.
+    /// Concludes the transactions at the front that have all their replies. Unless `may_go_on`,
+    /// no message gets a further transaction, because the session is ending.
     pub(super) fn settle(&mut self, requests: &mut Requests, may_go_on: bool) -> Settled {
         let mut settled = Settled::default();
         while self.oldest().is_some_and(Transaction::is_settled)
@@ -225,8 +229,8 @@ impl Pipeline {
         settled
     }
 
-    /// The session is over: concludes all transactions. The server may have acted on what lies
-    /// before `taken` in the output.
+    /// Concludes all transactions because the session is over. The server may have acted on the
+    /// output before the position `taken`.
     pub(super) fn conclude_all(&mut self, requests: &mut Requests, error: &Error, taken: u64) {
         self.speculated = 0;
         for transaction in core::mem::take(&mut self.begun) {
@@ -235,7 +239,7 @@ impl Pipeline {
         }
     }
 
-    /// The command beside sending is answered.
+    /// Reports the result of the outstanding command that is not part of a message.
     pub(super) fn conclude_command(
         &mut self,
         answer: Result<Reply, Error>,
@@ -248,7 +252,7 @@ impl Pipeline {
         requests.conclude_refused_commands(&mut dialogue.events);
     }
 
-    /// Notes where in the output the content of the current transaction is announced.
+    /// Records the output position at which the content of the current transaction is announced.
     pub(super) fn note_announcement(&mut self, at: u64) {
         if let Some(Transaction {
             plan: Plan::Bdat { announced_at, .. },

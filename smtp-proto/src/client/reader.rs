@@ -1,6 +1,6 @@
-//! The reading cursor: gives each complete reply to the command that it answers.
+//! The reading cursor: passes each complete reply to the command that it answers.
 //!
-//! Knows which replies are impossible here; what a possible one means belongs to
+//! Knows which replies are impossible at this point. What a possible reply means is decided by
 //! the phase or the transaction.
 
 use super::dialogue::Dialogue;
@@ -21,7 +21,7 @@ impl Session {
         let head = self.dialogue.head();
         let head = head.filter(|head| head.complete_at <= self.dialogue.output.taken());
         if let Some(error) = self.closing.take() {
-            // It goes on all the same: what it took is not known.
+            // The server sends more after its 421, so it is unknown what the server accepted.
             return self.finish(Ending::AtOnce(error));
         }
         let result = match head {
@@ -54,18 +54,19 @@ impl Session {
         }
     }
 
-    /// RFC 5321 §3.8: the server closes, whatever it was asked.
+    /// Handles a `421`: the server closes the connection, regardless of the command
+    /// (RFC 5321 §3.8).
     fn service_closing(&mut self, command: Awaited, reply: ReplyRef<'_>) -> Result<(), Ending> {
         let reply = self.dialogue.owned(reply);
         let protocol = self.dialogue.config.protocol;
-        // Said to the content, it is an answer: the message was not taken.
+        // As the reply to content, a 421 is an answer: the message was not accepted.
         if let Some(serial) = command.ends_content()
             && let Some(transaction) = self.phase.transaction_mut(serial)
             && !transaction
                 .answers
                 .take_content(protocol, false, reply.clone())
         {
-            // In LMTP it may be one recipient's: others may follow.
+            // In LMTP the reply may be for one recipient, and others may follow.
             transaction.answers.note_closing(reply);
             self.dialogue.met();
             self.dialogue.expect_another(command);
@@ -74,20 +75,21 @@ impl Session {
         Err(self.refused_by(reply))
     }
 
-    /// The server's own word that it does nothing more.
+    /// The way to end after a reply by which the server ends the session.
     fn refused_by(&self, reply: Reply) -> Ending {
         Ending::Closing(Error::new(self.stage(), ErrorKind::Refused(reply)))
     }
 
-    /// The lines of one reply disagree, and the refusal counts ("220-wait", then "521 you are
-    /// blocked"). Where the two sides are is not known after that.
+    /// Handles a reply whose lines have different codes, one of them a refusal ("220-wait", then
+    /// "521 you are blocked"). The refusal counts, and the session ends, because the two sides
+    /// may be out of step.
     fn refused_in_contradiction(&mut self, head: Expectation, reply: ReplyRef<'_>) -> Ending {
         let owned = self.dialogue.owned(reply);
         let protocol = self.dialogue.config.protocol;
         match head.command.ends_content() {
             Some(serial) => {
                 if let Some(transaction) = self.phase.transaction_mut(serial) {
-                    // Of LMTP's recipients, of the one that it is for.
+                    // In LMTP, the refusal of the recipient whose reply was expected.
                     let answers = &mut transaction.answers;
                     answers.take_content(protocol, false, owned.clone());
                 }
@@ -102,14 +104,13 @@ impl Session {
         Ending::AtOnce(Error::new(head.command.stage(), kind))
     }
 
-    /// A reply to nothing that was written so far.
+    /// Handles a reply that does not answer anything written so far.
     fn unexpected(&mut self, reply: ReplyRef<'_>) -> Ending {
         let code = reply.code();
         let reply = self.dialogue.owned(reply);
         if code.is_negative() && code.get() != 421 && self.is_midway() {
-            // The server has seen enough of the content ("552 too big"). Its end
-            // was never written, so this is its answer; but the two sides no
-            // longer agree on where they are.
+            // The server refused the content before its end ("552 too big"). The end was never
+            // written, so this is the verdict. The two sides are out of step now.
             if let Some(transaction) = self.phase.oldest_mut() {
                 transaction.answers.refuse_content(reply.clone());
             }
@@ -128,7 +129,7 @@ impl Session {
         }
     }
 
-    /// The reply answers its command.
+    /// Passes a reply to the phase whose command it answers.
     fn met(&mut self, head: Expectation, yes: bool, reply: ReplyRef<'_>) -> Result<(), Ending> {
         self.dialogue.met();
         self.confirm(head, reply)?;
@@ -166,7 +167,7 @@ impl Session {
 }
 
 impl Session {
-    /// The reply shows whether there were more replies than were awaited before.
+    /// Checks, by the reply to a later command, whether there was a surplus reply before it.
     fn confirm(&mut self, head: Expectation, reply: ReplyRef<'_>) -> Result<(), Ending> {
         let Some(pipeline) = self.phase.pipeline_mut() else {
             return Ok(());
@@ -210,7 +211,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// A reply to a command of a transaction.
+    /// Handles a reply to a command of a transaction.
     fn answered(
         &mut self,
         serial: Serial,
@@ -238,7 +239,7 @@ impl Pipeline {
             }
             (Step::Mail, false, Some(reply)) => {
                 transaction.answers.take_mail(Err(reply), sent_ahead);
-                // Nothing is left open to reset; but a BDAT behind it is still to fail.
+                // No transaction is open. A BDAT that was written after it will still fail.
                 if !transaction.is_announced() {
                     self.open.change(Change::MailRefused, serial);
                 }
@@ -291,13 +292,14 @@ impl Pipeline {
             self.bdat = Bdat::Refused;
             self.abandon(serial);
         } else {
-            // It is expected to fail where nobody was accepted (RFC 3030 §2).
+            // BDAT must fail if no recipient was accepted (RFC 3030 §2).
             self.bdat = Bdat::Unproven;
         }
         if was_harmless {
             return Ok(());
         }
-        // Unread, it may have been an empty line, to which there is one more reply.
+        // If the server did not read the octet as content, it may be an empty line, which gets
+        // a reply of its own.
         let error = Error::new(Stage::Body, ErrorKind::Refused(reply));
         Err(Ending::ForOneMessage(error))
     }
@@ -316,7 +318,8 @@ impl Pipeline {
         };
         let is_unknown = matches!(reply.code().get(), 500 | 502 | 503);
         if is_unknown && sent_ahead && transaction.answers.has_accepted_recipient() {
-            // Whether the octets were read is not known, and so not where the two sides are.
+            // It is unknown whether the server read the octets, so the two sides may be out of
+            // step.
             let error = Error::new(Stage::Body, ErrorKind::OutOfStep(reply));
             transaction.fail(error.clone());
             return Err(Ending::ForOneMessage(error));
@@ -345,7 +348,7 @@ impl Pipeline {
         }
     }
 
-    /// What a report keeps of a reply to `RCPT`: often it is the same for all of them.
+    /// The reply to `RCPT` in the form that the report keeps. Equal replies share memory.
     fn kept_rcpt_reply(&mut self, reply: ReplyRef<'_>, dialogue: &Dialogue) -> Reply {
         if let Some(last) = &self.last_rcpt_reply
             && last.as_bytes() == reply.as_bytes()
@@ -360,7 +363,7 @@ impl Pipeline {
 }
 
 impl Transaction {
-    /// Whether content was announced by `BDAT`.
+    /// Whether the content was announced by `BDAT`.
     fn is_announced(&self) -> bool {
         use super::sending::Plan;
         matches!(
@@ -373,7 +376,8 @@ impl Transaction {
     }
 }
 
-/// `RSET` was refused: what follows would go into another message's transaction.
+/// The end of the session after a refused `RSET`: the next `MAIL` would go into the transaction
+/// of another message.
 fn reset_refused(dialogue: &Dialogue, reply: ReplyRef<'_>) -> Ending {
     let kind = ErrorKind::ResetRefused(dialogue.owned(reply));
     let error = Error::new(Stage::Mail, kind);
@@ -384,9 +388,9 @@ fn reset_refused(dialogue: &Dialogue, reply: ReplyRef<'_>) -> Ending {
     }
 }
 
-/// A `BDAT` was refused, and its content was under way. A server that did not read it
-/// takes it for commands, whose replies would pass for those of the next messages: what
-/// it says from here is not believed.
+/// Ends the session after a refused `BDAT` whose content was written already, except under
+/// [`Pipelining::Bold`]. A server that did not read the content as content executes it as
+/// commands, and the replies to them would be taken for replies to the next messages.
 fn leave_unless_read(dialogue: &Dialogue, reply: Reply) -> Result<(), Ending> {
     if dialogue.config.pipelining == Pipelining::Bold {
         return Ok(());

@@ -1,8 +1,8 @@
-//! What the program asked for and the session has not begun: messages and commands, in one
-//! order, and the wish to leave.
+//! The queue of a session: messages and commands that have not begun, in one order, and whether
+//! the program wants to leave.
 //!
-//! Knows the order, and that every message gets one report and every command one answer. Must
-//! never know what the server offers.
+//! Knows the order, and that every message gets one report and every command one reply. Must
+//! never know the server's capabilities.
 
 use alloc::collections::VecDeque;
 
@@ -26,7 +26,7 @@ pub(super) struct Requests {
 #[derive(Debug)]
 enum Queued {
     Message(Message),
-    /// It is certain already that this one is not sent.
+    /// A message that is certain not to be sent.
     Refused(Message, Error),
 }
 
@@ -65,7 +65,7 @@ impl Requests {
         id
     }
 
-    /// The recipients that are left of a message go before the messages that are not begun.
+    /// Puts the remaining recipients of a message before the messages that have not begun.
     pub(super) fn put_back(&mut self, rest: Message) {
         self.messages.push_front(Queued::Message(rest));
     }
@@ -79,19 +79,19 @@ impl Requests {
         }
     }
 
-    /// The message at the front is not sent over this session.
+    /// Concludes a message that is not sent over this session.
     pub(super) fn conclude_unsent(&mut self, message: Message, error: Error) {
         self.reports.begin(message.id, message.portion.is_further());
         self.reports.conclude(message.not_sent(error), false);
         self.any_concluded = true;
     }
 
-    /// Whether a message was concluded without a transaction since this was last asked.
+    /// Whether a message was concluded without a transaction since the last call.
     pub(super) fn take_any_concluded(&mut self) -> bool {
         core::mem::take(&mut self.any_concluded)
     }
 
-    /// Takes the message that is next.
+    /// Takes the next message.
     pub(super) fn take_message(&mut self) -> Option<Message> {
         match self.messages.pop_front()? {
             Queued::Message(message) => Some(message),
@@ -110,7 +110,7 @@ impl Requests {
         !self.commands.is_empty()
     }
 
-    /// A queued message whose place is not settled.
+    /// A queued message that is still to be sent.
     pub(super) fn message_mut(&mut self, id: TransactionId) -> Option<&mut Message> {
         self.messages.iter_mut().find_map(|queued| match queued {
             Queued::Message(message) if message.id == id => Some(message),
@@ -118,13 +118,13 @@ impl Requests {
         })
     }
 
-    /// Whether this message is queued, and is certain not to be sent.
+    /// Whether the message is queued and certain not to be sent.
     pub(super) fn is_refused(&self, id: TransactionId) -> bool {
         let mut messages = self.messages.iter();
         messages.any(|queued| matches!(queued, Queued::Refused(message, _) if message.id == id))
     }
 
-    /// A queued message is not to be sent after all.
+    /// Marks a queued message as not to be sent, because of an error.
     pub(super) fn refuse(&mut self, id: TransactionId, error: Error) {
         let mut messages = self.messages.iter();
         if let Some(at) = messages.position(|queued| queued.message().id == id)
@@ -134,7 +134,7 @@ impl Requests {
         }
     }
 
-    /// Whether the next command was given before the next message.
+    /// Whether the next command was queued before the next message.
     pub(super) fn command_is_next(&self) -> bool {
         let Some(command) = self.commands.front() else {
             return false;
@@ -147,7 +147,7 @@ impl Requests {
         self.commands.pop_front()
     }
 
-    /// Answers the commands at the front whose answer is known.
+    /// Answers the commands at the front that are certain not to be sent.
     pub(super) fn conclude_refused_commands(&mut self, events: &mut EventQueue) {
         while let Some(command) = self.commands.front_mut()
             && let Some(error) = command.refused.take()
@@ -157,7 +157,7 @@ impl Requests {
         }
     }
 
-    /// The session is over: no message that is not begun is sent.
+    /// Concludes all queued messages as not sent, because the session is over.
     pub(super) fn conclude_messages(&mut self, error: &Error) {
         while let Some(queued) = self.messages.pop_front() {
             match queued {
@@ -167,7 +167,7 @@ impl Requests {
         }
     }
 
-    /// The session is over: no command that is not written gets a reply.
+    /// Answers all queued commands with `error`, because the session is over.
     pub(super) fn conclude_commands(&mut self, error: &Error, events: &mut EventQueue) {
         while let Some(command) = self.commands.pop_front() {
             let error = command.refused.unwrap_or_else(|| error.clone());

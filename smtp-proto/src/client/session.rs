@@ -1,11 +1,12 @@
-//! A session: its phase, and what the program asked of it.
+//! A session: its phase, and the messages and commands of the program.
 //!
 //! ```text
 //! Opening (greeting → EHLO → STARTTLS → AUTH) → Ready ⇄ transactions → Leaving (QUIT) → Closed
 //! ```
 //!
-//! Each phase owns what has a meaning in that phase only. The reading cursor (`reader.rs`)
-//! gives a phase its replies, the writing cursor (`writer.rs`) runs while it is `Ready`.
+//! Each phase owns the data that has a meaning in that phase only. The reading cursor
+//! (`reader.rs`) passes replies to the phase; the writing cursor (`writer.rs`) runs while the
+//! phase is `Ready`. Must never know what a particular reply means.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -28,19 +29,19 @@ pub(super) struct Session {
     pub(super) dialogue: Dialogue,
     pub(super) requests: Requests,
     pub(super) deadlines: Deadlines,
-    /// What the server says is no reply; the rest of its line is still to come.
+    /// Text from the server that is not a reply, while the rest of its line is missing.
     pub(super) garbled: Option<Garbled>,
-    /// The server says that it is closing, and may have acted on content that it has not
-    /// answered: its end shows that it did not.
+    /// The server's `421`, while content is unanswered: the server may still answer it. If the
+    /// server closes the connection first, it did not accept the content.
     pub(super) closing: Option<Error>,
 }
 
-/// Where a session is.
+/// The phase of a session.
 #[derive(Debug)]
 pub(super) enum Phase {
     /// Greeting, EHLO, STARTTLS, AUTH.
     Opening(Box<Opening>),
-    /// Messages may go out.
+    /// Messages may be sent.
     Ready(Box<Pipeline>),
     /// `QUIT` was written.
     Leaving(Leaving),
@@ -57,13 +58,13 @@ pub(super) const PHASES: [(&str, &[&str]); 4] = [
 
 #[derive(Debug)]
 pub(super) struct Leaving {
-    /// Why, unless the caller wanted it.
+    /// The error that made the session leave; `None` if the program asked for it.
     pub(super) why: Option<Error>,
-    /// What `QUIT` was written behind.
+    /// The transactions that were written before `QUIT`.
     pub(super) pipeline: Option<Box<Pipeline>>,
 }
 
-/// Leaves out what the server said: it may have repeated a secret.
+/// Omits the server's words, which may repeat a secret.
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
@@ -108,7 +109,7 @@ impl Phase {
         self.pipeline_mut()?.oldest_mut()
     }
 
-    /// What the opening waits for.
+    /// The current step of the opening, which says what the session waits for.
     pub(super) fn opening_step(&self) -> Option<&OpeningStep> {
         match self {
             Self::Opening(opening) => Some(&opening.step),
@@ -116,7 +117,7 @@ impl Phase {
         }
     }
 
-    /// Takes the plaintext that came where TLS was to begin.
+    /// Takes the plaintext that arrived where the TLS handshake was due.
     pub(super) fn take_injected(&mut self) -> Option<Vec<u8>> {
         if let Self::Opening(opening) = self
             && let OpeningStep::Injected(said) = &mut opening.step
@@ -140,7 +141,7 @@ impl Session {
         }
     }
 
-    /// Enters the next phase; gives the one that is left.
+    /// Enters the next phase and returns the previous one.
     pub(super) fn enter(&mut self, phase: Phase) -> Phase {
         debug_assert!(
             PHASES
@@ -158,9 +159,9 @@ impl Session {
         self.dialogue.events.push_back(Event::Ready);
     }
 
-    // ---- what the program asks
+    // ---- requests of the program
 
-    /// Whether nothing that is given now is sent.
+    /// Whether messages and commands that are added now are not sent.
     pub(super) fn is_over(&self) -> bool {
         let left = matches!(self.phase, Phase::Leaving(_) | Phase::Closed);
         self.requests.quit_wanted || left
@@ -178,7 +179,7 @@ impl Session {
         id
     }
 
-    /// Whether every message has its report, and every command its answer.
+    /// Whether every message has its report, and every command its reply.
     pub(super) fn is_nothing_asked(&self) -> bool {
         !self.requests.has_messages()
             && !self.requests.has_commands()
@@ -187,9 +188,9 @@ impl Session {
 
     // ---- writing
 
-    /// Writes whatever may be written, up to a window.
+    /// Writes everything that may be written now, up to one output window.
     pub(super) fn pump(&mut self) {
-        // What a message leaves goes before those that are not begun.
+        // The remaining recipients of a message go before the messages that have not begun.
         self.settle();
         loop {
             let at_the_end = self.write();
@@ -202,7 +203,7 @@ impl Session {
         }
     }
 
-    /// Moves the writing cursor. Says whether everything is written and `QUIT` comes next.
+    /// Moves the writing cursor. Returns whether everything is written and `QUIT` comes next.
     fn write(&mut self) -> bool {
         let Phase::Ready(pipeline) = &mut self.phase else {
             return false;
@@ -222,7 +223,7 @@ impl Session {
         false
     }
 
-    /// Reports the messages that are finished, in order. Says whether one of them needs a
+    /// Reports the messages that are finished, in order. Returns whether one of them needs a
     /// further transaction.
     pub(super) fn settle(&mut self) -> bool {
         let may_go_on = matches!(self.phase, Phase::Ready(_));
@@ -239,9 +240,9 @@ impl Session {
         settled.has_rest
     }
 
-    // ---- where it is
+    // ---- the present state
 
-    /// The stage that an error at this moment belongs to.
+    /// The stage of an error that occurs now.
     pub(super) fn stage(&self) -> Stage {
         let awaited = self.dialogue.head().map(|head| head.command.stage());
         match &self.phase {
@@ -260,15 +261,16 @@ impl Session {
         }
     }
 
-    /// Whether the content of the oldest message is on its way out: begun, and
-    /// not all taken.
+    /// Whether the content of the oldest message is partly written: begun, and not yet handed
+    /// over to its end.
     pub(super) fn is_midway(&self) -> bool {
         let taken = self.dialogue.output.taken();
         let pipeline = self.phase.pipeline();
         pipeline.is_some_and(|pipeline| pipeline.is_midway(taken))
     }
 
-    /// The credentials that the program was asked for, or why there are none.
+    /// Continues with the credentials that the program provides, or ends because there are none.
+    /// Returns `false` if the session does not wait for credentials.
     pub(super) fn log_in(&mut self, credentials: Result<crate::Credentials, Error>) -> bool {
         let Phase::Opening(opening) = &mut self.phase else {
             return false;

@@ -1,14 +1,14 @@
-//! What to do about an error: one table from what happened, and where, to one answer.
+//! What to do about an error: one table that maps a kind, a stage and a reply to an answer.
 //!
-//! Everything that asks "what now" reads this table: whether another attempt helps, what advice
-//! an error gives, whether a session was lost, whether a server has no room. Must never know how
-//! another attempt is made.
+//! Every question about the next action reads this table: whether a retry helps, which advice an
+//! error gives, whether a session was lost, whether a server accepts no more sessions. Must never
+//! know how a retry is made.
 
 use alloc::string::ToString as _;
 
 use crate::{Error, ErrorKind, Outcome, Reply, Report, SaslError, Stage};
 
-/// What to do about an error, or about a refusal.
+/// What a program can do about an error or a refusal.
 ///
 /// ```
 /// use postwire_proto::{Disposition, Error};
@@ -26,49 +26,49 @@ use crate::{Error, ErrorKind, Outcome, Reply, Report, SaslError, Stage};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Disposition {
-    /// Send again later, unchanged: the server or the network says "not now".
+    /// Retry later without a change: the server or the network failed temporarily.
     RetryLater,
-    /// Send again at once, unchanged, over another session: only this session was at fault, or
-    /// had no room.
+    /// Retry at once, without a change, over another session: only this session failed or
+    /// reached a limit.
     RetryAtOnce,
-    /// Send by another transport: the program shut this one down.
+    /// Use another transport: the program shut this one down.
     ShutDown,
-    /// Change this first. The same attempt fails again.
+    /// Fix this first: the same attempt would fail again.
     Fix(Flaw),
-    /// Give up: the server says no for good, and does not say what to change.
+    /// Give up: the server refused permanently and did not say what to change.
     Permanent,
-    /// The server broke the protocol. Only its operator can help.
+    /// Give up: the server violated the protocol, and only its operator can correct that.
     PeerBroken,
 }
 
-/// What has to change before another attempt can succeed.
+/// What must change before another attempt can succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Flaw {
-    /// The message's content, which cannot be sent to any server.
+    /// The content of the message, which cannot be sent to any server.
     Content,
     /// The source of a streamed body, which failed.
     Source,
-    /// What the message or the command asks of the server: an extension, a size or a limit that
-    /// this server does not have.
+    /// A requirement of the message or command that this server does not meet: an extension, a
+    /// size or a limit.
     Requirement,
-    /// The name that the client says in `EHLO`.
+    /// The name that the client sends in `EHLO`.
     HelloName,
-    /// How the program gets the credentials, which failed.
+    /// The source from which the program fetches the credentials.
     CredentialsSource,
     /// The user name, the password, the token, or the server's permission for this user.
     Login,
-    /// The mechanisms that may be used.
+    /// The set of allowed authentication mechanisms.
     Mechanism,
-    /// The session, which has to be under TLS (with a verified certificate).
+    /// The protection of the session, which must be TLS (with a verified certificate).
     Unprotected,
     /// TLS itself: `STARTTLS`, the handshake, a certificate.
     Tls,
 }
 
 impl Disposition {
-    /// What to do about a refusal that says nothing more: retry after a 4xx, give up after a 5xx
-    /// (RFC 5321 §4.2.1).
+    /// The disposition of a refusal by its code alone: retry later after a 4xx, give up after a
+    /// 5xx (RFC 5321 §4.2.1).
     pub fn of_refusal(reply: &Reply) -> Self {
         if reply.code().is_transient() {
             Self::RetryLater
@@ -77,12 +77,12 @@ impl Disposition {
         }
     }
 
-    /// Whether sending again, unchanged, may help.
+    /// Whether a retry without a change may succeed.
     pub const fn is_transient(self) -> bool {
         matches!(self, Self::RetryLater | Self::RetryAtOnce)
     }
 
-    /// The table.
+    /// The table from stage and kind to disposition.
     fn of(stage: Stage, kind: &ErrorKind) -> Self {
         match kind {
             ErrorKind::Refused(reply) => match Self::of_refusal(reply) {
@@ -91,7 +91,7 @@ impl Disposition {
                 }
                 later => later,
             },
-            // A session that had begun says nothing about the next one.
+            // If one session ends after its start, the next session may still succeed.
             ErrorKind::ConnectionClosed
             | ErrorKind::Transport(_)
             | ErrorKind::SessionOver
@@ -126,10 +126,10 @@ impl Disposition {
 }
 
 impl Flaw {
-    /// What a refusal of the session says has to change, if it says so.
+    /// What must change after a refusal of the session, if the reply says so.
     fn of_refusal(stage: Stage, reply: &Reply) -> Option<Self> {
         match (stage, reply.code().get()) {
-            // The service is closing, whatever it was asked.
+            // `421`: the service is closing, regardless of the command.
             (Stage::StartTls, 421) => None,
             (Stage::StartTls, _) => Some(Self::Tls),
             // RFC 4954 §6
@@ -144,8 +144,8 @@ impl Flaw {
     }
 }
 
-/// Whether a refusal of `EHLO` is one of the name that came with it: by its own words, or by
-/// policy (RFC 3463 §3.8).
+/// Whether a refusal of `EHLO` is about the client's name: its text says so, or its enhanced
+/// code is one of policy (RFC 3463 §3.8).
 fn is_about_name(reply: &Reply) -> bool {
     let by_policy = reply
         .enhanced()
@@ -155,13 +155,15 @@ fn is_about_name(reply: &Reply) -> bool {
 }
 
 impl Error {
-    /// What to do now.
+    /// What the program can do about this error.
     pub fn disposition(&self) -> Disposition {
         Disposition::of(self.stage(), self.kind())
     }
 
-    /// What has to change, where that is known: of a refusal for now too, which may nevertheless
-    /// be retried unchanged.
+    /// What must change, if that is known.
+    ///
+    /// A temporary refusal may have a flaw as well: a retry without a change may then still
+    /// succeed.
     pub fn flaw(&self) -> Option<Flaw> {
         match (self.disposition(), self.kind()) {
             (Disposition::Fix(flaw), _) => Some(flaw),
@@ -170,13 +172,13 @@ impl Error {
         }
     }
 
-    /// Whether trying again later, unchanged, may help.
+    /// Whether a later retry without a change may succeed.
     pub fn is_transient(&self) -> bool {
         self.disposition().is_transient()
     }
 
-    /// What may help, where the server's reply says so: to a login by its code (RFC 4954 §6), to
-    /// `EHLO` by its words. `Display` shows it too.
+    /// Advice from the server's reply, if it gives any: the code of a reply to a login
+    /// (RFC 4954 §6), the text of a reply to `EHLO`. `Display` includes the advice.
     pub fn advice(&self) -> Option<&'static str> {
         let ErrorKind::Refused(reply) = self.kind() else {
             return None;
@@ -194,18 +196,18 @@ impl Error {
         }
     }
 
-    /// Whether an error at the start of a session means that the server has no room for another
-    /// session now: it refused the session with a 4xx.
+    /// Whether the error means that the server accepts no more sessions at present: it refused
+    /// the session with a 4xx.
     pub fn server_has_no_room(&self) -> bool {
         let refused = matches!(self.kind(), ErrorKind::Refused(_));
         refused && self.disposition() == Disposition::RetryLater
     }
 
-    /// Whether the session was lost, rather than the message refused. A session that does not
-    /// answer `MAIL` is lost, too: nothing says that the server is still there.
+    /// Whether the session was lost, rather than the message refused. A session without a reply
+    /// to `MAIL` counts as lost, because the server may no longer be reachable.
     fn is_loss_of_session(&self) -> bool {
         match (self.disposition(), self.kind()) {
-            // The program wished so.
+            // The program ended the session itself.
             (_, ErrorKind::Aborted) => false,
             (Disposition::RetryLater, ErrorKind::TimedOut) => self.stage() == Stage::Mail,
             // RFC 5321 §3.8
@@ -221,9 +223,10 @@ impl Report {
         matches!(self.outcome(), Outcome::NotSent(error) if error.is_loss_of_session())
     }
 
-    /// Whether a message that went out over a connection of a pool is worth another attempt over
-    /// a fresh connection: it was certainly not sent, because a connection that had been used
-    /// before was lost, and all of its content is still at hand.
+    /// Whether a pool should retry the message over a new connection.
+    ///
+    /// True if the message was certainly not sent because a reused connection was lost, and all
+    /// of the content is still available.
     pub fn deserves_fresh_connection(&self, was_reused: bool, content_is_at_hand: bool) -> bool {
         was_reused && content_is_at_hand && self.session_was_lost()
     }
@@ -262,8 +265,8 @@ mod tests {
         Arc::new(SaslError::EmptySecret)
     }
 
-    /// Every kind but [`ErrorKind::Refused`], with what to do before a message and from `MAIL`
-    /// on.
+    /// Every kind except [`ErrorKind::Refused`], with its disposition before a message and from
+    /// `MAIL` on.
     fn table() -> Vec<(ErrorKind, Disposition, Disposition)> {
         use ErrorKind as Kind;
         let mechanism = || Kind::NoUsableMechanism {

@@ -1,9 +1,9 @@
-//! What can go wrong with a session or a message, apart from a refusal of the
-//! message itself (that is [`Outcome::Rejected`](crate::Outcome::Rejected)).
+//! Errors of a session or a message. A refusal of the message itself is not an error but
+//! [`Outcome::Rejected`](crate::Outcome::Rejected).
 //!
-//! Four different things in types: a wrong call by the program ([`Misuse`]), a
-//! fault of the peer ([`Violation`]), a refusal by the server
-//! ([`ErrorKind::Refused`]) and the network's failures.
+//! The types separate four things: a wrong call by the program ([`Misuse`]), a fault of the peer
+//! ([`Violation`]), a refusal by the server ([`ErrorKind::Refused`]) and failures of the network.
+//! Must never know what to do about an error.
 
 mod display;
 mod kind;
@@ -22,10 +22,11 @@ pub use self::unsendable::Unsendable;
 pub use self::violation::Violation;
 use crate::{Mechanism, Reply};
 
-/// Why a message was not sent, or why nobody knows whether it was.
+/// Why a message was not sent, or why it is unknown whether the message was sent.
 ///
-/// Two errors are equal if stage, kind and details are. The foreign errors that some kinds hold
-/// (a [`TransportError`](crate::TransportError)) are compared by their text.
+/// Two errors are equal if their stages, kinds and details are equal. Errors of other crates
+/// that some kinds contain ([`TransportError`](crate::TransportError)) are compared by their
+/// text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     stage: Stage,
@@ -33,7 +34,7 @@ pub struct Error {
     more: Option<Box<More>>,
 }
 
-/// What is known besides.
+/// Additional details of an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct More {
     detail: Option<String>,
@@ -41,7 +42,7 @@ struct More {
     login: Option<Login>,
 }
 
-/// Which login failed.
+/// The login that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Login {
     mechanism: Mechanism,
@@ -49,7 +50,8 @@ struct Login {
 }
 
 impl Error {
-    /// An error at a stage: for adapters, which meet failures of their own.
+    /// Creates an error of this kind at this stage. For adapters, which report failures of
+    /// their own.
     pub fn new(stage: Stage, kind: ErrorKind) -> Self {
         Self {
             stage,
@@ -58,8 +60,7 @@ impl Error {
         }
     }
 
-    /// The same, with what is known besides: what the server said besides its reply, or
-    /// what was tried. For adapters.
+    /// Sets the [`detail`](Self::detail) of the error, unless `detail` is `None`. For adapters.
     #[must_use]
     pub fn with_detail(mut self, detail: Option<String>) -> Self {
         if detail.is_some() {
@@ -68,19 +69,21 @@ impl Error {
         self
     }
 
-    /// The same, with the beginning of what the server said instead of a whole reply.
+    /// Sets the [`quote`](Self::quote) of the error.
     pub(crate) fn with_quote(mut self, quote: String) -> Self {
         self.more.get_or_insert_default().quote = Some(quote);
         self
     }
 
-    /// What the server said instead of a whole reply, escaped: the first 100 octets of a line
-    /// that is none, of lines that disagree, or of a reply whose end never came.
+    /// Text that the server sent instead of a complete reply, escaped.
+    ///
+    /// The first 100 octets of a line that is not a reply, of lines that contradict each other,
+    /// or of a reply whose end is missing.
     pub fn quote(&self) -> Option<&str> {
         self.more.as_ref()?.quote.as_deref()
     }
 
-    /// The same, of a login by this mechanism to a server that offers others as well.
+    /// Sets the mechanism of the failed login and the other mechanisms that the server offers.
     pub(crate) fn of_login(mut self, mechanism: Mechanism, others: String) -> Self {
         self.more.get_or_insert_default().login = Some(Login { mechanism, others });
         self
@@ -95,29 +98,28 @@ impl Error {
         self.login().map(|login| login.mechanism)
     }
 
-    /// The other mechanisms that the server offered where a login failed,
-    /// blank-separated.
+    /// After a failed login, the other mechanisms that the server offers, separated by blanks.
     pub fn other_mechanisms(&self) -> &str {
         self.login().map_or("", |login| &login.others)
     }
 
-    /// What is known besides: what the server said besides its reply (the JSON of OAUTHBEARER
-    /// or XOAUTH2, the reason of SCRAM), escaped; which addresses did not answer in time.
+    /// Additional details: words of the server outside its reply (the JSON of OAUTHBEARER or
+    /// XOAUTH2, the reason of SCRAM), escaped, or the addresses that could not be reached.
     pub fn detail(&self) -> Option<&str> {
         self.more.as_ref()?.detail.as_deref()
     }
 
-    /// Where it happened.
+    /// The stage of the session at which the error occurred.
     pub fn stage(&self) -> Stage {
         self.stage
     }
 
-    /// What happened.
+    /// The kind of the error, with its data.
     pub fn kind(&self) -> &ErrorKind {
         &self.kind
     }
 
-    /// The server's reply, where it was one that ended the attempt.
+    /// The server's reply, if a reply caused the error.
     pub fn reply(&self) -> Option<&Reply> {
         match &self.kind {
             ErrorKind::Refused(reply)
@@ -132,8 +134,8 @@ impl Error {
     }
 }
 
-/// `Display` says all that the error within says, so the source is what lies behind that one;
-/// [`Error::kind`] holds the error itself.
+/// `Display` includes the text of the inner error, so `source` returns the source of the inner
+/// error. [`Error::kind`] contains the inner error itself.
 impl core::error::Error for Error {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match &self.kind {

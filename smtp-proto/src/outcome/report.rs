@@ -1,4 +1,5 @@
-//! The verdict on each message: exactly one [`Report`] for each `send`.
+//! The verdict on each message: exactly one [`Report`] for each `send`. Must never know how a
+//! verdict is reached.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -6,37 +7,40 @@ use core::fmt;
 
 use crate::{Address, Envelope, Error, Reply, Stage};
 
-/// Names a message within one session, in the order of `send`.
+/// Identifies a message within one session, in the order of `send`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransactionId(pub(crate) u64);
 
 impl TransactionId {
-    /// Its position among the messages given to this session, from 0.
+    /// The position of the message among all messages of this session, from 0.
     pub const fn index(self) -> u64 {
         self.0
     }
 }
 
-/// What became of one message.
+/// The result of sending one message.
 ///
-/// There is one for each `send`, also where the message took several transactions since the
-/// server takes fewer recipients at a time than it has (RFC 5321 §4.5.3.1.10, RFC 9422). The
-/// verdict is then, in this order:
+/// Each `send` gets exactly one report, even if the message needs several transactions because
+/// the server accepts fewer recipients at a time than the message has (RFC 5321 §4.5.3.1.10,
+/// RFC 9422). The outcome of such a message is the first of these that applies:
 ///
-/// 1. [`InDoubt`](Outcome::InDoubt) if any of them is in doubt, as only its own recipients are.
-/// 2. [`Accepted`](Outcome::Accepted) if any was accepted, with the reply to the first of
-///    these. Recipients of one that was not sent keep the reply that they had before (`452`), or
-///    are not sent to if they were never asked for: for either the message can be sent again.
-///    [`error`](Report::error) says why it was not sent.
-/// 3. [`NotSent`](Outcome::NotSent) if the last was not sent: nobody has the message.
-/// 4. [`Rejected`](Outcome::Rejected) if all were, by a permanent reply if there is one.
+/// 1. [`InDoubt`](Outcome::InDoubt) if any transaction is in doubt. Only the recipients of that
+///    transaction are in doubt.
+/// 2. [`Accepted`](Outcome::Accepted) if any transaction was accepted, with the reply to the
+///    first such transaction. Recipients of a transaction that was not sent keep their earlier
+///    reply (`452`), or have the status *not sent* if the server was never asked for them. The
+///    message can be sent to them again. [`error`](Report::error) is the reason.
+/// 3. [`NotSent`](Outcome::NotSent) if the last transaction was not sent: no recipient has the
+///    message.
+/// 4. [`Rejected`](Outcome::Rejected) if all transactions were rejected, with a permanent reply
+///    if there is one.
 ///
-/// A message is divided only if it goes to [`Recipients::Any`](crate::Recipients::Any) and its
-/// content is no stream, which cannot be sent twice; a further transaction is begun only after
-/// one that took at least one recipient, or as declared limits demand. Where one session may not
-/// hold it all (`MAILMAX`, `RCPTDOMAINMAX`), the others are not sent to in that session
-/// ([`left_for_another_session`](Self::left_for_another_session)); every adapter's transport
-/// goes on with them over another connection.
+/// A message is divided only if its recipients are [`Recipients::Any`](crate::Recipients::Any)
+/// and its content is not a stream, which cannot be sent twice. A further transaction begins only
+/// after one that accepted at least one recipient, or if the declared limits require it. If one
+/// session cannot take all recipients (`MAILMAX`, `RCPTDOMAINMAX`), the rest has the status *not
+/// sent* ([`left_for_another_session`](Self::left_for_another_session)); the transport of every
+/// adapter sends to them over another connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "the message may have been rejected, or not sent"]
 pub struct Report {
@@ -47,28 +51,28 @@ pub struct Report {
     rest_error: Option<Box<Error>>,
 }
 
-/// What became of a message as a whole.
+/// The result of sending a message as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The server took responsibility (final 2xx), for at least one recipient:
-    /// some may have been refused.
+    /// The server took responsibility for at least one recipient (final 2xx). It may have
+    /// refused other recipients.
     Accepted(Reply),
-    /// The server gave a definite no to this message, 4xx or 5xx: to `MAIL`, to
-    /// every `RCPT`, to `DATA`, or to the content.
+    /// The server refused the message with a 4xx or 5xx: at `MAIL`, at every `RCPT`, at `DATA`,
+    /// or at the content.
     Rejected {
-        /// Which of them.
+        /// The stage of the refusal.
         stage: Stage,
-        /// The server's words.
+        /// The server's reply.
         reply: Reply,
     },
-    /// Certainly not delivered: sending it again cannot make a duplicate.
+    /// The message was certainly not delivered. A retry cannot produce a duplicate.
     NotSent(Error),
-    /// The end of the content went out, or may have, and no reply came, or none
-    /// that makes sense. Sending it again may make a duplicate.
+    /// The end of the content was sent, or may have been, and no valid reply arrived. A retry
+    /// may produce a duplicate.
     InDoubt(Error),
 }
 
-/// What became of a message for one recipient.
+/// The result of sending a message to one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecipientReport {
     address: Address,
@@ -76,24 +80,26 @@ pub struct RecipientReport {
     reply: Option<Reply>,
 }
 
-/// Whether the server answers for a recipient.
+/// Whether the server took responsibility for a recipient.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RecipientStatus {
     /// The server took final responsibility.
     Accepted,
-    /// The server said no.
+    /// The server refused the recipient.
     Refused,
-    /// Certainly not delivered, and not refused either: the server was never asked for it, or
-    /// the message ended before there was any content. Sending it again cannot make a duplicate.
+    /// The message was certainly not delivered to the recipient, and the recipient was not
+    /// refused: the server was never asked, or the message ended before its content. A retry
+    /// cannot produce a duplicate.
     NotSent,
-    /// The content went out, or may have, and the final reply never came. Sending it again may
-    /// make a duplicate.
+    /// The content was sent, or may have been, and the final reply did not arrive. A retry may
+    /// produce a duplicate.
     InDoubt,
 }
 
 impl Report {
-    /// A report that no session made: of a test, or of a transport that sends in another way.
+    /// Creates a report without a session: for tests, and for transports that send in another
+    /// way.
     pub fn new(
         transaction: TransactionId,
         outcome: Outcome,
@@ -107,8 +113,8 @@ impl Report {
         }
     }
 
-    /// The report on a message that was never given to a session: for adapters
-    /// that could not connect.
+    /// Creates the report on a message that no session received. For adapters that cannot
+    /// connect.
     pub fn not_sent(envelope: &Envelope, error: Error) -> Self {
         let not_sent = |address: &Address| {
             RecipientReport::new(address.clone(), RecipientStatus::NotSent, None)
@@ -121,11 +127,11 @@ impl Report {
         }
     }
 
-    /// Takes what became of the message in a further transaction, for the recipients at these
-    /// places: those that were still without a yes or a final no.
+    /// Adds the report on a further transaction of the message, for the recipients at these
+    /// positions: those that were neither accepted nor permanently refused before.
     pub fn absorb(&mut self, further: Self, places: impl Iterator<Item = usize>) {
         for (place, recipient) in places.zip(further.recipients) {
-            // Who was too many before, and was not asked again, keeps that reply.
+            // A recipient refused as too many, and not asked again, keeps that reply.
             if let Some(own) = self.recipients.get_mut(place)
                 && recipient.status != RecipientStatus::NotSent
             {
@@ -167,9 +173,10 @@ impl Report {
         }
     }
 
-    /// The positions of the recipients that another session may take: this session took or
-    /// refused other recipients of the message, and was not asked for these, or ended before
-    /// it answered.
+    /// The positions of the recipients that another session may accept.
+    ///
+    /// This session accepted or refused other recipients of the message. For these recipients it
+    /// did not ask the server, or it ended before the server replied.
     #[must_use]
     pub fn left_for_another_session(&self) -> Vec<usize> {
         let asked_for_others = matches!(
@@ -189,27 +196,27 @@ impl Report {
             .collect()
     }
 
-    /// Which message this is about.
+    /// The message of this report.
     pub fn transaction(&self) -> TransactionId {
         self.transaction
     }
 
-    /// What became of the message as a whole.
+    /// The result for the message as a whole.
     pub fn outcome(&self) -> &Outcome {
         &self.outcome
     }
 
-    /// What became of it for each recipient, in the envelope's order.
+    /// The result for each recipient, in the order of the envelope.
     pub fn recipients(&self) -> &[RecipientReport] {
         &self.recipients
     }
 
-    /// Whether the server took the message, for at least one recipient.
+    /// Whether the server accepted the message for at least one recipient.
     pub fn is_accepted(&self) -> bool {
         matches!(self.outcome, Outcome::Accepted(_))
     }
 
-    /// Whether the server took the message for some recipients and refused others.
+    /// Whether the server accepted the message for some recipients and not for others.
     pub fn is_partial(&self) -> bool {
         self.is_accepted()
             && self
@@ -218,15 +225,15 @@ impl Report {
                 .any(|recipient| !recipient.is_accepted())
     }
 
-    /// The recipients for whom the server does not answer, with its words.
+    /// The recipients for whom the server did not take responsibility, with its replies.
     pub fn refused(&self) -> impl Iterator<Item = &RecipientReport> {
         self.recipients
             .iter()
             .filter(|recipient| recipient.status == RecipientStatus::Refused)
     }
 
-    /// The stage at which it ended, where it was not accepted; of an accepted message, that of
-    /// its [`error`](Self::error).
+    /// The stage at which the message failed; `None` if it was accepted for all recipients that
+    /// were asked for. Of an accepted message it is the stage of its [`error`](Self::error).
     pub fn stage(&self) -> Option<Stage> {
         match &self.outcome {
             Outcome::Rejected { stage, .. } => Some(*stage),
@@ -234,7 +241,7 @@ impl Report {
         }
     }
 
-    /// The reply that decided, if it was one.
+    /// The reply that decided the outcome, if a reply did.
     pub fn reply(&self) -> Option<&Reply> {
         match &self.outcome {
             Outcome::Accepted(reply) | Outcome::Rejected { reply, .. } => Some(reply),
@@ -242,8 +249,8 @@ impl Report {
         }
     }
 
-    /// The error, of a message that was not sent or is in doubt; of an accepted one, why it was
-    /// not sent to the recipients that a further transaction was for.
+    /// The error, if the message was not sent or is in doubt. Of an accepted message it is the
+    /// reason why the recipients of a further transaction were not sent to.
     pub fn error(&self) -> Option<&Error> {
         match &self.outcome {
             Outcome::NotSent(error) | Outcome::InDoubt(error) => Some(error),
@@ -259,12 +266,11 @@ impl Report {
         }
     }
 
-    /// Splits messages that were accepted for every recipient from the rest, so that `?` lets no
-    /// failure pass for success.
+    /// Converts the report into a `Result`, so that `?` treats a partial failure as a failure.
     ///
     /// # Errors
     ///
-    /// The message was not accepted, or not for all recipients.
+    /// [`SendError`] if the message was not accepted, or not for every recipient.
     pub fn into_result(self) -> Result<Self, SendError> {
         if self.is_accepted() && !self.is_partial() {
             Ok(self)
@@ -273,7 +279,7 @@ impl Report {
         }
     }
 
-    /// How many recipients were refused for now only, where the reply that decided is for good.
+    /// The number of temporarily refused recipients, if the deciding reply is permanent.
     fn refused_for_now(&self) -> usize {
         let is_transient = |reply: &Reply| reply.code().is_transient();
         let for_now = |recipient: &&RecipientReport| recipient.reply().is_some_and(is_transient);
@@ -320,7 +326,7 @@ impl fmt::Display for Report {
 }
 
 impl RecipientReport {
-    /// A recipient of a report that no session made.
+    /// Creates the result for one recipient, for a report without a session.
     pub fn new(address: Address, status: RecipientStatus, reply: Option<Reply>) -> Self {
         Self {
             address,
@@ -329,7 +335,7 @@ impl RecipientReport {
         }
     }
 
-    /// The forward-path.
+    /// The address of the recipient.
     pub fn address(&self) -> &Address {
         &self.address
     }
@@ -338,23 +344,23 @@ impl RecipientReport {
         self.status == RecipientStatus::Accepted
     }
 
-    /// Whether the server answers for it.
+    /// Whether the server took responsibility for the recipient.
     pub fn status(&self) -> RecipientStatus {
         self.status
     }
 
-    /// The reply that decided; none where none came.
+    /// The reply that decided the status; `None` if no reply arrived.
     pub fn reply(&self) -> Option<&Reply> {
         self.reply.as_ref()
     }
 }
 
-/// A message that was not accepted, or not for every recipient, as an error. Holds the whole
+/// The error of a message that was not accepted, or not for every recipient. Contains the whole
 /// [`Report`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendError(Report);
 
-/// How many recipients are named in one sentence.
+/// The number of recipients that `Display` names.
 const NAMED: usize = 5;
 
 impl SendError {
@@ -363,12 +369,12 @@ impl SendError {
         Self(report)
     }
 
-    /// What became of the message.
+    /// The report on the message.
     pub fn report(&self) -> &Report {
         &self.0
     }
 
-    /// The same, by value.
+    /// Returns the report on the message by value.
     pub fn into_report(self) -> Report {
         self.0
     }
@@ -399,7 +405,7 @@ impl fmt::Display for SendError {
     }
 }
 
-/// `Display` says all that the report's error says, so the source is what lies behind that.
+/// `Display` includes the text of the report's error, so `source` returns that error's source.
 impl core::error::Error for SendError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         self.0.error().and_then(core::error::Error::source)

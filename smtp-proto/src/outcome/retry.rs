@@ -1,6 +1,6 @@
-//! Whether a message is worth sending again, when, and to whom.
+//! Whether, when and to which recipients a message should be sent again.
 //!
-//! Reads, for each recipient, the table of [`Disposition`]. Must never know how an attempt is made.
+//! Reads the table of [`Disposition`] for each recipient. Must never know how a retry is made.
 
 use alloc::vec::Vec;
 
@@ -8,10 +8,9 @@ use crate::{
     Address, Disposition, Outcome, RecipientReport, RecipientStatus, Report, SendError, Stage,
 };
 
-/// Whether to send a message again, unchanged, and to which of its recipients.
+/// Whether to send a message again without a change, and to which of its recipients.
 ///
-/// No recipient is named to whom another attempt could make a duplicate, but for
-/// [`InDoubt`](Retry::InDoubt).
+/// Except in [`InDoubt`](Retry::InDoubt), a retry to these recipients cannot produce a duplicate.
 ///
 /// ```
 /// use postwire_proto::{Report, Retry};
@@ -29,24 +28,25 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Retry {
-    /// Nobody is left who could be sent to: each was accepted, or refused for good, or the
-    /// message, the program or the configuration has to change first.
+    /// No retry: each recipient was accepted or permanently refused, or the message, the program
+    /// or the configuration must change first.
     Never,
-    /// These recipients can be sent to later: the server or the network says "not now". RFC 5321
-    /// §4.5.4.1 waits for at least half an hour.
+    /// Retry these recipients later: the server or the network failed temporarily. RFC 5321
+    /// §4.5.4.1 recommends to wait for at least half an hour.
     ///
-    /// Some of them might do at once; all of them are worth another try then.
+    /// For some of them an immediate retry might succeed; after the wait a retry is useful for
+    /// all.
     Later(Vec<Address>),
-    /// These recipients can be sent to at once, over another session: only the session was at
-    /// fault, or had no room for them.
+    /// Retry these recipients at once, over another session: only the session failed or reached
+    /// a limit.
     AtOnce(Vec<Address>),
-    /// All that is left are recipients in doubt. To send again may make a duplicate, not to send
-    /// again may lose the message; mail servers send again, later.
+    /// Only recipients in doubt are left. A retry may produce a duplicate; without a retry the
+    /// message may be lost. Mail servers retry later.
     InDoubt(Vec<Address>),
 }
 
 impl Retry {
-    /// The recipients to send to again; none where there is to be no other attempt.
+    /// The recipients to send to again; empty if there is to be no retry.
     pub fn recipients(&self) -> &[Address] {
         match self {
             Self::Never => &[],
@@ -57,7 +57,7 @@ impl Retry {
     }
 }
 
-/// What another attempt would be, for one recipient.
+/// The kind of retry for one recipient.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Attempt {
     Useless,
@@ -80,10 +80,10 @@ impl From<Disposition> for Attempt {
 }
 
 impl Report {
-    /// Whether, when and to whom to send the message again.
+    /// Whether, when and to which recipients to send the message again.
     ///
-    /// Where several recipients had different answers, those that are worth another attempt are
-    /// named together, and the one that has to wait longest decides when.
+    /// If recipients have different answers, all recipients that are worth a retry are listed
+    /// together, and the longest wait among them applies to all.
     pub fn retry(&self) -> Retry {
         let having = |wanted: fn(Attempt) -> bool| {
             let recipients = self.recipients().iter();
@@ -142,7 +142,7 @@ impl Report {
 }
 
 impl SendError {
-    /// Whether, when and to whom to send the message again: [`Report::retry`].
+    /// Whether, when and to which recipients to send the message again: see [`Report::retry`].
     pub fn retry(&self) -> Retry {
         self.report().retry()
     }
@@ -164,8 +164,7 @@ mod tests {
         alloc::format!("{number}@b.example").parse().unwrap()
     }
 
-    /// A report on recipients that had these answers: a code, or none where they were not asked
-    /// for.
+    /// A report on recipients with these reply codes; 0 for a recipient that was not asked for.
     fn report(outcome: Outcome, answers: &[(RecipientStatus, u16)]) -> Report {
         let recipients = answers.iter().enumerate().map(|(number, (status, code))| {
             let reply = (*code > 0).then(|| reply(*code));

@@ -38,7 +38,7 @@ impl Plan {
         let first_apart = matches!(
             self,
             Self::Bdat {
-                first_octet_written: true,
+                first_octet: Some(_),
                 ..
             }
         );

@@ -1,6 +1,6 @@
-//! An error as one sentence: the stage, what happened, the server's own words, what may help.
+//! The text of an error in one sentence: the stage, what happened, the server's words, advice.
 //!
-//! Knows words. Must never decide anything.
+//! Knows the wording only. Must never decide anything.
 
 use core::fmt;
 
@@ -22,7 +22,7 @@ impl fmt::Display for Error {
             ),
             ErrorKind::OutOfStep(reply) => write!(
                 f,
-                "the server does not cope with pipelined commands ({reply}); send one command at a time"
+                "the server does not support pipelined commands ({reply}); send one command at a time"
             ),
             ErrorKind::Violation(violation) => self.write_violation(violation, f),
             ErrorKind::ConnectionClosed => {
@@ -34,9 +34,11 @@ impl fmt::Display for Error {
                 self.write_begun(f)
             }
             ErrorKind::TimedOut => {
-                f.write_str("timed out")?;
-                if let Some(detail) = self.detail() {
-                    write!(f, ": {detail}")?;
+                match self.detail() {
+                    // The detail names the address that timed out, and says so itself.
+                    Some(detail) if detail.contains("timed out") => f.write_str(detail)?,
+                    Some(detail) => write!(f, "timed out: {detail}")?,
+                    None => f.write_str("timed out")?,
                 }
                 self.write_begun(f)
             }
@@ -81,12 +83,12 @@ impl fmt::Display for Error {
             ErrorKind::SessionOver => match self.detail() {
                 Some(why) => write!(
                     f,
-                    "the session ended because of another message ({why}); open another"
+                    "the session ended because of another message ({why}); use another session"
                 ),
-                None => f.write_str("the session had ended; open another"),
+                None => f.write_str("the session is over; use another session"),
             },
             ErrorKind::SessionFull => f.write_str(
-                "the session has no room for it by the server's limits (LIMITS); open another",
+                "the server's limits (LIMITS) allow no more in this session; use another session",
             ),
             ErrorKind::ShutDown => f.write_str("the transport is shut down"),
         }
@@ -120,7 +122,7 @@ impl Error {
             None => {}
         }
         match self.detail() {
-            Some(detail) => write!(f, "; then the server said {detail}"),
+            Some(detail) => write!(f, "; the server then said {detail}"),
             None => Ok(()),
         }
     }
@@ -156,7 +158,7 @@ impl Error {
 
     fn write_begun(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.quote() {
-            Some(quote) => write!(f, "; the server had begun to say: {quote}"),
+            Some(quote) => write!(f, "; the incomplete reply is: {quote}"),
             None => Ok(()),
         }
     }
@@ -177,17 +179,17 @@ fn write_no_mechanism(
         )?;
     }
     if withheld {
-        f.write_str("; a secret is not sent in plaintext unless that is allowed")?;
+        f.write_str("; a secret is sent in plaintext only if the configuration allows it")?;
     }
     let unknown = offered.split(' ').filter(|name| !name.is_empty());
     for name in unknown.filter(|name| name.parse::<Mechanism>().is_err()) {
-        write!(f, "; {name} is not known")?;
+        write!(f, "; {name} is not supported")?;
     }
     for mechanism in unasked {
         if mechanism.is_default_for_password() {
-            write!(f, "; {mechanism} is not among those that may be used")?;
+            write!(f, "; {mechanism} is not in the list of allowed mechanisms")?;
         } else {
-            write!(f, "; {mechanism} is only used where it is asked for")?;
+            write!(f, "; {mechanism} is used only if explicitly requested")?;
         }
     }
     Ok(())

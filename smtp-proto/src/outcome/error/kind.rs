@@ -1,5 +1,5 @@
-//! What happened, in types: a refusal by the server, a fault of the peer, a failure of the
-//! network, or a request that this server cannot serve. Knows nothing of what to do about it.
+//! The kinds of errors: a refusal by the server, a fault of the peer, a failure of the network,
+//! or a request that this server cannot serve. Must never know what to do about an error.
 
 use alloc::string::{String, ToString as _};
 use alloc::sync::Arc;
@@ -8,72 +8,72 @@ use alloc::vec::Vec;
 use super::{Unsendable, Violation};
 use crate::{Mechanism, Parameter, Reply, SaslError, TransportError};
 
-/// What happened; [`Error::stage`](crate::Error::stage) says where.
+/// The kind of an [`Error`](crate::Error), with its data.
 ///
-/// Two kinds are equal if what they hold is; foreign errors ([`TransportError`]) are compared by
-/// their text.
+/// Two kinds are equal if their data are equal. Errors of other crates ([`TransportError`]) are
+/// compared by their text.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The server refused the session, or hung up after this refusal.
+    /// The server refused the session, or closed the connection after this refusal.
     Refused(Reply),
-    /// The server said goodbye (`221`), or greeted anew (`220`), in place of an answer
-    /// (RFC 5321 §3.8).
+    /// The server ended the session (`221`), or sent a new greeting (`220`), instead of a reply
+    /// to the command (RFC 5321 §3.8).
     Goodbye(Reply),
-    /// The server refused to end a transaction (`RSET`) that an earlier message may have left
-    /// open, so the session was left. The reply says nothing of this message.
+    /// The server refused `RSET` after an earlier message that may have left a transaction open,
+    /// so the session ended. The reply is not about this message.
     ResetRefused(Reply),
-    /// The server answered "out of step" (`503`) to a command that was sent ahead of the
-    /// replies before it (RFC 2920). That says nothing of this message.
+    /// The server replied "bad sequence" (`503`) to a command that was sent before the replies
+    /// to earlier commands arrived (RFC 2920). The reply is not about this message.
     OutOfStep(Reply),
-    /// The server broke the protocol.
+    /// The server violated the protocol.
     Violation(Violation),
     /// The server closed the connection.
     ConnectionClosed,
-    /// The transport failed: connecting, reading or writing.
+    /// Connecting, reading or writing failed.
     Transport(TransportError),
-    /// The stage took longer than it may.
+    /// The deadline of the stage passed.
     TimedOut,
     /// STARTTLS is required and the server does not offer it.
     StartTlsNotOffered,
-    /// The handshake or a certificate failed, or the TLS session broke.
+    /// The TLS handshake or a certificate check failed, or the TLS session failed later.
     Tls(TransportError),
     /// Credentials were given and no mechanism can be used.
     NoUsableMechanism {
-        /// What the server offers, blank-separated; empty if it has no AUTH.
+        /// The mechanisms that the server offers, separated by blanks; empty if the server does
+        /// not offer AUTH.
         offered: String,
-        /// Whether one was kept back because it would reveal the secret in
-        /// plaintext.
+        /// Whether a mechanism was not used because it would reveal the secret in plaintext.
         withheld: bool,
-        /// Those that are offered and known, and have to be asked for.
+        /// Offered mechanisms that this crate supports and the configuration does not allow.
         unasked: Vec<Mechanism>,
     },
-    /// The mechanism gave up.
+    /// The authentication mechanism failed on the client's side.
     Sasl(SaslError),
-    /// The program could not get the credentials that were wanted.
+    /// The program failed to provide the credentials.
     Credentials(TransportError),
     /// The message, or the command, needs an extension that the server does not offer.
     ExtensionNotOffered(&'static str),
     /// A parameter that the program added belongs to an extension that the server does not
     /// offer.
     ParameterNotOffered(Parameter),
-    /// The message requires TLS on its way (REQUIRETLS, RFC 8689), and this session is not under
-    /// TLS with a verified certificate.
+    /// The message requires TLS (REQUIRETLS, RFC 8689), and this session is not under TLS with a
+    /// verified certificate.
     VerifiedTlsRequired,
-    /// The message wants more of something than the server declares that it gives.
+    /// The message exceeds a limit that the server declares.
     BeyondLimit {
-        /// The server's word for it.
+        /// The server's name for the limit.
         limit: &'static str,
-        /// What the message wants.
+        /// The value that the message needs.
         wanted: u64,
-        /// What the server gives at most.
+        /// The largest value that the server allows.
         allowed: u64,
     },
     /// The message is larger than the server's declared maximum (RFC 1870).
     TooLarge {
-        /// The message's size as `SIZE=` counts it.
+        /// The size of the message as `SIZE=` counts it.
         octets: u64,
-        /// What the server accepts.
+        /// The largest size that the server accepts.
         limit: u64,
     },
     /// The message cannot be sent to any server.
@@ -82,13 +82,13 @@ pub enum ErrorKind {
     Source(TransportError),
     /// The program aborted the session.
     Aborted,
-    /// The session had ended, or was ending, when the message or command was given to it, or
-    /// ended before its turn came. Another session can send it.
+    /// The session was over or ending when the message or command was queued, or ended before
+    /// the message or command was sent. Another session can send it.
     SessionOver,
-    /// The session stands, and by the limits that the server declares (`MAILMAX`,
-    /// `RCPTDOMAINMAX`, RFC 9422) it takes no more of this message. Another session can.
+    /// The limits that the server declares for one session (`MAILMAX`, `RCPTDOMAINMAX`,
+    /// RFC 9422) are reached. Another session can send the message.
     SessionFull,
-    /// The program shut the transport down before the message had a connection. Only another
+    /// The program shut the transport down before the message got a connection. Only another
     /// transport can send it.
     ShutDown,
 }

@@ -1,19 +1,18 @@
-//! Wrong calls by the program. Knows nothing of the peer.
+//! Wrong calls by the program. Must never know about the peer.
 
 use core::fmt;
 
-/// A call that makes no sense at this point. A mistake of the program, not of
-/// the peer; nothing changed.
+/// A call by the program that is not allowed in the present state. The call changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Misuse {
-    /// A body chunk for a transaction that has ended or does not exist.
+    /// A body chunk for a message that has its report already or does not exist.
     NoSuchTransaction,
-    /// A body chunk for a message whose body is not a stream, or has ended.
+    /// A body chunk for a message whose body is not a stream or needs no more content.
     NotStreaming,
-    /// TLS was reported as established, or failed, while nobody asked for it.
+    /// TLS was reported as established while the session did not wait for a handshake.
     NoHandshake,
-    /// Credentials were given, or said to be missing, while nobody asked for them.
+    /// Credentials, or their absence, were reported while the session did not wait for them.
     NoCredentialsWanted,
 }
 

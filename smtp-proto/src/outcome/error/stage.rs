@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// Where in the session something happened.
+/// A stage of a session, as errors and reports name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Stage {
@@ -18,22 +18,22 @@ pub enum Stage {
     Tls,
     /// `AUTH`.
     Auth,
-    /// `MAIL`; also `RSET` and an idle session between two messages.
+    /// `MAIL`. Also `RSET`, and an idle session between two messages.
     Mail,
     /// `RCPT`.
     Rcpt,
-    /// `DATA`, up to its `354`.
+    /// `DATA`, until its `354` reply.
     Data,
     /// The content, and the reply to its end.
     Body,
-    /// A command beside sending (`VRFY`, for one).
+    /// A command that is not part of a message, such as `VRFY`.
     Command,
     /// `QUIT`.
     Quit,
 }
 
 impl Stage {
-    /// The stage in one lower-case word.
+    /// The name of the stage: one lower-case word.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "connect",

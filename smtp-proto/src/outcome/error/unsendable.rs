@@ -1,4 +1,4 @@
-//! Messages that no server can be sent. Knows nothing of servers.
+//! Reasons why a message cannot be sent to any server. Must never know about a server.
 
 use core::fmt;
 
@@ -6,18 +6,18 @@ use core::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unsendable {
-    /// CR or LF that does not stand in a CRLF, and the configuration refuses it.
+    /// The content has CR or LF outside a CRLF, which the configuration refuses.
     LoneLineEnd {
-        /// How many lone CRs.
+        /// The number of lone CRs.
         carriage_returns: u64,
-        /// How many lone LFs.
+        /// The number of lone LFs.
         line_feeds: u64,
     },
-    /// A line longer than the configuration allows.
+    /// The content has a line that is longer than the configuration allows.
     LineTooLong {
-        /// The longest line, in octets without its CRLF.
+        /// The length of the longest line in octets, without its CRLF.
         octets: u64,
-        /// What is allowed.
+        /// The longest length that is allowed.
         limit: u64,
     },
 }

@@ -1,27 +1,28 @@
-//! Faults of the peer: how a server breaks the protocol. Knows nothing of what comes of it.
+//! Faults of the peer: the ways in which a server violates the protocol. Must never know what
+//! follows from a violation.
 
 use core::fmt;
 
 use crate::{CapabilitiesError, Reply, ReplyError};
 
-/// How the server broke the protocol. The session ends at once; nothing is
-/// resynchronised by guess.
+/// A violation of the protocol by the server. The session ends at once and never tries to
+/// resynchronise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {
-    /// Something that is no reply.
+    /// Text that is not a valid reply.
     Reply(ReplyError),
     /// A reply whose code has no meaning at this point.
     UnexpectedReply(Reply),
-    /// A reply to nothing, or one that came before its command.
+    /// A reply without a command, or a reply that arrived before its command was sent.
     SurplusReply(Reply),
-    /// Bytes in plaintext after the `220` to STARTTLS: an injection that a
-    /// careless client would take for the server's protected words
-    /// (CVE-2011-0411 and its kin).
+    /// Plaintext after the `220` reply to STARTTLS: possibly an injection, which a vulnerable
+    /// client would treat as if the server had sent it under TLS (CVE-2011-0411).
     StartTlsInjection,
-    /// Too much in an `EHLO` reply.
+    /// An `EHLO` reply that exceeds a limit.
     Capabilities(CapabilitiesError),
-    /// More challenges than any mechanism needs, or one where there can be none.
+    /// An authentication challenge after the last step of the mechanism, or more challenges than
+    /// any mechanism needs.
     UnexpectedChallenge,
 }
 
@@ -30,17 +31,17 @@ impl fmt::Display for Violation {
         match self {
             Self::Reply(error) => write!(f, "{error}"),
             Self::UnexpectedReply(reply) => write!(f, "unexpected reply: {reply}"),
-            Self::SurplusReply(reply) => write!(f, "a reply to nothing: {reply}"),
+            Self::SurplusReply(reply) => write!(f, "a reply without a command: {reply}"),
             Self::StartTlsInjection => {
-                f.write_str("plaintext after its 220 to STARTTLS (an injection?)")
+                f.write_str("plaintext after the 220 reply to STARTTLS (possibly an injection)")
             }
             Self::Capabilities(error) => write!(f, "{error}"),
-            Self::UnexpectedChallenge => f.write_str("an authentication challenge too many"),
+            Self::UnexpectedChallenge => f.write_str("an unexpected authentication challenge"),
         }
     }
 }
 
-/// `Display` says all that the error within says.
+/// `Display` includes the text of the inner error, so `source` returns that error's source.
 impl core::error::Error for Violation {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {

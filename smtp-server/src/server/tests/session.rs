@@ -237,7 +237,7 @@ fn tls_can_come_first() {
 #[test]
 fn plaintext_after_starttls_ends_the_session() {
     let injected = STARTTLS.replace("C: STARTTLS", "c: STARTTLS\\r\\nRSET\\r\\n");
-    let closed = "Q: closed: plaintext after starttls (an injection?)";
+    let closed = "Q: closed: plaintext after STARTTLS (possibly an injection)";
     play(config().starttls(true), &[&injected, closed]);
     play(
         config().starttls(true),
