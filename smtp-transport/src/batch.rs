@@ -196,7 +196,7 @@ impl Batch {
     }
 
     /// Whether there is room for another message.
-    pub(crate) fn wants_more(&self) -> bool {
+    pub fn wants_more(&self) -> bool {
         !self.ended && self.waiting.len() < MESSAGES && self.octets < OCTETS
     }
 

@@ -152,18 +152,16 @@ impl Report {
     /// The server's own words are kept over an error without any.
     fn keep_error_of(&mut self, further: &Outcome) {
         let has_reply = |error: &Error| error.reply().is_some();
-        match further {
-            Outcome::NotSent(error) => match &mut self.rest_error {
-                Some(earlier) if has_reply(earlier) && !has_reply(error) => {}
-                Some(earlier) => (**earlier).clone_from(error),
-                rest_error => *rest_error = Some(Box::new(error.clone())),
-            },
-            _ => {
-                let mut recipients = self.recipients.iter();
-                if recipients.all(|recipient| recipient.status != RecipientStatus::NotSent) {
-                    self.rest_error = None;
-                }
+        if let Outcome::NotSent(error) = further {
+            let earlier = self.rest_error.as_deref();
+            if has_reply(error) || !earlier.is_some_and(has_reply) {
+                self.rest_error = Some(Box::new(error.clone()));
             }
+            return;
+        }
+        let mut recipients = self.recipients.iter();
+        if recipients.all(|recipient| recipient.status != RecipientStatus::NotSent) {
+            self.rest_error = None;
         }
     }
 
@@ -269,7 +267,7 @@ impl Report {
         if self.is_accepted() && !self.is_partial() {
             Ok(self)
         } else {
-            Err(SendError(self))
+            Err(SendError(Box::new(self)))
         }
     }
 
@@ -352,7 +350,7 @@ impl RecipientReport {
 /// A message that was not accepted, or not for every recipient, as an error. Holds the whole
 /// [`Report`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SendError(Report);
+pub struct SendError(Box<Report>);
 
 /// How many recipients are named in one sentence.
 const NAMED: usize = 5;
@@ -360,7 +358,7 @@ const NAMED: usize = 5;
 impl SendError {
     #[cfg(test)]
     pub(crate) fn new(report: Report) -> Self {
-        Self(report)
+        Self(Box::new(report))
     }
 
     /// What became of the message.
@@ -370,7 +368,7 @@ impl SendError {
 
     /// The same, by value.
     pub fn into_report(self) -> Report {
-        self.0
+        *self.0
     }
 }
 
