@@ -158,18 +158,16 @@ impl Report {
     /// The server's own words are kept over an error without any.
     fn keep_error_of(&mut self, further: &Outcome) {
         let has_reply = |error: &Error| error.reply().is_some();
-        match further {
-            Outcome::NotSent(error) => match &mut self.rest_error {
-                Some(earlier) if has_reply(earlier) && !has_reply(error) => {}
-                Some(earlier) => (**earlier).clone_from(error),
-                rest_error => *rest_error = Some(Box::new(error.clone())),
-            },
-            _ => {
-                let mut recipients = self.recipients.iter();
-                if recipients.all(|recipient| recipient.status != RecipientStatus::NotSent) {
-                    self.rest_error = None;
-                }
+        if let Outcome::NotSent(error) = further {
+            let earlier = self.rest_error.as_deref();
+            if has_reply(error) || !earlier.is_some_and(has_reply) {
+                self.rest_error = Some(Box::new(error.clone()));
             }
+            return;
+        }
+        let mut recipients = self.recipients.iter();
+        if recipients.all(|recipient| recipient.status != RecipientStatus::NotSent) {
+            self.rest_error = None;
         }
     }
 
@@ -232,12 +230,12 @@ impl Report {
             .filter(|recipient| recipient.status == RecipientStatus::Refused)
     }
 
-    /// The stage at which the message failed; `None` if it was accepted for all recipients that
-    /// were asked for. Of an accepted message it is the stage of its [`error`](Self::error).
+    /// The stage at which the message failed; `None` if it was accepted.
     pub fn stage(&self) -> Option<Stage> {
         match &self.outcome {
+            Outcome::Accepted(_) => None,
             Outcome::Rejected { stage, .. } => Some(*stage),
-            _ => self.error().map(Error::stage),
+            Outcome::NotSent(error) | Outcome::InDoubt(error) => Some(error.stage()),
         }
     }
 
@@ -275,7 +273,7 @@ impl Report {
         if self.is_accepted() && !self.is_partial() {
             Ok(self)
         } else {
-            Err(SendError(self))
+            Err(SendError(Box::new(self)))
         }
     }
 
@@ -358,7 +356,7 @@ impl RecipientReport {
 /// The error of a message that was not accepted, or not for every recipient. Contains the whole
 /// [`Report`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SendError(Report);
+pub struct SendError(Box<Report>);
 
 /// The number of recipients that `Display` names.
 const NAMED: usize = 5;
@@ -366,7 +364,7 @@ const NAMED: usize = 5;
 impl SendError {
     #[cfg(test)]
     pub(crate) fn new(report: Report) -> Self {
-        Self(report)
+        Self(Box::new(report))
     }
 
     /// The report on the message.
@@ -376,7 +374,7 @@ impl SendError {
 
     /// Returns the report on the message by value.
     pub fn into_report(self) -> Report {
-        self.0
+        *self.0
     }
 }
 
@@ -457,7 +455,7 @@ mod tests {
         let accepted = || Outcome::Accepted(reply(250));
         let not_sent = |kind| Outcome::NotSent(Error::new(Stage::Mail, kind));
         let mut whole = report(accepted(), &[250, 0, 0]);
-        assert!(whole.error().is_none() && whole.stage().is_none());
+        assert!(whole.error().is_none());
         let closing = not_sent(ErrorKind::Refused(reply(421)));
         whole.absorb(report(closing, &[0, 0]), [1, 2].into_iter());
         let said = "mail: the server refused: 421 hm";
@@ -467,7 +465,7 @@ mod tests {
                 "accepted, but not for 2 of 3 recipients: 250 hm; the rest was not sent: {said}"
             )
         );
-        assert_eq!(whole.stage(), Some(Stage::Mail));
+        assert_eq!((whole.is_partial(), whole.stage()), (true, None));
         assert!(matches!(whole.retry(), Retry::Later(left) if left.len() == 2));
         // Another session fails, too, and the server says nothing new.
         let closed = not_sent(ErrorKind::ConnectionClosed);
