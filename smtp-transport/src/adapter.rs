@@ -32,6 +32,6 @@ pub use crate::chunk_buffer::ChunkBuffer;
 pub use crate::dispatch::{
     Dispatch, Drive, Glance, Line, Message, Open, Sending, ShuttingDown, Step, Wait, verdict,
 };
-pub use crate::flow::{Flow, Written};
+pub use crate::flow::{Flow, Move};
 pub use crate::reach::{ATTEMPT_DELAY, ConnectUnix, Dial, DialStep, Resolve};
 pub use crate::session::{Answered, Call, Farewell, NextEvent, Ready, SessionMachine, Verdict};
