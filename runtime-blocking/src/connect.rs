@@ -1,7 +1,7 @@
-//! From a name to a connected socket, as [`Dial`] says.
+//! Connecting to a server: executes the steps of [`Dial`].
 //!
-//! Each attempt of a race has a thread of its own, as has a name that is looked up: the
-//! standard library waits for one thing at a time, and cannot be told to hurry.
+//! Each attempt of a race, and each resolution of a name, runs on a thread of its own, because the
+//! standard library can neither wait for several operations nor cancel one.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -19,8 +19,7 @@ use socket2::{Domain, Protocol, TcpKeepalive, Type};
 
 use crate::Socket;
 
-/// Connects, with `TCP_NODELAY`: a flight is one write, and waiting for more would only delay
-/// it.
+/// Connects, and sets `TCP_NODELAY`: a flight is one write, and a delay would have no benefit.
 pub(crate) fn connect(
     dial: &mut Dial<'_>,
     config: &TransportConfig,
@@ -32,8 +31,8 @@ pub(crate) fn connect(
     run(dial, limit, attempt, connect_to_unix_socket)
 }
 
-/// Carries out the steps, with an attempt for each address, or one for a path. An attempt that
-/// lost ends by itself when its time is up, and what it may have connected is closed.
+/// Executes the steps, with one attempt for each address, or one for a path. An attempt that lost
+/// the race ends at its time limit, and its socket is closed.
 fn run<T: Send + 'static>(
     dial: &mut Dial<'_>,
     limit: Duration,
@@ -59,7 +58,7 @@ fn run<T: Send + 'static>(
             DialStep::Start(address) => {
                 join = clock.now() + ATTEMPT_DELAY;
                 let (ended, attempt, left) = (ended.clone(), attempt.clone(), left(limit));
-                // Nobody listens any more if another one won.
+                // The receiver is gone if another attempt won.
                 let start = move || drop(ended.send((address, attempt(address, left))));
                 if let Err(error) = on_a_thread("postwire-connect", start) {
                     dial.attempt_failed(address, error);
@@ -86,12 +85,12 @@ fn on_a_thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()
     Ok(())
 }
 
-/// The server may have no room for one more yet.
+/// Connects to a Unix socket. Times out if its queue of connections stays full.
 #[cfg(unix)]
 fn connect_to_unix_socket(path: &Path, timeout: Duration) -> io::Result<Socket> {
     let address = socket2::SockAddr::unix(path)?;
     let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // This limits connecting, too; to none at all if it is zero.
+    // The write timeout limits connecting as well. Zero would mean no limit.
     socket.set_write_timeout(Some(timeout.max(Duration::from_millis(1))))?;
     match socket.connect(&address) {
         Ok(()) => Ok(Socket::Unix(OwnedFd::from(socket).into())),
@@ -134,13 +133,13 @@ fn connect_to(
     Ok(socket.into())
 }
 
-/// Looks up a name on a thread, which is left behind where it takes too long.
+/// Resolves a name on a thread, which continues unused if it takes too long.
 fn resolve(host: &str, port: u16, limit: Duration) -> io::Result<Vec<SocketAddr>> {
     let (answer, answered) = mpsc::sync_channel(1);
     let host = host.to_owned();
     on_a_thread("postwire-resolve", move || {
         let addresses = (host.as_str(), port).to_socket_addrs();
-        // Nobody listens any more if the time was up.
+        // The receiver is gone if the time limit has passed.
         let _ = answer.send(addresses.map(Iterator::collect));
     })?;
     let late = |_| Err(io::ErrorKind::TimedOut.into());

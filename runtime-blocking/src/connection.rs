@@ -1,4 +1,4 @@
-//! One live session over one stream.
+//! A connection: one session over one stream. Must never know what a reply means.
 
 use std::io;
 use std::ops::{ControlFlow, Deref, DerefMut};
@@ -15,41 +15,39 @@ use crate::connect::connect;
 use crate::driver::Driver;
 use crate::{Socket, Stream};
 
-/// A live session with a server: messages go out over it one after the other.
+/// A connection with one session, which sends messages one after the other.
 ///
-/// Opened with [`connect`](Self::connect), or with [`over`](Self::over) a stream
-/// of one's own (a proxy, a pipe). What can be asked without waiting are the methods of
-/// [`Session`].
+/// [`connect`](Self::connect) opens a socket; [`over`](Self::over) uses a stream of the caller,
+/// such as a proxy or a pipe. The methods that do not wait are those of [`Session`].
 #[derive(Debug)]
 pub struct Connection<S = Socket> {
     driver: Driver<SessionMachine, S>,
 }
 
 impl Connection {
-    /// Resolves the server's name and connects, racing its addresses (RFC 8305); or
-    /// connects to its Unix socket.
+    /// Resolves the name of the server and connects, racing its addresses (RFC 8305), or connects
+    /// to its Unix socket.
     ///
-    /// Returns as soon as the socket stands; the session proceeds with the first
-    /// [`send`](Self::send), [`ready`](Self::ready) or
-    /// [`next_event`](Self::next_event).
+    /// Returns as soon as the socket is connected. The session begins with the first
+    /// [`send`](Self::send), [`ready`](Self::ready) or [`next_event`](Self::next_event).
     ///
     /// # Errors
     ///
-    /// At [`Stage::Connect`](postwire_transport::proto::Stage::Connect): no address could be
-    /// reached in time.
+    /// An error at [`Stage::Connect`](postwire_transport::proto::Stage::Connect) if no address can
+    /// be reached in time.
     pub fn connect(config: &TransportConfig) -> Result<Self, Error> {
         Self::connect_with(config, |socket| socket)
     }
 
-    /// Connects, and waits until the session stands: greeted, under TLS and authenticated as
+    /// Connects, and waits until the opening is complete: greeting, TLS and authentication as
     /// configured.
     ///
-    /// Where an address takes the connection and then refuses the session, hangs up or stays
-    /// silent before its greeting, the next address is tried (RFC 5321 §5.1).
+    /// If a server accepts the connection and then refuses the session, closes the connection or
+    /// sends no greeting, the next address is tried (RFC 5321 §5.1).
     ///
     /// # Errors
     ///
-    /// Why there is no session; of several addresses, the last one's reason.
+    /// The error of the last address that was tried, if no session can be opened.
     pub fn open(config: &TransportConfig) -> Result<Self, Error> {
         Self::open_within(config, None)
     }
@@ -64,16 +62,16 @@ impl Connection {
 }
 
 impl<S: Stream> Connection<S> {
-    /// Opens a session as [`open`](Connection::open) does, puts something around each socket, and
-    /// says what happens on the way, in each session that is tried.
+    /// Opens a session like [`open`](Connection::open), wraps each socket, and reports the events
+    /// of each session that is tried.
     ///
-    /// `happened` gets the session with each event. The last one of a session that fails is
-    /// [`Event::Closed`]: where the answer to that is a break, no other address is tried. What
-    /// happens once the session stands is left to [`next_event`](Self::next_event).
+    /// `happened` is called with the session and each event. The last event of a session that
+    /// fails is [`Event::Closed`]: if `happened` then returns a break, no other address is tried.
+    /// Events after the opening are left to [`next_event`](Self::next_event).
     ///
     /// # Errors
     ///
-    /// Why there is no session; of several addresses, the last one's reason.
+    /// The error of the last address that was tried, if no session can be opened.
     pub fn open_with(
         config: &TransportConfig,
         around: impl FnMut(Socket) -> S,
@@ -109,12 +107,12 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Connects, and puts something around the socket: to count or to watch its octets.
+    /// Connects, and wraps the socket, for example to count its octets.
     ///
     /// # Errors
     ///
-    /// At [`Stage::Connect`](postwire_transport::proto::Stage::Connect): no address could be
-    /// reached in time.
+    /// An error at [`Stage::Connect`](postwire_transport::proto::Stage::Connect) if no address can
+    /// be reached in time.
     pub fn connect_with(
         config: &TransportConfig,
         around: impl FnOnce(Socket) -> S,
@@ -124,8 +122,7 @@ impl<S: Stream> Connection<S> {
         Ok(Self::driving(machine, around(socket)))
     }
 
-    /// A session over a stream that is connected already. The host and port of
-    /// `config` are not used.
+    /// Creates a session over a connected stream. The host and port of `config` are not used.
     pub fn over(stream: S, config: &TransportConfig) -> Self {
         Self::driving(SessionMachine::new(config, None), stream)
     }
@@ -135,12 +132,11 @@ impl<S: Stream> Connection<S> {
         Self { driver }
     }
 
-    /// Waits until the session stands: greeted, under TLS and authenticated as
-    /// configured.
+    /// Waits until the opening is complete: greeting, TLS and authentication as configured.
     ///
     /// # Errors
     ///
-    /// Why it does not.
+    /// The error that ended the session, if the opening fails.
     pub fn ready(&mut self) -> Result<(), Error> {
         self.answer(Ready)
     }
@@ -149,8 +145,8 @@ impl<S: Stream> Connection<S> {
     ///
     /// # Errors
     ///
-    /// The server did not take it, or not for every recipient: the error holds the whole
-    /// report.
+    /// [`SendError`] if the message is not accepted, or not for every recipient. It contains the
+    /// whole report.
     pub fn send(
         &mut self,
         envelope: &Envelope,
@@ -160,14 +156,14 @@ impl<S: Stream> Connection<S> {
         self.answer(verdict).into_result()
     }
 
-    /// Sends a message whose content is given piece by piece, however long it is:
-    /// [`chunks`](crate::chunks) of a file, for one. A piece is asked for when the
-    /// last one is on its way.
+    /// Sends a message whose content is read piece by piece, for example the
+    /// [`chunks`](crate::chunks) of a file of any length. The next piece is read after the
+    /// previous one is written.
     ///
     /// # Errors
     ///
-    /// The server did not take it, or not for every recipient, or a piece was an error: the
-    /// error holds the whole report.
+    /// [`SendError`] if the message is not accepted, or not for every recipient, or if a piece is
+    /// an error. It contains the whole report.
     pub fn send_stream(
         &mut self,
         envelope: &Envelope,
@@ -178,32 +174,33 @@ impl<S: Stream> Connection<S> {
         self.answer_with(verdict, chunks).into_result()
     }
 
-    /// Asks the server something beside sending (`VRFY`, for one), behind all that is
-    /// queued, and waits for its answer: a refusal is one as well. Reports on messages
-    /// that come meanwhile are kept for [`next_event`](Self::next_event).
+    /// Sends a command that is not part of a message (such as `VRFY`) after everything that is
+    /// queued, and waits for its reply. A negative reply counts as a reply.
+    ///
+    /// Reports on messages that arrive before the reply are kept for
+    /// [`next_event`](Self::next_event).
     ///
     /// # Errors
     ///
-    /// There is no answer: the session ended, or the server does not offer the command.
+    /// An error if there is no reply: the session ended, or the server does not offer the command.
     pub fn command(&mut self, command: Command) -> Result<Reply, Error> {
         let answered = Answered::on(self, command);
         self.answer(answered)
     }
 
-    /// Waits for the next thing that happens: a report, a line of the trace, the
-    /// end. `None` once the session is over.
+    /// Waits for the next event: a report, a reply, a line of the trace, the end of the session.
+    /// Returns `None` when the session is over.
     ///
-    /// Waits for the server's next word even if nothing is under way.
+    /// Waits for the server even if nothing is under way.
     pub fn next_event(&mut self) -> Option<Event> {
         self.answer(NextEvent)
     }
 
-    /// Leaves politely, waiting for the server's reply no longer than the short
-    /// deadline of `QUIT`.
+    /// Ends the session by `QUIT`, and waits for the reply until the short deadline of `QUIT`.
     ///
     /// # Errors
     ///
-    /// The session had ended for another reason.
+    /// The error that ended the session, if it did not end by `QUIT`.
     pub fn quit(mut self) -> Result<(), Error> {
         self.answer(Farewell)
     }
@@ -244,7 +241,7 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Takes in what the server has said already.
+    /// Reads what the server has sent already, without waiting.
     pub(crate) fn glance(&mut self) {
         self.driver.glance();
     }

@@ -21,8 +21,8 @@
 //! # }
 //! ```
 //!
-//! Nothing here knows what a reply means or when TLS begins: that is
-//! `postwire-proto` and `postwire-tls`, which the other adapters share.
+//! This crate does not know what a reply means or when TLS begins. That is decided in
+//! `postwire-proto` and `postwire-tls`, which all adapters share.
 
 mod connect;
 mod connection;

@@ -1,4 +1,4 @@
-//! A server to send mail through: carries out the steps of each send.
+//! The transport: executes the steps of each send. Must never decide what the next step is.
 
 use std::io;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use postwire_transport::{StreamBody, TransportConfig};
 use crate::Connection;
 use crate::driver::{park_until, unpark_this_thread};
 
-/// A server to send mail through, with a pool of connections to it.
+/// A transport: sends mail through one server, with a pool of connections.
 ///
-/// Cheap to clone, and shared by threads; clones share the pool.
+/// Cheap to clone, and usable from several threads. Clones share the pool.
 #[derive(Clone, Debug)]
 pub struct Transport {
     dispatch: Arc<Dispatch<Box<Connection>>>,
@@ -32,33 +32,33 @@ impl From<TransportConfig> for Transport {
 impl Transport {
     postwire_transport::transport_constructors!();
 
-    /// How the server is reached and spoken to.
+    /// The configuration of the transport.
     pub fn config(&self) -> &TransportConfig {
         self.dispatch.config()
     }
 
-    /// Sends one message, over a pooled connection or a new one. A message that
-    /// was certainly not sent because a pooled connection had died is tried once
-    /// more over a fresh one, and recipients that one session has no room for
-    /// (RFC 9422) go over others.
+    /// Sends one message over a pooled or a new connection.
+    ///
+    /// If a message is certainly not sent because a pooled connection was lost, the transport
+    /// retries once over a new connection. Recipients that exceed the limits of one session
+    /// (RFC 9422) are sent to over further connections.
     ///
     /// # Errors
     ///
-    /// The server did not take it, or not for every recipient: the error holds the whole
-    /// report, and says [whether to try again](SendError::retry).
+    /// [`SendError`] if the message is not accepted, or not for every recipient. It contains the
+    /// whole report, and says [whether to retry](SendError::retry).
     pub fn send(&self, envelope: &Envelope, body: impl Into<Body>) -> Result<Report, SendError> {
         let sending = self.dispatch.send_one(envelope, body.into());
         self.report_on(sending, envelope, [])
     }
 
-    /// Sends one message whose content is given piece by piece, however long it
-    /// is: [`chunks`](crate::chunks) of a file, for one. Only a window of it is in
-    /// memory.
+    /// Sends one message whose content is read piece by piece, for example the
+    /// [`chunks`](crate::chunks) of a file of any length. Only one window of it is in memory.
     ///
     /// # Errors
     ///
-    /// The server did not take it, or not for every recipient, or a piece was an error: the
-    /// error holds the whole report.
+    /// [`SendError`] if the message is not accepted, or not for every recipient, or if a piece is
+    /// an error. It contains the whole report.
     pub fn send_stream(
         &self,
         envelope: &Envelope,
@@ -84,12 +84,12 @@ impl Transport {
         verdict(report, envelope)
     }
 
-    /// Sends many messages, pipelined where the server has it, over one connection
-    /// or, where that is worn or dies, one after the other. Gives one report for
-    /// each, in order; sending goes on as they are taken.
+    /// Sends many messages, pipelined if the server supports it, and returns an iterator over
+    /// their reports, in order.
     ///
-    /// Messages whose reports nobody waits for, since this was dropped midway, are
-    /// [`abandoned`](Self::abandoned).
+    /// Uses one connection at a time, and a new one when the connection is lost or has reached
+    /// its limits. Sending continues while reports are taken. If the iterator is dropped early,
+    /// the reports on the messages under way are available from [`abandoned`](Self::abandoned).
     pub fn send_all<I>(&self, messages: I) -> SendAll<I::IntoIter>
     where
         I: IntoIterator<Item = (Envelope, Body)>,
@@ -103,24 +103,26 @@ impl Transport {
         }
     }
 
-    /// Takes the reports of messages that nobody waited for, the oldest first. At
-    /// most 1,024 are kept.
+    /// Takes the reports on messages whose send was dropped early, the oldest first. At most 1,024
+    /// are kept.
     pub fn abandoned(&self) -> Vec<Report> {
         self.dispatch.take_abandoned()
     }
 
-    /// Closes connections that have stood idle too long. They are closed with
-    /// the next `send` anyway; a program that seldom sends may call this now and
-    /// then.
+    /// Closes connections that have been idle for too long.
+    ///
+    /// The next `send` closes them anyway. A program that seldom sends may call this method
+    /// periodically.
     pub fn close_idle(&self) {
         self.dispatch.close_idle(self.clock.now());
     }
 
-    /// Finishes what is queued, says `QUIT` to every connection and waits until
-    /// that is done, at most for
-    /// [`shutdown_timeout`](postwire_transport::PoolConfig::shutdown_timeout). Messages given
-    /// later are not sent: [`ShutDown`](postwire_transport::proto::ErrorKind::ShutDown). Whoever waits
-    /// for a report gets it; the others are given here, as by [`abandoned`](Self::abandoned).
+    /// Finishes the queued messages, ends every connection by `QUIT`, and waits for that, at most
+    /// for [`shutdown_timeout`](postwire_transport::PoolConfig::shutdown_timeout).
+    ///
+    /// Later messages are not sent, with the error
+    /// [`ShutDown`](postwire_transport::proto::ErrorKind::ShutDown). A running `send` gets its own
+    /// report. Returns the reports of [`abandoned`](Self::abandoned).
     pub fn shutdown(&self) -> Vec<Report> {
         let shutting_down = self.dispatch.shut_down(self.clock.now());
         let waker = unpark_this_thread();
@@ -147,7 +149,7 @@ impl<I: Iterator<Item = (Envelope, Body)>> Iterator for SendAll<I> {
     }
 }
 
-/// Carries out the steps of one send.
+/// Executes the steps of one send.
 #[derive(Debug)]
 struct Carrier {
     transport: Transport,

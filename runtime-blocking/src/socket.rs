@@ -1,6 +1,6 @@
-//! The socket that a transport connects: TCP, or Unix where the system has them.
+//! The socket that a transport connects: TCP, or Unix if the system has Unix sockets.
 //!
-//! Knows which of the two it is, and that nobody else needs to know.
+//! Knows which of the two it is. No other module needs to know.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, Shutdown, TcpStream};
@@ -14,14 +14,14 @@ use crate::Stream;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Socket {
-    /// To a host and a port.
+    /// A TCP socket, connected to a host and a port.
     Tcp(TcpStream),
-    /// To a path of this machine.
+    /// A Unix socket, connected to a path on this machine.
     #[cfg(unix)]
     Unix(UnixStream),
 }
 
-/// The same of either socket.
+/// Evaluates an expression for either socket.
 macro_rules! either {
     ($socket:expr, $stream:ident => $of_it:expr) => {
         match $socket {
@@ -33,11 +33,11 @@ macro_rules! either {
 }
 
 impl Socket {
-    /// Another handle of the same socket.
+    /// Creates another handle of the socket.
     ///
     /// # Errors
     ///
-    /// Those of the system: there are too many files open, for one.
+    /// An error of the system, for example because too many files are open.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(match self {
             Self::Tcp(stream) => Self::Tcp(stream.try_clone()?),
@@ -46,7 +46,7 @@ impl Socket {
         })
     }
 
-    /// The address of this end; none of a Unix socket.
+    /// The local IP address; `None` for a Unix socket.
     pub fn local_address(&self) -> Option<IpAddr> {
         match self {
             Self::Tcp(stream) => stream.local_addr().ok().map(|address| address.ip()),
@@ -55,11 +55,11 @@ impl Socket {
         }
     }
 
-    /// Ends one direction or both, for all handles: a read that waits returns.
+    /// Shuts down one direction or both, for all handles of the socket. A waiting read returns.
     ///
     /// # Errors
     ///
-    /// Those of the system: the peer has left already, for one.
+    /// An error of the system, for example because the peer has closed the connection already.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         either!(self, stream => stream.shutdown(how))
     }

@@ -1,4 +1,4 @@
-//! Where streamed content comes from.
+//! Streamed content from a reader.
 
 use std::io::{self, Read};
 use std::task::Poll;
@@ -6,7 +6,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use postwire_transport::adapter::ChunkBuffer;
 
-/// What a reader gives, piece by piece, for
+/// Reads content piece by piece from a reader, for
 /// [`Transport::send_stream`](crate::Transport::send_stream).
 ///
 /// ```
@@ -22,7 +22,7 @@ pub fn chunks<R: Read>(reader: R) -> Chunks<R> {
     }
 }
 
-/// The pieces of [`chunks`]: none after the end, or after an error.
+/// The pieces of [`chunks`]. After the end of the content or an error there are no more.
 #[derive(Debug)]
 pub struct Chunks<R> {
     reader: R,

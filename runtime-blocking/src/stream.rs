@@ -1,5 +1,4 @@
-//! What the driver needs of a stream beyond reading and writing: that a wait
-//! can end.
+//! The stream of the driver: reading and writing with timeouts.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -7,8 +6,8 @@ use std::time::Duration;
 
 /// A byte stream that blocks.
 ///
-/// Both timeouts are optional to implement, and without them no timeout of the
-/// session is kept while the stream blocks:
+/// Both timeouts are optional to implement. Without them, no timeout of the session has an effect
+/// while the stream blocks:
 ///
 /// ```
 /// use std::io::{self, Read, Write};
@@ -33,9 +32,9 @@ use std::time::Duration;
 /// impl<R: Read, W: Write> postwire_blocking::Stream for Pipe<R, W> {}
 /// ```
 pub trait Stream: Read + Write {
-    /// From now on a read that waits longer than this fails with
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) or
-    /// [`TimedOut`](io::ErrorKind::TimedOut). Never zero.
+    /// Sets the time after which a waiting read fails with
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut). Never
+    /// zero.
     fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let _ = timeout;
         Ok(())

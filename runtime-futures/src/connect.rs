@@ -1,4 +1,4 @@
-//! From a name to a connected stream, as [`Dial`] says.
+//! Connecting to a server: executes the steps of [`Dial`].
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -14,10 +14,10 @@ use postwire_transport::proto::Error;
 use crate::Runtime;
 use crate::runtime::sleep;
 
-/// An attempt to connect that is under way.
+/// A running attempt to connect.
 type Attempt<'a, S> = Pin<Box<dyn Future<Output = (SocketAddr, io::Result<S>)> + Send + 'a>>;
 
-/// Connects, in the time that there is.
+/// Connects within the time limit.
 pub(crate) async fn connect<R: Runtime>(
     dial: &mut Dial<'_>,
     runtime: &R,
@@ -72,7 +72,7 @@ async fn carry_out<R: Runtime>(
     }
 }
 
-/// Waits until an attempt ends, or the timer does.
+/// Waits until an attempt or the timer ends.
 async fn ended<R: Runtime>(
     attempts: &mut Vec<Attempt<'_, R::Stream>>,
     delay: &mut Option<R::Sleep>,
@@ -86,7 +86,7 @@ async fn ended<R: Runtime>(
         }
         let timer = delay.as_mut().map(Pin::new);
         if timer.is_some_and(|timer| timer.poll(cx).is_ready()) {
-            // No timer is polled again after its end.
+            // A timer must not be polled after its end.
             *delay = None;
             return Poll::Ready(None);
         }

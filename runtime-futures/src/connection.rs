@@ -1,4 +1,4 @@
-//! One live session over one stream.
+//! A connection: one session over one stream. Must never know what a reply means.
 
 use std::future::poll_fn;
 use std::io;
@@ -20,44 +20,42 @@ use crate::Runtime;
 use crate::connect::connect;
 use crate::driver::Driver;
 
-/// A live session with a server: messages go out over it one after the other.
+/// A connection with one session, which sends messages one after the other.
 ///
-/// Opened with [`connect`](Self::connect), or with [`over`](Self::over) a stream
-/// of one's own (a proxy, a pipe). What can be asked without waiting are the methods of
-/// [`Session`].
+/// [`connect`](Self::connect) opens a socket; [`over`](Self::over) uses a stream of the caller,
+/// such as a proxy or a pipe. The methods that do not wait are those of [`Session`].
 ///
-/// A future of its methods may be dropped at any point: the session keeps its
-/// state, and goes on where it was with the next call.
+/// A future of its methods may be dropped at any point: the session keeps its state, and the next
+/// call continues.
 #[derive(Debug)]
 pub struct Connection<S, R: Runtime> {
     driver: Driver<SessionMachine, S, R>,
 }
 
 impl<R: Runtime> Connection<R::Stream, R> {
-    /// Resolves the server's name and connects, racing its addresses (RFC 8305); or
-    /// connects to its Unix socket.
+    /// Resolves the name of the server and connects, racing its addresses (RFC 8305), or connects
+    /// to its Unix socket.
     ///
-    /// Returns as soon as the socket stands; the session proceeds with the first
-    /// [`send`](Self::send), [`ready`](Self::ready) or
-    /// [`next_event`](Self::next_event).
+    /// Returns as soon as the socket is connected. The session begins with the first
+    /// [`send`](Self::send), [`ready`](Self::ready) or [`next_event`](Self::next_event).
     ///
     /// # Errors
     ///
-    /// At [`Stage::Connect`](postwire_transport::proto::Stage::Connect): no address could be
-    /// reached in time.
+    /// An error at [`Stage::Connect`](postwire_transport::proto::Stage::Connect) if no address can
+    /// be reached in time.
     pub async fn connect(runtime: R, config: &TransportConfig) -> Result<Self, Error> {
         Self::connect_with(runtime, config, |stream| stream).await
     }
 
-    /// Connects, and waits until the session stands: greeted, under TLS and authenticated as
+    /// Connects, and waits until the opening is complete: greeting, TLS and authentication as
     /// configured.
     ///
-    /// Where an address takes the connection and then refuses the session, hangs up or stays
-    /// silent before its greeting, the next address is tried (RFC 5321 §5.1).
+    /// If a server accepts the connection and then refuses the session, closes the connection or
+    /// sends no greeting, the next address is tried (RFC 5321 §5.1).
     ///
     /// # Errors
     ///
-    /// Why there is no session; of several addresses, the last one's reason.
+    /// The error of the last address that was tried, if no session can be opened.
     pub async fn open(runtime: R, config: &TransportConfig) -> Result<Self, Error> {
         Self::open_within(runtime, config, None).await
     }
@@ -73,16 +71,16 @@ impl<R: Runtime> Connection<R::Stream, R> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
-    /// Opens a session as [`open`](Connection::open) does, puts something around each socket, and
-    /// says what happens on the way, in each session that is tried.
+    /// Opens a session like [`open`](Connection::open), wraps each socket, and reports the events
+    /// of each session that is tried.
     ///
-    /// `happened` gets the session with each event. The last one of a session that fails is
-    /// [`Event::Closed`]: where the answer to that is a break, no other address is tried. What
-    /// happens once the session stands is left to [`next_event`](Self::next_event).
+    /// `happened` is called with the session and each event. The last event of a session that
+    /// fails is [`Event::Closed`]: if `happened` then returns a break, no other address is tried.
+    /// Events after the opening are left to [`next_event`](Self::next_event).
     ///
     /// # Errors
     ///
-    /// Why there is no session; of several addresses, the last one's reason.
+    /// The error of the last address that was tried, if no session can be opened.
     pub async fn open_with(
         runtime: R,
         config: &TransportConfig,
@@ -120,12 +118,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
         }
     }
 
-    /// Connects, and puts something around the socket: to count or to watch its octets.
+    /// Connects, and wraps the socket, for example to count its octets.
     ///
     /// # Errors
     ///
-    /// At [`Stage::Connect`](postwire_transport::proto::Stage::Connect): no address could be
-    /// reached in time.
+    /// An error at [`Stage::Connect`](postwire_transport::proto::Stage::Connect) if no address can
+    /// be reached in time.
     pub async fn connect_with(
         runtime: R,
         config: &TransportConfig,
@@ -136,8 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
         Ok(Self::driving(machine, around(stream), runtime))
     }
 
-    /// A session over a stream that is connected already. The host and port of
-    /// `config` are not used.
+    /// Creates a session over a connected stream. The host and port of `config` are not used.
     pub fn over(stream: S, runtime: R, config: &TransportConfig) -> Self {
         Self::driving(SessionMachine::new(config, None), stream, runtime)
     }
@@ -147,12 +144,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
         Self { driver }
     }
 
-    /// Waits until the session stands: greeted, under TLS and authenticated as
-    /// configured.
+    /// Waits until the opening is complete: greeting, TLS and authentication as configured.
     ///
     /// # Errors
     ///
-    /// Why it does not.
+    /// The error that ended the session, if the opening fails.
     pub async fn ready(&mut self) -> Result<(), Error> {
         self.answer(Ready).await
     }
@@ -161,8 +157,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
     ///
     /// # Errors
     ///
-    /// The server did not take it, or not for every recipient: the error holds the whole
-    /// report.
+    /// [`SendError`] if the message is not accepted, or not for every recipient. It contains the
+    /// whole report.
     pub async fn send(
         &mut self,
         envelope: &Envelope,
@@ -172,14 +168,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
         self.answer(verdict).await.into_result()
     }
 
-    /// Sends a message whose content is given piece by piece, however long it is:
-    /// [`chunks`](crate::chunks) of a file, for one. A piece is asked for when the
-    /// last one is on its way, and the server is listened to meanwhile.
+    /// Sends a message whose content is read piece by piece, for example the
+    /// [`chunks`](crate::chunks) of a file of any length. The next piece is read after the
+    /// previous one is written, and the session reads from the server at the same time.
     ///
     /// # Errors
     ///
-    /// The server did not take it, or not for every recipient, or a piece was an error: the
-    /// error holds the whole report.
+    /// [`SendError`] if the message is not accepted, or not for every recipient, or if a piece is
+    /// an error. It contains the whole report.
     pub async fn send_stream(
         &mut self,
         envelope: &Envelope,
@@ -190,32 +186,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
         self.answer_with(verdict, chunks).await.into_result()
     }
 
-    /// Asks the server something beside sending (`VRFY`, for one), behind all that is
-    /// queued, and waits for its answer: a refusal is one as well. Reports on messages
-    /// that come meanwhile are kept for [`next_event`](Self::next_event).
+    /// Sends a command that is not part of a message (such as `VRFY`) after everything that is
+    /// queued, and waits for its reply. A negative reply counts as a reply.
+    ///
+    /// Reports on messages that arrive before the reply are kept for
+    /// [`next_event`](Self::next_event).
     ///
     /// # Errors
     ///
-    /// There is no answer: the session ended, or the server does not offer the command.
+    /// An error if there is no reply: the session ended, or the server does not offer the command.
     pub async fn command(&mut self, command: Command) -> Result<Reply, Error> {
         let answered = Answered::on(self, command);
         self.answer(answered).await
     }
 
-    /// Waits for the next thing that happens: a report, a line of the trace, the
-    /// end. `None` once the session is over.
+    /// Waits for the next event: a report, a reply, a line of the trace, the end of the session.
+    /// Returns `None` when the session is over.
     ///
-    /// Waits for the server's next word even if nothing is under way.
+    /// Waits for the server even if nothing is under way.
     pub async fn next_event(&mut self) -> Option<Event> {
         self.answer(NextEvent).await
     }
 
-    /// Leaves politely, waiting for the server's reply no longer than the short
-    /// deadline of `QUIT`.
+    /// Ends the session by `QUIT`, and waits for the reply until the short deadline of `QUIT`.
     ///
     /// # Errors
     ///
-    /// The session had ended for another reason.
+    /// The error that ended the session, if it did not end by `QUIT`.
     pub async fn quit(mut self) -> Result<(), Error> {
         self.answer(Farewell).await
     }
@@ -255,19 +252,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
     /// Moves octets until something happens; `None` once the session is over.
     pub(crate) fn poll_happens(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         loop {
-            // The session goes on meanwhile: the server may have something to say.
+            // The session continues during the fetch, because the server may send something.
             let _ = self.driver.machine_mut().poll_credentials(cx);
             match self.driver.poll_event(cx) {
                 Poll::Ready(Some(Event::CredentialsWanted(_))) => {}
                 Poll::Ready(Some(event)) => return Poll::Ready(Some(event)),
-                // What is to be written has been, as far as there is room.
+                // Everything that fits into the stream is written.
                 Poll::Pending if !self.driver.machine().is_given_up() => return Poll::Pending,
                 _ => return Poll::Ready(self.driver.machine_mut().give_up()),
             }
         }
     }
 
-    /// Takes in what the server has said already, without waiting.
+    /// Reads what the server has sent already, without waiting.
     pub(crate) fn glance(&mut self, cx: &mut Context<'_>) {
         self.driver.glance(cx);
     }

@@ -1,14 +1,13 @@
-//! The one async driver of postwire: reads and writes at the same time, over any
-//! `futures-io` stream, with any [`Runtime`].
+//! The async adapter of postwire, which reads and writes concurrently over any `futures-io` stream
+//! and with any [`Runtime`].
 //!
-//! Most programs want `postwire-smol` or `postwire-async-std`, which name these
-//! types for their runtime. A runtime that has no adapter needs the items of
-//! [`Runtime`]; a single connection over a stream of one's own needs
-//! [`Connection::over`].
+//! Most programs use `postwire-smol` or `postwire-async-std`, which define aliases of these types
+//! for their runtime. For another runtime, implement [`Runtime`]. For a single connection over a
+//! stream of the program, use [`Connection::over`].
 //!
-//! Nothing here knows what a reply means, when TLS begins or which connection
-//! serves whom: that is `postwire-proto` and `postwire-tls`, which the blocking
-//! adapter shares.
+//! This crate does not know what a reply means, when TLS begins or which connection sends which
+//! message. That is decided in `postwire-proto`, `postwire-tls` and `postwire-transport`, which
+//! all adapters share.
 
 mod connect;
 mod connection;

@@ -1,4 +1,4 @@
-//! What the driver needs of a runtime: names, sockets and a timer.
+//! The runtime that the driver needs: a resolver, sockets and a timer.
 
 use std::future::Future;
 use std::io;
@@ -12,32 +12,33 @@ use futures_io::{AsyncRead, AsyncWrite};
 use postwire_transport::SocketOptions;
 use postwire_transport::proto::Instant;
 
-/// A runtime, as far as sending mail needs one. No executor, no spawning: a new
-/// adapter is these items.
+/// A runtime for sending mail: a resolver, sockets and a timer, without an executor.
+///
+/// A new adapter implements these items.
 pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
-    /// A connected socket: of TCP, or a [`Socket`](crate::Socket) where the
-    /// runtime has Unix sockets as well.
+    /// A connected socket: TCP, or a [`Socket`](crate::Socket) if the runtime has Unix sockets as
+    /// well.
     type Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static;
 
     /// A timer that is running.
     type Sleep: Future<Output = ()> + Send + Sync + Unpin + 'static;
 
-    /// The addresses of a host.
+    /// Resolves the addresses of a host.
     fn resolve(
         &self,
         host: &str,
         port: u16,
     ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
 
-    /// Connects, with these options and `TCP_NODELAY` set: a flight is one write.
+    /// Connects to an address, with these options and `TCP_NODELAY`, because a flight is one write.
     fn connect(
         &self,
         address: SocketAddr,
         options: &SocketOptions,
     ) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
-    /// Connects to the Unix socket at this path. A runtime that has none need not
-    /// say so.
+    /// Connects to the Unix socket at this path. A runtime without Unix sockets need not implement
+    /// this method.
     fn connect_unix(&self, path: &Path) -> impl Future<Output = io::Result<Self::Stream>> + Send {
         let _ = path;
         std::future::ready(Err(io::Error::new(
@@ -46,27 +47,27 @@ pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
         )))
     }
 
-    /// The address of this end of a connected socket, which a client without a name says
-    /// at `EHLO`; nothing where it is not known.
+    /// The local IP address of a connected socket, which `EHLO` uses if the client has no name;
+    /// `None` if it is unknown.
     fn local_address(&self, stream: &Self::Stream) -> Option<IpAddr> {
         let _ = stream;
         None
     }
 
-    /// A timer that ends after `duration`.
+    /// Starts a timer that ends after `duration`.
     fn sleep(&self, duration: Duration) -> Self::Sleep;
 }
 
-/// The longest that every timer accepts: some of them panic where the end lies beyond their
-/// clock. Whoever waits longer wakes once a year.
+/// The longest duration that every timer accepts: some timers panic if the end is beyond the range
+/// of their clock. A longer wait is woken once a year.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// A timer that ends after `duration`, or after a year.
+/// Starts a timer that ends after `duration`, at most after a year.
 pub(crate) fn sleep<R: Runtime>(runtime: &R, duration: Duration) -> R::Sleep {
     runtime.sleep(duration.min(LONGEST))
 }
 
-/// A timer that is made anew only where it would end too late.
+/// A timer that is replaced only if it would end too late.
 pub(crate) struct Timer<R: Runtime>(Option<(Instant, R::Sleep)>);
 
 impl<R: Runtime> Default for Timer<R> {

@@ -1,4 +1,4 @@
-//! A server to send mail through: carries out the steps of each send.
+//! The transport: executes the steps of each send. Must never decide what the next step is.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -19,10 +19,10 @@ use crate::{Connection, Runtime};
 
 type Live<R> = Connection<<R as Runtime>::Stream, R>;
 
-/// A server to send mail through, with a pool of connections to it.
+/// A transport: sends mail through one server, with a pool of connections.
 ///
-/// Cheap to clone; clones share the pool. Adapters name this type with their
-/// own runtime.
+/// Cheap to clone. Clones share the pool. Adapters define an alias of this type with their own
+/// runtime.
 pub struct Transport<R: Runtime> {
     dispatch: Arc<Dispatch<Box<Live<R>>>>,
     runtime: R,
@@ -58,7 +58,7 @@ impl<R: Runtime + Default> Transport<R> {
 }
 
 impl<R: Runtime> Transport<R> {
-    /// Sends through the server that `config` names. Nothing is connected yet.
+    /// Creates a transport to the server in `config`, without connecting.
     pub fn new(runtime: R, config: TransportConfig) -> Self {
         Self {
             dispatch: Dispatch::new(config),
@@ -67,28 +67,29 @@ impl<R: Runtime> Transport<R> {
         }
     }
 
-    /// How the server is reached and spoken to.
+    /// The configuration of the transport.
     pub fn config(&self) -> &TransportConfig {
         self.dispatch.config()
     }
 
-    /// Sends one message, over a pooled connection or a new one. A message that
-    /// was certainly not sent because a pooled connection had died is tried once
-    /// more over a fresh one, and recipients that one session has no room for
-    /// (RFC 9422) go over others.
+    /// Sends one message over a pooled or a new connection.
+    ///
+    /// If a message is certainly not sent because a pooled connection was lost, the transport
+    /// retries once over a new connection. Recipients that exceed the limits of one session
+    /// (RFC 9422) are sent to over further connections.
     ///
     /// # Cancellation
     ///
-    /// A future that is dropped midway closes its connection. What became of the
-    /// message ([`Outcome::NotSent`](postwire_transport::proto::Outcome::NotSent), or in
-    /// doubt if its end had gone out) can be asked for with
-    /// [`abandoned`](Self::abandoned); dropped before a connection was had, it was
-    /// not sent and leaves no trace.
+    /// Dropping the future during the transaction closes the connection. The report on the
+    /// message ([`Outcome::NotSent`](postwire_transport::proto::Outcome::NotSent), or in doubt if
+    /// the end of the content was sent) is then available from [`abandoned`](Self::abandoned). If
+    /// the future is dropped before it has a connection, the message is not sent and there is no
+    /// report.
     ///
     /// # Errors
     ///
-    /// The server did not take it, or not for every recipient: the error holds the whole
-    /// report, and says [whether to try again](SendError::retry).
+    /// [`SendError`] if the message is not accepted, or not for every recipient. It contains the
+    /// whole report, and says [whether to retry](SendError::retry).
     pub async fn send(
         &self,
         envelope: &Envelope,
@@ -98,16 +99,15 @@ impl<R: Runtime> Transport<R> {
         self.report_on(sending, envelope, Nothing).await
     }
 
-    /// Sends one message whose content is given piece by piece, however long it
-    /// is: [`chunks`](crate::chunks) of a file, for one. Only a window of it is in
-    /// memory.
+    /// Sends one message whose content is read piece by piece, for example the
+    /// [`chunks`](crate::chunks) of a file of any length. Only one window of it is in memory.
     ///
-    /// May be dropped midway like [`send`](Self::send).
+    /// The future may be dropped at any point, like that of [`send`](Self::send).
     ///
     /// # Errors
     ///
-    /// The server did not take it, or not for every recipient, or a piece was an error: the
-    /// error holds the whole report.
+    /// [`SendError`] if the message is not accepted, or not for every recipient, or if a piece is
+    /// an error. It contains the whole report.
     pub async fn send_stream(
         &self,
         envelope: &Envelope,
@@ -140,12 +140,12 @@ impl<R: Runtime> Transport<R> {
         }
     }
 
-    /// Sends many messages, pipelined where the server has it, over one connection
-    /// or, where that is worn or dies, one after the other: [`SendAll::next`] gives
-    /// one report for each, in order.
+    /// Sends many messages, pipelined if the server supports it; [`SendAll::next`] returns one
+    /// report for each, in order.
     ///
-    /// Messages whose reports nobody waits for, since this was dropped midway, are
-    /// [`abandoned`](Self::abandoned).
+    /// Uses one connection at a time, and a new one when the connection is lost or has reached
+    /// its limits. If the [`SendAll`] is dropped early, the reports on the messages under way are
+    /// available from [`abandoned`](Self::abandoned).
     pub fn send_all<I>(&self, messages: I) -> SendAll<R, I::IntoIter>
     where
         I: IntoIterator<Item = (Envelope, Body)>,
@@ -156,25 +156,26 @@ impl<R: Runtime> Transport<R> {
         }
     }
 
-    /// Takes the reports of messages that nobody waited for (whose `send` was dropped
-    /// midway), the oldest first. At most 1,024 are kept.
+    /// Takes the reports on messages whose send was dropped early, the oldest first. At most 1,024
+    /// are kept.
     pub fn abandoned(&self) -> Vec<Report> {
         self.dispatch.take_abandoned()
     }
 
-    /// Closes connections that have stood idle too long. They are closed with
-    /// the next `send` anyway; a program that seldom sends may call this from a
-    /// timer of its own.
+    /// Closes connections that have been idle for too long.
+    ///
+    /// The next `send` closes them anyway. A program that seldom sends may call this method
+    /// periodically.
     pub fn close_idle(&self) {
         self.dispatch.close_idle(self.clock.now());
     }
 
-    /// Finishes what is queued and says `QUIT` to every connection, at most for
-    /// [`shutdown_timeout`](postwire_transport::PoolConfig::shutdown_timeout): a
-    /// [`SendAll`] that has messages under way and is not polled meanwhile cannot finish.
-    /// Messages given later are not sent:
-    /// [`ShutDown`](postwire_transport::proto::ErrorKind::ShutDown). Whoever waits for a report gets
-    /// it; the others are given here, as by [`abandoned`](Self::abandoned).
+    /// Finishes the queued messages, ends every connection by `QUIT`, and waits for that, at most
+    /// for [`shutdown_timeout`](postwire_transport::PoolConfig::shutdown_timeout).
+    ///
+    /// A [`SendAll`] with messages under way cannot finish unless it is polled. Later messages are
+    /// not sent, with the error [`ShutDown`](postwire_transport::proto::ErrorKind::ShutDown). A
+    /// running `send` gets its own report. Returns the reports of [`abandoned`](Self::abandoned).
     pub async fn shutdown(&self) -> Vec<Report> {
         let shutting_down = self.dispatch.shut_down(self.clock.now());
         let mut timer = Timer::default();
@@ -200,7 +201,7 @@ pub struct SendAll<R: Runtime, I> {
     messages: I,
 }
 
-// Nothing in it is pinned.
+// No field is pinned.
 impl<R: Runtime, I> Unpin for SendAll<R, I> {}
 
 impl<R: Runtime, I> fmt::Debug for SendAll<R, I> {
@@ -212,8 +213,10 @@ impl<R: Runtime, I> fmt::Debug for SendAll<R, I> {
 }
 
 impl<R: Runtime, I: Iterator<Item = (Envelope, Body)>> SendAll<R, I> {
-    /// The next report, in the order of the messages; `None` after the last. May be
-    /// dropped and called again: it holds no place in the queue of the pool meanwhile.
+    /// Waits for the next report, in the order of the messages; `None` after the last one.
+    ///
+    /// The future may be dropped and the method called again. Between the calls, the send has no
+    /// place in the queue of the pool.
     pub async fn next(&mut self) -> Option<Report> {
         let asking = Asking(&mut self.carrier);
         let messages = &mut self.messages;
@@ -237,7 +240,7 @@ impl<R: Runtime, I: Iterator<Item = (Envelope, Body)>> Stream for SendAll<R, I> 
     }
 }
 
-/// Somebody who asks for a report, and may stop midway.
+/// A wait for a report, which pauses the send when it is dropped.
 struct Asking<'a, R: Runtime>(&'a mut Carrier<R>);
 
 impl<R: Runtime> Drop for Asking<'_, R> {
@@ -247,10 +250,10 @@ impl<R: Runtime> Drop for Asking<'_, R> {
     }
 }
 
-// Never locked: it makes the future `Sync`, as what holds it is.
+// The mutex is never locked. It makes the future `Sync`, which its owner must be.
 type Opening<R> = Mutex<Pin<Box<dyn Future<Output = Result<Live<R>, Error>> + Send>>>;
 
-/// Carries out the steps of one send.
+/// Executes the steps of one send.
 struct Carrier<R: Runtime> {
     transport: Transport<R>,
     sending: Sending<Box<Live<R>>>,

@@ -1,7 +1,7 @@
-//! A socket that is either of two, for the runtimes whose TCP and Unix sockets
-//! are different types.
+//! A socket that is either TCP or Unix, for runtimes whose TCP and Unix sockets are different
+//! types.
 //!
-//! Knows which of the two it is, and that nobody else needs to know.
+//! Knows which of the two it is. No other module needs to know.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::pin::Pin;
@@ -12,13 +12,13 @@ use futures_io::{AsyncRead, AsyncWrite};
 /// A connected socket.
 #[derive(Debug)]
 pub enum Socket<T, U> {
-    /// To a host and a port.
+    /// A TCP socket, connected to a host and a port.
     Tcp(T),
-    /// To a path of this machine.
+    /// A Unix socket, connected to a path on this machine.
     Unix(U),
 }
 
-/// The same of either socket.
+/// Evaluates an expression for either socket.
 macro_rules! either {
     ($socket:expr, $stream:ident => $of_it:expr) => {
         match $socket.get_mut() {

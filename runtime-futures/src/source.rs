@@ -1,4 +1,4 @@
-//! Where streamed content comes from.
+//! Streamed content from a reader.
 
 use std::io;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use futures_core::Stream;
 use futures_io::AsyncRead;
 use postwire_transport::adapter::ChunkBuffer;
 
-/// What a reader gives, piece by piece, for
+/// Reads content piece by piece from a reader, for
 /// [`Transport::send_stream`](crate::Transport::send_stream).
 pub fn chunks<R: AsyncRead + Unpin>(reader: R) -> Chunks<R> {
     Chunks {
@@ -18,7 +18,7 @@ pub fn chunks<R: AsyncRead + Unpin>(reader: R) -> Chunks<R> {
     }
 }
 
-/// The pieces of [`chunks`]: none after the end, or after an error.
+/// The pieces of [`chunks`]. After the end of the content or an error there are no more.
 #[derive(Debug)]
 pub struct Chunks<R> {
     reader: R,
@@ -34,7 +34,7 @@ impl<R: AsyncRead + Unpin> Stream for Chunks<R> {
     }
 }
 
-/// The content of a call that has none to give.
+/// The content of a call without streamed content.
 pub(crate) struct Nothing;
 
 impl Stream for Nothing {

@@ -1,8 +1,7 @@
-//! From the few things that differ between one user and the next to a whole
-//! [`TransportConfig`].
+//! The builder of a [`TransportConfig`], or of any transport that is created from one.
 //!
-//! Generic in what it builds, so that each adapter's transport has the same
-//! builder. Knows the safe defaults; connects to nothing.
+//! Generic in what it builds, so that the transports of all adapters have the same builder. Knows
+//! the safe defaults. Must never connect to anything.
 
 mod settings;
 
@@ -25,12 +24,11 @@ use crate::{
 };
 use postwire_tls::server_name;
 
-/// Configures a transport `T`: any type that can be made from a
-/// [`TransportConfig`], as is that type itself.
+/// Configures a transport `T`: any type that can be created from a [`TransportConfig`], or
+/// [`TransportConfig`] itself.
 ///
-/// TLS parameters are made in [`build`](Self::build), so that root certificates
-/// and the like can be added to whatever [`relay`](Self::relay) or
-/// [`from_url`](Self::from_url) began.
+/// [`build`](Self::build) creates the TLS parameters, so root certificates and other settings can
+/// be added after any constructor.
 ///
 /// ```no_run
 /// use postwire_proto::Credentials;
@@ -53,37 +51,37 @@ pub struct TransportBuilder<T> {
 }
 
 impl<T> TransportBuilder<T> {
-    /// TLS from the first byte ([`Tls::Wrapper`]) on port 465 (RFC 8314): the
-    /// best choice for a server on a network.
+    /// Uses TLS from the first byte ([`Tls::Wrapper`]) on port 465 (RFC 8314): the best choice
+    /// for a server on a network.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidHost`]
+    /// [`ConfigError::InvalidHost`] if `host` is neither a DNS name in ASCII nor an IP address.
     pub fn relay(host: impl Into<String>) -> Result<Self, ConfigError> {
         Self::checked(host.into(), Security::Wrapper)
     }
 
-    /// STARTTLS, or the attempt fails ([`Tls::Required`]), on port 587 (RFC
-    /// 6409): for a server that does not wrap the session in TLS.
+    /// Requires STARTTLS ([`Tls::Required`]) on port 587 (RFC 6409): for a server without
+    /// implicit TLS.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidHost`]
+    /// [`ConfigError::InvalidHost`] if `host` is neither a DNS name in ASCII nor an IP address.
     pub fn starttls_relay(host: impl Into<String>) -> Result<Self, ConfigError> {
         Self::checked(host.into(), Security::Required)
     }
 
-    /// Plaintext to `localhost` on port 25: for a relay on this machine.
+    /// Uses plaintext to `localhost` on port 25: for a relay on this machine.
     pub fn unencrypted_localhost() -> Self {
         Self::builder_dangerous("localhost")
     }
 
-    /// What a URL says; see [`ServerUrl`] for its form. `smtp://` means that TLS
-    /// is required unless it says otherwise.
+    /// Reads the settings from a URL; [`ServerUrl`] describes its form. With `smtp://`, TLS is
+    /// required unless the URL says otherwise.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Url`]
+    /// [`ConfigError::Url`] if the URL is invalid.
     pub fn from_url(url: impl AsRef<str>) -> Result<Self, ConfigError> {
         let url = ServerUrl::parse(url.as_ref())?;
         if url.user().is_some() && url.credentials().is_none() {
@@ -92,7 +90,7 @@ impl<T> TransportBuilder<T> {
         Ok(Self::from_server_url(&url))
     }
 
-    /// What a parsed URL says.
+    /// Takes the settings from a parsed URL.
     pub fn from_server_url(url: &ServerUrl) -> Self {
         let mut builder = Self::new(url.host().to_owned(), url.mode()).protocol(url.protocol());
         builder.settings.port = url.explicit_port();
@@ -106,11 +104,10 @@ impl<T> TransportBuilder<T> {
         builder
     }
 
-    /// Plaintext ([`Tls::None`]) on port 25, until [`tls`](Self::tls) says
-    /// otherwise.
+    /// Uses plaintext ([`Tls::None`]) on port 25, unless [`tls`](Self::tls) changes that.
     ///
-    /// **Danger**: as it stands, anyone on the way reads the mail and can alter
-    /// it. Prefer [`relay`](Self::relay).
+    /// **Danger**: without TLS, anyone on the network path can read and change the mail. Prefer
+    /// [`relay`](Self::relay).
     pub fn builder_dangerous(host: impl Into<String>) -> Self {
         Self::new(host.into(), Security::None)
     }
@@ -143,18 +140,19 @@ impl<T> TransportBuilder<T> {
         }
     }
 
-    /// The port; never 0. By default 25 (plaintext, opportunistic), 587
-    /// (required) or 465 (wrapper) after the mode that holds in the end, and 24
-    /// for LMTP.
+    /// Sets the port, which must not be 0.
+    ///
+    /// The default depends on the final TLS mode: 25 (plaintext, opportunistic), 587 (required)
+    /// or 465 (wrapper). For LMTP it is 24.
     pub fn port(mut self, port: u16) -> Self {
         self.settings.port = Some(port);
         self
     }
 
-    /// Connects to the Unix socket at this path instead of to host and port, which
-    /// remain names: the one that a certificate must bear, for one.
+    /// Connects to the Unix socket at this path instead of to host and port.
     ///
-    /// Connecting fails where the operating system has no Unix sockets.
+    /// The host is then only a name, for example the one that a certificate must contain.
+    /// Connecting fails if the operating system has no Unix sockets.
     ///
     /// ```
     /// use postwire_proto::Protocol;
@@ -171,11 +169,11 @@ impl<T> TransportBuilder<T> {
         self
     }
 
-    /// Connects to these addresses instead of those that the host's name resolves to: for a
-    /// program that has its own resolver. The host remains the name that a certificate must
-    /// bear; each address has its own port.
+    /// Connects to these addresses instead of resolving the name of the host: for a program with
+    /// its own resolver.
     ///
-    /// They are tried in this order, with the two families in turn.
+    /// The host is still the name that a certificate must contain. Each address has its own port.
+    /// The addresses are tried in this order, with the two address families in turn.
     ///
     /// ```
     /// use postwire_transport::{TransportBuilder, TransportConfig};
@@ -190,17 +188,17 @@ impl<T> TransportBuilder<T> {
         self
     }
 
-    /// TLS mode and finished parameters. Replaces what the constructor chose;
-    /// the default port follows the mode.
+    /// Sets the TLS mode with finished parameters, instead of those of the constructor. The
+    /// default port follows the mode.
     pub fn tls(mut self, tls: Tls) -> Self {
         self.settings.finished_tls = Some(tls);
         self
     }
 
-    /// Changes the TLS parameters: whom to trust, a certificate of the client's own, versions.
+    /// Changes the TLS parameters: trusted certificates, a client certificate, TLS versions.
     ///
-    /// Without effect in plaintext; together with finished parameters
-    /// ([`tls`](Self::tls)), [`build`](Self::build) fails.
+    /// Has no effect in plaintext. Together with finished parameters ([`tls`](Self::tls)),
+    /// [`build`](Self::build) fails.
     ///
     /// ```
     /// # use postwire_transport::{ConfigError, TransportBuilder, TransportConfig};
@@ -219,68 +217,74 @@ impl<T> TransportBuilder<T> {
         self
     }
 
-    /// SMTP (default) or LMTP.
+    /// Sets the protocol: SMTP (the default) or LMTP.
     pub fn protocol(mut self, protocol: Protocol) -> Self {
         self.settings.client = self.settings.client.protocol(protocol);
         self
     }
 
-    /// The name given to `EHLO` (RFC 5321 §4.1.1.1). `[127.0.0.1]` by default.
+    /// Sets the name that the client sends in `EHLO` (RFC 5321 §4.1.1.1). The default is
+    /// `[127.0.0.1]`.
     pub fn hello_name(mut self, name: HelloName) -> Self {
         self.settings.client = self.settings.client.hello_name(name);
         self
     }
 
-    /// Authenticates with these, or sends nothing. None by default.
+    /// Authenticates with these credentials, or sends nothing. By default the client does not
+    /// authenticate.
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.settings.client = self.settings.client.credentials(credentials);
         self
     }
 
-    /// Asks for credentials on each connection, when the server is about to be logged in
-    /// to: for tokens, which expire. Nobody is asked by default.
+    /// Fetches credentials from this source on each connection, when the client is about to
+    /// authenticate: for tokens, which expire. There is no source by default.
     ///
-    /// Together with [`credentials`](Self::credentials) it is asked only for what takes
-    /// their place once a server has refused them.
+    /// Together with [`credentials`](Self::credentials), the source is used only for a
+    /// replacement after the server refused those.
     pub fn late_credentials(mut self, source: CredentialsSource) -> Self {
         self.settings.client = self.settings.client.late_credentials(true);
         self.settings.late_credentials = Some(source);
         self
     }
 
-    /// The mechanisms that may be used, the preferred one first.
-    /// [`Mechanism::preference_for`] the credentials by default.
+    /// Sets the allowed mechanisms in order of preference. The default is
+    /// [`Mechanism::preference_for`] the credentials.
     pub fn authentication(mut self, mechanisms: Vec<Mechanism>) -> Self {
         self.settings.client = self.settings.client.mechanisms(mechanisms);
         self
     }
 
-    /// How long each stage may take, connecting included. The defaults are
-    /// those of RFC 5321 §4.5.3.2.
+    /// Sets the time limits of the stages, including that of connecting. The defaults are those
+    /// of RFC 5321 §4.5.3.2.
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.settings.client = self.settings.client.timeouts(timeouts);
         self
     }
 
-    /// How long one `send` may take in all, from the call to the report: waiting for a
-    /// connection, connecting, logging in, and sending over as many connections as it takes.
-    /// No limit by default.
+    /// Limits the total time of one `send`, from the call to the report. There is no limit by
+    /// default.
     ///
-    /// It bounds `send` and `send_stream` as a whole, and in `send_all` each wait for the next
-    /// report. No stage of a session takes longer either, whatever
-    /// [`timeouts`](Self::timeouts) says. A message whose time is up before it had a connection
-    /// was not sent: [`TimedOut`](postwire_proto::ErrorKind::TimedOut) at
-    /// [`Stage::Connect`](postwire_proto::Stage::Connect). One that is under way by then is
-    /// reported as at any other time-out, at its stage.
+    /// The limit includes waiting for a connection, connecting, authentication, and sending over
+    /// as many connections as necessary. It applies to `send` and `send_stream` as a whole, and
+    /// in `send_all` to each wait for the next report. It also limits each stage of a session,
+    /// even if [`timeouts`](Self::timeouts) allows more.
     ///
-    /// [`PoolConfig`] lists all timers and what each of them bounds.
+    /// A message without a connection at the end of its time is not sent, with the error
+    /// [`TimedOut`](postwire_proto::ErrorKind::TimedOut) at
+    /// [`Stage::Connect`](postwire_proto::Stage::Connect). The report on a message that is under
+    /// way is that of an ordinary time-out of its stage.
+    ///
+    /// [`PoolConfig`] lists all timers and what each of them limits.
     pub fn timeout(mut self, cap: Option<Duration>) -> Self {
         self.settings.timeout = cap;
         self
     }
 
-    /// Changes how the protocol is spoken: anything in [`ClientConfig`], of which the common
-    /// settings are methods here as well. The mode, the host and the port are the builder's.
+    /// Changes the settings of the protocol, which are those of [`ClientConfig`].
+    ///
+    /// The builder has methods of its own for the most common settings, and for the TLS mode, the
+    /// host and the port.
     ///
     /// ```
     /// # use postwire_transport::{TransportBuilder, TransportConfig};
@@ -294,7 +298,7 @@ impl<T> TransportBuilder<T> {
         self
     }
 
-    /// Changes what is set on sockets: the address to connect from, keep-alives.
+    /// Changes the socket options: the local address and keep-alive.
     ///
     /// ```
     /// # use postwire_transport::{TransportBuilder, TransportConfig};
@@ -307,7 +311,7 @@ impl<T> TransportBuilder<T> {
         self
     }
 
-    /// Changes how many connections there may be, and for how long.
+    /// Changes the settings of the pool: the number and lifetime of connections.
     ///
     /// ```
     /// # use postwire_transport::{TransportBuilder, TransportConfig};
@@ -319,20 +323,24 @@ impl<T> TransportBuilder<T> {
         self
     }
 
-    /// How many connections there may be, and for how long, all of it.
+    /// Sets the whole configuration of the pool.
     pub fn pool_config(mut self, pool: PoolConfig) -> Self {
         self.settings.pool = pool;
         self
     }
 
-    /// The transport, without connecting.
+    /// Creates the transport without connecting.
     ///
     /// May read the system's certificates from disk.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::InvalidHost`], [`ConfigError::InvalidPort`],
-    /// [`ConfigError::Tls`], [`ConfigError::TlsAlreadyFinished`].
+    /// - [`ConfigError::InvalidHost`] if the host is neither a DNS name in ASCII nor an IP
+    ///   address.
+    /// - [`ConfigError::InvalidPort`] if the port is 0.
+    /// - [`ConfigError::Tls`] if the TLS parameters cannot be built.
+    /// - [`ConfigError::TlsAlreadyFinished`] if [`tls_parameters`](Self::tls_parameters) was used
+    ///   together with [`tls`](Self::tls).
     pub fn build(self) -> Result<T, ConfigError>
     where
         T: From<TransportConfig>,
@@ -350,7 +358,7 @@ impl<T> Clone for TransportBuilder<T> {
     }
 }
 
-/// Shows neither user nor secret.
+/// Shows neither the user name nor a secret.
 impl<T> fmt::Debug for TransportBuilder<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("TransportBuilder")

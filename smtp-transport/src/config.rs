@@ -1,7 +1,7 @@
-//! What a transport is told beforehand: where the server is, how TLS is done,
-//! how the protocol is spoken.
+//! The configuration of a transport: the server, TLS, and the protocol.
 //!
-//! A finished value; the builder makes it, the adapters read it. Opens nothing.
+//! A finished value: the builder creates it and the adapters read it. Must never open a
+//! connection.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,28 +14,29 @@ use postwire_tls::Tls;
 
 use crate::{CredentialsSource, PoolConfig};
 
-/// What is set on a socket, apart from `TCP_NODELAY`, which always is: a flight is
-/// one write, and waiting for more would only delay it.
+/// The options of a socket.
+///
+/// `TCP_NODELAY` is always set: a flight is one write, and a delay would have no benefit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SocketOptions {
-    /// The address to connect from; the system's choice by default.
+    /// The local address to connect from; chosen by the system by default.
     pub local_address: Option<IpAddr>,
-    /// How long a connection is idle before the system sees whether the peer is
-    /// still there (`SO_KEEPALIVE`); never by default.
+    /// The idle time after which the system checks whether the peer is still reachable
+    /// (`SO_KEEPALIVE`); no check by default.
     pub keep_alive: Option<Duration>,
 }
 
 impl SocketOptions {
-    /// The address to connect from. The system's choice by default.
+    /// Sets the local address to connect from; chosen by the system by default.
     #[must_use]
     pub fn local_address(mut self, address: Option<IpAddr>) -> Self {
         self.local_address = address;
         self
     }
 
-    /// Sees after this much idle time whether the server is still there (`SO_KEEPALIVE`).
-    /// Never by default.
+    /// Sets the idle time after which the system checks whether the server is still reachable
+    /// (`SO_KEEPALIVE`); no check by default.
     #[must_use]
     pub fn keep_alive(mut self, idle: Option<Duration>) -> Self {
         self.keep_alive = idle;
@@ -43,10 +44,10 @@ impl SocketOptions {
     }
 }
 
-/// Everything that an adapter needs in order to connect to one server.
+/// The complete configuration of the connections to one server.
 ///
-/// Made by [`TransportBuilder::build`](crate::TransportBuilder::build). Cheap to
-/// clone: what is large is shared. `Debug` shows no secret.
+/// Created by [`TransportBuilder::build`](crate::TransportBuilder::build). Cheap to clone, because
+/// large parts are shared. `Debug` shows no secret.
 #[derive(Clone, Debug)]
 pub struct TransportConfig {
     pub(crate) host: Arc<str>,
@@ -62,19 +63,17 @@ pub struct TransportConfig {
 }
 
 impl TransportConfig {
-    /// The host to resolve and connect to: a DNS name or an IP address, an IPv6
-    /// one without brackets.
+    /// The host to resolve and connect to: a DNS name or an IP address (IPv6 without brackets).
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port to connect to; never 0.
+    /// The port to connect to, which is never 0.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The Unix socket to connect to, if there is one: host and port then count for
-    /// nothing but names.
+    /// The Unix socket to connect to, if there is one. Host and port are then only names.
     pub fn unix_socket(&self) -> Option<&Path> {
         self.unix_socket.as_deref()
     }
@@ -84,37 +83,37 @@ impl TransportConfig {
         &self.tls
     }
 
-    /// Whom to ask when a session wants credentials; nobody by default.
+    /// The source of credentials that are fetched when a session needs them, if there is one.
     pub fn late_credentials(&self) -> Option<&CredentialsSource> {
         self.late_credentials.as_ref()
     }
 
-    /// What is set on the socket.
+    /// The socket options.
     pub fn socket_options(&self) -> &SocketOptions {
         &self.socket
     }
 
-    /// How the protocol is spoken; its mode is that of [`tls`](Self::tls).
+    /// The settings of the protocol. Their TLS mode is that of [`tls`](Self::tls).
     pub fn client_config(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.client)
     }
 
-    /// How many connections there may be, and for how long.
+    /// The settings of the pool: the number and lifetime of connections.
     pub fn pool(&self) -> &PoolConfig {
         &self.pool
     }
 
-    /// How long each stage may take, connecting included.
+    /// The time limits of the stages, including that of connecting.
     pub fn timeouts(&self) -> &Timeouts {
         &self.client.timeouts
     }
 
-    /// The addresses to connect to; `None` where the name is resolved.
+    /// The addresses to connect to; `None` if the name of the host is to be resolved.
     pub fn addresses(&self) -> Option<&[SocketAddr]> {
         self.addresses.as_deref()
     }
 
-    /// How long one `send` may take in all: [`TransportBuilder::timeout`].
+    /// The limit on the total time of one `send`: [`TransportBuilder::timeout`].
     ///
     /// [`TransportBuilder::timeout`]: crate::TransportBuilder::timeout
     pub fn timeout(&self) -> Option<Duration> {

@@ -1,7 +1,6 @@
-//! Credentials that are fetched when a server wants them: tokens, which expire.
+//! Credentials that are fetched when a session needs them, such as tokens, which expire.
 //!
-//! Knows how they are asked for, in both worlds. Must never know when: the session
-//! says so.
+//! Knows how to fetch them, blocking or async. Must never know when: the session decides that.
 
 use std::fmt;
 use std::future::{self, Future};
@@ -11,14 +10,14 @@ use std::task::{Context, Poll};
 
 use postwire_proto::{Credentials, Error, TransportError};
 
-/// Where credentials come from that are not known beforehand, or do not last.
+/// A source of credentials that are not known in advance, or that expire.
 ///
-/// Asked on each connection that wants to log in, with nothing in hand; and once more
-/// with the server's refusal, if it refused what it was given with `535` (RFC 4954
-/// §4.2): then something newer is called for than what it had. It is given as long as
+/// Each connection that authenticates calls the source once, without an error. If the server
+/// refuses the credentials with `535` (RFC 4954 §4.2), the connection calls the source again,
+/// with that error, for newer ones. The time limit is
 /// [`Timeouts::auth`](crate::proto::Timeouts::auth).
 ///
-/// Given to [`TransportBuilder::late_credentials`](crate::TransportBuilder::late_credentials).
+/// Set with [`TransportBuilder::late_credentials`](crate::TransportBuilder::late_credentials).
 /// Cheap to clone.
 ///
 /// ```
@@ -43,7 +42,8 @@ type Fetch = dyn Fn(Option<Error>) -> CredentialsFuture + Send + Sync;
 type Fetched = Result<Credentials, TransportError>;
 
 impl CredentialsSource {
-    /// Asks a function, and waits for it: on an async runtime it must not block for long.
+    /// Creates a source that calls a function. On an async runtime the function must not block
+    /// for long.
     pub fn new<E>(
         fetch: impl Fn(Option<&Error>) -> Result<Credentials, E> + Send + Sync + 'static,
     ) -> Self
@@ -53,8 +53,10 @@ impl CredentialsSource {
         Self::awaiting(move |refused| future::ready(fetch(refused.as_ref())))
     }
 
-    /// Asks a function whose answer takes its time. The blocking adapter awaits it on the
-    /// thread that sends, so a future that needs a runtime needs one that runs elsewhere.
+    /// Creates a source that calls a function which returns a future.
+    ///
+    /// The blocking adapter waits for the future on the sending thread, so a future that needs a
+    /// runtime needs one that runs on another thread.
     pub fn awaiting<F, E>(fetch: impl Fn(Option<Error>) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<Credentials, E>> + Send + 'static,
@@ -70,7 +72,7 @@ impl CredentialsSource {
         }))
     }
 
-    /// Begins to fetch them; `refused` is why those given before were not taken.
+    /// Begins to fetch credentials. `refused` is the error for the previous ones.
     pub(crate) fn fetch(&self, refused: Option<Error>) -> CredentialsFuture {
         (self.0)(refused)
     }
@@ -82,8 +84,8 @@ impl fmt::Debug for CredentialsSource {
     }
 }
 
-/// Credentials on their way: [`CredentialsSource::fetch`].
-// Never locked: it makes the future `Sync`, as the connection that waits for it is.
+/// Credentials that are being fetched: [`CredentialsSource::fetch`].
+// The mutex is never locked. It makes the future `Sync`, which the connection must be.
 pub(crate) struct CredentialsFuture(Mutex<Pin<Box<dyn Future<Output = Fetched> + Send>>>);
 
 impl Future for CredentialsFuture {

@@ -1,8 +1,7 @@
-//! One session as an adapter holds it: the machine on the wire, and all that a caller may ask
-//! of it without waiting.
+//! One session of an adapter: the protocol state machine, and the methods that do not wait.
 //!
-//! Knows which event answers which call, what is kept for a later one, why the session ended
-//! and whom to ask for credentials. Must never know a stream, a clock or how anybody waits.
+//! Knows which events are kept for a later call, why the session ended, and the source of
+//! credentials. Must never know about a stream, a clock or how an adapter waits.
 
 mod call;
 mod kept_events;
@@ -25,18 +24,17 @@ pub use self::machine::SessionMachine;
 use crate::credentials::CredentialsFuture;
 use crate::{CredentialsSource, TransportConfig};
 
-/// A session with a server: what it offers, and what is queued on it.
+/// A session with a server: its capabilities, and the messages and commands queued on it.
 ///
-/// Every adapter's connection is a session with a stream around it, and gives these methods
-/// as its own.
+/// The connection of every adapter is a session with a stream, and has these methods.
 #[derive(Debug)]
 pub struct Session {
     machine: Connection,
     credentials: Option<CredentialsSource>,
-    /// Credentials on their way.
+    /// Credentials that are being fetched.
     fetching: Option<CredentialsFuture>,
     kept: KeptEvents,
-    /// Why the session ended, if not by `QUIT`.
+    /// The error that ended the session, unless it ended by `QUIT`.
     ended_by: Option<Error>,
 }
 
@@ -51,72 +49,75 @@ impl Session {
         }
     }
 
-    /// Sets the address of this end of the connection, which a client without a name says at
-    /// `EHLO`. Has no effect after the greeting.
+    /// Sets the local IP address of the connection, which `EHLO` uses if the client has no name.
+    /// Has no effect after the greeting.
     pub fn set_local_address(&mut self, address: IpAddr) {
         self.machine.set_local_address(address);
     }
 
-    /// Queues a message without waiting. The connection's `next_event` brings its report, also
-    /// where the report came while another call waited (the last 1,024 are kept). Messages
-    /// that are queued together are pipelined.
+    /// Queues a message without waiting.
+    ///
+    /// The `next_event` of the connection returns its report, even if the report arrived while
+    /// another call was waiting (the last 1,024 are kept). Messages that are queued together are
+    /// pipelined.
     pub fn enqueue(&mut self, envelope: Envelope, body: impl Into<BodySource>) -> TransactionId {
         self.machine.send(envelope, body)
     }
 
-    /// Queues a command without waiting. The connection's `next_event` brings its answer.
+    /// Queues a command without waiting. The `next_event` of the connection returns its reply.
     pub fn enqueue_command(&mut self, command: Command) -> CommandId {
         self.machine.command(command)
     }
 
-    /// Gives the next piece of a streamed body, which [`Event::BodyWanted`] asked for; `None`
-    /// is its end. Ignored where the message has its verdict already.
+    /// Passes the next piece of a streamed body after [`Event::BodyWanted`]; `None` ends the body.
+    /// Ignored if the message has its verdict already.
     pub fn body_next(&mut self, id: TransactionId, next: Option<io::Result<Bytes>>) {
         let _ = self.machine.body_next(id, next);
     }
 
-    /// Asks to leave once everything queued is done. The connection's `next_event` brings the
-    /// rest.
+    /// Ends the session by `QUIT` after everything that is queued, without waiting. The
+    /// `next_event` of the connection returns the remaining events.
     pub fn begin_quit(&mut self) {
         self.machine.quit();
     }
 
-    /// Ends the session at once, without a word to the server.
+    /// Ends the session at once, without `QUIT`.
     pub fn abort(&mut self) {
         self.machine.abort();
     }
 
-    /// What the server offers now.
+    /// The server's present capabilities, if `EHLO` is answered.
     pub fn capabilities(&self) -> Option<&Capabilities> {
         self.machine.capabilities()
     }
 
-    /// The server's greeting; forgotten when STARTTLS begins.
+    /// The server's greeting. `None` before it arrives, and from STARTTLS on.
     pub fn greeting(&self) -> Option<&Reply> {
         self.machine.greeting()
     }
 
-    /// The mechanism by which the client is logged in, once it is.
+    /// The mechanism that authenticated the client, once `AUTH` succeeded.
     pub fn mechanism(&self) -> Option<Mechanism> {
         self.machine.mechanism()
     }
 
-    /// The TLS session, once it stands.
+    /// Facts about the TLS session, once the handshake is complete.
     pub fn tls(&self) -> Option<&TlsInfo> {
         self.machine.tls()
     }
 
-    /// The server's certificate chain, its own first, once TLS stands.
+    /// The certificate chain of the server, with its own certificate first, once the TLS
+    /// handshake is complete.
     pub fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
         self.machine.peer_certificates()
     }
 
-    /// Whether the session stands: greeted, under TLS and authenticated as configured.
+    /// Whether the opening is complete: greeting, TLS and authentication as configured.
     pub fn is_ready(&self) -> bool {
         self.machine.is_ready()
     }
 
-    /// Whether the session stands and nothing is under way.
+    /// Whether the session is ready and nothing is under way.
     pub fn is_idle(&self) -> bool {
         self.machine.is_idle()
     }
@@ -127,14 +128,14 @@ impl Session {
     }
 }
 
-/// What the calls and the pool ask.
+/// Methods for the calls that wait, and for the pool.
 impl Session {
-    /// The next event, answered already where it asks for credentials.
+    /// The next event. A request for credentials is handled here, too.
     fn next_event(&mut self) -> Option<Event> {
         let event = self.machine.poll_event()?;
         match &event {
             Event::CredentialsWanted(refused) => {
-                // Wanted only where there is somebody to ask.
+                // The event occurs only if there is a source of credentials.
                 let source = self.credentials.as_ref();
                 self.fetching = source.map(|source| source.fetch(refused.clone()));
             }
@@ -147,8 +148,8 @@ impl Session {
         Some(event)
     }
 
-    /// Ends the session unless it is idle, and gives the reports that nobody has taken: also of
-    /// an idle one, whose last reports may have come unnoticed.
+    /// Ends the session unless it is idle, and returns the reports that no call has taken. An
+    /// idle session may have such reports as well.
     pub(crate) fn end(&mut self) -> Vec<Report> {
         if !self.is_idle() {
             self.abort();
@@ -162,12 +163,12 @@ impl Session {
         reports
     }
 
-    /// Keeps an event that nobody waits for.
+    /// Keeps an event that no call waits for.
     fn keep(&mut self, event: Event) {
         self.kept.keep(event, &mut self.machine);
     }
 
-    /// Why nothing more comes of this session.
+    /// The error that ended the session.
     fn error(&self) -> Error {
         let by_quit = || Error::new(Stage::Quit, ErrorKind::SessionOver);
         self.ended_by.clone().unwrap_or_else(by_quit)

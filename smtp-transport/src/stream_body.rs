@@ -1,14 +1,14 @@
-//! Content that is given piece by piece while it is sent, and what is known of it beforehand.
+//! Content that is read piece by piece while it is sent, and the facts declared about it.
 //!
-//! Must never know what gives the pieces, nor how they are waited for.
+//! Must never know where the pieces come from, nor how to wait for them.
 
 use postwire_proto::StreamFacts;
 
-/// Content that is not at hand: its pieces, and what is declared of them.
+/// Content that is not in memory: its pieces, and the facts declared about it.
 ///
-/// The pieces are an iterator on the blocking adapter and a stream on the async ones, of
-/// `io::Result<Bytes>`: each adapter's `chunks` makes them of a reader. What is not declared
-/// (8-bit content, for one) is not asked of the server.
+/// The pieces are `io::Result<Bytes>`, from an iterator with the blocking adapter and from a
+/// stream with the async adapters. The function `chunks` of each adapter creates them from a
+/// reader. A fact that is not declared, such as 8-bit content, is not announced to the server.
 ///
 /// ```
 /// use postwire_transport::StreamBody;
@@ -17,7 +17,8 @@ use postwire_proto::StreamFacts;
 /// let body = StreamBody::new(pieces).size_hint(1 << 30).eight_bit(true);
 /// ```
 ///
-/// It is not a [`Body`](crate::proto::Body), and nothing that takes one takes a stream:
+/// A `StreamBody` is not a [`Body`](crate::proto::Body), and a method that takes a `Body` does
+/// not take a stream:
 ///
 /// ```compile_fail
 /// use postwire_transport::{StreamBody, proto::Body};
@@ -32,44 +33,44 @@ pub struct StreamBody<C> {
 }
 
 impl<C> StreamBody<C> {
-    /// Content of 7-bit text, of any length.
+    /// Creates a stream that is declared as 7-bit text of unknown length.
     pub fn new(chunks: C) -> Self {
         let facts = StreamFacts::default();
         Self { facts, chunks }
     }
 
-    /// Declares all that is known, in place of what was declared before: of content that was
-    /// [surveyed](crate::proto::Survey), for one.
+    /// Declares all facts and replaces earlier declarations. The facts may come from a
+    /// [`Survey`](crate::proto::Survey) of the content.
     pub fn facts(mut self, facts: StreamFacts) -> Self {
         self.facts = facts;
         self
     }
 
-    /// Declares about how many octets there will be: [`StreamFacts::size_hint`].
+    /// Declares the approximate number of octets: [`StreamFacts::size_hint`].
     pub fn size_hint(mut self, octets: u64) -> Self {
         self.facts = self.facts.size_hint(octets);
         self
     }
 
-    /// Declares whether there are octets above 127.
+    /// Declares whether the content has octets above 127.
     pub fn eight_bit(mut self, eight_bit: bool) -> Self {
         self.facts = self.facts.eight_bit(eight_bit);
         self
     }
 
-    /// Declares whether the header section holds UTF-8.
+    /// Declares whether the header section contains UTF-8.
     pub fn smtp_utf8(mut self, smtp_utf8: bool) -> Self {
         self.facts = self.facts.smtp_utf8(smtp_utf8);
         self
     }
 
-    /// Declares whether the content is something else than text in lines.
+    /// Declares whether the content is binary rather than lines of text.
     pub fn binary(mut self, binary: bool) -> Self {
         self.facts = self.facts.binary(binary);
         self
     }
 
-    /// What was declared, and the pieces.
+    /// Returns the declared facts and the pieces.
     pub fn into_parts(self) -> (StreamFacts, C) {
         (self.facts, self.chunks)
     }

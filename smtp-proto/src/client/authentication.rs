@@ -47,15 +47,15 @@ pub(super) struct Login {
 pub(super) struct Authentication {
     capabilities: Arc<Capabilities>,
     mechanism: Mechanism,
-    /// The place of `mechanism` in the order of preference.
+    /// The position of `mechanism` in the order of preference.
     rank: usize,
     exchange: Box<dyn Exchange>,
     /// An initial response that did not fit on the command line.
     held: Option<Secret>,
-    /// Whether the server was told any response.
+    /// Whether the client sent any response.
     responded: bool,
     rounds: usize,
-    /// `*` was sent; why.
+    /// The reason why the client cancelled the exchange by `*`, if it did.
     cancelled: Option<ErrorKind>,
 }
 

@@ -1,11 +1,12 @@
-//! Commands beside sending, in the queue of messages.
+//! Commands that are not part of a message, in the queue of messages.
 //!
-//! Knows where in the queue they stand. Must never know what an answer means: whoever asked
-//! does.
+//! Knows the position of a command in the queue. Must never know what a reply to it means: the
+//! program decides that.
 
 use crate::{Command, Error};
 
-/// Names a command within one session, in the order of [`Client::command`](crate::Client::command).
+/// Identifies a command within one session, in the order of
+/// [`Client::command`](crate::Client::command).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommandId(u64);
 
@@ -14,20 +15,20 @@ impl CommandId {
         Self(index)
     }
 
-    /// Its position among the commands given to this session, from 0.
+    /// The position of the command among all commands of this session, from 0.
     pub const fn index(self) -> u64 {
         self.0
     }
 }
 
-/// A command that is not written.
+/// A command that is not written yet.
 #[derive(Debug)]
 pub(super) struct QueuedCommand {
     pub(super) id: CommandId,
     pub(super) command: Command,
-    /// How many messages were given before it.
+    /// The number of messages that were queued before the command.
     pub(super) behind: u64,
-    /// Why it is not written, where that is certain already.
+    /// Why the command will not be sent, if that is certain already.
     pub(super) refused: Option<Error>,
 }
 

@@ -1,6 +1,6 @@
-//! Which deadlines a session has as it stands, and what comes of one that has passed.
+//! The deadlines that a session has in its present state, and what happens when one passes.
 //!
-//! Reads the session's phase; changes it only through `Session::end_midway`.
+//! Reads the phase of the session, and changes it only through `Session::end_midway`.
 
 use core::time::Duration;
 
@@ -9,37 +9,37 @@ use super::session::{Phase, Session};
 use super::timers::{Timer, Timers};
 use crate::{ErrorKind, Instant};
 
-/// A session that heard nothing for longer was idle: whether the server is still there is
-/// not known.
+/// After a longer silence a session counts as idle: it is unknown whether the server is still
+/// reachable.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// How long the rest of a line that is no reply is waited for.
+/// The wait for the rest of a line that is not a reply.
 const GARBLED: Duration = Duration::from_secs(5);
 
 /// The timers of a session, and whether it was idle.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
     timers: Timers,
-    /// Since when there is nothing to do, if the time was told since.
+    /// The first known time at which the session was idle.
     idle_since: Option<Instant>,
-    /// The session was idle for long, and the server was not heard since.
+    /// The session was idle for longer than [`IDLE`], and the server has sent nothing since.
     silent_after_idleness: bool,
 }
 
 impl Deadlines {
-    /// The overall deadline counts from one verdict to the next.
+    /// Restarts the overall deadline, which counts from one verdict to the next.
     pub(super) fn begin_overall_anew(&mut self) {
         self.timers.overall = Timer::Off;
     }
 
-    /// The server was heard.
+    /// Records that the server sent something.
     pub(super) fn heard(&mut self) {
         self.silent_after_idleness = false;
     }
 }
 
 impl Session {
-    /// The deadlines that the present phase calls for.
+    /// The deadlines for the present phase.
     pub(super) fn current_timers(&self) -> Timers {
         let mut timers = self.deadlines.timers;
         if matches!(self.phase, Phase::Closed) {
@@ -69,7 +69,7 @@ impl Session {
         if !output.is_waiting() {
             timers.write = Timer::Off;
         } else if timers.write == Timer::Off || timers.progress != output.progress() {
-            // Counted from the last progress, of which nobody has told the time yet.
+            // The deadline counts from the last progress, whose time is not known yet.
             timers.write = Timer::Unarmed;
             timers.progress = output.progress();
         }
@@ -97,8 +97,8 @@ impl Session {
         }
     }
 
-    /// The time is `now`: ends what is overdue, arms what is not. `begun`: what came of a
-    /// reply whose end has not.
+    /// Sets the time to `now`: ends the session if a deadline has passed, and starts deadlines
+    /// that are unarmed. `begun` is the incomplete reply, for the error.
     pub(super) fn tell_time(&mut self, now: Instant, begun: &[u8]) {
         self.deadlines.timers = self.current_timers();
         self.deadlines.timers.now = now;
@@ -121,7 +121,7 @@ impl Session {
         }
     }
 
-    /// How long what comes next is waited for.
+    /// The time limit for the next reply or event.
     fn reply_timeout(&self) -> Duration {
         let timeouts = &self.dialogue.config.timeouts;
         if self.closing.is_some() {
@@ -150,7 +150,7 @@ impl Session {
         }
     }
 
-    /// How long writing may stand still.
+    /// The time limit for writing without progress.
     fn write_timeout(&self) -> Duration {
         let timeouts = &self.dialogue.config.timeouts;
         match self.dialogue.head() {

@@ -1,5 +1,5 @@
-//! The dialogue with the server, as every phase of a session carries it on: what is written,
-//! which replies are awaited, what was learnt, and the events for the program.
+//! The dialogue with the server, which all phases of a session share: the output, the expected
+//! replies, the facts learnt about the server, and the events for the program.
 //!
 //! Knows that replies come in the order of the commands (RFC 5321 §4.1.1). Must never know
 //! what a reply means, or which command comes next.
@@ -22,17 +22,17 @@ pub(super) struct Dialogue {
     pub(super) redaction: Redaction,
     pub(super) learnt: Learnt,
     awaited: VecDeque<Expectation>,
-    /// How many waits are over: for replies, handshakes and credentials.
+    /// The number of completed waits: for replies, handshakes and credentials.
     waits_over: u64,
 }
 
-/// What is known of the server and of this session.
+/// The facts learnt about the server and this session.
 #[derive(Debug, Default)]
 pub(super) struct Learnt {
     pub(super) greeting: Option<Reply>,
     pub(super) capabilities: Option<Arc<Capabilities>>,
     pub(super) tls: Option<TlsInfo>,
-    /// The mechanism by which the client is authenticated.
+    /// The mechanism that authenticated the client.
     pub(super) mechanism: Option<Mechanism>,
 }
 
@@ -75,7 +75,7 @@ impl Dialogue {
         });
     }
 
-    /// Expects one more reply to a command, of which one was just received.
+    /// Expects one more reply to the command that was just answered.
     pub(super) fn expect_another(&mut self, command: Awaited) {
         self.waits_over += 1;
         self.awaited.push_front(Expectation {
@@ -87,17 +87,17 @@ impl Dialogue {
 
     // ---- what is awaited
 
-    /// The reply that comes next.
+    /// The next expected reply.
     pub(super) fn head(&self) -> Option<Expectation> {
         self.awaited.front().copied()
     }
 
-    /// The command that was written last, if its reply is awaited.
+    /// The last command that was written, if its reply is outstanding.
     pub(super) fn last_awaited(&self) -> Option<Awaited> {
         self.awaited.back().map(|last| last.command)
     }
 
-    /// How many replies are awaited.
+    /// The number of expected replies.
     pub(super) fn outstanding(&self) -> usize {
         self.awaited.len()
     }
@@ -106,13 +106,14 @@ impl Dialogue {
         self.awaited.is_empty()
     }
 
-    /// The reply that comes next is here.
+    /// Removes the first expectation, because its reply arrived.
     pub(super) fn met(&mut self) {
         self.awaited.pop_front();
         self.waits_over += 1;
     }
 
-    /// A wait for something other than a reply is over: the next one has a deadline of its own.
+    /// Records the end of a wait for something other than a reply, so that the next wait gets a
+    /// new deadline.
     pub(super) fn wait_is_over(&mut self) {
         self.waits_over += 1;
     }
@@ -121,7 +122,7 @@ impl Dialogue {
         self.waits_over
     }
 
-    /// Nothing more is written, and no reply is awaited.
+    /// Discards the output and all expectations.
     pub(super) fn cease(&mut self) {
         self.output.discard();
         self.awaited.clear();
@@ -155,7 +156,7 @@ impl Dialogue {
         }
     }
 
-    /// The reply, owned, without a secret in it.
+    /// The reply as an owned value, with secrets redacted.
     pub(super) fn owned(&self, reply: ReplyRef<'_>) -> Reply {
         self.redaction.reply(reply)
     }

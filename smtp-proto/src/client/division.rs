@@ -1,15 +1,15 @@
-//! Division: which recipients of a message one transaction is for, what goes in a further
-//! transaction of the same session, and what only another session may hold.
+//! Division: which recipients of a message belong to one transaction, which to a further
+//! transaction of the same session, and which to another session.
 //!
-//! A message is divided where the server takes fewer recipients at a time than it has: it says
-//! so beforehand (LIMITS, RFC 9422) or by `452` (RFC 5321 §4.5.3.1.10). What is left when the
-//! session may hold no more is in the report as not sent, and
-//! [`Report::left_for_another_session`](crate::Report) reads it from there.
+//! A message is divided if the server accepts fewer recipients at a time than the message has.
+//! The server says so in advance (LIMITS, RFC 9422) or by `452` (RFC 5321 §4.5.3.1.10). The
+//! report lists the recipients that need another session as not sent, and
+//! [`Report::left_for_another_session`](crate::Report) finds them there.
 //!
 //! ```text
 //! before MAIL    limits.rs        as many as RCPTMAX and RCPTDOMAINMAX allow
-//! at a 452       ask_for_no_more  those not asked yet wait
-//! at the end     asked_again      with those that were too many, or came out of step
+//! at a 452       ask_for_no_more  recipients without a RCPT wait
+//! at the end     asked_again      plus recipients refused as too many or out of step
 //! ```
 
 mod limits;
@@ -24,13 +24,13 @@ use super::sending::{Answer, Progress, Transaction};
 use crate::{ErrorKind, Outcome, Recipients, Stage};
 
 impl Message {
-    /// Whether the message may take several transactions: its content is there to be sent again,
-    /// and a server that refuses some of its recipients may take others.
+    /// Whether the message may need several transactions: its content can be sent again, and it
+    /// may be accepted for some of its recipients only.
     pub(super) fn may_be_divided(&self) -> bool {
         self.envelope.recipients() == Recipients::Any && !self.body.is_stream()
     }
 
-    /// Asks for no more recipients than these at a time.
+    /// Limits the number of recipients in one transaction.
     fn limit_recipients(&mut self, limit: &'static str, most: usize) -> Result<(), ErrorKind> {
         if self.portion.total() <= most {
             return Ok(());
@@ -40,7 +40,7 @@ impl Message {
         Ok(())
     }
 
-    /// Leaves all recipients out but these. `most` is the server's limit on their domains.
+    /// Removes all other recipients. `most` is the server's limit on the number of domains.
     fn keep_recipients(
         &mut self,
         limit: &'static str,
@@ -55,7 +55,7 @@ impl Message {
         Ok(())
     }
 
-    /// A portion of the recipients is none where it is to be all or nobody.
+    /// Returns an error if the message must be accepted for all recipients or for none.
     fn allow_fewer_recipients(
         &self,
         limit: &'static str,
@@ -74,18 +74,19 @@ impl Message {
 }
 
 impl Transaction {
-    /// The server takes no more recipients in this transaction: those that are not written
-    /// yet wait for a further one (RFC 5321 §4.5.3.1.10).
+    /// Stops adding recipients to this transaction, because the server accepts no more. The
+    /// others wait for a further transaction (RFC 5321 §4.5.3.1.10).
     pub(super) fn ask_for_no_more(&mut self) {
         if let Progress::Recipients(written) = self.progress {
             self.message.portion.limit(written);
         }
     }
 
-    /// Which of the recipients are asked for again in a further transaction, where there is to
-    /// be one: those that were too many for a server that took the others, and those that came
-    /// out of step. None where the server refused more than recipients: it would refuse the
-    /// same again.
+    /// The recipients of this transaction that belong to a further one: those that the server
+    /// refused as too many or out of step while it accepted others.
+    ///
+    /// `None` if there is no further transaction, for example because the server refused the
+    /// message itself and would refuse it again.
     pub(super) fn asked_again(&self, outcome: &Outcome) -> Option<Vec<usize>> {
         let portion = &self.message.portion;
         if self.repeated_because_of().is_some() {
@@ -110,8 +111,8 @@ impl Transaction {
         Some(again.map(|(nth, _)| nth).collect())
     }
 
-    /// Whether the message may still need another transaction after this one. What must not
-    /// come before that waits, unless the server is sure to take so many recipients at once.
+    /// Whether the message may still need another transaction after this one, so that the next
+    /// message must wait. `at_once` is the number of recipients that the server surely accepts.
     pub(super) fn may_leave_a_rest(&self, at_once: usize) -> bool {
         let portion = &self.message.portion;
         let is_many = portion.asked() > at_once || portion.is_further();
@@ -121,7 +122,7 @@ impl Transaction {
         may_be_divided && self.failure().is_none() && (unknown || known)
     }
 
-    /// The message with what is left of its recipients, if any are.
+    /// The message with its remaining recipients; `None` if no recipients remain.
     pub(super) fn into_rest(mut self, again: &[usize]) -> Option<Message> {
         if self.answers.met_too_many() {
             self.message.portion.limit_all(self.answers.accepted());

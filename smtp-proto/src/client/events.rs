@@ -1,13 +1,15 @@
-//! What is to be told, in order, until it is polled. Reports and answers are all kept; of the
-//! dialogue only the latest lines, so that a caller who never polls holds bounded memory.
+//! The queue of events that wait to be polled, in order.
+//!
+//! Keeps all reports and replies. Of the dialogue it keeps only the latest lines, so that the
+//! memory for the trace is bounded if the caller never polls.
 
 use alloc::collections::VecDeque;
 
 use super::trace::TraceLine;
 use crate::Event;
 
-/// Two queues, merged by when each entry came: the oldest line of the dialogue is dropped
-/// without a search, however many reports stand before it.
+/// Two queues, merged by the order of arrival, so that the oldest line of the dialogue can be
+/// dropped without a search.
 #[derive(Debug, Default)]
 pub(super) struct EventQueue {
     events: VecDeque<(u64, Event)>,
@@ -21,7 +23,7 @@ impl EventQueue {
         self.next += 1;
     }
 
-    /// Keeps no more than `most` lines.
+    /// Adds a line of the dialogue and keeps the latest `most` lines.
     pub(super) fn trace(&mut self, line: TraceLine, most: usize) {
         self.lines.push_back((self.next, line));
         self.next += 1;

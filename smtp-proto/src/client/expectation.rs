@@ -1,39 +1,40 @@
-//! What a reply is allowed to say: for each command the codes that mean yes and
-//! the ones that mean no (RFC 5321 §4.2, §4.3.2). Everything else is a violation.
+//! Expected replies: for each command, the codes that are positive and those that are negative
+//! (RFC 5321 §4.2, §4.3.2). Every other code is a violation. Must never know what follows from a
+//! reply.
 
 use core::time::Duration;
 
 use super::open::Serial;
 use crate::{ReplyCode, Stage, Timeouts};
 
-/// A reply that is awaited.
+/// An expected reply.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expectation {
     pub(crate) command: Awaited,
-    /// The position in the output at which the command is complete. A reply
-    /// that comes before the driver took that much is no reply to it.
+    /// The position in the output at which the command is complete. A reply that arrives before
+    /// the driver took that much does not answer the command.
     pub(crate) complete_at: u64,
-    /// Written while other replies were awaited: what the server makes of it depends on
-    /// what it made of those.
+    /// Whether the command was written while other replies were outstanding, so that its reply
+    /// may depend on theirs.
     pub(crate) sent_ahead: bool,
 }
 
 /// The command that a reply answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Awaited {
-    /// No command: the server speaks first.
+    /// No command: the server sends its greeting.
     Greeting,
     Ehlo,
     Helo,
     StartTls,
     Auth,
-    /// A command of this transaction.
+    /// A command of the transaction with this number.
     Transaction(Serial, Step),
     Rset,
-    /// `NOOP` behind a first `BDAT` that was refused. Its answer says nothing: where the
-    /// server did not read the octet, that octet is now the start of this line.
+    /// `NOOP` after a refused first `BDAT`. Its reply has no meaning: if the server did not read
+    /// the octet of the `BDAT`, that octet is now the start of this line.
     Resync,
-    /// A command beside sending.
+    /// A command that is not part of a message.
     Command,
     Quit,
 }
@@ -44,13 +45,13 @@ pub(crate) enum Step {
     Mail,
     Rcpt(usize),
     Data,
-    /// A `BDAT` that is not the last.
+    /// A `BDAT` that is not the last one.
     Chunk,
-    /// A session's first `BDAT`, of a single octet.
+    /// The first `BDAT` of a session, with a single octet.
     FirstChunk,
-    /// The dot that ends the content of `DATA`.
+    /// The dot that ends the content after `DATA`.
     EndOfData,
-    /// `BDAT … LAST` with its octets.
+    /// `BDAT … LAST` and its octets.
     LastChunk,
 }
 
@@ -58,13 +59,14 @@ pub(crate) enum Step {
 pub(crate) enum Judgement {
     Yes,
     No,
-    /// A greeting or a farewell where neither answers anything (RFC 5321 §3.8, §4.2.2).
+    /// A greeting or the end of the session instead of a reply (RFC 5321 §3.8, §4.2.2).
     Goodbye,
     Violation,
 }
 
 impl Awaited {
-    /// The first digit decides (RFC 5321 §4.2), but for the codes that say more than yes.
+    /// Judges a reply by its first digit (RFC 5321 §4.2), except for codes with a special
+    /// meaning.
     pub(crate) fn judge(self, code: ReplyCode) -> Judgement {
         if self == Self::Quit {
             return Judgement::Yes;
@@ -81,13 +83,13 @@ impl Awaited {
             _ if yes => Judgement::Yes,
             _ if code.is_negative() => Judgement::No,
             221 => Judgement::Goodbye,
-            // A second greeting before there is a message is somebody else's.
+            // A second greeting during the opening is not from the same server.
             220 if !matches!(self, Self::Ehlo | Self::Helo | Self::Auth) => Judgement::Goodbye,
             _ => Judgement::Violation,
         }
     }
 
-    /// The transaction whose whole content it answers.
+    /// The transaction whose whole content the reply answers.
     pub(crate) fn ends_content(self) -> Option<Serial> {
         match self {
             Self::Transaction(serial, Step::EndOfData | Step::LastChunk) => Some(serial),
@@ -108,7 +110,7 @@ impl Awaited {
         }
     }
 
-    /// Whether it may be the first command over a session that was idle.
+    /// Whether the command may be the first one after an idle time.
     pub(crate) fn may_follow_idleness(self) -> bool {
         matches!(
             self,
@@ -148,7 +150,7 @@ impl Step {
         }
     }
 
-    /// Whether it answers the whole content.
+    /// Whether the reply answers the whole content.
     pub(crate) fn ends_content(self) -> bool {
         matches!(self, Self::EndOfData | Self::LastChunk)
     }

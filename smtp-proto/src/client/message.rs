@@ -1,7 +1,7 @@
-//! A message that was given to a session: what is to be sent, and to which of its recipients.
+//! A message of a session: what to send, and to which of its recipients.
 //!
-//! Knows nothing of the server. What was written of it and what was answered is the
-//! transaction's (`sending.rs`).
+//! Must never know about the server. What is written and answered belongs to the transaction
+//! (`sending.rs`).
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -21,18 +21,18 @@ pub(super) struct Message {
     pub(super) envelope: Envelope,
     pub(super) body: BodySource,
     pub(super) source: Source,
-    /// The recipients that its next transaction is for.
+    /// The recipients of the next transaction.
     pub(super) portion: Portion,
-    /// The envelope for a server without SMTPUTF8, once one was needed.
+    /// The envelope for a server without SMTPUTF8, if one was needed.
     pub(super) in_ascii: Option<Box<Envelope>>,
 }
 
-/// What the caller gave of a streamed body.
+/// The part of a streamed body that the program has passed.
 #[derive(Debug, Default)]
 pub(super) struct Source {
     /// Pieces that wait to be written.
     pub(super) chunks: VecDeque<Bytes>,
-    /// The caller was asked for more and has not answered.
+    /// Whether the program was asked for more and has not answered yet.
     pub(super) asked: bool,
     pub(super) ended: bool,
 }
@@ -49,12 +49,12 @@ impl Message {
         }
     }
 
-    /// The envelope as the server is told it.
+    /// The envelope in the form that is sent to the server.
     pub(super) fn sent_envelope(&self) -> &Envelope {
         self.in_ascii.as_deref().unwrap_or(&self.envelope)
     }
 
-    /// What becomes of a message that has no transaction, or no further one.
+    /// Concludes a message that gets no transaction, or no further transaction.
     pub(super) fn not_sent(self, error: Error) -> Concluded {
         let addresses = self.envelope.forward_paths();
         let not_sent = |place: usize| {

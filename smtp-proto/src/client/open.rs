@@ -1,22 +1,22 @@
-//! Whether a mail transaction is open at the server (RFC 5321 §4.1.4), seen from both cursors.
+//! Whether a mail transaction is open at the server (RFC 5321 §4.1.4), as each cursor needs it.
 //!
-//! The writer asks whether `RSET` must go before the next command: that depends on what was
-//! *written*, since the replies are still to come. The reader asks whether a `RSET` that was
-//! refused leaves a transaction open: that depends on what was *answered*. Both views change
-//! here only, by [`TRANSITIONS`].
+//! The writer needs to know whether `RSET` must precede the next `MAIL`. That depends on what was
+//! *written*, because the replies are not there yet. The reader needs to know whether a refused
+//! `RSET` leaves a transaction open. That depends on what was *answered*. Both views change only
+//! here, by [`TRANSITIONS`].
 
-/// The place of a transaction among all that a session began.
+/// The number of a transaction, in the order in which a session begins them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Serial(pub(super) u64);
 
-/// What is known of the server's transaction.
+/// What is known about the transaction at the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum View {
     #[default]
     Closed,
-    /// This one is open.
+    /// This transaction is open.
     Open(Serial),
-    /// This one may be open.
+    /// This transaction may be open.
     MaybeOpen(Serial),
 }
 
@@ -25,12 +25,12 @@ enum View {
 pub(super) enum Change {
     /// `MAIL` was accepted.
     MailAccepted,
-    /// `MAIL` was refused, and no `BDAT` that is still to fail was written behind it.
+    /// `MAIL` was refused, and no `BDAT` was written after it.
     MailRefused,
-    /// Nothing more is written of a message whose `MAIL` was written and not refused.
+    /// The session stopped writing a message whose `MAIL` was written and not refused.
     Abandoned,
-    /// The reply came that ends the transaction whatever it says: to the content of `DATA`, or
-    /// to the last `BDAT` where `MAIL` was refused.
+    /// A reply ended the transaction regardless of its code: the reply to the content of `DATA`,
+    /// or to the last `BDAT` after a refused `MAIL`.
     ContentAnswered,
     /// The last `BDAT` was written.
     LastBdatWritten,
@@ -42,7 +42,7 @@ pub(super) enum Change {
     ResetAccepted,
 }
 
-/// What a change does to one view.
+/// The effect of a change on one view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
     /// Nothing.
@@ -51,17 +51,17 @@ enum Effect {
     Open,
     /// The transaction may be open.
     MaybeOpen,
-    /// The transaction is closed. This says nothing of another one.
+    /// This transaction is closed. Another transaction is not affected.
     Close,
-    /// Whichever transaction it is, it is closed.
+    /// Any transaction is closed.
     CloseAny,
 }
 
 /// The effect of each change on the view as written, and on the view as answered.
 ///
-/// A `BDAT` that fails leaves the transaction open (RFC 3030 §2), so after the last one is
-/// written it may be open until it is accepted. The end of `DATA`'s content closes the
-/// transaction whatever the reply says (RFC 5321 §4.1.1.4).
+/// A failed `BDAT` leaves the transaction open (RFC 3030 §2), so the transaction may be open from
+/// the last `BDAT` until that is accepted. The end of the content of `DATA` closes the
+/// transaction regardless of the reply (RFC 5321 §4.1.1.4).
 const TRANSITIONS: [(Change, Effect, Effect); 8] = [
     (Change::MailAccepted, Effect::Keep, Effect::Open),
     (Change::MailRefused, Effect::Close, Effect::Keep),
@@ -93,14 +93,14 @@ impl View {
 #[derive(Debug, Default)]
 pub(super) struct OpenAtServer {
     begun: u64,
-    /// Once everything written so far is carried out.
+    /// The state after the server executes everything written so far.
     as_written: View,
-    /// By everything answered so far.
+    /// The state according to the replies so far.
     as_answered: View,
 }
 
 impl OpenAtServer {
-    /// `MAIL` is written.
+    /// Records that `MAIL` is written, and returns the number of the new transaction.
     pub(super) fn begin(&mut self) -> Serial {
         self.begun += 1;
         Serial(self.begun)
@@ -114,7 +114,7 @@ impl OpenAtServer {
         }
     }
 
-    /// Whether `RSET` must go before the next `MAIL`.
+    /// Whether `RSET` must precede the next `MAIL`.
     pub(super) fn needs_reset(&self) -> bool {
         self.as_written != View::Closed
     }
@@ -127,7 +127,7 @@ impl OpenAtServer {
         self.change(Change::ResetAccepted, Serial(self.begun));
     }
 
-    /// Whether a transaction may be open now that `RSET` was refused.
+    /// Whether a transaction may be open after a refused `RSET`.
     pub(super) fn may_be_open(&self) -> bool {
         self.as_answered != View::Closed
     }

@@ -28,10 +28,10 @@ pub(super) struct Opening {
 /// A step of an opening: what the session waits for.
 #[derive(Debug)]
 pub(super) enum OpeningStep {
-    /// TLS is being established by whoever drives this.
+    /// The TLS handshake, which the driver performs.
     Handshake,
-    /// Plaintext came where TLS was to begin: its first line, as far as it has come. The rest of
-    /// that line is waited for, and nothing is written or believed any more.
+    /// Plaintext arrived where the TLS handshake was due. Holds what has arrived of the first
+    /// line; the session waits for the rest, writes nothing and ignores the meaning of the text.
     Injected(Vec<u8>),
     Greeting,
     Ehlo,
@@ -39,7 +39,7 @@ pub(super) enum OpeningStep {
         ehlo_refusal: Reply,
     },
     StartTls(Arc<Capabilities>),
-    /// The program is asked who logs in.
+    /// Credentials from the program.
     CredentialsWanted(Arc<Capabilities>),
     Authenticating(Authentication),
 }

@@ -1,15 +1,15 @@
-//! What waits to be written: command text in one reused buffer, content as
-//! slices of the caller's own.
+//! The output that waits to be written: command text in one reused buffer, content as slices of
+//! the caller's data.
 //!
-//! Knows positions in the stream of all octets ever queued, so that others can
-//! tell whether a command has been handed over or written. Knows nothing of SMTP.
+//! Knows positions in the stream of all octets ever queued, so that other modules can decide
+//! whether a command is handed over or written. Must never know about SMTP.
 //!
 //! ```text
 //! written ≤ handed over (taken) ≤ drawn ≤ queued
 //! ```
 //!
-//! *Drawn* and *handed over* differ only under TLS, where octets are encrypted before
-//! the driver gets them; *handed over* and *written* only with a driver that says so.
+//! *Drawn* and *handed over* differ only under TLS, where octets are encrypted before the driver
+//! takes them. *Handed over* and *written* differ only if the driver reports writes separately.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -22,7 +22,7 @@ use crate::message::body::{SHORT, Segment};
 /// The smallest window that a configuration may ask for, in octets.
 const SMALLEST_WINDOW: usize = 512;
 
-/// Capacity for text that is kept while nothing is to be written, in octets.
+/// The capacity of the text buffer that is kept while there is nothing to write, in octets.
 const KEPT: usize = 16 * 1024;
 
 /// Chunks whose memory is kept while nothing is to be written.
@@ -30,22 +30,22 @@ const KEPT_CHUNKS: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct OutputQueue {
-    /// How much is materialised ahead of the socket, in octets.
+    /// The amount of output that is produced ahead of the socket, in octets.
     window: usize,
     text: Vec<u8>,
     /// The position of `text[0]` among all text ever written.
     text_base: u64,
     chunks: VecDeque<Chunk>,
     queued: u64,
-    /// Removed from the chunks.
+    /// The position up to which octets were removed from the chunks.
     drawn: u64,
-    /// Handed over to whoever writes.
+    /// The position up to which octets were handed over to the driver.
     taken: u64,
-    /// Written, by a driver that tells it apart from handing over.
+    /// The position up to which octets are written, if the driver reports that separately.
     written: Option<u64>,
-    /// Grows whenever writing gets on.
+    /// A counter that grows with each progress of writing.
     progress: u64,
-    /// Octets of TLS wait.
+    /// Whether encrypted octets wait.
     tls_waits: bool,
 }
 
@@ -53,14 +53,14 @@ pub(crate) struct OutputQueue {
 enum Chunk {
     /// A range of positions in the text.
     Text { start: u64, end: u64 },
-    /// The caller's content.
+    /// A slice of the caller's content.
     Slice(Bytes),
-    /// Text that is zeroized once it was taken.
+    /// Text that is zeroized after it was taken.
     Secret { secret: Secret, taken: usize },
 }
 
 impl OutputQueue {
-    /// A queue that materialises so many octets ahead
+    /// Creates a queue that produces up to `window` octets ahead of the socket
     /// ([`Limits::output_window`](crate::Limits)).
     pub(crate) fn new(window: usize) -> Self {
         Self {
@@ -77,18 +77,18 @@ impl OutputQueue {
         }
     }
 
-    /// How many octets may still be materialised.
+    /// The number of octets that may still be produced.
     pub(crate) fn room(&self) -> usize {
         self.window.saturating_sub(self.pending())
     }
 
-    /// Whether nothing is to be written, and a large flight needed memory that is kept.
+    /// Whether there is nothing to write, and memory of a large flight is kept.
     pub(crate) fn can_release(&self) -> bool {
         let is_large = self.text.capacity() > KEPT || self.chunks.capacity() > KEPT_CHUNKS;
         self.chunks.is_empty() && is_large
     }
 
-    /// Gives back the memory that a large flight needed.
+    /// Releases the memory of a large flight, if there is nothing to write.
     pub(crate) fn release(&mut self) {
         if self.can_release() {
             self.reclaim();
@@ -97,7 +97,7 @@ impl OutputQueue {
         }
     }
 
-    /// The first octets to write, in one piece.
+    /// The first contiguous octets to write.
     pub(crate) fn first_chunk(&self) -> &[u8] {
         let front = self.chunks.front();
         front.map_or(&[], |chunk| self.bytes_of(chunk))
@@ -108,27 +108,27 @@ impl OutputQueue {
         self.queued
     }
 
-    /// The position up to which the driver handed it over.
+    /// The position up to which output is handed over to the driver.
     pub(crate) fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// The position up to which it is written.
+    /// The position up to which output is written.
     pub(crate) fn written(&self) -> u64 {
         self.written.unwrap_or(self.taken)
     }
 
-    /// Changes whenever writing gets on.
+    /// A counter that changes with each progress of writing.
     pub(crate) fn progress(&self) -> u64 {
         self.progress
     }
 
-    /// Whether anything is still to be written, by whomever.
+    /// Whether anything waits to be written, here, in a TLS layer or in the driver.
     pub(crate) fn is_waiting(&self) -> bool {
         self.queued > self.written() || self.tls_waits
     }
 
-    /// So many of the octets that were drawn are handed over.
+    /// Records that `octets` more of the drawn octets are handed over.
     pub(crate) fn hand_over(&mut self, octets: usize) {
         self.taken += (octets as u64).min(self.drawn - self.taken);
         if self.written.is_none() {
@@ -136,14 +136,14 @@ impl OutputQueue {
         }
     }
 
-    /// So many of the octets that were handed over are written.
+    /// Records that `octets` more of the octets that were handed over are written.
     pub(crate) fn mark_written(&mut self, octets: usize) {
         let written = self.written.unwrap_or(0).saturating_add(octets as u64);
         self.written = Some(written.min(self.taken));
         self.progress += octets as u64;
     }
 
-    /// How far TLS is with writing, in octets of its own, and whether some wait.
+    /// Records the progress of a TLS layer in encrypted octets, and whether more of them wait.
     pub(crate) fn mark_tls(&mut self, progress: u64, waits: bool) {
         self.progress = self.progress.wrapping_add(progress);
         self.tls_waits = waits;
@@ -153,7 +153,7 @@ impl OutputQueue {
         usize::try_from(self.queued - self.taken).unwrap_or(usize::MAX)
     }
 
-    /// Appends what `write` appends to the buffer it is given, and shows it.
+    /// Appends the text that `write` appends to its buffer, and returns that text.
     pub(crate) fn write_text(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
         self.reclaim();
         let before = self.text.len();
@@ -198,14 +198,14 @@ impl OutputQueue {
         }
     }
 
-    /// Drops everything that was not handed over yet.
+    /// Drops everything that is not handed over yet.
     pub(crate) fn discard(&mut self) {
         self.chunks.clear();
         self.queued = self.taken;
         self.drawn = self.taken;
     }
 
-    /// Removes `octets` from the front; never more than there are. Says how many.
+    /// Removes `octets` from the front, or all if there are fewer, and returns the number.
     fn draw(&mut self, octets: usize) -> usize {
         let drawn = octets.min(self.undrawn());
         self.drawn += drawn as u64;
@@ -238,8 +238,8 @@ impl OutputQueue {
         usize::try_from(self.queued - self.drawn).unwrap_or(usize::MAX)
     }
 
-    /// Makes room in the text buffer, so that it stays within about two windows
-    /// even if the driver never takes everything.
+    /// Frees space in the text buffer, so that the buffer stays within about two windows even if
+    /// the driver never takes everything.
     fn reclaim(&mut self) {
         let first = self.chunks.iter().find_map(|chunk| match chunk {
             Chunk::Text { start, .. } => Some(*start),
@@ -273,19 +273,19 @@ impl OutputQueue {
     }
 }
 
-/// What is to be written now: the chunks of a flight, for `writev`.
+/// The octets to write now, as chunks for `writev`.
 ///
-/// `advance` it by as much as is handed over to whoever writes; what remains comes
-/// again with the next call of `output()`.
+/// Call `advance` for the octets that are handed over to the driver. The rest is returned again
+/// by the next call of `output()`.
 #[derive(Debug)]
 pub struct Output<'a> {
     queue: &'a mut OutputQueue,
-    /// Whether `advance` hands over, or only takes out.
+    /// Whether `advance` hands octets over, or only removes them.
     hands_over: bool,
 }
 
 impl<'a> Output<'a> {
-    /// What is handed over as it is.
+    /// Output that is handed over without encryption.
     pub(crate) fn direct(queue: &'a mut OutputQueue) -> Self {
         Self {
             queue,
@@ -293,7 +293,7 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// What is encrypted before it is handed over.
+    /// Output that is encrypted before it is handed over.
     pub(crate) fn for_tls(queue: &'a mut OutputQueue) -> Self {
         Self {
             queue,
@@ -311,7 +311,7 @@ impl Buf for Output<'_> {
         self.queue.first_chunk()
     }
 
-    /// Content is given by reference count, if `octets` are within one piece of it.
+    /// Takes `octets` without a copy if they are within one slice of content.
     fn copy_to_bytes(&mut self, octets: usize) -> Bytes {
         assert!(octets <= self.remaining(), "more octets than there are");
         let piece = match self.queue.chunks.front() {
@@ -338,7 +338,7 @@ impl Buf for Output<'_> {
             .count()
     }
 
-    /// Takes `octets` from the front; never more than there are.
+    /// Takes `octets` from the front, or all if there are fewer.
     fn advance(&mut self, octets: usize) {
         let drawn = self.queue.draw(octets);
         if self.hands_over {

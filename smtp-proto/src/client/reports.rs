@@ -1,7 +1,7 @@
-//! Reports on their way out: one a message, in the order in which the messages were given, also
-//! where a message takes several transactions and others are finished in between.
+//! The reports that wait for completion: one for each message, in the order of the messages, even
+//! if a message needs several transactions and others are finished in between.
 //!
-//! Must never know how a verdict comes about. How several reports make one belongs to `Report`.
+//! Must never know how a verdict is reached. `Report` defines how several reports become one.
 
 use alloc::collections::VecDeque;
 
@@ -18,15 +18,15 @@ pub(super) struct Reports {
 #[derive(Debug)]
 struct Pending {
     id: TransactionId,
-    /// None before the message's first transaction is concluded.
+    /// `None` until the first transaction of the message is concluded.
     report: Option<Report>,
-    /// A transaction is under way, or will follow.
+    /// Whether a transaction is under way or will follow.
     is_open: bool,
 }
 
 impl Reports {
-    /// The next message begins, or is concluded without a transaction. `is_further`: it has
-    /// begun already.
+    /// Adds the next message when it begins or is concluded without a transaction. Does nothing
+    /// if `is_further`, because the message began with an earlier transaction.
     pub(super) fn begin(&mut self, id: TransactionId, is_further: bool) {
         if is_further {
             return;
@@ -42,7 +42,7 @@ impl Reports {
         });
     }
 
-    /// Takes what became of a transaction; `has_rest` if the message has another one to come.
+    /// Adds the result of a transaction. `has_rest` says whether the message gets another one.
     pub(super) fn conclude(&mut self, concluded: Concluded, has_rest: bool) {
         let Concluded {
             report,
@@ -63,7 +63,7 @@ impl Reports {
         }
     }
 
-    /// Puts out the reports that are complete, each once all before it are.
+    /// Emits the complete reports, each after all earlier ones.
     pub(super) fn put_out(&mut self, events: &mut EventQueue) {
         while let Some(front) = self.pending.front_mut()
             && !front.is_open

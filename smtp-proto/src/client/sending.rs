@@ -1,7 +1,7 @@
 //! One transaction of one message: `MAIL → RCPT… → (DATA → content . | BDAT…) → verdict`.
 //!
-//! Knows how far it is written and what was answered. Knows neither the other transactions nor
-//! the socket: the pipeline decides when to write.
+//! Knows how far the transaction is written and what was answered. Must never know about other
+//! transactions or the socket: the pipeline decides when to write.
 
 mod answers;
 mod content;
@@ -24,49 +24,49 @@ pub(super) struct Transaction {
     pub(super) message: Message,
     pub(super) serial: Serial,
     pub(super) plan: Plan,
-    /// How far it is written.
+    /// How far the transaction is written.
     pub(super) progress: Progress,
-    /// What was answered so far.
+    /// The replies so far.
     pub(super) answers: Answers,
-    /// How many of its replies are awaited.
+    /// The number of outstanding replies.
     pub(super) outstanding: usize,
-    /// Octets of content that were written before its recipients were known.
+    /// The number of content octets that were written before the replies to `RCPT`.
     pub(super) speculated: u64,
     /// The position in the output at which the content is complete.
     pub(super) content_end: Option<u64>,
-    /// Its verdict depends on a number of replies, and only the reply to a later command shows
-    /// that there were not more of them.
+    /// Whether the verdict waits for the reply to a later command, which shows that there was no
+    /// surplus reply.
     pub(super) is_unconfirmed: bool,
 }
 
 /// How far a transaction is written.
 #[derive(Debug)]
 pub(super) enum Progress {
-    /// `MAIL` was written, and this many `RCPT`.
+    /// `MAIL` and this number of `RCPT` were written.
     Recipients(usize),
-    /// `DATA` was written, and its `354` is awaited.
+    /// `DATA` was written, and its `354` is outstanding.
     AwaitingGoAhead,
-    /// `DATA` was written, and the source of the content failed meanwhile.
+    /// `DATA` was written, and the source of the content failed before the `354`.
     SourceFailed(Box<Error>),
     /// The content is being written.
     Content(Content),
-    /// All of it was written.
+    /// The whole content was written.
     Complete,
-    /// The server does not take it, and no content was asked for.
+    /// The server refused the message before its content.
     Abandoned,
-    /// It is certain that it is not sent, whatever is still answered.
+    /// The message is certainly not sent, whatever the outstanding replies say.
     Failed(Box<Error>),
 }
 
 impl Progress {
-    /// Whether nothing more is written.
+    /// Whether nothing more of the transaction will be written.
     pub(super) fn is_finished(&self) -> bool {
         matches!(self, Self::Complete | Self::Abandoned | Self::Failed(_))
     }
 }
 
 impl Transaction {
-    /// A transaction whose `MAIL` is being written.
+    /// Creates a transaction whose `MAIL` is being written.
     pub(super) fn begin(message: Message, serial: Serial, plan: Plan) -> Self {
         Self {
             message,
@@ -81,7 +81,7 @@ impl Transaction {
         }
     }
 
-    /// Why this message is not sent, if that is certain already.
+    /// Why the message is not sent, if that is certain already.
     pub(super) fn failure(&self) -> Option<&Error> {
         match &self.progress {
             Progress::SourceFailed(error) | Progress::Failed(error) => Some(error),
@@ -89,19 +89,19 @@ impl Transaction {
         }
     }
 
-    /// The message is not sent, whatever is still answered.
+    /// Marks the message as not sent, whatever the outstanding replies say.
     pub(super) fn fail(&mut self, error: Error) {
         self.progress = Progress::Failed(Box::new(error));
     }
 
-    /// The source of the content failed while the server's go-ahead was awaited.
+    /// Records that the source of the content failed before the `354`.
     pub(super) fn lose_source(&mut self, error: Error) {
         self.progress = Progress::SourceFailed(Box::new(error));
         self.message.source.ended = true;
     }
 
-    /// The server does not take the message: nothing more of it is written. Says whether
-    /// anything would have been.
+    /// Stops writing a message that the server does not accept. Returns whether anything was left
+    /// to write.
     pub(super) fn abandon(&mut self) -> bool {
         if self.progress.is_finished() {
             return false;
@@ -113,13 +113,14 @@ impl Transaction {
         true
     }
 
-    /// Whether all of the content was handed over, and is not answered.
+    /// Whether the whole content was handed over and is unanswered, so that the server may have
+    /// accepted it.
     pub(super) fn may_be_taken(&self, taken: u64) -> bool {
         let is_out = self.content_end.is_some_and(|end| end <= taken);
         is_out && matches!(self.answers.content(), Answer::Awaited) && self.failure().is_none()
     }
 
-    /// Whether the content is on its way out: begun, and not all taken.
+    /// Whether the content is partly written: begun, and not yet handed over to its end.
     pub(super) fn is_midway(&self, taken: u64) -> bool {
         let written = matches!(self.progress, Progress::Content(_));
         let unfinished = written || self.content_end.is_some_and(|end| end > taken);

@@ -1,25 +1,26 @@
-//! The deadlines of a session. Time is only ever told (RFC 5321 §4.5.3.2).
+//! The timers of a session (RFC 5321 §4.5.3.2). Must never read a clock: the driver passes the
+//! time.
 //!
-//! A command is handed over when the driver advances the output, and nobody says
-//! when that was. So a deadline begins *unarmed*: the session asks to be told
-//! the time at once, and counts from then.
+//! A command is handed over when the driver advances the output, at a time that the session does
+//! not know. A deadline therefore starts *unarmed*: the session asks for the time at once and
+//! counts from the next time that the driver passes.
 
 use core::time::Duration;
 
 use crate::Instant;
 
-/// A deadline that may have to wait for someone to tell the time.
+/// A deadline that may have to wait for the next known time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Timer {
     #[default]
     Off,
-    /// To be counted from the next time that is told.
+    /// Counts from the next time that the driver passes.
     Unarmed,
     At(Instant),
 }
 
 impl Timer {
-    /// Counts from `now` if it has to.
+    /// Starts an unarmed deadline at `now`.
     pub(crate) fn arm(&mut self, now: Instant, after: Duration) {
         if *self == Self::Unarmed {
             *self = Self::At(now + after);
@@ -30,7 +31,7 @@ impl Timer {
         matches!(self, Self::At(deadline) if deadline <= now)
     }
 
-    /// When to tell the time; at once if it is unarmed.
+    /// The time at which the driver must pass the time; at once if the deadline is unarmed.
     pub(crate) fn deadline(self, last_told: Instant) -> Option<Instant> {
         match self {
             Self::Off => None,
@@ -43,24 +44,24 @@ impl Timer {
 /// The timers of one session.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Timers {
-    /// The reply (or handshake) that is awaited.
+    /// The deadline of the expected reply or handshake.
     pub(crate) reply: Timer,
-    /// Output that is not being taken.
+    /// The deadline of output that is not written.
     pub(crate) write: Timer,
-    /// From one verdict to the next.
+    /// The deadline from one verdict to the next.
     pub(crate) overall: Timer,
-    /// Memory that is given back once the session was idle for a while.
+    /// The time at which an idle session releases the memory of a large flight.
     pub(crate) release: Timer,
-    /// The last time that was told.
+    /// The last time that the driver passed.
     pub(crate) now: Instant,
-    /// Which reply `reply` is for.
+    /// The number of the wait that `reply` is for.
     pub(crate) awaited: u64,
-    /// How far writing was when `write` was armed.
+    /// The progress of writing when `write` was armed.
     pub(crate) progress: u64,
 }
 
 impl Timers {
-    /// Whether one of them has passed.
+    /// Whether any deadline has passed.
     pub(crate) fn is_any_over(&self, now: Instant) -> bool {
         let timers = [self.reply, self.write, self.overall];
         timers.into_iter().any(|timer| timer.is_over(now))

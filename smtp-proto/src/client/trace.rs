@@ -1,24 +1,24 @@
-//! The dialogue, a line a command or reply, for people to read.
+//! The dialogue in readable form: one line for each command or reply. Must never show a secret.
 
 use alloc::string::String;
 use core::fmt;
 
-/// One line of the dialogue, secrets redacted.
+/// One line of the dialogue, with secrets redacted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TraceLine {
-    /// Who said it.
+    /// The side that sent the line.
     pub speaker: Speaker,
-    /// What was said, without its line end; content is summed up.
+    /// The text of the line, without its line end. Content is summarised.
     pub text: String,
 }
 
 /// One side of the dialogue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Speaker {
-    /// This side.
+    /// The client, which is this side.
     Client,
-    /// The peer.
+    /// The server.
     Server,
 }
 

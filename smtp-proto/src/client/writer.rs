@@ -1,8 +1,8 @@
-//! The writing cursor: which command comes next, and whether it may go out yet.
+//! The writing cursor: chooses the next command, and decides whether it may be written yet.
 //!
-//! Pipelining (RFC 2920) is how far this cursor may run ahead of the replies;
-//! without it the limit is one command outstanding. It never looks at a reply:
-//! what was answered is in the transactions.
+//! Pipelining (RFC 2920) is the distance by which this cursor may run ahead of the replies;
+//! without it at most one command is outstanding. Must never read a reply: the transactions hold
+//! the answers.
 
 use alloc::format;
 use core::mem;
@@ -19,18 +19,18 @@ use super::trace::{Speaker, TraceLine};
 use crate::message::parameters::Peer;
 use crate::{Error, ErrorKind, Event, Pipelining, Protocol, Stage, command};
 
-/// What the cursor did.
+/// The result of one step of the writing cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cursor {
     Moved,
-    /// It waits for a reply, or for more to write.
+    /// The cursor waits for a reply, or for something to write.
     Blocked,
     /// Everything is written, and the program wants to leave.
     AtTheEnd,
 }
 
 impl Pipeline {
-    /// Writes the next command, or the next stretch of content.
+    /// Writes the next command or the next part of the content.
     pub(super) fn write_next(
         &mut self,
         dialogue: &mut Dialogue,
@@ -77,9 +77,11 @@ impl Pipeline {
         dialogue.outstanding() < limit
     }
 
-    /// Whether something may go out behind what is outstanding, if that is content. Many
-    /// servers lose what follows the dot, or take it for content. LMTP owes a number of
-    /// replies to content, and where one is missing the next command's would be taken for it.
+    /// Whether a command may be written while content is unanswered.
+    ///
+    /// Many servers drop what follows the final dot, or take it for content. In LMTP, content
+    /// gets several replies; if one is missing, the reply to the next command would be taken for
+    /// it.
     fn may_follow_content(&self, dialogue: &Dialogue) -> bool {
         let lmtp = dialogue.config.protocol == Protocol::Lmtp;
         match dialogue.last_awaited() {
@@ -89,15 +91,15 @@ impl Pipeline {
         }
     }
 
-    /// Whether a message before the next command may still need another transaction, which
-    /// goes first. The server is trusted to take `at_once` recipients.
+    /// Whether an earlier message may still need another transaction, which goes first. The
+    /// server is assumed to accept `at_once` recipients.
     fn a_rest_may_be_left(&self, at_once: usize) -> bool {
         self.transactions()
             .any(|transaction| transaction.may_leave_a_rest(at_once))
     }
 
-    /// Takes so many octets off the budget for content that is written before its
-    /// recipients are known.
+    /// Takes `octets` from the budget for content that is written before the replies to `RCPT`.
+    /// Returns whether the budget allows it.
     fn speculate(&mut self, octets: u64, dialogue: &Dialogue) -> bool {
         let speculated = self.speculated.saturating_add(octets);
         if self.mode() != Pipelining::Bold || speculated > dialogue.config.limits.speculation {
@@ -112,8 +114,8 @@ impl Pipeline {
 
     // ---- between messages
 
-    /// Ends a transaction that was left open. Says whether one was, or something else had to
-    /// go first.
+    /// Writes `RSET` if a transaction is open, or whatever must precede it. Returns whether there
+    /// was anything to do.
     fn reset_if_needed(&mut self, dialogue: &mut Dialogue) -> bool {
         if mem::take(&mut self.needs_resync) {
             dialogue.write_command(Awaited::Resync, |out| out.extend_from_slice(b"NOOP\r\n"));
@@ -127,10 +129,10 @@ impl Pipeline {
         needed
     }
 
-    /// Writes the next command beside sending, or answers it here if the server does not know
-    /// it. It stands behind what is outstanding, as the last of its group (RFC 2920 §3.1).
+    /// Writes the next command that is not part of a message, or answers it with an error if the
+    /// server does not support it. The command is the last one of its group (RFC 2920 §3.1).
     fn write_command(&mut self, dialogue: &mut Dialogue, requests: &mut Requests) -> Cursor {
-        // One recipient is never too many.
+        // A server never refuses a single recipient as too many.
         let may_write = self.may_write(dialogue) && self.may_follow_content(dialogue);
         if !may_write || self.a_rest_may_be_left(1) {
             return Cursor::Blocked;
@@ -156,7 +158,7 @@ impl Pipeline {
             out.extend_from_slice(b"\r\n");
         });
         if dialogue.config.trace {
-            // It is the program's own, and may hold what is secret.
+            // The line comes from the program and may contain a secret.
             let line = dialogue.redaction.text(line);
             dialogue.trace(TraceLine::new(Speaker::Client, line));
         }
@@ -174,8 +176,8 @@ impl Pipeline {
         }
     }
 
-    /// A reply to anything shows that there are no more replies than were awaited. Nothing else
-    /// is to be written: `RSET` is.
+    /// Writes `RSET` if a verdict waits for the reply to a later command and there is no other
+    /// command to write.
     fn ask_for_confirmation(&mut self, dialogue: &mut Dialogue) -> Cursor {
         if !dialogue.is_nothing_awaited() {
             return Cursor::Blocked;
@@ -216,7 +218,7 @@ impl Pipeline {
         };
         let (plan, parameters) = match planned {
             Ok(planned) => planned,
-            // Not sent, at least not over this session.
+            // The message is not sent over this session.
             Err(kind) => {
                 requests.conclude_unsent(message, Error::new(Stage::Mail, kind));
                 return Cursor::Moved;
@@ -242,7 +244,7 @@ impl Pipeline {
             return Cursor::Blocked;
         };
         if transaction.is_refused() {
-            // No content was asked for.
+            // The server has not asked for content yet.
             let serial = transaction.serial;
             self.abandon(serial);
             return Cursor::Moved;
@@ -263,7 +265,7 @@ impl Pipeline {
         Cursor::Moved
     }
 
-    /// Counts a command of the current message.
+    /// Counts a written command of the current transaction and sets its progress.
     fn advance(&mut self, progress: Progress) {
         if let Some(transaction) = self.current_mut() {
             transaction.progress = progress;
@@ -313,13 +315,13 @@ impl Pipeline {
 
     // ---- content
 
-    /// Whether it is not known yet that the server reads what a `BDAT` announces.
+    /// Whether it is still unknown if the server reads the octets that a `BDAT` announces.
     fn is_bdat_unproven(&self, dialogue: &Dialogue) -> bool {
         self.bdat == Bdat::Unproven && dialogue.config.pipelining != Pipelining::Bold
     }
 
-    /// The session's first `BDAT`. One octet is no command: a server that does not read it,
-    /// or does not know `BDAT` at all, finds nothing to carry out.
+    /// Writes the first `BDAT` of the session, with a single octet. If the server does not read
+    /// the octet as content, or does not support `BDAT`, one octet cannot be a command.
     fn write_first_chunk(&mut self, octet: Bytes, dialogue: &mut Dialogue) {
         let value = octet.first().copied();
         self.write_bdat(1, false, dialogue);
@@ -345,8 +347,8 @@ impl Pipeline {
         }
     }
 
-    /// The `354` came. Where nobody was accepted, a lone dot must go out
-    /// (RFC 2920 §3.1). Gives the error that ends the session where there is no content.
+    /// Begins the content after a `354`. If no recipient was accepted, writes a lone dot
+    /// (RFC 2920 §3.1). Returns the error that ends the session if the content is not available.
     pub(super) fn go_ahead(&mut self, dialogue: &mut Dialogue) -> Option<Error> {
         let Some(transaction) = self.current_mut() else {
             debug_assert!(false, "a go-ahead for nobody");
@@ -369,8 +371,8 @@ impl Pipeline {
 
     fn write_content(&mut self, dialogue: &mut Dialogue) -> Cursor {
         let may_write = self.may_write(dialogue);
-        // A last chunk behind one that fails is answered once, or once for each recipient:
-        // LMTP does not say.
+        // LMTP does not define whether a last chunk after a failed chunk gets one reply or one
+        // for each recipient.
         let lmtp = dialogue.config.protocol == Protocol::Lmtp;
         let may_write_last = may_write && (!lmtp || dialogue.is_nothing_awaited());
         let output = &mut dialogue.output;
@@ -454,7 +456,7 @@ impl Pipeline {
         Cursor::Blocked
     }
 
-    /// The content is out (or in the output): its replies are awaited.
+    /// Expects the replies to the content, which is completely in the output.
     fn content_complete(&mut self, dialogue: &mut Dialogue) {
         let complete_at = dialogue.output.queued();
         let lmtp = dialogue.config.protocol == Protocol::Lmtp;
@@ -472,7 +474,7 @@ impl Pipeline {
             Progress::SourceFailed(error) => Progress::Failed(error),
             _ => Progress::Complete,
         };
-        // RFC 2033 §4.2: with nobody accepted, nothing is said to the dot.
+        // RFC 2033 §4.2: without an accepted recipient, the dot gets no reply.
         let answered = !(lmtp && lone_dot);
         if answered {
             transaction.outstanding += 1;

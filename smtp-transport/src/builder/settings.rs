@@ -1,4 +1,5 @@
-//! What a builder has been told, and what it comes to at the end.
+//! The settings collected by a builder, and the configuration that results from them. Must never
+//! connect to anything.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,12 +23,11 @@ pub(super) struct Settings {
     pub(super) mode: Security,
     pub(super) tls_parameters: TlsParametersBuilder,
     pub(super) tls_parameters_were_set: bool,
-    /// What the caller finished himself; mode and parameters above then count
-    /// for nothing.
+    /// Finished TLS parameters of the caller, which replace the mode and parameters above.
     pub(super) finished_tls: Option<Tls>,
     pub(super) socket: SocketOptions,
-    /// All but the mode, the host, the port and the cap on timeouts, which are settled at the
-    /// end.
+    /// The protocol settings, except the TLS mode, the host, the port and the cap on timeouts,
+    /// which `build` sets.
     pub(super) client: ClientConfig,
     pub(super) late_credentials: Option<CredentialsSource>,
     pub(super) timeout: Option<Duration>,

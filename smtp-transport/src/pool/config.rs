@@ -1,99 +1,102 @@
-//! What a pool is told beforehand.
+//! The configuration of a pool.
 
 use std::time::Duration;
 
-/// How many connections there may be, for how long, and how long a message waits for one.
+/// The settings of a pool: the number and lifetime of connections, and the time that a message
+/// waits for one.
 ///
-/// # Which timer bounds what
+/// # Timers
 ///
-/// | timer | bounds |
+/// | timer | limits |
 /// |---|---|
-/// | [`acquire_timeout`](Self::acquire_timeout) | the wait of one message for its turn in the pool |
+/// | [`acquire_timeout`](Self::acquire_timeout) | the time that one message waits in the pool for a connection |
 /// | `Timeouts::connect` | resolving the name and connecting to one of its addresses |
 /// | the other [`Timeouts`](postwire_proto::Timeouts) | one stage of the session each |
-/// | `TransportBuilder::timeout` | each of the above, and all of one `send` together |
-/// | [`idle_timeout`](Self::idle_timeout), [`max_lifetime`](Self::max_lifetime) | how long a connection is kept; never a message |
+/// | `TransportBuilder::timeout` | each of the above, and the total time of one `send` |
+/// | [`idle_timeout`](Self::idle_timeout), [`max_lifetime`](Self::max_lifetime) | the time that a connection is kept; never the time of a message |
 /// | [`shutdown_timeout`](Self::shutdown_timeout) | `shutdown()` |
 ///
-/// A message that had no connection when its time was up was not sent: the error is
+/// A message without a connection at the end of its time is not sent. The error is
 /// [`TimedOut`](postwire_proto::ErrorKind::TimedOut) at [`Stage::Connect`](postwire_proto::Stage::Connect).
 ///
-/// Every duration may be [`Duration::MAX`], which means for ever.
+/// Every duration may be [`Duration::MAX`], which means no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolConfig {
-    /// Live connections at once, those being opened included. 8; at least 1.
+    /// The maximum number of connections, including those that are being opened. Default 8; at
+    /// least 1.
     pub max_connections: usize,
-    /// Connections kept though nobody needs them. 8.
+    /// The maximum number of idle connections that are kept. Default 8.
     pub max_idle: usize,
-    /// How long one is kept unused. 60 seconds: servers hang up after a few
-    /// minutes, and one that is about to is of no use.
+    /// The time that an idle connection is kept. Default 60 seconds, because servers close idle
+    /// connections after a few minutes.
     pub idle_timeout: Duration,
-    /// How long one is used at all. 10 minutes.
+    /// The time after which a connection is not used again. Default 10 minutes.
     pub max_lifetime: Duration,
-    /// Messages sent over one before it is replaced. 1,000.
+    /// The number of messages after which a connection is not used again. Default 1,000.
     pub max_messages: u64,
-    /// How long a message waits for a connection while all are in use, or while the pool
-    /// pauses. 5 minutes. `None` means that only `TransportBuilder::timeout` bounds the wait.
+    /// The time that a message waits for a connection while all are in use, or while the pool
+    /// pauses. Default 5 minutes. With `None`, only `TransportBuilder::timeout` limits the wait.
     pub acquire_timeout: Option<Duration>,
-    /// How long `shutdown()` waits for the messages that are queued or under way. 30 seconds.
+    /// The time that `shutdown()` waits for messages that are queued or under way. Default 30
+    /// seconds.
     ///
-    /// After that time messages that still wait for a connection are not sent, and those that
-    /// are under way go on to their own verdicts; `shutdown()` returns at once.
+    /// At the end of that time `shutdown()` returns. Messages that still wait for a connection
+    /// are not sent; messages that are under way continue and get their own verdicts.
     pub shutdown_timeout: Duration,
-    /// The pause after a server said that it has no room (421 or 4xx at the
-    /// start of a session); doubled each time in a row. 500 milliseconds.
+    /// The pause after a server accepts no more sessions (421 or 4xx at the start of a session).
+    /// Default 500 milliseconds; doubled with each consecutive failure.
     ///
     /// Connections that were being opened at the same time count as one failure.
     pub first_pause: Duration,
-    /// The longest such pause. 30 seconds.
+    /// The longest pause. Default 30 seconds.
     pub longest_pause: Duration,
 }
 
 impl PoolConfig {
-    /// At most this many live connections, those being opened included.
+    /// Sets the maximum number of connections, including those that are being opened.
     #[must_use]
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
         self
     }
 
-    /// At most this many connections kept though nobody needs them.
+    /// Sets the maximum number of idle connections that are kept.
     #[must_use]
     pub fn max_idle(mut self, connections: usize) -> Self {
         self.max_idle = connections;
         self
     }
 
-    /// How long a connection is kept unused.
+    /// Sets the time that an idle connection is kept.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;
         self
     }
 
-    /// How long a connection is used at all.
+    /// Sets the time after which a connection is not used again.
     #[must_use]
     pub fn max_lifetime(mut self, lifetime: Duration) -> Self {
         self.max_lifetime = lifetime;
         self
     }
 
-    /// How many messages are sent over a connection before it is replaced.
+    /// Sets the number of messages after which a connection is not used again.
     #[must_use]
     pub fn max_messages(mut self, messages: u64) -> Self {
         self.max_messages = messages;
         self
     }
 
-    /// How long a message waits for a connection.
+    /// Sets the time that a message waits for a connection.
     #[must_use]
     pub fn acquire_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.acquire_timeout = timeout;
         self
     }
 
-    /// How long `shutdown()` waits for what is queued or under way.
+    /// Sets the time that `shutdown()` waits for messages that are queued or under way.
     #[must_use]
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.shutdown_timeout = timeout;

@@ -1,8 +1,8 @@
-//! The calls that wait for something a session brings: which event answers each, and what
-//! becomes of the others meanwhile.
+//! The calls that wait for events of a session: which event answers each call, and what happens to
+//! other events.
 //!
-//! Must never know how an adapter waits: it gives every event to the call until there is an
-//! answer.
+//! Must never know how an adapter waits: the adapter passes every event to the call until the
+//! call has its answer.
 
 use std::io;
 
@@ -13,36 +13,36 @@ use postwire_proto::{
 
 use super::Session;
 
-/// A call that waits for an answer.
+/// A call that waits for an answer from a session.
 ///
-/// An adapter asks [`begin`](Self::begin), and then gives each event of the session to
-/// [`on_event`](Self::on_event), until one of them has the answer. Where
-/// [`wants_chunk`](Self::wants_chunk) says so it gives a piece of content as well.
+/// An adapter calls [`begin`](Self::begin), and then passes each event of the session to
+/// [`on_event`](Self::on_event), until one of them returns the answer. While
+/// [`wants_chunk`](Self::wants_chunk) is true, the adapter passes pieces of content as well.
 pub trait Call {
-    /// What comes of it.
+    /// The answer of the call.
     type Answer;
 
-    /// The answer that is there without waiting.
+    /// Returns the answer if it is available without waiting.
     fn begin(&mut self, session: &mut Session) -> Option<Self::Answer> {
         let _ = session;
         None
     }
 
-    /// Takes an event; `None` once the session is over. Gives the answer where there is one.
+    /// Takes an event, or `None` when the session is over. Returns the answer if there is one.
     fn on_event(&mut self, session: &mut Session, event: Option<Event>) -> Option<Self::Answer>;
 
-    /// Whether the next piece of the content is wanted.
+    /// Whether the session needs the next piece of content.
     fn wants_chunk(&self) -> bool {
         false
     }
 
-    /// Takes the next piece of the content; `None` is its end.
+    /// Takes the next piece of content; `None` ends the content.
     fn give_chunk(&mut self, session: &mut Session, next: Option<io::Result<Bytes>>) {
         let _ = (session, next);
     }
 }
 
-/// Waits until the session stands: greeted, under TLS and authenticated as configured.
+/// Waits until the opening is complete: greeting, TLS and authentication as configured.
 #[derive(Debug)]
 #[must_use]
 pub struct Ready;
@@ -73,7 +73,7 @@ pub struct Verdict<'a> {
 }
 
 impl<'a> Verdict<'a> {
-    /// Queues a message, whose verdict is waited for.
+    /// Queues a message and waits for its verdict.
     pub fn on(session: &mut Session, envelope: &'a Envelope, body: impl Into<BodySource>) -> Self {
         Self {
             envelope,
@@ -107,13 +107,13 @@ impl Call for Verdict<'_> {
     }
 }
 
-/// Waits for the answer to one command.
+/// Waits for the reply to one command.
 #[derive(Debug)]
 #[must_use]
 pub struct Answered(CommandId);
 
 impl Answered {
-    /// Queues a command, whose answer is waited for.
+    /// Queues a command and waits for its reply.
     pub fn on(session: &mut Session, command: Command) -> Self {
         Self(session.enqueue_command(command))
     }
@@ -126,14 +126,14 @@ impl Call for Answered {
         match event {
             Some(Event::Reply(id, reply)) if id == self.0 => return Some(reply),
             Some(event) => session.keep(event),
-            // Every command has its answer before the session ends.
+            // Every command has its reply before the session ends.
             None => return Some(Err(session.error())),
         }
         None
     }
 }
 
-/// Waits for whatever happens next; `None` once the session is over.
+/// Waits for the next event; the answer is `None` when the session is over.
 #[derive(Debug)]
 #[must_use]
 pub struct NextEvent;
@@ -150,7 +150,7 @@ impl Call for NextEvent {
     }
 }
 
-/// Waits for the end of a session that leaves; an error where it ended for another reason.
+/// Waits for the end of a session after `QUIT`; the answer is an error if it ended otherwise.
 #[derive(Debug)]
 #[must_use]
 pub struct Farewell;

@@ -1,6 +1,6 @@
-//! What happens on a session while something else is waited for.
+//! Events of a session that arrive while a call waits for another event.
 //!
-//! Knows what somebody may still ask for. Must never know how anybody waits.
+//! Knows which events a later call may need. Must never know how an adapter waits.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,17 +8,17 @@ use std::io;
 use postwire_proto::Event;
 use postwire_tls::Connection;
 
-/// How many are kept; the oldest go first.
+/// The maximum number of events that are kept; the oldest are dropped first.
 const KEPT: usize = 1_024;
 
-/// Reports and answers that came while an adapter waited for another event, for whoever
-/// takes the events next. At most 1,024 are kept, the last ones.
+/// Reports and replies that arrived while a call waited for another event. At most 1,024 are
+/// kept, the latest ones.
 #[derive(Debug, Default)]
 pub(super) struct KeptEvents(VecDeque<Event>);
 
 impl KeptEvents {
-    /// Keeps what somebody may wait for. A streamed body gets no content meanwhile, and would
-    /// hold everything up: its message is not sent.
+    /// Keeps an event that a later call may need. A streamed body gets no content while another
+    /// call waits, and would block the session, so its message is not sent.
     pub(super) fn keep(&mut self, event: Event, connection: &mut Connection) {
         match event {
             Event::Report(_) | Event::Reply(..) => {
@@ -29,14 +29,14 @@ impl KeptEvents {
             }
             Event::BodyWanted(id) => {
                 let why = "its content is given by whoever takes the events, and nobody does";
-                // It fails only where the message has its verdict already.
+                // This fails only if the message has its verdict already.
                 let _ = connection.body_next(id, Some(Err(io::Error::other(why))));
             }
             _ => {}
         }
     }
 
-    /// Takes the oldest one.
+    /// Takes the oldest event.
     pub(super) fn take(&mut self) -> Option<Event> {
         self.0.pop_front()
     }

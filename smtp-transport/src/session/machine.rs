@@ -1,4 +1,4 @@
-//! A session as a driver moves its octets.
+//! A session for a driver, which moves its octets. Must never read or write itself.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -10,32 +10,30 @@ use postwire_proto::{Endpoint, Error, Event, Instant, TransportError};
 use super::Session;
 use crate::TransportConfig;
 
-/// A [`Session`] for a driver: an [`Endpoint`], and what is decided about it while it is being
-/// opened.
+/// A [`Session`] for a driver: an [`Endpoint`], with the decisions about it while it is opened.
 ///
-/// [`Event::CredentialsWanted`] comes out so that the driver returns, and is to be answered by
-/// [`poll_credentials`](Self::poll_credentials) before it goes on.
+/// After [`Event::CredentialsWanted`] the driver must call
+/// [`poll_credentials`](Self::poll_credentials) before it continues.
 #[derive(Debug)]
 pub struct SessionMachine {
     session: Session,
     waited_for: WaitedFor,
 }
 
-/// What of a session a caller waits for.
+/// What a caller of a session waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WaitedFor {
-    /// That it stands. It is given up where it fails, without waiting for the answer to its
-    /// `QUIT`.
+    /// The end of the opening. If the opening fails, the session is given up without waiting for
+    /// the reply to `QUIT`.
     Opening,
-    /// Nothing any more: it was given up.
+    /// Nothing, because the session was given up.
     Nothing,
-    /// Its end.
+    /// The end of the session.
     End,
 }
 
 impl SessionMachine {
-    /// A session that is about to begin over a connected stream, whose own end has this
-    /// address.
+    /// Creates a session over a connected stream with this local address.
     pub fn new(config: &TransportConfig, local: Option<IpAddr>) -> Self {
         let mut session = Session::new(config);
         if let Some(address) = local {
@@ -47,8 +45,8 @@ impl SessionMachine {
         }
     }
 
-    /// The session to which a caller waits to be connected. It is given up where it fails: how
-    /// its farewell goes concerns nobody.
+    /// Creates a session whose opening a caller waits for. If the opening fails, the session is
+    /// given up without waiting for the reply to `QUIT`.
     pub(crate) fn opening(config: &TransportConfig, local: Option<IpAddr>) -> Self {
         Self {
             waited_for: WaitedFor::Opening,
@@ -56,17 +54,17 @@ impl SessionMachine {
         }
     }
 
-    /// What a caller may ask of it.
+    /// The session, with the methods for a caller.
     pub fn session(&self) -> &Session {
         &self.session
     }
 
-    /// What a caller may ask of it.
+    /// The session, with the methods for a caller, mutably.
     pub fn session_mut(&mut self) -> &mut Session {
         &mut self.session
     }
 
-    /// Whether the session stands, and opening is over.
+    /// Whether the session is ready. If it is, the opening is over.
     pub fn stands(&mut self) -> bool {
         let stands = self.session.is_ready();
         if stands {
@@ -75,14 +73,14 @@ impl SessionMachine {
         stands
     }
 
-    /// Whether there is nothing left to wait for, once what can be written at once is: the
-    /// session fails while it is being opened.
+    /// Whether the opening has failed, so that there is nothing to wait for except what can be
+    /// written at once.
     pub fn is_given_up(&self) -> bool {
         self.waited_for != WaitedFor::End && self.session.machine.failure().is_some()
     }
 
-    /// The end of a session that is given up, as its last event; `None` after that, and where
-    /// it is not given up.
+    /// Returns the last event of a session that is given up; `None` after that, and for any other
+    /// session.
     pub fn give_up(&mut self) -> Option<Event> {
         if !self.is_given_up() || self.waited_for == WaitedFor::Nothing {
             return None;
@@ -93,20 +91,20 @@ impl SessionMachine {
         Some(Event::Closed(failure))
     }
 
-    /// Why nothing more comes of the session.
+    /// The error that ended the session.
     pub(crate) fn error(&self) -> Error {
         self.session.error()
     }
 
-    /// Goes on to fetch the credentials that the server wants. Ready where none are on their
-    /// way, or none any more.
+    /// Continues to fetch the credentials that the session needs. Ready if none are being
+    /// fetched, or if the fetch is complete.
     pub fn poll_credentials(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(fetching) = &mut self.session.fetching {
             let Poll::Ready(fetched) = Pin::new(fetching).poll(cx) else {
                 return Poll::Pending;
             };
             self.session.fetching = None;
-            // It fails only where the session has ended.
+            // This fails only if the session has ended.
             let _ = self.session.machine.credentials_fetched(fetched);
         }
         Poll::Ready(())

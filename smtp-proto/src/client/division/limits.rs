@@ -1,6 +1,6 @@
-//! What a session may hold, where the server declares it (LIMITS, RFC 9422).
+//! The limits that a server declares for a session (LIMITS, RFC 9422).
 //!
-//! Counts, and says whether one more transaction fits. Must never send anything.
+//! Counts, and decides whether one more transaction fits. Must never send anything.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -9,11 +9,11 @@ use alloc::vec::Vec;
 use crate::client::message::Message;
 use crate::{ErrorKind, LimitsParameters};
 
-/// What was used so far of what the server declares.
+/// How much of the declared limits the session has used.
 #[derive(Debug, Default)]
 pub(in crate::client) struct Used {
     transactions: u32,
-    /// Of recipients, in lower case; counted only where there is a limit.
+    /// The domains of the recipients, in lower case; recorded only if there is a limit.
     domains: BTreeSet<Box<str>>,
 }
 
@@ -23,8 +23,8 @@ impl Used {
         limits.mail_max.is_none_or(|most| self.transactions < most)
     }
 
-    /// Counts a transaction, which asks for no more recipients than fit. Where it would fit in
-    /// another session and not in this one, it waits for that.
+    /// Counts a transaction and limits its recipients to those that fit. Fails if the
+    /// transaction fits in another session only.
     pub(in crate::client) fn admit(
         &mut self,
         limits: LimitsParameters,
@@ -33,7 +33,7 @@ impl Used {
         let mut added = Vec::new();
         let fits = self.fit(limits, message, &mut added);
         if fits.is_err() {
-            // What is not sent uses nothing up.
+            // A message that is not sent does not count.
             for domain in &added {
                 self.domains.remove(domain);
             }
@@ -49,7 +49,7 @@ impl Used {
         message: &mut Message,
         added: &mut Vec<Box<str>>,
     ) -> Result<(), ErrorKind> {
-        // A further transaction is for recipients whose domains were counted with the first.
+        // The domains of a further transaction were counted with the first transaction.
         if let Some(most) = limits.rcpt_domain_max
             && !message.portion.is_further()
         {
@@ -61,7 +61,7 @@ impl Used {
         }
     }
 
-    /// RFC 9422 §4.3: the domains of all recipients in the session.
+    /// Limits the domains of all recipients in the session (RFC 9422 §4.3).
     fn fit_domains(
         &mut self,
         most: usize,

@@ -1,26 +1,28 @@
-//! Which of a message's recipients one transaction is for.
+//! The recipients of a message that belong to one transaction.
 //!
-//! Most messages are one transaction, for all of them. Where a server takes fewer at a time
-//! (RFC 5321 §4.5.3.1.10, RFC 9422) the rest goes in further ones. Must never know why.
+//! Most messages need one transaction for all recipients. If a server accepts fewer at a time
+//! (RFC 5321 §4.5.3.1.10, RFC 9422), the rest goes in further transactions. Must never know why
+//! a message is divided.
 
 use alloc::vec::Vec;
 
-/// Positions in the envelope, and how many of them are asked for now.
+/// Positions of recipients in the envelope, and how many of them belong to this transaction.
 #[derive(Debug)]
 pub(in crate::client) struct Portion {
-    /// None for all recipients: a message that is not divided allocates nothing.
+    /// `None` for all recipients, so that an undivided message allocates nothing.
     places: Option<Places>,
-    /// The first of them; those behind are left for a further transaction.
+    /// The number of recipients in this transaction, from the front. The others are left for a
+    /// further transaction.
     asked: usize,
-    /// How many there are, asked for or not.
+    /// The number of recipients, in this transaction or not.
     total: usize,
-    /// How many the server took at a time when it said that there were too many.
+    /// The number of recipients that the server accepted before it refused more as too many.
     at_a_time: usize,
-    /// An earlier transaction of the message was answered.
+    /// Whether an earlier transaction of the message was answered.
     further: bool,
 }
 
-/// A list whose front is used up, so that many transactions of one message share it.
+/// A list that is consumed from the front, so that all transactions of one message share it.
 #[derive(Debug)]
 struct Places {
     all: Vec<usize>,
@@ -28,7 +30,7 @@ struct Places {
 }
 
 impl Portion {
-    /// All of so many recipients.
+    /// A portion with all recipients.
     pub(in crate::client) fn whole(recipients: usize) -> Self {
         Self {
             places: None,
@@ -39,15 +41,15 @@ impl Portion {
         }
     }
 
-    /// What this transaction leaves for a further one: those of the asked ones whose number
-    /// `again` gives, in order, then those that were not asked. None if there are none.
+    /// The portion for a further transaction: the recipients of this one with the indexes
+    /// `again`, in order, then those outside this transaction. `None` if it would be empty.
     pub(in crate::client) fn into_rest(self, again: &[usize]) -> Option<Self> {
         let total = again.len() + self.total - self.asked;
         let mut places = self.places.unwrap_or_else(|| Places {
             all: (0..self.total).collect(),
             from: 0,
         });
-        // They take the places in front of those that were not asked.
+        // The repeated recipients take the places before those outside this transaction.
         let from = places.from + self.asked - again.len();
         for (nth, again) in again.iter().enumerate().rev() {
             let place = places.all.get(places.from + again).copied();
@@ -65,7 +67,7 @@ impl Portion {
         })
     }
 
-    /// Leaves all others out for good.
+    /// Removes all other recipients permanently.
     pub(in crate::client) fn keep_only(&mut self, places: Vec<usize>) {
         self.asked = places.len();
         self.total = places.len();
@@ -75,22 +77,22 @@ impl Portion {
         });
     }
 
-    /// Asks for no more than so many now.
+    /// Limits the number of recipients of this transaction.
     pub(in crate::client) fn limit(&mut self, most: usize) {
         self.asked = self.asked.min(most);
     }
 
-    /// The server takes no more than so many at a time, now and in further transactions.
+    /// Limits the number of recipients of this and all further transactions.
     pub(in crate::client) fn limit_all(&mut self, at_a_time: usize) {
         self.at_a_time = self.at_a_time.min(at_a_time.max(1));
     }
 
-    /// How many are asked for.
+    /// The number of recipients in this transaction.
     pub(in crate::client) fn asked(&self) -> usize {
         self.asked
     }
 
-    /// How many there are.
+    /// The number of recipients, in this transaction or not.
     pub(in crate::client) fn total(&self) -> usize {
         self.total
     }
@@ -100,12 +102,12 @@ impl Portion {
         self.further
     }
 
-    /// Whether it is all recipients of the message.
+    /// Whether this transaction is for all recipients of the message.
     pub(in crate::client) fn is_whole(&self) -> bool {
         self.places.is_none()
     }
 
-    /// Where the nth of them stands in the envelope.
+    /// The position of the nth recipient in the envelope.
     pub(in crate::client) fn place(&self, nth: usize) -> usize {
         match &self.places {
             Some(places) => {
@@ -116,12 +118,12 @@ impl Portion {
         }
     }
 
-    /// Where each of them stands.
+    /// The positions of all recipients in the envelope.
     pub(in crate::client) fn places(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.total).map(|nth| self.place(nth))
     }
 
-    /// Where each of those stands that are asked for.
+    /// The positions of the recipients of this transaction in the envelope.
     pub(in crate::client) fn asked_places(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.asked).map(|nth| self.place(nth))
     }

@@ -4,11 +4,11 @@ use std::vec::Vec;
 
 use super::*;
 
-/// A server as RFC 5321 §4.1.4 and RFC 3030 §2 have it: which transaction is open.
+/// A server that follows RFC 5321 §4.1.4 and RFC 3030 §2: which transaction is open.
 #[derive(Clone, Default)]
 struct Server(Option<Serial>);
 
-/// One message's life at a server, as changes in the order in which the session sees them.
+/// The course of one message at a server: the changes in the order in which the session sees them.
 const LIVES: &[&[Change]] = &[
     &[Change::MailRefused],
     // No recipient was accepted, or DATA was refused.
@@ -38,8 +38,8 @@ impl Server {
     }
 }
 
-/// Every sequence of three messages, with and without a server that accepts RSET: `MAIL` never
-/// goes into an open transaction, and a RSET that was refused is never held for harmless.
+/// Every sequence of three messages, with a server that accepts RSET and one that refuses it:
+/// `MAIL` never goes into an open transaction, and a refused RSET is never treated as harmless.
 #[test]
 fn the_table_never_calls_an_open_transaction_closed() {
     for lives in sequences(3) {
@@ -55,7 +55,7 @@ fn the_table_never_calls_an_open_transaction_closed() {
                     } else if !open.may_be_open() {
                         assert_eq!(server.0, None, "{lives:?}");
                     } else {
-                        // The session is left.
+                        // The session ends.
                         break;
                     }
                 }
@@ -72,7 +72,7 @@ fn the_table_never_calls_an_open_transaction_closed() {
     }
 }
 
-/// RSET costs a command, and a loaded server counts it as junk.
+/// RSET costs a command, and some servers count it against the client.
 #[test]
 fn no_reset_where_none_is_needed() {
     for life in [LIVES[0], LIVES[2], LIVES[3]] {
@@ -85,7 +85,7 @@ fn no_reset_where_none_is_needed() {
     }
 }
 
-/// The end of one transaction says nothing of the next, whose MAIL is written already.
+/// The end of one transaction does not affect the next one, whose MAIL is written already.
 #[test]
 fn another_transactions_end_closes_nothing() {
     let mut open = OpenAtServer::default();
@@ -104,7 +104,7 @@ fn each_change_has_one_row() {
     }
 }
 
-/// ARCHITECTURE.md shows the table as it is.
+/// The table in ARCHITECTURE.md equals the one in the code.
 #[test]
 fn the_architecture_shows_this_table() {
     let page = include_str!("../../../../ARCHITECTURE.md");

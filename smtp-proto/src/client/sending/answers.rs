@@ -1,5 +1,5 @@
-//! What the server answered to one transaction, and what the answers mean for the message
-//! (RFC 5321 §3.3, §4.2).
+//! The server's answers to one transaction, and their meaning for the message (RFC 5321 §3.3,
+//! §4.2).
 //!
 //! Must never know what is written, or when.
 
@@ -8,20 +8,19 @@ use alloc::vec::Vec;
 use super::Transaction;
 use crate::{EnhancedCode, Protocol, Recipients, Reply, Stage};
 
-/// A server's answer to one command, with its words where they decide.
+/// The server's answer to one command, with the reply if it decides something.
 #[derive(Clone, Debug, Default)]
 pub(in crate::client) enum Answer {
     #[default]
     Awaited,
-    /// To `RCPT`, which commits the server to nothing yet; to others, with words where they
-    /// decide.
+    /// A positive reply, kept if it decides something. To `RCPT` it does not commit the server.
     Yes(Option<Reply>),
-    /// LMTP's yes to the content for one recipient (RFC 2033 §4.2).
+    /// LMTP's positive reply to the content for one recipient (RFC 2033 §4.2).
     Final(Reply),
     No(Reply),
-    /// A no to `RCPT` that only says how many there are already (RFC 5321 §4.5.3.1.10).
+    /// A refusal of `RCPT` because there are too many recipients (RFC 5321 §4.5.3.1.10).
     TooMany(Reply),
-    /// A no to `RCPT` that only says that it was sent ahead.
+    /// A refusal of `RCPT` because the command was sent ahead of earlier replies.
     OutOfStep(Reply),
 }
 
@@ -29,32 +28,32 @@ pub(in crate::client) enum Answer {
 #[derive(Debug, Default)]
 pub(in crate::client) struct Answers {
     mail: Answer,
-    /// One for each recipient that is asked for; empty until the first one came.
+    /// One answer for each recipient of the transaction; empty before the first reply to `RCPT`.
     recipients: Vec<Answer>,
     counts: Counts,
-    /// The refusal of a command that was sent ahead, or of a `BDAT` that the server does
-    /// not know. It says nothing of the message, which is sent again in another way.
+    /// The refusal of a command that was sent ahead, or of a `BDAT` that the server does not
+    /// support. It is not about the message, which is sent again in another way.
     to_repeat: Option<Reply>,
     data: Answer,
     content: Finals,
 }
 
-/// How many recipients were answered, and how.
+/// The numbers of answered recipients, by the kind of answer.
 #[derive(Debug, Default)]
 struct Counts {
     answered: usize,
     accepted: usize,
     too_many: usize,
-    /// Commands, `RCPT` or not, that were told that they came out of step.
+    /// Commands, `RCPT` or not, that were refused as out of step.
     out_of_step: usize,
 }
 
 /// The answer to the content.
 #[derive(Debug)]
 enum Finals {
-    /// One for the message.
+    /// One answer for the message.
     Smtp(Answer),
-    /// One for each recipient that was accepted (RFC 2033 §4.2).
+    /// One answer for each accepted recipient (RFC 2033 §4.2).
     Lmtp(EachFinal),
 }
 
@@ -66,14 +65,14 @@ impl Default for Finals {
 
 #[derive(Debug, Default)]
 struct EachFinal {
-    /// The recipients who get an answer, in order.
+    /// The recipients that get an answer, in order.
     recipients: Vec<usize>,
-    /// How many of them were answered.
+    /// The number of recipients that are answered.
     answered: usize,
-    /// Of the message: a yes if there was one, else the worst refusal.
+    /// The answer for the message: positive if any answer is, otherwise the worst refusal.
     of_message: Answer,
-    /// A `421` among the answers. Unless another one follows, the server is closing, and this
-    /// is its answer for all recipients that are due.
+    /// A `421` among the answers. Unless another reply follows, the server is closing, and the
+    /// `421` is the answer for all recipients without one.
     closing: Option<Reply>,
 }
 
@@ -117,7 +116,7 @@ impl Answers {
         &self.recipients
     }
 
-    /// Takes the buffer of the recipients' answers out.
+    /// Takes the buffer with the answers for the recipients.
     pub(super) fn take_recipients(&mut self) -> Vec<Answer> {
         core::mem::take(&mut self.recipients)
     }
@@ -130,12 +129,12 @@ impl Answers {
         self.counts.too_many > 0
     }
 
-    /// Whether what is to be asked again is to be asked one command at a time.
+    /// Whether a refusal was out of step, so that a repetition must send one command at a time.
     pub(in crate::client) fn met_out_of_step(&self) -> bool {
         self.counts.out_of_step > 0
     }
 
-    /// Whether some recipients are to be asked for again.
+    /// Whether some recipients need a further transaction.
     pub(in crate::client) fn asks_for_more(&self) -> bool {
         self.counts.too_many + self.counts.out_of_step > 0
     }
@@ -144,12 +143,12 @@ impl Answers {
         matches!(self.mail, Answer::Yes(_))
     }
 
-    /// Whether the content has anywhere to go.
+    /// Whether the server accepted any recipient.
     pub(in crate::client) fn has_accepted_recipient(&self) -> bool {
         self.mail_accepted() && self.counts.accepted > 0
     }
 
-    /// Whether the server took the content, for anybody.
+    /// Whether the server accepted the content for any recipient.
     pub(in crate::client) fn content_accepted(&self) -> bool {
         matches!(self.content.of_message(), Answer::Yes(_))
     }
@@ -165,17 +164,17 @@ impl Answers {
         }
     }
 
-    /// Whether a reply to the content is owed to some recipients still.
+    /// Whether replies to the content are outstanding for some recipients.
     pub(super) fn some_are_due(&self) -> bool {
         matches!(&self.content, Finals::Lmtp(each) if each.are_due())
     }
 
-    /// Whether a `421` came among LMTP's replies to the content, and none behind it.
+    /// Whether the last of LMTP's replies to the content so far is a `421`.
     pub(in crate::client) fn is_closing(&self) -> bool {
         matches!(&self.content, Finals::Lmtp(each) if each.closing.is_some())
     }
 
-    /// Whether there was a final reply for each recipient.
+    /// Whether the content gets one final reply for each recipient (LMTP).
     pub(in crate::client) fn counts_finals(&self) -> bool {
         self.answered_apart()
     }
@@ -184,7 +183,7 @@ impl Answers {
         matches!(self.content, Finals::Lmtp(_))
     }
 
-    // ---- the answers as they come
+    // ---- incoming replies
 
     /// `sent_ahead`: see [`Expectation`](crate::client::expectation::Expectation).
     pub(in crate::client) fn take_mail(&mut self, answer: Result<(), Reply>, sent_ahead: bool) {
@@ -208,12 +207,12 @@ impl Answers {
         self.data = Answer::No(reply);
     }
 
-    /// The content was refused before it was complete, or by a chunk's reply.
+    /// Records a refusal of the content before its end, or a refusal of a chunk.
     pub(in crate::client) fn refuse_content(&mut self, reply: Reply) {
         self.decide_content(Answer::No(reply));
     }
 
-    /// What later chunks are told ("503 out of step") decides nothing.
+    /// Sets the answer to the content. Replies to later chunks ("503 out of step") change nothing.
     fn decide_content(&mut self, answer: Answer) {
         match &mut self.content {
             Finals::Smtp(Answer::No(_)) => {}
@@ -223,7 +222,7 @@ impl Answers {
         }
     }
 
-    /// Takes a reply to the end of the content. Says whether it was the last.
+    /// Records a reply to the end of the content. Returns whether it was the last one.
     pub(in crate::client) fn take_content(
         &mut self,
         protocol: Protocol,
@@ -242,7 +241,7 @@ impl Answers {
         true
     }
 
-    /// RFC 2033 §4.2: in the order of the recipients that were accepted.
+    /// Records LMTP's reply for the next accepted recipient, in order (RFC 2033 §4.2).
     fn take_one_final(&mut self, accepted: bool, reply: Reply) {
         if let Finals::Smtp(of_message) = &mut self.content {
             let is_accepted = |answer: &Answer| matches!(answer, Answer::Yes(_));
@@ -262,15 +261,15 @@ impl Answers {
         }
     }
 
-    /// `421` came to the content of LMTP, and may be one recipient's: others may follow.
+    /// Records a `421` to the content in LMTP, which may be for one recipient only.
     pub(in crate::client) fn note_closing(&mut self, reply: Reply) {
         if let Finals::Lmtp(each) = &mut self.content {
             each.closing = Some(reply);
         }
     }
 
-    /// The session is over. A server that had begun to close did not take what it did not
-    /// answer for.
+    /// After the end of the session, applies a `421` to the recipients without an answer: the
+    /// server did not accept the content for them.
     pub(in crate::client) fn refuse_what_is_due(&mut self) {
         if let Finals::Lmtp(each) = &mut self.content
             && let Some(reply) = each.closing.take()
@@ -281,8 +280,8 @@ impl Answers {
         }
     }
 
-    /// There were more replies than the server owes: which of them was meant for what is not
-    /// known.
+    /// Puts the answers to the content in doubt, because a surplus reply makes their order
+    /// unreliable.
     pub(in crate::client) fn distrust(&mut self) {
         if let Finals::Lmtp(each) = &mut self.content {
             for index in &each.recipients {
@@ -296,7 +295,7 @@ impl Answers {
         self.data = Answer::Awaited;
     }
 
-    /// A permanent refusal of a recipient if there is one, else the first.
+    /// The first permanent refusal of a recipient if there is one, otherwise the first refusal.
     pub(super) fn worst_recipient_refusal(&self) -> Option<&Reply> {
         let refusals = || {
             self.recipients.iter().filter_map(|answer| match answer {
@@ -311,7 +310,7 @@ impl Answers {
 }
 
 impl Transaction {
-    /// `spare` is a buffer that may be used.
+    /// Records a reply to `RCPT`. `spare` is a buffer for the answers.
     pub(in crate::client) fn take_rcpt(
         &mut self,
         index: usize,
@@ -356,7 +355,7 @@ impl Transaction {
         }
     }
 
-    /// The server does not take a `BDAT` of one octet, for recipients that it took.
+    /// Records that the server refused a `BDAT` of one octet after it accepted a recipient.
     pub(in crate::client) fn refuse_first_chunk(&mut self, reply: Reply) {
         let needs_chunking = self.message.body.facts().is_none_or(|facts| facts.nul);
         if needs_chunking {
@@ -366,14 +365,13 @@ impl Transaction {
         }
     }
 
-    /// Whether the server can no longer take this message in this transaction, from what it
-    /// has said so far to `MAIL` and `RCPT`.
+    /// Whether the replies to `MAIL` and `RCPT` so far rule out that the server accepts the
+    /// message in this transaction.
     pub(in crate::client) fn is_refused(&self) -> bool {
         self.envelope_refusal().is_some() || self.repeated_because_of().is_some()
     }
 
-    /// The reply that says nothing of the message, where the whole of it is to be sent again
-    /// in another way.
+    /// The reply because of which the whole message is sent again in another way.
     pub(in crate::client) fn repeated_because_of(&self) -> Option<&Reply> {
         if self.failure().is_some() {
             return None;
@@ -400,7 +398,7 @@ impl Transaction {
         self.message.envelope.recipients() == Recipients::All
     }
 
-    /// The refusal of `MAIL`, of every recipient, or (all or nothing) of one.
+    /// The refusal of `MAIL`, of every recipient, or of one recipient if all must be accepted.
     pub(super) fn envelope_refusal(&self) -> Option<(Stage, &Reply)> {
         let answers = &self.answers;
         if let Answer::No(reply) = &answers.mail {
@@ -419,13 +417,16 @@ impl Transaction {
     }
 }
 
-/// `503 bad sequence of commands` (RFC 5321 §4.2.3).
+/// Whether the reply is `503 bad sequence of commands` (RFC 5321 §4.2.3).
 fn is_out_of_step(reply: &Reply) -> bool {
     reply.code().get() == 503
 }
 
-/// RFC 5321 §4.5.3.1.10: 452, or 552 by older servers. Both have other meanings, which the
-/// enhanced code tells apart (RFC 3463 §3.6); without one, asking once more tells.
+/// Whether the reply means that there are too many recipients: 452, or 552 by older servers
+/// (RFC 5321 §4.5.3.1.10).
+///
+/// Both codes have other meanings, which the enhanced code distinguishes (RFC 3463 §3.6). Without
+/// an enhanced code, one more attempt shows the meaning.
 fn is_too_many_recipients(reply: &Reply) -> bool {
     let other_meaning = |code: EnhancedCode| (code.subject(), code.detail()) != (5, 3);
     matches!(reply.code().get(), 452 | 552) && !reply.enhanced().is_some_and(other_meaning)

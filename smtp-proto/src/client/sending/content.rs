@@ -1,4 +1,4 @@
-//! The content on its way out, in the encoding that its plan asks for.
+//! The content while it is written, in the encoding that its plan requires.
 //!
 //! Knows line ends, dots and octet counts. Must never know what was answered.
 
@@ -13,22 +13,23 @@ use crate::message::body::{CanonicalEncoder, DotEncoder};
 pub(in crate::client) enum Content {
     /// After `DATA`: dot-stuffed, ended by a dot.
     Dotted { encoder: DotEncoder, rest: Bytes },
-    /// After `BDAT n LAST`: text whose line ends need mending.
+    /// After `BDAT n LAST`: text whose line ends need correction.
     Canonical {
         encoder: CanonicalEncoder,
         rest: Bytes,
     },
-    /// After `BDAT n LAST`: octets as they are.
+    /// After `BDAT n LAST`: octets without a change.
     Whole(Bytes),
-    /// A `BDAT` for each piece that the caller gives.
+    /// One `BDAT` for each piece that the program passes.
     Chunks,
 }
 
 impl Message {
-    /// The first octet of the content, for a session's first `BDAT`: if a server that takes it
-    /// for a command, or for the beginning of one, finds none. Binary content cannot go by
-    /// `DATA`, so its first octet is tried whatever it is: alone it may be an empty line, and
-    /// never a command.
+    /// The first octet of the content, for the first `BDAT` of a session, if it is harmless to
+    /// a server that takes it for a command or for the beginning of one.
+    ///
+    /// Binary content cannot be sent by `DATA`, so any first octet is tried: one octet may be an
+    /// empty line, but never a command.
     pub(in crate::client) fn first_octet_to_try(&self) -> Option<Bytes> {
         let content = self.body.bytes()?;
         let first = content.first()?;
@@ -38,7 +39,7 @@ impl Message {
 }
 
 impl Transaction {
-    /// The octets announced by `BDAT … LAST`; none for a stream.
+    /// The number of octets that `BDAT … LAST` announces; `None` for a stream.
     pub(in crate::client) fn announced_octets(&self) -> Option<u64> {
         let facts = self.message.body.facts()?;
         let octets = if facts.nul {
@@ -49,7 +50,7 @@ impl Transaction {
         Some(octets - u64::from(self.plan.is_first_octet_written()))
     }
 
-    /// Begins the content as it follows `DATA`'s `354`.
+    /// Begins the content after the `354` to `DATA`.
     pub(in crate::client) fn begin_dotted(&mut self) {
         let body = &self.message.body;
         let encoder = body
@@ -59,7 +60,7 @@ impl Transaction {
         self.progress = Progress::Content(Content::Dotted { encoder, rest });
     }
 
-    /// Begins the content as it follows `BDAT`.
+    /// Begins the content after `BDAT`.
     pub(in crate::client) fn begin_chunked(&mut self) {
         let body = &self.message.body;
         let already = usize::from(self.plan.is_first_octet_written());
@@ -84,7 +85,8 @@ impl Plan {
         first_octet.is_some()
     }
 
-    /// Whether the octet of the first `BDAT`, if it was not read, gets no reply of its own.
+    /// Whether the octet of the first `BDAT` gets no reply of its own if the server does not read
+    /// it as content.
     pub(in crate::client) fn was_first_octet_harmless(&self) -> bool {
         let Self::Bdat { first_octet, .. } = self else {
             return true;
@@ -93,7 +95,7 @@ impl Plan {
     }
 }
 
-/// Whether the octet, in front of a command, makes one line with it.
+/// Whether the octet and a command after it form one line.
 fn is_harmless(octet: u8) -> bool {
     octet.is_ascii_graphic()
 }

@@ -1,7 +1,7 @@
-//! How a message is sent to a server: what is said with `MAIL`, by `DATA` or `BDAT`; or that it
-//! cannot be.
+//! The plan for a message: the parameters of `MAIL`, and `DATA` or `BDAT`; or the reason why this
+//! server cannot take the message.
 //!
-//! Decides from the body's facts and the server's capabilities. Must never know what was
+//! Decides from the facts about the body and the server's capabilities. Must never know what was
 //! answered.
 
 use alloc::boxed::Box;
@@ -11,12 +11,12 @@ use crate::command::{BodyType, MailParameters};
 use crate::message::parameters::Peer;
 use crate::{ClientConfig, ErrorKind, Facts, Pipelining, Protocol, SizeLimit};
 
-/// How the content travels.
+/// How the content is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::client) enum Plan {
     Data,
     Bdat {
-        /// The first octet of the content, if it went out by a `BDAT` of its own.
+        /// The first octet of the content, if it was sent by a `BDAT` of its own.
         first_octet: Option<u8>,
         /// The position in the output at which the content is announced.
         announced_at: Option<u64>,
@@ -46,22 +46,22 @@ impl Plan {
     }
 }
 
-/// What is known of the server's `BDAT` (RFC 3030), which is offered by servers that refuse
-/// it without reading its octets, and by proxies that do not know it.
+/// What is known about the server's `BDAT` (RFC 3030). Some servers offer it and refuse it
+/// without reading its octets, and some proxies offer it without supporting it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::client) enum Bdat {
     #[default]
     Unproven,
-    /// The first one was written. It holds nothing that can be misread.
+    /// The first `BDAT` was written, with an octet that cannot be misread as a command.
     Asked,
-    /// The server took one.
+    /// The server accepted a `BDAT`.
     Proven,
-    /// The server refused one for recipients that it took.
+    /// The server refused a `BDAT` after it accepted a recipient.
     Refused,
 }
 
 impl Message {
-    /// Decides how this message is sent to a server with these capabilities.
+    /// Decides how to send the message to a server with these capabilities.
     pub(in crate::client) fn plan(
         &mut self,
         config: &ClientConfig,
@@ -103,8 +103,8 @@ impl Message {
         let bold = config.pipelining == Pipelining::Bold;
         let proven = bdat == Bdat::Proven || bold;
         let harmless = proven || self.first_octet_to_try().is_some();
-        // LMTP owes a reply for each recipient: where a `BDAT` is refused with one and its
-        // octets are not read, the others are replies to lines of the content.
+        // In LMTP each recipient gets a reply. If a server refuses a `BDAT` with one reply and
+        // does not read its octets, further replies answer lines of the content.
         let certain = harmless && (config.protocol == Protocol::Smtp || bold);
         let plan = if chunking && (binary || (!self.body.is_stream() && certain)) {
             Plan::Bdat {

@@ -1,8 +1,8 @@
-//! The verdict on one transaction, from what was answered; and which recipients it leaves for a
-//! further one.
+//! The verdict on one transaction from its answers, and the recipients that it leaves for a
+//! further transaction.
 //!
-//! Knows what answers mean together (RFC 5321 §4.2.5, §4.5.3.1.10). Must never ask for more of
-//! them.
+//! Knows what the answers mean together (RFC 5321 §4.2.5, §4.5.3.1.10). Must never cause anything
+//! to be written.
 
 use alloc::vec::Vec;
 
@@ -11,28 +11,27 @@ use super::{Progress, Transaction};
 use crate::client::message::Message;
 use crate::{Address, Error, ErrorKind, Outcome, RecipientReport, RecipientStatus, Report, Stage};
 
-/// RFC 5321 §4.5.3.1.8: what every server takes.
+/// The number of recipients that every server accepts (RFC 5321 §4.5.3.1.8).
 pub(in crate::client) const GUARANTEED_RECIPIENTS: usize = 100;
 
-/// What became of one transaction.
+/// The result of one transaction.
 pub(in crate::client) struct Concluded {
     pub(in crate::client) report: Report,
-    /// The message had an earlier transaction.
+    /// Whether the message had an earlier transaction.
     pub(in crate::client) is_further: bool,
-    /// Where the recipients of a further one stand in the envelope.
+    /// The positions of a further transaction's recipients in the envelope.
     pub(in crate::client) places: Vec<usize>,
-    /// What is left of the message for a further transaction.
+    /// The message with its remaining recipients, for a further transaction.
     pub(in crate::client) rest: Option<Message>,
 }
 
 impl Transaction {
-    /// Whether all of it is written and answered.
+    /// Whether the transaction is completely written and answered.
     pub(in crate::client) fn is_settled(&self) -> bool {
         self.outstanding == 0 && self.progress.is_finished() && !self.is_unconfirmed
     }
 
-    /// What becomes of a transaction whose replies have all come. `spare` gets the buffer that
-    /// is left of it.
+    /// Concludes a transaction that has all its replies. `spare` receives its buffer for reuse.
     pub(in crate::client) fn conclude(mut self, spare: &mut Vec<Answer>) -> Concluded {
         let outcome = self.outcome(|| Error::new(Stage::Body, ErrorKind::SessionOver), false);
         let again = self.asked_again(&outcome);
@@ -48,13 +47,12 @@ impl Transaction {
         }
     }
 
-    /// The report on a transaction whose session ended with `error` after the driver
-    /// had taken `taken` octets of the output.
+    /// Concludes a transaction whose session ended with `error` after the driver took `taken`
+    /// octets of the output.
     pub(in crate::client) fn conclude_at_end(mut self, error: &Error, taken: u64) -> Concluded {
         self.answers.refuse_what_is_due();
         let complete = self.content_end.is_some_and(|end| end <= taken);
-        // A server that refuses and hangs up: its refusal is the error, not the
-        // end of file that followed.
+        // If a server refuses and then closes the connection, the error is the refusal.
         let hung_up = matches!(
             error.kind(),
             ErrorKind::ConnectionClosed | ErrorKind::Transport(_)
@@ -121,8 +119,8 @@ impl Transaction {
         Report::new(self.message.id, outcome, recipients)
     }
 
-    /// Of a message's first transaction, all recipients, in the envelope's order; of a further
-    /// one, those that it asked for.
+    /// The results for the recipients: in a first transaction for all recipients in the order of
+    /// the envelope, in a further one for those of the transaction.
     fn recipient_reports(
         &self,
         outcome: &Outcome,
@@ -131,7 +129,7 @@ impl Transaction {
         let portion = &self.message.portion;
         let addresses = self.message.envelope.forward_paths();
         let not_asked = |address: &Address| match outcome {
-            // The message was refused, whoever it is for.
+            // The message was refused for all recipients.
             Outcome::Rejected {
                 stage: Stage::Mail, ..
             } => recipient_report(address, Answer::Awaited, outcome),
@@ -167,7 +165,7 @@ impl Transaction {
 
 fn recipient_report(address: &Address, answer: Answer, outcome: &Outcome) -> RecipientReport {
     let (status, reply) = match (answer, outcome) {
-        // What `RCPT` was told after that ("503 MAIL first") decided nothing.
+        // A reply to `RCPT` after a refused `MAIL` ("503 MAIL first") decides nothing.
         (
             _,
             Outcome::Rejected {

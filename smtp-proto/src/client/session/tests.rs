@@ -3,7 +3,7 @@ use std::format;
 use super::PHASES;
 use crate::client::opening::STEPS;
 
-/// ARCHITECTURE.md draws the phases and the steps of an opening as the code has them.
+/// The tables of phases and opening steps in ARCHITECTURE.md equal those in the code.
 #[test]
 fn the_architecture_draws_these_states() {
     let page = include_str!("../../../../ARCHITECTURE.md");
