@@ -25,6 +25,8 @@ impl Scripted {
         let port = listener.local_addr().unwrap().port();
         let thread = thread::spawn(move || {
             let (writer, _) = listener.accept().unwrap();
+            // Another connection is refused at once.
+            drop(listener);
             // A failed test must end too.
             writer
                 .set_read_timeout(Some(Duration::from_secs(15)))

@@ -1,5 +1,6 @@
 //! The verdict on each message: exactly one [`Report`] for each `send`.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -26,6 +27,7 @@ impl TransactionId {
 /// 2. [`Accepted`](Outcome::Accepted) if any was accepted, with the reply to the first of
 ///    these. Recipients of one that was not sent keep the reply that they had before (`452`), or
 ///    are not sent to if they were never asked for: for either the message can be sent again.
+///    [`error`](Report::error) says why it was not sent.
 /// 3. [`NotSent`](Outcome::NotSent) if the last was not sent: nobody has the message.
 /// 4. [`Rejected`](Outcome::Rejected) if all were, by a permanent reply if there is one.
 ///
@@ -41,6 +43,8 @@ pub struct Report {
     transaction: TransactionId,
     outcome: Outcome,
     recipients: Vec<RecipientReport>,
+    /// Why a further transaction of an accepted message was not sent.
+    rest_error: Option<Box<Error>>,
 }
 
 /// What became of a message as a whole.
@@ -99,6 +103,7 @@ impl Report {
             transaction,
             outcome,
             recipients,
+            rest_error: None,
         }
     }
 
@@ -112,6 +117,7 @@ impl Report {
             transaction: TransactionId(0),
             outcome: Outcome::NotSent(error),
             recipients: envelope.forward_paths().iter().map(not_sent).collect(),
+            rest_error: None,
         }
     }
 
@@ -126,6 +132,7 @@ impl Report {
                 *own = recipient;
             }
         }
+        self.keep_error_of(&further.outcome);
         let decides = match (&self.outcome, &further.outcome) {
             (Outcome::InDoubt(_), _) => false,
             (_, Outcome::InDoubt(_)) => true,
@@ -137,6 +144,24 @@ impl Report {
         };
         if decides {
             self.outcome = further.outcome;
+            self.rest_error = None;
+        }
+    }
+
+    /// Keeps why a further transaction was not sent, until nobody is left who was not sent to.
+    /// The server's own words are kept over an error without any.
+    fn keep_error_of(&mut self, further: &Outcome) {
+        let has_reply = |error: &Error| error.reply().is_some();
+        if let Outcome::NotSent(error) = further {
+            let earlier = self.rest_error.as_deref();
+            if has_reply(error) || !earlier.is_some_and(has_reply) {
+                self.rest_error = Some(Box::new(error.clone()));
+            }
+            return;
+        }
+        let mut recipients = self.recipients.iter();
+        if recipients.all(|recipient| recipient.status != RecipientStatus::NotSent) {
+            self.rest_error = None;
         }
     }
 
@@ -198,12 +223,12 @@ impl Report {
             .filter(|recipient| recipient.status == RecipientStatus::Refused)
     }
 
-    /// The stage at which it ended, where it was not accepted.
+    /// The stage at which it ended, where it was not accepted; of an accepted message, that of
+    /// its [`error`](Self::error).
     pub fn stage(&self) -> Option<Stage> {
         match &self.outcome {
-            Outcome::Accepted(_) => None,
             Outcome::Rejected { stage, .. } => Some(*stage),
-            Outcome::NotSent(error) | Outcome::InDoubt(error) => Some(error.stage()),
+            _ => self.error().map(Error::stage),
         }
     }
 
@@ -215,11 +240,20 @@ impl Report {
         }
     }
 
-    /// The error, of a message that was not sent or is in doubt.
+    /// The error, of a message that was not sent or is in doubt; of an accepted one, why it was
+    /// not sent to the recipients that a further transaction was for.
     pub fn error(&self) -> Option<&Error> {
         match &self.outcome {
             Outcome::NotSent(error) | Outcome::InDoubt(error) => Some(error),
-            _ => None,
+            Outcome::Accepted(_) => self.rest_error.as_deref(),
+            Outcome::Rejected { .. } => None,
+        }
+    }
+
+    fn write_rest_error(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.rest_error {
+            Some(error) => write!(f, "; the rest was not sent: {error}"),
+            None => Ok(()),
         }
     }
 
@@ -233,7 +267,7 @@ impl Report {
         if self.is_accepted() && !self.is_partial() {
             Ok(self)
         } else {
-            Err(SendError(self))
+            Err(SendError(Box::new(self)))
         }
     }
 
@@ -258,10 +292,13 @@ impl fmt::Display for Report {
                 let of = self.recipients.len();
                 match of - self.recipients.iter().filter(accepted).count() {
                     0 => write!(f, "accepted: {reply}"),
-                    others => write!(
-                        f,
-                        "accepted, but not for {others} of {of} recipients: {reply}"
-                    ),
+                    others => {
+                        write!(
+                            f,
+                            "accepted, but not for {others} of {of} recipients: {reply}"
+                        )?;
+                        self.write_rest_error(f)
+                    }
                 }
             }
             Outcome::Rejected { stage, reply } => {
@@ -313,7 +350,7 @@ impl RecipientReport {
 /// A message that was not accepted, or not for every recipient, as an error. Holds the whole
 /// [`Report`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SendError(Report);
+pub struct SendError(Box<Report>);
 
 /// How many recipients are named in one sentence.
 const NAMED: usize = 5;
@@ -321,7 +358,7 @@ const NAMED: usize = 5;
 impl SendError {
     #[cfg(test)]
     pub(crate) fn new(report: Report) -> Self {
-        Self(report)
+        Self(Box::new(report))
     }
 
     /// What became of the message.
@@ -331,7 +368,7 @@ impl SendError {
 
     /// The same, by value.
     pub fn into_report(self) -> Report {
-        self.0
+        *self.0
     }
 }
 
@@ -353,9 +390,10 @@ impl fmt::Display for SendError {
             }
         }
         match others.count().saturating_sub(NAMED) {
-            0 => Ok(()),
-            more => write!(f, "; and {more} more"),
+            0 => {}
+            more => write!(f, "; and {more} more")?,
         }
+        self.0.write_rest_error(f)
     }
 }
 
@@ -371,7 +409,7 @@ mod tests {
     use alloc::string::ToString;
 
     use super::*;
-    use crate::ReplyCode;
+    use crate::{ErrorKind, ReplyCode, Retry};
 
     fn reply(code: u16) -> Reply {
         Reply::new(ReplyCode::new(code).unwrap(), None, &["hm"])
@@ -404,6 +442,40 @@ mod tests {
         let codes = [&[250][..], &[550; 7]].concat();
         let error = report(accepted(), &codes).into_result().unwrap_err();
         assert!(error.to_string().ends_with("; and 2 more"), "{error}");
+    }
+
+    #[test]
+    fn the_error_of_what_was_not_sent_is_kept() {
+        let accepted = || Outcome::Accepted(reply(250));
+        let not_sent = |kind| Outcome::NotSent(Error::new(Stage::Mail, kind));
+        let mut whole = report(accepted(), &[250, 0, 0]);
+        assert!(whole.error().is_none() && whole.stage().is_none());
+        let closing = not_sent(ErrorKind::Refused(reply(421)));
+        whole.absorb(report(closing, &[0, 0]), [1, 2].into_iter());
+        let said = "mail: the server refused: 421 hm";
+        assert_eq!(
+            whole.to_string(),
+            alloc::format!(
+                "accepted, but not for 2 of 3 recipients: 250 hm; the rest was not sent: {said}"
+            )
+        );
+        assert_eq!(whole.stage(), Some(Stage::Mail));
+        assert!(matches!(whole.retry(), Retry::Later(left) if left.len() == 2));
+        // Another session fails, too, and the server says nothing new.
+        let closed = not_sent(ErrorKind::ConnectionClosed);
+        whole.absorb(report(closed, &[0, 0]), [1, 2].into_iter());
+        assert_eq!(whole.error().unwrap().to_string(), said);
+        // Some of them are sent to, then the others.
+        whole.absorb(report(accepted(), &[250]), [1].into_iter());
+        let error = whole.clone().into_result().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            alloc::format!(
+                "accepted, but not for 2@b.example: not sent; the rest was not sent: {said}"
+            )
+        );
+        whole.absorb(report(accepted(), &[250]), [2].into_iter());
+        assert!(whole.error().is_none() && whole.into_result().is_ok());
     }
 
     #[test]
