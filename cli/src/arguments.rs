@@ -38,7 +38,8 @@ pub(crate) enum Command {
 /// The options that tell how to reach a server, for `send` and `probe`.
 #[derive(Args, Debug)]
 pub(crate) struct ServerArguments {
-    /// Trust the certificate authorities in this PEM file instead of the system's
+    /// Trust the certificates in this PEM file instead of the system's: of authorities, or of the
+    /// server itself
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
 
@@ -123,7 +124,8 @@ pub(crate) struct ServerArguments {
     pub(crate) trace: bool,
 }
 
-/// Send messages over one connection, and print the result of each.
+/// Send messages over one connection, or over more if one cannot take them all, and print the
+/// result of each.
 ///
 /// The exit status is 0 if everything was accepted; 64 for a wrong command line; 65 if a
 /// message cannot be sent to any server; 66 if a message file cannot be read; 69 for a

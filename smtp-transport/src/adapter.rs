@@ -20,10 +20,14 @@
 //! Done      every message has its report
 //! ```
 //!
+//! Who needs the events of each session, and no pool, carries out the [`BatchStep`]s of a
+//! [`Batch`] instead: it says which message goes over which session.
+//!
 //! A step is a value that borrows the send, and is answered by a method that consumes it. One
 //! that is dropped without an answer, as by a future that is dropped, is given again; whoever
 //! stops asking says so ([`Sending::pause`], [`Sending::leave`]).
 
+pub use crate::batch::{Batch, BatchStep};
 pub use crate::chunk_buffer::ChunkBuffer;
 pub use crate::dispatch::{
     Dispatch, Drive, Glance, Line, Message, Open, Sending, ShuttingDown, Step, Wait, verdict,

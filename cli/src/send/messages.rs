@@ -48,9 +48,10 @@ impl Message {
         }
     }
 
-    /// Reads the content from the first octet on.
-    pub(crate) fn pieces(&self) -> Option<Chunks<Arc<File>>> {
-        self.file.clone().map(chunks)
+    /// Reads the content from the first octet on, if it is in a file.
+    pub(crate) fn pieces(&self) -> Option<io::Result<Chunks<Arc<File>>>> {
+        let mut file = self.file.clone()?;
+        Some(file.rewind().map(|()| chunks(file)))
     }
 }
 

@@ -223,12 +223,12 @@ impl Report {
             .filter(|recipient| recipient.status == RecipientStatus::Refused)
     }
 
-    /// The stage at which it ended, where it was not accepted; of an accepted message, that of
-    /// its [`error`](Self::error).
+    /// The stage at which it ended, where it was not accepted.
     pub fn stage(&self) -> Option<Stage> {
         match &self.outcome {
+            Outcome::Accepted(_) => None,
             Outcome::Rejected { stage, .. } => Some(*stage),
-            _ => self.error().map(Error::stage),
+            Outcome::NotSent(error) | Outcome::InDoubt(error) => Some(error.stage()),
         }
     }
 
@@ -449,7 +449,7 @@ mod tests {
         let accepted = || Outcome::Accepted(reply(250));
         let not_sent = |kind| Outcome::NotSent(Error::new(Stage::Mail, kind));
         let mut whole = report(accepted(), &[250, 0, 0]);
-        assert!(whole.error().is_none() && whole.stage().is_none());
+        assert!(whole.error().is_none());
         let closing = not_sent(ErrorKind::Refused(reply(421)));
         whole.absorb(report(closing, &[0, 0]), [1, 2].into_iter());
         let said = "mail: the server refused: 421 hm";
@@ -459,7 +459,7 @@ mod tests {
                 "accepted, but not for 2 of 3 recipients: 250 hm; the rest was not sent: {said}"
             )
         );
-        assert_eq!(whole.stage(), Some(Stage::Mail));
+        assert_eq!((whole.is_partial(), whole.stage()), (true, None));
         assert!(matches!(whole.retry(), Retry::Later(left) if left.len() == 2));
         // Another session fails, too, and the server says nothing new.
         let closed = not_sent(ErrorKind::ConnectionClosed);

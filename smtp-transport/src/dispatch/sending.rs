@@ -149,7 +149,7 @@ impl<L: Line> Sending<L> {
             }
             match self.batch.next_step() {
                 BatchStep::Connect => self.queue_up(),
-                BatchStep::Enqueue(envelope, body) => self.enqueue(envelope, body),
+                BatchStep::Enqueue { envelope, body, .. } => self.enqueue(envelope, body),
                 BatchStep::Await if matches!(self.hold, Hold::Lease(_)) => return self.drive(),
                 BatchStep::Await => self.batch.disconnected(),
                 BatchStep::Report(report) => {
