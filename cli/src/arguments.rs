@@ -38,7 +38,8 @@ pub(crate) enum Command {
 /// The options that tell how to reach a server, for `send` and `probe`.
 #[derive(Args, Debug)]
 pub(crate) struct ServerArguments {
-    /// Trust the certificate authorities in this PEM file instead of the system's
+    /// Trust the certificates in this PEM file instead of the system's: of authorities, or of the
+    /// server itself
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
 
