@@ -51,7 +51,7 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// The verdict on a message: one for each [`Client::send`], in order.
+    /// The verdict on a message: one for each [`Client::enqueue`], in order.
     Report(Report),
     /// The answer to a command beside sending, whatever it says; or why none came. One for
     /// each [`Client::command`], in order.
@@ -96,7 +96,7 @@ impl Client {
 
     /// Queues a message. Allowed at any time, also before the greeting; many may
     /// be queued. There will be exactly one [`Event::Report`] for it.
-    pub fn send(&mut self, envelope: Envelope, body: impl Into<BodySource>) -> TransactionId {
+    pub fn enqueue(&mut self, envelope: Envelope, body: impl Into<BodySource>) -> TransactionId {
         let body = body.into();
         let session = &mut self.session;
         let id = TransactionId(session.next_id);

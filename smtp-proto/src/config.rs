@@ -359,7 +359,7 @@ impl ClientConfig {
     }
 
     /// Whether this message could be sent to *some* server under this
-    /// configuration: what [`Client::send`](crate::Client::send) would refuse
+    /// configuration: what [`Client::enqueue`](crate::Client::enqueue) would refuse
     /// at once is told here before any connection is made.
     pub fn check(&self, _envelope: &Envelope, body: &BodySource) -> Result<(), Unsendable> {
         if self.line_ends == LineEnds::Refuse

@@ -1,11 +1,11 @@
-//! The verdict on each message: exactly one [`Report`] for each `send`.
+//! The verdict on each message: exactly one [`Report`] for each message.
 
 use alloc::vec::Vec;
 use core::fmt;
 
 use crate::{Address, Envelope, Error, Reply, Stage};
 
-/// Names a message within one session, in the order of `send`.
+/// Names a message within one session, in the order of `enqueue`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransactionId(pub(crate) u64);
 
@@ -18,7 +18,7 @@ impl TransactionId {
 
 /// What became of one message.
 ///
-/// There is one for each `send`, also where the message took several transactions since the
+/// There is one for each message, also where the message took several transactions since the
 /// server takes fewer recipients at a time than it has (RFC 5321 §4.5.3.1.10, RFC 9422). The
 /// verdict is then, in this order:
 ///

@@ -116,9 +116,9 @@ impl Connection {
         self.secured.machine.set_local_address(address);
     }
 
-    /// Queues a message: [`Client::send`].
-    pub fn send(&mut self, envelope: Envelope, body: impl Into<BodySource>) -> TransactionId {
-        self.secured.machine.send(envelope, body)
+    /// Queues a message: [`Client::enqueue`].
+    pub fn enqueue(&mut self, envelope: Envelope, body: impl Into<BodySource>) -> TransactionId {
+        self.secured.machine.enqueue(envelope, body)
     }
 
     /// Queues a command beside sending: [`Client::command`].

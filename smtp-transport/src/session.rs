@@ -61,7 +61,7 @@ impl Session {
     /// where the report came while another call waited (the last 1,024 are kept). Messages
     /// that are queued together are pipelined.
     pub fn enqueue(&mut self, envelope: Envelope, body: impl Into<BodySource>) -> TransactionId {
-        self.machine.send(envelope, body)
+        self.machine.enqueue(envelope, body)
     }
 
     /// Queues a command without waiting. The connection's `next_event` brings its answer.

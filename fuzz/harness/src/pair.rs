@@ -379,7 +379,7 @@ impl Pair {
 
     fn send_next(&mut self) {
         let (envelope, content) = self.messages[self.sent].clone();
-        self.client.send(envelope, content.body());
+        self.client.enqueue(envelope, content.body());
         self.sent += 1;
         // Now and then the server is asked something in between.
         if self.sent.is_multiple_of(3) {
