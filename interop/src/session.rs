@@ -140,8 +140,10 @@ impl Setup {
             return Ok(builder.tls(self.mode.with(parameters)).build()?);
         }
         Ok(builder
-            .tls_parameters(|parameters| parameters.certificate_store(CertificateStore::None))
-            .tls_parameters(|tls| tls.add_root_certificate(ca))
+            .tls_parameters(|tls| {
+                tls.certificate_store(CertificateStore::None)
+                    .add_root_certificate(ca)
+            })
             .build()?)
     }
 

@@ -108,9 +108,10 @@ impl Way {
             builder = builder.client(|client| client.chunking(false));
         }
         if let Some(ca) = &self.ca {
-            builder = builder
-                .tls_parameters(|parameters| parameters.certificate_store(CertificateStore::None))
-                .tls_parameters(|tls| tls.add_root_certificate(ca.clone()));
+            builder = builder.tls_parameters(|tls| {
+                tls.certificate_store(CertificateStore::None)
+                    .add_root_certificate(ca.clone())
+            });
         }
         if let Some((credentials, mechanism)) = &self.login {
             builder = builder

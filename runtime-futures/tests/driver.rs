@@ -120,7 +120,7 @@ fn every_event_comes_before_the_end_of_the_session() {
         let config = ClientConfig::new(HelloName::localhost(), Security::None).timeouts(timeouts);
         let mut client = Client::new(Arc::new(config));
         let envelope = Envelope::new(None, vec!["a@b.example".parse().unwrap()]).unwrap();
-        client.send(envelope, "x\r\n");
+        client.enqueue(envelope, "x\r\n");
         let says: [&[u8]; 3] = [
             b"220 hi\r\n",
             b"250-hi\r\n250 PIPELINING\r\n",

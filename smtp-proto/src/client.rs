@@ -54,7 +54,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The verdict on a message: exactly one for each [`Client::send`], in order.
+    /// The verdict on a message: exactly one for each [`Client::enqueue`], in order.
     Report(Report),
     /// The reply to a command that is not part of a message, positive or negative; or the reason
     /// why there is no reply. Exactly one for each [`Client::command`], in order.
@@ -106,7 +106,7 @@ impl Client {
     ///
     /// Allowed at any time, even before the greeting, and any number of times. Each message gets
     /// exactly one [`Event::Report`].
-    pub fn send(&mut self, envelope: Envelope, body: impl Into<BodySource>) -> TransactionId {
+    pub fn enqueue(&mut self, envelope: Envelope, body: impl Into<BodySource>) -> TransactionId {
         let body = body.into();
         let session = &mut self.session;
         let refused = match session.dialogue.config.check(&body) {

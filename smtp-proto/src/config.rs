@@ -451,7 +451,7 @@ impl ClientConfig {
     /// Checks whether a message with this content can be sent to *some* server under this
     /// configuration.
     ///
-    /// [`Client::send`](crate::Client::send) refuses a message for the same reasons; this
+    /// [`Client::enqueue`](crate::Client::enqueue) refuses a message for the same reasons; this
     /// method finds them before any connection is made.
     ///
     /// # Errors

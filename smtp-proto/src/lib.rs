@@ -94,7 +94,7 @@
 //!     Some("alice@example.org".parse()?),
 //!     vec!["bob@example.net".parse()?],
 //! )?;
-//! client.send(envelope, "Subject: hello\n\n.\n");
+//! client.enqueue(envelope, "Subject: hello\n\n.\n");
 //! client.quit();
 //!
 //! let mut exchange = |server: &str, client_says: &str| {

@@ -60,7 +60,7 @@ fn of_a_message(capabilities: &str, body: &Body, recipients: usize, replies: &[&
     let mut client = greeted(capabilities, Pipelining::Careful);
     if capabilities == BY_BDAT {
         // The first octet of the first content of a session is sent alone.
-        client.send(envelope.clone(), body.clone());
+        client.enqueue(envelope.clone(), body.clone());
         take_all(&mut client);
         hear(&mut client, "250 ok\r\n250 ok\r\n250 ok\r\n");
         take_all(&mut client);
@@ -68,7 +68,7 @@ fn of_a_message(capabilities: &str, body: &Body, recipients: usize, replies: &[&
         assert!(next_report(&mut client));
     }
     let mut send = || {
-        client.send(envelope.clone(), body.clone());
+        client.enqueue(envelope.clone(), body.clone());
         for words in replies {
             assert!(take_all(&mut client) > 0);
             hear(&mut client, words);
@@ -122,7 +122,7 @@ fn messages_in_one_flight_only_allocate_their_reports() {
     let replies = "250 queued\r\n250 reset\r\n250 ok\r\n250 ok\r\n".repeat(MESSAGES - 1);
     let mut send = || {
         for _ in 0..MESSAGES {
-            client.send(envelope.clone(), body.clone());
+            client.enqueue(envelope.clone(), body.clone());
         }
         assert!(take_all(&mut client) > MESSAGES * 4_096);
         hear(&mut client, "250 ok\r\n250 ok\r\n");
@@ -142,7 +142,7 @@ fn streamed_content_allocates_nothing() {
     let envelope = Envelope::new(None, vec!["r@example.org".parse().unwrap()]).unwrap();
     let piece = Bytes::from(b"a line of text\r\n.and another\n".repeat(2_000));
     let mut client = greeted(BY_DATA, Pipelining::Careful);
-    let id = client.send(envelope, postwire_proto::StreamFacts::default());
+    let id = client.enqueue(envelope, postwire_proto::StreamFacts::default());
     take_all(&mut client);
     hear(&mut client, "250 ok\r\n250 ok\r\n354 go on\r\n");
     let mut give = || {

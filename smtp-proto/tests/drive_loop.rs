@@ -128,7 +128,7 @@ fn run(socket: &mut Socket) -> Report {
     let config = ClientConfig::new(HelloName::localhost(), Security::None).timeouts(timeouts);
     let mut client = Client::new(Arc::new(config));
     let envelope = Envelope::new(None, vec!["b@example.org".parse().unwrap()]).unwrap();
-    client.send(envelope, "x\r\n");
+    client.enqueue(envelope, "x\r\n");
     client.quit();
     let mut reports = drive(&mut client, socket).unwrap();
     assert_eq!(reports.len(), 1);

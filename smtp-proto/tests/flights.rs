@@ -113,7 +113,7 @@ fn flights(
     let sender = "sender@example.org".parse().expect("an address");
     let envelope = Envelope::new(Some(sender), forward_paths).expect("recipients");
     for _ in 0..messages {
-        client.send(envelope.clone(), "Subject: hello\r\n\r\n.\r\n");
+        client.enqueue(envelope.clone(), "Subject: hello\r\n\r\n.\r\n");
     }
     client.quit();
 

@@ -80,7 +80,7 @@ fn one_recipient_per_transaction_grows_linearly() {
         let envelope = envelope(recipients).with_parameter_for_all(Notify::NEVER);
         let mut lines = 0;
         let counted = measure(|| {
-            client.send(envelope.clone(), "x\r\n");
+            client.enqueue(envelope.clone(), "x\r\n");
             converse(&mut client, |line| {
                 lines += 1;
                 match line {
@@ -103,7 +103,7 @@ fn one_recipient_per_transaction_grows_linearly() {
 fn a_surplus_recipient_is_not_tried_repeatedly() {
     let asked = |recipients: usize| {
         let mut client = greeted("250 SIZE\r\n", config());
-        client.send(envelope(recipients), "x\r\n");
+        client.enqueue(envelope(recipients), "x\r\n");
         let (mut taken, mut asked) = (0, 0);
         converse(&mut client, |line| match line.split(' ').next() {
             Some("MAIL") => {
@@ -139,7 +139,7 @@ fn memory_for_domains_grows_linearly() {
         let mut client = greeted("250 LIMITS RCPTDOMAINMAX=100000\r\n", config());
         let envelope = envelope(recipients);
         measure(|| {
-            client.send(envelope.clone(), "x\r\n");
+            client.enqueue(envelope.clone(), "x\r\n");
         })
     };
     assert_in_proportion("RCPTDOMAINMAX", with(N), with(2 * N));
@@ -149,7 +149,7 @@ fn memory_for_domains_grows_linearly() {
 #[test]
 fn memory_for_refusals_is_bounded() {
     let mut client = greeted("250 SIZE\r\n", config());
-    client.send(envelope(N), "x\r\n");
+    client.enqueue(envelope(N), "x\r\n");
     let mut reports = Vec::with_capacity(1);
     let counted = measure(|| {
         let mut number = 0;
@@ -181,7 +181,7 @@ fn memory_for_the_trace_is_bounded() {
         let mut client = greeted("250 SIZE\r\n", config().trace(true));
         let envelope = envelope(1);
         for _ in 0..messages {
-            client.send(envelope.clone(), "x\r\n");
+            client.enqueue(envelope.clone(), "x\r\n");
         }
         converse(&mut client, |line| match line {
             "DATA" => Some("354 go\r\n".into()),

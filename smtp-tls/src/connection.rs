@@ -125,9 +125,9 @@ impl Connection {
         self.secured.release_memory();
     }
 
-    /// Queues a message; see [`Client::send`].
-    pub fn send(&mut self, envelope: Envelope, body: impl Into<BodySource>) -> TransactionId {
-        self.secured.machine.send(envelope, body)
+    /// Queues a message; see [`Client::enqueue`].
+    pub fn enqueue(&mut self, envelope: Envelope, body: impl Into<BodySource>) -> TransactionId {
+        self.secured.machine.enqueue(envelope, body)
     }
 
     /// Queues a command that is not part of sending a message; see [`Client::command`].

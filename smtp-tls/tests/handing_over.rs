@@ -286,7 +286,7 @@ fn run(world: &World, mode: Mode, seed: u64) -> (usize, usize) {
             1 => BodySource::from("Subject: x\n\nhi\n.dot\n"),
             _ => BodySource::from("long\n".repeat(8_000)),
         };
-        client.send(envelope(number), body);
+        client.enqueue(envelope(number), body);
     }
     client.quit();
     let ends_at = match random.below(4) {
@@ -369,7 +369,7 @@ fn reports_are_true_whenever_octets_are_written() {
 fn about_to_write(world: &World, mode: Mode, content: usize) -> (Connection, Peer) {
     let timeouts = Timeouts::default().body(Duration::from_secs(2));
     let (mut client, mut peer) = world.ends(mode, config().timeouts(timeouts), false);
-    let id = client.send(envelope(0), StreamFacts::default());
+    let id = client.enqueue(envelope(0), StreamFacts::default());
     loop {
         let mut output = client.output();
         let octets = output.copy_to_bytes(output.remaining());

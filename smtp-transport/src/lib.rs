@@ -3,7 +3,8 @@
 //!
 //! A [`TransportBuilder`] creates a [`TransportConfig`], or any transport that is created from
 //! one. The adapters (`postwire-blocking`, `postwire-futures` and those for a runtime) are such
-//! transports: they open sockets, move bytes and wait, and decide nothing.
+//! transports: they open sockets, move bytes and wait, and decide nothing. What they carry out is
+//! the module [`adapter`].
 //!
 //! ```
 //! use postwire_transport::{TransportBuilder, TransportConfig};
@@ -36,6 +37,7 @@ pub use error::ConfigError;
 pub use pool::PoolConfig;
 /// The TLS layer: modes, parameters, certificates, and client and server connections.
 pub use postwire_tls as tls;
+/// The protocol itself: envelopes, bodies, reports, the session.
 pub use postwire_tls::proto;
 pub use reach::ConnectError;
 pub use session::Session;

@@ -61,7 +61,7 @@ impl Session {
     /// another call was waiting (the last 1,024 are kept). Messages that are queued together are
     /// pipelined.
     pub fn enqueue(&mut self, envelope: Envelope, body: impl Into<BodySource>) -> TransactionId {
-        self.machine.send(envelope, body)
+        self.machine.enqueue(envelope, body)
     }
 
     /// Queues a command without waiting. The `next_event` of the connection returns its reply.

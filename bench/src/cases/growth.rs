@@ -119,7 +119,7 @@ fn timed(mut client: Client, letters: Vec<(Envelope, Bytes)>) -> Result<f64, Fai
     let count = letters.len();
     let begun = Now::now();
     for (envelope, body) in letters {
-        client.send(envelope, Body::from(body));
+        client.enqueue(envelope, Body::from(body));
     }
     let accepted = converse(&mut client)?;
     let seconds = begun.elapsed().as_secs_f64();

@@ -237,7 +237,7 @@ fn stuffing(body: &Bytes) -> Result<Vec<Entrant>, Failure> {
 fn with_data(envelope: &Envelope, body: &Bytes) -> Client {
     let config = ClientConfig::new(HelloName::localhost(), Security::None).chunking(false);
     let mut client = Client::new(Arc::new(config));
-    client.send(envelope.clone(), Body::from(body.clone()));
+    client.enqueue(envelope.clone(), Body::from(body.clone()));
     let replies = [
         "220 mx\r\n",
         "250-mx\r\n250 PIPELINING\r\n",

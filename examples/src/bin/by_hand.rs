@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for recipient in ["bob@example.net", "nobody@example.net"] {
         let sender = Some("alice@example.org".parse()?);
         let envelope = Envelope::new(sender, vec![recipient.parse()?])?;
-        client.send(envelope, format!("To: {recipient}\n\n.\n"));
+        client.enqueue(envelope, format!("To: {recipient}\n\n.\n"));
     }
     client.quit();
 

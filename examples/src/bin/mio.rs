@@ -106,7 +106,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     for (number, session) in sessions.iter_mut().enumerate() {
         let message = format!("Subject: {number}\n\nhello\n");
-        session.client.send(envelope.clone(), message);
+        session.client.enqueue(envelope.clone(), message);
         session.client.quit();
         session.write();
     }

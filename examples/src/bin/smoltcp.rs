@@ -107,7 +107,7 @@ fn client() -> Result<Client, Box<dyn Error>> {
         Some("sensor@board.example".parse()?),
         vec!["desk@example.org".parse()?],
     )?;
-    client.send(envelope, Bytes::from_static(MESSAGE));
+    client.enqueue(envelope, Bytes::from_static(MESSAGE));
     client.quit();
     Ok(client)
 }

@@ -266,7 +266,7 @@ impl<'a> Run<'a> {
             return;
         }
         let (envelope, content) = messages::message(choice, self.contents.len());
-        let id = self.client.send(envelope, content.body());
+        let id = self.client.enqueue(envelope, content.body());
         assert_eq!(id.index(), self.contents.len() as u64);
         self.contents.push(content);
     }
@@ -426,7 +426,7 @@ impl<'a> Run<'a> {
         // A message that is given to a closed session has a verdict too.
         let sent = self.contents.len();
         let (envelope, content) = messages::message(0, 0);
-        self.client.send(envelope, content.body());
+        self.client.enqueue(envelope, content.body());
         self.poll();
         assert_eq!(self.verdicts.len(), sent + 1, "no verdict after the end");
         assert!(matches!(self.verdicts.last(), Some(Outcome::NotSent(_))));

@@ -379,7 +379,7 @@ impl Pair {
 
     fn send_next(&mut self) {
         let (envelope, content) = self.messages[self.sent].clone();
-        self.client.send(envelope, content.body());
+        self.client.enqueue(envelope, content.body());
         self.sent += 1;
         // Sometimes a command goes between the messages.
         if self.sent.is_multiple_of(3) {

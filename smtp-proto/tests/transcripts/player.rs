@@ -225,7 +225,7 @@ impl Player {
                 })?;
             }
             Step::Message(envelope, body) => {
-                let id = self.client.send(envelope.clone(), body.clone());
+                let id = self.client.enqueue(envelope.clone(), body.clone());
                 self.messages.push(id);
             }
             Step::Command(command) => {

@@ -207,7 +207,7 @@ pub(crate) fn run(
 ) -> Pair {
     for message in messages {
         let body = Body::from(message.content.clone());
-        pair.client.send(message.envelope.clone(), body);
+        pair.client.enqueue(message.envelope.clone(), body);
         pair.sent.push(message);
         if pair.asks {
             let command = match pair.asked % 3 {

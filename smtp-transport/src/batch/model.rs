@@ -317,7 +317,7 @@ fn send_a_batch(seed: u64) -> (usize, usize) {
             match batch.next_step() {
                 BatchStep::Report(report) => reports.push(report),
                 BatchStep::Enqueue { envelope, body, .. } => {
-                    joined.client.send(envelope, body);
+                    joined.client.enqueue(envelope, body);
                 }
                 BatchStep::Await => match joined.next_report() {
                     Some(report) => batch.reported(report),

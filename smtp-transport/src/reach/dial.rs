@@ -22,8 +22,8 @@ pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// The way to one server, for one session.
 ///
 /// The adapter carries out one [`DialStep`] after the other, until one of its attempts is
-/// connected, all within [`limit`](Self::limit). A step that is dropped without an answer is
-/// given again.
+/// connected, all within [`limit`](Self::limit). A name or a path that is dropped without an
+/// answer is given again.
 #[derive(Debug)]
 pub struct Dial<'a> {
     config: &'a TransportConfig,
