@@ -123,7 +123,8 @@ pub(crate) struct ServerArguments {
     pub(crate) trace: bool,
 }
 
-/// Send messages over one connection, and print the result of each.
+/// Send messages over one connection, or over more if one cannot take them all, and print the
+/// result of each.
 ///
 /// The exit status is 0 if everything was accepted; 64 for a wrong command line; 65 if a
 /// message cannot be sent to any server; 66 if a message file cannot be read; 69 for a
@@ -154,7 +155,9 @@ pub(crate) struct SendArguments {
 
     /// A file with a message including its headers (RFC 5322), or - for standard input; may be
     /// given several times. The message is sent unchanged except for line ends: Bcc fields, an
-    /// mbox `From ` line and a byte order mark are not removed [default: standard input]
+    /// mbox `From ` line and a byte order mark are not removed. A message that contains a NUL
+    /// is binary: it is sent octet for octet, line ends too, to a server that offers BINARYMIME
+    /// [default: standard input]
     #[arg(long, value_name = "FILE")]
     pub(crate) message: Vec<PathBuf>,
 
@@ -184,7 +187,8 @@ pub(crate) struct SendArguments {
     #[arg(long)]
     pub(crate) allow_8bit: bool,
 
-    /// What happens to a lone CR or LF: it becomes CRLF, or the message is refused
+    /// What happens to a lone CR or LF: it becomes CRLF (except in a message that contains a
+    /// NUL, which is sent octet for octet), or the message is refused
     #[arg(long, value_name = "normalize|refuse", default_value = "normalize")]
     pub(crate) line_ends: LineEndsChoice,
 

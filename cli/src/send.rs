@@ -1,31 +1,27 @@
-//! `send`: sends messages over one connection, and prints the result of each.
+//! `send`: sends messages, over one connection where that takes them all, and prints the result
+//! of each.
 //!
 //! First the command line is checked, then the messages are read, then the server is connected,
 //! so that an error in an earlier step never causes a connection.
 
 mod bcc;
+mod delivery;
 pub(crate) mod envelope;
 pub(crate) mod interrupt;
 mod messages;
 pub(crate) mod meter;
 pub(crate) mod session;
 
-use std::fs::File;
 use std::io::IsTerminal;
-use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use postwire_blocking::Chunks;
 use postwire_blocking::proto::{
-    Envelope, Error, ErrorKind, Event, LineEnds, RecipientReport, RecipientStatus, Report, Stage,
-    TraceLine, TransactionId,
+    Envelope, Error, LineEnds, RecipientReport, RecipientStatus, Report,
 };
 use postwire_blocking::transport::TransportConfig;
 
-use self::interrupt::Interrupt;
 use self::messages::Message;
-use self::meter::Meter;
-use self::session::{Failed, Known, Session};
+use self::session::Known;
 use crate::arguments::server_options::{self, Builder};
 use crate::arguments::{Ahead, LineEndsChoice, Runtime, SendArguments, Switch, UsageError};
 use crate::print::exit::Exit;
@@ -66,11 +62,13 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<Exit, UsageError> {
             return Ok(Exit::MessageFile);
         }
     };
-    for message in messages.iter().filter(|message| message.octets() == 0) {
-        if messages.len() > 1 {
-            note(format_args!("note: {}: the message is empty", message.name));
-        } else {
-            note("note: the message is empty");
+    for message in &messages {
+        match message.oddity() {
+            None => {}
+            Some(oddity) if messages.len() > 1 => {
+                note(format_args!("note: {}: {oddity}", message.name));
+            }
+            Some(oddity) => note(format_args!("note: {oddity}")),
         }
     }
     let printer = Printer {
@@ -128,7 +126,7 @@ fn progress_bar(messages: &[Message], trace: bool) -> ProgressBar {
     }
 }
 
-/// Sends everything over one connection.
+/// Sends everything.
 fn send(
     runtime: Runtime,
     config: Result<TransportConfig, Error>,
@@ -146,76 +144,7 @@ fn send(
             return printer.finish();
         }
     };
-    let unsendable = |message: &Message| config.client_config().refuse(envelope, &message.body);
-    if messages.iter().all(|message| unsendable(message).is_some()) {
-        // There is no message to connect for.
-        for (position, message) in messages.iter().enumerate() {
-            let report = unsendable(message);
-            let report = report.unwrap_or_else(|| Report::not_sent(envelope, session_over()));
-            printer.print(position, message, &report, &Known::default());
-        }
-        return printer.finish();
-    }
-    let meter = Meter::new(printer.bar.clone());
-    let interrupt = Interrupt::listen(nothing_was_sent(envelope, messages, &printer));
-    let mut traced = |line: &TraceLine| note(Plain(&line.to_string()));
-    match session::open(runtime, &config, &meter, &interrupt, &mut traced) {
-        Ok(mut session) => converse(session.as_mut(), envelope, messages, &mut printer),
-        Err(Failed { error, known }) => {
-            for (position, message) in messages.iter().enumerate() {
-                let report = unsendable(message)
-                    .unwrap_or_else(|| Report::not_sent(envelope, error.clone()));
-                printer.print(position, message, &report, &known);
-            }
-        }
-    }
-    if interrupt.was_heard() {
-        complain("interrupted");
-    }
-    printer.finish()
-}
-
-/// Gives all messages to the session, and prints each result when it arrives.
-fn converse(
-    session: &mut dyn Session,
-    envelope: &Envelope,
-    messages: &[Message],
-    printer: &mut Printer,
-) {
-    if let Some(news) = hints::of_session(&printer.asked, seen(&session.known())) {
-        printer.bar.suspend(|| note(format_args!("note: {news}")));
-    }
-    for message in messages {
-        session.enqueue(envelope.clone(), message.body.clone());
-    }
-    session.begin_quit();
-    let mut pieces = None;
-    let mut waiting = messages.iter().enumerate();
-    while let Some(event) = session.next_event() {
-        match event {
-            Event::Report(report) => {
-                if let Some((position, message)) = waiting.next() {
-                    printer.print(position, message, &report, &session.known());
-                }
-            }
-            Event::BodyWanted(id) => {
-                // Only one message's content is requested at a time.
-                let (of, pieces) = pieces.get_or_insert_with(|| (id, pieces_of(id, messages)));
-                if *of != id {
-                    (*of, *pieces) = (id, pieces_of(id, messages));
-                }
-                let next = pieces.as_mut().and_then(Iterator::next);
-                session.body_next(id, next);
-            }
-            Event::Trace(line) => note(Plain(&line.to_string())),
-            _ => {}
-        }
-    }
-    // The session owes a report for each message, and so does this program in any case.
-    for (position, message) in waiting {
-        let report = Report::not_sent(envelope, session_over());
-        printer.print(position, message, &report, &session.known());
-    }
+    delivery::deliver(runtime, &config, envelope, messages, printer).finish()
 }
 
 /// The facts about the session that hints depend on.
@@ -225,36 +154,6 @@ fn seen(known: &Known) -> Seen<'_> {
         greeting: known.greeting.as_ref(),
         capabilities: known.capabilities.as_ref(),
     }
-}
-
-/// The content of the message to which the session gave this identifier.
-fn pieces_of(id: TransactionId, messages: &[Message]) -> Option<Chunks<Arc<File>>> {
-    let position = usize::try_from(id.index()).ok()?;
-    messages.get(position)?.pieces()
-}
-
-/// The action of Ctrl-C before there is a connection: prints a result for every message, and
-/// ends the program.
-fn nothing_was_sent(
-    envelope: &Envelope,
-    messages: &[Message],
-    printer: &Printer,
-) -> impl FnOnce() + Send + 'static {
-    let (envelope, messages) = (envelope.clone(), messages.to_vec());
-    let mut printer = printer.clone();
-    move || {
-        for (position, message) in messages.iter().enumerate() {
-            let error = Error::new(Stage::Connect, ErrorKind::Aborted);
-            let report = Report::not_sent(&envelope, error);
-            printer.print(position, message, &report, &Known::default());
-        }
-        complain("interrupted");
-        std::process::exit(printer.finish().code().into());
-    }
-}
-
-fn session_over() -> Error {
-    Error::new(Stage::Mail, ErrorKind::SessionOver)
 }
 
 /// Prints the result of each message, and keeps the worst exit status.

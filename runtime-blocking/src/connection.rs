@@ -231,9 +231,10 @@ impl<S: Stream> Connection<S> {
     /// Moves octets until something happens; `None` once the session is over.
     pub(crate) fn happens(&mut self) -> Option<Event> {
         loop {
-            self.driver.wait_for(SessionMachine::poll_credentials);
             match self.driver.next_event_unless(SessionMachine::is_given_up) {
-                Some(Event::CredentialsWanted(_)) => {}
+                Some(Event::CredentialsWanted(_)) => {
+                    self.driver.wait_for(SessionMachine::poll_credentials);
+                }
                 Some(event) => return Some(event),
                 None => return self.driver.machine_mut().give_up(),
             }

@@ -1,13 +1,13 @@
 //! The drive loop: moves bytes between a state machine and a stream, and tells
 //! it the time. Knows nothing of SMTP or TLS.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use postwire_transport::adapter::{Flow, Written};
+use postwire_transport::adapter::{Flow, Move};
 use postwire_transport::proto::{Clock, Endpoint, Instant};
 
 use crate::Stream;
@@ -78,27 +78,43 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
     /// be written has been.
     pub(crate) fn next_event_unless(&mut self, enough: impl Fn(&E) -> bool) -> Option<E::Event> {
         loop {
-            if let Some(event) = self.machine_mut().poll_event() {
-                return Some(event);
+            match self.next_move() {
+                Move::Event(event) => return Some(event),
+                Move::Close => return None,
+                Move::Read(_) | Move::Write(_) if enough(self.machine()) => return None,
+                Move::Read(until) => self.wait(until),
+                Move::Write(_) => self.look_around(),
             }
-            let was_closed = self.machine().is_closed();
-            self.write_out();
-            // Room in the output may be what it waited for: it wants more content.
-            if let Some(event) = self.machine_mut().poll_event() {
-                return Some(event);
-            }
-            if was_closed {
-                debug_assert!(
-                    self.machine_mut().poll_event().is_none(),
-                    "an event is lost"
-                );
-                return None;
-            }
-            if enough(self.machine()) {
-                return None;
-            }
-            self.wait();
         }
+    }
+
+    /// Writes what is to be written, and waits for nothing else.
+    pub fn write_out(&mut self) {
+        loop {
+            match self.next_move() {
+                Move::Event(_) => {}
+                Move::Write(_) => self.look_around(),
+                Move::Read(_) | Move::Close => return,
+            }
+        }
+    }
+
+    fn next_move(&mut self) -> Move<E::Event> {
+        let (stream, clock) = (&mut self.stream, self.clock);
+        let is_set = &mut self.write_timeout_is_set;
+        let write = |slices: &[IoSlice<'_>]| {
+            if !std::mem::replace(is_set, true) {
+                stream.set_write_timeout(Some(PATIENCE))?;
+            }
+            ended(stream.write_vectored(slices))
+        };
+        self.flow.next_move(write, || clock.now())
+    }
+
+    /// Takes in what is there, while the stream takes nothing.
+    fn look_around(&mut self) {
+        self.glance();
+        self.tell_time();
     }
 
     /// Waits for something beside the stream, as long as the machine may wait and is not over.
@@ -124,15 +140,11 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
     }
 
     /// Waits for the peer or a deadline.
-    fn wait(&mut self) {
+    fn wait(&mut self, until: Option<Instant>) {
         let now = self.clock.now();
-        let wait = match self.flow.poll_timeout() {
-            None => None,
-            Some(deadline) if deadline <= now => return self.tell_time(),
-            Some(deadline) => Some(deadline.saturating_duration_since(now)),
-        };
-        if self.machine().is_closed() {
-            return;
+        let wait = until.map(|until| until.saturating_duration_since(now));
+        if wait.is_some_and(|wait| wait.is_zero()) {
+            return self.tell_time();
         }
         match self.limit_reads(wait) {
             Err(error) => self.flow.failed(error, now),
@@ -164,33 +176,6 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
         let wait = wait.map(|wait| (wait / 2).clamp(SHORTEST, LONGEST));
         self.read_timeout = wait;
         self.stream.set_read_timeout(wait)
-    }
-
-    /// Writes until nothing is left, the stream fails or the session ends.
-    pub fn write_out(&mut self) {
-        loop {
-            let (stream, clock) = (&mut self.stream, self.clock);
-            let is_set = &mut self.write_timeout_is_set;
-            let written = self.flow.poll_write(
-                |slices| {
-                    if !std::mem::replace(is_set, true) {
-                        stream.set_write_timeout(Some(PATIENCE))?;
-                    }
-                    ended(stream.write_vectored(slices))
-                },
-                || clock.now(),
-            );
-            match written {
-                Written::Nothing => return,
-                Written::Some => {}
-                Written::Blocked if self.machine().is_closed() => return,
-                Written::Blocked => {
-                    // What is there is read, while the stream takes nothing.
-                    self.glance();
-                    self.tell_time();
-                }
-            }
-        }
     }
 
     fn tell_time(&mut self) {

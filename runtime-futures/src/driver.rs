@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
-use postwire_transport::adapter::{Flow, Written};
+use postwire_transport::adapter::{Flow, Move};
 use postwire_transport::proto::{Clock, Endpoint};
 
 use crate::Runtime;
@@ -74,30 +74,19 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
     /// driver.
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<E::Event>> {
         for _ in 0..ROUNDS {
-            if let Some(event) = self.machine_mut().poll_event() {
-                return Poll::Ready(Some(event));
-            }
-            let mut moved = self.poll_write(cx);
-            // Writing takes time and makes room: either may bring an event, the end for one.
-            if let Some(event) = self.machine_mut().poll_event() {
-                return Poll::Ready(Some(event));
-            }
-            if self.machine().is_closed() {
-                // What is left is a courtesy (an alert, a close_notify).
-                let _ = Pin::new(&mut self.stream).poll_close(cx);
-                debug_assert!(
-                    self.machine_mut().poll_event().is_none(),
-                    "an event is lost"
-                );
-                return Poll::Ready(None);
-            }
-            moved |= self.poll_read(cx);
-            moved |= self.poll_deadline(cx);
-            if !moved {
-                return match self.machine_mut().poll_event() {
-                    Some(event) => Poll::Ready(Some(event)),
-                    None => Poll::Pending,
-                };
+            match self.next_move(cx) {
+                Move::Event(event) => return Poll::Ready(Some(event)),
+                Move::Close => {
+                    // What is left is a courtesy (an alert, a close_notify).
+                    let _ = Pin::new(&mut self.stream).poll_close(cx);
+                    return Poll::Ready(None);
+                }
+                Move::Read(_) | Move::Write(_) => {
+                    // The time until which to wait may move with what is read.
+                    if !(self.poll_read(cx) | self.poll_deadline(cx)) {
+                        return Poll::Pending;
+                    }
+                }
             }
         }
         cx.waker().wake_by_ref();
@@ -110,30 +99,25 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
         while !self.machine().is_closed() && self.poll_read(cx) {}
     }
 
-    /// Whether anything was written.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut moved = false;
-        loop {
-            let (mut stream, clock) = (Pin::new(&mut self.stream), self.clock);
-            let write = |slices: &[IoSlice<'_>]| stream.as_mut().poll_write_vectored(cx, slices);
-            match self.flow.poll_write(write, || clock.now()) {
-                Written::Some => moved = true,
-                Written::Blocked => {
-                    self.unflushed |= moved;
-                    return moved;
-                }
-                Written::Nothing => break,
-            }
-        }
-        self.unflushed |= moved;
-        if self.unflushed && self.flow.can_write() {
+    fn next_move(&mut self, cx: &mut Context<'_>) -> Move<E::Event> {
+        let (mut stream, clock) = (Pin::new(&mut self.stream), self.clock);
+        let (unflushed, mut blocks) = (&mut self.unflushed, false);
+        let write = |slices: &[IoSlice<'_>]| {
+            let written = stream.as_mut().poll_write_vectored(cx, slices);
+            blocks = written.is_pending();
+            *unflushed |= written.is_ready();
+            written
+        };
+        let next = self.flow.next_move(write, || clock.now());
+        // A flush may make some streams forget whom to wake when they take more.
+        if self.unflushed && !blocks && self.flow.can_write() {
             match Pin::new(&mut self.stream).poll_flush(cx) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) => self.unflushed = false,
                 Poll::Ready(Err(error)) => self.flow.write_failed(error),
             }
         }
-        moved
+        next
     }
 
     /// Whether anything was heard.

@@ -424,6 +424,13 @@ impl Client {
         matches!(self.session.phase, Phase::Ready(_))
     }
 
+    /// Gives back the memory that a large flight needed, if nothing is to be written. For a pool
+    /// in which the session stands idle: a session whose driver waits for its deadlines does this
+    /// itself after a second of idleness.
+    pub fn release_memory(&mut self) {
+        self.session.dialogue.output.release();
+    }
+
     fn tell_time(&mut self, now: Instant) {
         self.session.tell_time(now, self.reader.begun());
     }

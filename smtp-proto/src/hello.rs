@@ -11,7 +11,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::str::FromStr;
 
 use crate::AddressError;
-use crate::address::check_domain;
+use crate::message::address::check_domain;
 
 /// A domain or an address literal, the argument of EHLO (RFC 5321 §4.1.1.1). Cheap to clone.
 ///

@@ -142,17 +142,16 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
-mod address;
-mod body;
 mod capabilities;
 mod client;
 mod command;
 mod config;
 mod endpoint;
-mod envelope;
 mod hello;
+mod message;
 mod outcome;
-mod parameters;
+#[doc = include_str!("../OWN-LOOP.md")]
+pub mod own_loop {}
 mod redaction;
 mod reply;
 mod sasl;
@@ -160,8 +159,6 @@ mod shown;
 mod time;
 mod tls_info;
 
-pub use address::{Address, AddressError};
-pub use body::{Body, BodySource, Facts, LineEnds, StreamFacts, Survey};
 pub use capabilities::{Capabilities, CapabilitiesError, Capability, LimitsParameters, SizeLimit};
 pub use client::{Client, CommandId, Event, Output, Speaker, TraceLine};
 pub use command::{Command, CommandError};
@@ -170,15 +167,17 @@ pub use config::{
     UnknownSecurity,
 };
 pub use endpoint::{Endpoint, TransportError};
-pub use envelope::{Envelope, EnvelopeError, Recipients};
 pub use hello::HelloName;
+pub use message::address::{Address, AddressError};
+pub use message::body::{Body, BodySource, Facts, LineEnds, StreamFacts, Survey};
+pub use message::envelope::{Envelope, EnvelopeError, Recipients};
+pub use message::parameters::{
+    DeliverBy, EnvelopeId, FutureRelease, MailParameter, MtPriority, Notify, OriginalRecipient,
+    Parameter, ParameterError, RcptParameter, RequireTls, Return,
+};
 pub use outcome::{
     Disposition, Error, ErrorKind, Flaw, Misuse, Outcome, RecipientReport, RecipientStatus, Report,
     Retry, SendError, Stage, TransactionId, Unsendable, Violation,
-};
-pub use parameters::{
-    DeliverBy, EnvelopeId, FutureRelease, MailParameter, MtPriority, Notify, OriginalRecipient,
-    Parameter, ParameterError, RcptParameter, RequireTls, Return,
 };
 pub use redaction::Redaction;
 pub use reply::{EnhancedCode, Reply, ReplyCode, ReplyError, ReplyLimits, ReplyReader, ReplyRef};

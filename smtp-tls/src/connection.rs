@@ -118,6 +118,13 @@ impl Connection {
         self.secured.machine.set_local_address(address);
     }
 
+    /// Gives back the memory that a large flight needed, if nothing is to be written; see
+    /// [`Client::release_memory`].
+    pub fn release_memory(&mut self) {
+        self.secured.machine.release_memory();
+        self.secured.release_memory();
+    }
+
     /// Queues a message; see [`Client::send`].
     pub fn send(&mut self, envelope: Envelope, body: impl Into<BodySource>) -> TransactionId {
         self.secured.machine.send(envelope, body)

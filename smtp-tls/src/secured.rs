@@ -225,7 +225,21 @@ impl<E: Upgradable> Secured<E> {
         }
     }
 
+    /// Gives back the memory that a large flight needed.
+    pub(crate) fn release_memory(&mut self) {
+        if let Tls::On(channel) = &mut self.tls
+            && channel.taken == channel.ciphertext.len()
+        {
+            channel.ciphertext.clear();
+            channel.taken = 0;
+            channel.ciphertext.shrink_to(KEPT);
+        }
+    }
+
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.machine.is_idle() {
+            self.release_memory();
+        }
         let overdue = self.plaintext_deadline().is_some_and(|due| due <= now);
         if !(overdue && self.fail_for_plaintext(now)) {
             self.machine.handle_timeout(now);
@@ -458,10 +472,6 @@ impl Channel {
             self.session.send_close_notify();
         }
         self.collect();
-        if self.ciphertext.capacity() > KEPT && self.ciphertext.is_empty() && machine.is_idle() {
-            // What a large flight needed is given back.
-            self.ciphertext.shrink_to(KEPT);
-        }
         machine.tls_progress(0, !self.ciphertext.is_empty() || !wire.is_written());
     }
 

@@ -20,15 +20,18 @@
 //! Done      every message has its report
 //! ```
 //!
+//! An adapter that needs the events of each session, and no pool, executes the [`BatchStep`]s of a
+//! [`Batch`] instead, which decides which message is sent over which session.
+//!
 //! A step is a value that borrows the send. A method that consumes the step answers it. If a step
 //! is dropped without an answer (for example, because a future is dropped), the send returns it
-//! again.
-//! An adapter that stops executing steps calls [`Sending::pause`] or [`Sending::leave`].
+//! again. An adapter that stops executing steps calls [`Sending::pause`] or [`Sending::leave`].
 
+pub use crate::batch::{Batch, BatchStep};
 pub use crate::chunk_buffer::ChunkBuffer;
 pub use crate::dispatch::{
     Dispatch, Drive, Glance, Line, Message, Open, Sending, ShuttingDown, Step, Wait, verdict,
 };
-pub use crate::flow::{Flow, Written};
+pub use crate::flow::{Flow, Move};
 pub use crate::reach::{ATTEMPT_DELAY, ConnectUnix, Dial, DialStep, Resolve};
 pub use crate::session::{Answered, Call, Farewell, NextEvent, Ready, SessionMachine, Verdict};

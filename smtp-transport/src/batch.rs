@@ -7,8 +7,6 @@ use std::collections::VecDeque;
 
 use postwire_proto::{BodySource, Envelope, Error, ErrorKind, Outcome, Recipients, Report, Stage};
 
-use crate::pool::{deserves_a_fresh_connection, is_lost};
-
 /// How many messages are held at once, and of how many octets.
 const MESSAGES: usize = 1_000;
 const OCTETS: u64 = 1024 * 1024;
@@ -23,8 +21,36 @@ const OCTETS: u64 = 1024 * 1024;
 /// A session reports in the order in which it was given the messages, whatever their order
 /// here. Each message is in one place at a time: what one session turned back is given to
 /// another one, never to the same.
-#[derive(Debug)]
-pub(crate) struct Batch {
+///
+/// ```
+/// use postwire_proto::{Body, Envelope, Report};
+/// use postwire_transport::adapter::{Batch, BatchStep};
+///
+/// /// Sends the messages over sessions that report on each message at once.
+/// fn send_all(
+///     messages: Vec<(Envelope, Body)>,
+///     mut send: impl FnMut(Envelope, Body) -> Report,
+/// ) -> Vec<Report> {
+///     let mut batch = Batch::new(u64::MAX);
+///     for (envelope, body) in messages {
+///         batch.add(envelope, body);
+///     }
+///     batch.end();
+///     let (mut sent, mut reports) = (Vec::new(), Vec::new());
+///     loop {
+///         match batch.next_step() {
+///             BatchStep::Connect => batch.connected(false),
+///             BatchStep::Enqueue { envelope, body, .. } => sent.push(send(envelope, body)),
+///             BatchStep::Await if sent.is_empty() => batch.disconnected(),
+///             BatchStep::Await => batch.reported(sent.remove(0)),
+///             BatchStep::Report(report) => reports.push(report),
+///             BatchStep::Done => return reports,
+///         }
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Batch {
     waiting: VecDeque<Waiting>,
     /// The number of the first that waits; they are numbered as they come.
     first: u64,
@@ -44,7 +70,7 @@ pub(crate) struct Batch {
     stream_was_touched: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Waiting {
     /// For the recipients that are left.
     envelope: Envelope,
@@ -53,6 +79,8 @@ struct Waiting {
     /// What became of it in earlier sessions, and where those that are left stand among
     /// all recipients.
     so_far: Option<Box<(Report, Vec<usize>)>>,
+    /// What a server said when it ended the session that the message was given to.
+    last_words: Option<Box<Error>>,
 }
 
 impl Waiting {
@@ -82,14 +110,19 @@ impl Waiting {
         true
     }
 
-    /// It is not sent, at least not to those that are left.
+    /// It is not sent, at least not to those that are left. A server's own words on that say
+    /// more than that there is no other session.
     fn give_up(&mut self, error: Error) {
+        let error = match self.last_words.take() {
+            Some(words) if error.reply().is_none() => *words,
+            _ => error,
+        };
         let report = Report::not_sent(&self.envelope, error);
         self.take(report);
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum State {
     /// To be given to a session.
     New,
@@ -99,7 +132,7 @@ enum State {
     Settled(Report),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Connection {
     None,
     Live {
@@ -118,14 +151,22 @@ enum Connection {
 
 /// What the adapter is to do next.
 #[derive(Debug)]
-pub(crate) enum BatchStep {
+#[must_use = "nothing is sent unless each step is carried out"]
+pub enum BatchStep {
     /// Give this report to the caller.
     Report(Report),
     /// Get a connection, giving the last one back:
     /// [`Batch::connected`] or [`Batch::failed`].
     Connect,
     /// Give this message to the connection.
-    Enqueue(Envelope, BodySource),
+    Enqueue {
+        /// The position of the message among all that were added.
+        number: u64,
+        /// The recipients that are left.
+        envelope: Envelope,
+        /// The content.
+        body: BodySource,
+    },
     /// Wait for a report: [`Batch::reported`], or [`Batch::disconnected`] where the
     /// session is over.
     Await,
@@ -136,7 +177,7 @@ pub(crate) enum BatchStep {
 impl Batch {
     /// An empty one, which gives a connection no more than `max_messages`
     /// (at least 1): [`PoolConfig::max_messages`](crate::PoolConfig::max_messages).
-    pub(crate) fn new(max_messages: u64) -> Self {
+    pub fn new(max_messages: u64) -> Self {
         Self {
             waiting: VecDeque::new(),
             first: 0,
@@ -153,18 +194,18 @@ impl Batch {
     }
 
     /// Whether there is room for another message.
-    pub(crate) fn wants_more(&self) -> bool {
+    pub fn wants_more(&self) -> bool {
         !self.ended && self.waiting.len() < MESSAGES && self.octets < OCTETS
     }
 
     /// Another message.
-    pub(crate) fn add(&mut self, envelope: Envelope, body: BodySource) {
+    pub fn add(&mut self, envelope: Envelope, body: BodySource) {
         self.push(envelope, body, State::New);
     }
 
     /// Another message, whose report is known: it was refused beforehand
     /// ([`ClientConfig::refuse`](postwire_proto::ClientConfig::refuse)).
-    pub(crate) fn add_settled(&mut self, envelope: Envelope, body: BodySource, report: Report) {
+    pub fn add_settled(&mut self, envelope: Envelope, body: BodySource, report: Report) {
         self.push(envelope, body, State::Settled(report));
     }
 
@@ -174,7 +215,7 @@ impl Batch {
     }
 
     /// There are no more messages.
-    pub(crate) fn end(&mut self) {
+    pub fn end(&mut self) {
         self.ended = true;
     }
 
@@ -185,11 +226,12 @@ impl Batch {
             body,
             state,
             so_far: None,
+            last_words: None,
         });
     }
 
     /// What to do next.
-    pub(crate) fn next_step(&mut self) -> BatchStep {
+    pub fn next_step(&mut self) -> BatchStep {
         if let Some(report) = self.take_settled() {
             return BatchStep::Report(report);
         }
@@ -235,7 +277,11 @@ impl Batch {
         *given += 1;
         let message = self.next_new()?;
         message.state = State::Given;
-        let step = BatchStep::Enqueue(message.envelope.clone(), message.body.clone());
+        let step = BatchStep::Enqueue {
+            number,
+            envelope: message.envelope.clone(),
+            body: message.body.clone(),
+        };
         self.given.push_back(number);
         Some(step)
     }
@@ -293,7 +339,7 @@ impl Batch {
     }
 
     /// There is another connection; `reused` if others had used it before.
-    pub(crate) fn connected(&mut self, reused: bool) {
+    pub fn connected(&mut self, reused: bool) {
         self.take_up_turned_back();
         self.wants_fresh = false;
         self.connection = Connection::Live {
@@ -304,12 +350,12 @@ impl Batch {
     }
 
     /// There is no other connection: nothing more is sent.
-    pub(crate) fn failed(&mut self, error: Error) {
+    pub fn failed(&mut self, error: Error) {
         self.connection = Connection::Failed(error);
     }
 
     /// The session reported on the oldest message that it was given.
-    pub(crate) fn reported(&mut self, report: Report) {
+    pub fn reported(&mut self, report: Report) {
         let Some(number) = self.given.pop_front() else {
             debug_assert!(false, "a report on nothing");
             return;
@@ -325,7 +371,7 @@ impl Batch {
             Connection::Dying { worn } => *worn,
             _ => false,
         };
-        if is_lost(&report) {
+        if report.session_was_lost() {
             self.connection = Connection::Dying { worn };
             self.wants_fresh = true;
         }
@@ -335,8 +381,10 @@ impl Batch {
             return;
         };
         let at_hand = !message.body.is_stream() || !stream_was_touched;
-        let again = if deserves_a_fresh_connection(&report, worn, at_hand) {
+        let again = if report.deserves_fresh_connection(worn, at_hand) {
             message.state = State::TurnedBack;
+            let said = report.error().filter(|error| error.reply().is_some());
+            message.last_words = said.cloned().map(Box::new);
             true
         } else {
             message.take(report)
@@ -345,7 +393,7 @@ impl Batch {
     }
 
     /// The session is over, and has reported on all that it was given.
-    pub(crate) fn disconnected(&mut self) {
+    pub fn disconnected(&mut self) {
         let over = Error::new(Stage::Mail, ErrorKind::SessionOver);
         while let Some(number) = self.given.pop_front() {
             if let Some(message) = self.numbered(number) {

@@ -125,6 +125,9 @@ impl<L: Line> Dispatch<L> {
     }
 
     fn abandon(&self, reports: Vec<Report>) {
+        if reports.is_empty() {
+            return;
+        }
         let mut shelf = self.lock();
         for report in reports {
             shelf.abandon(report);

@@ -6,7 +6,7 @@
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 
 use bytes::Buf;
 use postwire_proto::{Endpoint, Instant};
@@ -33,15 +33,18 @@ pub struct Flow<E> {
     write_error: Option<io::Error>,
 }
 
-/// What came of a write.
+/// What a driver does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
-    /// There is nothing to write, or nothing can be written any more.
-    Nothing,
-    /// The stream took octets; there may be more.
-    Some,
-    /// The stream takes nothing for the moment.
-    Blocked,
+#[must_use]
+pub enum Move<V> {
+    /// Gives this event to whoever waits for one.
+    Event(V),
+    /// Closes the stream: the session is over, and what could be written has been.
+    Close,
+    /// Waits for the peer, no longer than until this time. All is written.
+    Read(Option<Instant>),
+    /// Waits for the peer, no longer than until this time, or until the stream takes more.
+    Write(Option<Instant>),
 }
 
 impl<E: Endpoint> Flow<E> {
@@ -118,12 +121,36 @@ impl<E: Endpoint> Flow<E> {
         self.machine.handle_transport_error(now, Arc::new(error));
     }
 
-    /// Writes once what there is to write. `now` is asked after the write.
-    pub fn poll_write(
+    /// Goes on as far as that can be without waiting for the peer, and writes what there is to
+    /// write. `now` is asked after each write.
+    pub fn next_move(
         &mut self,
         mut write: impl FnMut(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
-        now: impl FnOnce() -> Instant,
-    ) -> Written {
+        now: impl Fn() -> Instant,
+    ) -> Move<E::Event> {
+        if let Some(event) = self.machine.poll_event() {
+            return Move::Event(event);
+        }
+        let blocks = self.write(&mut write, now).is_pending();
+        // Writing takes time and makes room: either may bring an event, the end for one.
+        if let Some(event) = self.machine.poll_event() {
+            return Move::Event(event);
+        }
+        if self.machine.is_closed() {
+            Move::Close
+        } else if blocks {
+            Move::Write(self.poll_timeout())
+        } else {
+            Move::Read(self.poll_timeout())
+        }
+    }
+
+    /// Writes until nothing is left or the stream fails; pending where it takes no more.
+    fn write(
+        &mut self,
+        write: &mut impl FnMut(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
+        now: impl Fn() -> Instant,
+    ) -> Poll<()> {
         while self.write_error.is_none() {
             let mut output = self.machine.output();
             if !output.has_remaining() {
@@ -131,20 +158,18 @@ impl<E: Endpoint> Flow<E> {
             }
             let mut slices = [IoSlice::new(&[]); SLICES];
             let filled = output.chunks_vectored(&mut slices);
-            match write(&slices[..filled]) {
-                Poll::Pending => return Written::Blocked,
-                Poll::Ready(Ok(0)) => self.write_error = Some(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(octets)) => {
+            match ready!(write(&slices[..filled])) {
+                Ok(0) => self.write_error = Some(io::ErrorKind::WriteZero.into()),
+                Ok(octets) => {
                     output.advance(octets);
                     drop(output);
                     self.handle_timeout(now());
-                    return Written::Some;
                 }
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Poll::Ready(Err(error)) => self.write_error = Some(error),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => self.write_error = Some(error),
             }
         }
-        Written::Nothing
+        Poll::Ready(())
     }
 
     /// Whether no write has failed.

@@ -13,31 +13,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 pub use self::config::PoolConfig;
 pub(crate) use self::shelf::{PoolGrant, PoolShelf};
-use postwire_proto::{Error, Instant, Report};
-
-/// Whether an error at the start of a session means that the server has no room
-/// for another one now: [`Pool::open_failed`].
-pub(crate) fn server_has_no_room(error: &Error) -> bool {
-    error.server_has_no_room()
-}
-
-/// Whether a message that went out over a pooled connection is worth another try
-/// over a fresh one: it was certainly not sent, because a connection that had
-/// been used before had died, or died, of old age; and all of its content is
-/// still at hand.
-pub(crate) fn deserves_a_fresh_connection(
-    report: &Report,
-    was_reused: bool,
-    content_is_at_hand: bool,
-) -> bool {
-    report.deserves_fresh_connection(was_reused, content_is_at_hand)
-}
-
-/// Whether a message was not sent because its session was over. A session that does not answer
-/// `MAIL` is over, too: nothing says that the peer is still there.
-pub(crate) fn is_lost(report: &Report) -> bool {
-    report.session_was_lost()
-}
+use postwire_proto::Instant;
 
 /// Names a connection of the pool. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -128,7 +128,7 @@ impl ServerUrl {
             parsed.port = port.map_or(Ok(None), parse_port)?;
             parsed.hello_name = parse_hello_name(path)?;
         }
-        parsed.mode = scheme.mode(tls_parameter(query)?)?;
+        parsed.mode = scheme.mode(tls_parameter(query, scheme)?)?;
         if let Some(user_info) = user_info {
             let (user, password) = parse_user_info(user_info)?;
             let credentials = password.map(|password| Credentials::new(user.as_str(), password));
@@ -293,6 +293,17 @@ impl Scheme {
         matches!(self, Self::SmtpOverUnix | Self::LmtpOverUnix)
     }
 
+    /// The error where `tls=` names no mode.
+    fn unknown_mode(self) -> UrlError {
+        match self {
+            Self::Smtp => UrlError::UnknownTlsMode,
+            Self::Smtps => UrlError::TlsModeNotOfSmtps,
+            Self::Lmtp | Self::SmtpOverUnix | Self::LmtpOverUnix => {
+                UrlError::UnknownTlsModeNorWrapper
+            }
+        }
+    }
+
     fn mode(self, asked: Option<Security>) -> Result<Security, UrlError> {
         match (self, asked) {
             (Self::Smtps, None | Some(Security::Wrapper)) => Ok(Security::Wrapper),
@@ -384,14 +395,14 @@ fn parse_socket_path(path: &str) -> Result<PathBuf, UrlError> {
     Ok(PathBuf::from(path))
 }
 
-fn tls_parameter(query: &str) -> Result<Option<Security>, UrlError> {
+fn tls_parameter(query: &str, scheme: Scheme) -> Result<Option<Security>, UrlError> {
     let mut mode = None;
     for parameter in query.split('&').filter(|_| !query.is_empty()) {
         let Some(value) = parameter.strip_prefix("tls=") else {
             return Err(UrlError::UnknownParameter);
         };
         let value = decode(value, UrlPart::Query)?;
-        let value = value.parse().map_err(|_| UrlError::UnknownTlsMode)?;
+        let value = value.parse().map_err(|_| scheme.unknown_mode())?;
         if mode.replace(value).is_some() {
             return Err(UrlError::RepeatedParameter);
         }

@@ -80,12 +80,16 @@ pub(crate) fn parse(
     add_authorities(builder, options)
 }
 
-/// The URL for a local host name and port, which are not secret.
+/// The URL for a local host name, with or without a port, which are not secret.
 fn local_server(given: &str) -> Option<String> {
-    let (host, port) = given.rsplit_once(':')?;
-    let port: u16 = port.parse().ok()?;
-    let is_here = ["localhost", "127.0.0.1", "[::1]"].contains(&host);
-    is_here.then(|| format!("smtp://{host}:{port}?tls=none"))
+    let is_here = |host: &str| ["localhost", "127.0.0.1", "[::1]"].contains(&host);
+    let (host, port) = if is_here(given) {
+        (given, 25)
+    } else {
+        let (host, port) = given.rsplit_once(':')?;
+        (host, port.parse::<u16>().ok()?)
+    };
+    is_here(host).then(|| format!("smtp://{host}:{port}?tls=none"))
 }
 
 /// The requested settings that hints depend on.

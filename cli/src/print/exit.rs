@@ -78,7 +78,7 @@ impl Exit {
         let somebody_is_left = report.is_accepted()
             && recipients.any(|recipient| recipient.status() == RecipientStatus::NotSent);
         if somebody_is_left {
-            exit.or_worse(Self::Temporary)
+            exit.or_worse(report.error().map_or(Self::Temporary, Self::of_error))
         } else {
             exit
         }

@@ -68,7 +68,7 @@ pub(crate) fn of_report(report: &Report, asked: &Asked, seen: Seen<'_>) -> Optio
             Some(more) => format!("{LOOK_FIRST}; {more}"),
             None => LOOK_FIRST.to_owned(),
         }),
-        Outcome::Accepted(_) => None,
+        Outcome::Accepted(_) => of_error(report.error()?, asked, seen),
     }
 }
 

@@ -26,19 +26,37 @@ struct State {
 }
 
 impl Interrupt {
-    /// Listens for Ctrl-C, and runs this action when it is pressed.
-    pub(crate) fn listen(action: impl FnOnce() + Send + 'static) -> Self {
+    /// Listens for Ctrl-C.
+    pub(crate) fn listen() -> Self {
         let interrupt = Self::default();
-        interrupt.lock().always = Some(Box::new(action));
         let heard = interrupt.clone();
         // If no handler can be installed, Ctrl-C ends the program immediately.
         let _ = ctrlc::set_handler(move || heard.press());
         interrupt
     }
 
-    /// Replaces the action.
+    /// Sets the action while no other action is set. Runs it at once if Ctrl-C was pressed
+    /// before.
+    pub(crate) fn at_first(&self, action: impl FnOnce() + Send + 'static) {
+        let mut state = self.lock();
+        state.instead = None;
+        if state.was_heard {
+            drop(state);
+            action();
+        } else {
+            state.always = Some(Box::new(action));
+        }
+    }
+
+    /// Replaces the action. Runs it at once if Ctrl-C was pressed before.
     pub(crate) fn instead(&self, action: impl FnOnce() + Send + 'static) {
-        self.lock().instead = Some(Box::new(action));
+        let mut state = self.lock();
+        if state.was_heard {
+            drop(state);
+            action();
+        } else {
+            state.instead = Some(Box::new(action));
+        }
     }
 
     /// Restores the original action.

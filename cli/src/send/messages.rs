@@ -25,6 +25,8 @@ pub(crate) struct Message {
     pub(crate) body: BodySource,
     /// The file with the content, if it is not in memory.
     file: Option<Arc<File>>,
+    /// Whether the first line is a header field.
+    begins_with_field: bool,
 }
 
 impl Message {
@@ -35,9 +37,21 @@ impl Message {
         facts.map_or(0, |facts| facts.octets)
     }
 
-    /// Reads the content from the first octet on.
-    pub(crate) fn pieces(&self) -> Option<Chunks<Arc<File>>> {
-        self.file.clone().map(chunks)
+    /// What the user may have overlooked.
+    pub(crate) fn oddity(&self) -> Option<&'static str> {
+        if self.octets() == 0 {
+            Some("the message is empty")
+        } else if self.begins_with_field {
+            None
+        } else {
+            Some("the message does not begin with a header field")
+        }
+    }
+
+    /// Reads the content from the first octet on, if it is in a file.
+    pub(crate) fn pieces(&self) -> Option<io::Result<Chunks<Arc<File>>>> {
+        let mut file = self.file.clone()?;
+        Some(file.rewind().map(|()| chunks(file)))
     }
 }
 
@@ -111,10 +125,15 @@ fn read_one(name: &Name, strip_bcc: bool) -> Result<Message, Unreadable> {
         Name::StandardInput => spool(io::stdin().lock()),
     };
     match opened {
-        Ok((body, file)) => Ok(Message {
+        Ok(Opened {
+            body,
+            file,
+            begins_with_field,
+        }) => Ok(Message {
             name: name.clone(),
             body,
             file: file.map(Arc::new),
+            begins_with_field,
         }),
         Err(error) => Err(Unreadable {
             name: name.clone(),
@@ -123,39 +142,75 @@ fn read_one(name: &Name, strip_bcc: bool) -> Result<Message, Unreadable> {
     }
 }
 
-type Opened = (BodySource, Option<File>);
+/// Content that was read or scanned.
+struct Opened {
+    body: BodySource,
+    file: Option<File>,
+    begins_with_field: bool,
+}
+
+impl Opened {
+    /// Content that is wholly in memory.
+    fn small(content: Vec<u8>) -> Self {
+        Self {
+            begins_with_field: begins_with_field(&content),
+            body: content.into(),
+            file: None,
+        }
+    }
+
+    /// Content that stays in a file, which begins with these octets.
+    fn large(mut file: File, start: &[u8]) -> io::Result<Self> {
+        let facts = survey(&mut file)?;
+        Ok(Self {
+            body: facts.into(),
+            file: Some(file),
+            begins_with_field: begins_with_field(start),
+        })
+    }
+}
 
 fn open(mut file: File) -> io::Result<Opened> {
     // A named pipe can be read only once.
     if !file.metadata()?.is_file() {
         return spool(file);
     }
-    if let Some(body) = read_small(&mut file, &mut Vec::new())? {
-        return Ok((body, None));
+    let start = read_start(&mut file)?;
+    if start.len() <= LARGE {
+        return Ok(Opened::small(start));
     }
-    let facts = survey(&mut file)?;
-    Ok((facts.into(), Some(file)))
+    Opened::large(file, &start)
 }
 
 /// Copies a source that can be read only once.
 fn spool(mut source: impl Read) -> io::Result<Opened> {
-    let mut start = Vec::new();
-    if let Some(body) = read_small(&mut source, &mut start)? {
-        return Ok((body, None));
+    let start = read_start(&mut source)?;
+    if start.len() <= LARGE {
+        return Ok(Opened::small(start));
     }
     let mut file = tempfile::tempfile()?;
     file.write_all(&start)?;
-    drop(start);
     io::copy(&mut source, &mut file)?;
-    let facts = survey(&mut file)?;
-    Ok((facts.into(), Some(file)))
+    Opened::large(file, &start)
 }
 
-/// The whole content if it is small; otherwise only its start.
-fn read_small(source: &mut impl Read, start: &mut Vec<u8>) -> io::Result<Option<BodySource>> {
-    source.take(LARGE as u64 + 1).read_to_end(start)?;
-    let is_small = start.len() <= LARGE;
-    Ok(is_small.then(|| std::mem::take(start).into()))
+/// The whole content if it is small; otherwise one octet more than that.
+fn read_start(source: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut start = Vec::new();
+    source.take(LARGE as u64 + 1).read_to_end(&mut start)?;
+    Ok(start)
+}
+
+/// Whether the content begins with the name of a header field and a colon (RFC 5322 §2.2; §4.5
+/// allows blanks between them).
+fn begins_with_field(content: &[u8]) -> bool {
+    let mut line = content.split(|octet| matches!(octet, b'\r' | b'\n'));
+    let line = line.next().unwrap_or_default();
+    let Some(colon) = line.iter().position(|octet| *octet == b':') else {
+        return false;
+    };
+    let name = line[..colon].trim_ascii_end();
+    !name.is_empty() && name.iter().all(u8::is_ascii_graphic)
 }
 
 /// Scans the content of a file, and goes back to its start.

@@ -4,10 +4,10 @@
 //! difference between runtimes.
 
 use std::future::{Future, poll_fn};
-use std::io;
 use std::net::Shutdown;
 use std::ops::ControlFlow;
 use std::pin::pin;
+use std::{io, iter};
 
 use bytes::Bytes;
 use postwire_async_std::AsyncStd;
@@ -183,17 +183,19 @@ fn aborted(report: Report) -> Report {
         }
         _ => None,
     };
-    let outcome = match report.outcome() {
-        Outcome::NotSent(error) => aborted(error).map(Outcome::NotSent),
-        Outcome::InDoubt(error) => aborted(error).map(Outcome::InDoubt),
-        _ => None,
+    let Some(error) = report.error().and_then(aborted) else {
+        return report;
     };
-    match outcome {
-        Some(outcome) => {
-            let recipients = report.recipients().to_vec();
-            Report::new(report.transaction(), outcome, recipients)
+    let made = |outcome, recipients| Report::new(report.transaction(), outcome, recipients);
+    let recipients = report.recipients().to_vec();
+    match report.outcome() {
+        Outcome::InDoubt(_) => made(Outcome::InDoubt(error), recipients),
+        Outcome::NotSent(_) => made(Outcome::NotSent(error), recipients),
+        accepted => {
+            let mut report = made(accepted.clone(), recipients);
+            report.absorb(made(Outcome::NotSent(error), Vec::new()), iter::empty());
+            report
         }
-        None => report,
     }
 }
 

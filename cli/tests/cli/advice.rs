@@ -318,3 +318,43 @@ fn an_empty_message_is_sent_and_noted() {
     assert_eq!(sent.stderr, "note: the message is empty\n");
     assert_eq!(server.messages(), [b""]);
 }
+
+#[test]
+fn text_without_a_header_is_sent_and_noted() {
+    let server = Serve::start(&[]);
+    let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);
+    let large = b"Hello: no\r\n".repeat(200_000);
+    let blank = [b"\r\n", &large[..]].concat();
+    for (content, noted) in [
+        (&b"Hello, Bob.\r\n"[..], true),
+        (b"\r\nSubject: x\r\n", true),
+        (b"\xef\xbb\xbfSubject: x\r\n", true),
+        (b"a b: c\r\n", true),
+        (b": c\r\n", true),
+        (&blank, true),
+        (&large, false),
+        (b"Subject : x\r\n", false),
+        (b"X-1:\r\n", false),
+    ] {
+        let sent = run_with(&send_to(&url), content);
+        sent.assert_is(0, "accepted", None);
+        let note = "note: the message does not begin with a header field\n";
+        assert_eq!(sent.stderr, if noted { note } else { "" }, "{sent:#?}");
+    }
+}
+
+#[test]
+fn the_trace_counts_what_goes_out() {
+    let server = Serve::start(&[]);
+    let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);
+    let message = b"Subject: hello\n\nIt works.\n";
+    for (chunking, said) in [
+        ("on", "C: BDAT 28 LAST\nC: (content, 28 octets)\n"),
+        ("off", "C: (content, 29 octets)\n"),
+    ] {
+        let more = ["--trace", "--chunking", chunking];
+        let sent = run_with(&with(send_to(&url), &more), message);
+        sent.assert_is(0, "accepted", None);
+        assert!(sent.stderr.contains(said), "{sent:#?}");
+    }
+}

@@ -17,6 +17,7 @@ mod run;
 mod runtimes;
 mod script;
 mod sends;
+mod sessions;
 mod starttls;
 #[cfg(unix)]
 mod unix;

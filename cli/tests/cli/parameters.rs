@@ -167,6 +167,47 @@ fn a_server_without_the_extensions() {
     assert_eq!(server.messages().len(), 1);
 }
 
+/// The session ends between two transactions of one message: why the rest was not sent is said.
+#[test]
+fn a_server_that_shuts_down_between_two_parts_of_a_message() {
+    for runtime in RUNTIMES {
+        for json in [true, false] {
+            let server = Scripted::play(|peer| {
+                peer.play("S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 LIMITS RCPTMAX=2");
+                peer.play("C: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: RCPT\nS: 250 ok");
+                peer.play("C: DATA\nS: 354 go\nC: .\nS: 250 2.0.0 taken");
+                peer.play("C: MAIL\nS: 421 4.3.2 shutting down now");
+            });
+            let more = ["--to", "r1@b.example", "--to", "r2@b.example"];
+            let mut arguments = with(send_to(&server.url()), &more);
+            arguments.retain(|argument| json || argument != "--json");
+            let sent = run(&with(arguments, &["--runtime", runtime]));
+            server.heard();
+            let error = "mail: the server refused: 421 4.3.2 shutting down now";
+            if json {
+                let object = sent.assert_is(75, "partial", None);
+                assert_eq!(object["error"], error);
+                assert_eq!(object["reply"]["code"], 250);
+                let accepted = [0, 1, 2].map(|at| object["recipients"][at]["accepted"].clone());
+                assert_eq!(
+                    accepted,
+                    [Value::Bool(true), Value::Bool(true), Value::Null]
+                );
+            } else {
+                assert_eq!(
+                    sent.stdout,
+                    format!(
+                        "accepted, but not for 1 of 3 recipients: 250 2.0.0 taken; the rest was \
+                         not sent: {error}\n  r2@b.example: not sent\n"
+                    )
+                );
+                let hint = "hint: the server may accept it later\n";
+                assert_eq!(sent.stderr, hint, "{sent:#?}");
+            }
+        }
+    }
+}
+
 /// The server declares the limit (LIMITS) or only enforces it: one message, one verdict, and
 /// every recipient is tried.
 #[test]

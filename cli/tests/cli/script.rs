@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// A server for one connection.
+/// A server for one connection, or for several, one after the other.
 pub(crate) struct Scripted {
     pub(crate) port: u16,
     thread: JoinHandle<Vec<String>>,
@@ -21,24 +21,30 @@ pub(crate) struct Peer {
 impl Scripted {
     /// Starts a server that plays this.
     pub(crate) fn play(play: impl FnOnce(&mut Peer) + Send + 'static) -> Self {
+        Self::play_each([play])
+    }
+
+    /// Starts a server that plays each of these, on a connection of its own. Another connection
+    /// is refused at once.
+    pub(crate) fn play_each(
+        plays: impl IntoIterator<Item = impl FnOnce(&mut Peer)> + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let thread = thread::spawn(move || {
-            let (writer, _) = listener.accept().unwrap();
-            // A failed test must end too.
-            writer
-                .set_read_timeout(Some(Duration::from_secs(15)))
-                .unwrap();
-            writer
-                .set_write_timeout(Some(Duration::from_secs(15)))
-                .unwrap();
-            let mut peer = Peer {
-                reader: BufReader::new(writer.try_clone().unwrap()),
-                writer,
-                heard: Vec::new(),
-            };
-            play(&mut peer);
-            peer.heard
+            let mut listener = Some(listener);
+            let mut heard = Vec::new();
+            let mut plays = plays.into_iter().peekable();
+            while let (Some(play), Some(listening)) = (plays.next(), &listener) {
+                let (stream, _) = listening.accept().unwrap();
+                if plays.peek().is_none() {
+                    listener = None;
+                }
+                let mut peer = Peer::new(stream);
+                play(&mut peer);
+                heard.append(&mut peer.heard);
+            }
+            heard
         });
         Self { port, thread }
     }
@@ -64,6 +70,18 @@ impl Scripted {
 }
 
 impl Peer {
+    fn new(stream: TcpStream) -> Self {
+        // A failed test must end too.
+        let limit = Some(Duration::from_secs(15));
+        stream.set_read_timeout(limit).unwrap();
+        stream.set_write_timeout(limit).unwrap();
+        Self {
+            reader: BufReader::new(stream.try_clone().unwrap()),
+            writer: stream,
+            heard: Vec::new(),
+        }
+    }
+
     /// Plays the lines of a script.
     pub(crate) fn play(&mut self, script: &str) {
         let lines = script.lines().map(str::trim);

@@ -255,6 +255,19 @@ fn an_extension_that_the_message_needs() {
 }
 
 #[test]
+fn a_message_with_a_nul_is_sent_octet_for_octet() {
+    let server = Serve::start(&[]);
+    let message = b"Subject: a\n\na\0b\r\n\n";
+    let sent = run_with(&with(send_to(&plaintext(&server)), &["--trace"]), message);
+    sent.assert_is(0, "accepted", None);
+    assert!(sent.stderr.contains(" BODY=BINARYMIME"), "{sent:#?}");
+    assert_eq!(server.messages(), [message]);
+    let refuse = ["--line-ends", "refuse"];
+    let sent = run_with(&with(send_to(&plaintext(&server)), &refuse), message);
+    sent.assert_is(65, "not_sent", Some("mail"));
+}
+
+#[test]
 fn without_pipelining_and_chunking() {
     for server in [
         Serve::start(&[

@@ -471,10 +471,29 @@ fn errors_show_the_correct_form() {
             "for a test server on this machine use smtp://localhost:2525?tls=none",
         ),
         ("--server", "alice:2525", "does not begin with"),
+        ("--server", "localhost", "use smtp://localhost:25?tls=none"),
+        ("--server", "[::1]", "use smtp://[::1]:25?tls=none"),
     ] {
         let refused = server.refuses(&[(option, given)], said);
         let meant = refused.stderr.contains("test server");
-        assert_eq!(meant, given == "localhost:2525", "{refused:#?}");
+        let local = ["localhost:2525", "localhost", "[::1]"].contains(&given);
+        assert_eq!(meant, local, "{refused:#?}");
+    }
+    for (url, said) in [
+        (
+            "smtp://h?tls=off",
+            "none of `none`, `opportunistic` and `required`",
+        ),
+        ("smtp://h?tls=wrapper", "is written `smtps://`"),
+        ("smtps://h?tls=off", "leave `tls=` out"),
+        ("lmtp://h?tls=off", "`required` and `wrapper`"),
+    ] {
+        let refused = server.refuses(&[("--server", url)], said);
+        let named = refused.stderr.matches("wrapper").count();
+        assert_eq!(
+            named > 0,
+            url.starts_with("lmtp") || url.ends_with("wrapper")
+        );
     }
     let unset = ("--password-env", "POSTWIRE_TEST_UNSET");
     let said = "the environment variable POSTWIRE_TEST_UNSET is not set";

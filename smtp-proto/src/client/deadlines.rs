@@ -44,6 +44,7 @@ impl Session {
         let mut timers = self.deadlines.timers;
         if matches!(self.phase, Phase::Closed) {
             (timers.reply, timers.write, timers.overall) = (Timer::Off, Timer::Off, Timer::Off);
+            timers.release = Timer::Off;
             return timers;
         }
         let output = &self.dialogue.output;
@@ -77,6 +78,12 @@ impl Session {
         } else if timers.overall == Timer::Off {
             timers.overall = Timer::Unarmed;
         }
+        let is_idle = self.is_nothing_asked() && self.dialogue.is_nothing_awaited();
+        if !is_idle || !output.can_release() {
+            timers.release = Timer::Off;
+        } else if timers.release == Timer::Off {
+            timers.release = Timer::Unarmed;
+        }
         timers
     }
 
@@ -84,7 +91,6 @@ impl Session {
         let is_idle = self.is_nothing_asked() && self.dialogue.is_nothing_awaited();
         let deadlines = &mut self.deadlines;
         if is_idle {
-            self.dialogue.output.release();
             deadlines.idle_since.get_or_insert(now);
         } else if let Some(since) = deadlines.idle_since.take() {
             deadlines.silent_after_idleness = now.saturating_duration_since(since) > IDLE;
@@ -100,11 +106,16 @@ impl Session {
         if self.deadlines.timers.is_any_over(now) {
             return self.end_midway(ErrorKind::TimedOut, begun);
         }
+        if self.deadlines.timers.release.is_over(now) {
+            self.dialogue.output.release();
+            self.deadlines.timers.release = Timer::Off;
+        }
         let (reply, write) = (self.reply_timeout(), self.write_timeout());
         let overall = self.dialogue.config.timeouts.overall;
         let timers = &mut self.deadlines.timers;
         timers.reply.arm(now, reply);
         timers.write.arm(now, write);
+        timers.release.arm(now, IDLE);
         if let Some(overall) = overall {
             timers.overall.arm(now, overall);
         }

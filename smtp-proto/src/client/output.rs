@@ -17,13 +17,16 @@ use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
 
 use crate::Secret;
-use crate::body::{SHORT, Segment};
+use crate::message::body::{SHORT, Segment};
 
 /// The smallest window that a configuration may ask for, in octets.
 const SMALLEST_WINDOW: usize = 512;
 
 /// The capacity of the text buffer that is kept while there is nothing to write, in octets.
 const KEPT: usize = 16 * 1024;
+
+/// The number of chunks whose memory is kept while there is nothing to write.
+const KEPT_CHUNKS: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct OutputQueue {
@@ -79,12 +82,18 @@ impl OutputQueue {
         self.window.saturating_sub(self.pending())
     }
 
+    /// Whether there is nothing to write, and the memory of a large flight is still kept.
+    pub(crate) fn can_release(&self) -> bool {
+        let is_large = self.text.capacity() > KEPT || self.chunks.capacity() > KEPT_CHUNKS;
+        self.chunks.is_empty() && is_large
+    }
+
     /// Releases the memory of a large flight, if there is nothing to write.
     pub(crate) fn release(&mut self) {
-        if self.chunks.is_empty() && self.text.capacity() > KEPT {
+        if self.can_release() {
             self.reclaim();
             self.text.shrink_to(KEPT);
-            self.chunks.shrink_to(KEPT / size_of::<Chunk>());
+            self.chunks.shrink_to(KEPT_CHUNKS);
         }
     }
 

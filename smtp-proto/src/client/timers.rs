@@ -50,6 +50,8 @@ pub(crate) struct Timers {
     pub(crate) write: Timer,
     /// The deadline from one verdict to the next.
     pub(crate) overall: Timer,
+    /// The time at which memory is released, after the session was idle for a while.
+    pub(crate) release: Timer,
     /// The last time that the driver passed.
     pub(crate) now: Instant,
     /// The number of the wait that `reply` is for.
@@ -66,7 +68,7 @@ impl Timers {
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {
-        [self.reply, self.write, self.overall]
+        [self.reply, self.write, self.overall, self.release]
             .into_iter()
             .filter_map(|timer| timer.deadline(self.now))
             .min()

@@ -16,7 +16,7 @@ use super::pipeline::Pipeline;
 use super::requests::Requests;
 use super::sending::{Bdat, Content, GUARANTEED_RECIPIENTS, Plan, Progress, Transaction};
 use super::trace::{Speaker, TraceLine};
-use crate::parameters::Peer;
+use crate::message::parameters::Peer;
 use crate::{Error, ErrorKind, Event, Pipelining, Protocol, Stage, command};
 
 /// The result of one step of the writing cursor.
@@ -467,7 +467,8 @@ impl Pipeline {
         let serial = transaction.serial;
         let after_data = transaction.plan == Plan::Data;
         let lone_dot = after_data && !transaction.answers.has_accepted_recipient();
-        let octets = transaction.message.body.facts().map(|facts| facts.octets);
+        let facts = transaction.message.body.facts();
+        let octets = facts.map(|facts| transaction.plan.last_octets(facts));
         transaction.content_end = Some(complete_at);
         transaction.progress = match mem::replace(&mut transaction.progress, Progress::Complete) {
             Progress::SourceFailed(error) => Progress::Failed(error),

@@ -1,6 +1,7 @@
 //! The verdict on each message: exactly one [`Report`] for each `send`. Must never know how a
 //! verdict is reached.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -28,7 +29,7 @@ impl TransactionId {
 /// 2. [`Accepted`](Outcome::Accepted) if any transaction was accepted, with the reply to the
 ///    first such transaction. Recipients of a transaction that was not sent keep their earlier
 ///    reply (`452`), or have the status *not sent* if the server was never asked for them. The
-///    message can be sent to them again.
+///    message can be sent to them again. [`error`](Report::error) is the reason.
 /// 3. [`NotSent`](Outcome::NotSent) if the last transaction was not sent: no recipient has the
 ///    message.
 /// 4. [`Rejected`](Outcome::Rejected) if all transactions were rejected, with a permanent reply
@@ -46,6 +47,8 @@ pub struct Report {
     transaction: TransactionId,
     outcome: Outcome,
     recipients: Vec<RecipientReport>,
+    /// Why a further transaction of an accepted message was not sent.
+    rest_error: Option<Box<Error>>,
 }
 
 /// The result of sending a message as a whole.
@@ -106,6 +109,7 @@ impl Report {
             transaction,
             outcome,
             recipients,
+            rest_error: None,
         }
     }
 
@@ -119,6 +123,7 @@ impl Report {
             transaction: TransactionId(0),
             outcome: Outcome::NotSent(error),
             recipients: envelope.forward_paths().iter().map(not_sent).collect(),
+            rest_error: None,
         }
     }
 
@@ -133,6 +138,7 @@ impl Report {
                 *own = recipient;
             }
         }
+        self.keep_error_of(&further.outcome);
         let decides = match (&self.outcome, &further.outcome) {
             (Outcome::InDoubt(_), _) => false,
             (_, Outcome::InDoubt(_)) => true,
@@ -144,6 +150,24 @@ impl Report {
         };
         if decides {
             self.outcome = further.outcome;
+            self.rest_error = None;
+        }
+    }
+
+    /// Keeps why a further transaction was not sent, until nobody is left who was not sent to.
+    /// The server's own words are kept over an error without any.
+    fn keep_error_of(&mut self, further: &Outcome) {
+        let has_reply = |error: &Error| error.reply().is_some();
+        if let Outcome::NotSent(error) = further {
+            let earlier = self.rest_error.as_deref();
+            if has_reply(error) || !earlier.is_some_and(has_reply) {
+                self.rest_error = Some(Box::new(error.clone()));
+            }
+            return;
+        }
+        let mut recipients = self.recipients.iter();
+        if recipients.all(|recipient| recipient.status != RecipientStatus::NotSent) {
+            self.rest_error = None;
         }
     }
 
@@ -223,11 +247,20 @@ impl Report {
         }
     }
 
-    /// The error, if the message was not sent or is in doubt.
+    /// The error, if the message was not sent or is in doubt. Of an accepted message it is the
+    /// reason why the recipients of a further transaction were not sent to.
     pub fn error(&self) -> Option<&Error> {
         match &self.outcome {
             Outcome::NotSent(error) | Outcome::InDoubt(error) => Some(error),
-            _ => None,
+            Outcome::Accepted(_) => self.rest_error.as_deref(),
+            Outcome::Rejected { .. } => None,
+        }
+    }
+
+    fn write_rest_error(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.rest_error {
+            Some(error) => write!(f, "; the rest was not sent: {error}"),
+            None => Ok(()),
         }
     }
 
@@ -240,7 +273,7 @@ impl Report {
         if self.is_accepted() && !self.is_partial() {
             Ok(self)
         } else {
-            Err(SendError(self))
+            Err(SendError(Box::new(self)))
         }
     }
 
@@ -265,10 +298,13 @@ impl fmt::Display for Report {
                 let of = self.recipients.len();
                 match of - self.recipients.iter().filter(accepted).count() {
                     0 => write!(f, "accepted: {reply}"),
-                    others => write!(
-                        f,
-                        "accepted, but not for {others} of {of} recipients: {reply}"
-                    ),
+                    others => {
+                        write!(
+                            f,
+                            "accepted, but not for {others} of {of} recipients: {reply}"
+                        )?;
+                        self.write_rest_error(f)
+                    }
                 }
             }
             Outcome::Rejected { stage, reply } => {
@@ -320,7 +356,7 @@ impl RecipientReport {
 /// The error of a message that was not accepted, or not for every recipient. Contains the whole
 /// [`Report`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SendError(Report);
+pub struct SendError(Box<Report>);
 
 /// The number of recipients that `Display` names.
 const NAMED: usize = 5;
@@ -328,7 +364,7 @@ const NAMED: usize = 5;
 impl SendError {
     #[cfg(test)]
     pub(crate) fn new(report: Report) -> Self {
-        Self(report)
+        Self(Box::new(report))
     }
 
     /// The report on the message.
@@ -338,7 +374,7 @@ impl SendError {
 
     /// Returns the report on the message by value.
     pub fn into_report(self) -> Report {
-        self.0
+        *self.0
     }
 }
 
@@ -360,9 +396,10 @@ impl fmt::Display for SendError {
             }
         }
         match others.count().saturating_sub(NAMED) {
-            0 => Ok(()),
-            more => write!(f, "; and {more} more"),
+            0 => {}
+            more => write!(f, "; and {more} more")?,
         }
+        self.0.write_rest_error(f)
     }
 }
 
@@ -378,7 +415,7 @@ mod tests {
     use alloc::string::ToString;
 
     use super::*;
-    use crate::ReplyCode;
+    use crate::{ErrorKind, ReplyCode, Retry};
 
     fn reply(code: u16) -> Reply {
         Reply::new(ReplyCode::new(code).unwrap(), None, &["hm"])
@@ -411,6 +448,40 @@ mod tests {
         let codes = [&[250][..], &[550; 7]].concat();
         let error = report(accepted(), &codes).into_result().unwrap_err();
         assert!(error.to_string().ends_with("; and 2 more"), "{error}");
+    }
+
+    #[test]
+    fn the_error_of_what_was_not_sent_is_kept() {
+        let accepted = || Outcome::Accepted(reply(250));
+        let not_sent = |kind| Outcome::NotSent(Error::new(Stage::Mail, kind));
+        let mut whole = report(accepted(), &[250, 0, 0]);
+        assert!(whole.error().is_none());
+        let closing = not_sent(ErrorKind::Refused(reply(421)));
+        whole.absorb(report(closing, &[0, 0]), [1, 2].into_iter());
+        let said = "mail: the server refused: 421 hm";
+        assert_eq!(
+            whole.to_string(),
+            alloc::format!(
+                "accepted, but not for 2 of 3 recipients: 250 hm; the rest was not sent: {said}"
+            )
+        );
+        assert_eq!((whole.is_partial(), whole.stage()), (true, None));
+        assert!(matches!(whole.retry(), Retry::Later(left) if left.len() == 2));
+        // Another session fails, too, and the server says nothing new.
+        let closed = not_sent(ErrorKind::ConnectionClosed);
+        whole.absorb(report(closed, &[0, 0]), [1, 2].into_iter());
+        assert_eq!(whole.error().unwrap().to_string(), said);
+        // Some of them are sent to, then the others.
+        whole.absorb(report(accepted(), &[250]), [1].into_iter());
+        let error = whole.clone().into_result().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            alloc::format!(
+                "accepted, but not for 2@b.example: not sent; the rest was not sent: {said}"
+            )
+        );
+        whole.absorb(report(accepted(), &[250]), [2].into_iter());
+        assert!(whole.error().is_none() && whole.into_result().is_ok());
     }
 
     #[test]

@@ -123,14 +123,17 @@ impl Report {
             (RecipientStatus::NotSent, Outcome::NotSent(error) | Outcome::InDoubt(error)) => {
                 error.disposition().into()
             }
-            // The server answered for other recipients, and this one was never sent to it.
+            // The server took others, or refused them one by one, and was not asked for this one,
+            // unless a further transaction failed.
             (
                 RecipientStatus::NotSent,
                 Outcome::Accepted(_)
                 | Outcome::Rejected {
                     stage: Stage::Rcpt, ..
                 },
-            ) => Attempt::AtOnce,
+            ) => self
+                .error()
+                .map_or(Attempt::AtOnce, |error| error.disposition().into()),
             (RecipientStatus::NotSent, Outcome::Rejected { reply, .. }) => {
                 Disposition::of_refusal(reply).into()
             }

@@ -316,7 +316,7 @@ fn send_a_batch(seed: u64) -> (usize, usize) {
         loop {
             match batch.next_step() {
                 BatchStep::Report(report) => reports.push(report),
-                BatchStep::Enqueue(envelope, body) => {
+                BatchStep::Enqueue { envelope, body, .. } => {
                     joined.client.send(envelope, body);
                 }
                 BatchStep::Await => match joined.next_report() {

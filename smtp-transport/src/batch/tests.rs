@@ -54,7 +54,7 @@ fn run(mut batch: Batch, sessions: &[&str]) -> String {
                     None => batch.failed(Error::new(Stage::Connect, ErrorKind::TimedOut)),
                 }
             }
-            BatchStep::Enqueue(_, body) => {
+            BatchStep::Enqueue { body, .. } => {
                 told += &String::from_utf8_lossy(body.bytes().unwrap());
             }
             BatchStep::Await => match session.next() {
@@ -136,7 +136,7 @@ fn who_has_no_room_in_one_session_goes_in_others_and_is_reported_with_the_rest()
                 BatchStep::Connect => {
                     batch.failed(Error::new(Stage::Connect, ErrorKind::TimedOut));
                 }
-                BatchStep::Enqueue(envelope, _) => asked.push(envelope),
+                BatchStep::Enqueue { envelope, .. } => asked.push(envelope),
                 BatchStep::Await => batch.reported(takes_one(asked.last().unwrap())),
                 BatchStep::Done => panic!("no report"),
             }
@@ -166,7 +166,7 @@ fn all_or_nobody_is_not_divided_among_sessions() {
     );
     batch.end();
     batch.connected(false);
-    assert!(matches!(batch.next_step(), BatchStep::Enqueue(..)));
+    assert!(matches!(batch.next_step(), BatchStep::Enqueue { .. }));
     batch.reported(takes_one(&envelope));
     assert!(matches!(batch.next_step(), BatchStep::Report(report) if report.is_partial()));
 }
@@ -181,7 +181,9 @@ fn what_a_session_turned_back_is_not_given_to_it_again() {
     batch.end();
     batch.connected(false);
     let given = |step| match step {
-        BatchStep::Enqueue(_, body) => String::from_utf8_lossy(body.bytes().unwrap()).into_owned(),
+        BatchStep::Enqueue { body, .. } => {
+            String::from_utf8_lossy(body.bytes().unwrap()).into_owned()
+        }
         other => panic!("{other:?}"),
     };
     assert_eq!(given(batch.next_step()), "0");

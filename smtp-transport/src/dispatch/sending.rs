@@ -20,7 +20,7 @@ use postwire_proto::{
 
 use super::{Dispatch, Line};
 use crate::batch::{Batch, BatchStep};
-use crate::pool::{PoolConnectionId, PoolGrant, PoolShelf, PoolTicket, server_has_no_room};
+use crate::pool::{PoolConnectionId, PoolGrant, PoolShelf, PoolTicket};
 
 /// Messages on their way through one transport, reported in order.
 ///
@@ -151,7 +151,7 @@ impl<L: Line> Sending<L> {
             }
             match self.batch.next_step() {
                 BatchStep::Connect => self.queue_up(),
-                BatchStep::Enqueue(envelope, body) => self.enqueue(envelope, body),
+                BatchStep::Enqueue { envelope, body, .. } => self.enqueue(envelope, body),
                 BatchStep::Await if matches!(self.hold, Hold::Lease(_)) => return self.drive(),
                 BatchStep::Await => self.batch.disconnected(),
                 BatchStep::Report(report) => {
@@ -380,7 +380,7 @@ impl<L: Line> Open<'_, L> {
                 sending.lease(id, line, false);
             }
             Err(error) => {
-                let no_room = server_has_no_room(&error);
+                let no_room = error.server_has_no_room();
                 sending
                     .dispatch
                     .tell(|shelf| shelf.open_failed(now, id, no_room));

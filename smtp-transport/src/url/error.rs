@@ -82,8 +82,11 @@ pub enum UrlError {
     UnknownParameter,
     /// The query contains `tls=` more than once.
     RepeatedParameter,
-    /// The value of `tls=` is not one of `none`, `opportunistic`, `required` and `wrapper`.
+    /// The value of `tls=` in `smtp://` is not one of `none`, `opportunistic` and `required`.
     UnknownTlsMode,
+    /// The value of `tls=` in `lmtp://`, or in the URL of a Unix socket, is not one of `none`,
+    /// `opportunistic`, `required` and `wrapper`.
+    UnknownTlsModeNorWrapper,
     /// The URL combines `smtps://` with a mode other than `wrapper`.
     TlsModeNotOfSmtps,
     /// The URL combines `smtp://` with `tls=wrapper`; use `smtps://` instead.
@@ -139,10 +142,11 @@ impl fmt::Display for UrlError {
             Self::MissingPassword => "the URL has a user name but no password",
             Self::UnknownParameter => "the URL's query holds something else than `tls=`",
             Self::RepeatedParameter => "the URL's query holds `tls=` twice",
-            Self::UnknownTlsMode => {
+            Self::UnknownTlsMode => "`tls=` is none of `none`, `opportunistic` and `required`",
+            Self::UnknownTlsModeNorWrapper => {
                 "`tls=` is none of `none`, `opportunistic`, `required` and `wrapper`"
             }
-            Self::TlsModeNotOfSmtps => "`smtps://` always wraps the session in TLS: use `smtp://` with this `tls=`",
+            Self::TlsModeNotOfSmtps => "`smtps://` always wraps the session in TLS: leave `tls=` out, or use `smtp://`",
             Self::WrapperIsSmtps => "`smtp://` with `tls=wrapper` is written `smtps://`",
         })
     }

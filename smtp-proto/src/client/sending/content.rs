@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::plan::Plan;
 use super::{Progress, Transaction};
-use crate::body::{CanonicalEncoder, DotEncoder};
 use crate::client::message::Message;
+use crate::message::body::{CanonicalEncoder, DotEncoder};
 
 #[derive(Debug)]
 pub(in crate::client) enum Content {

@@ -8,8 +8,8 @@ use alloc::boxed::Box;
 
 use crate::client::message::Message;
 use crate::command::{BodyType, MailParameters};
-use crate::parameters::Peer;
-use crate::{ClientConfig, ErrorKind, Pipelining, Protocol, SizeLimit};
+use crate::message::parameters::Peer;
+use crate::{ClientConfig, ErrorKind, Facts, Pipelining, Protocol, SizeLimit};
 
 /// How the content is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,29 @@ pub(in crate::client) enum Plan {
         /// The position in the output at which the content is announced.
         announced_at: Option<u64>,
     },
+}
+
+impl Plan {
+    /// The number of octets that the server counts: with corrected line ends, without doubled dots.
+    pub(in crate::client) fn octets(self, facts: &Facts) -> u64 {
+        match self {
+            Self::Data if !facts.ends_with_crlf => facts.canonical_octets() + 2,
+            Self::Bdat { .. } if facts.nul => facts.octets,
+            Self::Data | Self::Bdat { .. } => facts.canonical_octets(),
+        }
+    }
+
+    /// The number of octets that follow the last command, as the trace shows it.
+    pub(in crate::client) fn last_octets(self, facts: &Facts) -> u64 {
+        let first_apart = matches!(
+            self,
+            Self::Bdat {
+                first_octet: Some(_),
+                ..
+            }
+        );
+        self.octets(facts).saturating_sub(first_apart.into())
+    }
 }
 
 /// What is known about the server's `BDAT` (RFC 3030). Some servers offer it and refuse it
@@ -92,12 +115,7 @@ impl Message {
             Plan::Data
         };
         let size = match (facts, plan) {
-            (Some(facts), Plan::Data) => {
-                let final_line_end = if facts.ends_with_crlf { 0 } else { 2 };
-                Some(facts.canonical_octets() + final_line_end)
-            }
-            (Some(facts), Plan::Bdat { .. }) if facts.nul => Some(facts.octets),
-            (Some(facts), Plan::Bdat { .. }) => Some(facts.canonical_octets()),
+            (Some(facts), plan) => Some(plan.octets(facts)),
             (None, _) => stream.and_then(|s| s.size_hint),
         };
         let limit = capabilities.size();

@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::parameters::Attached;
+use crate::message::parameters::Attached;
 use crate::{Address, AddressError, MailParameter, Parameter, RcptParameter};
 
 /// What happens to a message when the server refuses some of its recipients.
