@@ -82,7 +82,7 @@ impl OutputQueue {
         self.window.saturating_sub(self.pending())
     }
 
-    /// Whether there is nothing to write, and the memory of a large flight is still kept.
+    /// Whether there is nothing to write, and memory of a large flight is kept.
     pub(crate) fn can_release(&self) -> bool {
         let is_large = self.text.capacity() > KEPT || self.chunks.capacity() > KEPT_CHUNKS;
         self.chunks.is_empty() && is_large

@@ -50,7 +50,7 @@ pub(crate) struct Timers {
     pub(crate) write: Timer,
     /// The deadline from one verdict to the next.
     pub(crate) overall: Timer,
-    /// The time at which memory is released, after the session was idle for a while.
+    /// The time at which an idle session releases the memory of a large flight.
     pub(crate) release: Timer,
     /// The last time that the driver passed.
     pub(crate) now: Instant,
