@@ -113,14 +113,14 @@ impl fmt::Display for UrlError {
                 return write!(f, "the {part} has a control character");
             }
             Self::InvalidHelloName(error) => {
-                return write!(f, "the URL's path is no valid hello name: {error}");
+                return write!(f, "the URL's path is not a valid hello name: {error}");
             }
             Self::MissingScheme => "the URL does not begin with `smtp://`, `smtps://` or `lmtp://`",
             Self::UnknownScheme => {
-                "the URL's scheme is none of `smtp`, `smtps`, `lmtp`, `smtp+unix` and `lmtp+unix`"
+                "the URL's scheme is not one of `smtp`, `smtps`, `lmtp`, `smtp+unix` and `lmtp+unix`"
             }
             Self::UnencodedDelimiter => {
-                "an `@` stands after the host: `/`, `?` and `#` in a user name or password must be percent-encoded"
+                "the URL has an `@` after the host: `/`, `?` and `#` in a user name or password must be percent-encoded"
             }
             Self::Fragment => {
                 "the URL has a fragment: `#` in a user name or password must be percent-encoded"
@@ -140,11 +140,11 @@ impl fmt::Display for UrlError {
             Self::MissingUser => "the URL has no user name before the `@`",
             Self::EmptyPassword => "the URL has an empty password",
             Self::MissingPassword => "the URL has a user name but no password",
-            Self::UnknownParameter => "the URL's query holds something else than `tls=`",
-            Self::RepeatedParameter => "the URL's query holds `tls=` twice",
-            Self::UnknownTlsMode => "`tls=` is none of `none`, `opportunistic` and `required`",
+            Self::UnknownParameter => "the URL's query has a parameter other than `tls=`",
+            Self::RepeatedParameter => "the URL's query has `tls=` twice",
+            Self::UnknownTlsMode => "`tls=` is not one of `none`, `opportunistic` and `required`",
             Self::UnknownTlsModeNorWrapper => {
-                "`tls=` is none of `none`, `opportunistic`, `required` and `wrapper`"
+                "`tls=` is not one of `none`, `opportunistic`, `required` and `wrapper`"
             }
             Self::TlsModeNotOfSmtps => "`smtps://` always wraps the session in TLS: leave `tls=` out, or use `smtp://`",
             Self::WrapperIsSmtps => "`smtp://` with `tls=wrapper` is written `smtps://`",
