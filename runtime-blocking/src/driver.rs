@@ -1,5 +1,5 @@
-//! The drive loop: moves bytes between a state machine and a stream, and tells
-//! it the time. Knows nothing of SMTP or TLS.
+//! The drive loop: moves bytes between a state machine and a stream, and passes the time to the
+//! machine. Must never know about SMTP or TLS.
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use postwire_transport::proto::{Clock, Endpoint, Instant};
 
 use crate::Stream;
 
-/// How long a write may wait before the other direction is looked at: the peer
-/// may have said why it no longer reads, or be unable to read until it is heard.
+/// The time limit of one write, after which the driver reads: the peer may have sent the reason why
+/// it no longer reads, or may not read before its own output is read.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The shortest wait that every stream accepts.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// The longest that every stream accepts: a day.
+/// The longest wait that every stream accepts: one day.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A state machine (client or server, plaintext or TLS) and its stream.
@@ -28,13 +28,13 @@ pub struct Driver<E, S> {
     flow: Flow<E>,
     stream: S,
     clock: Clock,
-    /// What `set_read_timeout` was last given.
+    /// The last argument of `set_read_timeout`.
     read_timeout: Option<Duration>,
     write_timeout_is_set: bool,
 }
 
 impl<E: Endpoint, S: Stream> Driver<E, S> {
-    /// Drives `machine` over `stream`.
+    /// Creates a driver of `machine` over `stream`.
     pub fn new(machine: E, stream: S) -> Self {
         Self {
             flow: Flow::new(machine),
@@ -50,7 +50,7 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
         self.flow.machine()
     }
 
-    /// The state machine, to be given input of its own.
+    /// The state machine, mutably.
     pub fn machine_mut(&mut self) -> &mut E {
         self.flow.machine_mut()
     }
@@ -60,22 +60,23 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
         &self.stream
     }
 
-    /// Ends the session after this time as if the machine had timed out then, whatever its own
-    /// deadlines are. `None` takes the limit back.
+    /// Ends the session after this time like a time-out of the machine, even if its own deadlines
+    /// are later. `None` removes the limit.
     pub fn limit_time(&mut self, left: Option<Duration>) {
         self.flow
             .limit_time(left.map(|left| self.clock.now() + left));
     }
 
-    /// Waits until something happens, moving bytes meanwhile. `None` once the
-    /// session is over and all that was to be written has been, if it could be; the machine
-    /// holds no event then.
+    /// Moves bytes until there is an event, and returns it.
+    ///
+    /// Returns `None` when the session is over and everything that could be written is written.
+    /// The machine then has no more events.
     pub fn next_event(&mut self) -> Option<E::Event> {
         self.next_event_unless(|_| false)
     }
 
-    /// The next event; `None` as well where nothing more is to be waited for, once what is to
-    /// be written has been.
+    /// Returns the next event. Returns `None` as well when `enough` is true and everything is
+    /// written.
     pub(crate) fn next_event_unless(&mut self, enough: impl Fn(&E) -> bool) -> Option<E::Event> {
         loop {
             match self.next_move() {
@@ -88,7 +89,7 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
         }
     }
 
-    /// Writes what is to be written, and waits for nothing else.
+    /// Writes all output, and waits for nothing else.
     pub fn write_out(&mut self) {
         loop {
             match self.next_move() {
@@ -111,13 +112,14 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
         self.flow.next_move(write, || clock.now())
     }
 
-    /// Takes in what is there, while the stream takes nothing.
+    /// Reads what is available while the stream takes no output.
     fn look_around(&mut self) {
         self.glance();
         self.tell_time();
     }
 
-    /// Waits for something beside the stream, as long as the machine may wait and is not over.
+    /// Polls something other than the stream, until it is ready, a deadline of the machine passes,
+    /// or the session is over.
     pub(crate) fn wait_for(&mut self, poll: impl Fn(&mut E, &mut Context<'_>) -> Poll<()>) {
         let waker = unpark_this_thread();
         while poll(self.machine_mut(), &mut Context::from_waker(&waker)).is_pending() {
@@ -129,11 +131,11 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
         }
     }
 
-    /// Takes in what the peer has said already: an idle session may have ended
-    /// meanwhile.
+    /// Reads what the peer has sent already, without waiting: the peer may have ended an idle
+    /// session.
     pub fn glance(&mut self) {
         if !self.machine().is_closed() {
-            // What limits a read now is for the stream to know.
+            // The read timeout that the stream has now is unknown.
             self.read_timeout = Some(Duration::ZERO);
             self.read(S::read_now);
         }
@@ -162,8 +164,8 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
         }
     }
 
-    /// Makes a read wait no longer than `wait`, mostly without a system call: a
-    /// wait that ends early does no harm.
+    /// Limits the wait of a read to `wait`, usually without a system call, because a wait that ends
+    /// early is harmless.
     fn limit_reads(&mut self, wait: Option<Duration>) -> io::Result<()> {
         let fits = match (self.read_timeout, wait) {
             (None, None) => true,
@@ -183,7 +185,7 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
     }
 }
 
-/// Sleeps until this thread is woken, or until then.
+/// Sleeps until this thread is woken, or until the time `until`.
 pub(crate) fn park_until(clock: Clock, until: Option<Instant>) {
     match until {
         Some(until) => thread::park_timeout(until.saturating_duration_since(clock.now())),
@@ -191,12 +193,12 @@ pub(crate) fn park_until(clock: Clock, until: Option<Instant>) {
     }
 }
 
-/// Wakes this thread where it is parked.
+/// A waker that unparks this thread.
 pub(crate) fn unpark_this_thread() -> Waker {
     Waker::from(Arc::new(Unpark(thread::current())))
 }
 
-/// Wakes a thread that waits.
+/// Unparks a thread when woken.
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -205,7 +207,7 @@ impl Wake for Unpark {
     }
 }
 
-/// What came of a call that waits no longer than its timeout.
+/// The result of a call with a timeout: pending if the call timed out.
 fn ended(result: io::Result<usize>) -> Poll<io::Result<usize>> {
     use io::ErrorKind::{TimedOut, WouldBlock};
     match result {

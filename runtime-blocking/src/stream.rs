@@ -40,16 +40,17 @@ pub trait Stream: Read + Write {
         Ok(())
     }
 
-    /// Reads what is there, waiting as little as can be; fails with
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) or
-    /// [`TimedOut`](io::ErrorKind::TimedOut) if there is nothing. May change the
-    /// timeout of reads.
+    /// Reads the octets that are available, with as little waiting as possible.
+    ///
+    /// Fails with [`WouldBlock`](io::ErrorKind::WouldBlock) or
+    /// [`TimedOut`](io::ErrorKind::TimedOut) if there are none. May change the read timeout.
     fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.set_read_timeout(Some(Duration::from_millis(1)))?;
         self.read(into)
     }
 
-    /// A write that waits longer than this fails in the same way.
+    /// Sets the time after which a waiting write fails with
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut).
     fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let _ = timeout;
         Ok(())

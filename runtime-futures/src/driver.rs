@@ -1,5 +1,5 @@
-//! The drive loop: moves bytes between a state machine and a stream, both ways
-//! at once, and tells it the time. Knows nothing of SMTP or TLS.
+//! The drive loop: moves bytes between a state machine and a stream, in both directions
+//! concurrently, and passes the time to the machine. Must never know about SMTP or TLS.
 
 use std::fmt;
 use std::io::IoSlice;
@@ -14,7 +14,7 @@ use postwire_transport::proto::{Clock, Endpoint};
 use crate::Runtime;
 use crate::runtime::Timer;
 
-/// How many rounds are made before others get their turn.
+/// The number of rounds before the driver yields to other tasks.
 const ROUNDS: usize = 64;
 
 /// A state machine (client or server, plaintext or TLS) and its stream.
@@ -24,7 +24,7 @@ pub struct Driver<E, S, R: Runtime> {
     runtime: R,
     clock: Clock,
     timer: Timer<R>,
-    /// Something was written and not flushed.
+    /// Whether octets were written and not flushed.
     unflushed: bool,
 }
 
@@ -37,7 +37,7 @@ impl<E: fmt::Debug, S, R: Runtime> fmt::Debug for Driver<E, S, R> {
 }
 
 impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R> {
-    /// Drives `machine` over `stream`.
+    /// Creates a driver of `machine` over `stream`.
     pub fn new(machine: E, stream: S, runtime: R) -> Self {
         Self {
             flow: Flow::new(machine),
@@ -54,35 +54,34 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
         self.flow.machine()
     }
 
-    /// The state machine, to be given input of its own.
+    /// The state machine, mutably.
     pub fn machine_mut(&mut self) -> &mut E {
         self.flow.machine_mut()
     }
 
-    /// Ends the session after this time as if the machine had timed out then, whatever its own
-    /// deadlines are. `None` takes the limit back.
+    /// Ends the session after this time like a time-out of the machine, even if its own deadlines
+    /// are later. `None` removes the limit.
     pub fn limit_time(&mut self, left: Option<Duration>) {
         self.flow
             .limit_time(left.map(|left| self.clock.now() + left));
     }
 
-    /// Moves bytes until something happens. `None` once the session is over and
-    /// all that was to be written has been, if it could be at once; the machine holds no event
-    /// then.
+    /// Moves bytes until there is an event, and returns it.
     ///
-    /// Nothing is lost where the caller stops polling: the state is all in the
-    /// driver.
+    /// Returns `None` when the session is over and everything that could be written at once is
+    /// written. The machine then has no more events. The caller may stop polling at any point
+    /// without a loss, because the driver holds all state.
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<E::Event>> {
         for _ in 0..ROUNDS {
             match self.next_move(cx) {
                 Move::Event(event) => return Poll::Ready(Some(event)),
                 Move::Close => {
-                    // What is left is a courtesy (an alert, a close_notify).
+                    // The remaining output is optional (an alert, a close_notify).
                     let _ = Pin::new(&mut self.stream).poll_close(cx);
                     return Poll::Ready(None);
                 }
                 Move::Read(_) | Move::Write(_) => {
-                    // The time until which to wait may move with what is read.
+                    // A read may change the time until which to wait.
                     if !(self.poll_read(cx) | self.poll_deadline(cx)) {
                         return Poll::Pending;
                     }
@@ -93,8 +92,8 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
         Poll::Pending
     }
 
-    /// Takes in what the peer has said already, without waiting for more: an
-    /// idle session may have ended meanwhile.
+    /// Reads what the peer has sent already, without waiting: the peer may have ended an idle
+    /// session.
     pub fn glance(&mut self, cx: &mut Context<'_>) {
         while !self.machine().is_closed() && self.poll_read(cx) {}
     }
@@ -109,7 +108,7 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
             written
         };
         let next = self.flow.next_move(write, || clock.now());
-        // A flush may make some streams forget whom to wake when they take more.
+        // In some streams, a flush replaces the waker of a pending write.
         if self.unflushed && !blocks && self.flow.can_write() {
             match Pin::new(&mut self.stream).poll_flush(cx) {
                 Poll::Pending => {}
@@ -120,14 +119,14 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
         next
     }
 
-    /// Whether anything was heard.
+    /// Reads, and returns whether anything was read.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> bool {
         let (stream, clock) = (Pin::new(&mut self.stream), self.clock);
         let read = |input: &mut [u8]| stream.poll_read(cx, input);
         self.flow.poll_read(read, || clock.now()).is_ready()
     }
 
-    /// Whether a deadline had passed, or time had to be told.
+    /// Returns whether a deadline has passed, or the machine needed the time.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(deadline) = self.flow.poll_timeout() else {
             self.timer = Timer::default();

@@ -424,9 +424,10 @@ impl Client {
         matches!(self.session.phase, Phase::Ready(_))
     }
 
-    /// Gives back the memory that a large flight needed, if nothing is to be written. For a pool
-    /// in which the session stands idle: a session whose driver waits for its deadlines does this
-    /// itself after a second of idleness.
+    /// Releases the memory of a large flight, if there is nothing to write.
+    ///
+    /// For a pool of idle sessions. If a driver waits for the deadlines of the session, the session
+    /// releases the memory itself after an idle second.
     pub fn release_memory(&mut self) {
         self.session.dialogue.output.release();
     }

@@ -114,7 +114,7 @@ pub struct UnknownSecurity;
 
 impl fmt::Display for UnknownSecurity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the TLS mode is none of none, opportunistic, required and wrapper")
+        f.write_str("the TLS mode must be none, opportunistic, required or wrapper")
     }
 }
 

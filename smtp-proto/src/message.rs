@@ -1,7 +1,7 @@
 //! A message and its envelope: addresses, parameters, content.
 //!
-//! Types that hold only what may be sent: no CR, LF or NUL in an address or a parameter, and of
-//! the content the facts that decide how it is sent. Must never know a server.
+//! Types that contain only what may be sent: an address or a parameter has no CR, LF or NUL, and
+//! the content has the facts that decide how it is sent. Must never know about a server.
 
 pub(crate) mod address;
 pub(crate) mod body;

@@ -1,31 +1,31 @@
-//! For authors of adapters: the steps that an adapter carries out. Programs that send mail need
-//! nothing of it.
+//! The steps that an adapter executes. For authors of adapters; programs that send mail do not
+//! need this module.
 //!
-//! An adapter gives names, sockets, timers and a clock; what is to be done with them is decided
-//! here. Its connection is a [`Line`]: a [`SessionMachine`] and a stream, which a driver moves
-//! with a [`Flow`].
+//! An adapter provides a resolver, sockets, timers and a clock. This module decides what to do with
+//! them. The connection of an adapter is a [`Line`]: a [`SessionMachine`] and a stream, which a
+//! driver moves with a [`Flow`].
 //!
-//! * **A connection** is reached step by step with [`Dial`]. Each call that waits for something
-//!   on it is a [`Call`], which is given the events of the session until there is an answer.
-//! * **A transport** shares a [`Dispatch`]. Each send is a [`Sending`], whose [`Step`]s are
-//!   carried out one after the other:
+//! * **A connection** is opened step by step with [`Dial`]. Each method that waits is a [`Call`],
+//!   which takes the events of the session until it has its answer.
+//! * **A transport** shares a [`Dispatch`]. Each send is a [`Sending`], whose [`Step`]s the adapter
+//!   executes one after the other:
 //!
 //! ```text
-//! Message   take the next message of those that are to be sent
-//! Wait      sleep until woken, or until a time, which moves with what others do
-//! Glance    look whether the server has left an idle connection
+//! Message   take the next message to send
+//! Wait      sleep until woken, or until a time, which may change
+//! Glance    check whether the server has closed an idle connection
 //! Open      open a connection
-//! Drive     move the octets of the connection in hand until something happens
-//! Report    give this report to the caller
+//! Drive     move the octets of the connection until an event occurs
+//! Report    return this report to the caller
 //! Done      every message has its report
 //! ```
 //!
-//! Who needs the events of each session, and no pool, carries out the [`BatchStep`]s of a
-//! [`Batch`] instead: it says which message goes over which session.
+//! An adapter that needs the events of each session, and no pool, executes the [`BatchStep`]s of a
+//! [`Batch`] instead, which decides which message is sent over which session.
 //!
-//! A step is a value that borrows the send, and is answered by a method that consumes it. One
-//! that is dropped without an answer, as by a future that is dropped, is given again; whoever
-//! stops asking says so ([`Sending::pause`], [`Sending::leave`]).
+//! A step is a value that borrows the send. A method that consumes the step answers it. If a step
+//! is dropped without an answer (for example, because a future is dropped), the send returns it
+//! again. An adapter that stops executing steps calls [`Sending::pause`] or [`Sending::leave`].
 
 pub use crate::batch::{Batch, BatchStep};
 pub use crate::chunk_buffer::ChunkBuffer;

@@ -1,26 +1,26 @@
-//! Many messages one after the other: how many are given to a session ahead of
-//! their reports, and when the rest goes on over another connection.
+//! Many messages one after the other: how many to queue on a session ahead of their reports, and
+//! when to continue over another connection.
 //!
-//! Decisions only, like the pool's: an adapter carries out each [`BatchStep`].
+//! Decides only. Must never send anything: an adapter executes each [`BatchStep`].
 
 use std::collections::VecDeque;
 
 use postwire_proto::{BodySource, Envelope, Error, ErrorKind, Outcome, Recipients, Report, Stage};
 
-/// How many messages are held at once, and of how many octets.
+/// The maximum number of messages that are held at once, and of their octets.
 const MESSAGES: usize = 1_000;
 const OCTETS: u64 = 1024 * 1024;
 
-/// Messages on their way to one server, reported in order.
+/// The messages of one send to one server, reported in order.
 ///
-/// Holds a window of them: [`wants_more`](Self::wants_more) asks for others. A
-/// message that was certainly not sent, because its connection died after others
-/// had gone over it, goes out over a fresh one; so do its recipients that one session
-/// had no room for (RFC 9422), with one report for all of them.
+/// Holds a window of messages; [`wants_more`](Self::wants_more) says whether to add others. If a
+/// message is certainly not sent because its connection was lost after other messages, it is sent
+/// over a new connection. The same applies to recipients that exceed the limits of one session
+/// (RFC 9422); the message still gets one report for all recipients.
 ///
-/// A session reports in the order in which it was given the messages, whatever their order
-/// here. Each message is in one place at a time: what one session turned back is given to
-/// another one, never to the same.
+/// A session reports in the order in which the messages are queued on it, which may differ from
+/// their order in the batch. A message that one session could not send is queued on another
+/// session, never on the same one.
 ///
 /// ```
 /// use postwire_proto::{Body, Envelope, Report};
@@ -52,39 +52,40 @@ const OCTETS: u64 = 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct Batch {
     waiting: VecDeque<Waiting>,
-    /// The number of the first that waits; they are numbered as they come.
+    /// The number of the first message in `waiting`. Messages are numbered in the order of `add`.
     first: u64,
     octets: u64,
-    /// Before this number none is new.
+    /// No message before this number is new.
     first_new: u64,
-    /// The numbers of those that the session has not reported on, in the order of giving.
+    /// The numbers of the messages that the session has not reported on, in the order in which
+    /// they were queued.
     given: VecDeque<u64>,
-    /// How many wait for another session.
+    /// The number of messages that wait for another session.
     turned_back: usize,
     ended: bool,
     connection: Connection,
-    /// The next connection is to be one that nobody has used.
+    /// Whether the next connection must be a new one.
     wants_fresh: bool,
     max_messages: u64,
-    /// Some of the streamed content is gone, so that its message cannot be sent again.
+    /// Whether some of the streamed content was taken, so that its message cannot be sent again.
     stream_was_touched: bool,
 }
 
 #[derive(Clone, Debug)]
 struct Waiting {
-    /// For the recipients that are left.
+    /// The envelope for the remaining recipients.
     envelope: Envelope,
     body: BodySource,
     state: State,
-    /// What became of it in earlier sessions, and where those that are left stand among
-    /// all recipients.
+    /// The report from earlier sessions, and the positions of the remaining recipients among all
+    /// recipients.
     so_far: Option<Box<(Report, Vec<usize>)>>,
-    /// What a server said when it ended the session that the message was given to.
+    /// The error by which the server ended the session on which the message was queued.
     last_words: Option<Box<Error>>,
 }
 
 impl Waiting {
-    /// Takes the report of one session. Gives whether there are recipients for another.
+    /// Takes the report of one session. Returns whether there are recipients for another session.
     fn take(&mut self, report: Report) -> bool {
         let left = if self.envelope.recipients() == Recipients::Any && !self.body.is_stream() {
             report.left_for_another_session()
@@ -110,8 +111,8 @@ impl Waiting {
         true
     }
 
-    /// It is not sent, at least not to those that are left. A server's own words on that say
-    /// more than that there is no other session.
+    /// Concludes the message as not sent, at least not to the remaining recipients. The server's
+    /// own error is preferred to `error`, because it explains more.
     fn give_up(&mut self, error: Error) {
         let error = match self.last_words.take() {
             Some(words) if error.reply().is_none() => *words,
@@ -124,10 +125,10 @@ impl Waiting {
 
 #[derive(Clone, Debug)]
 enum State {
-    /// To be given to a session.
+    /// The message is to be queued on a session.
     New,
     Given,
-    /// Not for the session that there is: to be given to the next one.
+    /// The message is to be queued on the next session, not on the present one.
     TurnedBack,
     Settled(Report),
 }
@@ -140,43 +141,43 @@ enum Connection {
         given: u64,
         answered: bool,
     },
-    /// Messages were lost with it: nothing more is given to it. Whether another is
-    /// worth trying.
+    /// The connection is lost with messages, and no more messages are queued on it. `worn` says
+    /// whether to try another connection.
     Dying {
         worn: bool,
     },
-    /// There is none to be had.
+    /// No connection is available.
     Failed(Error),
 }
 
-/// What the adapter is to do next.
+/// The next step for a batch.
 #[derive(Debug)]
 #[must_use = "nothing is sent unless each step is carried out"]
 pub enum BatchStep {
-    /// Give this report to the caller.
+    /// Return this report to the caller.
     Report(Report),
-    /// Get a connection, giving the last one back:
-    /// [`Batch::connected`] or [`Batch::failed`].
+    /// Release the last connection and get another one, then call [`Batch::connected`] or
+    /// [`Batch::failed`].
     Connect,
-    /// Give this message to the connection.
+    /// Queue this message on the connection.
     Enqueue {
         /// The position of the message among all that were added.
         number: u64,
-        /// The recipients that are left.
+        /// The envelope with the remaining recipients.
         envelope: Envelope,
         /// The content.
         body: BodySource,
     },
-    /// Wait for a report: [`Batch::reported`], or [`Batch::disconnected`] where the
-    /// session is over.
+    /// Wait for a report, then call [`Batch::reported`], or [`Batch::disconnected`] if the session
+    /// is over.
     Await,
-    /// All messages were reported. The connection is given back.
+    /// Release the connection: all messages have their reports.
     Done,
 }
 
 impl Batch {
-    /// An empty one, which gives a connection no more than `max_messages`
-    /// (at least 1): [`PoolConfig::max_messages`](crate::PoolConfig::max_messages).
+    /// Creates an empty batch, which sends at most `max_messages` (at least 1) over a connection:
+    /// [`PoolConfig::max_messages`](crate::PoolConfig::max_messages).
     pub fn new(max_messages: u64) -> Self {
         Self {
             waiting: VecDeque::new(),
@@ -198,23 +199,24 @@ impl Batch {
         !self.ended && self.waiting.len() < MESSAGES && self.octets < OCTETS
     }
 
-    /// Another message.
+    /// Adds a message.
     pub fn add(&mut self, envelope: Envelope, body: BodySource) {
         self.push(envelope, body, State::New);
     }
 
-    /// Another message, whose report is known: it was refused beforehand
+    /// Adds a message whose report is known already, because the configuration refuses it
     /// ([`ClientConfig::refuse`](postwire_proto::ClientConfig::refuse)).
     pub fn add_settled(&mut self, envelope: Envelope, body: BodySource, report: Report) {
         self.push(envelope, body, State::Settled(report));
     }
 
-    /// A piece of streamed content was taken: it cannot be sent again.
+    /// Records that a piece of streamed content was taken, so that the message cannot be sent
+    /// again.
     pub(crate) fn stream_was_touched(&mut self) {
         self.stream_was_touched = true;
     }
 
-    /// There are no more messages.
+    /// Marks the end of the messages.
     pub fn end(&mut self) {
         self.ended = true;
     }
@@ -230,7 +232,7 @@ impl Batch {
         });
     }
 
-    /// What to do next.
+    /// The next step.
     pub fn next_step(&mut self) -> BatchStep {
         if let Some(report) = self.take_settled() {
             return BatchStep::Report(report);
@@ -259,13 +261,13 @@ impl Batch {
             if self.turned_back == 0 {
                 return BatchStep::Done;
             }
-            // The session that turned them back may stand idle in the pool.
+            // The session that could not send them may be idle in the pool.
             self.wants_fresh = true;
         }
         BatchStep::Connect
     }
 
-    /// Gives the next new message to the session, where that may have another.
+    /// Queues the next new message on the session, if the session may take another one.
     fn give(&mut self) -> Option<BatchStep> {
         let number = self.skip_to_new()?;
         let Connection::Live { given, .. } = &mut self.connection else {
@@ -306,7 +308,8 @@ impl Batch {
         self.waiting.get_mut(position)
     }
 
-    /// There is another session, or none at all: what was turned back is new to it.
+    /// Makes the messages that wait for another session new, because there is another session, or
+    /// none at all.
     fn take_up_turned_back(&mut self) {
         if self.turned_back == 0 {
             return;
@@ -320,25 +323,24 @@ impl Batch {
         }
     }
 
-    /// Whether nothing is held or under way, for the moment or for good: the connection can be
-    /// given back.
+    /// Whether no message is held or under way, so that the connection can be released.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Whether all messages were reported, and no others will come: the
-    /// connection can be given back.
+    /// Whether all messages have their reports and no others will be added, so that the connection
+    /// can be released.
     #[cfg(test)]
     pub(crate) fn is_done(&self) -> bool {
         self.ended && self.waiting.is_empty()
     }
 
-    /// The next connection is to be a fresh one: the last one had died.
+    /// Whether the next connection must be a new one, because the last one was lost.
     pub(crate) fn wants_fresh(&self) -> bool {
         self.wants_fresh
     }
 
-    /// There is another connection; `reused` if others had used it before.
+    /// Records that there is another connection. `reused` says whether it was used before.
     pub fn connected(&mut self, reused: bool) {
         self.take_up_turned_back();
         self.wants_fresh = false;
@@ -349,12 +351,12 @@ impl Batch {
         };
     }
 
-    /// There is no other connection: nothing more is sent.
+    /// Records that there is no other connection, so that nothing more is sent.
     pub fn failed(&mut self, error: Error) {
         self.connection = Connection::Failed(error);
     }
 
-    /// The session reported on the oldest message that it was given.
+    /// Records the session's report on the oldest message that was queued on it.
     pub fn reported(&mut self, report: Report) {
         let Some(number) = self.given.pop_front() else {
             debug_assert!(false, "a report on nothing");
@@ -392,7 +394,7 @@ impl Batch {
         self.turned_back += usize::from(again);
     }
 
-    /// The session is over, and has reported on all that it was given.
+    /// Records that the session is over, after its reports on all messages that were queued on it.
     pub fn disconnected(&mut self) {
         let over = Error::new(Stage::Mail, ErrorKind::SessionOver);
         while let Some(number) = self.given.pop_front() {
@@ -403,8 +405,8 @@ impl Batch {
         self.leave();
     }
 
-    /// Nobody waits for the reports any more: what became of the messages that a session was
-    /// given, in order. The session has ended, and has reported on all of them.
+    /// Returns the reports on the messages that were queued on a session, in order, because the
+    /// caller no longer waits for them. The session must be over and have reported on all of them.
     pub(crate) fn abandon(&mut self) -> Vec<Report> {
         self.disconnected();
         let mut reports = Vec::new();
@@ -423,8 +425,8 @@ impl Batch {
         reports
     }
 
-    /// Whether another connection is worth trying once this one is gone. One that
-    /// took nothing at all, and was new, tells of all others.
+    /// Decides whether to try another connection after the end of this one. If a new connection
+    /// sent no message at all, another one is unlikely to succeed.
     fn leave(&mut self) {
         let worn = match &self.connection {
             Connection::Live {

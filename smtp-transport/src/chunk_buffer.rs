@@ -1,17 +1,17 @@
-//! Content that is read piece by piece: its memory, its end and its errors. Must never know
-//! what it is read from.
+//! Content that is read piece by piece: its memory, its end and its errors. Must never know the
+//! source of the content.
 
 use std::io;
 use std::task::{Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 
-/// How much is read at once.
+/// The size of the buffer, in octets.
 const CHUNK: usize = 64 * 1024;
 
-/// Content that is read piece by piece, to become [`Bytes`] without a copy.
+/// A buffer for content that is read piece by piece and becomes [`Bytes`] without a copy.
 ///
-/// Its memory is used again once earlier pieces were sent and dropped.
+/// The memory is reused after earlier pieces are sent and dropped.
 ///
 /// ```
 /// use std::io::Read;
@@ -49,7 +49,7 @@ impl ChunkBuffer {
         Poll::Ready(None)
     }
 
-    /// Room for the next piece: 16 to 64 KiB.
+    /// The space for the next piece: 16 to 64 KiB.
     fn space(&mut self) -> &mut [u8] {
         if self.space.len() < CHUNK / 4 {
             self.space.clear();
@@ -59,7 +59,7 @@ impl ChunkBuffer {
         &mut self.space
     }
 
-    /// The first `octets` of the room, which were filled; never more than there are.
+    /// Takes the first `octets` of the space, which were filled, or all if there are fewer.
     fn take(&mut self, octets: usize) -> Bytes {
         self.space.split_to(octets.min(self.space.len())).freeze()
     }

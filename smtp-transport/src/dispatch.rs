@@ -1,8 +1,8 @@
-//! Who sends what over which connection: the pool and its waiters behind one lock, and a
-//! machine for each send that says what to do next.
+//! The sends of a transport: the pool and the waiting sends behind one lock, and a state machine
+//! for each send that returns its next step.
 //!
-//! Knows the pool, the batch and when each is told what. Must never open, read or write a
-//! connection, ask for the time or sleep: adapters carry out the steps.
+//! Knows the pool and the batch, and the order of the calls to them. Must never open, read or write
+//! a connection, read a clock or sleep: adapters execute the steps.
 
 #[cfg(test)]
 mod model;
@@ -19,16 +19,15 @@ pub use self::sending::{Drive, Glance, Message, Open, Sending, Step, Wait, verdi
 use crate::pool::PoolShelf;
 use crate::{Session, TransportConfig};
 
-/// A connection, as far as it takes part in decisions: a session, with a stream that is the
-/// adapter's own affair.
+/// A connection of an adapter: a session and its stream.
 pub trait Line {
-    /// Its session.
+    /// The session of the connection.
     fn session(&mut self) -> &mut Session;
 
-    /// Ends the session after this time, as a time-out does; `None` takes that back.
+    /// Ends the session after this time like a time-out; `None` removes the limit.
     fn limit_time(&mut self, left: Option<Duration>);
 
-    /// Says `QUIT` if that can be done at once, and closes the connection.
+    /// Sends `QUIT` if that is possible without waiting, and closes the connection.
     fn depart(self);
 }
 
@@ -46,15 +45,15 @@ impl<L: Line> Line for Box<L> {
     }
 }
 
-/// What all sends of one transport share: its configuration, the pool, and the reports that
-/// nobody waited for.
+/// The state that all sends of a transport share: the configuration, the pool, and the abandoned
+/// reports.
 pub struct Dispatch<L: Line> {
     config: TransportConfig,
     shelf: Mutex<PoolShelf<L>>,
 }
 
 impl<L: Line> Dispatch<L> {
-    /// A transport that has not sent anything.
+    /// Creates the state of a transport that has not sent anything.
     pub fn new(config: TransportConfig) -> Arc<Self> {
         let shelf = PoolShelf::new(config.pool().clone());
         Arc::new(Self {
@@ -63,17 +62,17 @@ impl<L: Line> Dispatch<L> {
         })
     }
 
-    /// How the server is reached and spoken to.
+    /// The configuration of the transport.
     pub fn config(&self) -> &TransportConfig {
         &self.config
     }
 
-    /// Sends many messages, which [`Step::Message`] asks for.
+    /// Begins to send many messages, which [`Step::Message`] takes one by one.
     pub fn send_all(self: &Arc<Self>) -> Sending<L> {
         Sending::new(self)
     }
 
-    /// Sends one message. [`Drive::wants_chunk`] asks for the content of a stream.
+    /// Begins to send one message. [`Drive::wants_chunk`] says when to read streamed content.
     pub fn send_one(
         self: &Arc<Self>,
         envelope: &Envelope,
@@ -85,18 +84,18 @@ impl<L: Line> Dispatch<L> {
         sending
     }
 
-    /// Takes the reports of messages that nobody waited for, the oldest first.
+    /// Takes the reports on messages whose send was dropped early, the oldest first.
     pub fn take_abandoned(&self) -> Vec<Report> {
         self.lock().take_abandoned()
     }
 
-    /// Closes connections that have stood idle too long.
+    /// Closes connections that have been idle for too long.
     pub fn close_idle(&self, now: Instant) {
         self.tell(|shelf| shelf.handle_timeout(now));
     }
 
-    /// Serves those who wait, refuses those who come, closes what is idle. The end of that is
-    /// to be waited for.
+    /// Begins the shutdown: sends that wait are served, new sends are refused, idle connections are
+    /// closed. Poll the returned value for the end.
     pub fn shut_down(&self, now: Instant) -> ShuttingDown<'_, L> {
         self.tell(|shelf| shelf.shut_down(now));
         let until = now + self.config.pool().shutdown_timeout;
@@ -107,18 +106,18 @@ impl<L: Line> Dispatch<L> {
     }
 
     fn lock(&self) -> MutexGuard<'_, PoolShelf<L>> {
-        // Nothing panics while the lock is held; the state is whole anyway.
+        // No code panics while the lock is held, so the state is always consistent.
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the pool something, and carries out what it decides.
+    /// Calls the pool, and executes its decisions.
     fn tell<T>(&self, tell: impl FnOnce(&mut PoolShelf<L>) -> T) -> T {
         let (told, effects) = {
             let mut shelf = self.lock();
             let told = tell(&mut shelf);
             (told, shelf.effects())
         };
-        // Neither a connection nor a stranger's waker is touched under the lock.
+        // No connection and no waker is used while the lock is held.
         effects.departing.into_iter().for_each(Line::depart);
         effects.woken.into_iter().for_each(Waker::wake);
         told
@@ -136,9 +135,9 @@ impl<L: Line> Dispatch<L> {
 }
 
 impl<L: Line> Drop for Dispatch<L> {
-    /// The last clone of the transport is gone: nobody else says goodbye.
+    /// Ends the idle connections when the last clone of the transport is dropped.
     fn drop(&mut self) {
-        // The pool has its own idea of how late it is, and nothing here depends on it.
+        // The pool ignores a time that is earlier than its last one.
         self.tell(|shelf| shelf.shut_down(Instant::EPOCH));
     }
 }
@@ -151,7 +150,7 @@ impl<L: Line> fmt::Debug for Dispatch<L> {
     }
 }
 
-/// A shutdown that is under way.
+/// A shutdown in progress.
 #[derive(Debug)]
 #[must_use = "the end of a shutdown is waited for"]
 pub struct ShuttingDown<'a, L: Line> {
@@ -160,11 +159,11 @@ pub struct ShuttingDown<'a, L: Line> {
 }
 
 impl<L: Line> ShuttingDown<'_, L> {
-    /// Whether it is over.
+    /// Returns `Ok` if the shutdown is over.
     ///
     /// # Errors
     ///
-    /// When to ask again, where the waker is not woken before.
+    /// The time at which to poll again, unless the waker is woken earlier.
     pub fn poll(&self, now: Instant, waker: &Waker) -> Result<(), Instant> {
         let is_drained = self.dispatch.lock().poll_drained(waker).is_ready();
         if !is_drained && now < self.until {

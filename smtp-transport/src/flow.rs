@@ -1,7 +1,7 @@
-//! A state machine and what its driver has to remember about the stream: the buffer that is
-//! read into, the error of a write, the caller's own deadline.
+//! A state machine and the state of its driver: the read buffer, the error of a write, the deadline
+//! of the caller.
 //!
-//! Knows what each result of a read or a write means to the machine. Must never read, write or
+//! Knows what each result of a read or a write means for the machine. Must never read, write or
 //! wait itself, nor know SMTP or TLS.
 
 use std::io::{self, IoSlice};
@@ -11,44 +11,43 @@ use std::task::{Poll, ready};
 use bytes::Buf;
 use postwire_proto::{Endpoint, Instant};
 
-/// How much is read at once at first: more than most replies, and held by each
-/// session.
+/// The initial size of the read buffer, which each session holds: larger than most replies.
 const READ: usize = 4 * 1024;
 
-/// How much at most, by a session to which more is said than that: to hundreds of
-/// messages at once, for one.
+/// The maximum size of the read buffer, for a session that receives long input, such as the replies
+/// to hundreds of messages at once.
 const READ_MOST: usize = 32 * 1024;
 
-/// How many slices go into one `writev`.
+/// The maximum number of slices for one `writev`.
 const SLICES: usize = 256;
 
 /// A state machine (client or server, plaintext or TLS) whose stream a driver holds.
 #[derive(Debug)]
 pub struct Flow<E> {
     machine: E,
-    /// When the caller's time is up, whatever the machine may still wait for.
+    /// The deadline of the caller, which applies in addition to those of the machine.
     limit: Option<Instant>,
     input: Vec<u8>,
-    /// A write failed: nothing more is written, but the peer is heard to its end.
+    /// The error of a failed write. Nothing more is written, but reading continues to its end.
     write_error: Option<io::Error>,
 }
 
-/// What a driver does next.
+/// The next move of a driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Move<V> {
-    /// Gives this event to whoever waits for one.
+    /// Return this event to the caller.
     Event(V),
-    /// Closes the stream: the session is over, and what could be written has been.
+    /// Close the stream: the session is over, and everything that could be written is written.
     Close,
-    /// Waits for the peer, no longer than until this time. All is written.
+    /// Wait for the peer, at most until this time. Everything is written.
     Read(Option<Instant>),
-    /// Waits for the peer, no longer than until this time, or until the stream takes more.
+    /// Wait for the peer, at most until this time, or until the stream takes more octets.
     Write(Option<Instant>),
 }
 
 impl<E: Endpoint> Flow<E> {
-    /// A machine at the start of its stream.
+    /// Creates a flow for a machine at the start of its stream.
     pub fn new(machine: E) -> Self {
         Self {
             machine,
@@ -63,24 +62,24 @@ impl<E: Endpoint> Flow<E> {
         &self.machine
     }
 
-    /// The state machine, to be given input of its own.
+    /// The state machine, mutably.
     pub fn machine_mut(&mut self) -> &mut E {
         &mut self.machine
     }
 
-    /// Ends the session at this time as if the machine had timed out then, whatever its own
-    /// deadlines are. `None` takes the limit back.
+    /// Ends the session at this time like a time-out of the machine, even if its own deadlines are
+    /// later. `None` removes the limit.
     pub fn limit_time(&mut self, until: Option<Instant>) {
         self.limit = until;
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is next wanted.
+    /// The time at which [`handle_timeout`](Self::handle_timeout) is next needed.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let limit = self.limit.filter(|_| !self.machine.is_closed());
         self.machine.poll_timeout().into_iter().chain(limit).min()
     }
 
-    /// Tells the time.
+    /// Passes the current time to the machine.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.machine.handle_timeout(now);
         if self.limit.is_some_and(|limit| limit <= now) {
@@ -89,8 +88,8 @@ impl<E: Endpoint> Flow<E> {
         }
     }
 
-    /// Reads once, and gives what was read to the machine. `now` is asked after the read.
-    /// Ready where something was read, also the end or an error.
+    /// Reads once and passes the octets to the machine. `now` is called after the read. Ready if
+    /// octets, the end of the stream or an error were read.
     pub fn poll_read(
         &mut self,
         read: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
@@ -114,15 +113,15 @@ impl<E: Endpoint> Flow<E> {
         Poll::Ready(())
     }
 
-    /// Nothing more can be read.
+    /// Records that nothing more can be read.
     pub fn failed(&mut self, error: io::Error, now: Instant) {
-        // The write that failed first says more than the read that follows it.
+        // The error of an earlier write explains more than that of the read after it.
         let error = self.write_error.take().unwrap_or(error);
         self.machine.handle_transport_error(now, Arc::new(error));
     }
 
-    /// Goes on as far as that can be without waiting for the peer, and writes what there is to
-    /// write. `now` is asked after each write.
+    /// Writes everything that can be written without waiting, and returns the next move. `now` is
+    /// called after each write.
     pub fn next_move(
         &mut self,
         mut write: impl FnMut(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
@@ -132,7 +131,7 @@ impl<E: Endpoint> Flow<E> {
             return Move::Event(event);
         }
         let blocks = self.write(&mut write, now).is_pending();
-        // Writing takes time and makes room: either may bring an event, the end for one.
+        // A write takes time and frees space in the output. Either may cause an event.
         if let Some(event) = self.machine.poll_event() {
             return Move::Event(event);
         }
@@ -145,7 +144,7 @@ impl<E: Endpoint> Flow<E> {
         }
     }
 
-    /// Writes until nothing is left or the stream fails; pending where it takes no more.
+    /// Writes until nothing is left or the stream fails. Pending if the stream takes no more.
     fn write(
         &mut self,
         write: &mut impl FnMut(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
@@ -177,7 +176,7 @@ impl<E: Endpoint> Flow<E> {
         self.write_error.is_none()
     }
 
-    /// A flush or the like failed: nothing more is written.
+    /// Records that a flush failed, so that nothing more is written.
     pub fn write_failed(&mut self, error: io::Error) {
         self.write_error.get_or_insert(error);
     }

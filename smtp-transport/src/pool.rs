@@ -1,8 +1,7 @@
-//! Who gets which connection, when one is opened and when it is closed.
+//! The pool: which send gets which connection, when a connection is opened and when it is closed.
 //!
-//! Decisions only: no socket, no lock, no wait. An adapter tells what happened
-//! and the time, and carries out the [`PoolAction`]s. Both worlds, blocking and
-//! async, share this, so they cannot differ.
+//! Decides only. Must never use a socket or a lock, or wait. An adapter passes events and the time,
+//! and executes the [`PoolAction`]s. The blocking and the async adapters share the pool.
 
 mod config;
 #[cfg(test)]
@@ -15,62 +14,62 @@ pub use self::config::PoolConfig;
 pub(crate) use self::shelf::{PoolGrant, PoolShelf};
 use postwire_proto::Instant;
 
-/// Names a connection of the pool. Never used twice.
+/// Identifies a connection of the pool. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PoolConnectionId(u64);
 
-/// Names a waiter: someone who waits for a connection. Never used twice.
+/// Identifies a waiter, which is a send that waits for a connection. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PoolTicket(u64);
 
-/// What the adapter is to do.
+/// An action for the adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub(crate) enum PoolAction {
-    /// Give this idle connection to this waiter, who looks at it first
-    /// ([`Pool::found_dead`] if the server has left).
+    /// Give this idle connection to this waiter, which first checks whether the server has closed
+    /// it ([`Pool::found_dead`]).
     Use(PoolTicket, PoolConnectionId),
-    /// Let this waiter open a connection, under this name.
+    /// Let this waiter open a connection with this id.
     Open(PoolTicket, PoolConnectionId),
-    /// Say `QUIT` to this idle connection and forget it.
+    /// End this idle connection by `QUIT`.
     Close(PoolConnectionId),
-    /// The pool is shutting down: this waiter gets nothing.
+    /// Refuse this waiter, because the pool is shutting down.
     Refuse(PoolTicket),
-    /// The deadline moved, or another waiter has to keep it: this waiter calls
-    /// [`Pool::handle_timeout`] at this time, and is woken now if it sleeps longer.
+    /// Make this waiter call [`Pool::handle_timeout`] at this time, and wake it if it sleeps
+    /// longer: the deadline has changed, or another waiter must observe it.
     ///
-    /// Replaces what any waiter was told before.
+    /// Replaces every earlier action of this kind.
     KeepTime(PoolTicket, Instant),
 }
 
-/// The pool's decisions.
+/// The decisions of a pool.
 ///
-/// First come, first served; the connection used last is used first, so that
-/// those in excess grow old.
+/// Waiters are served in their order. The connection that was used last is used first, so that
+/// connections in excess become idle for long enough to be closed.
 ///
 /// # Time
 ///
-/// While anyone waits, exactly one waiter keeps the time: the first one, who was told when to
-/// call [`handle_timeout`](Self::handle_timeout) by [`PoolAction::KeepTime`]. Whatever makes the
-/// deadline earlier, or takes the first waiter away, gives that action again. Where nobody waits,
-/// nobody has to wake up: what is too old is closed with the next call.
+/// While there are waiters, the first one is the timekeeper: [`PoolAction::KeepTime`] tells it when
+/// to call [`handle_timeout`](Self::handle_timeout). The action is repeated if the deadline becomes
+/// earlier or the first waiter leaves. Without waiters there is no timekeeper, and connections that
+/// are too old are closed with the next call.
 #[derive(Debug)]
 pub(crate) struct Pool {
     config: PoolConfig,
     connections: Vec<Connection>,
-    /// Those who wait, in the order in which they came, by whether a connection that was used
-    /// before is good enough.
+    /// The waiters in their order, separated by whether they accept a connection that was used
+    /// before.
     takes_any: BTreeSet<PoolTicket>,
     wants_fresh: BTreeSet<PoolTicket>,
     timekeeper: Option<(PoolTicket, Instant)>,
     actions: VecDeque<PoolAction>,
     next_connection: u64,
     next_ticket: u64,
-    /// No connection is opened before this.
+    /// The end of the pause, before which no connection is opened.
     paused_until: Option<Instant>,
     pauses_in_a_row: u32,
-    /// Connections before this one were being opened when the last pause began: what becomes of
-    /// them says nothing new.
+    /// Connections before this one were being opened when the last pause began. Their failures do
+    /// not start another pause.
     first_after_pause: u64,
     shutting_down: bool,
     now: Instant,
@@ -81,12 +80,12 @@ struct Connection {
     id: PoolConnectionId,
     opened: Instant,
     messages: u64,
-    /// Since when nobody uses it; none while someone does or it is being opened.
+    /// The time at which the connection became idle; `None` while it is in use or being opened.
     idle_since: Option<Instant>,
 }
 
 impl Pool {
-    /// An empty pool.
+    /// Creates an empty pool.
     pub(crate) fn new(config: PoolConfig) -> Self {
         Self {
             config,
@@ -105,19 +104,18 @@ impl Pool {
         }
     }
 
-    /// Its configuration.
+    /// The configuration of the pool.
     pub(crate) fn config(&self) -> &PoolConfig {
         &self.config
     }
 
-    /// Someone wants a connection. An action with this ticket will come.
+    /// Requests a connection. An action with the returned ticket will follow.
     pub(crate) fn request(&mut self, now: Instant) -> PoolTicket {
         self.enter(now, false)
     }
 
-    /// Someone wants a connection that nobody has used, since a used one had died of old age
-    /// and lost their message. They are given the right to open one; where there are too
-    /// many, an idle one makes room.
+    /// Requests a new connection, because a reused one was lost with the message. The waiter gets
+    /// the right to open one. If there are too many connections, an idle one is closed for it.
     pub(crate) fn request_fresh(&mut self, now: Instant) -> PoolTicket {
         self.enter(now, true)
     }
@@ -136,7 +134,7 @@ impl Pool {
         ticket
     }
 
-    /// This waiter waits no more. What an action had given it already goes back.
+    /// Removes a waiter. Anything that an action has given to it returns to the pool.
     pub(crate) fn cancel(&mut self, now: Instant, ticket: PoolTicket) {
         self.takes_any.remove(&ticket);
         self.wants_fresh.remove(&ticket);
@@ -156,7 +154,7 @@ impl Pool {
         self.decide(now);
     }
 
-    /// A connection stands, and is in use by whoever opened it.
+    /// Records that a connection is open and in use by the send that opened it.
     pub(crate) fn opened(&mut self, now: Instant, id: PoolConnectionId) {
         if id.0 >= self.first_after_pause {
             self.pauses_in_a_row = 0;
@@ -168,8 +166,8 @@ impl Pool {
         self.decide(now);
     }
 
-    /// A connection could not be opened. `no_room`: the server said so by a 4xx;
-    /// no other is opened for a while.
+    /// Records that a connection could not be opened. `no_room` says that the server accepts no
+    /// more sessions (4xx); the pool then pauses.
     pub(crate) fn open_failed(&mut self, now: Instant, id: PoolConnectionId, no_room: bool) {
         self.forget(id);
         if no_room && id.0 >= self.first_after_pause {
@@ -182,15 +180,15 @@ impl Pool {
         self.decide(now);
     }
 
-    /// An idle connection that was given out had died meanwhile. Its holder has its old place
-    /// among those who wait.
+    /// Records that the server had closed an idle connection which was given to a waiter. The
+    /// waiter gets its old place in the queue.
     pub(crate) fn found_dead(&mut self, now: Instant, id: PoolConnectionId, ticket: PoolTicket) {
         self.forget(id);
         self.takes_any.insert(ticket);
         self.decide(now);
     }
 
-    /// A connection is used no more, after `messages` messages.
+    /// Records that a connection became idle after `messages` messages.
     pub(crate) fn released(&mut self, now: Instant, id: PoolConnectionId, messages: u64) {
         if let Some(connection) = self.find(id) {
             connection.messages = connection.messages.saturating_add(messages);
@@ -199,19 +197,20 @@ impl Pool {
         self.decide(now);
     }
 
-    /// A connection is gone.
+    /// Records that a connection is closed.
     pub(crate) fn lost(&mut self, now: Instant, id: PoolConnectionId) {
         self.forget(id);
         self.decide(now);
     }
 
-    /// Serves those who wait, refuses those who come, closes what is idle.
+    /// Begins the shutdown: waiters are served, new requests are refused, idle connections are
+    /// closed.
     pub(crate) fn shut_down(&mut self, now: Instant) {
         self.shutting_down = true;
         self.decide(now);
     }
 
-    /// The time for shutting down is over: refuses also those who wait.
+    /// Refuses the waiters as well, because the time for the shutdown is over.
     pub(crate) fn refuse_all(&mut self, now: Instant) {
         self.shutting_down = true;
         while let Some((ticket, _)) = self.first_waiting() {
@@ -222,7 +221,7 @@ impl Pool {
         self.decide(now);
     }
 
-    /// Whether, after [`shut_down`](Self::shut_down), nothing is left.
+    /// Whether the shutdown is complete.
     pub(crate) fn is_drained(&self) -> bool {
         self.shutting_down
             && self.connections.is_empty()
@@ -230,41 +229,41 @@ impl Pool {
             && self.actions.is_empty()
     }
 
-    /// The next thing to do; call until `None` after every other call.
+    /// The next action. Call until `None` after every other call.
     pub(crate) fn poll_action(&mut self) -> Option<PoolAction> {
         self.actions.pop_front()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is next wanted.
+    /// The time at which [`handle_timeout`](Self::handle_timeout) is next needed.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let ends = self.connections.iter().filter_map(|c| self.end_of(c));
         let pause = self.paused_until.filter(|_| self.waiting() > 0);
         ends.chain(pause).min()
     }
 
-    /// Tells the time. Safe to call at any moment.
+    /// Passes the current time. Safe to call at any moment.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.decide(now);
     }
 
-    /// How many connections there are, those being opened included.
+    /// The number of connections, including those that are being opened.
     #[cfg(test)]
     pub(crate) fn connections(&self) -> usize {
         self.connections.len()
     }
 
-    /// How many of them nobody uses.
+    /// The number of idle connections.
     pub(crate) fn idle(&self) -> usize {
         let idle = self.connections.iter().filter(|c| c.idle_since.is_some());
         idle.count()
     }
 
-    /// How many wait.
+    /// The number of waiters.
     pub(crate) fn waiting(&self) -> usize {
         self.takes_any.len() + self.wants_fresh.len()
     }
 
-    /// Who came first of those who wait, and whether they want a fresh connection.
+    /// The first waiter, and whether it needs a new connection.
     fn first_waiting(&self) -> Option<(PoolTicket, bool)> {
         match (self.takes_any.first(), self.wants_fresh.first()) {
             (Some(any), Some(fresh)) if fresh < any => Some((*fresh, true)),
@@ -282,7 +281,7 @@ impl Pool {
         self.connections.retain(|connection| connection.id != id);
     }
 
-    /// When an idle connection has had its time.
+    /// The time at which an idle connection is to be closed.
     fn end_of(&self, connection: &Connection) -> Option<Instant> {
         let idle_since = connection.idle_since?;
         if connection.messages >= self.config.max_messages {
@@ -303,11 +302,11 @@ impl Pool {
         self.appoint_timekeeper();
     }
 
-    /// Sees to it that the first who waits will wake up in time.
+    /// Makes the first waiter the timekeeper.
     fn appoint_timekeeper(&mut self) {
         let deadline = self.poll_timeout();
         let (Some((first, _)), Some(deadline)) = (self.first_waiting(), deadline) else {
-            // What was told before may wake someone, which does no harm.
+            // An earlier action may still wake a waiter, which is harmless.
             self.timekeeper = None;
             return;
         };

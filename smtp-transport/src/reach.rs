@@ -1,5 +1,5 @@
-//! Which of a host's addresses are tried, in which order, and what is said when
-//! the server cannot be reached. Opens nothing.
+//! The order in which the addresses of a host are tried, and the error if the server cannot be
+//! reached. Must never open a socket.
 
 mod dial;
 mod race;
@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use postwire_proto::{Error, ErrorKind, Stage};
 
-/// The order in which addresses are tried (RFC 8305 §4): the resolver's, with
-/// the two families in turn, so that a broken one costs a single attempt.
+/// The order in which addresses are tried (RFC 8305 §4): that of the resolver, with the two
+/// families in turn, so that a broken family costs a single attempt.
 ///
-/// With a local address, only those of its family.
+/// With a local address, only addresses of its family are tried.
 fn connection_order(addresses: Vec<SocketAddr>, local: Option<IpAddr>) -> Vec<SocketAddr> {
     let usable = addresses
         .into_iter()
@@ -42,7 +42,7 @@ fn connection_order(addresses: Vec<SocketAddr>, local: Option<IpAddr>) -> Vec<So
 
 pub use self::dial::{ATTEMPT_DELAY, ConnectUnix, Dial, DialStep, Resolve};
 
-/// The server cannot be reached: what was tried, and how each failed.
+/// The error of a server that cannot be reached, with each attempt and its failure.
 #[derive(Debug)]
 pub struct ConnectError(Failure);
 
@@ -65,7 +65,7 @@ enum Failure {
 }
 
 impl ConnectError {
-    /// No address of `host` has been tried yet.
+    /// Creates an error without an attempt.
     pub(crate) fn new(host: &str, port: u16) -> Self {
         Self(Failure::Addresses {
             host: host.to_owned(),
@@ -74,7 +74,7 @@ impl ConnectError {
         })
     }
 
-    /// The name of the host could not be resolved.
+    /// Creates the error of a host whose name cannot be resolved.
     pub(crate) fn unresolved(host: &str, port: u16, error: io::Error) -> Self {
         Self(Failure::Name {
             host: host.to_owned(),
@@ -83,7 +83,7 @@ impl ConnectError {
         })
     }
 
-    /// Connecting to this Unix socket failed.
+    /// Creates the error of a Unix socket that cannot be connected.
     pub(crate) fn unix_socket(path: &Path, error: io::Error) -> Self {
         Self(Failure::UnixSocket {
             path: path.to_owned(),
@@ -105,7 +105,7 @@ impl ConnectError {
         }
     }
 
-    /// The error of a session that has no connection, for want of time or another reason.
+    /// Converts the error into that of a session: `TimedOut` if the last attempt timed out.
     pub(crate) fn into_error(self) -> Error {
         if self.is_timeout() {
             let tried = self.to_string();
@@ -114,14 +114,14 @@ impl ConnectError {
         Error::new(Stage::Connect, ErrorKind::Transport(Arc::new(self)))
     }
 
-    /// Connecting to this address failed.
+    /// Adds the failure of an attempt to connect to this address.
     pub(crate) fn attempt(&mut self, address: SocketAddr, error: io::Error) {
         if let Failure::Addresses { attempts, .. } = &mut self.0 {
             attempts.push((address, error));
         }
     }
 
-    /// The addresses that were tried, and how each failed.
+    /// The addresses that were tried, with the error of each.
     pub fn attempts(&self) -> impl Iterator<Item = (SocketAddr, &io::Error)> {
         self.tried()
             .iter()
@@ -135,7 +135,7 @@ impl ConnectError {
         }
     }
 
-    /// Whether the time was up.
+    /// Whether the last attempt timed out.
     pub fn is_timeout(&self) -> bool {
         self.last()
             .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
@@ -177,7 +177,7 @@ impl fmt::Display for ConnectError {
     }
 }
 
-/// `Display` names each attempt with its reason, so the source is what lies behind the last one.
+/// `Display` includes the error of each attempt, so `source` returns the source of the last one.
 impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.last().and_then(std::error::Error::source)

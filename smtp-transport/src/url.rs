@@ -1,9 +1,8 @@
-//! A server's URL: how one line names host, port, TLS mode, credentials and
-//! hello name.
+//! The URL of a server: host, port, TLS mode, credentials and hello name in one line.
 //!
-//! Knows RFC 3986 as far as these URLs need it; opens nothing and looks nothing
-//! up. No error and no `Debug` repeats any part of the URL that could be (part
-//! of) a password: an unencoded `/` in one shifts every border.
+//! Knows RFC 3986 as far as these URLs need it. Must never connect or resolve a name. No error and
+//! no `Debug` repeats a part of the URL that may belong to a password: an unencoded `/` in a
+//! password changes where each part begins.
 
 use core::fmt;
 use core::net::Ipv6Addr;
@@ -19,7 +18,7 @@ mod error;
 
 pub use error::{UrlError, UrlPart};
 
-/// A server, as a URL names it.
+/// The URL of a server.
 ///
 /// ```text
 /// smtp://user:password@host:port/hello-name?tls=none|opportunistic|required
@@ -29,7 +28,7 @@ pub use error::{UrlError, UrlPart};
 /// lmtp+unix:///path/of/socket?tls=none|opportunistic|required|wrapper
 /// ```
 ///
-/// Everything but scheme and host or path may be left out.
+/// All parts except the scheme, and the host or path, are optional.
 ///
 /// | URL | mode | default port |
 /// |---|---|---|
@@ -42,18 +41,16 @@ pub use error::{UrlError, UrlPart};
 /// | `lmtp://host?tls=…` | as it says | 24 |
 /// | `lmtp+unix:///path`, `smtp+unix:///path` | [`Security::None`] | – |
 ///
-/// `smtp://` and `lmtp://` without `tls=` mean *required*: nobody gets plaintext
-/// without asking for it. A Unix socket does not leave the machine: there,
-/// plaintext is what it means.
+/// For `smtp://` and `lmtp://` without `tls=`, TLS is required: plaintext must be requested. A Unix
+/// socket is local to the machine, so its default is plaintext.
 ///
 /// User, password and hello name are percent-decoded (RFC 3986 §2.1) and must
 /// then be UTF-8. In a user or password, `/`, `?`, `#`, `%` and (in a user) `:`
-/// must be percent-encoded, and so must blanks; control characters are refused
-/// even so (RFC 4013 §2.3). A host is a DNS name in ASCII (an internationalised one as
-/// `xn--…`), an IPv4 address, or an IPv6 address in brackets. The hello name is
-/// a domain or an address literal. The path of a socket is absolute, and
-/// percent-decoded as well; the certificate of the server behind it, if it has
-/// one, is that of `localhost`.
+/// must be percent-encoded, and so must blanks; control characters are refused even if encoded
+/// (RFC 4013 §2.3). A host is a DNS name in ASCII (an internationalised name as `xn--…`), an IPv4
+/// address, or an IPv6 address in brackets. The hello name is a domain or an address literal. The
+/// path of a socket is absolute, and percent-decoded as well. A certificate of a server on a
+/// socket must be valid for `localhost`.
 ///
 /// ```
 /// use postwire_proto::Security;
@@ -78,15 +75,15 @@ pub struct ServerUrl {
     unix_socket: Option<PathBuf>,
 }
 
-/// The name of whoever listens on a Unix socket.
+/// The host name of a server on a Unix socket.
 const LOCAL_HOST: &str = "localhost";
 
 impl ServerUrl {
-    /// Takes a URL apart.
+    /// Parses a URL.
     ///
     /// # Errors
     ///
-    /// [`UrlError`] says what is wrong, without repeating the URL.
+    /// [`UrlError`] if the URL is invalid. The error does not repeat the URL.
     pub fn parse(url: &str) -> Result<Self, UrlError> {
         if let Some((position, _)) = url
             .char_indices()
@@ -97,7 +94,7 @@ impl ServerUrl {
         let (scheme, rest) = url.split_once("://").ok_or(UrlError::MissingScheme)?;
         let scheme = Scheme::parse(scheme)?;
         let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-        // Said first: here, everything else would be said of a piece of a password.
+        // Checked first: any other error would be about a piece of a password.
         if rest.contains('@') {
             return Err(UrlError::UnencodedDelimiter);
         }
@@ -140,7 +137,7 @@ impl ServerUrl {
         Ok(parsed)
     }
 
-    /// SMTP, or LMTP for `lmtp://` and `lmtp+unix://`.
+    /// The protocol: LMTP for `lmtp://` and `lmtp+unix://`, otherwise SMTP.
     pub fn protocol(&self) -> Protocol {
         self.protocol
     }
@@ -150,19 +147,19 @@ impl ServerUrl {
         self.mode
     }
 
-    /// The host: a DNS name or an IP address, an IPv6 one without brackets;
-    /// `localhost` where the URL names a Unix socket.
+    /// The host: a DNS name or an IP address (IPv6 without brackets); `localhost` if the URL names
+    /// a Unix socket.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port: the one given, else the default of protocol and mode. Never 0.
+    /// The port of the URL, or the default for its protocol and mode. Never 0.
     pub fn port(&self) -> u16 {
         self.port
             .unwrap_or_else(|| default_port(self.protocol, self.mode))
     }
 
-    /// The port, if the URL gives one.
+    /// The port, if the URL contains one.
     pub fn explicit_port(&self) -> Option<u16> {
         self.port
     }
@@ -172,25 +169,25 @@ impl ServerUrl {
         self.unix_socket.as_deref()
     }
 
-    /// The user, with or without a password in the URL.
+    /// The user name, with or without a password in the URL.
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()
     }
 
-    /// User and password, if the URL gives both.
+    /// User name and password, if the URL contains both.
     pub fn credentials(&self) -> Option<&Credentials> {
         self.credentials.as_ref()
     }
 
-    /// What to say at EHLO or LHLO, if the URL gives it.
+    /// The name for EHLO or LHLO, if the URL contains one.
     pub fn hello_name(&self) -> Option<&HelloName> {
         self.hello_name.as_ref()
     }
 }
 
-/// The port by custom: 24 for LMTP (RFC 2033 leaves it to the administrator);
-/// for SMTP 25 (RFC 5321) in plaintext or opportunistic, 587 (RFC 6409) if TLS
-/// is required, 465 (RFC 8314) if it wraps the session.
+/// The default port: 24 for LMTP (RFC 2033 leaves it to the administrator); for SMTP 25 (RFC 5321)
+/// with plaintext or opportunistic TLS, 587 (RFC 6409) with required TLS, and 465 (RFC 8314) with
+/// implicit TLS.
 pub(crate) fn default_port(protocol: Protocol, mode: Security) -> u16 {
     match (protocol, mode) {
         (Protocol::Lmtp, _) => 24,
@@ -216,8 +213,8 @@ impl TryFrom<&str> for ServerUrl {
     }
 }
 
-/// The whole URL, port and mode spelt out; `***` for user and password, as some
-/// services take a token for both.
+/// Writes the whole URL with an explicit port and mode, and with `***` for user and password,
+/// because some services take a token as the user name.
 impl fmt::Display for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = match (self.protocol, &self.unix_socket, self.mode) {
@@ -255,10 +252,10 @@ impl fmt::Debug for ServerUrl {
     }
 }
 
-/// What a path segment may not hold as it is.
+/// The characters that must be encoded in a path segment.
 const IN_PATH: &AsciiSet = &IN_SOCKET_PATH.add(b'/');
 
-/// The same for a path of several.
+/// The characters that must be encoded in a path of several segments.
 const IN_SOCKET_PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'#').add(b'?').add(b'%').add(b'@');
 
 #[derive(Clone, Copy)]
@@ -271,7 +268,7 @@ enum Scheme {
 }
 
 impl Scheme {
-    /// RFC 3986 §3.1: in either case.
+    /// Parses a scheme in upper or lower case (RFC 3986 §3.1).
     fn parse(scheme: &str) -> Result<Self, UrlError> {
         [
             ("smtp", Self::Smtp),
@@ -318,7 +315,7 @@ impl Scheme {
     }
 }
 
-/// Host and, after a colon, port, both undecoded.
+/// Splits the host from the port after the colon, without decoding.
 fn split_host(host_and_port: &str) -> Result<(&str, Option<&str>), UrlError> {
     if host_and_port.parse::<Ipv6Addr>().is_ok() {
         return Err(UrlError::InvalidIpv6);
@@ -347,12 +344,12 @@ fn split_host(host_and_port: &str) -> Result<(&str, Option<&str>), UrlError> {
     Ok((host, port))
 }
 
-/// RFC 3986 §3.2.3: nothing after the colon is as good as no colon.
+/// Parses a port. An empty port means that there is none (RFC 3986 §3.2.3).
 fn parse_port(port: &str) -> Result<Option<u16>, UrlError> {
     if port.is_empty() {
         return Ok(None);
     }
-    // `parse` alone would take a sign.
+    // `parse` alone would accept a sign.
     if !port.bytes().all(|octet| octet.is_ascii_digit()) {
         return Err(UrlError::InvalidPort);
     }
@@ -362,7 +359,7 @@ fn parse_port(port: &str) -> Result<Option<u16>, UrlError> {
     }
 }
 
-/// The user, and the password if there is one.
+/// Parses the user name, and the password if there is one.
 fn parse_user_info(user_info: &str) -> Result<(String, Option<String>), UrlError> {
     let (user, password) = match user_info.split_once(':') {
         Some((user, password)) => (user, Some(password)),
@@ -389,7 +386,7 @@ fn parse_hello_name(path: &str) -> Result<Option<HelloName>, UrlError> {
         .map_err(UrlError::InvalidHelloName)
 }
 
-/// A path that begins with the slash before it, as every absolute one does.
+/// Parses the absolute path of a socket, including its first slash.
 fn parse_socket_path(path: &str) -> Result<PathBuf, UrlError> {
     let path = decode(path, UrlPart::SocketPath)?;
     if path.is_empty() || path.ends_with('/') {
@@ -413,8 +410,7 @@ fn tls_parameter(query: &str, scheme: Scheme) -> Result<Option<Security>, UrlErr
     Ok(mode)
 }
 
-/// Percent-decodes, without the leniency that would let a forgotten `%25` pass
-/// for another password.
+/// Percent-decodes strictly: a lenient decoder would turn a forgotten `%25` into another password.
 fn decode(text: &str, part: UrlPart) -> Result<String, UrlError> {
     let is_valid = text.split('%').skip(1).all(|after| {
         matches!(after.as_bytes(), [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())

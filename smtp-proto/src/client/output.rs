@@ -25,7 +25,7 @@ const SMALLEST_WINDOW: usize = 512;
 /// The capacity of the text buffer that is kept while there is nothing to write, in octets.
 const KEPT: usize = 16 * 1024;
 
-/// Chunks whose memory is kept while nothing is to be written.
+/// The number of chunks whose memory is kept while there is nothing to write.
 const KEPT_CHUNKS: usize = 256;
 
 #[derive(Debug)]

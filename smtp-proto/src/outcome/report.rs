@@ -47,7 +47,7 @@ pub struct Report {
     transaction: TransactionId,
     outcome: Outcome,
     recipients: Vec<RecipientReport>,
-    /// Why a further transaction of an accepted message was not sent.
+    /// The error because of which a further transaction of an accepted message was not sent.
     rest_error: Option<Box<Error>>,
 }
 
@@ -154,8 +154,8 @@ impl Report {
         }
     }
 
-    /// Keeps why a further transaction was not sent, until nobody is left who was not sent to.
-    /// The server's own words are kept over an error without any.
+    /// Keeps the error of a further transaction that was not sent, while there are recipients with
+    /// the status *not sent*. An error with a reply of the server has priority.
     fn keep_error_of(&mut self, further: &Outcome) {
         let has_reply = |error: &Error| error.reply().is_some();
         if let Outcome::NotSent(error) = further {
@@ -247,8 +247,8 @@ impl Report {
         }
     }
 
-    /// The error, if the message was not sent or is in doubt. Of an accepted message it is the
-    /// reason why the recipients of a further transaction were not sent to.
+    /// The error, if the message was not sent or is in doubt. For an accepted message, the error
+    /// because of which a further transaction was not sent.
     pub fn error(&self) -> Option<&Error> {
         match &self.outcome {
             Outcome::NotSent(error) | Outcome::InDoubt(error) => Some(error),
@@ -467,7 +467,7 @@ mod tests {
         );
         assert_eq!((whole.is_partial(), whole.stage()), (true, None));
         assert!(matches!(whole.retry(), Retry::Later(left) if left.len() == 2));
-        // Another session fails, too, and the server says nothing new.
+        // Another session fails as well, without a reply of the server.
         let closed = not_sent(ErrorKind::ConnectionClosed);
         whole.absorb(report(closed, &[0, 0]), [1, 2].into_iter());
         assert_eq!(whole.error().unwrap().to_string(), said);

@@ -123,8 +123,8 @@ impl Report {
             (RecipientStatus::NotSent, Outcome::NotSent(error) | Outcome::InDoubt(error)) => {
                 error.disposition().into()
             }
-            // The server took others, or refused them one by one, and was not asked for this one,
-            // unless a further transaction failed.
+            // The server answered for other recipients and was not asked for this one, unless a
+            // further transaction failed.
             (
                 RecipientStatus::NotSent,
                 Outcome::Accepted(_)

@@ -27,9 +27,9 @@ fn lost(kind: ErrorKind) -> Report {
     Report::not_sent(&envelope(), Error::new(Stage::Mail, kind))
 }
 
-/// Carries out everything; a session does what `sessions` says in turn: a
-/// letter for each message, `a`ccepted, `l`ost, in `d`oubt, `4` for 421. Where
-/// the word ends the session does. Gives what was done.
+/// Executes all steps of a batch and returns them as text. Each word of `sessions` describes one
+/// session, with a letter for each message: `a`ccepted, `l`ost, in `d`oubt, `4` for 421. The
+/// session ends at the end of its word.
 fn run(mut batch: Batch, sessions: &[&str]) -> String {
     let mut sessions = sessions.iter();
     let mut told = String::new();
@@ -88,10 +88,10 @@ fn a_connection_gets_no_more_than_it_may() {
 
 #[test]
 fn what_a_worn_connection_lost_goes_over_a_fresh_one() {
-    // The one in doubt is not sent again.
+    // The message in doubt is not sent again.
     assert_eq!(run(batch(4, 9), &["adll", "aa"]), "<0123AD<!23AA");
     assert_eq!(run(batch(3, 9), &["a44", "aa"]), "<012A<!12AA");
-    // Pooled, and dead by the time that it was used.
+    // A connection from the pool that the server had closed.
     assert_eq!(run(batch(2, 9), &["rll", "aa"]), "<01<!01AA");
 }
 
@@ -99,7 +99,7 @@ fn what_a_worn_connection_lost_goes_over_a_fresh_one() {
 fn as_long_as_each_connection_takes_some_there_is_another() {
     assert_eq!(run(batch(3, 9), &["all", "al", "a"]), "<012A<!12A<!2A");
     assert_eq!(run(batch(3, 9), &["all", "ll", "aa"]), "<012A<!12NN");
-    // A server that takes one message a connection.
+    // A server that accepts one message for each connection.
     assert_eq!(run(batch(3, 9), &["a44", "a4", "a"]), "<012A<!12A<!2A");
 }
 
@@ -110,7 +110,7 @@ fn a_new_connection_that_takes_nothing_is_the_last() {
     assert_eq!(run(batch(4, 2), &["aa"]), "<01AANN");
 }
 
-/// A session that takes the first recipient, and has no room for the others.
+/// The report of a session that accepts the first recipient and no others because of a limit.
 fn takes_one(envelope: &Envelope) -> Report {
     let mut statuses = vec![RecipientStatus::NotSent; envelope.forward_paths().len()];
     statuses[0] = RecipientStatus::Accepted;
@@ -191,12 +191,12 @@ fn what_a_session_turned_back_is_not_given_to_it_again() {
     batch.reported(takes_one(&many));
     assert!(matches!(batch.next_step(), BatchStep::Await));
     batch.reported(accepted());
-    // The session stands idle, and has no room for the other one.
+    // The session is idle, and its limits do not allow the other message.
     assert!(matches!(batch.next_step(), BatchStep::Connect));
     assert!(batch.wants_fresh());
     batch.connected(false);
     assert_eq!(given(batch.next_step()), "0");
-    // Nobody waits any more: the first was taken for one, and the other is not sent.
+    // The send was dropped: the first message is accepted for one recipient, the other is not sent.
     let left = batch.abandon();
     assert_eq!(left.len(), 2);
     assert!(left[0].is_partial() && left[1].is_accepted());

@@ -1,10 +1,9 @@
-//! Sends against each other and a server that fails in every way, on a virtual clock.
+//! A model test of concurrent sends to a server that fails in every way, on a virtual clock.
 //!
-//! Each sender carries out its steps as one of the adapters does: a thread that parks until it is
-//! woken or a time comes, or a future that is polled when its waker or its timer says so, that
-//! stops midway and comes back, or that is dropped. The sessions are real ones; the server behind
-//! each is a script that stores what it takes. Afterwards every report is held against what was
-//! stored.
+//! Each sender executes its steps like one of the adapters: a thread that parks until it is woken
+//! or a time is reached, or a future that is polled after its waker or its timer, and that may be
+//! paused or dropped. The sessions are real. The server is a script that stores the messages that
+//! it accepts. At the end, every report is compared with the stored messages.
 
 mod wire;
 
@@ -26,16 +25,16 @@ use crate::{TransportBuilder, TransportConfig};
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
-    /// A thread: after each look it parks until the time that it was told last.
+    /// A thread: after each poll it parks until the time that was returned last.
     Blocking,
-    /// A future: keeps its timer while that is not too late, and may stop midway.
+    /// A future: keeps its timer unless that ends too late, and may be paused.
     Async,
 }
 
 struct Sender {
     kind: Kind,
     sending: Sending<Wire>,
-    /// One message whose content is given as a stream.
+    /// Whether the sender sends one message with streamed content.
     streams: bool,
     messages: VecDeque<usize>,
     given: Vec<usize>,
@@ -43,9 +42,9 @@ struct Sender {
     woken: Arc<Woken>,
     timer: Option<Instant>,
     opening: Option<Instant>,
-    /// It waits for a connection, and is woken for one.
+    /// Whether the sender waits for a connection.
     waits: bool,
-    /// When it stops and when it comes back, or that it does not.
+    /// The time at which the sender pauses, and the time at which it continues, if it does.
     stops: Option<(Instant, Option<Instant>)>,
     is_gone: bool,
 }
@@ -61,7 +60,7 @@ impl Sender {
         !self.is_gone && (woken || self.next().is_some_and(|at| at <= now))
     }
 
-    /// Does what can be done now.
+    /// Executes the steps that are possible now.
     fn act(&mut self, common: &Rc<Common>) {
         let now = common.now.get();
         self.woken.sleep();
@@ -91,7 +90,7 @@ impl Sender {
                 Step::Wait(mut wait) => {
                     let waker = Waker::from(Arc::clone(&self.woken));
                     if let Err(until) = wait.poll(now, &waker) {
-                        // One that ends earlier does no harm.
+                        // A timer that ends earlier is harmless.
                         let kept = timer.filter(|timer| {
                             waited && self.kind == Kind::Async && Some(*timer) <= until
                         });
@@ -135,7 +134,7 @@ impl Sender {
                 Step::Report(report) => {
                     self.reports.push(report);
                     if common.one_in(3) {
-                        // Whoever takes the reports is busy.
+                        // The caller takes some time for each report.
                         self.timer = Some(common.later(500));
                         return;
                     }
@@ -267,7 +266,7 @@ impl World {
         self.senders.push(sender);
     }
 
-    /// Runs until nobody is left. Panics where somebody would sleep too long.
+    /// Runs until all senders are done. Panics if a sender would sleep for too long.
     fn run(&mut self) {
         loop {
             let now = self.common.now.get();
@@ -289,7 +288,7 @@ impl World {
         }
     }
 
-    /// No deadline of the pool passes unseen.
+    /// Checks that a waiting sender observes every deadline of the pool.
     fn check_waiters(&self) {
         let waiters = self
             .senders
@@ -308,7 +307,7 @@ impl World {
         }
     }
 
-    /// Every message has one report, in order, and each report is true.
+    /// Checks that every message has one report, in order, and that each report is correct.
     fn check_reports(&self) -> [usize; 3] {
         let stored = self.common.stored.borrow();
         let times = |number: usize| stored.get(&number).copied().unwrap_or_default();
@@ -337,7 +336,7 @@ impl World {
             );
             untold += left.iter().filter(|number| times(**number) > 0).count();
         }
-        // Nobody is stored to of whom nobody could know.
+        // Every stored message has a report.
         let abandoned = self.dispatch.take_abandoned();
         let known = abandoned.iter().filter(|report| {
             matches!(report.outcome(), Outcome::Accepted(_) | Outcome::InDoubt(_))

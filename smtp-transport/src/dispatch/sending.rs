@@ -1,9 +1,9 @@
-//! One send, of one message or of many: where its messages are, and which connection it holds,
-//! waits for or opens.
+//! One send of one or many messages: its messages, and the connection that it holds, waits for or
+//! opens.
 //!
-//! The adapter carries out one [`Step`] after the other. Each step borrows the send: nothing
-//! else can be told before the step is answered or dropped, and one that is dropped without an
-//! answer is given again.
+//! The adapter executes one [`Step`] after the other. Each step borrows the send, so no other call
+//! is possible before the step is answered or dropped. If a step is dropped without an answer, the
+//! send returns it again. Must never open, read or write a connection, read a clock or sleep.
 
 use std::fmt;
 use std::io;
@@ -22,31 +22,31 @@ use super::{Dispatch, Line};
 use crate::batch::{Batch, BatchStep};
 use crate::pool::{PoolConnectionId, PoolGrant, PoolShelf, PoolTicket};
 
-/// Messages on their way through one transport, reported in order.
+/// A send of one or many messages through a transport, reported in order.
 ///
-/// Whoever stops asking for steps says so: [`pause`](Self::pause) if they may come back,
-/// [`leave`](Self::leave) if they do not. Both give back what is held, so that nobody waits for
-/// a connection that nobody uses.
+/// An adapter that stops executing steps calls [`pause`](Self::pause) if it may continue later, and
+/// [`leave`](Self::leave) otherwise. Both release what the send holds of the pool, so that no other
+/// send waits for an unused connection.
 pub struct Sending<L: Line> {
     dispatch: Arc<Dispatch<L>>,
     batch: Batch,
     hold: Hold<L>,
-    /// When the next report is due; none where nobody waits for it yet.
+    /// The deadline of the next report; `None` before the caller waits for it.
     wait: Option<Deadline>,
-    /// The message whose next piece of content is wanted.
+    /// The message that needs the next piece of content.
     wanted: Option<TransactionId>,
     now: Instant,
 }
 
-/// When the time of a send is up; `None` where it has as long as it takes.
+/// The deadline of a send; `None` if there is no limit.
 type Deadline = Option<Instant>;
 
-/// What a send has of the pool.
+/// What a send holds of the pool.
 enum Hold<L> {
     Nothing,
-    /// A place among those who wait.
+    /// A place in the queue for a connection.
     Place(PoolTicket),
-    /// A connection that stood idle, and may have died meanwhile.
+    /// A connection that was idle, and that the server may have closed.
     Unseen(PoolTicket, PoolConnectionId, L),
     /// The right to open a connection.
     Right(PoolConnectionId),
@@ -60,44 +60,44 @@ struct Lease<L> {
     messages: u64,
 }
 
-/// What the adapter does next.
+/// The next step of a send.
 #[derive(Debug)]
 #[must_use = "nothing is sent unless each step is carried out"]
 pub enum Step<'a, L: Line> {
-    /// Take the next message of those that are to be sent.
+    /// Take the next message to send.
     Message(Message<'a, L>),
     /// Wait for a connection: until woken, or until a time.
     Wait(Wait<'a, L>),
-    /// Look whether the server has left this idle connection.
+    /// Check whether the server has closed this idle connection.
     Glance(Glance<'a, L>),
     /// Open a connection.
     Open(Open<'a, L>),
-    /// Move the octets of this connection until something happens.
+    /// Move the octets of this connection until an event occurs.
     Drive(Drive<'a, L>),
-    /// Give this report to the caller.
+    /// Return this report to the caller.
     Report(Report),
     /// Every message has its report.
     Done,
 }
 
-/// The next message is wanted.
+/// The step of taking the next message.
 pub struct Message<'a, L: Line>(&'a mut Sending<L>);
 
-/// A place among those who wait for a connection.
+/// The step of waiting for a connection.
 pub struct Wait<'a, L: Line>(&'a mut Sending<L>);
 
-/// An idle connection that is to be looked at.
+/// The step of checking an idle connection.
 pub struct Glance<'a, L: Line> {
     sending: &'a mut Sending<L>,
 }
 
-/// The right to open a connection.
+/// The step of opening a connection.
 pub struct Open<'a, L: Line> {
     sending: &'a mut Sending<L>,
     id: PoolConnectionId,
 }
 
-/// A connection whose octets are to be moved.
+/// The step of moving the octets of a connection.
 pub struct Drive<'a, L: Line> {
     lease: &'a mut Lease<L>,
     batch: &'a mut Batch,
@@ -116,7 +116,7 @@ impl<L: Line> Sending<L> {
         }
     }
 
-    /// Takes a message. What nobody could take is refused before anyone is called.
+    /// Adds a message. A message that no server can accept is refused without a connection.
     pub(super) fn add(&mut self, envelope: Envelope, body: BodySource) {
         let config = self.dispatch.config.client_config();
         match config.refuse(&envelope, &body) {
@@ -125,13 +125,13 @@ impl<L: Line> Sending<L> {
         }
     }
 
-    /// There are no more messages.
+    /// Marks the end of the messages.
     pub(super) fn end(&mut self) {
         self.batch.end();
     }
 
-    /// What to do next. The time until the next report is counted from the first call after the
-    /// last report.
+    /// Returns the next step. The time limit for the next report counts from the first call after
+    /// the last report.
     pub fn next_step(&mut self, now: Instant) -> Step<'_, L> {
         self.now = now;
         if self.wait.is_none() {
@@ -181,9 +181,8 @@ impl<L: Line> Sending<L> {
         }
     }
 
-    /// Nobody asks for steps for the moment. The place among those who wait, or the right to
-    /// open a connection, goes to somebody else; a connection in use is kept, since messages
-    /// may be under way on it.
+    /// Pauses the send. Its place in the queue, or its right to open a connection, goes to another
+    /// send. A connection in use is kept, because messages may be under way on it.
     pub fn pause(&mut self, now: Instant) {
         self.now = now;
         self.wait = None;
@@ -193,7 +192,7 @@ impl<L: Line> Sending<L> {
         }
     }
 
-    /// Nobody waits for the reports that are left: they are kept as abandoned ones.
+    /// Ends the send. Its remaining reports are kept as abandoned ones.
     pub fn leave(&mut self, now: Instant) {
         self.now = now;
         if let Hold::Lease(lease) = &mut self.hold {
@@ -214,7 +213,7 @@ impl<L: Line> Sending<L> {
         Some(deadline.saturating_duration_since(self.now))
     }
 
-    /// The session in hand times out when the send does, whatever its own deadlines are.
+    /// Limits the session that is in use to the deadline of the send.
     fn limit_time(&mut self) {
         let left = self.time_left();
         if let Hold::Lease(lease) = &mut self.hold {
@@ -222,7 +221,7 @@ impl<L: Line> Sending<L> {
         }
     }
 
-    /// Waits for a connection, instead of what is held.
+    /// Releases what the send holds and waits for a connection.
     fn queue_up(&mut self) {
         self.give_back();
         let (now, deadline) = (self.now, self.deadline());
@@ -244,7 +243,7 @@ impl<L: Line> Sending<L> {
         }
     }
 
-    /// There is a connection to send over.
+    /// Begins to use a connection.
     fn lease(&mut self, id: PoolConnectionId, line: L, is_reused: bool) {
         self.hold = Hold::Lease(Lease {
             id,
@@ -255,9 +254,8 @@ impl<L: Line> Sending<L> {
         self.batch.connected(is_reused);
     }
 
-    /// Gives back what is held: a connection that is idle, but no other. Where somebody stopped
-    /// asking midway, or the session died, where the two sides are is not for the next one to
-    /// find out.
+    /// Releases what the send holds. Only an idle connection returns to the pool: after an early
+    /// end or a lost session, client and server may be out of step.
     fn give_back(&mut self) {
         let now = self.now;
         self.wanted = None;
@@ -283,26 +281,26 @@ impl<L: Line> Sending<L> {
     }
 }
 
-/// The verdict on the one message of a send, from its report.
+/// Converts the report of a send of one message into its result.
 ///
 /// # Errors
 ///
-/// The server did not take it, or not for every recipient.
+/// [`SendError`] if the message is not accepted, or not for every recipient.
 pub fn verdict(report: Option<Report>, envelope: &Envelope) -> Result<Report, SendError> {
-    // One message has one report.
+    // A message always has a report.
     let over = || Report::not_sent(envelope, Error::new(Stage::Mail, ErrorKind::SessionOver));
     report.unwrap_or_else(over).into_result()
 }
 
 impl<L: Line> Drop for Sending<L> {
-    /// As [`leave`](Self::leave), at the time that was told last.
+    /// Ends the send like [`leave`](Self::leave), at the last known time.
     fn drop(&mut self) {
         self.leave(self.now);
     }
 }
 
 impl<L: Line> Message<'_, L> {
-    /// Takes it; `None` where there are no more.
+    /// Takes the next message; `None` if there are no more.
     pub fn give(self, message: Option<(Envelope, Body)>) {
         match message {
             Some((envelope, body)) => self.0.add(envelope, body.into()),
@@ -312,12 +310,12 @@ impl<L: Line> Message<'_, L> {
 }
 
 impl<L: Line> Wait<'_, L> {
-    /// Whether the wait is over: the next step says what came of it.
+    /// Returns `Ok` if the wait is over. The next step of the send then shows its result.
     ///
     /// # Errors
     ///
-    /// When to ask again, where the waker is not woken before; `None` if only the waker ends
-    /// the sleep. The waker is woken as well where that time moves.
+    /// The time at which to poll again, unless the waker is woken earlier; `None` if only the waker
+    /// ends the wait. The waker is also woken if that time changes.
     pub fn poll(&mut self, now: Instant, waker: &Waker) -> Result<(), Option<Instant>> {
         let sending = &mut *self.0;
         sending.now = now;
@@ -343,7 +341,8 @@ impl<L: Line> Wait<'_, L> {
 }
 
 impl<L: Line> Glance<'_, L> {
-    /// Looks by `glance`, which takes in what the server has said already, without waiting.
+    /// Checks the connection by `glance`, which reads what the server has sent already, without
+    /// waiting.
     pub fn look(self, glance: impl FnOnce(&mut L)) {
         let sending = self.sending;
         let (now, deadline) = (sending.now, sending.deadline());
@@ -364,12 +363,12 @@ impl<L: Line> Glance<'_, L> {
 }
 
 impl<L: Line> Open<'_, L> {
-    /// How long opening may take.
+    /// The time limit for opening the connection.
     pub fn time_left(&self) -> Option<Duration> {
         self.sending.time_left()
     }
 
-    /// Takes the connection, whose session stands, or why there is none.
+    /// Takes the connection with a ready session, or the error if there is none.
     pub fn opened(self, now: Instant, opened: Result<L, Error>) {
         let (sending, id) = (self.sending, self.id);
         sending.now = now;
@@ -396,13 +395,13 @@ impl<L: Line> Drive<'_, L> {
         &mut self.lease.line
     }
 
-    /// Whether the next piece of streamed content is wanted. The server is listened to
-    /// meanwhile, where the adapter can do both.
+    /// Whether the session needs the next piece of streamed content. An adapter that can do both
+    /// continues to read from the server while it waits for the piece.
     pub fn wants_chunk(&self) -> bool {
         self.wanted.is_some()
     }
 
-    /// Takes the next piece of streamed content; `None` is its end.
+    /// Takes the next piece of streamed content; `None` ends the content.
     pub fn give_chunk(&mut self, next: Option<io::Result<Bytes>>) {
         if let Some(id) = self.wanted.take() {
             self.batch.stream_was_touched();
@@ -410,7 +409,7 @@ impl<L: Line> Drive<'_, L> {
         }
     }
 
-    /// Takes what happened; `None` once the session is over.
+    /// Takes the next event of the session; `None` if the session is over.
     pub fn on_event(self, event: Option<Event>) {
         match event {
             Some(Event::Report(report)) => {

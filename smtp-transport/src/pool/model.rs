@@ -1,9 +1,9 @@
-//! The pool against those who wait for it, on a virtual clock.
+//! A model test of the pool and its waiters, on a virtual clock.
 //!
-//! Each waiter sleeps as one of the adapters does: a thread that parks until it is woken or a
-//! time comes, or a future that is polled when its waker or its timer says so, and only then.
-//! The worlds are pseudo-random and repeatable: connections that fail in every way, waiters that
-//! leave at any point, a shutdown at any time.
+//! Each waiter sleeps like one of the adapters: a thread that parks until it is woken or a time is
+//! reached, or a future that is polled after its waker or its timer. The worlds are pseudo-random
+//! and reproducible: connections fail in every way, waiters leave at any point, and a shutdown may
+//! begin at any time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,10 +15,10 @@ use postwire_proto::Instant;
 
 use super::{PoolConfig, PoolConnectionId, PoolGrant, PoolShelf, PoolTicket};
 
-/// A connection, to the pool.
+/// A connection, which is only its id.
 type Connection = PoolConnectionId;
 
-/// Numbers that are the same in each run.
+/// Pseudo-random numbers that are the same in each run.
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -48,7 +48,7 @@ impl Random {
     }
 }
 
-/// Somebody who sleeps until they are woken.
+/// The waker of a sleeping waiter.
 #[derive(Default)]
 pub(crate) struct Woken(AtomicBool);
 
@@ -71,9 +71,9 @@ impl Wake for Woken {
 /// How a waiter sleeps.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
-    /// A thread: after each look it parks until the time that it was told last.
+    /// A thread: after each poll it parks until the time that was returned last.
     Blocking,
-    /// A future: keeps its timer while that is not too late, and else makes another.
+    /// A future: keeps its timer unless that ends too late, and then starts another.
     Async,
 }
 
@@ -95,7 +95,7 @@ struct Actor {
     kind: Kind,
     state: State,
     woken: Arc<Woken>,
-    /// When it gives up, and when it is dropped.
+    /// The time at which the waiter gives up, and the time at which it is dropped.
     deadline: Option<Instant>,
     leaves: Option<Instant>,
     messages: u64,
@@ -106,7 +106,7 @@ impl Actor {
         matches!(self.state, State::Waiting(..))
     }
 
-    /// When it does something though nobody wakes it.
+    /// The time at which the waiter acts without being woken.
     fn next(&self) -> Option<Instant> {
         let own = match self.state {
             State::Away(at)
@@ -126,12 +126,12 @@ impl Actor {
     }
 }
 
-/// What the server does with new connections.
+/// The faults of the server with new connections.
 #[derive(Clone, Copy)]
 struct Server {
-    /// One in so many is told 421.
+    /// One connection in this many gets a 421.
     refuses: u64,
-    /// One in so many fails otherwise.
+    /// One connection in this many fails in another way.
     fails: u64,
     opening: u64,
     sending: u64,
@@ -145,7 +145,7 @@ struct World {
     server: Server,
     max_connections: usize,
     live: usize,
-    /// How often a waiter looked.
+    /// The number of polls by waiters.
     looks: usize,
     served: usize,
 }
@@ -177,14 +177,14 @@ impl World {
         self.actors.last_mut().unwrap()
     }
 
-    /// What an adapter does after each call.
+    /// Executes the effects, as an adapter does after each call.
     fn carry_out(&mut self) {
         let effects = self.shelf.effects();
         self.live -= effects.departing.len();
         effects.woken.into_iter().for_each(Waker::wake);
     }
 
-    /// Runs until nobody is left. Panics where somebody would sleep too long.
+    /// Runs until all waiters are done. Panics if a waiter would sleep for too long.
     fn run(&mut self) {
         loop {
             let now = self.now;
@@ -205,7 +205,7 @@ impl World {
         }
     }
 
-    /// No deadline passes unseen.
+    /// Checks that a waiter observes every deadline.
     fn check_sleepers(&self) {
         let sleepers = self.actors.iter().filter(|actor| actor.is_waiting());
         let first = sleepers.clone().filter_map(Actor::next).min();
@@ -326,7 +326,7 @@ impl World {
         };
     }
 
-    /// It is dropped.
+    /// Drops a waiter.
     fn leave(&mut self, number: usize) {
         let actor = &mut self.actors[number];
         actor.leaves = None;
@@ -378,7 +378,7 @@ fn world(seed: u64) -> World {
         let kind = Kind::Async;
         let begins = Instant::EPOCH + random.duration(3_000);
         let until = begins + random.duration(60_000);
-        // Wakes once to begin; from then on when all is done, or at the end.
+        // Woken once to begin, then when everything is done, or at the deadline.
         world.comes(kind, State::ShuttingDown(until)).woken =
             Arc::new(Woken(AtomicBool::new(true)));
     }
@@ -400,7 +400,7 @@ fn nobody_sleeps_past_a_deadline_and_everybody_is_answered() {
     assert!(served > 20_000, "{served}");
 }
 
-/// How often `senders` look before all are served, or all were told that there is no room.
+/// The number of polls before all `senders` are served or refused.
 fn looks(senders: usize, refuses: u64) -> usize {
     let config = PoolConfig::default()
         .max_connections(2)

@@ -1,8 +1,7 @@
-//! The connections themselves, kept as the pool decides, and those who wait for one.
+//! The idle connections of a pool, and the sends that wait for a connection.
 //!
-//! Generic in what a connection is; opens and closes none. The adapters put it
-//! behind their lock, and sleep in their own way: until they are woken, or until the time that
-//! they are told.
+//! Generic in the type of a connection. Must never open or close one. An adapter sleeps in its own
+//! way, until it is woken or until the time that the shelf returns.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::task::{Poll, Waker};
@@ -11,19 +10,18 @@ use postwire_proto::{Instant, Report};
 
 use super::{Pool, PoolAction, PoolConfig, PoolConnectionId, PoolTicket};
 
-/// How many reports of abandoned messages are kept.
+/// The maximum number of reports on abandoned messages that are kept.
 const ABANDONED: usize = 1_024;
 
-/// A [`Pool`], the idle connections that it decides about, and its waiters.
+/// A [`Pool`] with its idle connections and its waiters.
 ///
-/// After each call the adapter carries out the [`effects`](Self::effects): nothing that was
-/// decided happens before.
+/// After each call the caller must execute the [`effects`](Self::effects).
 #[derive(Debug)]
 pub(crate) struct PoolShelf<C> {
     pool: Pool,
     idle: BTreeMap<PoolConnectionId, C>,
     waiters: BTreeMap<PoolTicket, Waiter<C>>,
-    /// Those who wait for the end of a shutdown.
+    /// The wakers of those that wait for the end of a shutdown.
     shutdown_wakers: Vec<Waker>,
     effects: PoolEffects<C>,
     abandoned: VecDeque<Report>,
@@ -32,41 +30,41 @@ pub(crate) struct PoolShelf<C> {
 #[derive(Debug)]
 struct Waiter<C> {
     grant: Option<PoolGrant<C>>,
-    /// When it gives up.
+    /// The time at which the waiter gives up.
     deadline: Option<Instant>,
-    /// When it is to tell the pool the time: it is the timekeeper.
+    /// The time at which the waiter must call the pool, if it is the timekeeper.
     alarm: Option<Instant>,
     waker: Option<Waker>,
 }
 
 impl<C> Waiter<C> {
-    /// Until when it may sleep.
+    /// The time until which the waiter may sleep.
     fn sleeps_until(&self) -> Option<Instant> {
         self.deadline.into_iter().chain(self.alarm).min()
     }
 }
 
-/// What a waiter was given.
+/// The result for a waiter.
 #[derive(Debug)]
 pub(crate) enum PoolGrant<C> {
-    /// A connection that stood idle. To be looked at first.
+    /// A connection that was idle, and that the server may have closed.
     Use(PoolConnectionId, C),
-    /// The right to open one.
+    /// The right to open a connection.
     Open(PoolConnectionId),
-    /// Nothing: the pool is shutting down.
+    /// Nothing, because the pool is shutting down.
     Refuse,
-    /// Nothing: its time is up.
+    /// Nothing, because the deadline of the waiter has passed.
     TimedOut,
 }
 
-/// What is to be done outside the lock.
+/// The effects of a call, to be executed without the lock.
 #[derive(Debug)]
 #[must_use = "whoever was served sleeps on until they are woken"]
 pub(crate) struct PoolEffects<C> {
-    /// Idle connections to say `QUIT` to.
+    /// Idle connections to end by `QUIT`.
     pub(crate) departing: Vec<C>,
-    /// Those who were served, who have to keep the time from now on, or who wait for the end of
-    /// a shutdown.
+    /// The wakers of waiters that were served or became the timekeeper, and of those that wait for
+    /// the end of a shutdown.
     pub(crate) woken: Vec<Waker>,
 }
 
@@ -80,7 +78,7 @@ impl<C> Default for PoolEffects<C> {
 }
 
 impl<C> PoolShelf<C> {
-    /// An empty one.
+    /// Creates an empty shelf.
     pub(crate) fn new(config: PoolConfig) -> Self {
         Self {
             pool: Pool::new(config),
@@ -92,15 +90,15 @@ impl<C> PoolShelf<C> {
         }
     }
 
-    /// Someone wants a connection, and gives up at `deadline`, or when the pool's
-    /// [`acquire_timeout`](PoolConfig::acquire_timeout) is over.
+    /// Requests a connection. The waiter gives up at `deadline`, or after the pool's
+    /// [`acquire_timeout`](PoolConfig::acquire_timeout).
     pub(crate) fn request(&mut self, now: Instant, deadline: Option<Instant>) -> PoolTicket {
         let ticket = self.pool.request(now);
         self.enter(ticket, self.gives_up_at(now, deadline));
         ticket
     }
 
-    /// Someone wants a connection that nobody has used: [`Pool::request_fresh`].
+    /// Requests a new connection: [`Pool::request_fresh`].
     pub(crate) fn request_fresh(&mut self, now: Instant, deadline: Option<Instant>) -> PoolTicket {
         let ticket = self.pool.request_fresh(now);
         self.enter(ticket, self.gives_up_at(now, deadline));
@@ -124,11 +122,11 @@ impl<C> PoolShelf<C> {
         self.carry_out();
     }
 
-    /// What a waiter was given; before that, until when it may sleep where nobody wakes it.
-    /// None means that it sleeps until it is woken.
+    /// Returns the result for a waiter, or else the time until which it may sleep; `None` means
+    /// until it is woken.
     ///
-    /// The waker is woken where this call would say something else. A waiter that gave up, or
-    /// that is forgotten, calls [`cancel`](Self::cancel).
+    /// The waker is woken when this call would return something else. A waiter that gives up must
+    /// call [`cancel`](Self::cancel).
     pub(crate) fn poll_grant(
         &mut self,
         now: Instant,
@@ -162,8 +160,8 @@ impl<C> PoolShelf<C> {
         Err(waiter.sleeps_until())
     }
 
-    /// A waiter waits no more; what it was given meanwhile goes back. Without effect where it
-    /// has taken what it was given.
+    /// Removes a waiter. Anything that it was given returns to the pool. Has no effect if the
+    /// waiter has taken its result.
     pub(crate) fn cancel(&mut self, now: Instant, ticket: PoolTicket) {
         let Some(waiter) = self.waiters.remove(&ticket) else {
             return;
@@ -177,19 +175,19 @@ impl<C> PoolShelf<C> {
         self.carry_out();
     }
 
-    /// A connection stands, and is in use: [`Pool::opened`].
+    /// Records that a connection is open and in use: [`Pool::opened`].
     pub(crate) fn opened(&mut self, now: Instant, id: PoolConnectionId) {
         self.pool.opened(now, id);
         self.carry_out();
     }
 
-    /// A connection could not be opened: [`Pool::open_failed`].
+    /// Records that a connection could not be opened: [`Pool::open_failed`].
     pub(crate) fn open_failed(&mut self, now: Instant, id: PoolConnectionId, no_room: bool) {
         self.pool.open_failed(now, id, no_room);
         self.carry_out();
     }
 
-    /// An idle connection had died, and its holder waits again: [`Pool::found_dead`].
+    /// Records that the server had closed an idle connection: [`Pool::found_dead`].
     pub(crate) fn found_dead(
         &mut self,
         now: Instant,
@@ -201,7 +199,7 @@ impl<C> PoolShelf<C> {
         self.enter(ticket, self.gives_up_at(now, deadline));
     }
 
-    /// A connection is used no more, after `messages` messages.
+    /// Returns a connection to the pool after `messages` messages.
     pub(crate) fn put_back(
         &mut self,
         now: Instant,
@@ -214,13 +212,13 @@ impl<C> PoolShelf<C> {
         self.carry_out();
     }
 
-    /// A connection is gone.
+    /// Records that a connection is closed.
     pub(crate) fn lost(&mut self, now: Instant, id: PoolConnectionId) {
         self.pool.lost(now, id);
         self.carry_out();
     }
 
-    /// Keeps the report on a message whose sender has left; of many, the newest.
+    /// Keeps the report on an abandoned message. Of many reports, the newest are kept.
     pub(crate) fn abandon(&mut self, report: Report) {
         if self.abandoned.len() >= ABANDONED {
             self.abandoned.pop_front();
@@ -228,29 +226,30 @@ impl<C> PoolShelf<C> {
         self.abandoned.push_back(report);
     }
 
-    /// Takes the reports that were kept, the oldest first.
+    /// Takes the reports on abandoned messages, the oldest first.
     pub(crate) fn take_abandoned(&mut self) -> Vec<Report> {
         self.abandoned.drain(..).collect()
     }
 
-    /// Serves those who wait, refuses those who come, closes what is idle.
+    /// Begins the shutdown: waiters are served, new requests are refused, idle connections are
+    /// closed.
     pub(crate) fn shut_down(&mut self, now: Instant) {
         self.pool.shut_down(now);
         self.carry_out();
     }
 
-    /// The time for shutting down is over: refuses also those who wait.
+    /// Refuses the waiters as well, because the time for the shutdown is over.
     pub(crate) fn refuse_all(&mut self, now: Instant) {
         self.pool.refuse_all(now);
         self.carry_out();
     }
 
-    /// Whether, after [`shut_down`](Self::shut_down), nothing is left.
+    /// Whether the shutdown is complete.
     pub(crate) fn is_drained(&self) -> bool {
         self.pool.is_drained() && self.waiters.is_empty()
     }
 
-    /// Waits until nothing is left; the waker is woken then.
+    /// Ready when the shutdown is complete. The waker is woken then.
     pub(crate) fn poll_drained(&mut self, waker: &Waker) -> Poll<()> {
         if self.is_drained() {
             return Poll::Ready(());
@@ -262,25 +261,25 @@ impl<C> PoolShelf<C> {
         Poll::Pending
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is next wanted. Waiters see to that
-    /// themselves: [`poll_grant`](Self::poll_grant).
+    /// The time at which [`handle_timeout`](Self::handle_timeout) is next needed. Waiters learn it
+    /// from [`poll_grant`](Self::poll_grant).
     #[cfg(test)]
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.pool.poll_timeout()
     }
 
-    /// Tells the time.
+    /// Passes the current time.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.pool.handle_timeout(now);
         self.carry_out();
     }
 
-    /// What is to be done now, once the lock is released.
+    /// The effects to execute after the lock is released.
     pub(crate) fn effects(&mut self) -> PoolEffects<C> {
         std::mem::take(&mut self.effects)
     }
 
-    /// The decisions, to be asked about.
+    /// The pool, for tests.
     #[cfg(test)]
     pub(crate) fn pool(&self) -> &Pool {
         &self.pool

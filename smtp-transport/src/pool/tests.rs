@@ -97,7 +97,7 @@ fn a_fresh_one_is_opened_for_who_lost_a_message() {
     let after = actions(&mut pool);
     assert_eq!(after[0], PoolAction::Close(a));
     assert!(matches!(after[1..], [PoolAction::Open(to, id)] if to == fresh && id != b));
-    // Who takes any is not kept waiting by one who does not.
+    // A waiter that accepts any connection does not wait for one that needs a new connection.
     let (busy, fresh, other) = (
         pool.request(at(4)),
         pool.request_fresh(at(4)),
@@ -180,7 +180,7 @@ fn refusals_at_the_same_time_are_one_failure() {
         pool.open_failed(at(1), *id, true);
     }
     assert_eq!(actions(&mut pool), [PoolAction::KeepTime(waits, at(2))]);
-    // One that was being opened meanwhile says nothing new, whether it stands or not.
+    // A connection that was being opened at that time changes nothing, whether it succeeds or not.
     pool.opened(at(1), *last);
     assert_eq!(actions(&mut pool), []);
     pool.handle_timeout(at(2));
@@ -224,7 +224,7 @@ fn the_time_for_shutting_down_ends_the_waiting() {
     pool.shut_down(at(1));
     pool.refuse_all(at(2));
     assert_eq!(actions(&mut pool), [PoolAction::Refuse(queued)]);
-    // What is under way is not interrupted.
+    // Messages under way are not interrupted.
     assert!(!pool.is_drained());
     pool.released(at(3), a, 1);
     assert_eq!(actions(&mut pool), [PoolAction::Close(a)]);

@@ -1,5 +1,5 @@
-//! The way to a session, step by step: resolve, race the addresses, begin a session over the
-//! socket that won, and try the other addresses where that session fails.
+//! Connecting to a server, step by step: resolve the name, race the addresses, begin a session over
+//! the socket that wins, and try the other addresses if that session fails.
 //!
 //! Must never open a socket, start a timer or wait.
 
@@ -16,10 +16,10 @@ use super::race::{AddressRace, RaceStep};
 use crate::TransportConfig;
 use crate::session::SessionMachine;
 
-/// How long one address is given before the next joins the race (RFC 8305 §5).
+/// The delay before the next address joins the race (RFC 8305 §5).
 pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// The way to one server, for one session.
+/// The process of connecting to one server for one session.
 ///
 /// The adapter carries out one [`DialStep`] after the other, until one of its attempts is
 /// connected, all within [`limit`](Self::limit). A name or a path that is dropped without an
@@ -27,31 +27,31 @@ pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct Dial<'a> {
     config: &'a TransportConfig,
-    /// Once the addresses are known.
+    /// The race, once the addresses are known.
     race: Option<AddressRace>,
     failed: Option<Error>,
 }
 
-/// What the adapter does next.
+/// The next step of an adapter that connects.
 #[derive(Debug)]
 #[must_use = "the server is reached once each step is carried out"]
 pub enum DialStep<'d, 'a> {
-    /// Looks up the addresses of a name.
+    /// Resolve the addresses of a name.
     Resolve(Resolve<'d, 'a>),
-    /// Connects to a Unix socket.
+    /// Connect to a Unix socket.
     ConnectUnix(ConnectUnix<'d, 'a>),
-    /// Begins to connect to this address, beside the attempts that are under way, and starts a
-    /// timer of [`ATTEMPT_DELAY`] instead of the one that runs. The end of the attempt is
-    /// [`Dial::connected`] or [`Dial::attempt_failed`].
+    /// Begin to connect to this address, concurrently with the running attempts, and restart the
+    /// timer with [`ATTEMPT_DELAY`]. When the attempt ends, call [`Dial::connected`] or
+    /// [`Dial::attempt_failed`].
     Start(SocketAddr),
-    /// Waits until an attempt ends, or the timer does ([`Dial::delay_is_over`]).
+    /// Wait until an attempt ends, or until the timer ends ([`Dial::delay_is_over`]).
     Wait,
-    /// The server cannot be reached.
+    /// Stop: the server cannot be reached.
     Fail(Error),
 }
 
 impl<'a> Dial<'a> {
-    /// The way to the server of `config`.
+    /// Begins to connect to the server of `config`.
     pub fn new(config: &'a TransportConfig) -> Self {
         let known = match (config.addresses(), config.host().parse::<IpAddr>()) {
             _ if config.unix_socket().is_some() => None,
@@ -66,13 +66,13 @@ impl<'a> Dial<'a> {
         }
     }
 
-    /// How long connecting may take; `left` is how long the caller waits for the session.
+    /// The time limit for connecting. `left` is the time that the caller waits for the session.
     pub fn limit(&self, left: Option<Duration>) -> Duration {
         let limit = self.config.timeouts().connect;
         left.map_or(limit, |left| limit.min(left))
     }
 
-    /// What to do next.
+    /// The next step.
     pub fn next_step(&mut self) -> DialStep<'_, 'a> {
         if let Some(error) = self.failed.take() {
             return DialStep::Fail(error);
@@ -88,17 +88,18 @@ impl<'a> Dial<'a> {
         }
     }
 
-    /// The attempt to connect to this address succeeded. The other attempts are dropped.
+    /// Records that the attempt to connect to this address succeeded. The adapter drops the other
+    /// attempts.
     pub fn connected(&mut self, address: SocketAddr) {
         self.tell_race(|race| race.connected(address));
     }
 
-    /// The attempt to connect to this address failed.
+    /// Records that the attempt to connect to this address failed.
     pub fn attempt_failed(&mut self, address: SocketAddr, error: io::Error) {
         self.tell_race(|race| race.failed(address, error));
     }
 
-    /// The timer ended: another address may join.
+    /// Records that the timer ended, so that another address may join.
     pub fn delay_is_over(&mut self) {
         self.tell_race(AddressRace::delay_is_over);
     }
@@ -109,31 +110,31 @@ impl<'a> Dial<'a> {
         }
     }
 
-    /// The time for connecting is up: the error of the session.
+    /// Ends connecting after its time limit, and returns the error of the session.
     pub fn timed_out(&mut self) -> Error {
         let late = || Error::new(Stage::Connect, ErrorKind::TimedOut);
         self.race.as_mut().map_or_else(late, AddressRace::timed_out)
     }
 
-    /// The session over the stream that is connected, whose own end has this address. It is
-    /// driven until it [stands](SessionMachine::stands) or is over.
+    /// Creates the session over the connected stream with this local address. The adapter drives
+    /// the session until it [is ready](SessionMachine::stands) or is over.
     pub fn session(&self, local: Option<IpAddr>) -> SessionMachine {
         SessionMachine::opening(self.config, local)
     }
 
-    /// How much of the time that is left the session may take until it stands: its share, so
-    /// that the other addresses have theirs.
+    /// The time limit for the opening of the session: a share of the time that is left, so that
+    /// the other addresses have time as well.
     pub fn share(&self, left: Option<Duration>) -> Option<Duration> {
         let share = |left| self.race.as_ref().map_or(left, |race| race.share(left));
         left.map(share)
     }
 
-    /// Whether the session stands. Where it does not, the next step goes on with another
-    /// address, unless the answer of whoever was told of its events is a break.
+    /// Whether the session is ready. If it is not, the next step tries another address, unless
+    /// the callback for its events returned a break.
     ///
     /// # Errors
     ///
-    /// Why the session failed, where no other address is worth trying.
+    /// The error of the session, if no other address is to be tried.
     pub fn is_open(
         &mut self,
         session: &SessionMachine,
@@ -150,7 +151,7 @@ impl<'a> Dial<'a> {
     }
 }
 
-/// The name of a server whose addresses are wanted.
+/// The step of resolving the name of a server.
 #[derive(Debug)]
 #[must_use]
 pub struct Resolve<'d, 'a>(&'d mut Dial<'a>);
@@ -166,7 +167,7 @@ impl<'a> Resolve<'_, 'a> {
         self.0.config.port()
     }
 
-    /// Takes the addresses, or why there are none.
+    /// Takes the addresses, or the error of the resolver.
     pub fn resolved(self, addresses: io::Result<Vec<SocketAddr>>) {
         let config = self.0.config;
         match addresses {
@@ -179,7 +180,7 @@ impl<'a> Resolve<'_, 'a> {
     }
 }
 
-/// A Unix socket to connect to.
+/// The step of connecting to a Unix socket.
 #[derive(Debug)]
 #[must_use]
 pub struct ConnectUnix<'d, 'a> {
@@ -188,12 +189,12 @@ pub struct ConnectUnix<'d, 'a> {
 }
 
 impl<'a> ConnectUnix<'_, 'a> {
-    /// Its path.
+    /// The path of the socket.
     pub fn path(&self) -> &'a Path {
         self.path
     }
 
-    /// Connecting failed.
+    /// Records that connecting failed.
     pub fn failed(self, error: io::Error) {
         let error = ConnectError::unix_socket(self.path, error);
         self.dial.failed = Some(error.into_error());

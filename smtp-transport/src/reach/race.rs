@@ -1,7 +1,7 @@
 //! The race of a server's addresses (RFC 8305), step by step.
 //!
-//! Decisions only: starts no attempt and no timer. Both adapters run the same race, each on
-//! its own kind of sockets.
+//! Decides only. Must never start an attempt or a timer. All adapters run the same race, each with
+//! its own sockets.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,35 +13,36 @@ use postwire_proto::{Error, ErrorKind, Stage};
 use super::{ConnectError, connection_order};
 use crate::TransportConfig;
 
-/// Which address is tried next, and when.
+/// The race of the addresses of a server: which address is tried next, and when.
 ///
-/// An address that takes the connection and then refuses the session, hangs up or stays silent
-/// before its greeting has failed as well: the race goes on with the others (RFC 5321 §5.1).
+/// An address fails as well if its server accepts the connection and then refuses the session,
+/// closes the connection or sends no greeting. The race then continues with the other addresses
+/// (RFC 5321 §5.1).
 #[derive(Debug)]
 pub(super) struct AddressRace {
     untried: VecDeque<SocketAddr>,
     running: Vec<SocketAddr>,
-    /// The next address need not wait for its turn.
+    /// Whether the next address may start without a delay.
     is_next: bool,
     failed: ConnectError,
-    /// Why the last session ended that an address began.
+    /// The error of the last session that failed.
     refused: Option<Error>,
 }
 
-/// What the adapter does next.
+/// The next step of a race.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RaceStep {
-    /// Starts to connect to this address, and a timer instead of the one that runs.
+    /// Begin to connect to this address, and restart the timer.
     Start(SocketAddr),
-    /// Waits until an attempt ends ([`AddressRace::connected`], [`AddressRace::failed`]) or the
-    /// timer does ([`AddressRace::delay_is_over`]).
+    /// Wait until an attempt ends ([`AddressRace::connected`], [`AddressRace::failed`]) or the
+    /// timer ends ([`AddressRace::delay_is_over`]).
     Wait,
-    /// All have failed: [`AddressRace::error`].
+    /// Stop: all addresses have failed ([`AddressRace::error`]).
     GiveUp,
 }
 
 impl AddressRace {
-    /// The race of these addresses, in [`connection_order`].
+    /// Creates a race of these addresses, in [`connection_order`].
     pub(super) fn new(config: &TransportConfig, addresses: Vec<SocketAddr>) -> Self {
         let local = config.socket_options().local_address;
         Self {
@@ -53,7 +54,7 @@ impl AddressRace {
         }
     }
 
-    /// What to do next.
+    /// The next step.
     pub(super) fn next_step(&mut self) -> RaceStep {
         let next = if self.is_next || self.running.is_empty() {
             self.untried.pop_front()
@@ -72,20 +73,20 @@ impl AddressRace {
         }
     }
 
-    /// Another address may join, since the last one has had its time.
+    /// Allows another address to join, because the delay after the last one is over.
     pub(super) fn delay_is_over(&mut self) {
         self.is_next = true;
     }
 
-    /// An attempt failed. The next address need not wait for its turn.
+    /// Records a failed attempt. The next address may start without a delay.
     pub(super) fn failed(&mut self, address: SocketAddr, error: io::Error) {
         self.running.retain(|running| *running != address);
         self.failed.attempt(address, error);
         self.is_next = true;
     }
 
-    /// An attempt succeeded, and the others are dropped. They are tried again where the
-    /// session with this address fails early.
+    /// Records a successful attempt. The other addresses are tried again if the session with this
+    /// address fails early.
     pub(super) fn connected(&mut self, address: SocketAddr) {
         self.running.retain(|running| *running != address);
         for dropped in self.running.drain(..).rev() {
@@ -94,12 +95,11 @@ impl AddressRace {
         self.is_next = true;
     }
 
-    /// The session with the address that won could not begin. Gives the error back where no
-    /// other address is worth trying.
+    /// Records that the session with the winning address failed.
     ///
     /// # Errors
     ///
-    /// That error.
+    /// Returns `error` if no other address is to be tried.
     pub(super) fn session_failed(&mut self, error: Error) -> Result<(), Error> {
         if self.untried.is_empty() || !is_worth_another_address(&error) {
             return Err(error);
@@ -108,15 +108,15 @@ impl AddressRace {
         Ok(())
     }
 
-    /// How much of the time that is left the next session may take until it stands: its share,
-    /// so that the other addresses have theirs.
+    /// The time limit for the opening of the next session: a share of the time that is left, so
+    /// that the other addresses have time as well.
     pub(super) fn share(&self, left: Duration) -> Duration {
         let others = u32::try_from(self.untried.len()).unwrap_or(u32::MAX);
         left / others.saturating_add(1)
     }
 
-    /// Why no address could be connected to: what the last server said that took a connection,
-    /// if there was one, or else how each attempt failed.
+    /// The error of the race: that of the last session if there was one, otherwise the failures of
+    /// all attempts.
     pub(super) fn error(&mut self) -> Error {
         if let Some(refused) = self.refused.take() {
             return refused;
@@ -126,7 +126,7 @@ impl AddressRace {
         std::mem::replace(&mut self.failed, none).into_error()
     }
 
-    /// The same, of a race that had to end before all had failed.
+    /// The error of a race that ended at its time limit.
     pub(super) fn timed_out(&mut self) -> Error {
         for address in self.running.drain(..) {
             let error = io::ErrorKind::TimedOut.into();
@@ -139,7 +139,7 @@ impl AddressRace {
     }
 }
 
-/// Whether the session failed before the server was there to talk to.
+/// Whether the session failed so early that another address may succeed.
 fn is_worth_another_address(error: &Error) -> bool {
     match (error.stage(), error.kind()) {
         (Stage::Greeting, kind) => !matches!(kind, ErrorKind::Aborted),
@@ -216,7 +216,7 @@ mod tests {
         race.failed(address(1), refused());
         assert_eq!(race.next_step(), RaceStep::Start(address(3)));
         race.connected(address(3));
-        // The last one's error is the one that is reported.
+        // The error of the last address is reported.
         let last = race.session_failed(greeted_with(554)).unwrap_err();
         assert!(last.to_string().contains("554"), "{last}");
     }

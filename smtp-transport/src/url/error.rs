@@ -1,6 +1,5 @@
-//! What can be wrong with a URL, said without repeating any of it.
-//!
-//! Knows no value of the URL, only which part is wrong and why.
+//! The errors of a URL. Knows which part is invalid and why. Must never contain a value from the
+//! URL.
 
 use core::error::Error;
 use core::fmt;
@@ -35,42 +34,41 @@ impl fmt::Display for UrlPart {
     }
 }
 
-/// Why a URL names no server. Never repeats a part of the URL.
+/// The error of an invalid server URL. Never repeats a part of the URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// A blank or a control character (also CR, LF, NUL) at this octet.
+    /// A blank or a control character (including CR, LF, NUL).
     ForbiddenCharacter {
-        /// Octets before it.
+        /// The number of octets before the character.
         position: usize,
     },
-    /// There is no `://`.
+    /// The URL has no `://`.
     MissingScheme,
-    /// The scheme is none of `smtp`, `smtps`, `lmtp`, `smtp+unix` and `lmtp+unix`.
+    /// The scheme is not one of `smtp`, `smtps`, `lmtp`, `smtp+unix` and `lmtp+unix`.
     UnknownScheme,
-    /// An `@` after the first `/`, `?` or `#`: mostly one of these stands
-    /// unencoded in the password.
+    /// The URL has an `@` after the first `/`, `?` or `#`: usually the password contains one of
+    /// these characters unencoded.
     UnencodedDelimiter,
-    /// There is a `#`, which has no meaning here.
+    /// The URL has a fragment (`#`), which has no meaning here.
     Fragment,
-    /// There is no host.
+    /// The URL has no host.
     MissingHost,
-    /// There is a host or a port before the path of a Unix socket, which has none:
-    /// mostly a slash is missing.
+    /// The URL of a Unix socket has a host or a port: usually a slash is missing.
     HostOfUnixSocket,
-    /// There is no path of a Unix socket, or it ends in a slash.
+    /// The URL of a Unix socket has no path, or its path ends in a slash.
     MissingSocketPath,
     /// The host is neither a DNS name in ASCII nor an IP address.
     InvalidHost,
-    /// What stands in brackets is no IPv6 address, or one stands without them.
+    /// The text in brackets is not an IPv6 address, or an IPv6 address has no brackets.
     InvalidIpv6,
-    /// What follows the host is no port from 1 to 65535.
+    /// The text after the host is not a port from 1 to 65535.
     InvalidPort,
-    /// There is a password but no user name.
+    /// The URL has a password but no user name.
     MissingUser,
-    /// There is a user name but no password, where one is needed.
+    /// The URL has a user name but no password, and a password is needed.
     MissingPassword,
-    /// The password is empty: mostly a setting that was forgotten.
+    /// The password is empty: usually because a setting was forgotten.
     EmptyPassword,
     /// A `%` is not followed by two hexadecimal digits; `%` itself is `%25`.
     InvalidPercentEncoding(UrlPart),
@@ -80,18 +78,18 @@ pub enum UrlError {
     ControlCharacter(UrlPart),
     /// The path is neither a domain nor an address literal.
     InvalidHelloName(AddressError),
-    /// The query holds something else than `tls=`.
+    /// The query contains a parameter other than `tls=`.
     UnknownParameter,
-    /// The query holds `tls=` twice.
+    /// The query contains `tls=` more than once.
     RepeatedParameter,
-    /// `smtp://` with a `tls=` that is none of `none`, `opportunistic` and `required`.
+    /// The value of `tls=` in `smtp://` is not one of `none`, `opportunistic` and `required`.
     UnknownTlsMode,
-    /// `lmtp://`, or a URL of a Unix socket, with a `tls=` that is none of `none`,
+    /// The value of `tls=` in `lmtp://`, or in the URL of a Unix socket, is not one of `none`,
     /// `opportunistic`, `required` and `wrapper`.
     UnknownTlsModeNorWrapper,
-    /// `smtps://` with another mode than `wrapper`.
+    /// The URL combines `smtps://` with a mode other than `wrapper`.
     TlsModeNotOfSmtps,
-    /// `smtp://` with `tls=wrapper`, which is `smtps://`.
+    /// The URL combines `smtp://` with `tls=wrapper`; use `smtps://` instead.
     WrapperIsSmtps,
 }
 
@@ -115,14 +113,14 @@ impl fmt::Display for UrlError {
                 return write!(f, "the {part} has a control character");
             }
             Self::InvalidHelloName(error) => {
-                return write!(f, "the URL's path is no valid hello name: {error}");
+                return write!(f, "the URL's path is not a valid hello name: {error}");
             }
             Self::MissingScheme => "the URL does not begin with `smtp://`, `smtps://` or `lmtp://`",
             Self::UnknownScheme => {
-                "the URL's scheme is none of `smtp`, `smtps`, `lmtp`, `smtp+unix` and `lmtp+unix`"
+                "the URL's scheme is not one of `smtp`, `smtps`, `lmtp`, `smtp+unix` and `lmtp+unix`"
             }
             Self::UnencodedDelimiter => {
-                "an `@` stands after the host: `/`, `?` and `#` in a user name or password must be percent-encoded"
+                "the URL has an `@` after the host: `/`, `?` and `#` in a user name or password must be percent-encoded"
             }
             Self::Fragment => {
                 "the URL has a fragment: `#` in a user name or password must be percent-encoded"
@@ -142,11 +140,11 @@ impl fmt::Display for UrlError {
             Self::MissingUser => "the URL has no user name before the `@`",
             Self::EmptyPassword => "the URL has an empty password",
             Self::MissingPassword => "the URL has a user name but no password",
-            Self::UnknownParameter => "the URL's query holds something else than `tls=`",
-            Self::RepeatedParameter => "the URL's query holds `tls=` twice",
-            Self::UnknownTlsMode => "`tls=` is none of `none`, `opportunistic` and `required`",
+            Self::UnknownParameter => "the URL's query has a parameter other than `tls=`",
+            Self::RepeatedParameter => "the URL's query has `tls=` twice",
+            Self::UnknownTlsMode => "`tls=` is not one of `none`, `opportunistic` and `required`",
             Self::UnknownTlsModeNorWrapper => {
-                "`tls=` is none of `none`, `opportunistic`, `required` and `wrapper`"
+                "`tls=` is not one of `none`, `opportunistic`, `required` and `wrapper`"
             }
             Self::TlsModeNotOfSmtps => "`smtps://` always wraps the session in TLS: leave `tls=` out, or use `smtp://`",
             Self::WrapperIsSmtps => "`smtp://` with `tls=wrapper` is written `smtps://`",
@@ -157,7 +155,7 @@ impl fmt::Display for UrlError {
 impl Error for UrlError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            // `Display` says all that this one says.
+            // `Display` includes the text of the inner error.
             Self::InvalidHelloName(error) => error.source(),
             _ => None,
         }

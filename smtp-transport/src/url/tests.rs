@@ -1,4 +1,4 @@
-//! URLs as tables: what each names, what is wrong with it, what is never said.
+//! Tables of URLs: the parts of each, the errors, and the secrets that no error repeats.
 
 use std::error::Error as _;
 

@@ -24,7 +24,7 @@ pub(in crate::client) enum Plan {
 }
 
 impl Plan {
-    /// How many octets the server counts: with the line ends that go out, without doubled dots.
+    /// The number of octets that the server counts: with corrected line ends, without doubled dots.
     pub(in crate::client) fn octets(self, facts: &Facts) -> u64 {
         match self {
             Self::Data if !facts.ends_with_crlf => facts.canonical_octets() + 2,
@@ -33,7 +33,7 @@ impl Plan {
         }
     }
 
-    /// How many of them go out behind the last command, as the trace says.
+    /// The number of octets that follow the last command, as the trace shows it.
     pub(in crate::client) fn last_octets(self, facts: &Facts) -> u64 {
         let first_apart = matches!(
             self,

@@ -13,24 +13,24 @@ use crate::pool::model::Random;
 use crate::session::SessionMachine;
 use crate::{Session, TransportConfig};
 
-/// What the server does, one time in so many.
+/// The faults of the server. Each number is the average interval between two faults.
 #[derive(Clone, Copy)]
 pub(super) struct Habits {
-    /// A new connection is told 421, or is lost.
+    /// A new connection gets a 421, or is lost.
     pub(super) refuses: u64,
     pub(super) fails: u64,
-    /// A command is not answered: the connection ends.
+    /// The server closes the connection instead of a reply to a command.
     pub(super) hangs_up: u64,
-    /// A command is answered by 421, 451 or 550.
+    /// A command gets a 421, 451 or 550.
     pub(super) says_no: u64,
     pub(super) pipelining: bool,
     pub(super) opening: u64,
     pub(super) answering: u64,
-    /// How long a connection lives at most.
+    /// The maximum lifetime of a connection.
     pub(super) lifetime: u64,
 }
 
-/// What all connections share.
+/// The state that all connections share.
 pub(super) struct Common {
     pub(super) now: Cell<Instant>,
     pub(super) live: Cell<usize>,
@@ -50,22 +50,22 @@ impl Common {
     }
 }
 
-/// A connection: a real session, and the server's end of it.
+/// A connection: a real session, and the state of its server.
 pub(super) struct Wire {
     machine: SessionMachine,
     limit: Option<Instant>,
     common: Rc<Common>,
     input: Vec<u8>,
-    /// Whose message is being taken, and whether its content is.
+    /// The sender of the message that the server receives, if there is one.
     message: Option<usize>,
     in_content: bool,
     answers: VecDeque<(Instant, &'static str)>,
-    /// From when on the server is gone.
+    /// The time at which the server closes the connection.
     ends: Instant,
 }
 
 impl Wire {
-    /// Opens one, whose session stands.
+    /// Opens a connection with a ready session.
     pub(super) fn open(common: &Rc<Common>) -> Result<Self, Error> {
         common.live.set(common.live.get() + 1);
         let mut wire = Self {
@@ -102,8 +102,8 @@ impl Wire {
         Err(wire.machine.error())
     }
 
-    /// Moves octets until something happens; `None` once the session is over. An error says when
-    /// to look again.
+    /// Moves octets until there is an event; `None` when the session is over. The error is the time
+    /// at which to try again.
     pub(super) fn drive(&mut self) -> Result<Option<Event>, Instant> {
         let now = self.common.now.get();
         loop {
@@ -146,7 +146,7 @@ impl Wire {
         }
     }
 
-    /// Whether the server had something to say.
+    /// Reads, and returns whether the server had sent anything.
     fn read(&mut self) -> bool {
         let now = self.common.now.get();
         if self.machine.is_closed() {
@@ -164,7 +164,7 @@ impl Wire {
         true
     }
 
-    /// The server takes in what was written.
+    /// Passes written octets to the server.
     fn hear(&mut self, octets: &[u8]) {
         self.input.extend_from_slice(octets);
         loop {
@@ -211,7 +211,7 @@ impl Wire {
         } else if is_content {
             let message = self.message.take().expect("content of no message");
             *common.stored.borrow_mut().entry(message).or_default() += 1;
-            // It may be gone before it says so.
+            // The server may close the connection without a reply.
             if common.one_in(common.habits.hangs_up) {
                 self.ends = common.now.get();
             }
