@@ -23,17 +23,17 @@ const OCTETS: u64 = 1024 * 1024;
 /// session, never on the same one.
 ///
 /// ```
-/// use postwire_proto::{Body, Envelope, Report};
+/// use postwire_proto::{Body, BodySource, Envelope, Report};
 /// use postwire_transport::adapter::{Batch, BatchStep};
 ///
 /// /// Sends the messages over sessions that report on each message at once.
 /// fn send_all(
 ///     messages: Vec<(Envelope, Body)>,
-///     mut send: impl FnMut(Envelope, Body) -> Report,
+///     mut send: impl FnMut(Envelope, BodySource) -> Report,
 /// ) -> Vec<Report> {
 ///     let mut batch = Batch::new(u64::MAX);
 ///     for (envelope, body) in messages {
-///         batch.add(envelope, body);
+///         batch.add(envelope, body.into());
 ///     }
 ///     batch.end();
 ///     let (mut sent, mut reports) = (Vec::new(), Vec::new());
