@@ -482,7 +482,7 @@ fn errors_show_the_correct_form() {
     for (url, said) in [
         (
             "smtp://h?tls=off",
-            "none of `none`, `opportunistic` and `required`",
+            "not one of `none`, `opportunistic` and `required`",
         ),
         ("smtp://h?tls=wrapper", "is written `smtps://`"),
         ("smtps://h?tls=off", "leave `tls=` out"),
