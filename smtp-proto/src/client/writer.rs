@@ -46,12 +46,21 @@ impl Pipeline {
             }
             Some(Progress::Content(_)) => self.write_content(dialogue),
             Some(_) => Cursor::Blocked,
-            None if requests.command_is_next() => self.write_command(dialogue, requests),
-            None if requests.has_messages() => self.write_mail(dialogue, requests),
-            None => match self.end_if_wanted(dialogue, requests) {
+            None => match self.begin_next(dialogue, requests) {
                 Cursor::Blocked if self.is_unconfirmed() => self.ask_for_confirmation(dialogue),
                 cursor => cursor,
             },
+        }
+    }
+
+    /// Begins what the program asked for next.
+    fn begin_next(&mut self, dialogue: &mut Dialogue, requests: &mut Requests) -> Cursor {
+        if requests.command_is_next() {
+            self.write_command(dialogue, requests)
+        } else if requests.has_messages() {
+            self.write_mail(dialogue, requests)
+        } else {
+            self.end_if_wanted(dialogue, requests)
         }
     }
 
