@@ -179,7 +179,11 @@ impl Session {
             let kind = ErrorKind::Violation(violation);
             return Err(Ending::AtOnce(Error::new(Stage::Body, kind)));
         }
-        pipeline.confirm();
+        if pipeline.is_unconfirmed() {
+            pipeline.confirm();
+            // The report precedes what this reply brings about.
+            self.settle();
+        }
         Ok(())
     }
 }
