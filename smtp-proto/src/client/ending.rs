@@ -57,9 +57,7 @@ impl Session {
     pub(super) fn finish(&mut self, ending: Ending) {
         let taken = self.dialogue.output.taken();
         // The end of the session is not a surplus reply.
-        if let Some(pipeline) = self.phase.pipeline_mut() {
-            pipeline.confirm();
-        }
+        self.confirm();
         self.settle();
         match ending {
             Ending::Politely(error) => {
@@ -218,11 +216,10 @@ impl Session {
         let events = &mut self.dialogue.events;
         let mut command = None;
         if let Some(pipeline) = self.phase.pipeline_mut() {
-            pipeline.conclude_all(requests, error, taken);
+            pipeline.conclude_all(requests, error, taken, events);
             command = pipeline.command.take();
         }
-        requests.conclude_messages(error);
-        requests.reports.put_out(events);
+        requests.conclude_messages(error, events);
         if let Some(id) = command {
             events.push_back(Event::Reply(id, Err(error.clone())));
         }

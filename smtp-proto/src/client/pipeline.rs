@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 
 use super::dialogue::Dialogue;
 use super::division::Used;
+use super::events::EventQueue;
 use super::message::Message;
 use super::open::{Change, OpenAtServer, Serial};
 use super::requests::Requests;
@@ -41,15 +42,6 @@ pub(super) struct Pipeline {
     pub(super) last_rcpt_reply: Option<Reply>,
     /// A buffer for the answers of the oldest transaction, the only one that receives replies.
     pub(super) spare_answers: Vec<Answer>,
-}
-
-/// The result of [`Pipeline::settle`].
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Settled {
-    /// A transaction was concluded.
-    pub(super) any: bool,
-    /// A message needs a further transaction.
-    pub(super) has_rest: bool,
 }
 
 impl Pipeline {
@@ -135,28 +127,35 @@ impl Pipeline {
 
     // ---- confirmation
 
+    // A verdict waits after all replies of its transaction, so these are the oldest ones.
+
+    fn unconfirmed_mut(&mut self) -> impl Iterator<Item = &mut Transaction> {
+        let begun = self.begun.iter_mut();
+        begun.take_while(|transaction| transaction.is_unconfirmed)
+    }
+
     /// Whether a verdict waits for the reply to a later command.
     pub(super) fn is_unconfirmed(&self) -> bool {
-        self.begun.iter().any(|begun| begun.is_unconfirmed)
+        self.oldest().is_some_and(|oldest| oldest.is_unconfirmed)
     }
 
     /// Accepts the verdicts that wait: the reply to a later command arrived, so there was no
     /// surplus reply.
     pub(super) fn confirm(&mut self) {
-        for transaction in &mut self.begun {
+        for transaction in self.unconfirmed_mut() {
             transaction.is_unconfirmed = false;
         }
     }
 
     /// Whether a verdict that waits depends on the number of final replies (LMTP).
     pub(super) fn counts_finals(&self) -> bool {
-        let mut unconfirmed = self.begun.iter().filter(|begun| begun.is_unconfirmed);
+        let mut unconfirmed = self.begun.iter().take_while(|begun| begun.is_unconfirmed);
         unconfirmed.any(|transaction| transaction.answers.counts_finals())
     }
 
     /// Puts the verdicts that wait in doubt, because there was a surplus reply.
     pub(super) fn distrust(&mut self) {
-        for transaction in self.begun.iter_mut().filter(|begun| begun.is_unconfirmed) {
+        for transaction in self.unconfirmed_mut() {
             transaction.is_unconfirmed = false;
             transaction.outstanding += 1;
             transaction.answers.distrust();
@@ -206,9 +205,15 @@ impl Pipeline {
     // ---- verdicts
 
     /// Concludes the transactions at the front that have all their replies. Unless `may_go_on`,
-    /// no message gets a further transaction, because the session is ending.
-    pub(super) fn settle(&mut self, requests: &mut Requests, may_go_on: bool) -> Settled {
-        let mut settled = Settled::default();
+    /// no message gets a further transaction, because the session is ending. Returns whether one
+    /// gets one.
+    pub(super) fn settle(
+        &mut self,
+        requests: &mut Requests,
+        may_go_on: bool,
+        events: &mut EventQueue,
+    ) -> bool {
+        let mut has_rest = false;
         while self.oldest().is_some_and(Transaction::is_settled)
             && let Some(finished) = self.begun.pop_front()
         {
@@ -216,26 +221,31 @@ impl Pipeline {
             let met_out_of_step = finished.answers.met_out_of_step();
             let mut concluded = finished.conclude(&mut self.spare_answers);
             let rest = concluded.rest.take().filter(|_| may_go_on);
-            requests.reports.conclude(concluded, rest.is_some());
-            settled.any = true;
+            requests.reports.conclude(concluded, rest.is_some(), events);
             if let Some(rest) = rest {
-                settled.has_rest = true;
+                has_rest = true;
                 if met_out_of_step {
                     self.pipelining = Pipelining::Off;
                 }
-                requests.put_back(rest);
+                requests.put_back(*rest);
             }
         }
-        settled
+        has_rest
     }
 
     /// Concludes all transactions because the session is over. The server may have acted on the
     /// output before the position `taken`.
-    pub(super) fn conclude_all(&mut self, requests: &mut Requests, error: &Error, taken: u64) {
+    pub(super) fn conclude_all(
+        &mut self,
+        requests: &mut Requests,
+        error: &Error,
+        taken: u64,
+        events: &mut EventQueue,
+    ) {
         self.speculated = 0;
         for transaction in core::mem::take(&mut self.begun) {
             let concluded = transaction.conclude_at_end(error, taken);
-            requests.reports.conclude(concluded, false);
+            requests.reports.conclude(concluded, false, events);
         }
     }
 

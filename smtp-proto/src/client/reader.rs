@@ -132,7 +132,7 @@ impl Session {
     /// Passes a reply to the phase whose command it answers.
     fn met(&mut self, head: Expectation, yes: bool, reply: ReplyRef<'_>) -> Result<(), Ending> {
         self.dialogue.met();
-        self.confirm(head, reply)?;
+        self.check_for_surplus(head, reply)?;
         let Self {
             phase,
             dialogue,
@@ -154,7 +154,6 @@ impl Session {
             Phase::Leaving(leaving) => match (head.command, &mut leaving.pipeline) {
                 (Awaited::Quit, _) => {
                     let why = leaving.why.take();
-                    self.settle();
                     self.close(why);
                 }
                 (_, Some(pipeline)) => pipeline.on_reply(head, yes, reply, dialogue, requests)?,
@@ -168,7 +167,7 @@ impl Session {
 
 impl Session {
     /// Checks, by the reply to a later command, whether there was a surplus reply before it.
-    fn confirm(&mut self, head: Expectation, reply: ReplyRef<'_>) -> Result<(), Ending> {
+    fn check_for_surplus(&mut self, head: Expectation, reply: ReplyRef<'_>) -> Result<(), Ending> {
         let Some(pipeline) = self.phase.pipeline_mut() else {
             return Ok(());
         };
@@ -180,8 +179,8 @@ impl Session {
             return Err(Ending::AtOnce(Error::new(Stage::Body, kind)));
         }
         if pipeline.is_unconfirmed() {
-            pipeline.confirm();
             // The report precedes what this reply brings about.
+            self.confirm();
             self.settle();
         }
         Ok(())

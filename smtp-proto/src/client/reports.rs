@@ -13,6 +13,7 @@ use crate::{Event, Report, TransactionId};
 #[derive(Debug, Default)]
 pub(super) struct Reports {
     pending: VecDeque<Pending>,
+    any_concluded: bool,
 }
 
 #[derive(Debug)]
@@ -43,14 +44,30 @@ impl Reports {
     }
 
     /// Adds the result of a transaction. `has_rest` says whether the message gets another one.
-    pub(super) fn conclude(&mut self, concluded: Concluded, has_rest: bool) {
+    /// Emits the reports that are complete now, each after all earlier ones.
+    pub(super) fn conclude(
+        &mut self,
+        concluded: Concluded,
+        has_rest: bool,
+        events: &mut EventQueue,
+    ) {
         let Concluded {
             report,
             is_further,
             places,
             ..
         } = concluded;
+        self.any_concluded = true;
         let id = report.transaction();
+        if let Some(front) = self.pending.front()
+            && front.id == id
+            && front.report.is_none()
+            && !has_rest
+        {
+            events.push_back(Event::Report(report));
+            self.pending.pop_front();
+            return self.put_out(events);
+        }
         let mut pending = self.pending.iter_mut();
         let Some(pending) = pending.find(|pending| pending.id == id) else {
             debug_assert!(false, "a report on a message that has not begun");
@@ -61,10 +78,15 @@ impl Reports {
             Some(earlier) if is_further => earlier.absorb(report, places.into_iter()),
             slot => *slot = Some(report),
         }
+        self.put_out(events);
     }
 
-    /// Emits the complete reports, each after all earlier ones.
-    pub(super) fn put_out(&mut self, events: &mut EventQueue) {
+    /// Whether a transaction was concluded, or a message without one, since the last call.
+    pub(super) fn take_any_concluded(&mut self) -> bool {
+        core::mem::take(&mut self.any_concluded)
+    }
+
+    fn put_out(&mut self, events: &mut EventQueue) {
         while let Some(front) = self.pending.front_mut()
             && !front.is_open
             && let Some(report) = front.report.take()

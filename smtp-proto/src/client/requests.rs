@@ -4,6 +4,7 @@
 //! Knows the order, and that every message gets one report and every command one reply. Must
 //! never know the server's capabilities.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 use super::commands::QueuedCommand;
@@ -17,7 +18,6 @@ pub(super) struct Requests {
     messages: VecDeque<Queued>,
     commands: VecDeque<QueuedCommand>,
     pub(super) reports: Reports,
-    any_concluded: bool,
     next_message: u64,
     next_command: u64,
     pub(super) quit_wanted: bool,
@@ -27,7 +27,7 @@ pub(super) struct Requests {
 enum Queued {
     Message(Message),
     /// A message that is certain not to be sent.
-    Refused(Message, Error),
+    Refused(Message, Box<Error>),
 }
 
 impl Queued {
@@ -51,7 +51,7 @@ impl Requests {
         let message = Message::new(id, envelope, body);
         self.messages.push_back(match refused {
             None => Queued::Message(message),
-            Some(error) => Queued::Refused(message, error),
+            Some(error) => Queued::Refused(message, Box::new(error)),
         });
         id
     }
@@ -71,24 +71,29 @@ impl Requests {
     }
 
     /// Concludes the messages at the front that are certain not to be sent.
-    pub(super) fn conclude_refused(&mut self) {
-        while let Some(Queued::Refused(..)) = self.messages.front()
-            && let Some(Queued::Refused(message, error)) = self.messages.pop_front()
-        {
-            self.conclude_unsent(message, error);
+    #[inline]
+    pub(super) fn conclude_refused(&mut self, events: &mut EventQueue) {
+        while matches!(self.messages.front(), Some(Queued::Refused(..))) {
+            self.conclude_first(events);
+        }
+    }
+
+    fn conclude_first(&mut self, events: &mut EventQueue) {
+        if let Some(Queued::Refused(message, error)) = self.messages.pop_front() {
+            self.conclude_unsent(message, *error, events);
         }
     }
 
     /// Concludes a message that is not sent over this session.
-    pub(super) fn conclude_unsent(&mut self, message: Message, error: Error) {
+    pub(super) fn conclude_unsent(
+        &mut self,
+        message: Message,
+        error: Error,
+        events: &mut EventQueue,
+    ) {
         self.reports.begin(message.id, message.portion.is_further());
-        self.reports.conclude(message.not_sent(error), false);
-        self.any_concluded = true;
-    }
-
-    /// Whether a message was concluded without a transaction since the last call.
-    pub(super) fn take_any_concluded(&mut self) -> bool {
-        core::mem::take(&mut self.any_concluded)
+        self.reports
+            .conclude(message.not_sent(error), false, events);
     }
 
     /// Takes the next message.
@@ -130,7 +135,8 @@ impl Requests {
         if let Some(at) = messages.position(|queued| queued.message().id == id)
             && let Some(Queued::Message(message)) = self.messages.remove(at)
         {
-            self.messages.insert(at, Queued::Refused(message, error));
+            self.messages
+                .insert(at, Queued::Refused(message, Box::new(error)));
         }
     }
 
@@ -158,11 +164,11 @@ impl Requests {
     }
 
     /// Concludes all queued messages as not sent, because the session is over.
-    pub(super) fn conclude_messages(&mut self, error: &Error) {
+    pub(super) fn conclude_messages(&mut self, error: &Error, events: &mut EventQueue) {
         while let Some(queued) = self.messages.pop_front() {
             match queued {
-                Queued::Message(message) => self.conclude_unsent(message, error.clone()),
-                Queued::Refused(message, why) => self.conclude_unsent(message, why),
+                Queued::Message(message) => self.conclude_unsent(message, error.clone(), events),
+                Queued::Refused(message, why) => self.conclude_unsent(message, *why, events),
             }
         }
     }

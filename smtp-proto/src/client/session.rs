@@ -18,7 +18,7 @@ use super::dialogue::Dialogue;
 use super::ending::{Ending, Garbled};
 use super::open::Serial;
 use super::opening::{Opening, OpeningStep};
-use super::pipeline::{Pipeline, Settled};
+use super::pipeline::Pipeline;
 use super::requests::Requests;
 use super::sending::Transaction;
 use super::writer::Cursor;
@@ -192,18 +192,10 @@ impl Session {
     pub(super) fn pump(&mut self) {
         // The remaining recipients of a message go before the messages that have not begun.
         self.settle();
-        loop {
-            let at_the_end = self.write();
-            if at_the_end {
-                self.write_quit(None);
-            }
-            if !self.settle() {
-                return;
-            }
-        }
+        while self.write() && self.settle() {}
     }
 
-    /// Moves the writing cursor. Returns whether everything is written and `QUIT` comes next.
+    /// Moves the writing cursor. Returns whether it moved.
     fn write(&mut self) -> bool {
         let Phase::Ready(pipeline) = &mut self.phase else {
             return false;
@@ -212,32 +204,44 @@ impl Session {
             return false;
         }
         let (dialogue, requests) = (&mut self.dialogue, &mut self.requests);
+        let mut has_moved = false;
         while dialogue.output.room() > 0 {
             match pipeline.write_next(dialogue, requests) {
-                Cursor::Moved => {}
-                Cursor::Blocked => return false,
-                Cursor::AtTheEnd => return true,
+                Cursor::Moved => has_moved = true,
+                Cursor::Blocked => break,
+                Cursor::AtTheEnd => {
+                    self.write_quit(None);
+                    return true;
+                }
             }
-            requests.conclude_refused();
+            requests.conclude_refused(&mut dialogue.events);
         }
-        false
+        has_moved
     }
 
     /// Reports the messages that are finished, in order. Returns whether one of them needs a
     /// further transaction.
     pub(super) fn settle(&mut self) -> bool {
         let may_go_on = matches!(self.phase, Phase::Ready(_));
-        let requests = &mut self.requests;
-        let settled = match self.phase.pipeline_mut() {
-            Some(pipeline) => pipeline.settle(requests, may_go_on),
-            None => Settled::default(),
+        let (requests, events) = (&mut self.requests, &mut self.dialogue.events);
+        let has_rest = match self.phase.pipeline_mut() {
+            Some(pipeline) if pipeline.oldest().is_some_and(Transaction::is_settled) => {
+                pipeline.settle(requests, may_go_on, events)
+            }
+            _ => false,
         };
-        requests.conclude_refused();
-        requests.reports.put_out(&mut self.dialogue.events);
-        if settled.any || requests.take_any_concluded() {
+        requests.conclude_refused(events);
+        if requests.reports.take_any_concluded() {
             self.deadlines.begin_overall_anew();
         }
-        settled.has_rest
+        has_rest
+    }
+
+    /// Accepts the verdicts that wait: there was no surplus reply.
+    pub(super) fn confirm(&mut self) {
+        if let Some(pipeline) = self.phase.pipeline_mut() {
+            pipeline.confirm();
+        }
     }
 
     // ---- the present state

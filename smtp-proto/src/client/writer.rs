@@ -229,7 +229,8 @@ impl Pipeline {
             Ok(planned) => planned,
             // The message is not sent over this session.
             Err(kind) => {
-                requests.conclude_unsent(message, Error::new(Stage::Mail, kind));
+                let error = Error::new(Stage::Mail, kind);
+                requests.conclude_unsent(message, error, &mut dialogue.events);
                 return Cursor::Moved;
             }
         };

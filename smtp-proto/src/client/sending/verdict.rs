@@ -4,6 +4,7 @@
 //! Knows what the answers mean together (RFC 5321 §4.2.5, §4.5.3.1.10). Must never cause anything
 //! to be written.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::answers::Answer;
@@ -22,7 +23,7 @@ pub(in crate::client) struct Concluded {
     /// The positions of a further transaction's recipients in the envelope.
     pub(in crate::client) places: Vec<usize>,
     /// The message with its remaining recipients, for a further transaction.
-    pub(in crate::client) rest: Option<Message>,
+    pub(in crate::client) rest: Option<Box<Message>>,
 }
 
 impl Transaction {
@@ -39,6 +40,7 @@ impl Transaction {
         let places = self.further_places();
         let report = self.report(outcome, spare);
         let rest = again.and_then(|again| self.into_rest(&again));
+        let rest = rest.map(Box::new);
         Concluded {
             report,
             is_further,
