@@ -256,6 +256,10 @@ impl<S: Stream> Line for Connection<S> {
         self.driver.limit_time(left);
     }
 
+    fn flush(&mut self) -> Option<Event> {
+        self.driver.flush()
+    }
+
     fn depart(mut self) {
         self.begin_quit();
         self.driver.write_out();

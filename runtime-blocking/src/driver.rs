@@ -89,6 +89,14 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
         }
     }
 
+    /// Writes what the stream takes, and returns the event if that causes one.
+    pub(crate) fn flush(&mut self) -> Option<E::Event> {
+        match self.next_move() {
+            Move::Event(event) => Some(event),
+            _ => None,
+        }
+    }
+
     /// Writes all output, and waits for nothing else.
     pub fn write_out(&mut self) {
         loop {

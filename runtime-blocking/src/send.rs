@@ -182,7 +182,7 @@ impl Carrier {
                         drive.give_chunk(next_chunk());
                     }
                     let event = drive.line().happens();
-                    drive.on_event(event);
+                    drive.on_event(clock.now(), event);
                 }
                 Step::Report(report) => return Some(report),
                 Step::Done => return None,

@@ -279,6 +279,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Line for Connection<S, R> {
         self.driver.limit_time(left);
     }
 
+    fn flush(&mut self) -> Option<Event> {
+        // The send that drives next polls the stream with its own waker.
+        self.driver.flush(&mut Context::from_waker(Waker::noop()))
+    }
+
     fn depart(mut self) {
         self.begin_quit();
         let mut cx = Context::from_waker(Waker::noop());

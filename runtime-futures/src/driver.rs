@@ -92,6 +92,14 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
         Poll::Pending
     }
 
+    /// Writes what the stream takes, and returns the event if that causes one.
+    pub(crate) fn flush(&mut self, cx: &mut Context<'_>) -> Option<E::Event> {
+        match self.next_move(cx) {
+            Move::Event(event) => Some(event),
+            _ => None,
+        }
+    }
+
     /// Reads what the peer has sent already, without waiting: the peer may have ended an idle
     /// session.
     pub fn glance(&mut self, cx: &mut Context<'_>) {

@@ -304,7 +304,7 @@ impl<R: Runtime> Carrier<R> {
                         drive.give_chunk(next);
                     }
                     let event = ready!(drive.line().poll_happens(cx));
-                    drive.on_event(event);
+                    drive.on_event(clock.now(), event);
                 }
                 Step::Report(report) => return Poll::Ready(Some(report)),
                 Step::Done => return Poll::Ready(None),

@@ -288,6 +288,13 @@ impl Batch {
         Some(step)
     }
 
+    /// The first message that is to be queued on the next session.
+    pub(crate) fn peek(&self) -> Option<(&Envelope, &BodySource)> {
+        let mut waiting = self.waiting.iter();
+        let first = waiting.find(|waiting| matches!(waiting.state, State::New | State::TurnedBack));
+        first.map(|message| (&message.envelope, &message.body))
+    }
+
     fn next_new(&mut self) -> Option<&mut Waiting> {
         let number = self.skip_to_new()?;
         self.numbered(number)

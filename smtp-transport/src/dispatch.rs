@@ -7,16 +7,17 @@
 #[cfg(test)]
 mod model;
 mod sending;
+mod sharing;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use postwire_proto::{BodySource, Envelope, Instant, Report};
+use postwire_proto::{BodySource, Envelope, Event, Instant, Pipelining, Report};
 
 pub use self::sending::{Drive, Glance, Message, Open, Sending, Step, Wait, verdict};
-use crate::pool::PoolShelf;
+use crate::pool::{PoolConnectionId, PoolShelf};
 use crate::{Session, TransportConfig};
 
 /// A connection of an adapter: a session and its stream.
@@ -26,6 +27,9 @@ pub trait Line {
 
     /// Ends the session after this time like a time-out; `None` removes the limit.
     fn limit_time(&mut self, left: Option<Duration>);
+
+    /// Writes what can be written without waiting, and returns the event if that causes one.
+    fn flush(&mut self) -> Option<Event>;
 
     /// Sends `QUIT` if that is possible without waiting, and closes the connection.
     fn depart(self);
@@ -38,6 +42,10 @@ impl<L: Line> Line for Box<L> {
 
     fn limit_time(&mut self, left: Option<Duration>) {
         (**self).limit_time(left);
+    }
+
+    fn flush(&mut self) -> Option<Event> {
+        (**self).flush()
     }
 
     fn depart(self) {
@@ -55,7 +63,13 @@ pub struct Dispatch<L: Line> {
 impl<L: Line> Dispatch<L> {
     /// Creates the state of a transport that has not sent anything.
     pub fn new(config: TransportConfig) -> Arc<Self> {
-        let shelf = PoolShelf::new(config.pool().clone());
+        let pool = config.pool().clone();
+        let places = match config.client_config().pipelining {
+            Pipelining::Bold => pool.max_queued,
+            // While the content of one message is under way, the envelope of the next one is sent.
+            _ => pool.max_queued.min(2),
+        };
+        let shelf = PoolShelf::new(pool, places.max(1));
         Arc::new(Self {
             config,
             shelf: Mutex::new(shelf),
@@ -72,14 +86,17 @@ impl<L: Line> Dispatch<L> {
         Sending::new(self)
     }
 
-    /// Begins to send one message. [`Drive::wants_chunk`] says when to read streamed content.
+    /// Begins to send one message. [`Drive::wants_chunk`] says when to read streamed content. A
+    /// small message at hand may share a connection with those of other sends.
     pub fn send_one(
         self: &Arc<Self>,
         envelope: &Envelope,
         body: impl Into<BodySource>,
     ) -> Sending<L> {
         let mut sending = Sending::new(self);
-        sending.add(envelope.clone(), body.into());
+        let body = body.into();
+        sending.share_if_small(&body);
+        sending.add(envelope.clone(), body);
         sending.end();
         sending
     }
@@ -118,9 +135,25 @@ impl<L: Line> Dispatch<L> {
             (told, shelf.effects())
         };
         // No connection and no waker is used while the lock is held.
-        effects.departing.into_iter().for_each(Line::depart);
         effects.woken.into_iter().for_each(Waker::wake);
+        effects.departing.into_iter().for_each(Line::depart);
+        for deserted in effects.deserted {
+            self.give_back(Instant::EPOCH, deserted.id, deserted.connection, 0);
+        }
         told
+    }
+
+    /// Returns a connection to the pool after `messages` messages. Only an idle one is kept: after
+    /// an early end or a lost session, client and server may be out of step. Reports that nobody
+    /// took are abandoned ones.
+    fn give_back(&self, now: Instant, id: PoolConnectionId, mut line: L, messages: u64) {
+        self.abandon(line.session().end());
+        if line.session().is_idle() {
+            line.limit_time(None);
+            self.tell(|shelf| shelf.put_back(now, id, line, messages));
+        } else {
+            self.tell(|shelf| shelf.lost(now, id));
+        }
     }
 
     fn abandon(&self, reports: Vec<Report>) {

@@ -1,18 +1,31 @@
-//! The pool: which send gets which connection, when a connection is opened and when it is closed.
+//! The pool: which send gets which connection, which sends share one, when a connection is opened
+//! and when it is closed.
 //!
 //! Decides only. Must never use a socket or a lock, or wait. An adapter passes events and the time,
 //! and executes the [`PoolAction`]s. The blocking and the async adapters share the pool.
 
 mod config;
+mod estimate;
 #[cfg(test)]
 pub(crate) mod model;
+mod queue;
+mod shared;
 mod shelf;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
+
+use self::estimate::Estimate;
+use self::queue::{Queue, Waiting};
+use postwire_proto::Instant;
 
 pub use self::config::PoolConfig;
+pub(crate) use self::queue::Request;
+pub(crate) use self::shared::{QueuedMessage, SharedConnection, UnderWay};
 pub(crate) use self::shelf::{PoolGrant, PoolShelf};
-use postwire_proto::Instant;
+
+/// The maximum octets of the messages that share a connection at a time. A larger message gets a
+/// connection of its own.
+pub(crate) const SHARED_OCTETS: u64 = 1024 * 1024;
 
 /// Identifies a connection of the pool. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +44,8 @@ pub(crate) enum PoolAction {
     Use(PoolTicket, PoolConnectionId),
     /// Let this waiter open a connection with this id.
     Open(PoolTicket, PoolConnectionId),
+    /// Queue the message of this waiter on this connection, which others are using.
+    Join(PoolTicket, PoolConnectionId),
     /// End this idle connection by `QUIT`.
     Close(PoolConnectionId),
     /// Refuse this waiter, because the pool is shutting down.
@@ -47,6 +62,14 @@ pub(crate) enum PoolAction {
 /// Waiters are served in their order. The connection that was used last is used first, so that
 /// connections in excess become idle for long enough to be closed.
 ///
+/// # Sharing
+///
+/// A waiter with one small message may join a connection that others are using. The message is
+/// then sent in the same flights as theirs. It joins unless a new connection is likely to be open
+/// earlier than the waiting messages are sent ([`Estimate`]). A waiter that needs a connection for
+/// itself is not delayed by those who come later: for each one, a connection takes no more messages
+/// until it is idle.
+///
 /// # Time
 ///
 /// While there are waiters, the first one is the timekeeper: [`PoolAction::KeepTime`] tells it when
@@ -56,11 +79,11 @@ pub(crate) enum PoolAction {
 #[derive(Debug)]
 pub(crate) struct Pool {
     config: PoolConfig,
+    /// The maximum number of messages that share a connection.
+    places: usize,
     connections: Vec<Connection>,
-    /// The waiters in their order, separated by whether they accept a connection that was used
-    /// before.
-    takes_any: BTreeSet<PoolTicket>,
-    wants_fresh: BTreeSet<PoolTicket>,
+    queue: Queue,
+    estimate: Estimate,
     timekeeper: Option<(PoolTicket, Instant)>,
     actions: VecDeque<PoolAction>,
     next_connection: u64,
@@ -78,20 +101,84 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 struct Connection {
     id: PoolConnectionId,
+    /// The time at which the opening began, then the time at which it was complete.
     opened: Instant,
     messages: u64,
-    /// The time at which the connection became idle; `None` while it is in use or being opened.
-    idle_since: Option<Instant>,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// Being opened for this request.
+    Opening(Request),
+    /// Given to a waiter, which first checks whether the server has closed the connection.
+    Unseen(Request),
+    /// In use by one send.
+    Alone,
+    /// In use by the messages of several sends.
+    Shared(Load),
+    Idle {
+        since: Instant,
+    },
+}
+
+/// The messages on a shared connection.
+#[derive(Clone, Copy, Debug)]
+struct Load {
+    messages: usize,
+    octets: u64,
+    /// Whether the server has answered a message since the connection was opened or checked.
+    is_proven: bool,
+    /// Whether the session can take more messages.
+    is_usable: bool,
+    /// The time of the last report, or of the first message.
+    since: Instant,
+}
+
+impl Load {
+    fn new(now: Instant, octets: u64) -> Self {
+        Self {
+            messages: 1,
+            octets,
+            is_proven: false,
+            is_usable: true,
+            since: now,
+        }
+    }
+}
+
+impl Connection {
+    fn idle_since(&self) -> Option<Instant> {
+        match self.state {
+            State::Idle { since } => Some(since),
+            _ => None,
+        }
+    }
+
+    fn load(&self) -> Option<&Load> {
+        match &self.state {
+            State::Shared(load) => Some(load),
+            _ => None,
+        }
+    }
+
+    fn begin(&mut self, now: Instant, request: Request) {
+        self.state = match request {
+            Request::Connection => State::Alone,
+            Request::Message { octets } => State::Shared(Load::new(now, octets)),
+        };
+    }
 }
 
 impl Pool {
-    /// Creates an empty pool.
-    pub(crate) fn new(config: PoolConfig) -> Self {
+    /// Creates an empty pool. At most `places` messages share a connection.
+    pub(crate) fn new(config: PoolConfig, places: usize) -> Self {
         Self {
             config,
+            places,
             connections: Vec::new(),
-            takes_any: BTreeSet::new(),
-            wants_fresh: BTreeSet::new(),
+            queue: Queue::default(),
+            estimate: Estimate::default(),
             timekeeper: None,
             actions: VecDeque::new(),
             next_connection: 0,
@@ -109,35 +196,45 @@ impl Pool {
         &self.config
     }
 
-    /// Requests a connection. An action with the returned ticket will follow.
-    pub(crate) fn request(&mut self, now: Instant) -> PoolTicket {
-        self.enter(now, false)
-    }
-
-    /// Requests a new connection, because a reused one was lost with the message. The waiter gets
-    /// the right to open one. If there are too many connections, an idle one is closed for it.
-    pub(crate) fn request_fresh(&mut self, now: Instant) -> PoolTicket {
-        self.enter(now, true)
-    }
-
-    fn enter(&mut self, now: Instant, fresh: bool) -> PoolTicket {
+    /// Makes a request. An action with the returned ticket will follow.
+    ///
+    /// `fresh` says that a reused connection was lost with the message. The waiter then gets the
+    /// right to open a connection, and if there are too many, an idle one is closed for it. A
+    /// message may also join a connection on which the server has answered other messages.
+    pub(crate) fn request(&mut self, now: Instant, request: Request, fresh: bool) -> PoolTicket {
         let ticket = PoolTicket(self.next_ticket);
         self.next_ticket += 1;
         if self.shutting_down {
             self.actions.push_back(PoolAction::Refuse(ticket));
-        } else if fresh {
-            self.wants_fresh.insert(ticket);
         } else {
-            self.takes_any.insert(ticket);
+            self.queue.insert(ticket, Waiting::new(request, fresh, now));
         }
         self.decide(now);
         ticket
     }
 
+    /// Returns a waiter to its old place in the queue, because it could not use what it was given.
+    pub(crate) fn return_to_queue(&mut self, now: Instant, ticket: PoolTicket, waiting: Waiting) {
+        self.queue.insert(ticket, waiting);
+        self.decide(now);
+    }
+
+    /// Records that the server had closed an idle connection which was given to a waiter. The
+    /// waiter gets its old place in the queue.
+    pub(crate) fn found_dead(
+        &mut self,
+        now: Instant,
+        id: PoolConnectionId,
+        ticket: PoolTicket,
+        waiting: Waiting,
+    ) {
+        self.forget(id);
+        self.return_to_queue(now, ticket, waiting);
+    }
+
     /// Removes a waiter. Anything that an action has given to it returns to the pool.
     pub(crate) fn cancel(&mut self, now: Instant, ticket: PoolTicket) {
-        self.takes_any.remove(&ticket);
-        self.wants_fresh.remove(&ticket);
+        self.queue.remove(ticket);
         let given = self.actions.iter().position(|action| {
             matches!(action, PoolAction::Use(to, _) | PoolAction::Open(to, _) | PoolAction::Refuse(to)
                 if *to == ticket)
@@ -145,7 +242,7 @@ impl Pool {
         match given.and_then(|position| self.actions.remove(position)) {
             Some(PoolAction::Use(_, id)) => {
                 if let Some(connection) = self.find(id) {
-                    connection.idle_since = Some(now);
+                    connection.state = State::Idle { since: now };
                 }
             }
             Some(PoolAction::Open(_, id)) => self.forget(id),
@@ -154,14 +251,28 @@ impl Pool {
         self.decide(now);
     }
 
-    /// Records that a connection is open and in use by the send that opened it.
+    /// Records that a connection is open and in use by the request that opened it.
     pub(crate) fn opened(&mut self, now: Instant, id: PoolConnectionId) {
         if id.0 >= self.first_after_pause {
             self.pauses_in_a_row = 0;
             self.paused_until = None;
         }
         if let Some(connection) = self.find(id) {
-            connection.opened = now;
+            let began = std::mem::replace(&mut connection.opened, now);
+            if let State::Opening(request) = connection.state {
+                connection.begin(now, request);
+                self.estimate.opened(now.saturating_duration_since(began));
+            }
+        }
+        self.decide(now);
+    }
+
+    /// Records that the server has not closed an idle connection which was given to a waiter.
+    pub(crate) fn found_alive(&mut self, now: Instant, id: PoolConnectionId) {
+        if let Some(connection) = self.find(id)
+            && let State::Unseen(request) = connection.state
+        {
+            connection.begin(now, request);
         }
         self.decide(now);
     }
@@ -180,21 +291,60 @@ impl Pool {
         self.decide(now);
     }
 
-    /// Records that the server had closed an idle connection which was given to a waiter. The
-    /// waiter gets its old place in the queue.
-    pub(crate) fn found_dead(&mut self, now: Instant, id: PoolConnectionId, ticket: PoolTicket) {
-        self.forget(id);
-        self.takes_any.insert(ticket);
+    /// Records that a connection became idle after `messages` messages.
+    pub(crate) fn released(&mut self, now: Instant, id: PoolConnectionId, messages: u64) {
+        let since = self.now.max(now);
+        if let Some(connection) = self.find(id) {
+            connection.messages = connection.messages.saturating_add(messages);
+            connection.state = State::Idle { since };
+        }
         self.decide(now);
     }
 
-    /// Records that a connection became idle after `messages` messages.
-    pub(crate) fn released(&mut self, now: Instant, id: PoolConnectionId, messages: u64) {
-        if let Some(connection) = self.find(id) {
-            connection.messages = connection.messages.saturating_add(messages);
-            connection.idle_since = Some(now);
+    /// Records the report on a message of this size that was queued on a shared connection.
+    /// `answered` says whether it is an answer of the server, `is_usable` whether the session can
+    /// take more messages.
+    pub(crate) fn reported(
+        &mut self,
+        now: Instant,
+        id: PoolConnectionId,
+        octets: u64,
+        answered: bool,
+        is_usable: bool,
+    ) {
+        if let Some(connection) = self.find(id)
+            && let State::Shared(load) = &mut connection.state
+        {
+            connection.messages = connection.messages.saturating_add(1);
+            load.messages = load.messages.saturating_sub(1);
+            load.octets = load.octets.saturating_sub(octets);
+            load.is_proven |= answered;
+            load.is_usable &= is_usable;
+            let took = now.saturating_duration_since(load.since);
+            load.since = now;
+            if answered {
+                self.estimate.answered(took);
+            }
         }
         self.decide(now);
+    }
+
+    /// Records that a message of this size left a shared connection before it was queued there.
+    pub(crate) fn left(&mut self, now: Instant, id: PoolConnectionId, octets: u64) {
+        if let Some(connection) = self.find(id)
+            && let State::Shared(load) = &mut connection.state
+        {
+            load.messages = load.messages.saturating_sub(1);
+            load.octets = load.octets.saturating_sub(octets);
+        }
+        self.decide(now);
+    }
+
+    /// Records that one send took a connection that was shared, since no other send uses it.
+    pub(crate) fn no_longer_shared(&mut self, id: PoolConnectionId) {
+        if let Some(connection) = self.find(id) {
+            connection.state = State::Alone;
+        }
     }
 
     /// Records that a connection is closed.
@@ -213,9 +363,7 @@ impl Pool {
     /// Refuses the waiters as well, because the time for the shutdown is over.
     pub(crate) fn refuse_all(&mut self, now: Instant) {
         self.shutting_down = true;
-        while let Some((ticket, _)) = self.first_waiting() {
-            self.takes_any.remove(&ticket);
-            self.wants_fresh.remove(&ticket);
+        while let Some(ticket) = self.queue.pop_first() {
             self.actions.push_back(PoolAction::Refuse(ticket));
         }
         self.decide(now);
@@ -238,7 +386,7 @@ impl Pool {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let ends = self.connections.iter().filter_map(|c| self.end_of(c));
         let pause = self.paused_until.filter(|_| self.waiting() > 0);
-        ends.chain(pause).min()
+        ends.chain(pause).chain(self.patience_ends()).min()
     }
 
     /// Passes the current time. Safe to call at any moment.
@@ -254,23 +402,13 @@ impl Pool {
 
     /// The number of idle connections.
     pub(crate) fn idle(&self) -> usize {
-        let idle = self.connections.iter().filter(|c| c.idle_since.is_some());
+        let idle = self.connections.iter().filter_map(Connection::idle_since);
         idle.count()
     }
 
     /// The number of waiters.
     pub(crate) fn waiting(&self) -> usize {
-        self.takes_any.len() + self.wants_fresh.len()
-    }
-
-    /// The first waiter, and whether it needs a new connection.
-    fn first_waiting(&self) -> Option<(PoolTicket, bool)> {
-        match (self.takes_any.first(), self.wants_fresh.first()) {
-            (Some(any), Some(fresh)) if fresh < any => Some((*fresh, true)),
-            (Some(any), _) => Some((*any, false)),
-            (None, Some(fresh)) => Some((*fresh, true)),
-            (None, None) => None,
-        }
+        self.queue.len()
     }
 
     fn find(&mut self, id: PoolConnectionId) -> Option<&mut Connection> {
@@ -283,7 +421,7 @@ impl Pool {
 
     /// The time at which an idle connection is to be closed.
     fn end_of(&self, connection: &Connection) -> Option<Instant> {
-        let idle_since = connection.idle_since?;
+        let idle_since = connection.idle_since()?;
         if connection.messages >= self.config.max_messages {
             return Some(idle_since);
         }
@@ -305,7 +443,7 @@ impl Pool {
     /// Makes the first waiter the timekeeper.
     fn appoint_timekeeper(&mut self) {
         let deadline = self.poll_timeout();
-        let (Some((first, _)), Some(deadline)) = (self.first_waiting(), deadline) else {
+        let (Some(first), Some(deadline)) = (self.queue.first(), deadline) else {
             // An earlier action may still wake a waiter, which is harmless.
             self.timekeeper = None;
             return;
@@ -329,38 +467,132 @@ impl Pool {
     }
 
     fn serve(&mut self) {
-        while let Some((first, wants_fresh)) = self.first_waiting() {
-            let used_last = self
-                .connections
-                .iter_mut()
-                .filter(|connection| connection.idle_since.is_some())
-                .max_by_key(|connection| connection.idle_since);
-            if let (Some(connection), Some(ticket)) = (used_last, self.takes_any.first().copied()) {
-                connection.idle_since = None;
-                let id = connection.id;
-                self.takes_any.remove(&ticket);
-                self.actions.push_back(PoolAction::Use(ticket, id));
-            } else if self.may_open() {
-                let id = PoolConnectionId(self.next_connection);
-                self.next_connection += 1;
-                self.connections.push(Connection {
-                    id,
-                    opened: self.now,
-                    messages: 0,
-                    idle_since: None,
-                });
-                self.takes_any.remove(&first);
-                self.wants_fresh.remove(&first);
-                self.actions.push_back(PoolAction::Open(first, id));
-            } else if wants_fresh
+        while self.reuse() || self.open_or_join() {}
+    }
+
+    /// Gives an idle connection to the first waiter that accepts one.
+    fn reuse(&mut self) -> bool {
+        let Some((ticket, waiting)) = self.queue.first_that_reuses() else {
+            return false;
+        };
+        let idle = self
+            .connections
+            .iter_mut()
+            .filter(|c| c.idle_since().is_some());
+        let Some(used_last) = idle.max_by_key(|connection| connection.idle_since()) else {
+            return false;
+        };
+        used_last.state = match waiting.request {
+            Request::Connection => State::Alone,
+            message @ Request::Message { .. } => State::Unseen(message),
+        };
+        self.actions
+            .push_back(PoolAction::Use(ticket, used_last.id));
+        self.queue.remove(ticket);
+        true
+    }
+
+    /// Serves the first waiter that may open a connection or join one.
+    fn open_or_join(&mut self) -> bool {
+        for (ticket, waiting) in self.queue.heads() {
+            let joinable = self.joinable(ticket, waiting);
+            if self.may_open() && self.is_worth_opening(waiting, joinable.is_some()) {
+                self.open(ticket, waiting.request);
+                return true;
+            }
+            if let Some(id) = joinable {
+                self.join(ticket, id, waiting.octets());
+                return true;
+            }
+            if waiting.fresh
+                && !self.may_open()
                 && self.paused_until.is_none()
                 && let Some(id) = self.longest_idle()
             {
                 self.close(id);
-            } else {
-                return;
+                return true;
             }
         }
+        false
+    }
+
+    fn open(&mut self, ticket: PoolTicket, request: Request) {
+        let id = PoolConnectionId(self.next_connection);
+        self.next_connection += 1;
+        self.connections.push(Connection {
+            id,
+            opened: self.now,
+            messages: 0,
+            state: State::Opening(request),
+        });
+        self.queue.remove(ticket);
+        self.actions.push_back(PoolAction::Open(ticket, id));
+    }
+
+    fn join(&mut self, ticket: PoolTicket, id: PoolConnectionId, octets: u64) {
+        let now = self.now;
+        if let Some(connection) = self.find(id)
+            && let State::Shared(load) = &mut connection.state
+        {
+            if load.messages == 0 {
+                load.since = now;
+            }
+            load.messages += 1;
+            load.octets = load.octets.saturating_add(octets);
+        }
+        self.queue.remove(ticket);
+        self.actions.push_back(PoolAction::Join(ticket, id));
+    }
+
+    /// Whether to open a connection for this waiter rather than let it wait. `has_room` says
+    /// whether it could join one.
+    fn is_worth_opening(&self, waiting: Waiting, has_room: bool) -> bool {
+        if waiting.request == Request::Connection {
+            return true;
+        }
+        let loads = self.connections.iter().filter_map(Connection::load);
+        let loads = loads.filter(|load| load.is_usable);
+        let (connections, under_way) = loads.fold((0, 0), |(connections, under_way), load| {
+            (connections + 1, under_way + load.messages)
+        });
+        let messages = under_way + self.queue.messages();
+        let waited = self.now.saturating_duration_since(waiting.since);
+        self.estimate
+            .favours_opening(connections, messages, has_room, waited)
+    }
+
+    /// The time at which the first waiter has waited for so long that a connection is opened.
+    fn patience_ends(&self) -> Option<Instant> {
+        let opening = self.estimate.opening()?;
+        let (_, waiting) = self.queue.first_message().filter(|_| self.may_open())?;
+        Some(waiting.since + opening)
+    }
+
+    /// The connection that takes the message of this waiter. The one with the fewest messages is
+    /// chosen, except that each older waiter that needs a connection for itself gets one, which is
+    /// left to become idle.
+    fn joinable(&self, ticket: PoolTicket, waiting: Waiting) -> Option<PoolConnectionId> {
+        let Request::Message { octets } = waiting.request else {
+            return None;
+        };
+        let mut shared: Vec<_> = self
+            .connections
+            .iter()
+            .filter_map(|connection| Some((connection.load()?, connection)))
+            .collect();
+        shared.sort_by_key(|(load, connection)| (load.messages, connection.id));
+        let reserved = self.queue.older_without_sharing(ticket, shared.len());
+        let takes = |(load, connection): &&(&Load, &Connection)| {
+            let sent = connection.messages.saturating_add(load.messages as u64);
+            load.is_usable
+                && load.messages < self.places
+                && (load.is_proven || !waiting.fresh)
+                && load.octets.saturating_add(octets) <= SHARED_OCTETS
+                && sent < self.config.max_messages
+                && self.now < connection.opened + self.config.max_lifetime
+        };
+        let found = shared.iter().skip(reserved).find(takes);
+        found.map(|(_, connection)| connection.id)
     }
 
     fn may_open(&self) -> bool {
@@ -370,8 +602,8 @@ impl Pool {
     fn longest_idle(&self) -> Option<PoolConnectionId> {
         self.connections
             .iter()
-            .filter(|connection| connection.idle_since.is_some())
-            .min_by_key(|connection| connection.idle_since)
+            .filter(|connection| connection.idle_since().is_some())
+            .min_by_key(|connection| connection.idle_since())
             .map(|connection| connection.id)
     }
 

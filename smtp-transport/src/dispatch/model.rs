@@ -15,7 +15,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use postwire_proto::{
-    Body, Envelope, Error, ErrorKind, Instant, Outcome, Report, Stage, StreamFacts,
+    Body, Envelope, Error, ErrorKind, Instant, Outcome, Pipelining, Report, Stage, StreamFacts,
 };
 
 use self::wire::{Common, Habits, Wire};
@@ -36,6 +36,11 @@ struct Sender {
     sending: Sending<Wire>,
     /// Whether the sender sends one message with streamed content.
     streams: bool,
+    /// Whether the sender sends one message, which may share a connection.
+    shares: bool,
+    /// Whether the sender is a thread that waits in a read.
+    reads: bool,
+    has_begun: bool,
     messages: VecDeque<usize>,
     given: Vec<usize>,
     reports: Vec<Report>,
@@ -56,12 +61,13 @@ impl Sender {
     }
 
     fn is_runnable(&self, now: Instant) -> bool {
-        let woken = self.woken.is_woken() && self.waits;
+        let woken = self.woken.is_woken() && (self.waits || self.shares) && !self.reads;
         !self.is_gone && (woken || self.next().is_some_and(|at| at <= now))
     }
 
     /// Executes the steps that are possible now.
     fn act(&mut self, common: &Rc<Common>) {
+        self.has_begun = true;
         let now = common.now.get();
         self.woken.sleep();
         if let Some((at, back)) = self.stops
@@ -71,7 +77,7 @@ impl Sender {
             self.opening = None;
             self.waits = false;
             self.timer = back;
-            if back.is_none() {
+            if back.is_none() || self.shares {
                 self.sending.leave(now);
                 self.is_gone = true;
             } else {
@@ -79,6 +85,7 @@ impl Sender {
             }
             return;
         }
+        self.reads = false;
         let timer = self.timer.take().filter(|timer| *timer > now);
         let waited = std::mem::take(&mut self.waits);
         loop {
@@ -124,8 +131,12 @@ impl Sender {
                         drive.give_chunk(None);
                     }
                     match drive.line().drive() {
-                        Ok(event) => drive.on_event(event),
+                        Ok(event) => drive.on_event(now, event),
                         Err(next) => {
+                            self.reads = self.kind == Kind::Blocking;
+                            if self.reads {
+                                drive.keep();
+                            }
                             self.timer = Some(next);
                             return;
                         }
@@ -169,6 +180,7 @@ impl World {
             hangs_up: 10 + random.below(200),
             says_no: 5 + random.below(50),
             pipelining: random.one_in(2),
+            chunking: random.one_in(2),
             opening: 1 + random.below(300),
             answering: 1 + random.below(100),
             lifetime: 100 + random.below(5_000),
@@ -177,12 +189,20 @@ impl World {
         let messages = 1 + random.below(6);
         let times = [(); 3].map(|()| Duration::from_millis(1 + random.below(3_000)));
         let timeout = random.one_in(2).then(|| random.duration(4_000));
+        let pipelining = match random.below(4) {
+            0 => Pipelining::Off,
+            1 => Pipelining::Bold,
+            _ => Pipelining::Careful,
+        };
+        let queued = 1 + random.below(8) as usize;
         let config: TransportConfig = TransportBuilder::builder_dangerous("mail.example")
             .timeout(timeout)
+            .client(|client| client.pipelining(pipelining))
             .pool(|pool| {
                 let mut pool = pool
                     .max_connections(max)
                     .max_idle(max)
+                    .max_queued(queued)
                     .max_messages(messages)
                     .idle_timeout(times[0])
                     .max_lifetime(times[1])
@@ -222,7 +242,8 @@ impl World {
         let common = Rc::clone(&self.common);
         let at = common.later(1_000);
         let streams = common.one_in(5);
-        let count = if streams {
+        let shares = !streams && !common.one_in(3);
+        let count = if streams || shares {
             1
         } else {
             1 + self.random(8) as usize
@@ -244,10 +265,16 @@ impl World {
             sending: if streams {
                 let facts = StreamFacts::default();
                 self.dispatch.send_one(&envelope(numbers.start), facts)
+            } else if shares {
+                let body = Body::from("x\r\n");
+                self.dispatch.send_one(&envelope(numbers.start), body)
             } else {
                 self.dispatch.send_all()
             },
             streams,
+            shares,
+            reads: false,
+            has_begun: false,
             messages: VecDeque::new(),
             given: Vec::new(),
             reports: Vec::new(),
@@ -258,7 +285,7 @@ impl World {
             stops,
             is_gone: false,
         };
-        if streams {
+        if streams || shares {
             sender.given.extend(numbers);
         } else {
             sender.messages.extend(numbers);
@@ -276,6 +303,7 @@ impl World {
             if !runnable.is_empty() {
                 let chosen = self.random(runnable.len() as u64) as usize;
                 self.senders[runnable[chosen]].act(&self.common);
+                self.poll_somebody();
                 assert!(self.common.live.get() <= self.common.config.pool().max_connections);
                 continue;
             }
@@ -288,6 +316,19 @@ impl World {
         }
     }
 
+    /// Polls a future that was not woken.
+    fn poll_somebody(&mut self) {
+        let number = self.random(4 * self.senders.len() as u64) as usize;
+        if let Some(sender) = self.senders.get_mut(number)
+            && sender.kind == Kind::Async
+            && sender.shares
+            && !sender.is_gone
+            && sender.has_begun
+        {
+            sender.act(&self.common);
+        }
+    }
+
     /// Checks that a waiting sender observes every deadline of the pool.
     fn check_waiters(&self) {
         let waiters = self
@@ -297,7 +338,7 @@ impl World {
         let deadline = self.dispatch.lock().poll_timeout();
         let wakes = waiters.clone().filter_map(Sender::next).min();
         if let Some(deadline) = deadline
-            && waiters.clone().next().is_some()
+            && self.dispatch.lock().pool().waiting() > 0
         {
             let now = self.common.now.get();
             assert!(

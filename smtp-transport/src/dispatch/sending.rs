@@ -1,6 +1,8 @@
 //! One send of one or many messages: its messages, and the connection that it holds, waits for or
 //! opens.
 //!
+//! A send of one small message may share a connection with others ([`sharing`](super::sharing)).
+//!
 //! The adapter executes one [`Step`] after the other. Each step borrows the send, so no other call
 //! is possible before the step is answered or dropped. If a step is dropped without an answer, the
 //! send returns it again. Must never open, read or write a connection, read a clock or sleep.
@@ -20,7 +22,10 @@ use postwire_proto::{
 
 use super::{Dispatch, Line};
 use crate::batch::{Batch, BatchStep};
-use crate::pool::{PoolConnectionId, PoolGrant, PoolShelf, PoolTicket};
+use crate::pool::{
+    PoolConnectionId, PoolGrant, PoolShelf, PoolTicket, QueuedMessage, SHARED_OCTETS,
+    SharedConnection,
+};
 
 /// A send of one or many messages through a transport, reported in order.
 ///
@@ -28,33 +33,37 @@ use crate::pool::{PoolConnectionId, PoolGrant, PoolShelf, PoolTicket};
 /// [`leave`](Self::leave) otherwise. Both release what the send holds of the pool, so that no other
 /// send waits for an unused connection.
 pub struct Sending<L: Line> {
-    dispatch: Arc<Dispatch<L>>,
+    pub(super) dispatch: Arc<Dispatch<L>>,
     batch: Batch,
-    hold: Hold<L>,
+    pub(super) hold: Hold<L>,
+    /// The size of the message, if it may share a connection.
+    shares: Option<u64>,
     /// The deadline of the next report; `None` before the caller waits for it.
     wait: Option<Deadline>,
     /// The message that needs the next piece of content.
     wanted: Option<TransactionId>,
-    now: Instant,
+    pub(super) now: Instant,
 }
 
 /// The deadline of a send; `None` if there is no limit.
 type Deadline = Option<Instant>;
 
 /// What a send holds of the pool.
-enum Hold<L> {
+pub(super) enum Hold<L> {
     Nothing,
-    /// A place in the queue for a connection.
+    /// A place in the queue for a connection, or on a connection that another send drives.
     Place(PoolTicket),
     /// A connection that was idle, and that the server may have closed.
     Unseen(PoolTicket, PoolConnectionId, L),
     /// The right to open a connection.
-    Right(PoolConnectionId),
+    Right(PoolTicket, PoolConnectionId),
     Lease(Lease<L>),
+    /// A connection with messages of several sends, one of them of this send.
+    Shared(PoolTicket, SharedConnection<L>),
 }
 
 /// A connection in use.
-struct Lease<L> {
+pub(super) struct Lease<L> {
     id: PoolConnectionId,
     line: L,
     messages: u64,
@@ -98,10 +107,19 @@ pub struct Open<'a, L: Line> {
 }
 
 /// The step of moving the octets of a connection.
+///
+/// If it is dropped without an event, the adapter waits for the stream of the connection, and
+/// another send may drive a shared one meanwhile.
 pub struct Drive<'a, L: Line> {
-    lease: &'a mut Lease<L>,
-    batch: &'a mut Batch,
-    wanted: &'a mut Option<TransactionId>,
+    sending: &'a mut Sending<L>,
+    line: Driven,
+}
+
+/// Whether an event of the driven connection arrived.
+#[derive(PartialEq)]
+enum Driven {
+    Waits,
+    HadEvent,
 }
 
 impl<L: Line> Sending<L> {
@@ -110,10 +128,17 @@ impl<L: Line> Sending<L> {
             dispatch: Arc::clone(dispatch),
             batch: Batch::new(dispatch.config.pool().max_messages),
             hold: Hold::Nothing,
+            shares: None,
             wait: None,
             wanted: None,
             now: Instant::EPOCH,
         }
+    }
+
+    /// Lets a message at hand share a connection, unless it is large.
+    pub(super) fn share_if_small(&mut self, body: &BodySource) {
+        let octets = body.facts().map(|facts| facts.octets);
+        self.shares = octets.filter(|octets| !body.is_stream() && *octets <= SHARED_OCTETS);
     }
 
     /// Adds a message. A message that no server can accept is refused without a connection.
@@ -143,7 +168,11 @@ impl<L: Line> Sending<L> {
             match self.hold {
                 Hold::Place(_) => return Step::Wait(Wait(self)),
                 Hold::Unseen(..) => return Step::Glance(Glance { sending: self }),
-                Hold::Right(id) => return Step::Open(Open { sending: self, id }),
+                Hold::Right(_, id) => return Step::Open(Open { sending: self, id }),
+                Hold::Shared(..) => {
+                    self.queue_joined();
+                    return self.drive();
+                }
                 Hold::Nothing | Hold::Lease(_) => {}
             }
             if self.batch.wants_more() {
@@ -171,14 +200,10 @@ impl<L: Line> Sending<L> {
     }
 
     fn drive(&mut self) -> Step<'_, L> {
-        match &mut self.hold {
-            Hold::Lease(lease) => Step::Drive(Drive {
-                lease,
-                batch: &mut self.batch,
-                wanted: &mut self.wanted,
-            }),
-            _ => Step::Done,
-        }
+        Step::Drive(Drive {
+            sending: self,
+            line: Driven::Waits,
+        })
     }
 
     /// Pauses the send. Its place in the queue, or its right to open a connection, goes to another
@@ -195,6 +220,7 @@ impl<L: Line> Sending<L> {
     /// Ends the send. Its remaining reports are kept as abandoned ones.
     pub fn leave(&mut self, now: Instant) {
         self.now = now;
+        self.park();
         if let Hold::Lease(lease) = &mut self.hold {
             for report in lease.line.session().end() {
                 self.batch.reported(report);
@@ -208,7 +234,7 @@ impl<L: Line> Sending<L> {
         self.wait.flatten()
     }
 
-    fn time_left(&self) -> Option<Duration> {
+    pub(super) fn time_left(&self) -> Option<Duration> {
         let deadline = self.deadline()?;
         Some(deadline.saturating_duration_since(self.now))
     }
@@ -225,11 +251,19 @@ impl<L: Line> Sending<L> {
     fn queue_up(&mut self) {
         self.give_back();
         let (now, deadline) = (self.now, self.deadline());
-        let ticket = if self.batch.wants_fresh() {
-            let request = |shelf: &mut PoolShelf<L>| shelf.request_fresh(now, deadline);
-            self.dispatch.tell(request)
-        } else {
-            self.dispatch.tell(|shelf| shelf.request(now, deadline))
+        let fresh = self.batch.wants_fresh();
+        let ticket = match (self.shares, self.batch.peek()) {
+            (Some(octets), Some((envelope, body))) => {
+                let message = QueuedMessage {
+                    envelope: envelope.clone(),
+                    body: body.clone(),
+                };
+                self.dispatch
+                    .tell(|shelf| shelf.request_place(now, fresh, deadline, octets, message))
+            }
+            _ => self
+                .dispatch
+                .tell(|shelf| shelf.request(now, fresh, deadline)),
         };
         self.hold = Hold::Place(ticket);
     }
@@ -244,7 +278,16 @@ impl<L: Line> Sending<L> {
     }
 
     /// Begins to use a connection.
-    fn lease(&mut self, id: PoolConnectionId, line: L, is_reused: bool) {
+    fn lease(&mut self, ticket: PoolTicket, id: PoolConnectionId, line: L, is_reused: bool) {
+        let now = self.now;
+        if self.shares.is_some() {
+            let share = |shelf: &mut PoolShelf<L>| shelf.share(now, id, ticket, line, is_reused);
+            self.hold = Hold::Shared(ticket, self.dispatch.tell(share));
+            return;
+        }
+        if !is_reused {
+            self.dispatch.tell(|shelf| shelf.opened(now, id));
+        }
         self.hold = Hold::Lease(Lease {
             id,
             line,
@@ -254,28 +297,50 @@ impl<L: Line> Sending<L> {
         self.batch.connected(is_reused);
     }
 
-    /// Releases what the send holds. Only an idle connection returns to the pool: after an early
-    /// end or a lost session, client and server may be out of step.
+    /// Takes the report on the message of a send that shares a connection.
+    pub(super) fn settle(&mut self, report: Report, is_reused: bool) {
+        self.begin_unheld(is_reused);
+        self.batch.reported(report);
+    }
+
+    /// Records that a session that another send drives has the message of this one.
+    fn begin_unheld(&mut self, is_reused: bool) {
+        self.hold = Hold::Nothing;
+        self.batch.connected(is_reused);
+        let step = self.batch.next_step();
+        debug_assert!(
+            matches!(step, BatchStep::Enqueue { .. }),
+            "the only message is not the next one"
+        );
+    }
+
+    /// Takes the end of a session that shared the message of this send and did not report on it.
+    pub(super) fn session_is_over(&mut self) {
+        self.begin_unheld(true);
+        self.batch.disconnected();
+    }
+
+    /// Releases what the send holds.
     fn give_back(&mut self) {
+        self.park();
         let now = self.now;
         self.wanted = None;
         match mem::replace(&mut self.hold, Hold::Nothing) {
-            Hold::Nothing => {}
+            Hold::Nothing | Hold::Shared(..) => {}
             Hold::Place(ticket) => self.dispatch.tell(|shelf| shelf.cancel(now, ticket)),
-            Hold::Unseen(_, id, line) => {
-                self.dispatch.tell(|shelf| shelf.put_back(now, id, line, 0));
+            Hold::Unseen(ticket, id, line) => {
+                self.dispatch.tell(|shelf| {
+                    shelf.cancel(now, ticket);
+                    shelf.put_back(now, id, line, 0);
+                });
             }
-            Hold::Right(id) => self.dispatch.tell(|shelf| shelf.lost(now, id)),
-            Hold::Lease(mut lease) => {
+            Hold::Right(ticket, id) => self.dispatch.tell(|shelf| {
+                shelf.cancel(now, ticket);
+                shelf.lost(now, id);
+            }),
+            Hold::Lease(lease) => {
                 let (id, messages) = (lease.id, lease.messages);
-                self.dispatch.abandon(lease.line.session().end());
-                if lease.line.session().is_idle() {
-                    lease.line.limit_time(None);
-                    self.dispatch
-                        .tell(|shelf| shelf.put_back(now, id, lease.line, messages));
-                } else {
-                    self.dispatch.tell(|shelf| shelf.lost(now, id));
-                }
+                self.dispatch.give_back(now, id, lease.line, messages);
             }
         }
     }
@@ -326,7 +391,16 @@ impl<L: Line> Wait<'_, L> {
         let failed = |kind| Error::new(Stage::Connect, kind);
         sending.hold = match sending.dispatch.tell(look)? {
             PoolGrant::Use(id, line) => Hold::Unseen(ticket, id, line),
-            PoolGrant::Open(id) => Hold::Right(id),
+            PoolGrant::Open(id) => Hold::Right(ticket, id),
+            PoolGrant::Drive(shared) => Hold::Shared(ticket, shared),
+            PoolGrant::Report(report, is_reused) => {
+                sending.settle(*report, is_reused);
+                Hold::Nothing
+            }
+            PoolGrant::Over => {
+                sending.session_is_over();
+                Hold::Nothing
+            }
             PoolGrant::Refuse => {
                 sending.batch.failed(failed(ErrorKind::ShutDown));
                 Hold::Nothing
@@ -350,7 +424,7 @@ impl<L: Line> Glance<'_, L> {
             Hold::Unseen(ticket, id, mut line) => {
                 glance(&mut line);
                 if line.session().is_idle() {
-                    return sending.lease(id, line, true);
+                    return sending.lease(ticket, id, line, true);
                 }
                 sending
                     .dispatch
@@ -372,17 +446,21 @@ impl<L: Line> Open<'_, L> {
     pub fn opened(self, now: Instant, opened: Result<L, Error>) {
         let (sending, id) = (self.sending, self.id);
         sending.now = now;
-        sending.hold = Hold::Nothing;
+        let Hold::Right(ticket, _) = mem::replace(&mut sending.hold, Hold::Nothing) else {
+            debug_assert!(
+                false,
+                "a connection was opened without the right to open one"
+            );
+            return;
+        };
         match opened {
-            Ok(line) => {
-                sending.dispatch.tell(|shelf| shelf.opened(now, id));
-                sending.lease(id, line, false);
-            }
+            Ok(line) => sending.lease(ticket, id, line, false),
             Err(error) => {
                 let no_room = error.server_has_no_room();
-                sending
-                    .dispatch
-                    .tell(|shelf| shelf.open_failed(now, id, no_room));
+                sending.dispatch.tell(|shelf| {
+                    shelf.cancel(now, ticket);
+                    shelf.open_failed(now, id, no_room);
+                });
                 sending.batch.failed(error);
             }
         }
@@ -391,34 +469,64 @@ impl<L: Line> Open<'_, L> {
 
 impl<L: Line> Drive<'_, L> {
     /// The connection.
+    ///
+    /// # Panics
+    ///
+    /// Never: a send that drives has a connection.
     pub fn line(&mut self) -> &mut L {
-        &mut self.lease.line
+        match &mut self.sending.hold {
+            Hold::Lease(lease) => &mut lease.line,
+            Hold::Shared(_, shared) => &mut shared.connection,
+            _ => unreachable!("a send drives the connection that it holds"),
+        }
     }
 
     /// Whether the session needs the next piece of streamed content. An adapter that can do both
     /// continues to read from the server while it waits for the piece.
     pub fn wants_chunk(&self) -> bool {
-        self.wanted.is_some()
+        self.sending.wanted.is_some()
     }
 
     /// Takes the next piece of streamed content; `None` ends the content.
     pub fn give_chunk(&mut self, next: Option<io::Result<Bytes>>) {
-        if let Some(id) = self.wanted.take() {
-            self.batch.stream_was_touched();
-            self.lease.line.session().body_next(id, next);
+        if let Some(id) = self.sending.wanted.take() {
+            self.sending.batch.stream_was_touched();
+            self.line().session().body_next(id, next);
         }
     }
 
-    /// Takes the next event of the session; `None` if the session is over.
-    pub fn on_event(self, event: Option<Event>) {
+    /// Takes the next event of the session at the time `now`; `None` if the session is over.
+    pub fn on_event(mut self, now: Instant, event: Option<Event>) {
+        self.line = Driven::HadEvent;
+        let sending = &mut *self.sending;
+        sending.now = now;
+        if let Hold::Shared(..) = sending.hold {
+            return sending.on_shared_event(event);
+        }
         match event {
             Some(Event::Report(report)) => {
-                *self.wanted = None;
-                self.batch.reported(report);
+                sending.wanted = None;
+                sending.batch.reported(report);
             }
-            Some(Event::BodyWanted(id)) => *self.wanted = Some(id),
+            Some(Event::BodyWanted(id)) => sending.wanted = Some(id),
             Some(_) => {}
-            None => self.batch.disconnected(),
+            None => sending.batch.disconnected(),
+        }
+    }
+}
+
+#[cfg(test)]
+impl<L: Line> Drive<'_, L> {
+    /// Keeps the connection, like a thread that waits in a read.
+    pub(super) fn keep(mut self) {
+        self.line = Driven::HadEvent;
+    }
+}
+
+impl<L: Line> Drop for Drive<'_, L> {
+    fn drop(&mut self) {
+        if self.line == Driven::Waits {
+            self.sending.park();
         }
     }
 }

@@ -28,6 +28,13 @@ pub struct PoolConfig {
     pub max_connections: usize,
     /// The maximum number of idle connections that are kept. Default 8.
     pub max_idle: usize,
+    /// The maximum number of messages on one connection at a time. Default 100; with 1, sends never
+    /// share a connection.
+    ///
+    /// Messages up to 1 MiB share connections, so that their commands travel in the same flights.
+    /// The limit applies to [`Pipelining::Bold`](postwire_proto::Pipelining::Bold); in the other
+    /// modes more than two messages have no use.
+    pub max_queued: usize,
     /// The time that an idle connection is kept. Default 60 seconds, because servers close idle
     /// connections after a few minutes.
     pub idle_timeout: Duration,
@@ -65,6 +72,13 @@ impl PoolConfig {
     #[must_use]
     pub fn max_idle(mut self, connections: usize) -> Self {
         self.max_idle = connections;
+        self
+    }
+
+    /// Sets the maximum number of messages on one connection at a time.
+    #[must_use]
+    pub fn max_queued(mut self, messages: usize) -> Self {
+        self.max_queued = messages;
         self
     }
 
@@ -109,6 +123,7 @@ impl Default for PoolConfig {
         Self {
             max_connections: 8,
             max_idle: 8,
+            max_queued: 100,
             idle_timeout: Duration::from_secs(60),
             max_lifetime: Duration::from_secs(10 * 60),
             max_messages: 1_000,

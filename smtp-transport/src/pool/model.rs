@@ -156,7 +156,7 @@ impl World {
             random: Random(seed),
             now: Instant::EPOCH,
             max_connections: config.max_connections,
-            shelf: PoolShelf::new(config),
+            shelf: PoolShelf::new(config, 2),
             actors: Vec::new(),
             server,
             live: 0,
@@ -240,11 +240,7 @@ impl World {
             State::Away(_) => {
                 let fresh = self.random.one_in(4);
                 let deadline = actor.deadline;
-                let ticket = if fresh {
-                    self.shelf.request_fresh(now, deadline)
-                } else {
-                    self.shelf.request(now, deadline)
-                };
+                let ticket = self.shelf.request(now, fresh, deadline);
                 self.look(number, ticket, None);
             }
             State::Waiting(ticket, timer) => self.look(number, ticket, timer),
@@ -307,6 +303,7 @@ impl World {
                 State::Sending(id, self.now + sending)
             }
             Ok(PoolGrant::Refuse | PoolGrant::TimedOut) => State::Gone,
+            Ok(other) => panic!("nobody shares: {other:?}"),
         };
     }
 

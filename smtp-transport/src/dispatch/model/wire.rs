@@ -23,7 +23,9 @@ pub(super) struct Habits {
     pub(super) hangs_up: u64,
     /// A command gets a 421, 451 or 550.
     pub(super) says_no: u64,
+    /// The extensions that the server offers.
     pub(super) pipelining: bool,
+    pub(super) chunking: bool,
     pub(super) opening: u64,
     pub(super) answering: u64,
     /// The maximum lifetime of a connection.
@@ -59,6 +61,10 @@ pub(super) struct Wire {
     /// The sender of the message that the server receives, if there is one.
     message: Option<usize>,
     in_content: bool,
+    /// Whether the last `MAIL` was accepted.
+    in_mail: bool,
+    /// The octets that are left of a chunk, and whether it is the last one.
+    chunk: Option<(usize, bool)>,
     answers: VecDeque<(Instant, &'static str)>,
     /// The time at which the server closes the connection.
     ends: Instant,
@@ -75,6 +81,8 @@ impl Wire {
             input: Vec::new(),
             message: None,
             in_content: false,
+            in_mail: false,
+            chunk: None,
             answers: VecDeque::new(),
             ends: common.later(common.habits.lifetime),
         };
@@ -84,10 +92,11 @@ impl Wire {
         } else if common.one_in(common.habits.refuses) {
             wire.machine.handle_input(now, b"421 no room\r\n");
         } else {
-            let capabilities: &[u8] = if common.habits.pipelining {
-                b"250-hi\r\n250 PIPELINING\r\n"
-            } else {
-                b"250 hi\r\n"
+            let capabilities: &[u8] = match (common.habits.pipelining, common.habits.chunking) {
+                (true, true) => b"250-hi\r\n250-CHUNKING\r\n250 PIPELINING\r\n",
+                (false, true) => b"250-hi\r\n250 CHUNKING\r\n",
+                (true, false) => b"250-hi\r\n250 PIPELINING\r\n",
+                (false, false) => b"250 hi\r\n",
             };
             wire.machine.handle_input(now, b"220 hi\r\n");
             let octets = wire.machine.output().remaining();
@@ -111,15 +120,7 @@ impl Wire {
             if let Some(event) = self.machine.poll_event() {
                 return Ok(Some(event));
             }
-            loop {
-                let chunk = self.machine.output().chunk().to_vec();
-                if chunk.is_empty() {
-                    break;
-                }
-                self.machine.output().advance(chunk.len());
-                self.machine.handle_timeout(now);
-                self.hear(&chunk);
-            }
+            self.write();
             if let Some(event) = self.machine.poll_event() {
                 return Ok(Some(event));
             }
@@ -146,6 +147,19 @@ impl Wire {
         }
     }
 
+    fn write(&mut self) {
+        let now = self.common.now.get();
+        loop {
+            let chunk = self.machine.output().chunk().to_vec();
+            if chunk.is_empty() {
+                return;
+            }
+            self.machine.output().advance(chunk.len());
+            self.machine.handle_timeout(now);
+            self.hear(&chunk);
+        }
+    }
+
     /// Reads, and returns whether the server had sent anything.
     fn read(&mut self) -> bool {
         let now = self.common.now.get();
@@ -168,6 +182,15 @@ impl Wire {
     fn hear(&mut self, octets: &[u8]) {
         self.input.extend_from_slice(octets);
         loop {
+            if let Some((octets, is_last)) = self.chunk {
+                if self.input.len() < octets {
+                    return;
+                }
+                self.input.drain(..octets);
+                self.chunk = None;
+                self.answer(if is_last { b"(last chunk)" } else { b"(chunk)" });
+                continue;
+            }
             let end: &[u8] = if self.in_content {
                 b"\r\n.\r\n"
             } else {
@@ -178,13 +201,22 @@ impl Wire {
                 return;
             };
             let line: Vec<u8> = self.input.drain(..position + end.len()).collect();
-            self.answer(&line);
+            let text = String::from_utf8_lossy(&line);
+            match text.strip_prefix("BDAT ") {
+                Some(chunk) if !self.in_content => {
+                    let mut words = chunk.split_whitespace();
+                    let octets = words.next().unwrap().parse().unwrap();
+                    self.chunk = Some((octets, words.next() == Some("LAST")));
+                }
+                _ => self.answer(&line),
+            }
         }
     }
 
     fn answer(&mut self, line: &[u8]) {
         let common = Rc::clone(&self.common);
-        let (is_content, mut says_no) = (self.in_content, common.one_in(common.habits.says_no));
+        let is_content = self.in_content || line == b"(last chunk)";
+        let mut says_no = common.one_in(common.habits.says_no);
         self.in_content = false;
         if !is_content && common.one_in(common.habits.hangs_up) {
             self.ends = self.ends.min(common.later(10));
@@ -195,15 +227,20 @@ impl Wire {
         }
         if text.starts_with("RSET") || text.starts_with("MAIL") {
             self.message = None;
+            self.in_mail = text.starts_with("MAIL") && !says_no;
         }
-        let no_recipient = text.starts_with("DATA") && self.message.is_none();
+        says_no |= text.starts_with("RCPT") && !self.in_mail;
+        let needs_recipient = text.starts_with("DATA") || text.contains("chunk)");
+        let no_recipient = needs_recipient && self.message.is_none();
         says_no |= no_recipient;
         let answer = if text.starts_with("QUIT") {
             "221 bye\r\n"
         } else if says_no && text.starts_with("RSET") {
             "250 ok\r\n"
         } else if says_no {
-            if text.starts_with("RCPT") || text.starts_with("MAIL") {
+            // A transaction with a refused chunk cannot be completed (RFC 3030).
+            let keeps = text.starts_with("DATA") || is_content;
+            if !keeps || text.contains("chunk)") {
                 self.message = None;
             }
             let all = ["451 later\r\n", "550 never\r\n", "554 never\r\n"];
@@ -240,6 +277,14 @@ impl Line for Wire {
 
     fn limit_time(&mut self, left: Option<Duration>) {
         self.limit = left.map(|left| self.common.now.get() + left);
+    }
+
+    fn flush(&mut self) -> Option<Event> {
+        let event = self.machine.poll_event();
+        if event.is_none() {
+            self.write();
+        }
+        event.or_else(|| self.machine.poll_event())
     }
 
     fn depart(self) {}

@@ -1,0 +1,132 @@
+//! Sends that share a connection: whichever of them is polled drives it, and delivers the reports of
+//! the others.
+//!
+//! Must never decide who joins a connection, nor open, read or write one.
+
+use std::mem;
+
+use postwire_proto::{Event, Instant, Report};
+
+use super::Line;
+use super::sending::{Hold, Sending};
+use crate::pool::{QueuedMessage, SharedConnection, UnderWay};
+
+impl<L: Line> Sending<L> {
+    /// Queues the messages that joined the connection which this send drives.
+    pub(super) fn queue_joined(&mut self) {
+        let now = self.now;
+        let Hold::Shared(_, shared) = &mut self.hold else {
+            return;
+        };
+        let id = shared.id;
+        let joining = self.dispatch.tell(|shelf| shelf.take_joining(id));
+        if joining.is_empty() {
+            return;
+        }
+        if !shared.connection.session().is_ready() {
+            return self
+                .dispatch
+                .tell(|shelf| shelf.turn_away(now, id, joining));
+        }
+        let limit = shared.deadline();
+        for joined in joining {
+            let QueuedMessage { envelope, body } = joined.message;
+            let transaction = shared.connection.session().enqueue(envelope, body);
+            shared.queued(UnderWay {
+                transaction,
+                ticket: joined.ticket,
+                octets: joined.waiting.octets(),
+                is_reused: joined.is_reused,
+                deadline: joined.deadline,
+            });
+        }
+        self.limit_shared(limit);
+    }
+
+    /// Limits the session to the earliest time limit of its sends, unless that is `limit` already.
+    fn limit_shared(&mut self, limit: Option<Instant>) {
+        let now = self.now;
+        if let Hold::Shared(_, shared) = &mut self.hold {
+            let deadline = shared.deadline();
+            if deadline != limit {
+                let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
+                shared.connection.limit_time(left);
+            }
+        }
+    }
+
+    /// Takes an event of the connection that this send drives; `None` if the session is over.
+    pub(super) fn on_shared_event(&mut self, event: Option<Event>) {
+        let Some(event) = event else {
+            return self.lose_shared();
+        };
+        let Event::Report(report) = event else {
+            return;
+        };
+        if let Some((report, is_reused)) = self.deliver(report) {
+            self.hand_over();
+            self.settle(report, is_reused);
+        }
+    }
+
+    /// Delivers a report to its send. Returns the report of this send, and whether the connection
+    /// had been used before.
+    fn deliver(&mut self, report: Report) -> Option<(Report, bool)> {
+        let now = self.now;
+        let Hold::Shared(own, shared) = &mut self.hold else {
+            return None;
+        };
+        let limit = shared.deadline();
+        let Some(message) = shared.reported(report.transaction()) else {
+            debug_assert!(false, "a report on a message that was not queued");
+            return None;
+        };
+        let is_usable = shared.connection.session().is_ready() && !report.session_was_lost();
+        let (own, shared) = (*own, (shared.id, is_usable));
+        let delivered = self
+            .dispatch
+            .tell(|shelf| shelf.reported(now, shared, own, message, report));
+        self.limit_shared(limit);
+        delivered.map(|report| (report, message.is_reused))
+    }
+
+    /// Lets another send drive the connection, after everything is written.
+    fn hand_over(&mut self) {
+        // What the last replies allow is written now, and not when the other send is polled.
+        self.queue_joined();
+        while let Hold::Shared(_, shared) = &mut self.hold
+            && let Some(event) = shared.connection.flush()
+        {
+            if let Event::Report(report) = event {
+                self.deliver(report);
+            }
+        }
+        if let Hold::Shared(_, shared) = mem::replace(&mut self.hold, Hold::Nothing) {
+            let unused = self.dispatch.tell(|shelf| shelf.hand_over(shared));
+            if let Some(SharedConnection { id, connection, .. }) = unused {
+                self.dispatch.give_back(self.now, id, connection, 0);
+            }
+        }
+    }
+
+    /// Puts the shared connection down, because this send waits for its stream.
+    pub(super) fn park(&mut self) {
+        match mem::replace(&mut self.hold, Hold::Nothing) {
+            Hold::Shared(ticket, shared) => {
+                self.dispatch.tell(|shelf| shelf.park(shared, ticket));
+                self.hold = Hold::Place(ticket);
+            }
+            hold => self.hold = hold,
+        }
+    }
+
+    fn lose_shared(&mut self) {
+        let now = self.now;
+        if let Hold::Shared(ticket, shared) = mem::replace(&mut self.hold, Hold::Nothing) {
+            self.dispatch
+                .tell(|shelf| shelf.shared_is_over(now, &shared));
+            // The next step shows whether this send waits again.
+            self.hold = Hold::Place(ticket);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The waiters of a pool, in the order in which they came.
+//!
+//! Keeps apart who can be served in different ways, so that the first waiter of each kind is found
+//! without a search. Must never know the connections.
+
+use std::collections::BTreeMap;
+
+use postwire_proto::Instant;
+
+use super::PoolTicket;
+
+/// What a send asks the pool for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// A connection that no other send uses at the same time.
+    Connection,
+    /// A place for one message of this many octets, possibly on a connection that others use.
+    Message {
+        /// The size of the content.
+        octets: u64,
+    },
+}
+
+/// A waiter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub(crate) request: Request,
+    /// Whether the waiter needs a new connection, because a reused one was lost.
+    pub(crate) fresh: bool,
+    /// The time at which the waiter came.
+    pub(crate) since: Instant,
+}
+
+impl Waiting {
+    pub(crate) fn new(request: Request, fresh: bool, since: Instant) -> Self {
+        Self {
+            request,
+            fresh,
+            since,
+        }
+    }
+
+    /// The size of the message; 0 without one.
+    pub(crate) fn octets(self) -> u64 {
+        match self.request {
+            Request::Connection => 0,
+            Request::Message { octets } => octets,
+        }
+    }
+
+    fn kind(self) -> usize {
+        let shares = matches!(self.request, Request::Message { .. });
+        usize::from(self.fresh) + if shares { SHARES } else { 0 }
+    }
+}
+
+/// The waiters with a message are in the queues from this number on. In each pair, the second
+/// queue is of those that need a new connection.
+const SHARES: usize = 2;
+const KINDS: usize = 4;
+
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    waiting: [BTreeMap<PoolTicket, Waiting>; KINDS],
+}
+
+impl Queue {
+    pub(super) fn insert(&mut self, ticket: PoolTicket, waiting: Waiting) {
+        self.waiting[waiting.kind()].insert(ticket, waiting);
+    }
+
+    pub(super) fn remove(&mut self, ticket: PoolTicket) {
+        for queue in &mut self.waiting {
+            queue.remove(&ticket);
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting.iter().map(BTreeMap::len).sum()
+    }
+
+    /// The number of waiters with a message.
+    pub(super) fn messages(&self) -> usize {
+        self.waiting[SHARES..].iter().map(BTreeMap::len).sum()
+    }
+
+    /// The first waiter.
+    pub(super) fn first(&self) -> Option<PoolTicket> {
+        self.waiting
+            .iter()
+            .filter_map(|queue| queue.keys().next().copied())
+            .min()
+    }
+
+    pub(super) fn pop_first(&mut self) -> Option<PoolTicket> {
+        let first = self.first()?;
+        self.remove(first);
+        Some(first)
+    }
+
+    /// The first waiter that accepts a connection which was used before.
+    pub(super) fn first_that_reuses(&self) -> Option<(PoolTicket, Waiting)> {
+        self.first_of([0, SHARES])
+    }
+
+    /// The first waiter with a message.
+    pub(super) fn first_message(&self) -> Option<(PoolTicket, Waiting)> {
+        self.first_of([SHARES, SHARES + 1])
+    }
+
+    fn first_of(&self, kinds: [usize; 2]) -> Option<(PoolTicket, Waiting)> {
+        let heads = kinds
+            .iter()
+            .filter_map(|kind| self.waiting[*kind].first_key_value());
+        heads
+            .min_by_key(|(ticket, _)| **ticket)
+            .map(|(ticket, waiting)| (*ticket, *waiting))
+    }
+
+    /// The first waiter of each kind, the oldest first.
+    pub(super) fn heads(&self) -> impl Iterator<Item = (PoolTicket, Waiting)> + use<> {
+        let mut heads = [None; KINDS];
+        for (head, queue) in heads.iter_mut().zip(&self.waiting) {
+            *head = queue
+                .first_key_value()
+                .map(|(ticket, waiting)| (*ticket, *waiting));
+        }
+        heads.sort_by_key(|head| head.map(|(ticket, _)| ticket));
+        heads.into_iter().flatten()
+    }
+
+    /// The number of waiters before this one that need a connection for themselves, at most `most`.
+    pub(super) fn older_without_sharing(&self, ticket: PoolTicket, most: usize) -> usize {
+        let older = self.waiting[..SHARES]
+            .iter()
+            .flat_map(|queue| queue.range(..ticket));
+        older.take(most).count()
+    }
+}
