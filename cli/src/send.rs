@@ -105,7 +105,7 @@ fn parse_server(arguments: &SendArguments) -> Result<Builder, UsageError> {
                 LineEndsChoice::Normalize => LineEnds::Normalize,
                 LineEndsChoice::Refuse => LineEnds::Refuse,
             })
-            .eight_bit_anyway(arguments.allow_8bit)
+            .allow_8bit_without_8bitmime(arguments.allow_8bit)
             .max_line_length(max_line)
     }))
 }

@@ -303,7 +303,7 @@ impl Interop<'_> {
             (
                 "MT-PRIORITY, required",
                 envelope.clone().with_parameter(
-                    postwire_blocking::proto::MailParameter::from(priority).or_not_sent(),
+                    postwire_blocking::proto::MailParameter::from(priority).required(),
                 ),
                 "not sent at mail: MT-PRIORITY not offered",
             ),

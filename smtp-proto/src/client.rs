@@ -252,7 +252,7 @@ impl Client {
     }
 
     /// Sets the local IP address of the connection, which `EHLO` uses if the client has no name
-    /// ([`ClientConfig::unnamed`]).
+    /// ([`ClientConfig::without_hello_name`]).
     ///
     /// Call this method before the session receives the greeting.
     pub fn set_local_address(&mut self, address: IpAddr) {
@@ -395,7 +395,7 @@ impl Client {
         self.session.dialogue.learnt.greeting.as_ref()
     }
 
-    /// Facts about the TLS session, once the handshake is complete.
+    /// BodyFacts about the TLS session, once the handshake is complete.
     pub fn tls(&self) -> Option<&TlsInfo> {
         self.session.dialogue.learnt.tls.as_ref()
     }
@@ -443,7 +443,7 @@ impl Client {
             && self.session.dialogue.is_nothing_awaited()
             && self.session.dialogue.output.pending() == 0
             && self.session.garbled.is_none()
-            && !self.reader.is_midway()
+            && !self.reader.is_within_reply()
     }
 }
 

@@ -182,7 +182,7 @@ impl Mechanism {
         context: &SaslContext<'_>,
     ) -> Result<Box<dyn Exchange>, SaslError> {
         if !self.0.takes(credentials) {
-            return Err(SaslError::UnfitCredentials);
+            return Err(SaslError::WrongCredentialKind);
         }
         if matches!(self.0.proof, Proof::Password | Proof::Token) && credentials.secret().is_empty()
         {

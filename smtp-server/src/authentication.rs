@@ -395,7 +395,7 @@ mod tests {
             (Mechanism::EXTERNAL, Credentials::external(), ""),
             (
                 Mechanism::EXTERNAL,
-                Credentials::external().acting_for("relay"),
+                Credentials::external().with_authorization_identity("relay"),
                 "relay",
             ),
             (Mechanism::ANONYMOUS, Credentials::anonymous("who"), "who"),

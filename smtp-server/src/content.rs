@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use memchr::memmem::Finder;
-use postwire_proto::Facts;
+use postwire_proto::BodyFacts;
 
 use crate::answer::{self, Answer};
 
@@ -53,7 +53,7 @@ impl Content {
     pub(crate) fn finish(self, binary: bool) -> Result<Bytes, Answer> {
         match self {
             Self::TooLarge => Err(answer::TOO_LARGE),
-            Self::Gathered { octets, .. } if binary || Facts::of(&octets).is_canonical() => {
+            Self::Gathered { octets, .. } if binary || BodyFacts::of(&octets).is_canonical() => {
                 Ok(octets.into())
             }
             Self::Gathered { .. } => Err(answer::BARE_LINE_END_IN_CONTENT),

@@ -477,7 +477,7 @@ fn credentials_for(mechanism: Mechanism, secret: &str) -> Credentials {
     // A mechanism without a secret has a right or a wrong name instead.
     let name = if secret == PASSWORD { USER } else { "eve" };
     if mechanism == Mechanism::EXTERNAL {
-        Credentials::external().acting_for(name)
+        Credentials::external().with_authorization_identity(name)
     } else if mechanism == Mechanism::ANONYMOUS {
         Credentials::anonymous(name)
     } else if [Mechanism::OAUTHBEARER, Mechanism::XOAUTH2].contains(&mechanism) {

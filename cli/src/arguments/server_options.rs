@@ -168,7 +168,9 @@ fn parse_credentials(
         }
         (user, None) if mechanisms == [Mechanism::EXTERNAL] => {
             let identity = user.unwrap_or_default();
-            Ok(Some(Credentials::external().acting_for(identity)))
+            Ok(Some(
+                Credentials::external().with_authorization_identity(identity),
+            ))
         }
         (user, None) if mechanisms == [Mechanism::ANONYMOUS] => {
             Ok(Some(Credentials::anonymous(user.unwrap_or_default())))
@@ -192,7 +194,7 @@ fn parse_credentials(
         let why = "needs a login: add --user, or --auth EXTERNAL";
         return Err(UsageError::new("--acting-for", why));
     };
-    let credentials = credentials.acting_for(identity);
+    let credentials = credentials.with_authorization_identity(identity);
     if !mechanisms.is_empty()
         && mechanisms
             .iter()
@@ -207,7 +209,7 @@ fn parse_credentials(
 fn can_carry(mechanism: Mechanism, credentials: &Credentials) -> bool {
     // Everything else that the mechanism may lack becomes available with a session.
     let begun = mechanism.start(credentials, &SaslContext::default());
-    !matches!(begun, Err(SaslError::UnfitCredentials))
+    !matches!(begun, Err(SaslError::WrongCredentialKind))
 }
 
 fn check_name(option: &str, name: Option<&str>) -> Result<(), UsageError> {

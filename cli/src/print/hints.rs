@@ -115,9 +115,11 @@ fn of_flaw(flaw: Flaw, kind: &ErrorKind, asked: &Asked) -> Option<String> {
         (
             Flaw::Mechanism,
             ErrorKind::NoUsableMechanism {
-                withheld, unasked, ..
+                withheld,
+                not_allowed,
+                ..
             },
-        ) => of_mechanisms(*withheld, unasked, asked),
+        ) => of_mechanisms(*withheld, not_allowed, asked),
         (Flaw::Requirement, ErrorKind::ExtensionNotOffered("8BITMIME")) => {
             Some("a test server often accepts it anyway: use --allow-8bit".to_owned())
         }
@@ -127,9 +129,9 @@ fn of_flaw(flaw: Flaw, kind: &ErrorKind, asked: &Asked) -> Option<String> {
 }
 
 /// A hint if no mechanism can be used. `withheld` is set if one would reveal the password in
-/// plaintext; `unasked` are the offered mechanisms that must be configured.
-fn of_mechanisms(withheld: bool, unasked: &[Mechanism], asked: &Asked) -> Option<String> {
-    let options: Vec<String> = unasked
+/// plaintext; `not_allowed` are the offered mechanisms that must be configured.
+fn of_mechanisms(withheld: bool, not_allowed: &[Mechanism], asked: &Asked) -> Option<String> {
+    let options: Vec<String> = not_allowed
         .iter()
         .map(|mechanism| format!("--auth {mechanism}"))
         .collect();

@@ -81,7 +81,7 @@ impl<'a> Message<'a> {
 
     /// The result of a message that was never sent, since the files could not be read.
     pub(crate) fn unread(position: usize, error: String, recipients: &'a [Address]) -> Self {
-        let unasked = |address: &'a Address| Recipient {
+        let not_allowed = |address: &'a Address| Recipient {
             address: address.as_str(),
             accepted: None,
             reply: None,
@@ -92,7 +92,7 @@ impl<'a> Message<'a> {
             stage: None,
             reply: None,
             error: Some(error),
-            recipients: recipients.iter().map(unasked).collect(),
+            recipients: recipients.iter().map(not_allowed).collect(),
             tls: None,
             auth: None,
         }

@@ -37,7 +37,7 @@ pub(super) fn deliver(
     let mut batch = Batch::new(u64::MAX);
     for message in messages {
         let (envelope, body) = (envelope.clone(), message.body.clone());
-        match config.client_config().refuse(&envelope, &body) {
+        match config.client_config().not_sent_report(&envelope, &body) {
             Some(report) => batch.add_settled(envelope, body, report),
             None => batch.add(envelope, body),
         }

@@ -273,7 +273,7 @@ fn raw<'a>(
     }
     match extension {
         Some(extension) => parameter
-            .of_extension(extension)
+            .with_extension(extension)
             .map_err(|why| wrong(name, why)),
         None => Ok(parameter),
     }

@@ -193,7 +193,7 @@ fn aborted(report: Report) -> Report {
         Outcome::NotSent(_) => made(Outcome::NotSent(error), recipients),
         accepted => {
             let mut report = made(accepted.clone(), recipients);
-            report.absorb(made(Outcome::NotSent(error), Vec::new()), iter::empty());
+            report.merge(made(Outcome::NotSent(error), Vec::new()), iter::empty());
             report
         }
     }

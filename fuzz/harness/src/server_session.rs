@@ -349,8 +349,8 @@ impl<'a> Run<'a> {
     fn answer(&mut self, decision: Decision) {
         // A program may only answer an open question.
         let Some(open) = &mut self.open else {
-            let unasked = self.server.is_awaiting_answer() || self.server.is_closed();
-            if !unasked {
+            let not_allowed = self.server.is_awaiting_answer() || self.server.is_closed();
+            if !not_allowed {
                 assert_eq!(self.server.accept(), Err(ServerMisuse::NoQuestion));
             }
             return;

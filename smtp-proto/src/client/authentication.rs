@@ -240,16 +240,16 @@ impl<'a> Choice<'a> {
                 && credentials.is_some_and(|who| mechanism.is_possible(who, &context))
         };
         let named = self.offered.iter().filter_map(|name| name.parse().ok());
-        let mut unasked: Vec<Mechanism> = Vec::new();
+        let mut not_allowed: Vec<Mechanism> = Vec::new();
         for mechanism in named.filter(|mechanism| possible(*mechanism)) {
-            if !preferred.contains(&mechanism) && !unasked.contains(&mechanism) {
-                unasked.push(mechanism);
+            if !preferred.contains(&mechanism) && !not_allowed.contains(&mechanism) {
+                not_allowed.push(mechanism);
             }
         }
         ErrorKind::NoUsableMechanism {
             offered: self.dialogue.redaction.text(&self.offered.join(" ")),
             withheld,
-            unasked,
+            not_allowed,
         }
     }
 

@@ -154,7 +154,9 @@ impl Session {
     fn write_timeout(&self) -> Duration {
         let timeouts = &self.dialogue.config.timeouts;
         match self.dialogue.head() {
-            Some(head) if !self.is_midway() => head.command.timeout(timeouts).min(timeouts.body),
+            Some(head) if !self.is_within_content() => {
+                head.command.timeout(timeouts).min(timeouts.body)
+            }
             _ => timeouts.body,
         }
     }

@@ -106,7 +106,7 @@ impl Transaction {
         }
         let answers = self.answers.recipients().iter().take(portion.asked());
         let again = answers.enumerate().filter(|(_, answer)| {
-            some_were_taken && matches!(answer, Answer::TooMany(_) | Answer::OutOfStep(_))
+            some_were_taken && matches!(answer, Answer::TooMany(_) | Answer::OutOfSequence(_))
         });
         Some(again.map(|(nth, _)| nth).collect())
     }
@@ -124,7 +124,7 @@ impl Transaction {
 
     /// The message with its remaining recipients; `None` if no recipients remain.
     pub(super) fn into_rest(mut self, again: &[usize]) -> Option<Message> {
-        if self.answers.met_too_many() {
+        if self.answers.has_too_many_recipients_reply() {
             self.message.portion.limit_all(self.answers.accepted());
         }
         let portion = self.message.portion.into_rest(again)?;

@@ -60,7 +60,7 @@ pub(crate) enum Judgement {
     Yes,
     No,
     /// A greeting or the end of the session instead of a reply (RFC 5321 §3.8, §4.2.2).
-    Goodbye,
+    EndsSession,
     Violation,
 }
 
@@ -82,9 +82,9 @@ impl Awaited {
         match number {
             _ if yes => Judgement::Yes,
             _ if code.is_negative() => Judgement::No,
-            221 => Judgement::Goodbye,
+            221 => Judgement::EndsSession,
             // A second greeting during the opening is not from the same server.
-            220 if !matches!(self, Self::Ehlo | Self::Helo | Self::Auth) => Judgement::Goodbye,
+            220 if !matches!(self, Self::Ehlo | Self::Helo | Self::Auth) => Judgement::EndsSession,
             _ => Judgement::Violation,
         }
     }

@@ -27,7 +27,7 @@ impl Session {
         let result = match head {
             None => Err(self.unexpected(reply)),
             Some(head) if reply.code().get() == 421 => self.service_closing(head.command, reply),
-            Some(head) if reply.contradicts_itself() => {
+            Some(head) if reply.has_conflicting_codes() => {
                 Err(self.refused_in_contradiction(head, reply))
             }
             Some(head) => self.judged(head, reply),
@@ -42,8 +42,8 @@ impl Session {
         match head.command.judge(reply.code()) {
             Judgement::Yes => self.met(head, true, reply),
             Judgement::No => self.met(head, false, reply),
-            Judgement::Goodbye => {
-                let kind = ErrorKind::Goodbye(owned(self));
+            Judgement::EndsSession => {
+                let kind = ErrorKind::EndedByServer(owned(self));
                 Err(Ending::AtOnce(self.error_at_end(kind)))
             }
             Judgement::Violation => {
@@ -108,7 +108,7 @@ impl Session {
     fn unexpected(&mut self, reply: ReplyRef<'_>) -> Ending {
         let code = reply.code();
         let reply = self.dialogue.owned(reply);
-        if code.is_negative() && code.get() != 421 && self.is_midway() {
+        if code.is_negative() && code.get() != 421 && self.is_within_content() {
             // The server refused the content before its end ("552 too big"). The end was never
             // written, so this is the verdict. The two sides are out of step now.
             if let Some(transaction) = self.phase.oldest_mut() {
@@ -118,7 +118,7 @@ impl Session {
         }
         match code.get() {
             421 => self.refused_by(reply),
-            221 => Ending::AtOnce(self.error_at_end(ErrorKind::Goodbye(reply))),
+            221 => Ending::AtOnce(self.error_at_end(ErrorKind::EndedByServer(reply))),
             _ => {
                 if let Some(pipeline) = self.phase.pipeline_mut() {
                     pipeline.distrust();
@@ -323,7 +323,7 @@ impl Pipeline {
         if is_unknown && sent_ahead && transaction.answers.has_accepted_recipient() {
             // It is unknown whether the server read the octets, so the two sides may be out of
             // step.
-            let error = Error::new(Stage::Body, ErrorKind::OutOfStep(reply));
+            let error = Error::new(Stage::Body, ErrorKind::OutOfSequence(reply));
             transaction.fail(error.clone());
             return Err(Ending::ForOneMessage(error));
         }

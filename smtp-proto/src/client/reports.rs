@@ -75,7 +75,7 @@ impl Reports {
         };
         pending.is_open = has_rest;
         match &mut pending.report {
-            Some(earlier) if is_further => earlier.absorb(report, places.into_iter()),
+            Some(earlier) if is_further => earlier.merge(report, places.into_iter()),
             slot => *slot = Some(report),
         }
         self.put_out(events);

@@ -267,10 +267,10 @@ impl Session {
 
     /// Whether the content of the oldest message is partly written: begun, and not yet handed
     /// over to its end.
-    pub(super) fn is_midway(&self) -> bool {
+    pub(super) fn is_within_content(&self) -> bool {
         let taken = self.dialogue.output.taken();
         let pipeline = self.phase.pipeline();
-        pipeline.is_some_and(|pipeline| pipeline.is_midway(taken))
+        pipeline.is_some_and(|pipeline| pipeline.is_within_content(taken))
     }
 
     /// Continues with the credentials that the program provides, or ends because there are none.

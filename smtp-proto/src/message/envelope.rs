@@ -84,8 +84,8 @@ impl Envelope {
     /// The type of the parameter decides what happens if the server does not offer its
     /// extension: the message is not sent
     /// ([`ExtensionNotOffered`](crate::ErrorKind::ExtensionNotOffered)), or the parameter is
-    /// left out. [`or_left_out`](MailParameter::or_left_out) and
-    /// [`or_not_sent`](MailParameter::or_not_sent) override this.
+    /// left out. [`optional`](MailParameter::optional) and
+    /// [`required`](MailParameter::required) override this.
     ///
     /// ```
     /// use postwire_proto::{EnvelopeId, Envelope, MtPriority, Notify, Parameter, Return};
@@ -168,7 +168,7 @@ impl Envelope {
 
     /// Returns the envelope with only the recipients at these positions, and their parameters.
     #[must_use]
-    pub fn only(&self, recipients: &[usize]) -> Self {
+    pub fn with_recipients_at(&self, recipients: &[usize]) -> Self {
         let paths = recipients
             .iter()
             .filter_map(|at| self.forward_paths.get(*at));
@@ -180,12 +180,12 @@ impl Envelope {
             recipients: self.recipients,
             parameters: self
                 .attached()
-                .map(|attached| Arc::new(attached.only(recipients))),
+                .map(|attached| Arc::new(attached.with_recipients_at(recipients))),
         }
     }
 
     /// The envelope with other forms of its addresses, in the same order.
-    pub(crate) fn with_paths(
+    pub(crate) fn with_addresses(
         self,
         reverse_path: Option<Address>,
         forward_paths: Vec<Address>,

@@ -39,7 +39,7 @@ const MAX_PARAMETER: usize = 1_024;
 ///
 /// It is sent where the server offers its extension, which by default has the parameter's own
 /// keyword. Where the server does not offer the extension, the message is not sent, unless the
-/// parameter may be [left out](Self::or_left_out). Cheap to clone.
+/// parameter may be [left out](Self::optional). Cheap to clone.
 ///
 /// ```
 /// use postwire_proto::Parameter;
@@ -48,7 +48,7 @@ const MAX_PARAMETER: usize = 1_024;
 /// assert_eq!((parameter.keyword(), parameter.value()), ("XFOO", Some("bar")));
 /// // RFC 3865 §4: the parameter is not called as its extension is.
 /// let soliciting: Parameter = "SOLICIT=org.example:ADV".parse()?;
-/// let soliciting = soliciting.of_extension("NO-SOLICITING")?;
+/// let soliciting = soliciting.with_extension("NO-SOLICITING")?;
 /// assert!("XFOO=two words".parse::<Parameter>().is_err());
 /// # Ok::<(), postwire_proto::ParameterError>(())
 /// ```
@@ -146,7 +146,7 @@ impl Parameter {
     /// # Errors
     ///
     /// Returns [`ParameterError::InvalidKeyword`] if `keyword` is not a valid keyword.
-    pub fn of_extension(self, keyword: &str) -> Result<Self, ParameterError> {
+    pub fn with_extension(self, keyword: &str) -> Result<Self, ParameterError> {
         if !Parameter::is_keyword(keyword) {
             return Err(ParameterError::InvalidKeyword);
         }
@@ -159,7 +159,7 @@ impl Parameter {
     /// Allows the message to be sent without this parameter where the server does not offer its
     /// extension.
     #[must_use]
-    pub fn or_left_out(self) -> Self {
+    pub fn optional(self) -> Self {
         Self {
             optional: true,
             ..self
@@ -168,7 +168,7 @@ impl Parameter {
 
     /// Forbids the message to be sent without this parameter.
     #[must_use]
-    pub fn or_not_sent(self) -> Self {
+    pub fn required(self) -> Self {
         Self {
             optional: false,
             ..self
@@ -272,14 +272,14 @@ macro_rules! parameter_of {
             /// Allows the message to be sent without this parameter where the server does not
             /// offer its extension.
             #[must_use]
-            pub fn or_left_out(self) -> Self {
-                Self(self.0.or_left_out())
+            pub fn optional(self) -> Self {
+                Self(self.0.optional())
             }
 
             /// Forbids the message to be sent without this parameter.
             #[must_use]
-            pub fn or_not_sent(self) -> Self {
-                Self(self.0.or_not_sent())
+            pub fn required(self) -> Self {
+                Self(self.0.required())
             }
 
             pub(crate) fn into_parameter(self) -> Parameter {
@@ -365,8 +365,8 @@ mod tests {
     #[test]
     fn an_extension_may_have_another_keyword() {
         let parameter: Parameter = "SOLICIT=a:b".parse().expect("valid");
-        let named = parameter.clone().of_extension("NO-SOLICITING");
+        let named = parameter.clone().with_extension("NO-SOLICITING");
         assert_eq!(named.expect("valid").extension(), "NO-SOLICITING");
-        assert!(parameter.of_extension("NO SOLICITING").is_err());
+        assert!(parameter.with_extension("NO SOLICITING").is_err());
     }
 }

@@ -61,7 +61,7 @@ pub enum ReplyError {
     /// The code is followed by something other than a blank, a hyphen or the end of the line.
     InvalidSeparator,
     /// The lines of one reply have different codes, and the later code is not a refusal. (If it
-    /// is, the reply counts as that refusal: [`ReplyRef::contradicts_itself`].)
+    /// is, the reply counts as that refusal: [`ReplyRef::has_conflicting_codes`].)
     CodeMismatch {
         /// The code of the reply's first line.
         first: ReplyCode,
@@ -140,7 +140,7 @@ impl core::error::Error for ReplyError {}
 /// let reply = reader.read(&mut input)?.expect("the first reply is whole");
 /// assert_eq!(reply.to_string(), "250 mx.example / SIZE");
 /// assert_eq!(reader.read(&mut input)?, None);
-/// assert!(reader.is_midway());
+/// assert!(reader.is_within_reply());
 /// # Ok::<(), postwire_proto::ReplyError>(())
 /// ```
 #[derive(Debug)]
@@ -202,7 +202,7 @@ impl ReplyReader {
     }
 
     /// Whether a reply has begun and is not complete: the end of the stream would cut it off.
-    pub fn is_midway(&self) -> bool {
+    pub fn is_within_reply(&self) -> bool {
         matches!(self.state, State::Midway(_))
     }
 
@@ -298,7 +298,7 @@ enum Found {
 #[derive(Copy, Clone)]
 struct Code {
     code: ReplyCode,
-    contradicts_itself: bool,
+    has_conflicting_codes: bool,
 }
 
 impl Code {
@@ -306,7 +306,7 @@ impl Code {
         ReplyRef {
             code: self.code,
             raw,
-            contradicts_itself: self.contradicts_itself,
+            has_conflicting_codes: self.has_conflicting_codes,
         }
     }
 }
@@ -364,7 +364,7 @@ impl Progress {
             if line.get(3) != Some(&b'-') {
                 return Ok(Some(Code {
                     code: self.refusal.unwrap_or(first),
-                    contradicts_itself: self.refusal.is_some(),
+                    has_conflicting_codes: self.refusal.is_some(),
                 }));
             }
         }

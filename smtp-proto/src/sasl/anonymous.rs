@@ -22,7 +22,7 @@ fn start(
 ) -> Result<Box<dyn Exchange>, SaslError> {
     credentials.check_free_of(0)?;
     if credentials.user().chars().count() > MAX_TRACE {
-        return Err(SaslError::UnfitCredentials);
+        return Err(SaslError::WrongCredentialKind);
     }
     Ok(Box::new(OneMessage::new(Secret::from(credentials.user()))))
 }

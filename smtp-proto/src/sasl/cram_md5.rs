@@ -30,7 +30,7 @@ fn start(
 /// The digest in hexadecimal (RFC 2195 §2).
 fn digest(password: &Secret, challenge: &[u8]) -> Result<Secret, SaslError> {
     let key = password.expose();
-    let mut mac = Hmac::<Md5>::new_from_slice(key).map_err(|_| SaslError::UnfitCredentials)?;
+    let mut mac = Hmac::<Md5>::new_from_slice(key).map_err(|_| SaslError::WrongCredentialKind)?;
     mac.update(challenge);
     let mut digest = String::new();
     for octet in mac.finalize().into_bytes() {

@@ -117,7 +117,7 @@ pub(super) enum Proof {
 /// let alice = Credentials::new("alice", "correct horse");
 /// let app = Credentials::token("alice@example.org", "ya29.token");
 /// let relay = Credentials::external();
-/// let as_bob = alice.clone().acting_for("bob");
+/// let as_bob = alice.clone().with_authorization_identity("bob");
 /// assert_eq!(as_bob.authorization_identity(), "bob");
 /// assert_eq!(Mechanism::preference_for(&relay), [Mechanism::EXTERNAL]);
 /// # let _ = app;
@@ -171,7 +171,7 @@ impl Credentials {
     /// Sets the SASL authorization identity: the identity to act as, if it differs from the one
     /// that is proved. The server decides whether this is allowed.
     #[must_use]
-    pub fn acting_for(mut self, identity: impl Into<String>) -> Self {
+    pub fn with_authorization_identity(mut self, identity: impl Into<String>) -> Self {
         self.authorization_identity = identity.into();
         self
     }

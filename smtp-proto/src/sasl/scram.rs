@@ -66,7 +66,7 @@ fn start(
     let nonce = String::from_utf8_lossy(nonce.expose()).into_owned();
     let user = prepare::saslprep(credentials.user())?;
     let password = core::str::from_utf8(credentials.secret().expose())
-        .map_err(|_| SaslError::UnpreparableCredentials)?;
+        .map_err(|_| SaslError::ProhibitedCharacters)?;
     let password = prepare::saslprep(password)?;
     let binding = Binding::choose(plus, context)?;
     let identity = match credentials.authorization_identity() {

@@ -65,7 +65,7 @@ pub(super) fn goodbye_to_the_content(adapter: &dyn Adapter) {
         let Outcome::InDoubt(why) = report.outcome() else {
             panic!("{report}");
         };
-        assert!(matches!(why.kind(), ErrorKind::Goodbye(_)), "{why}");
+        assert!(matches!(why.kind(), ErrorKind::EndedByServer(_)), "{why}");
         server.finish();
     }
 }

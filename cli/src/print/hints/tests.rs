@@ -102,10 +102,10 @@ fn every_other_kind_has_advice_or_none() {
 
     let foreign = || Arc::new(std::io::Error::other("hm"));
     let reply = |code| Reply::new(ReplyCode::new(code).unwrap(), None, &["hm"]);
-    let no_mechanism = |withheld, unasked| Kind::NoUsableMechanism {
+    let no_mechanism = |withheld, not_allowed| Kind::NoUsableMechanism {
         offered: String::new(),
         withheld,
-        unasked,
+        not_allowed,
     };
     let too_large = Kind::TooLarge {
         octets: 2,
@@ -157,9 +157,9 @@ fn every_other_kind_has_advice_or_none() {
             Kind::Violation(Violation::UnexpectedChallenge),
             "",
         ),
-        (Stage::Mail, Kind::Goodbye(reply(221)), ""),
+        (Stage::Mail, Kind::EndedByServer(reply(221)), ""),
         (Stage::Mail, Kind::ResetRefused(reply(502)), ""),
-        (Stage::Mail, Kind::OutOfStep(reply(503)), ""),
+        (Stage::Mail, Kind::OutOfSequence(reply(503)), ""),
         (Stage::Mail, Kind::ConnectionClosed, ""),
         (Stage::Mail, Kind::Transport(foreign()), ""),
         (Stage::Mail, Kind::Aborted, ""),

@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use crate::client::message::Message;
 use crate::command::{BodyType, MailParameters};
 use crate::message::parameters::Peer;
-use crate::{ClientConfig, ErrorKind, Facts, Pipelining, Protocol, SizeLimit};
+use crate::{BodyFacts, ClientConfig, ErrorKind, Pipelining, Protocol, SizeLimit};
 
 /// How the content is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(in crate::client) enum Plan {
 
 impl Plan {
     /// The number of octets that the server counts: with corrected line ends, without doubled dots.
-    pub(in crate::client) fn octets(self, facts: &Facts) -> u64 {
+    pub(in crate::client) fn octets(self, facts: &BodyFacts) -> u64 {
         match self {
             Self::Data if !facts.ends_with_crlf => facts.canonical_octets() + 2,
             Self::Bdat { .. } if facts.nul => facts.octets,
@@ -34,7 +34,7 @@ impl Plan {
     }
 
     /// The number of octets that follow the last command, as the trace shows it.
-    pub(in crate::client) fn last_octets(self, facts: &Facts) -> u64 {
+    pub(in crate::client) fn last_octets(self, facts: &BodyFacts) -> u64 {
         let first_apart = matches!(
             self,
             Self::Bdat {
@@ -89,7 +89,7 @@ impl Message {
             return Err(ErrorKind::ExtensionNotOffered("BINARYMIME"));
         }
         let eight_bit_known = capabilities.eight_bit_mime();
-        if eight_bit && !binary && !eight_bit_known && !config.eight_bit_anyway {
+        if eight_bit && !binary && !eight_bit_known && !config.allow_8bit_without_8bitmime {
             return Err(ErrorKind::ExtensionNotOffered("8BITMIME"));
         }
         if international && !smtp_utf8 {

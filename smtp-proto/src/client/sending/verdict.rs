@@ -88,7 +88,7 @@ impl Transaction {
         if let Progress::Failed(error) | Progress::SourceFailed(error) = &self.progress {
             Outcome::NotSent((**error).clone())
         } else if let Some(reply) = self.repeated_because_of() {
-            let kind = ErrorKind::OutOfStep(reply.clone());
+            let kind = ErrorKind::OutOfSequence(reply.clone());
             Outcome::NotSent(Error::new(Stage::Mail, kind))
         } else if let Some((stage, reply)) = self.envelope_refusal() {
             let reply = reply.clone();
@@ -176,7 +176,7 @@ fn recipient_report(address: &Address, answer: Answer, outcome: &Outcome) -> Rec
             },
         ) => (RecipientStatus::Refused, Some(reply.clone())),
         (Answer::No(reply) | Answer::TooMany(reply), _) => (RecipientStatus::Refused, Some(reply)),
-        (Answer::OutOfStep(reply), _) => (RecipientStatus::NotSent, Some(reply)),
+        (Answer::OutOfSequence(reply), _) => (RecipientStatus::NotSent, Some(reply)),
         (Answer::Final(reply), _) => (RecipientStatus::Accepted, Some(reply)),
         (Answer::Yes(own), Outcome::Accepted(_)) => (RecipientStatus::Accepted, own),
         (_, Outcome::Rejected { reply, stage }) if *stage != Stage::Rcpt => {

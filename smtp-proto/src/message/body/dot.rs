@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::lines::{LineEncoder, Mending};
-use super::{Facts, Segment};
+use super::{BodyFacts, Segment};
 
 /// Encodes one message, chunk by chunk.
 #[derive(Debug)]
@@ -19,8 +19,8 @@ impl DotEncoder {
     }
 
     /// Creates an encoder for content with known facts; it skips the search for anything that
-    /// the facts exclude. Facts of other content lead to wrong output.
-    pub(crate) fn knowing(facts: &Facts) -> Self {
+    /// the facts exclude. BodyFacts of other content lead to wrong output.
+    pub(crate) fn knowing(facts: &BodyFacts) -> Self {
         let mending = match (facts.is_canonical(), facts.leading_dot) {
             (true, false) => Mending::Nothing,
             (true, true) => Mending::Dots,
@@ -117,7 +117,7 @@ mod tests {
         let lines = b"one line after the other\r\n".repeat(1_000);
         let content = Bytes::from([&lines[..], b".two\r\n", &lines].concat());
         let range = content.as_ptr_range();
-        let mut encoder = DotEncoder::knowing(&Facts::of(&content));
+        let mut encoder = DotEncoder::knowing(&BodyFacts::of(&content));
         let mut slices = 0;
         encoder.encode(&mut content.clone(), usize::MAX, &mut |segment| {
             if let Segment::Slice(slice) = segment {
@@ -158,8 +158,8 @@ mod tests {
         #[test]
         fn the_fast_path_agrees((chunks, window) in cut_content(), size in 1..9_usize) {
             let content = Bytes::from(normalised(&chunks.concat()));
-            prop_assert!(Facts::of(&content).is_canonical());
-            let facts = Facts::of(&content);
+            prop_assert!(BodyFacts::of(&content).is_canonical());
+            let facts = BodyFacts::of(&content);
             let chunks: Vec<_> = content.chunks(size).map(Bytes::copy_from_slice).collect();
             prop_assert_eq!(
                 encode(DotEncoder::knowing(&facts), &chunks, window),

@@ -13,7 +13,7 @@ use super::StreamFacts;
 /// The facts about the octets of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Facts {
+pub struct BodyFacts {
     /// The number of octets, as given.
     pub octets: u64,
     /// Whether any octet is above 127: `BODY=8BITMIME` (RFC 6152) is needed.
@@ -37,7 +37,7 @@ pub struct Facts {
     pub ends_with_crlf: bool,
 }
 
-impl Facts {
+impl BodyFacts {
     /// Scans `content` in one pass, which takes no branch per line where all line ends are
     /// CRLF, and no memory.
     pub fn of(content: &[u8]) -> Self {
@@ -48,7 +48,7 @@ impl Facts {
         let mut facts = scan.finish();
         if facts.eight_bit {
             // The end of the header section only matters if there are such octets.
-            let mut header = HeaderSurvey::default();
+            let mut header = HeaderScan::default();
             let unpaired = !facts.is_canonical();
             for block in content.chunks(BLOCK) {
                 header.feed(block, unpaired);
@@ -81,24 +81,24 @@ pub(super) fn longest_line(content: &[u8]) -> u64 {
 /// before it is streamed.
 ///
 /// ```
-/// use postwire_proto::{Facts, Survey};
+/// use postwire_proto::{BodyFacts, BodyScanner};
 ///
-/// let mut survey = Survey::default();
+/// let mut survey = BodyScanner::default();
 /// for piece in [&b"Subject: hello\r"[..], b"\n\r\n", b"Hello.\n"] {
 ///     survey.feed(piece);
 /// }
 /// let found = survey.finish();
-/// let whole = Facts::of(b"Subject: hello\r\n\r\nHello.\n");
-/// assert_eq!((found.surveyed, found.longest_line), (Some(whole), Some(14)));
+/// let whole = BodyFacts::of(b"Subject: hello\r\n\r\nHello.\n");
+/// assert_eq!((found.measured, found.longest_line), (Some(whole), Some(14)));
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Survey {
+pub struct BodyScanner {
     scan: Scan,
-    header: HeaderSurvey,
+    header: HeaderScan,
     lines: Lines,
 }
 
-impl Survey {
+impl BodyScanner {
     /// Scans the next piece.
     pub fn feed(&mut self, content: &[u8]) {
         for block in content.chunks(BLOCK) {
@@ -119,7 +119,7 @@ impl Survey {
             smtp_utf8: facts.utf8_header,
             binary: facts.nul,
             longest_line: Some(self.lines.longest),
-            surveyed: Some(facts),
+            measured: Some(facts),
         }
     }
 }
@@ -227,8 +227,8 @@ impl Scan {
         }
     }
 
-    fn finish(self) -> Facts {
-        Facts {
+    fn finish(self) -> BodyFacts {
+        BodyFacts {
             octets: self.octets,
             eight_bit: self.eight_bit,
             // The header section has its own survey.
@@ -268,7 +268,7 @@ impl Lines {
 /// The header section: everything up to the first empty line, or the whole content if there is
 /// none.
 #[derive(Clone, Debug, Default)]
-struct HeaderSurvey {
+struct HeaderScan {
     over: bool,
     eight_bit: bool,
     not_utf8: bool,
@@ -280,7 +280,7 @@ struct HeaderSurvey {
     held_cr: u64,
 }
 
-impl HeaderSurvey {
+impl HeaderScan {
     /// `unpaired` is true if some line end of the block is not CRLF.
     fn feed(&mut self, block: &[u8], unpaired: bool) {
         if self.over {
@@ -403,7 +403,7 @@ mod tests {
     use super::*;
 
     /// Scans one octet at a time, as the definitions read.
-    fn naive(content: &[u8]) -> Facts {
+    fn naive(content: &[u8]) -> BodyFacts {
         let mut lines: Vec<Vec<u8>> = Vec::new();
         let mut line = Vec::new();
         let (mut lone_cr, mut surplus_cr, mut lone_lf) = (0, 0, 0);
@@ -435,7 +435,7 @@ mod tests {
             .take_while(|(index, line)| !line.is_empty() || index + 1 == lines.len())
             .flat_map(|(_, line)| line.iter().copied().chain([b'\n']))
             .collect();
-        Facts {
+        BodyFacts {
             octets: content.len() as u64,
             eight_bit: content.iter().any(|&octet| octet > 127),
             utf8_header: header.iter().any(|&octet| octet > 127)
@@ -456,7 +456,7 @@ mod tests {
 
     #[test]
     fn an_empty_body_is_canonical() {
-        let facts = Facts::of(b"");
+        let facts = BodyFacts::of(b"");
         assert_eq!(facts, naive(b""));
         assert!(facts.is_canonical() && facts.ends_with_crlf);
         assert_eq!(facts.canonical_octets(), 0);
@@ -464,7 +464,7 @@ mod tests {
 
     #[test]
     fn lone_line_ends_are_counted_and_lengthen() {
-        let facts = Facts::of(b"a\rbb\r\r\nccc\n\n\r\nd");
+        let facts = BodyFacts::of(b"a\rbb\r\r\nccc\n\n\r\nd");
         assert_eq!((facts.lone_cr, facts.lone_lf, facts.surplus_cr), (1, 2, 1));
         assert_eq!(longest_line(b"a\rbb\r\r\nccc\n\n\r\nd"), 3);
         assert_eq!(facts.canonical_octets(), 15 + 3 - 1);
@@ -485,18 +485,18 @@ mod tests {
             ("\r\n\u{fc}", false),
             ("\n\u{fc}", false),
         ] {
-            let facts = Facts::of(content.as_bytes());
+            let facts = BodyFacts::of(content.as_bytes());
             assert!(facts.eight_bit);
             assert_eq!(facts.utf8_header, utf8_header, "{content:?}");
         }
-        let latin1 = Facts::of(b"Subject: \xfc\r\n\r\n\xc3\xbc");
+        let latin1 = BodyFacts::of(b"Subject: \xfc\r\n\r\n\xc3\xbc");
         assert!(latin1.eight_bit && !latin1.utf8_header);
     }
 
     proptest! {
         #[test]
         fn agrees_with_the_naive_scan(content in "[\r\n.a\0\u{fc}]{0,40}") {
-            prop_assert_eq!(Facts::of(content.as_bytes()), naive(content.as_bytes()));
+            prop_assert_eq!(BodyFacts::of(content.as_bytes()), naive(content.as_bytes()));
         }
 
         #[test]
@@ -505,7 +505,7 @@ mod tests {
                 prop::sample::select(&b"\r\n\n.ab\0\xfc\xc3\xbc"[..]), 0..200
             )
         ) {
-            prop_assert_eq!(Facts::of(&content), naive(&content));
+            prop_assert_eq!(BodyFacts::of(&content), naive(&content));
         }
 
         #[test]
@@ -522,12 +522,12 @@ mod tests {
                 1 => alloc::string::String::from_utf8_lossy(&content).into_owned().into_bytes(),
                 _ => content.split(|octet| b"\r\n".contains(octet)).collect::<Vec<_>>().join(&b"\r\n"[..]),
             };
-            let mut survey = Survey::default();
+            let mut survey = BodyScanner::default();
             content.chunks(size).for_each(|piece| survey.feed(piece));
             let found = survey.finish();
             prop_assert_eq!(found.longest_line, Some(naive_longest_line(&content)));
             prop_assert_eq!(longest_line(&content), naive_longest_line(&content));
-            prop_assert_eq!(found.surveyed, Some(naive(&content)));
+            prop_assert_eq!(found.measured, Some(naive(&content)));
         }
     }
 }

@@ -36,7 +36,7 @@ impl Attached {
     }
 
     /// The parameters for only the recipients at these positions.
-    pub(crate) fn only(&self, recipients: &[usize]) -> Self {
+    pub(crate) fn with_recipients_at(&self, recipients: &[usize]) -> Self {
         let own = |(position, recipient)| Some((position, self.single.get(recipient)?.clone()));
         Self {
             mail: self.mail.clone(),
@@ -130,7 +130,7 @@ mod tests {
             let of_rcpt: Vec<_> = attached.of_rcpt(recipient).map(Parameter::as_str).collect();
             assert_eq!(of_rcpt, expected);
         }
-        let some = attached.only(&[9, 2, 1]);
+        let some = attached.with_recipients_at(&[9, 2, 1]);
         for (position, recipient) in [9, 2, 1].into_iter().enumerate() {
             assert!(some.of_rcpt(position).eq(attached.of_rcpt(recipient)));
         }

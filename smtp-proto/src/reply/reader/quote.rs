@@ -16,7 +16,7 @@ impl ReplyReader {
 
     /// The first octets of a reply that is not complete; empty between replies.
     pub(crate) fn begun(&self) -> &[u8] {
-        if !self.is_midway() {
+        if !self.is_within_reply() {
             return &[];
         }
         self.buffer.get(..QUOTED).unwrap_or(&self.buffer)

@@ -39,7 +39,7 @@ fn read_all<'a>(limits: &ReplyLimits, segments: impl IntoIterator<Item = &'a [u8
     }
     Outcome {
         replies,
-        end: Ok(reader.is_midway()),
+        end: Ok(reader.is_within_reply()),
     }
 }
 
@@ -58,9 +58,9 @@ fn a_whole_reply_is_borrowed() {
     assert_eq!(reply.as_bytes(), b"354\n");
     assert_eq!(reader.buffer.capacity(), 0);
     assert_eq!(reader.read(&mut input), Ok(None));
-    assert!(reader.is_midway() && input.is_empty());
+    assert!(reader.is_within_reply() && input.is_empty());
     reader.reset();
-    assert!(!reader.is_midway());
+    assert!(!reader.is_within_reply());
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn nothing_after_a_reply_is_consumed() {
     let reply = reader.read(&mut input).expect("valid").expect("whole");
     assert_eq!(reply.as_bytes(), b"250-a\r\n250 b\r\n");
     assert_eq!(input, b"TLS");
-    assert!(!reader.is_midway());
+    assert!(!reader.is_within_reply());
 }
 
 #[test]

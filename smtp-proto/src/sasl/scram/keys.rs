@@ -112,8 +112,8 @@ impl ScramKeys {
     ///
     /// # Errors
     ///
-    /// * [`SaslError::UnfitCredentials`] if the mechanism is not a SCRAM mechanism.
-    /// * [`SaslError::UnpreparableCredentials`] if the password is not UTF-8, or contains
+    /// * [`SaslError::WrongCredentialKind`] if the mechanism is not a SCRAM mechanism.
+    /// * [`SaslError::ProhibitedCharacters`] if the password is not UTF-8, or contains
     ///   characters that `SASLprep` prohibits.
     pub fn derive(
         mechanism: Mechanism,
@@ -121,9 +121,9 @@ impl ScramKeys {
         salt: &[u8],
         iterations: u32,
     ) -> Result<Self, SaslError> {
-        let hash = Hash::of(mechanism).ok_or(SaslError::UnfitCredentials)?;
-        let password = core::str::from_utf8(password.expose())
-            .map_err(|_| SaslError::UnpreparableCredentials)?;
+        let hash = Hash::of(mechanism).ok_or(SaslError::WrongCredentialKind)?;
+        let password =
+            core::str::from_utf8(password.expose()).map_err(|_| SaslError::ProhibitedCharacters)?;
         let password = prepare::saslprep(password)?;
         Ok(Self::from_prepared(
             hash,
