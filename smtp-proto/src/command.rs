@@ -61,7 +61,7 @@ const RESERVED_COMMANDS: [(&str, &str); 19] = [
 pub struct Command {
     line: Box<str>,
     /// The extension that the server must offer; without it the command is not sent.
-    needs: Option<&'static str>,
+    required_extension: Option<&'static str>,
 }
 
 impl Command {
@@ -69,7 +69,7 @@ impl Command {
     pub fn noop() -> Self {
         Self {
             line: "NOOP".into(),
-            needs: None,
+            required_extension: None,
         }
     }
 
@@ -77,7 +77,7 @@ impl Command {
     pub fn help() -> Self {
         Self {
             line: "HELP".into(),
-            needs: None,
+            required_extension: None,
         }
     }
 
@@ -121,7 +121,7 @@ impl Command {
     pub fn etrn(node: impl AsRef<str>) -> Result<Self, CommandError> {
         let command = Self::with_argument("ETRN", node.as_ref())?;
         Ok(Self {
-            needs: Some("ETRN"),
+            required_extension: Some("ETRN"),
             ..command
         })
     }
@@ -146,7 +146,7 @@ impl Command {
         check(line, false, MAX_LINE)?;
         Ok(Self {
             line: line.into(),
-            needs: None,
+            required_extension: None,
         })
     }
 
@@ -161,7 +161,7 @@ impl Command {
         check(&line, false, MAX_LINE)?;
         Ok(Self {
             line: line.into(),
-            needs: None,
+            required_extension: None,
         })
     }
 
@@ -177,7 +177,7 @@ impl Command {
         check(&line, true, MAX_LINE + SMTP_UTF8.len())?;
         Ok(Self {
             line: line.into(),
-            needs: Some("SMTPUTF8"),
+            required_extension: Some("SMTPUTF8"),
         })
     }
 
@@ -192,8 +192,8 @@ impl Command {
     }
 
     /// The extension that the command needs.
-    pub(crate) fn needs(&self) -> Option<&'static str> {
-        self.needs
+    pub(crate) fn required_extension(&self) -> Option<&'static str> {
+        self.required_extension
     }
 }
 

@@ -102,7 +102,7 @@ impl Server {
         now: Instant,
         info: TlsInfo,
     ) -> Result<(), ServerMisuse> {
-        self.session.tell_time(now);
+        self.session.advance_clock(now);
         self.session.tls_established(info)
     }
 
@@ -187,7 +187,7 @@ impl Endpoint for Server {
     type Event = ServerEvent;
 
     fn handle_input(&mut self, now: Instant, input: &[u8]) {
-        self.session.tell_time(now);
+        self.session.advance_clock(now);
         let limit = self.session.config.max_waiting_input;
         let waiting = self.waiting.as_slice().len();
         // Input that arrived in one piece with the command in question is in memory already,
@@ -207,13 +207,13 @@ impl Endpoint for Server {
     }
 
     fn handle_eof(&mut self, now: Instant) {
-        self.session.tell_time(now);
+        self.session.advance_clock(now);
         self.at_eof = true;
         self.read_waiting();
     }
 
     fn handle_transport_error(&mut self, now: Instant, error: TransportError) {
-        self.session.tell_time(now);
+        self.session.advance_clock(now);
         self.session.close(Some(ServerViolation::Transport(error)));
     }
 
@@ -230,7 +230,7 @@ impl Endpoint for Server {
     }
 
     fn handle_written(&mut self, now: Instant, octets: usize) {
-        self.session.tell_time(now);
+        self.session.advance_clock(now);
         self.session.replies.mark_written(octets);
     }
 
@@ -243,7 +243,7 @@ impl Endpoint for Server {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        self.session.tell_time(now);
+        self.session.advance_clock(now);
         self.session.check_deadline();
     }
 

@@ -192,7 +192,7 @@ impl Session {
 
 /// Time limits.
 impl Session {
-    pub(crate) fn tell_time(&mut self, now: Instant) {
+    pub(crate) fn advance_clock(&mut self, now: Instant) {
         self.now = now;
         self.waiting_since.get_or_insert(now);
     }

@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! before MAIL    limits.rs        as many as RCPTMAX and RCPTDOMAINMAX allow
-//! at a 452       ask_for_no_more  recipients without a RCPT wait
+//! at a 452       ask_no_further_recipients  recipients without a RCPT wait
 //! at the end     asked_again      plus recipients refused as too many or out of step
 //! ```
 
@@ -45,13 +45,13 @@ impl Message {
         &mut self,
         limit: &'static str,
         most: usize,
-        places: Vec<usize>,
+        positions: Vec<usize>,
     ) -> Result<(), ErrorKind> {
-        if places.is_empty() {
+        if positions.is_empty() {
             return Err(ErrorKind::SessionFull);
         }
         self.allow_fewer_recipients(limit, most.saturating_add(1), most)?;
-        self.portion.keep_only(places);
+        self.portion.keep_only(positions);
         Ok(())
     }
 
@@ -76,7 +76,7 @@ impl Message {
 impl Transaction {
     /// Stops adding recipients to this transaction, because the server accepts no more. The
     /// others wait for a further transaction (RFC 5321 §4.5.3.1.10).
-    pub(super) fn ask_for_no_more(&mut self) {
+    pub(super) fn ask_no_further_recipients(&mut self) {
         if let Progress::Recipients(written) = self.progress {
             self.message.portion.limit(written);
         }

@@ -155,11 +155,11 @@ impl Pipeline {
     }
 
     /// Puts the verdicts that wait in doubt, because there was a surplus reply.
-    pub(super) fn distrust(&mut self) {
+    pub(super) fn put_in_doubt(&mut self) {
         for transaction in self.unconfirmed_mut() {
             transaction.is_unconfirmed = false;
             transaction.outstanding += 1;
-            transaction.answers.distrust();
+            transaction.answers.put_in_doubt();
         }
     }
 

@@ -129,10 +129,10 @@ impl Report {
 
     /// Adds the report on a further transaction of the message, for the recipients at these
     /// positions: those that were neither accepted nor permanently refused before.
-    pub fn merge(&mut self, further: Self, places: impl Iterator<Item = usize>) {
-        for (place, recipient) in places.zip(further.recipients) {
+    pub fn merge(&mut self, further: Self, positions: impl Iterator<Item = usize>) {
+        for (position, recipient) in positions.zip(further.recipients) {
             // A recipient refused as too many, and not asked again, keeps that reply.
-            if let Some(own) = self.recipients.get_mut(place)
+            if let Some(own) = self.recipients.get_mut(position)
                 && recipient.status != RecipientStatus::NotSent
             {
                 *own = recipient;

@@ -11,7 +11,8 @@ use alloc::vec::Vec;
 
 use super::gs2::saslname;
 use super::{
-    ChannelBinding, Exchange, Proof, SaslContext, SaslError, Secret, Specification, Start, encode,
+    ChannelBinding, CredentialKind, Exchange, SaslContext, SaslError, Secret, Specification, Start,
+    encode,
 };
 use crate::Credentials;
 use keys::Hash;
@@ -48,7 +49,7 @@ const fn scram(name: &'static str, plus: bool, start: Start) -> Specification {
     Specification {
         needs_nonce: true,
         binds_channel: plus,
-        ..Specification::new(name, Proof::Password, start)
+        ..Specification::new(name, CredentialKind::Password, start)
     }
 }
 

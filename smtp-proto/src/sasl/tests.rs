@@ -160,7 +160,7 @@ fn credentials_cannot_forge_the_message() {
     ] {
         let fit = MECHANISMS
             .iter()
-            .filter(|mechanism| mechanism.0.takes(&credentials));
+            .filter(|mechanism| mechanism.0.accepts(&credentials));
         let mut tried = 0;
         for mechanism in fit {
             let started = mechanism.start(&credentials, &context);

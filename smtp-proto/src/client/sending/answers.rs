@@ -190,7 +190,7 @@ impl Answers {
         self.mail = match answer {
             Ok(()) => Answer::Yes(None),
             Err(reply) => {
-                if sent_ahead && is_out_of_step(&reply) {
+                if sent_ahead && is_out_of_sequence(&reply) {
                     self.counts.out_of_sequence += 1;
                     self.to_repeat = Some(reply.clone());
                 }
@@ -200,7 +200,7 @@ impl Answers {
     }
 
     pub(in crate::client) fn refuse_data(&mut self, reply: Reply, sent_ahead: bool) {
-        if sent_ahead && self.has_accepted_recipient() && is_out_of_step(&reply) {
+        if sent_ahead && self.has_accepted_recipient() && is_out_of_sequence(&reply) {
             self.counts.out_of_sequence += 1;
             self.to_repeat = Some(reply.clone());
         }
@@ -282,7 +282,7 @@ impl Answers {
 
     /// Puts the answers to the content in doubt, because a surplus reply makes their order
     /// unreliable.
-    pub(in crate::client) fn distrust(&mut self) {
+    pub(in crate::client) fn put_in_doubt(&mut self) {
         if let Finals::Lmtp(each) = &mut self.content {
             for index in &each.recipients {
                 if let Some(answer) = self.recipients.get_mut(*index) {
@@ -333,7 +333,7 @@ impl Transaction {
             Err(reply)
                 if sent_ahead
                     && matches!(answers.mail, Answer::Yes(_))
-                    && is_out_of_step(&reply) =>
+                    && is_out_of_sequence(&reply) =>
             {
                 Answer::OutOfSequence(reply)
             }
@@ -351,7 +351,7 @@ impl Transaction {
             *recipient = answer;
         }
         if is_too_many {
-            self.ask_for_no_more();
+            self.ask_no_further_recipients();
         }
     }
 
@@ -418,7 +418,7 @@ impl Transaction {
 }
 
 /// Whether the reply is `503 bad sequence of commands` (RFC 5321 §4.2.3).
-fn is_out_of_step(reply: &Reply) -> bool {
+fn is_out_of_sequence(reply: &Reply) -> bool {
     reply.code().get() == 503
 }
 

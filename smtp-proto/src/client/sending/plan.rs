@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 
 use crate::client::message::Message;
 use crate::command::{BodyType, MailParameters};
-use crate::message::parameters::Peer;
+use crate::message::parameters::ServerProperties;
 use crate::{BodyFacts, ClientConfig, ErrorKind, Pipelining, Protocol, SizeLimit};
 
 /// How the content is sent.
@@ -65,10 +65,10 @@ impl Message {
     pub(in crate::client) fn plan(
         &mut self,
         config: &ClientConfig,
-        peer: Peer<'_>,
+        server: ServerProperties<'_>,
         bdat: Bdat,
     ) -> Result<(Plan, MailParameters), ErrorKind> {
-        let capabilities = peer.capabilities;
+        let capabilities = server.capabilities;
         let facts = self.body.facts();
         let stream = self.body.stream_facts();
         let binary = facts.is_some_and(|facts| facts.nul) || stream.is_some_and(|s| s.binary);
@@ -95,14 +95,14 @@ impl Message {
         if international && !smtp_utf8 {
             return Err(ErrorKind::ExtensionNotOffered("SMTPUTF8"));
         }
-        if let Some(attached) = self.envelope.attached()
+        if let Some(parameters) = self.envelope.added_parameters()
             && !self.portion.is_further()
         {
-            attached.check(peer)?;
+            parameters.check(server)?;
         }
         let bold = config.pipelining == Pipelining::Bold;
         let proven = bdat == Bdat::Proven || bold;
-        let harmless = proven || self.first_octet_to_try().is_some();
+        let harmless = proven || self.probe_octet().is_some();
         // In LMTP each recipient gets a reply. If a server refuses a `BDAT` with one reply and
         // does not read its octets, further replies answer lines of the content.
         let certain = harmless && (config.protocol == Protocol::Smtp || bold);

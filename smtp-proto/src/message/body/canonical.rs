@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::Segment;
-use super::lines::{LineEncoder, Mending};
+use super::lines::{LineEncoder, LineTransform};
 
 /// Normalises the line ends of one message, chunk by chunk.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(crate) struct CanonicalEncoder(LineEncoder);
 
 impl CanonicalEncoder {
     pub(crate) fn new() -> Self {
-        Self(LineEncoder::new(Mending::LineEnds))
+        Self(LineEncoder::new(LineTransform::LineEnds))
     }
 
     /// Encodes from the front of `chunk`, and advances it, until it is empty or about `window`

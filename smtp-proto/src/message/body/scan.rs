@@ -5,9 +5,9 @@
 
 use memchr::{memchr, memchr_iter, memchr2_iter, memmem};
 
-mod marks;
+mod flags;
 
-use self::marks::Marks;
+use self::flags::BlockFlags;
 use super::StreamFacts;
 
 /// The facts about the octets of a body.
@@ -49,9 +49,9 @@ impl BodyFacts {
         if facts.eight_bit {
             // The end of the header section only matters if there are such octets.
             let mut header = HeaderScan::default();
-            let unpaired = !facts.is_canonical();
+            let has_lone_line_end = !facts.is_canonical();
             for block in content.chunks(BLOCK) {
-                header.feed(block, unpaired);
+                header.feed(block, has_lone_line_end);
             }
             facts.utf8_header = header.is_utf8_beyond_ascii();
         }
@@ -102,8 +102,8 @@ impl BodyScanner {
     /// Scans the next piece.
     pub fn feed(&mut self, content: &[u8]) {
         for block in content.chunks(BLOCK) {
-            let unpaired = self.scan.feed(block);
-            self.header.feed(block, unpaired);
+            let has_lone_line_end = self.scan.feed(block);
+            self.header.feed(block, has_lone_line_end);
             self.lines.feed(block);
         }
     }
@@ -138,7 +138,7 @@ struct Scan {
     surplus_cr: u64,
     lone_lf: u64,
     /// The number of CRs at the end of the content so far: only the next octet classifies them.
-    held_cr: u64,
+    pending_cr: u64,
     /// The octet before the next one.
     before: u8,
 }
@@ -153,7 +153,7 @@ impl Default for Scan {
             lone_cr: 0,
             surplus_cr: 0,
             lone_lf: 0,
-            held_cr: 0,
+            pending_cr: 0,
             // Content begins at the start of a line.
             before: b'\n',
         }
@@ -166,30 +166,31 @@ impl Scan {
         let (Some(&first), Some(&last)) = (block.first(), block.last()) else {
             return false;
         };
-        let marks = Marks::of(block);
+        let flags = BlockFlags::of(block);
         self.octets += block.len() as u64;
-        self.eight_bit |= marks.bits > 127;
-        self.nul |= marks.least == 0;
+        self.eight_bit |= flags.bits > 127;
+        self.nul |= flags.smallest == 0;
         let at_line_start = matches!(self.before, b'\r' | b'\n');
-        self.leading_dot |= marks.dotted || (at_line_start && first == b'.');
-        let unpaired =
-            marks.unpaired || self.held_cr > 1 || (self.before == b'\r') != (first == b'\n');
-        if unpaired {
-            self.count_unpaired(block);
+        self.leading_dot |= flags.dotted || (at_line_start && first == b'.');
+        let has_lone_line_end = flags.has_lone_line_end
+            || self.pending_cr > 1
+            || (self.before == b'\r') != (first == b'\n');
+        if has_lone_line_end {
+            self.count_lone_line_ends(block);
         } else {
-            self.held_cr = u64::from(last == b'\r');
+            self.pending_cr = u64::from(last == b'\r');
         }
         self.before = last;
-        unpaired
+        has_lone_line_end
     }
 
-    fn count_unpaired(&mut self, block: &[u8]) {
+    fn count_lone_line_ends(&mut self, block: &[u8]) {
         if memchr(b'\r', block).is_none() {
             // Text with Unix line ends, the most common case here.
-            let ends_held = self.held_cr > 0 && block.first() == Some(&b'\n');
+            let ends_pending = self.pending_cr > 0 && block.first() == Some(&b'\n');
             let line_feeds = memchr_iter(b'\n', block).count() as u64;
-            self.lone_lf += line_feeds - u64::from(ends_held);
-            self.end_run(ends_held, block.first());
+            self.lone_lf += line_feeds - u64::from(ends_pending);
+            self.end_run(ends_pending, block.first());
             return;
         }
         // The position of the first octet that is not scanned yet.
@@ -200,8 +201,8 @@ impl Scan {
             }
             next = at + 1;
             if block[at] == b'\r' {
-                self.held_cr += 1;
-            } else if self.held_cr > 0 {
+                self.pending_cr += 1;
+            } else if self.pending_cr > 0 {
                 self.end_run(true, None);
             } else {
                 self.lone_lf += 1;
@@ -215,7 +216,7 @@ impl Scan {
     /// Classifies the held CRs now that the next octet is known: an LF makes them one line end;
     /// any other octet belongs to the next line.
     fn end_run(&mut self, line_feed: bool, next: Option<&u8>) {
-        let held = core::mem::take(&mut self.held_cr);
+        let held = core::mem::take(&mut self.pending_cr);
         if held == 0 {
             return;
         }
@@ -231,9 +232,9 @@ impl Scan {
         BodyFacts {
             octets: self.octets,
             eight_bit: self.eight_bit,
-            // The header section has its own survey.
+            // The header section has its own scan.
             utf8_header: false,
-            lone_cr: self.lone_cr + self.held_cr,
+            lone_cr: self.lone_cr + self.pending_cr,
             surplus_cr: self.surplus_cr,
             lone_lf: self.lone_lf,
             nul: self.nul,
@@ -277,16 +278,16 @@ struct HeaderScan {
     tail_length: usize,
     line_is_begun: bool,
     /// CRs that only the next octet can classify.
-    held_cr: u64,
+    pending_cr: u64,
 }
 
 impl HeaderScan {
-    /// `unpaired` is true if some line end of the block is not CRLF.
-    fn feed(&mut self, block: &[u8], unpaired: bool) {
+    /// `has_lone_line_end` is true if some line end of the block is not CRLF.
+    fn feed(&mut self, block: &[u8], has_lone_line_end: bool) {
         if self.over {
             return;
         }
-        let end = if unpaired {
+        let end = if has_lone_line_end {
             self.find_end(block)
         } else {
             self.find_end_of_canonical(block)
@@ -314,7 +315,7 @@ impl HeaderScan {
             }
             next = at + 1;
             if block[at] == b'\r' {
-                self.held_cr += 1;
+                self.pending_cr += 1;
             } else if self.end_line() {
                 return Some(at);
             }
@@ -330,7 +331,7 @@ impl HeaderScan {
 
     /// Text follows: each held CR ended a line. Returns whether one of these lines was empty.
     fn begin_line(&mut self) -> bool {
-        let ends = core::mem::take(&mut self.held_cr);
+        let ends = core::mem::take(&mut self.pending_cr);
         if ends == 0 {
             return false;
         }
@@ -341,14 +342,14 @@ impl HeaderScan {
     /// An LF follows: it ends one line together with the held CRs. Returns whether the line was
     /// empty.
     fn end_line(&mut self) -> bool {
-        self.held_cr = 0;
+        self.pending_cr = 0;
         !core::mem::take(&mut self.line_is_begun)
     }
 
     /// Finds the end of the header section in a block whose line ends are all CRLF: an empty
     /// line is an LF followed by a CR.
     fn find_end_of_canonical(&mut self, block: &[u8]) -> Option<usize> {
-        if self.held_cr > 0 {
+        if self.pending_cr > 0 {
             if self.end_line() {
                 return Some(0);
             }
@@ -360,7 +361,7 @@ impl HeaderScan {
         }
         let found = memmem::find(block, b"\n\r");
         if found.is_none() {
-            self.held_cr = u64::from(block.last() == Some(&b'\r'));
+            self.pending_cr = u64::from(block.last() == Some(&b'\r'));
             self.line_is_begun = block.last() != Some(&b'\n');
         }
         found.map(|at| at + 1)

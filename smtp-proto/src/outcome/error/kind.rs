@@ -104,7 +104,7 @@ impl PartialEq for ErrorKind {
             (Self::Transport(one), Self::Transport(other))
             | (Self::Tls(one), Self::Tls(other))
             | (Self::Credentials(one), Self::Credentials(other))
-            | (Self::Source(one), Self::Source(other)) => read_the_same(one, other),
+            | (Self::Source(one), Self::Source(other)) => have_same_text(one, other),
             (
                 Self::NoUsableMechanism {
                     offered,
@@ -155,6 +155,6 @@ impl PartialEq for ErrorKind {
 
 impl Eq for ErrorKind {}
 
-fn read_the_same(one: &TransportError, other: &TransportError) -> bool {
+fn have_same_text(one: &TransportError, other: &TransportError) -> bool {
     Arc::ptr_eq(one, other) || one.to_string() == other.to_string()
 }

@@ -120,7 +120,7 @@ fn the_line_at_fault_is_quoted_however_it_is_cut() {
             });
             assert!(failed.count() > 0);
             assert_eq!(reader.quote(), quote);
-            assert_eq!(reader.quote_is_whole(), whole);
+            assert_eq!(reader.is_quote_complete(), whole);
         }
     }
 }
