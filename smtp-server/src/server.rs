@@ -9,10 +9,10 @@ use core::fmt;
 use bytes::Buf;
 use postwire_proto::{Endpoint, Instant, Reply, Secret, TlsInfo, TransportError};
 
-use crate::answer;
 use crate::config::ServerConfig;
+use crate::default_reply;
 use crate::event::{ServerEvent, ServerMisuse, ServerViolation};
-use crate::line::Waiting;
+use crate::line::WaitingInput;
 use crate::output::ReplyOutput;
 use crate::session::Session;
 
@@ -59,7 +59,7 @@ mod tests;
 /// ```
 pub struct Server {
     session: Session,
-    waiting: Waiting,
+    waiting: WaitingInput,
     /// The client closed its side. Input that arrived before still counts.
     at_eof: bool,
 }
@@ -85,7 +85,7 @@ impl Server {
     fn from_session(session: Session) -> Self {
         Self {
             session,
-            waiting: Waiting::default(),
+            waiting: WaitingInput::default(),
             at_eof: false,
         }
     }
@@ -152,7 +152,7 @@ impl Server {
     pub fn password(&mut self, password: &Secret) -> Result<(), ServerMisuse> {
         self.session.answer_password(password)?;
         self.read_waiting();
-        self.session.restart_clock();
+        self.session.restart_idle_timer();
         Ok(())
     }
 
@@ -168,7 +168,7 @@ impl Server {
     fn answer(&mut self, reply: Option<Reply>) -> Result<(), ServerMisuse> {
         self.session.answer(reply)?;
         self.read_waiting();
-        self.session.restart_clock();
+        self.session.restart_idle_timer();
         Ok(())
     }
 
@@ -194,7 +194,8 @@ impl Endpoint for Server {
         // and the cut of the input must not change the result.
         if self.session.is_awaiting_answer() && waiting.saturating_add(input.len()) > limit {
             let violation = ServerViolation::TooMuchInput { limit };
-            self.session.expel(answer::TOO_MUCH_INPUT, violation);
+            self.session
+                .close_with_reply(default_reply::TOO_MUCH_INPUT, violation);
             self.waiting.retain_last(0);
         } else if waiting == 0 {
             let mut rest = input;

@@ -63,14 +63,14 @@ fn servers() -> Vec<(&'static str, ServerConfig)> {
         ("everything, boldly", base()),
         (
             "reads no refused chunk",
-            base().chunks_read(ChunksRead::Welcome),
+            base().chunks_read(ChunksRead::Accepted),
         ),
         ("knows no BDAT", base().chunks_read(ChunksRead::None)),
         (
             "lmtp, reads no refused chunk",
             base()
                 .protocol(Protocol::Lmtp)
-                .chunks_read(ChunksRead::Welcome),
+                .chunks_read(ChunksRead::Accepted),
         ),
         ("no chunking", base().chunking(false)),
         ("no chunking, boldly", base().chunking(false)),

@@ -87,7 +87,7 @@ fn serve(stream: TcpStream, mut dice: Dice, stored: &Mutex<Vec<usize>>, kills: &
     // Some servers execute the octets of a refused BDAT as commands, and some proxies those of
     // every BDAT.
     let read = match dice.below(4) {
-        0 => ChunksRead::Welcome,
+        0 => ChunksRead::Accepted,
         1 => ChunksRead::None,
         _ => ChunksRead::All,
     };

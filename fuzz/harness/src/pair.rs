@@ -160,7 +160,7 @@ impl Pair {
         let bold = use_pipelining && ahead == Pipelining::Bold;
         let chunks_read = match (bold, data_without_recipients, eight_bit_mime) {
             (true, ..) | (_, false, _) => ChunksRead::All,
-            (_, true, true) => ChunksRead::Welcome,
+            (_, true, true) => ChunksRead::Accepted,
             (_, true, false) => ChunksRead::None,
         };
         let mut server = ServerConfig::new(HelloName::localhost())

@@ -23,7 +23,7 @@ const FORGED: [&str; 3] = [
 
 /// A server that refuses `BDAT` without reading the octets after it, or does not support it.
 pub(super) fn unread_chunks(adapter: &dyn Adapter) {
-    for read in [ChunksRead::Welcome, ChunksRead::None] {
+    for read in [ChunksRead::Accepted, ChunksRead::None] {
         for pipelining in [Pipelining::Careful, Pipelining::Off] {
             let server = Embedded::start(everything().chunks_read(read), ServerTls::None);
             let client = url("none", server.port()).client(|client| client.pipelining(pipelining));
