@@ -199,10 +199,10 @@ fn commands_between_messages_do_not_change_the_reports() {
         for cuts in [&[usize::MAX][..], &[1], &[7, 1, 100]] {
             let pair = run(asking(), mixed_for(name), cuts, None);
             check(&pair).unwrap_or_else(|why| panic!("{name}: {why}\n{}", pair.dialogue()));
-            let told = |pair: &Pair| -> Vec<String> {
+            let reported = |pair: &Pair| -> Vec<String> {
                 pair.reports.iter().map(ToString::to_string).collect()
             };
-            assert_eq!(told(&pair), told(&plain), "{name}");
+            assert_eq!(reported(&pair), reported(&plain), "{name}");
             let expected: Vec<u16> = [252, 250, 500]
                 .into_iter()
                 .cycle()
