@@ -14,7 +14,7 @@ use postwire_blocking::proto::{BodyScanner, BodySource, StreamFacts};
 use postwire_blocking::{Chunks, chunks};
 
 use crate::arguments::UsageError;
-use crate::print::text::Plain;
+use crate::print::text::SafeText;
 use crate::send::bcc::WithoutBcc;
 
 /// A message and its name in output.
@@ -79,7 +79,7 @@ impl fmt::Display for Name {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::StandardInput => formatter.write_str("standard input"),
-            Self::File(path) => Plain(&path.to_string_lossy()).fmt(formatter),
+            Self::File(path) => SafeText(&path.to_string_lossy()).fmt(formatter),
         }
     }
 }

@@ -362,7 +362,7 @@ impl Player {
     fn collect(&mut self) {
         while let Some(event) = self.client.poll_event() {
             let _ = writeln!(self.shown, "{event:?}");
-            let told = match &event {
+            let line = match &event {
                 Event::Report(report) => {
                     self.reported.push(report.transaction());
                     self.in_doubt += usize::from(matches!(report.outcome(), Outcome::InDoubt(_)));
@@ -381,18 +381,18 @@ impl Player {
                 Event::CredentialsWanted(None) => "credentials wanted".into(),
                 Event::CredentialsWanted(Some(error)) => format!("credentials wanted: {error}"),
                 Event::BodyWanted(id) => format!("wanted {}", id.index()),
-                Event::Trace(line) => {
-                    let _ = writeln!(self.shown, "{line}");
-                    self.trace.push(line.to_string());
+                Event::Trace(trace) => {
+                    let _ = writeln!(self.shown, "{trace}");
+                    self.trace.push(trace.to_string());
                     continue;
                 }
                 Event::Closed(None) => "closed: clean".into(),
                 Event::Closed(Some(error)) => format!("closed: {error}"),
                 other => format!("{other:?}"),
             };
-            let _ = writeln!(self.shown, "{told}");
-            self.note(told.clone());
-            self.pending.push_back(told);
+            let _ = writeln!(self.shown, "{line}");
+            self.note(line.clone());
+            self.pending.push_back(line);
         }
         if self.has_secret {
             let _ = writeln!(self.shown, "{:?}", self.client);
