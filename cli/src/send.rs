@@ -189,7 +189,7 @@ impl Printer {
                     print_result(format_args!("  {address} was refused: {reply}"));
                 }
                 (RecipientStatus::Refused, None) => {
-                    print_result(format_args!("  {address} was refused"))
+                    print_result(format_args!("  {address} was refused"));
                 }
                 (RecipientStatus::Accepted, _) if differ && !report.is_accepted() => {
                     print_result(format_args!("  {address}: accepted"));

@@ -24,7 +24,7 @@ const ACCEPTED: &str = "accepted, plaintext";
 /// Where the server listens, from `tests/servers/dovecot`.
 #[derive(Debug)]
 pub(crate) struct Server {
-    server_urls: [LmtpServerUrl; 2],
+    urls: [LmtpServerUrl; 2],
     domain: String,
     mail: PathBuf,
 }
@@ -48,7 +48,7 @@ impl Server {
             url: format!("lmtp+unix://{socket}"),
         };
         Ok(Self {
-            server_urls: [tcp, unix],
+            urls: [tcp, unix],
             domain: environment.get("DOMAIN")?.to_owned(),
             mail: PathBuf::from(environment.get("MAIL_DIR")?),
         })
@@ -65,7 +65,7 @@ pub(crate) fn run_all(server: &Server, table: &mut Table) -> Outcome {
     for runtime in Runtime::ALL {
         interop.runtime = runtime;
         let begun = Instant::now();
-        for server_url in &server.server_urls {
+        for server_url in &server.urls {
             for extensions in [true, false] {
                 interop.verdicts(server_url, extensions)?;
                 interop.bodies(server_url, extensions)?;

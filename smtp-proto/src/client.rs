@@ -395,7 +395,7 @@ impl Client {
         self.session.dialogue.learnt.greeting.as_ref()
     }
 
-    /// BodyFacts about the TLS session, once the handshake is complete.
+    /// Facts about the TLS session, once the handshake is complete.
     pub fn tls(&self) -> Option<&TlsInfo> {
         self.session.dialogue.learnt.tls.as_ref()
     }

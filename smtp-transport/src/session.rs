@@ -101,7 +101,7 @@ impl Session {
         self.machine.mechanism()
     }
 
-    /// BodyFacts about the TLS session, once the handshake is complete.
+    /// Facts about the TLS session, once the handshake is complete.
     pub fn tls(&self) -> Option<&TlsInfo> {
         self.machine.tls()
     }

@@ -216,10 +216,10 @@ fn begins_with_field(content: &[u8]) -> bool {
 /// Scans the content of a file, and goes back to its start.
 fn survey(file: &mut File) -> io::Result<StreamFacts> {
     file.seek(SeekFrom::Start(0))?;
-    let mut survey = BodyScanner::default();
+    let mut scanner = BodyScanner::default();
     for piece in chunks(&mut *file) {
-        survey.feed(&piece?);
+        scanner.feed(&piece?);
     }
     file.seek(SeekFrom::Start(0))?;
-    Ok(survey.finish())
+    Ok(scanner.finish())
 }

@@ -168,7 +168,7 @@ impl Session {
                 ),
             },
             Phase::Closed => {
-                debug_assert!(false, "a reply was handled after the session was closed")
+                debug_assert!(false, "a reply was handled after the session was closed");
             }
         }
         Ok(())

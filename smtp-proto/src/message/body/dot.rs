@@ -19,7 +19,7 @@ impl DotEncoder {
     }
 
     /// Creates an encoder for content with known facts; it skips the search for anything that
-    /// the facts exclude. BodyFacts of other content lead to wrong output.
+    /// the facts exclude. Facts of other content lead to wrong output.
     pub(crate) fn with_facts(facts: &BodyFacts) -> Self {
         let transform = match (facts.is_canonical(), facts.leading_dot) {
             (true, false) => LineTransform::Unchanged,

@@ -83,11 +83,11 @@ pub(super) fn longest_line(content: &[u8]) -> u64 {
 /// ```
 /// use postwire_proto::{BodyFacts, BodyScanner};
 ///
-/// let mut survey = BodyScanner::default();
+/// let mut scanner = BodyScanner::default();
 /// for piece in [&b"Subject: hello\r"[..], b"\n\r\n", b"Hello.\n"] {
-///     survey.feed(piece);
+///     scanner.feed(piece);
 /// }
-/// let found = survey.finish();
+/// let found = scanner.finish();
 /// let whole = BodyFacts::of(b"Subject: hello\r\n\r\nHello.\n");
 /// assert_eq!((found.measured, found.longest_line), (Some(whole), Some(14)));
 /// ```
@@ -523,9 +523,9 @@ mod tests {
                 1 => alloc::string::String::from_utf8_lossy(&content).into_owned().into_bytes(),
                 _ => content.split(|octet| b"\r\n".contains(octet)).collect::<Vec<_>>().join(&b"\r\n"[..]),
             };
-            let mut survey = BodyScanner::default();
-            content.chunks(size).for_each(|piece| survey.feed(piece));
-            let found = survey.finish();
+            let mut scanner = BodyScanner::default();
+            content.chunks(size).for_each(|piece| scanner.feed(piece));
+            let found = scanner.finish();
             prop_assert_eq!(found.longest_line, Some(naive_longest_line(&content)));
             prop_assert_eq!(longest_line(&content), naive_longest_line(&content));
             prop_assert_eq!(found.measured, Some(naive(&content)));
