@@ -7,9 +7,9 @@
 //! [`Report::left_for_another_session`](crate::Report) finds them there.
 //!
 //! ```text
-//! before MAIL    limits.rs        as many as RCPTMAX and RCPTDOMAINMAX allow
+//! before MAIL    limits.rs                  as many as RCPTMAX and RCPTDOMAINMAX allow
 //! at a 452       ask_no_further_recipients  recipients without a RCPT wait
-//! at the end     asked_again      plus recipients refused as too many or out of step
+//! at the end     asked_again                plus recipients refused as too many or out of sequence
 //! ```
 
 mod limits;
