@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use postwire_blocking::proto::{ChannelBindingPolicy, Pipelining};
 
 use crate::print::exit::Exit;
-use crate::print::output::complain;
+use crate::print::output::print_error;
 use crate::send::envelope::ParameterArguments;
 
 /// Send mail over SMTP or LMTP, run a test server, inspect a server.
@@ -78,7 +78,7 @@ pub(crate) struct ServerArguments {
         hide_default_value = true,
         hide_possible_values = true
     )]
-    pub(crate) channel_binding: Binding,
+    pub(crate) channel_binding: ChannelBindingChoice,
 
     /// Try the next mechanism if the server refuses the credentials (535); each try counts as a
     /// failed login, and servers lock accounts
@@ -173,7 +173,7 @@ pub(crate) struct SendArguments {
         default_value = "careful",
         hide_possible_values = true
     )]
-    pub(crate) pipelining: Ahead,
+    pub(crate) pipelining: PipeliningChoice,
 
     /// Use CHUNKING if the server offers it
     #[arg(long, value_name = "off|on", default_value = "on")]
@@ -373,7 +373,7 @@ pub(crate) struct DemoArguments {
         hide_default_value = true,
         hide_possible_values = true
     )]
-    pub(crate) pipelining: Ahead,
+    pub(crate) pipelining: PipeliningChoice,
 
     /// Use CHUNKING: BDAT instead of DATA
     #[arg(
@@ -394,35 +394,35 @@ pub(crate) enum ServeTls {
 
 /// How far to run ahead of the server's replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Ahead {
+pub(crate) enum PipeliningChoice {
     Off,
     #[value(alias = "on")]
     Careful,
     Bold,
 }
 
-impl From<Ahead> for Pipelining {
-    fn from(ahead: Ahead) -> Self {
+impl From<PipeliningChoice> for Pipelining {
+    fn from(ahead: PipeliningChoice) -> Self {
         match ahead {
-            Ahead::Off => Self::Off,
-            Ahead::Careful => Self::Careful,
-            Ahead::Bold => Self::Bold,
+            PipeliningChoice::Off => Self::Off,
+            PipeliningChoice::Careful => Self::Careful,
+            PipeliningChoice::Bold => Self::Bold,
         }
     }
 }
 
 /// Whether a login is bound to its TLS session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Binding {
+pub(crate) enum ChannelBindingChoice {
     Preferred,
     Required,
 }
 
-impl From<Binding> for ChannelBindingPolicy {
-    fn from(binding: Binding) -> Self {
+impl From<ChannelBindingChoice> for ChannelBindingPolicy {
+    fn from(binding: ChannelBindingChoice) -> Self {
         match binding {
-            Binding::Preferred => Self::Preferred,
-            Binding::Required => Self::Required,
+            ChannelBindingChoice::Preferred => Self::Preferred,
+            ChannelBindingChoice::Required => Self::Required,
         }
     }
 }
@@ -472,7 +472,7 @@ impl UsageError {
 
 impl From<UsageError> for Exit {
     fn from(error: UsageError) -> Self {
-        complain(error.0);
+        print_error(error.0);
         Self::Usage
     }
 }
@@ -481,7 +481,7 @@ impl From<UsageError> for Exit {
 ///
 /// The parser's own messages repeat the arguments, one of which may be a password, so this
 /// function prints messages without them.
-pub(crate) fn refuse(error: &clap::Error) -> Exit {
+pub(crate) fn print_parse_error(error: &clap::Error) -> Exit {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // A reader that closed its end of the pipe needs no more output.
@@ -531,7 +531,7 @@ pub(crate) fn refuse(error: &clap::Error) -> Exit {
         ErrorKind::TooManyValues => about(argument, "does not take this value"),
         _ => about(argument, "is not valid"),
     };
-    complain(format_args!("{sentence} (see --help)"));
+    print_error(format_args!("{sentence} (see --help)"));
     Exit::Usage
 }
 

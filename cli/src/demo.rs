@@ -27,8 +27,8 @@ use serde::Serialize;
 use crate::arguments::{DemoArguments, Runtime, Switch};
 use crate::print::certificate::Certificate as Shown;
 use crate::print::exit::Exit;
-use crate::print::output::{complain, note, say, say_object};
-use crate::print::text::Plain;
+use crate::print::output::{print_error, print_json, print_note, print_result};
+use crate::print::text::SafeText;
 use crate::send::interrupt::Interrupt;
 use crate::send::meter::Meter;
 use crate::send::session;
@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> Exit {
         Ok(true) => Exit::Accepted,
         Ok(false) => Exit::Internal,
         Err(why) => {
-            complain(format_args!("the demonstration failed: {why}"));
+            print_error(format_args!("the demonstration failed: {why}"));
             Exit::Internal
         }
     }
@@ -84,33 +84,33 @@ fn demonstrate(arguments: &DemoArguments) -> Result<bool, Failure> {
                 run.compare(first);
             }
             if !arguments.json {
-                say(run.row());
+                print_result(run.row());
             }
             of_mode.push(run);
         }
         if !arguments.json
             && let Some(first) = of_mode.first()
         {
-            say(format_args!("{:14} {}", "", first.commands.join(" ")));
+            print_result(format_args!("{:14} {}", "", first.commands.join(" ")));
         }
         deliveries.append(&mut of_mode);
     }
-    let findings = Findings {
+    let result = DemoResult {
         octets: message.len(),
         identical: deliveries.iter().filter(|run| run.identical).count(),
         success: deliveries.iter().all(Run::is_success),
         deliveries,
     };
     if arguments.json {
-        say_object(&findings);
+        print_json(&result);
     } else {
-        findings.conclude();
+        result.print_summary();
     }
-    Ok(findings.success)
+    Ok(result.success)
 }
 
 #[derive(Serialize)]
-struct Findings {
+struct DemoResult {
     /// The size of the message.
     octets: usize,
     /// The deliveries, in order of mode, then of runtime.
@@ -120,20 +120,20 @@ struct Findings {
     success: bool,
 }
 
-impl Findings {
-    fn conclude(&self) {
+impl DemoResult {
+    fn print_summary(&self) {
         let of = self.deliveries.len();
-        say(
+        print_result(
             "\na flight is what is written between two reads, those of the TLS handshake and its \
              farewell included",
         );
-        say(format_args!(
+        print_result(format_args!(
             "{} of {of} delivered messages are identical, octet for octet, to the one sent",
             self.identical
         ));
         for run in &self.deliveries {
             for fault in &run.faults {
-                complain(format_args!("{}, {}: {fault}", run.mode, run.runtime));
+                print_error(format_args!("{}, {}: {fault}", run.mode, run.runtime));
             }
         }
     }
@@ -174,7 +174,7 @@ impl Run {
         let mut traced = |line: &TraceLine| {
             commands.extend(command(line));
             if arguments.trace {
-                note(Plain(&line.to_string()));
+                print_note(SafeText(&line.to_string()));
             }
         };
         let interrupt = Interrupt::default();
@@ -193,7 +193,7 @@ impl Run {
         }
         let report = report.ok_or("the session gave no report")?;
         let delivered = server.mailbox.empty();
-        let tls = session.known().tls;
+        let tls = session.facts().tls;
         let faults = find_faults(security, &report, tls.as_ref(), &delivered, message);
         Ok(Self {
             mode: security.as_str(),
@@ -246,19 +246,19 @@ impl Run {
             self.commands.len(),
             self.written,
             self.read,
-            Plain(&self.verdict),
+            SafeText(&self.verdict),
         )
     }
 }
 
 fn say_heading(message: &Bytes) {
-    say(format_args!(
+    print_result(format_args!(
         "a message of {} octets with two attachments, to {} recipients, over each TLS mode by each \
          runtime\n",
         message.len(),
         RECIPIENTS.len()
     ));
-    say(format_args!(
+    print_result(format_args!(
         "{:<14} {:<10} {:<8} {:>7} {:>8} {:>8} {:>6}  {}",
         "mode", "runtime", "tls", "flights", "commands", "written", "read", "verdict"
     ));

@@ -19,7 +19,7 @@ use crate::print::exit::Exit;
 
 fn main() -> ExitCode {
     let exit = match Arguments::try_parse() {
-        Err(error) => arguments::refuse(&error),
+        Err(error) => arguments::print_parse_error(&error),
         Ok(arguments) => match arguments.command {
             Command::Send(arguments) => send::run(&arguments).unwrap_or_else(Exit::from),
             Command::Serve(arguments) => serve::run(&arguments).unwrap_or_else(Exit::from),

@@ -5,6 +5,7 @@
 
 pub(crate) mod certificate;
 pub(crate) mod exit;
+pub(crate) mod facts;
 pub(crate) mod hints;
 pub(crate) mod json;
 pub(crate) mod output;

@@ -1,19 +1,19 @@
 //! `probe`: inspects a server, as far as the server allows it.
 
-mod findings;
-mod look;
+mod inspection;
+mod result;
 
 use std::ops::ControlFlow;
 
 use postwire_blocking::Connection;
 use postwire_blocking::proto::{Event, Redaction};
 
-use self::look::Look;
+use self::inspection::Inspection;
 use crate::arguments::server_options;
 use crate::arguments::{ProbeArguments, UsageError};
 use crate::print::exit::Exit;
-use crate::print::hints::{self, Seen};
-use crate::print::output::note;
+use crate::print::hints;
+use crate::print::output::print_note;
 
 /// Inspects the server that the arguments name.
 pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
@@ -25,10 +25,10 @@ pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
         Ok(config) => config.client_config().redaction(),
         Err(_) => Redaction::default(),
     };
-    let mut look = Look::new(redaction);
+    let mut inspection = Inspection::new(redaction);
     let opened = config.and_then(|config| {
         let happened = |session: &Connection, event| {
-            look.see(session, event, options.trace);
+            inspection.update(session, event, options.trace);
             ControlFlow::Continue(())
         };
         Connection::open_with(&config, |socket| socket, happened)
@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
         Ok(mut connection) => {
             while let Some(event) = connection.next_event() {
                 let is_ready = matches!(event, Event::Ready);
-                look.see(&connection, event, options.trace);
+                inspection.update(&connection, event, options.trace);
                 if is_ready {
                     break;
                 }
@@ -48,23 +48,19 @@ pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
         }
         Err(failure) => Some(failure),
     };
-    look.tell(failure.as_ref(), options.json);
-    let asked = server_options::asked(&arguments.server, options)?;
-    let seen = Seen {
-        tls: look.tls.is_some(),
-        greeting: look.greeting.as_ref(),
-        capabilities: look.capabilities.as_ref(),
-    };
+    inspection.print(failure.as_ref(), options.json);
+    let asked = server_options::requested_options(&arguments.server, options)?;
+    let facts = &inspection.facts;
     if failure.is_none()
-        && let Some(news) = hints::of_session(&asked, seen)
+        && let Some(news) = hints::of_session(&asked, facts)
     {
-        note(format_args!("note: {news}"));
+        print_note(format_args!("note: {news}"));
     }
     let hint = failure
         .as_ref()
-        .and_then(|failure| hints::of_error(failure, &asked, seen));
+        .and_then(|failure| hints::of_error(failure, &asked, facts));
     if let Some(hint) = hint.filter(|_| !options.json) {
-        note(format_args!("hint: {hint}"));
+        print_note(format_args!("hint: {hint}"));
     }
     Ok(failure.map_or(Exit::Accepted, |error| Exit::of_error(&error)))
 }

@@ -21,29 +21,31 @@ use postwire_blocking::proto::{
 use postwire_blocking::transport::TransportConfig;
 
 use self::messages::Message;
-use self::session::Known;
 use crate::arguments::server_options::{self, Builder};
-use crate::arguments::{Ahead, LineEndsChoice, Runtime, SendArguments, Switch, UsageError};
+use crate::arguments::{
+    LineEndsChoice, PipeliningChoice, Runtime, SendArguments, Switch, UsageError,
+};
 use crate::print::exit::Exit;
-use crate::print::hints::{self, Asked, Seen};
+use crate::print::facts::SessionFacts;
+use crate::print::hints::{self, RequestedOptions};
 use crate::print::json;
-use crate::print::output::{complain, note, say, say_object};
-use crate::print::text::Plain;
+use crate::print::output::{print_error, print_json, print_note, print_result};
+use crate::print::text::SafeText;
 
 /// A body larger than this gets a progress bar.
-const WORTH_A_BAR: u64 = 1024 * 1024;
+const PROGRESS_BAR_MIN_OCTETS: u64 = 1024 * 1024;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &SendArguments) -> Result<Exit, UsageError> {
     let envelope = envelope::parse(arguments)?;
     let builder = parse_server(arguments)?;
-    let asked = server_options::asked(&arguments.server, &arguments.server_options)?;
-    let asked = Asked {
-        pipelining: arguments.pipelining != Ahead::Off,
+    let asked = server_options::requested_options(&arguments.server, &arguments.server_options)?;
+    let asked = RequestedOptions {
+        pipelining: arguments.pipelining != PipeliningChoice::Off,
         ..asked
     };
     if let Some(hint) = hints::beforehand(&asked) {
-        note(format_args!("hint: {hint}"));
+        print_note(format_args!("hint: {hint}"));
     }
     let names = messages::names(&arguments.message)?;
     let config = server_options::build(builder)?;
@@ -51,12 +53,12 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<Exit, UsageError> {
     let messages = match messages::read(&names, arguments.strip_bcc) {
         Ok(messages) => messages,
         Err(error) => {
-            complain(&error);
+            print_error(&error);
             if arguments.server_options.json {
                 for position in 0..names.len() {
                     let error = format!("no message was sent: {error}");
                     let paths = envelope.forward_paths();
-                    say_object(&json::Message::unread(position, error, paths));
+                    print_json(&json::Message::unread(position, error, paths));
                 }
             }
             return Ok(Exit::MessageFile);
@@ -66,9 +68,9 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<Exit, UsageError> {
         match message.oddity() {
             None => {}
             Some(oddity) if messages.len() > 1 => {
-                note(format_args!("note: {}: {oddity}", message.name));
+                print_note(format_args!("note: {}: {oddity}", message.name));
             }
-            Some(oddity) => note(format_args!("note: {oddity}")),
+            Some(oddity) => print_note(format_args!("note: {oddity}")),
         }
     }
     let printer = Printer {
@@ -105,7 +107,7 @@ fn parse_server(arguments: &SendArguments) -> Result<Builder, UsageError> {
                 LineEndsChoice::Normalize => LineEnds::Normalize,
                 LineEndsChoice::Refuse => LineEnds::Refuse,
             })
-            .eight_bit_anyway(arguments.allow_8bit)
+            .allow_8bit_without_8bitmime(arguments.allow_8bit)
             .max_line_length(max_line)
     }))
 }
@@ -113,7 +115,7 @@ fn parse_server(arguments: &SendArguments) -> Result<Builder, UsageError> {
 /// A progress bar on a terminal for large messages; hidden otherwise.
 fn progress_bar(messages: &[Message], trace: bool) -> ProgressBar {
     let sizes = || messages.iter().map(Message::octets);
-    let is_worth_it = sizes().any(|octets| octets > WORTH_A_BAR);
+    let is_worth_it = sizes().any(|octets| octets > PROGRESS_BAR_MIN_OCTETS);
     if !is_worth_it || trace || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
@@ -139,7 +141,7 @@ fn send(
         Err(error) => {
             for (position, message) in messages.iter().enumerate() {
                 let report = Report::not_sent(envelope, error.clone());
-                printer.print(position, message, &report, &Known::default());
+                printer.print(position, message, &report, &SessionFacts::default());
             }
             return printer.finish();
         }
@@ -147,69 +149,62 @@ fn send(
     delivery::deliver(runtime, &config, envelope, messages, printer).finish()
 }
 
-/// The facts about the session that hints depend on.
-fn seen(known: &Known) -> Seen<'_> {
-    Seen {
-        tls: known.tls.is_some(),
-        greeting: known.greeting.as_ref(),
-        capabilities: known.capabilities.as_ref(),
-    }
-}
-
 /// Prints the result of each message, and keeps the worst exit status.
 #[derive(Clone)]
 struct Printer {
     json: bool,
     several: bool,
-    asked: Asked,
+    asked: RequestedOptions,
     bar: ProgressBar,
     exit: Exit,
 }
 
 impl Printer {
-    fn print(&mut self, position: usize, message: &Message, report: &Report, known: &Known) {
+    fn print(&mut self, position: usize, message: &Message, report: &Report, facts: &SessionFacts) {
         self.exit = self.exit.or_worse(Exit::of_report(report));
         self.bar.suspend(|| {
             if self.json {
-                let tls = known.tls.as_ref();
-                say_object(&json::Message::new(position, report, tls, known.login));
+                let tls = facts.tls.as_ref();
+                print_json(&json::Message::new(position, report, tls, facts.login));
             } else {
-                self.print_for_people(message, report, known);
+                self.print_for_people(message, report, facts);
             }
         });
     }
 
-    fn print_for_people(&self, message: &Message, report: &Report, known: &Known) {
+    fn print_for_people(&self, message: &Message, report: &Report, facts: &SessionFacts) {
         let report_line = report.to_string();
         if self.several {
-            say(format_args!("{}: {}", message.name, Plain(&report_line)));
+            print_result(format_args!("{}: {}", message.name, SafeText(&report_line)));
         } else {
-            say(Plain(&report_line));
+            print_result(SafeText(&report_line));
         }
         let mut statuses = report.recipients().iter().map(RecipientReport::status);
         let first = statuses.next();
         let differ = statuses.any(|status| Some(status) != first);
         for recipient in report.recipients() {
-            let address = Plain(recipient.address().as_str());
+            let address = SafeText(recipient.address().as_str());
             match (recipient.status(), recipient.reply()) {
                 (RecipientStatus::Refused, Some(reply)) => {
-                    say(format_args!("  {address} was refused: {reply}"));
+                    print_result(format_args!("  {address} was refused: {reply}"));
                 }
-                (RecipientStatus::Refused, None) => say(format_args!("  {address} was refused")),
+                (RecipientStatus::Refused, None) => {
+                    print_result(format_args!("  {address} was refused"));
+                }
                 (RecipientStatus::Accepted, _) if differ && !report.is_accepted() => {
-                    say(format_args!("  {address}: accepted"));
+                    print_result(format_args!("  {address}: accepted"));
                 }
                 (RecipientStatus::InDoubt, _) if differ => {
-                    say(format_args!("  {address}: in doubt"));
+                    print_result(format_args!("  {address}: in doubt"));
                 }
                 (RecipientStatus::NotSent, _) if differ => {
-                    say(format_args!("  {address}: not sent"));
+                    print_result(format_args!("  {address}: not sent"));
                 }
                 _ => {}
             }
         }
-        if let Some(hint) = hints::of_report(report, &self.asked, seen(known)) {
-            note(format_args!("hint: {hint}"));
+        if let Some(hint) = hints::of_report(report, &self.asked, facts) {
+            print_note(format_args!("hint: {hint}"));
         }
     }
 

@@ -20,31 +20,31 @@ use std::time::Duration;
 use postwire_blocking::proto::{HelloName, Reply};
 use postwire_server::Received;
 
-use self::listener::Place;
+use self::listener::ListenAddress;
 use self::maildir::Maildir;
 use self::server::{Server, Settings, Sink, code, reply};
 use crate::arguments::{ServeArguments, UsageError};
 use crate::print::certificate::Certificate;
 use crate::print::exit::Exit;
-use crate::print::output::{complain, say};
-use crate::print::text::{Plain, lossless};
+use crate::print::output::{print_error, print_result};
+use crate::print::text::{SafeText, escape_non_utf8};
 
 /// The time that Ctrl-C waits for a message that is being stored.
-const LAST_MOMENT: Duration = Duration::from_millis(700);
+const STORE_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// Runs the server until Ctrl-C.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, UsageError> {
-    let place = parse_place(arguments)?;
+    let address = parse_listen_address(arguments)?;
     let hostname: HelloName = arguments
         .hostname
         .parse()
         .map_err(|why| UsageError::new("--hostname", why))?;
     let settings = options::parse(arguments, &hostname)?;
     Ok(
-        match serve(&place, arguments.maildir.as_deref(), &hostname, settings) {
+        match serve(&address, arguments.maildir.as_deref(), &hostname, settings) {
             Ok(()) => Exit::Accepted,
             Err(why) => {
-                complain(why);
+                print_error(why);
                 Exit::System
             }
         },
@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, UsageError> {
 }
 
 fn serve(
-    place: &Place,
+    address: &ListenAddress,
     maildir: Option<&Path>,
     hostname: &HelloName,
     settings: Settings,
@@ -66,9 +66,9 @@ fn serve(
     };
     let store = Arc::new(Store::new(maildir));
     // The end of this function removes the file of the socket.
-    let (listener, bound) = place
+    let (listener, bound) = address
         .listen()
-        .map_err(|error| format!("cannot listen on {place}: {error}"))?;
+        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
     let server = Server::new(listener, settings, Arc::clone(&store) as Arc<dyn Sink>);
 
     let (interrupt, interrupted) = mpsc::channel();
@@ -80,21 +80,21 @@ fn serve(
     thread::Builder::new()
         .spawn(move || server.run())
         .map_err(|error| format!("cannot start a thread: {error}"))?;
-    say(format_args!("listening on {bound}"));
+    print_result(format_args!("listening on {bound}"));
     // The handler lives as long as the process, so this never fails.
     let _ = interrupted.recv();
-    store.close(LAST_MOMENT);
+    store.close(STORE_TIMEOUT);
     Ok(())
 }
 
-fn parse_place(arguments: &ServeArguments) -> Result<Place, UsageError> {
+fn parse_listen_address(arguments: &ServeArguments) -> Result<ListenAddress, UsageError> {
     #[cfg(unix)]
     if let Some(path) = &arguments.unix {
-        return Ok(Place::Path(path.clone()));
+        return Ok(ListenAddress::Path(path.clone()));
     }
     let addresses = arguments.listen.to_socket_addrs();
     let address = addresses.ok().and_then(|mut addresses| addresses.next());
-    address.map(Place::Address).ok_or_else(|| {
+    address.map(ListenAddress::Address).ok_or_else(|| {
         let why = "must be an address and a port, such as 127.0.0.1:2525";
         UsageError::new("--listen", why)
     })
@@ -130,20 +130,20 @@ impl Store {
     }
 
     /// Accepts no more messages, and waits a short time for the one in progress.
-    fn close(&self, patience: Duration) {
+    fn close(&self, timeout: Duration) {
         let mut state = self.state();
         state.closing = true;
         let is_busy = |state: &mut State| state.under_way > 0;
-        drop(self.idle.wait_timeout_while(state, patience, is_busy));
+        drop(self.idle.wait_timeout_while(state, timeout, is_busy));
     }
 
     fn store(&self, message: &Received, client: Option<&Certificate>) -> Result<(), Reply> {
-        let place = match &self.maildir {
+        let destination = match &self.maildir {
             None => "discarded".to_owned(),
             Some(maildir) => match maildir.deliver(&message.content) {
                 Ok(path) => format!("stored as {}", path.display()),
                 Err(error) => {
-                    complain(format_args!("cannot store a message: {error}"));
+                    print_error(format_args!("cannot store a message: {error}"));
                     return Err(reply(
                         const { code(451) },
                         (4, 3, 0),
@@ -153,8 +153,8 @@ impl Store {
             },
         };
         let number = self.taken.fetch_add(1, Ordering::Relaxed) + 1;
-        say(format_args!(
-            "message {number}: {}, {place}",
+        print_result(format_args!(
+            "message {number}: {}, {destination}",
             describe(message, client)
         ));
         Ok(())
@@ -212,10 +212,10 @@ fn describe(message: &Received, client: Option<&Certificate>) -> String {
         None => {}
         Some("") => line.push_str(", by it"),
         Some(user) => {
-            let _ = write!(line, ", by {}", lossless(user.as_bytes()));
+            let _ = write!(line, ", by {}", escape_non_utf8(user.as_bytes()));
         }
     }
-    Plain(&line).to_string()
+    SafeText(&line).to_string()
 }
 
 /// The parameters, without those that only repeat properties of the message.

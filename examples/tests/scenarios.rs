@@ -12,7 +12,7 @@ use postwire_examples::by_tokio::Tokio;
 use postwire_futures::Transport;
 use postwire_testing::futures::{Executor, FuturesAdapter};
 use postwire_testing::scenarios;
-use postwire_testing::server::{Embedded, everything};
+use postwire_testing::server::{Embedded, config_with_all_extensions};
 
 #[test]
 fn every_scenario() {
@@ -21,7 +21,7 @@ fn every_scenario() {
 
 #[test]
 fn a_lettre_program_switches_in_one_line() {
-    let server = Embedded::start(everything(), postwire_testing::plaintext());
+    let server = Embedded::start(config_with_all_extensions(), postwire_testing::plaintext());
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port());
     let message = lettre::Message::builder()
         .from("Alice <alice@example.org>".parse().unwrap())
@@ -46,14 +46,14 @@ fn a_lettre_program_switches_in_one_line() {
             .unwrap();
         assert!(report.is_accepted());
     });
-    let stored = server.seen().stored;
+    let stored = server.recording().stored;
     assert_eq!(stored.len(), 2);
     assert!(stored.iter().all(|s| s.content == message.formatted()));
 }
 
 #[test]
 fn a_lettre_program_sends_to_all_or_none() {
-    let server = Embedded::start(everything(), postwire_testing::plaintext());
+    let server = Embedded::start(config_with_all_extensions(), postwire_testing::plaintext());
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port());
     let message = lettre::Message::builder()
         .from("Alice <alice@example.org>".parse().unwrap())
@@ -65,7 +65,7 @@ fn a_lettre_program_sends_to_all_or_none() {
     let moved = by_lettre::Blocking(transport.build().unwrap());
     let error = lettre::Transport::send(&moved, &message).unwrap_err();
     assert!(error.to_string().contains("550"), "{error}");
-    assert!(server.seen().stored.is_empty());
+    assert!(server.recording().stored.is_empty());
 }
 
 /// A proxy for one client, which connects where it is told to.
@@ -97,7 +97,7 @@ fn proxy() -> u16 {
 
 #[test]
 fn through_a_proxy() {
-    let server = Embedded::start(everything(), postwire_testing::plaintext());
+    let server = Embedded::start(config_with_all_extensions(), postwire_testing::plaintext());
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port());
     let sent = std::process::Command::new(env!("CARGO_BIN_EXE_socks5"))
         .args([&format!("127.0.0.1:{}", proxy()), &url])
@@ -105,5 +105,5 @@ fn through_a_proxy() {
         .output()
         .unwrap();
     assert!(sent.status.success(), "{sent:?}");
-    assert_eq!(server.seen().stored.len(), 1);
+    assert_eq!(server.recording().stored.len(), 1);
 }

@@ -338,13 +338,15 @@ impl<'a> Interop<'a> {
 
     /// All combinations of the two extensions that change how a message is transferred.
     fn extensions(&self) -> Vec<Setup> {
-        let ways = [Pipelining::Careful, Pipelining::Bold, Pipelining::Off];
+        let settings = [Pipelining::Careful, Pipelining::Bold, Pipelining::Off];
         let setup = |(pipelining, chunking)| Setup {
             pipelining,
             chunking,
             ..self.member()
         };
-        let with_and_without = ways.into_iter().flat_map(|way| [(way, true), (way, false)]);
+        let with_and_without = settings
+            .into_iter()
+            .flat_map(|pipelining| [(pipelining, true), (pipelining, false)]);
         with_and_without.map(setup).collect()
     }
 

@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use postwire_blocking::proto::{Address, Body, Envelope, Outcome as Verdict, Report};
 use postwire_blocking::transport::TransportConfig;
 
+use crate::access_paths::{self, AccessPath, IN_PLAINTEXT};
 use crate::bodies;
 use crate::cases::Outcome;
 use crate::mailboxes::{Delivery, Mailboxes};
 use crate::server::Environment;
 use crate::session::{self, Runtime};
 use crate::table::{Octets, Row, Table};
-use crate::ways::{self, IN_PLAINTEXT, Way};
 
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
 
@@ -44,15 +44,15 @@ pub(crate) fn run_all(environment: &Environment, table: &mut Table) -> Outcome {
         sent: 0,
     };
     let begun = Instant::now();
-    let ways = ways::all(environment)?;
-    for way in &ways {
-        interop.every_case(way)?;
+    let access_paths = access_paths::all(environment)?;
+    for path in &access_paths {
+        interop.every_case(path)?;
     }
     // All runtimes produce the same octets on the wire, so one case each is enough.
     for runtime in [Runtime::Smol, Runtime::AsyncStd] {
         interop.runtime = runtime;
-        if let Some(way) = ways.iter().rfind(|way| !way.fails()) {
-            interop.check(way, Case::OneAfterTheOther)?;
+        if let Some(path) = access_paths.iter().rfind(|path| !path.fails()) {
+            interop.check(path, Case::OneAfterTheOther)?;
         }
     }
     println!("{name}: {:.0?}", begun.elapsed());
@@ -89,13 +89,13 @@ impl Case {
         }
     }
 
-    fn expected(self, way: &Way) -> String {
-        if way.fails() {
+    fn expected(self, path: &AccessPath) -> String {
+        if path.fails() {
             return "not sent at tls".to_owned();
         }
         match self {
             Self::OneAfterTheOther => "accepted".to_owned(),
-            Self::QueuedWithQuit | Self::LoneWithQuit => format!("accepted, {}", way.channel),
+            Self::QueuedWithQuit | Self::LoneWithQuit => format!("accepted, {}", path.channel),
             Self::RefusedAmidst => "accepted; rejected at rcpt: 550; accepted".to_owned(),
         }
     }
@@ -119,20 +119,20 @@ struct Interop<'a> {
 }
 
 impl Interop<'_> {
-    fn every_case(&mut self, way: &Way) -> Outcome {
+    fn every_case(&mut self, path: &AccessPath) -> Outcome {
         for case in Case::ALL {
-            let offers_chunking = self.check(way, case)?;
+            let offers_chunking = self.check(path, case)?;
             if case == Case::QueuedWithQuit && offers_chunking {
-                self.check(&way.without_chunking(), case)?;
+                self.check(&path.without_chunking(), case)?;
             }
         }
         Ok(())
     }
 
     /// Sends, compares and measures; returns whether the server offers CHUNKING.
-    fn check(&mut self, way: &Way, case: Case) -> Result<bool, Box<dyn Error>> {
-        let expected = case.expected(way);
-        let config = way.config()?;
+    fn check(&mut self, path: &AccessPath, case: Case) -> Result<bool, Box<dyn Error>> {
+        let expected = case.expected(path);
+        let config = path.config()?;
         let mut tried = self.attempt(&config, case)?;
         if tried.took > LONGEST && tried.outcome == expected {
             println!("{}: {}: {:.3?}, again", self.name, case.name(), tried.took);
@@ -152,9 +152,9 @@ impl Interop<'_> {
         }
         self.table.add(&Row {
             runtime: self.runtime.name(),
-            mode: way.mode,
-            port: way.port,
-            case: format!("{}: {}{}", self.name, case.name(), way.settings()),
+            mode: path.mode,
+            port: path.port,
+            case: format!("{}: {}{}", self.name, case.name(), path.settings()),
             expected,
             outcome: tried.outcome,
             octets: tried.octets,
@@ -163,7 +163,11 @@ impl Interop<'_> {
         Ok(tried.offers_chunking)
     }
 
-    fn attempt(&mut self, config: &TransportConfig, case: Case) -> Result<Tried, Box<dyn Error>> {
+    fn attempt(
+        &mut self,
+        config: &TransportConfig,
+        case: Case,
+    ) -> Result<CaseResult, Box<dyn Error>> {
         let messages = self.messages(case);
         let mut for_sending = Vec::new();
         for message in &messages {
@@ -183,7 +187,7 @@ impl Interop<'_> {
             }
         };
         let took = begun.elapsed();
-        Ok(Tried {
+        Ok(CaseResult {
             octets: self.compare(&messages, &reports)?,
             outcome: outcome(&reports, channel.as_deref()),
             reports,
@@ -283,7 +287,7 @@ impl Interop<'_> {
 }
 
 /// The result of a case.
-struct Tried {
+struct CaseResult {
     reports: Vec<Report>,
     outcome: String,
     octets: Octets,

@@ -52,13 +52,13 @@ impl Interop<'_> {
             .and_then(|line| line.split_once("[127.0.0.1] "));
         let counts = counts.map_or("", |(_, counts)| counts).to_owned();
         let expected = "ehlo=1 quit=1 commands=2";
-        self.add_row(&setup, &in_the_log(case), expected, counts, Octets::Nothing);
+        self.add_row(&setup, &log_case(case), expected, counts, Octets::Nothing);
         Ok(())
     }
 
     /// Without an announced limit `MAIL` is sent, and refused before any content is sent.
     fn too_large_by_its_reply(&mut self) -> Outcome {
-        let setup = told();
+        let setup = logged_session();
         let octets = 20_971_521;
         let body = StreamFacts::default().size_hint(octets);
         let envelope = self.envelope(&["alice"])?;
@@ -106,7 +106,7 @@ impl Interop<'_> {
                 "failed, headers",
             ),
         ] {
-            let setup = told();
+            let setup = logged_session();
             let octets = b"Subject: DSN\r\n\r\nthe content\r\n";
             let robert: Address = "robert+1@example.org".parse()?;
             let envelope = self
@@ -127,7 +127,7 @@ impl Interop<'_> {
             let rcpt = format!("{} {rcpt} {orcpt}", self.rcpt_command(to));
             let [first, rest] = by_bdat(octets.len());
             self.check_log(&setup, case, &[&mail, &rcpt, &first, &rest])?;
-            let outcome = told_by(&self.mailboxes.next(SENDER)?);
+            let outcome = report_fields(&self.mailboxes.next(SENDER)?);
             let expected =
                 format!("{expected}; QQ 314+1; rfc822;robert+1@example.org; rfc822; {to}@{domain}");
             let case = format!("{case}; the report");
@@ -144,7 +144,7 @@ impl Interop<'_> {
 
     /// The message bounces, and no report is sent.
     fn no_report(&mut self) -> Outcome {
-        let setup = told();
+        let setup = logged_session();
         let case = "DSN: failed, with reports turned off";
         let octets = b"Subject: never\r\n\r\n";
         let envelope = self.envelope(&["gone"])?;
@@ -164,20 +164,14 @@ impl Interop<'_> {
             said("delivery status notification") || said("non-delivery notification")
         );
         let expected = "bounced: true, reported: false";
-        self.add_row(
-            &setup,
-            &in_the_log(case),
-            expected,
-            outcome,
-            Octets::Nothing,
-        );
+        self.add_row(&setup, &log_case(case), expected, outcome, Octets::Nothing);
         Ok(())
     }
 
     // ---- SMTPUTF8 (RFC 6531), 8BITMIME (RFC 6152), CHUNKING (RFC 3030)
 
     fn addresses_beyond_ascii(&mut self) -> Outcome {
-        let setup = told();
+        let setup = logged_session();
         let case = "SMTPUTF8: both addresses, and a header";
         let octets = "Subject: Grüße\r\n\r\n東京\r\n".as_bytes();
         let sender = self.server.address("jürgen")?;
@@ -219,23 +213,23 @@ impl Interop<'_> {
         let octets = b"Subject: 8-bit\r\n\r\nGr\xfc\xdfe\r\n";
         let length = octets.len();
         let [first, rest] = by_bdat(length);
-        let ways = [
+        let transfers = [
             ("BDAT", vec![first.as_str(), rest.as_str()]),
             ("DATA", vec!["DATA"]),
         ];
-        for (way, content) in ways {
+        for (transfer, content) in transfers {
             let setup = Setup {
-                chunking: way == "BDAT",
-                ..told()
+                chunking: transfer == "BDAT",
+                ..logged_session()
             };
-            let case = format!("8BITMIME by {way}");
+            let case = format!("8BITMIME by {transfer}");
             let envelope = self.envelope(&["alice"])?;
             self.log.skip()?;
             self.delivered(&setup, &case, envelope, octets)?;
             let mail = format!("{} SIZE={length} BODY=8BITMIME", self.mail_command());
             let rcpt = self.rcpt_command("alice");
-            let heard = [vec![mail.as_str(), rcpt.as_str()], content].concat();
-            self.check_log(&setup, &case, &heard)?;
+            let received = [vec![mail.as_str(), rcpt.as_str()], content].concat();
+            self.check_log(&setup, &case, &received)?;
         }
         Ok(())
     }
@@ -243,7 +237,7 @@ impl Interop<'_> {
     // ---- more recipients than the server takes at once (RFC 5321 §4.5.3.1.10)
 
     fn more_recipients_than_it_takes(&mut self) -> Outcome {
-        let setup = told();
+        let setup = logged_session();
         let case = "150 recipients with a limit of 100";
         let octets = b"Subject: many\r\n\r\nto all of them\r\n";
         let recipients: Vec<String> = (0..MANY).map(|number| format!("alice+{number}")).collect();
@@ -264,13 +258,7 @@ impl Interop<'_> {
         }
         let outcome = format!("{counts:?}");
         let expected = r#"{"BDAT": 3, "EHLO": 1, "MAIL": 2, "QUIT": 1, "RCPT": 200}"#;
-        self.add_row(
-            &setup,
-            &in_the_log(case),
-            expected,
-            outcome,
-            Octets::Nothing,
-        );
+        self.add_row(&setup, &log_case(case), expected, outcome, Octets::Nothing);
         Ok(())
     }
 
@@ -303,7 +291,7 @@ impl Interop<'_> {
             (
                 "MT-PRIORITY, required",
                 envelope.clone().with_parameter(
-                    postwire_blocking::proto::MailParameter::from(priority).or_not_sent(),
+                    postwire_blocking::proto::MailParameter::from(priority).required(),
                 ),
                 "not sent at mail: MT-PRIORITY not offered",
             ),
@@ -319,13 +307,13 @@ impl Interop<'_> {
             ),
         ] {
             let case = format!("not offered: {case}");
-            let setup = told();
+            let setup = logged_session();
             self.log.skip()?;
             let body = Body::from(b"Subject: never\r\n\r\n".to_vec());
             self.answered(&setup, &case, envelope, body, expected)?;
             self.check_log(&setup, &case, &[])?;
         }
-        let (setup, case) = (told(), "not offered: MT-PRIORITY, left out");
+        let (setup, case) = (logged_session(), "not offered: MT-PRIORITY, left out");
         let octets = b"Subject: in its turn\r\n\r\n";
         self.log.skip()?;
         self.delivered(&setup, case, envelope.with_parameter(priority), octets)?;
@@ -420,12 +408,12 @@ impl Interop<'_> {
             words.sort_unstable();
             words.join(" ")
         };
-        let heard = self.log.commands()?;
+        let received = self.log.commands()?;
         let of_messages = |command: &&String| {
             let outside = ["EHLO", "QUIT"];
             !outside.iter().any(|verb| command.starts_with(verb))
         };
-        let heard: Vec<String> = heard
+        let received: Vec<String> = received
             .iter()
             .filter(of_messages)
             .map(|c| sorted(c))
@@ -435,18 +423,18 @@ impl Interop<'_> {
             none if none.is_empty() => "no MAIL".to_owned(),
             commands => commands,
         };
-        let (expected, heard) = (listed(expected), listed(heard));
-        self.add_row(setup, &in_the_log(case), &expected, heard, Octets::Nothing);
+        let (expected, received) = (listed(expected), listed(received));
+        self.add_row(setup, &log_case(case), &expected, received, Octets::Nothing);
         Ok(())
     }
 }
 
 /// A session at the port whose commands are in the server's log.
-fn told() -> Setup {
+fn logged_session() -> Setup {
     Setup::new(Mode::None, Port::Logged)
 }
 
-fn in_the_log(case: &str) -> String {
+fn log_case(case: &str) -> String {
     format!("{case}; by its log")
 }
 
@@ -465,7 +453,7 @@ fn queue_id(reports: &[Report]) -> String {
 
 /// The content of a report (RFC 3464): the result, how much of the message it returns, the
 /// identifier of the message, and the original and final recipient.
-fn told_by(report: &[u8]) -> String {
+fn report_fields(report: &[u8]) -> String {
     let text = String::from_utf8_lossy(report);
     let field = |name: &str| {
         let mut lines = text.lines();

@@ -21,16 +21,16 @@ type Outcome = Result<(), Box<dyn Error>>;
 
 const ACCEPTED: &str = "accepted, plaintext";
 
-/// The place where the server listens, from `tests/servers/dovecot`.
+/// Where the server listens, from `tests/servers/dovecot`.
 #[derive(Debug)]
 pub(crate) struct Server {
-    places: [Place; 2],
+    urls: [LmtpServerUrl; 2],
     domain: String,
     mail: PathBuf,
 }
 
 #[derive(Clone, Debug)]
-struct Place {
+struct LmtpServerUrl {
     name: &'static str,
     url: String,
 }
@@ -39,16 +39,16 @@ impl Server {
     pub(crate) fn new(environment: &Environment) -> Result<Self, Box<dyn Error>> {
         let port = environment.port("LMTP_PORT")?;
         let socket = environment.get("LMTP_SOCKET")?;
-        let tcp = Place {
+        let tcp = LmtpServerUrl {
             name: "lmtp",
             url: format!("lmtp://localhost:{port}?tls=none"),
         };
-        let unix = Place {
+        let unix = LmtpServerUrl {
             name: "lmtp+unix",
             url: format!("lmtp+unix://{socket}"),
         };
         Ok(Self {
-            places: [tcp, unix],
+            urls: [tcp, unix],
             domain: environment.get("DOMAIN")?.to_owned(),
             mail: PathBuf::from(environment.get("MAIL_DIR")?),
         })
@@ -65,13 +65,13 @@ pub(crate) fn run_all(server: &Server, table: &mut Table) -> Outcome {
     for runtime in Runtime::ALL {
         interop.runtime = runtime;
         let begun = Instant::now();
-        for place in &server.places {
+        for server_url in &server.urls {
             for extensions in [true, false] {
-                interop.verdicts(place, extensions)?;
-                interop.bodies(place, extensions)?;
+                interop.verdicts(server_url, extensions)?;
+                interop.bodies(server_url, extensions)?;
             }
-            interop.not_offered(place)?;
-            interop.command(place)?;
+            interop.not_offered(server_url)?;
+            interop.command(server_url)?;
         }
         println!("{}: {:.0?}", runtime.name(), begun.elapsed());
     }
@@ -101,7 +101,7 @@ struct Interop<'a> {
 }
 
 impl Interop<'_> {
-    fn verdicts(&mut self, place: &Place, extensions: bool) -> Outcome {
+    fn verdicts(&mut self, server_url: &LmtpServerUrl, extensions: bool) -> Outcome {
         for (case, to, expected) in [
             ("one recipient", &["alice"][..], ACCEPTED),
             (
@@ -118,7 +118,7 @@ impl Interop<'_> {
             ("unknown only", &["nobody"], "rejected at rcpt: 550 5.1.1"),
         ] {
             self.check(
-                place,
+                server_url,
                 extensions,
                 case,
                 &[Message::about(to, case)],
@@ -130,10 +130,10 @@ impl Interop<'_> {
             .map(|number| Message::about(&["alice", "full", "bob"], &format!("{number}")))
             .collect();
         let expected = "partial: alice 250 2.0.0, full 552 5.2.2, bob 250 2.0.0";
-        self.check(place, extensions, case, &messages, expected)
+        self.check(server_url, extensions, case, &messages, expected)
     }
 
-    fn bodies(&mut self, place: &Place, extensions: bool) -> Outcome {
+    fn bodies(&mut self, server_url: &LmtpServerUrl, extensions: bool) -> Outcome {
         for Sample { name, octets } in bodies::samples() {
             let to = &["alice"];
             let expected = match name {
@@ -141,24 +141,30 @@ impl Interop<'_> {
                 "UTF-8 in the header" => "not sent at mail: SMTPUTF8 not offered",
                 _ => ACCEPTED,
             };
-            self.check(place, extensions, name, &[Message { to, octets }], expected)?;
+            self.check(
+                server_url,
+                extensions,
+                name,
+                &[Message { to, octets }],
+                expected,
+            )?;
         }
         Ok(())
     }
 
     /// The error comes before `MAIL`: a sender would wait for reports that never come.
-    fn not_offered(&mut self, place: &Place) -> Outcome {
+    fn not_offered(&mut self, server_url: &LmtpServerUrl) -> Outcome {
         let (case, expected) = ("DSN, not offered", "not sent at mail: DSN not offered");
         let (envelope, body) = self.for_sending(&Message::about(&["alice"], case))?;
         let envelope = envelope.with_parameter_for_all(Notify::SUCCESS);
-        let config = TransportBuilder::<TransportConfig>::from_url(&place.url)?.build()?;
+        let config = TransportBuilder::<TransportConfig>::from_url(&server_url.url)?.build()?;
         let sent = session::send(&config, self.runtime, vec![(envelope, body)])?;
-        self.add_row(place, case, expected, sent.summary(), Octets::Nothing);
+        self.add_row(server_url, case, expected, sent.summary(), Octets::Nothing);
         Ok(())
     }
 
     /// The exit status of the command, and the recipients that it reports as refused.
-    fn command(&mut self, place: &Place) -> Outcome {
+    fn command(&mut self, server_url: &LmtpServerUrl) -> Outcome {
         for (case, to, expected) in [
             ("the command, good", &["alice"][..], "exit 0"),
             (
@@ -173,17 +179,21 @@ impl Interop<'_> {
             ),
         ] {
             let message = Message::about(to, case);
-            let outcome = self.run_command(place, &message)?;
+            let outcome = self.run_command(server_url, &message)?;
             let has_it = |user: &&&str| **user == "alice";
             let users = to.iter().filter(has_it).copied().collect();
             let delivery = Delivery::to(&message.octets, users);
             let octets = self.mailboxes.compare(&[delivery])?;
-            self.add_row(place, case, expected, outcome, octets);
+            self.add_row(server_url, case, expected, outcome, octets);
         }
         Ok(())
     }
 
-    fn run_command(&self, place: &Place, message: &Message) -> Result<String, Box<dyn Error>> {
+    fn run_command(
+        &self,
+        server_url: &LmtpServerUrl,
+        message: &Message,
+    ) -> Result<String, Box<dyn Error>> {
         // All binaries of a build are in one folder.
         let postwire = std::env::current_exe()?.with_file_name("postwire");
         let mut command = Command::new(&postwire);
@@ -191,7 +201,7 @@ impl Interop<'_> {
             .args([
                 "send",
                 "--server",
-                &place.url,
+                &server_url.url,
                 "--from",
                 "sender@client.example",
             ])
@@ -240,13 +250,13 @@ impl Interop<'_> {
 
     fn check(
         &mut self,
-        place: &Place,
+        server_url: &LmtpServerUrl,
         extensions: bool,
         case: &str,
         messages: &[Message],
         expected: &str,
     ) -> Outcome {
-        let config = TransportBuilder::<TransportConfig>::from_url(&place.url)?
+        let config = TransportBuilder::<TransportConfig>::from_url(&server_url.url)?
             // Only this uses BDAT: a careful client sends to LMTP servers with DATA.
             .client(|client| {
                 client
@@ -283,7 +293,7 @@ impl Interop<'_> {
         };
         let sign = if extensions { '+' } else { '-' };
         let case = format!("{case}; {sign}pipelining {sign}chunking");
-        self.add_row(place, &case, expected, sent.summary(), octets);
+        self.add_row(server_url, &case, expected, sent.summary(), octets);
         Ok(())
     }
 
@@ -297,7 +307,7 @@ impl Interop<'_> {
 
     fn add_row(
         &mut self,
-        place: &Place,
+        server_url: &LmtpServerUrl,
         case: &str,
         expected: &str,
         outcome: String,
@@ -306,7 +316,7 @@ impl Interop<'_> {
         self.table.add(&Row {
             runtime: self.runtime.name(),
             mode: "none",
-            port: place.name,
+            port: server_url.name,
             case: case.to_owned(),
             expected: expected.to_owned(),
             outcome,

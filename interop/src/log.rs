@@ -9,10 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// The longest time until the server writes its log.
-const PATIENCE: Duration = Duration::from_secs(30);
+const LOG_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The text before a command of the client.
-const HEARD: &str = "]: < unknown[127.0.0.1]: ";
+const CLIENT_COMMAND_PREFIX: &str = "]: < unknown[127.0.0.1]: ";
 
 /// A log, read as it grows.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Log {
     /// The lines up to and including the first that contains this text; later lines are
     /// dropped.
     pub(crate) fn until(&mut self, last: &str) -> io::Result<Vec<String>> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + LOG_TIMEOUT;
         let mut lines = Vec::new();
         loop {
             self.file.read_to_end(&mut self.rest)?;
@@ -64,8 +64,10 @@ impl Log {
 
     /// The commands of the session up to `QUIT`, at the port that logs them.
     pub(crate) fn commands(&mut self) -> io::Result<Vec<String>> {
-        let lines = self.until(&format!("{HEARD}QUIT"))?;
-        let heard = lines.iter().filter_map(|line| line.split_once(HEARD));
-        Ok(heard.map(|(_, command)| command.to_owned()).collect())
+        let lines = self.until(&format!("{CLIENT_COMMAND_PREFIX}QUIT"))?;
+        let received = lines
+            .iter()
+            .filter_map(|line| line.split_once(CLIENT_COMMAND_PREFIX));
+        Ok(received.map(|(_, command)| command.to_owned()).collect())
     }
 }

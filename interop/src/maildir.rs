@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a delivery may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The fields that a delivery adds at the top of a message (RFC 5321 §4.4), and fields of
 /// particular servers: Postfix, Exim, chasquid, Haraka, Cyrus.
@@ -76,7 +76,7 @@ impl Maildir {
 
     /// Waits for `count` files.
     pub(crate) fn wait_for(&mut self, count: usize) -> io::Result<Vec<Vec<u8>>> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DELIVERY_TIMEOUT;
         let mut paths = self.unseen()?;
         while paths.len() < count && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(10));

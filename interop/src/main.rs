@@ -15,6 +15,7 @@
 //! Prints a row for each case and `N passed, N failed` at the end; exits with 1 if a case
 //! failed, and with 2 if the program could not begin.
 
+mod access_paths;
 mod bodies;
 mod cases;
 mod commands;
@@ -27,7 +28,6 @@ mod maildir;
 mod server;
 mod session;
 mod table;
-mod ways;
 
 use std::error::Error;
 use std::process::ExitCode;

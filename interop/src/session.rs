@@ -241,7 +241,7 @@ fn send_blocking(
             connection.body_next(id, Some(Err(no_content())));
             continue;
         }
-        sent.note(event, connection.tls(), connection.capabilities());
+        sent.record(event, connection.tls(), connection.capabilities());
     }
     Ok(sent)
 }
@@ -262,7 +262,7 @@ async fn send_async<R: postwire_futures::Runtime>(
             connection.body_next(id, Some(Err(no_content())));
             continue;
         }
-        sent.note(event, connection.tls(), connection.capabilities());
+        sent.record(event, connection.tls(), connection.capabilities());
     }
     Ok(sent)
 }
@@ -281,7 +281,7 @@ fn ask_blocking(
     connection.begin_quit();
     let mut sent = Sent::default();
     while let Some(event) = connection.next_event() {
-        sent.note(event, connection.tls(), connection.capabilities());
+        sent.record(event, connection.tls(), connection.capabilities());
     }
     Ok((codes, sent))
 }
@@ -301,7 +301,7 @@ async fn ask_async<R: postwire_futures::Runtime>(
     connection.begin_quit();
     let mut sent = Sent::default();
     while let Some(event) = connection.next_event().await {
-        sent.note(event, connection.tls(), connection.capabilities());
+        sent.record(event, connection.tls(), connection.capabilities());
     }
     Ok((codes, sent))
 }
@@ -320,7 +320,7 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
-    fn note(&mut self, event: Event, tls: Option<&TlsInfo>, capabilities: Option<&Capabilities>) {
+    fn record(&mut self, event: Event, tls: Option<&TlsInfo>, capabilities: Option<&Capabilities>) {
         match event {
             Event::Report(report) => self.reports.push(report),
             Event::Ready => {

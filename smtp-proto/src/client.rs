@@ -252,7 +252,7 @@ impl Client {
     }
 
     /// Sets the local IP address of the connection, which `EHLO` uses if the client has no name
-    /// ([`ClientConfig::unnamed`]).
+    /// ([`ClientConfig::without_hello_name`]).
     ///
     /// Call this method before the session receives the greeting.
     pub fn set_local_address(&mut self, address: IpAddr) {
@@ -324,7 +324,7 @@ impl Client {
         self.reader.reset();
         opening.tls_established(info, dialogue);
         self.session.pump();
-        self.tell_time(now);
+        self.advance_clock(now);
         Ok(())
     }
 
@@ -332,7 +332,7 @@ impl Client {
     pub fn handle_tls_failed(&mut self, now: Instant, error: TransportError) {
         let error = Error::new(Stage::Tls, ErrorKind::Tls(error));
         self.session.finish(Ending::AtOnce(error));
-        self.tell_time(now);
+        self.advance_clock(now);
     }
 
     /// Whether the session waits for the TLS handshake. [`Event::StartTls`] was reported or is
@@ -374,14 +374,14 @@ impl Client {
             .mark_tls(progress as u64, waits);
     }
 
-    /// Reports plaintext `said` by the server where the TLS handshake was due, and ends the
-    /// session with a [`StartTlsInjection`](crate::Violation::StartTlsInjection).
+    /// Reports plaintext that arrived where the TLS handshake was due, and ends the session with
+    /// a [`StartTlsInjection`](crate::Violation::StartTlsInjection).
     ///
     /// The error quotes the beginning of the line. Call this method again with the rest of the
     /// line if it arrives in pieces; the session ends when the line ends or a deadline passes.
-    pub fn handle_starttls_injection(&mut self, now: Instant, said: &[u8]) {
-        self.session.injected(said);
-        self.tell_time(now);
+    pub fn handle_starttls_injection(&mut self, now: Instant, injected: &[u8]) {
+        self.session.injected(injected);
+        self.advance_clock(now);
     }
 
     /// The server's capabilities. `None` before the reply to `EHLO`, and between STARTTLS and the
@@ -432,8 +432,8 @@ impl Client {
         self.session.dialogue.output.release();
     }
 
-    fn tell_time(&mut self, now: Instant) {
-        self.session.tell_time(now, self.reader.begun());
+    fn advance_clock(&mut self, now: Instant) {
+        self.session.advance_clock(now, self.reader.partial_reply());
     }
 
     /// Whether the session is ready and nothing is under way, so that a pool may keep it.
@@ -442,8 +442,8 @@ impl Client {
             && self.session.is_nothing_asked()
             && self.session.dialogue.is_nothing_awaited()
             && self.session.dialogue.output.pending() == 0
-            && self.session.garbled.is_none()
-            && !self.reader.is_midway()
+            && self.session.malformed.is_none()
+            && !self.reader.is_within_reply()
     }
 }
 
@@ -464,25 +464,25 @@ impl Endpoint for Client {
                 Ok(Some(reply)) => session.handle_reply(reply),
                 Ok(None) => break,
                 Err(error) => {
-                    session.garble(error, reader.quote(), reader.quote_is_whole());
+                    session.on_malformed_line(error, reader.quote(), reader.is_quote_complete());
                     break;
                 }
             }
             session.pump();
         }
-        self.tell_time(now);
+        self.advance_clock(now);
     }
 
     fn handle_eof(&mut self, now: Instant) {
         self.session
-            .end_midway(ErrorKind::ConnectionClosed, self.reader.begun());
-        self.tell_time(now);
+            .end_quoting_partial_reply(ErrorKind::ConnectionClosed, self.reader.partial_reply());
+        self.advance_clock(now);
     }
 
     fn handle_transport_error(&mut self, now: Instant, error: TransportError) {
         self.session
-            .end_midway(ErrorKind::Transport(error), self.reader.begun());
-        self.tell_time(now);
+            .end_quoting_partial_reply(ErrorKind::Transport(error), self.reader.partial_reply());
+        self.advance_clock(now);
     }
 
     fn output(&mut self) -> impl Buf + Send {
@@ -508,7 +508,7 @@ impl Endpoint for Client {
 
     fn handle_written(&mut self, now: Instant, octets: usize) {
         self.session.dialogue.output.mark_written(octets);
-        self.tell_time(now);
+        self.advance_clock(now);
     }
 
     fn poll_event(&mut self) -> Option<Event> {
@@ -520,7 +520,7 @@ impl Endpoint for Client {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        self.tell_time(now);
+        self.advance_clock(now);
     }
 
     fn is_closed(&self) -> bool {

@@ -20,7 +20,7 @@ const SMTP_UTF8: &str = " SMTPUTF8";
 
 /// Commands that begin or end a session, change its state, or are part of a message; each with
 /// the reason for its refusal.
-const OF_THE_SESSION: [(&str, &str); 19] = [
+const RESERVED_COMMANDS: [(&str, &str); 19] = [
     ("ATRN", "this client cannot act as a server"),
     ("AUTH", "credentials are part of the configuration"),
     ("BDAT", "send a message instead"),
@@ -61,7 +61,7 @@ const OF_THE_SESSION: [(&str, &str); 19] = [
 pub struct Command {
     line: Box<str>,
     /// The extension that the server must offer; without it the command is not sent.
-    needs: Option<&'static str>,
+    required_extension: Option<&'static str>,
 }
 
 impl Command {
@@ -69,7 +69,7 @@ impl Command {
     pub fn noop() -> Self {
         Self {
             line: "NOOP".into(),
-            needs: None,
+            required_extension: None,
         }
     }
 
@@ -77,7 +77,7 @@ impl Command {
     pub fn help() -> Self {
         Self {
             line: "HELP".into(),
-            needs: None,
+            required_extension: None,
         }
     }
 
@@ -121,7 +121,7 @@ impl Command {
     pub fn etrn(node: impl AsRef<str>) -> Result<Self, CommandError> {
         let command = Self::with_argument("ETRN", node.as_ref())?;
         Ok(Self {
-            needs: Some("ETRN"),
+            required_extension: Some("ETRN"),
             ..command
         })
     }
@@ -139,14 +139,14 @@ impl Command {
         if verb.is_empty() || !verb.bytes().all(|octet| octet.is_ascii_alphanumeric()) {
             return Err(CommandError::NoVerb);
         }
-        let mut own = OF_THE_SESSION.iter();
-        if let Some((verb, instead)) = own.find(|(own, _)| own.eq_ignore_ascii_case(verb)) {
-            return Err(CommandError::OfTheSession { verb, instead });
+        let mut own = RESERVED_COMMANDS.iter();
+        if let Some((verb, reason)) = own.find(|(own, _)| own.eq_ignore_ascii_case(verb)) {
+            return Err(CommandError::Reserved { verb, reason });
         }
         check(line, false, MAX_LINE)?;
         Ok(Self {
             line: line.into(),
-            needs: None,
+            required_extension: None,
         })
     }
 
@@ -161,7 +161,7 @@ impl Command {
         check(&line, false, MAX_LINE)?;
         Ok(Self {
             line: line.into(),
-            needs: None,
+            required_extension: None,
         })
     }
 
@@ -177,7 +177,7 @@ impl Command {
         check(&line, true, MAX_LINE + SMTP_UTF8.len())?;
         Ok(Self {
             line: line.into(),
-            needs: Some("SMTPUTF8"),
+            required_extension: Some("SMTPUTF8"),
         })
     }
 
@@ -192,8 +192,8 @@ impl Command {
     }
 
     /// The extension that the command needs.
-    pub(crate) fn needs(&self) -> Option<&'static str> {
-        self.needs
+    pub(crate) fn required_extension(&self) -> Option<&'static str> {
+        self.required_extension
     }
 }
 
@@ -241,11 +241,11 @@ pub enum CommandError {
         limit: usize,
     },
     /// Only the session itself sends this command.
-    OfTheSession {
+    Reserved {
         /// The name of the command.
         verb: &'static str,
-        /// What to use instead, or why the command is refused.
-        instead: &'static str,
+        /// Why the command is refused, or what to use instead.
+        reason: &'static str,
     },
 }
 
@@ -268,8 +268,8 @@ impl fmt::Display for CommandError {
                     "the command has {octets} octets; at most {limit} are allowed"
                 )
             }
-            Self::OfTheSession { verb, instead } => {
-                write!(f, "{verb} cannot be sent as a separate command: {instead}")
+            Self::Reserved { verb, reason } => {
+                write!(f, "{verb} cannot be sent as a separate command: {reason}")
             }
         }
     }
@@ -322,7 +322,7 @@ mod tests {
         for line in ["data", "MAIL FROM:<a@b>", "StartTLS", "Quit"] {
             let refused = Command::raw(line);
             assert!(
-                matches!(refused, Err(CommandError::OfTheSession { .. })),
+                matches!(refused, Err(CommandError::Reserved { .. })),
                 "{line}"
             );
         }

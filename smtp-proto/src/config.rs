@@ -226,7 +226,7 @@ pub struct ClientConfig {
     /// limit.
     pub max_line_length: Option<u64>,
     /// Whether 8-bit content is sent to a server without 8BITMIME.
-    pub eight_bit_anyway: bool,
+    pub allow_8bit_without_8bitmime: bool,
     /// The time limit of each stage.
     pub timeouts: Timeouts,
     /// The limits on what the server can make the client store.
@@ -254,7 +254,7 @@ impl ClientConfig {
             chunking: true,
             line_ends: LineEnds::Normalize,
             max_line_length: None,
-            eight_bit_anyway: false,
+            allow_8bit_without_8bitmime: false,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             trace: false,
@@ -266,7 +266,7 @@ impl ClientConfig {
     /// if the driver sets it with
     /// [`Client::set_local_address`](crate::Client::set_local_address); otherwise it gives
     /// `[127.0.0.1]`.
-    pub fn unnamed(security: Security) -> Self {
+    pub fn without_hello_name(security: Security) -> Self {
         Self {
             hello_name: None,
             ..Self::new(HelloName::localhost(), security)
@@ -400,8 +400,8 @@ impl ClientConfig {
     /// Use it for test servers, which often accept 8-bit content without offering the
     /// extension.
     #[must_use]
-    pub fn eight_bit_anyway(mut self, on: bool) -> Self {
-        self.eight_bit_anyway = on;
+    pub fn allow_8bit_without_8bitmime(mut self, on: bool) -> Self {
+        self.allow_8bit_without_8bitmime = on;
         self
     }
 
@@ -442,7 +442,7 @@ impl ClientConfig {
 
     /// Returns the report for a message that cannot be sent to any server, so that an adapter
     /// need not connect; otherwise `None`. See [`check`](Self::check).
-    pub fn refuse(&self, envelope: &Envelope, body: &BodySource) -> Option<Report> {
+    pub fn not_sent_report(&self, envelope: &Envelope, body: &BodySource) -> Option<Report> {
         let why = self.check(body).err()?;
         let error = Error::new(Stage::Mail, ErrorKind::Unsendable(why));
         Some(Report::not_sent(envelope, error))
@@ -459,7 +459,7 @@ impl ClientConfig {
     /// Returns the reason why no server can be sent this content.
     pub fn check(&self, body: &BodySource) -> Result<(), Unsendable> {
         if self.line_ends == LineEnds::Refuse
-            && let Some(facts) = body.known_facts()
+            && let Some(facts) = body.facts_or_measured()
             && !facts.is_canonical()
         {
             return Err(Unsendable::LoneLineEnd {

@@ -115,7 +115,7 @@ pub trait Endpoint {
     /// limit is over.
     ///
     /// The report is that of an ordinary time-out of the stage in progress.
-    fn time_out(&mut self) {
+    fn expire(&mut self) {
         const END: Instant = Instant::from_epoch(Duration::MAX);
         // The first call starts the deadlines that have not been started yet.
         self.handle_timeout(END);
@@ -130,7 +130,7 @@ pub trait Endpoint {
     fn is_closed(&self) -> bool;
 }
 
-/// The error source for a session that ends by `time_out` while no deadline is running.
+/// The error source for a session that ends by `expire` while no deadline is running.
 #[derive(Debug)]
 struct TimeIsUp;
 

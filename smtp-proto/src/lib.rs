@@ -169,7 +169,7 @@ pub use config::{
 pub use endpoint::{Endpoint, TransportError};
 pub use hello::HelloName;
 pub use message::address::{Address, AddressError};
-pub use message::body::{Body, BodySource, Facts, LineEnds, StreamFacts, Survey};
+pub use message::body::{Body, BodyFacts, BodyScanner, BodySource, LineEnds, StreamFacts};
 pub use message::envelope::{Envelope, EnvelopeError, Recipients};
 pub use message::parameters::{
     DeliverBy, EnvelopeId, FutureRelease, MailParameter, MtPriority, Notify, OriginalRecipient,

@@ -185,12 +185,12 @@ impl fmt::Display for EnhancedCode {
 pub struct ReplyRef<'a> {
     code: ReplyCode,
     raw: &'a [u8],
-    contradicts_itself: bool,
+    has_conflicting_codes: bool,
 }
 
 impl<'a> ReplyRef<'a> {
     /// The code, which is the same on each line. For a reply that [contradicts
-    /// itself](Self::contradicts_itself) it is the code of the refusal.
+    /// itself](Self::has_conflicting_codes) it is the code of the refusal.
     pub fn code(self) -> ReplyCode {
         self.code
     }
@@ -198,8 +198,8 @@ impl<'a> ReplyRef<'a> {
     /// Whether a refusal follows lines with another code, such as `220-wait` and then `521
     /// blocked` from a server that screens its clients. RFC 5321 §4.2.1 requires the same code
     /// on each line.
-    pub fn contradicts_itself(self) -> bool {
-        self.contradicts_itself
+    pub fn has_conflicting_codes(self) -> bool {
+        self.has_conflicting_codes
     }
 
     /// The enhanced code at the start of the first line, if there is one and its class is the
@@ -340,7 +340,7 @@ impl Reply {
         ReplyRef {
             code: self.code,
             raw: &self.raw,
-            contradicts_itself: false,
+            has_conflicting_codes: false,
         }
     }
 

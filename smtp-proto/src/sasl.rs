@@ -37,7 +37,7 @@ pub use error::SaslError;
 #[cfg(feature = "scram")]
 pub use scram::ScramKeys;
 
-use credentials::Proof;
+use credentials::CredentialKind;
 use one_message::OneMessage;
 
 /// An authentication mechanism (RFC 4422 §3.1).
@@ -56,12 +56,12 @@ pub struct Mechanism(&'static Specification);
 struct Specification {
     /// The registered name, in capitals.
     name: &'static str,
-    /// The kind of proof of identity that it uses.
-    proof: Proof,
+    /// The kind of credentials that it uses.
+    kind: CredentialKind,
     /// Whether the server, or anyone who reads the exchange, can use the secret themselves.
     reveals_secret: bool,
     /// Whether it is tried without being configured.
-    by_default: bool,
+    is_default: bool,
     needs_nonce: bool,
     binds_channel: bool,
     /// Whether it can carry an authorization identity.
@@ -73,12 +73,12 @@ type Start = fn(&Credentials, &SaslContext<'_>) -> Result<Box<dyn Exchange>, Sas
 
 impl Specification {
     /// Creates a specification with the properties of most mechanisms.
-    const fn new(name: &'static str, proof: Proof, start: Start) -> Self {
+    const fn new(name: &'static str, kind: CredentialKind, start: Start) -> Self {
         Self {
             name,
-            proof,
+            kind,
             reveals_secret: false,
-            by_default: true,
+            is_default: true,
             needs_nonce: false,
             binds_channel: false,
             carries_authorization_identity: true,
@@ -86,13 +86,13 @@ impl Specification {
         }
     }
 
-    fn takes(&self, credentials: &Credentials) -> bool {
-        let proof = credentials.proof;
+    fn accepts(&self, credentials: &Credentials) -> bool {
+        let kind = credentials.kind;
         // A user who names a mechanism that takes a token may give the token as a password.
-        let takes_proof =
-            self.proof == proof || (self.proof == Proof::Token && proof == Proof::Password);
-        let acts_for_himself = credentials.authorization_identity().is_empty();
-        takes_proof && (self.carries_authorization_identity || acts_for_himself)
+        let kind_fits = self.kind == kind
+            || (self.kind == CredentialKind::Token && kind == CredentialKind::Password);
+        let acts_for_own_identity = credentials.authorization_identity().is_empty();
+        kind_fits && (self.carries_authorization_identity || acts_for_own_identity)
     }
 }
 
@@ -181,10 +181,13 @@ impl Mechanism {
         credentials: &Credentials,
         context: &SaslContext<'_>,
     ) -> Result<Box<dyn Exchange>, SaslError> {
-        if !self.0.takes(credentials) {
-            return Err(SaslError::UnfitCredentials);
+        if !self.0.accepts(credentials) {
+            return Err(SaslError::WrongCredentialKind);
         }
-        if matches!(self.0.proof, Proof::Password | Proof::Token) && credentials.secret().is_empty()
+        if matches!(
+            self.0.kind,
+            CredentialKind::Password | CredentialKind::Token
+        ) && credentials.secret().is_empty()
         {
             return Err(SaslError::EmptySecret);
         }
@@ -193,7 +196,7 @@ impl Mechanism {
 
     /// Whether an authentication with these credentials can start.
     pub(crate) fn is_possible(self, credentials: &Credentials, context: &SaslContext<'_>) -> bool {
-        self.0.takes(credentials) && self.is_possible_with(context)
+        self.0.accepts(credentials) && self.is_possible_with(context)
     }
 
     /// Whether the context has everything that the mechanism needs: a nonce, a channel binding.
@@ -208,22 +211,22 @@ impl Mechanism {
     /// First SCRAM bound to the TLS session, then SCRAM, both with the longest hash first; then
     /// the mechanisms that reveal the password, which are only used over TLS.
     pub fn default_preference() -> Vec<Self> {
-        Self::with_proof(Proof::Password)
+        Self::with_kind(CredentialKind::Password)
     }
 
     /// The mechanisms that are tried with these credentials by default, the preferred one
     /// first. A mechanism that takes a token is not tried with a password.
     pub fn preference_for(credentials: &Credentials) -> Vec<Self> {
-        Self::with_proof(credentials.proof)
+        Self::with_kind(credentials.kind)
     }
 
     /// Whether it is tried with a password without being configured.
     pub(crate) fn is_default_for_password(self) -> bool {
-        Self::with_proof(Proof::Password).contains(&self)
+        Self::with_kind(CredentialKind::Password).contains(&self)
     }
 
-    fn with_proof(proof: Proof) -> Vec<Self> {
-        let fits = |mechanism: &&Self| mechanism.0.by_default && mechanism.0.proof == proof;
+    fn with_kind(kind: CredentialKind) -> Vec<Self> {
+        let fits = |mechanism: &&Self| mechanism.0.is_default && mechanism.0.kind == kind;
         MECHANISMS.iter().filter(fits).copied().collect()
     }
 }

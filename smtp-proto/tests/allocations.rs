@@ -15,16 +15,16 @@ use postwire_proto::{
 fn greeted(capabilities: &str, pipelining: Pipelining) -> Client {
     let config = ClientConfig::new(HelloName::localhost(), Security::None).pipelining(pipelining);
     let mut client = Client::new(Arc::new(config));
-    hear(&mut client, "220 mail.example.org\r\n");
+    receive(&mut client, "220 mail.example.org\r\n");
     take_all(&mut client);
-    hear(
+    receive(
         &mut client,
         &format!("250-mail.example.org\r\n{capabilities}"),
     );
     client
 }
 
-fn hear(client: &mut Client, words: &str) {
+fn receive(client: &mut Client, words: &str) {
     client.handle_input(Instant::EPOCH, words.as_bytes());
 }
 
@@ -62,16 +62,16 @@ fn of_a_message(capabilities: &str, body: &Body, recipients: usize, replies: &[&
         // The first octet of the first content of a session is sent alone.
         client.enqueue(envelope.clone(), body.clone());
         take_all(&mut client);
-        hear(&mut client, "250 ok\r\n250 ok\r\n250 ok\r\n");
+        receive(&mut client, "250 ok\r\n250 ok\r\n250 ok\r\n");
         take_all(&mut client);
-        hear(&mut client, "250 queued\r\n");
+        receive(&mut client, "250 queued\r\n");
         assert!(next_report(&mut client));
     }
     let mut send = || {
         client.enqueue(envelope.clone(), body.clone());
         for words in replies {
             assert!(take_all(&mut client) > 0);
-            hear(&mut client, words);
+            receive(&mut client, words);
         }
         assert!(next_report(&mut client));
     };
@@ -125,9 +125,9 @@ fn messages_in_one_flight_only_allocate_their_reports() {
             client.enqueue(envelope.clone(), body.clone());
         }
         assert!(take_all(&mut client) > MESSAGES * 4_096);
-        hear(&mut client, "250 ok\r\n250 ok\r\n");
-        hear(&mut client, &replies);
-        hear(&mut client, "250 queued\r\n");
+        receive(&mut client, "250 ok\r\n250 ok\r\n");
+        receive(&mut client, &replies);
+        receive(&mut client, "250 queued\r\n");
         for _ in 0..MESSAGES {
             assert!(next_report(&mut client));
         }
@@ -144,7 +144,7 @@ fn streamed_content_allocates_nothing() {
     let mut client = greeted(BY_DATA, Pipelining::Careful);
     let id = client.enqueue(envelope, postwire_proto::StreamFacts::default());
     take_all(&mut client);
-    hear(&mut client, "250 ok\r\n250 ok\r\n354 go on\r\n");
+    receive(&mut client, "250 ok\r\n250 ok\r\n354 go on\r\n");
     let mut give = || {
         client.body_chunk(id, piece.clone()).unwrap();
         assert!(take_all(&mut client) > piece.len());

@@ -14,9 +14,9 @@ use postwire_proto::{
 /// A client that is ready for messages, connected to a server with these capabilities.
 fn greeted(capabilities: &str, config: ClientConfig) -> Client {
     let mut client = Client::new(Arc::new(config));
-    hear(&mut client, "220 mx\r\n");
-    said(&mut client);
-    hear(
+    receive(&mut client, "220 mx\r\n");
+    take_output(&mut client);
+    receive(
         &mut client,
         &format!("250-mx\r\n250-PIPELINING\r\n{capabilities}"),
     );
@@ -27,11 +27,11 @@ fn config() -> ClientConfig {
     ClientConfig::new(HelloName::localhost(), Security::None)
 }
 
-fn hear(client: &mut Client, words: &str) {
+fn receive(client: &mut Client, words: &str) {
     client.handle_input(Instant::EPOCH, words.as_bytes());
 }
 
-fn said(client: &mut Client) -> String {
+fn take_output(client: &mut Client) -> String {
     let mut output = client.output();
     let flight = output.copy_to_bytes(output.remaining());
     String::from_utf8(flight.to_vec()).unwrap()
@@ -53,7 +53,7 @@ fn envelope(recipients: usize) -> Envelope {
 /// Exchanges lines until there is no more output; `answer` gives the reply to each line.
 fn converse(client: &mut Client, mut answer: impl FnMut(&str) -> Option<String>) {
     loop {
-        let flight = said(client);
+        let flight = take_output(client);
         if flight.is_empty() {
             return;
         }
@@ -61,7 +61,7 @@ fn converse(client: &mut Client, mut answer: impl FnMut(&str) -> Option<String>)
             .split_terminator("\r\n")
             .filter_map(&mut answer)
             .collect();
-        hear(client, &replies);
+        receive(client, &replies);
     }
 }
 

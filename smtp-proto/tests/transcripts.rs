@@ -45,12 +45,12 @@
 //!
 //! `TRANSCRIPT=rcpt/all` plays only the files whose names contain that text.
 
+#[path = "transcripts/notation.rs"]
+mod notation;
 #[path = "transcripts/player.rs"]
 mod player;
 #[path = "transcripts/script.rs"]
 mod script;
-#[path = "transcripts/telling.rs"]
-mod telling;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -99,13 +99,13 @@ fn play_stage(stage: &str) {
 /// Plays one transcript with every way of cutting.
 fn play(text: &str) -> Result<(), String> {
     let script = Script::parse(text)?;
-    let mut told = None;
+    let mut first_log = None;
     for cuts in [Cuts::None, Cuts::Input, Cuts::Output] {
-        let tale = player::play(&script, cuts)?;
-        let first = told.get_or_insert_with(|| tale.clone());
-        if *first != tale {
+        let log = player::play(&script, cuts)?;
+        let first = first_log.get_or_insert_with(|| log.clone());
+        if *first != log {
             return Err(format!(
-                "1: ({cuts}) gives a different result\n  whole: {first:#?}\n  cut:   {tale:#?}"
+                "1: ({cuts}) gives a different result\n  whole: {first:#?}\n  cut:   {log:#?}"
             ));
         }
     }

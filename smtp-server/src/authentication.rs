@@ -11,7 +11,7 @@ use alloc::string::String;
 use postwire_proto::Credentials;
 use postwire_proto::{Mechanism, Reply, SaslContext, Secret};
 
-use crate::answer::{self, Answer};
+use crate::default_reply::{self, DefaultReply};
 use crate::scram::{self, ClientFinal, ClientFirst};
 
 /// The response that is expected next.
@@ -61,7 +61,7 @@ pub(crate) enum Next {
     Authenticated {
         user: String,
     },
-    Failed(Answer),
+    Failed(DefaultReply),
     Refused(Reply),
 }
 
@@ -136,10 +136,10 @@ impl Dialogue {
             encoded
         };
         match encoded {
-            b"*" => Next::Failed(answer::AUTH_CANCELLED),
+            b"*" => Next::Failed(default_reply::AUTH_CANCELLED),
             _ => match Secret::from_base64(encoded) {
                 Ok(response) => self.respond(response.expose(), context),
-                Err(_) => Next::Failed(answer::INVALID_RESPONSE),
+                Err(_) => Next::Failed(default_reply::INVALID_RESPONSE),
             },
         }
     }
@@ -149,7 +149,7 @@ impl Dialogue {
             Self::Plain => plain(response),
             Self::LoginUser => match text(response) {
                 Ok(user) => Next::Challenge(Self::LoginPassword { user }),
-                Err(answer) => Next::Failed(answer),
+                Err(reply) => Next::Failed(reply),
             },
             Self::LoginPassword { user } => Next::Credentials {
                 mechanism: Mechanism::LOGIN,
@@ -168,17 +168,17 @@ impl Dialogue {
                     user: String::from(first.user()),
                     claim: Claim::Scram(Box::new(first)),
                 },
-                None => Next::Failed(answer::INVALID_RESPONSE),
+                None => Next::Failed(default_reply::INVALID_RESPONSE),
             },
             Self::ScramFinal(awaited) => match awaited.verify(response) {
                 Some(server_final) => Next::Challenge(Self::ScramProved {
                     user: String::from(awaited.user()),
                     server_final,
                 }),
-                None => Next::Failed(answer::AUTHENTICATION_FAILED),
+                None => Next::Failed(default_reply::AUTHENTICATION_FAILED),
             },
             Self::ScramProved { user, .. } if response.is_empty() => Next::Authenticated { user },
-            Self::ScramProved { .. } => Next::Failed(answer::INVALID_RESPONSE),
+            Self::ScramProved { .. } => Next::Failed(default_reply::INVALID_RESPONSE),
         }
     }
 }
@@ -196,19 +196,19 @@ impl Claim {
                 if cram_md5_response(&user, password, &challenge) == Some(response) {
                     Next::Authenticated { user }
                 } else {
-                    Next::Failed(answer::AUTHENTICATION_FAILED)
+                    Next::Failed(default_reply::AUTHENTICATION_FAILED)
                 }
             }
             Self::Scram(first) => match first.challenge(password, nonce) {
                 Some(awaited) => Next::Challenge(Dialogue::ScramFinal(Box::new(awaited))),
-                None => Next::Failed(answer::AUTHENTICATION_FAILED),
+                None => Next::Failed(default_reply::AUTHENTICATION_FAILED),
             },
         }
     }
 }
 
-fn text(octets: &[u8]) -> Result<String, Answer> {
-    let text = core::str::from_utf8(octets).map_err(|_| answer::INVALID_RESPONSE)?;
+fn text(octets: &[u8]) -> Result<String, DefaultReply> {
+    let text = core::str::from_utf8(octets).map_err(|_| default_reply::INVALID_RESPONSE)?;
     Ok(String::from(text))
 }
 
@@ -218,10 +218,10 @@ fn plain(message: &[u8]) -> Next {
     let (Some(authorization), Some(user), Some(secret), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
-        return Next::Failed(answer::INVALID_RESPONSE);
+        return Next::Failed(default_reply::INVALID_RESPONSE);
     };
     if !authorization.is_empty() && authorization != user {
-        return Next::Failed(answer::AUTHORIZATION_REFUSED);
+        return Next::Failed(default_reply::AUTHORIZATION_REFUSED);
     }
     credentials(Mechanism::PLAIN, user, secret)
 }
@@ -234,13 +234,13 @@ fn xoauth2(message: &[u8]) -> Next {
     let mut fields = fields.unwrap_or_default().split(|&octet| octet == 1);
     let (Some(user), Some(authorization), None) = (fields.next(), fields.next(), fields.next())
     else {
-        return Next::Failed(answer::INVALID_RESPONSE);
+        return Next::Failed(default_reply::INVALID_RESPONSE);
     };
     match authorization.split_at_checked(b"auth=Bearer ".len()) {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"auth=Bearer ") => {
             credentials(Mechanism::XOAUTH2, user, token)
         }
-        _ => Next::Failed(answer::INVALID_RESPONSE),
+        _ => Next::Failed(default_reply::INVALID_RESPONSE),
     }
 }
 
@@ -248,14 +248,14 @@ fn xoauth2(message: &[u8]) -> Next {
 /// used.
 fn oauthbearer(message: &[u8]) -> Next {
     let Ok(message) = core::str::from_utf8(message) else {
-        return Next::Failed(answer::INVALID_RESPONSE);
+        return Next::Failed(default_reply::INVALID_RESPONSE);
     };
     let parts = message
         .strip_suffix("\x01\x01")
         .and_then(|message| message.strip_prefix("n,"))
         .and_then(|message| message.split_once(",\x01"));
     let Some((identity, fields)) = parts else {
-        return Next::Failed(answer::INVALID_RESPONSE);
+        return Next::Failed(default_reply::INVALID_RESPONSE);
     };
     let user = match identity.strip_prefix("a=") {
         Some(user) => scram::from_saslname(user),
@@ -271,7 +271,7 @@ fn oauthbearer(message: &[u8]) -> Next {
             user,
             secret: Secret::from(token),
         },
-        _ => Next::Failed(answer::INVALID_RESPONSE),
+        _ => Next::Failed(default_reply::INVALID_RESPONSE),
     }
 }
 
@@ -289,7 +289,7 @@ fn cram_md5_claim(challenge: String, response: &[u8]) -> Next {
                 challenge,
             },
         },
-        None => Next::Failed(answer::INVALID_RESPONSE),
+        None => Next::Failed(default_reply::INVALID_RESPONSE),
     }
 }
 
@@ -316,7 +316,7 @@ fn credentials(mechanism: Mechanism, user: &[u8], secret: &[u8]) -> Next {
             user,
             secret: Secret::from(secret.to_vec()),
         },
-        Err(answer) => Next::Failed(answer),
+        Err(reply) => Next::Failed(reply),
     }
 }
 
@@ -337,7 +337,7 @@ mod tests {
         mechanism: Mechanism,
         credentials: &Credentials,
         password: &str,
-    ) -> Result<(String, Secret), Answer> {
+    ) -> Result<(String, Secret), DefaultReply> {
         let context = context();
         let mut exchange = mechanism
             .start(credentials, &context)
@@ -362,7 +362,7 @@ mod tests {
                     assert_eq!(exchange.finish(None), Ok(()));
                     return Ok((user, Secret::default()));
                 }
-                Next::Failed(answer) => return Err(answer),
+                Next::Failed(reply) => return Err(reply),
                 next => panic!("{mechanism}: {next:?}"),
             }
         }
@@ -388,14 +388,14 @@ mod tests {
             assert_eq!(secret, told.into(), "{mechanism}");
             let let_in = authenticate(mechanism, &credentials, "another");
             if told.is_empty() {
-                assert_eq!(let_in, Err(answer::AUTHENTICATION_FAILED));
+                assert_eq!(let_in, Err(default_reply::AUTHENTICATION_FAILED));
             }
         }
         for (mechanism, credentials, name) in [
             (Mechanism::EXTERNAL, Credentials::external(), ""),
             (
                 Mechanism::EXTERNAL,
-                Credentials::external().acting_for("relay"),
+                Credentials::external().with_authorization_identity("relay"),
                 "relay",
             ),
             (Mechanism::ANONYMOUS, Credentials::anonymous("who"), "who"),
@@ -414,18 +414,18 @@ mod tests {
         assert!(Dialogue::begin(Mechanism::CRAM_MD5, &context).is_none());
     }
 
-    fn failure(mechanism: Mechanism, message: &[u8]) -> Option<Answer> {
+    fn failure(mechanism: Mechanism, message: &[u8]) -> Option<DefaultReply> {
         let encoded = Secret::from(message.to_vec()).to_base64();
         let dialogue = Dialogue::begin(mechanism, &context()).expect("a server side");
         match dialogue.take(encoded.expose(), true, &context()) {
-            Next::Failed(answer) => Some(answer),
+            Next::Failed(reply) => Some(reply),
             _ => None,
         }
     }
 
     #[test]
     fn malformed_responses_are_refused() {
-        let invalid = Some(answer::INVALID_RESPONSE);
+        let invalid = Some(default_reply::INVALID_RESPONSE);
         for message in [&b""[..], b"u", b"\0u", b"\0u\0p\0", b"\0\xff\0p"] {
             assert_eq!(failure(Mechanism::PLAIN, message), invalid);
         }
@@ -455,7 +455,7 @@ mod tests {
         assert_eq!(failure(Mechanism::CRAM_MD5, b"jane"), invalid);
         assert_eq!(
             failure(Mechanism::PLAIN, b"root\0u\0p"),
-            Some(answer::AUTHORIZATION_REFUSED)
+            Some(default_reply::AUTHORIZATION_REFUSED)
         );
         assert_eq!(failure(Mechanism::PLAIN, b"u\0u\0p"), None);
     }
@@ -468,6 +468,9 @@ mod tests {
             Next::Challenge(Dialogue::LoginPassword { user }) if user.is_empty()
         ));
         let taken = Dialogue::LoginUser.take(b"=", false, &context());
-        assert!(matches!(taken, Next::Failed(answer::INVALID_RESPONSE)));
+        assert!(matches!(
+            taken,
+            Next::Failed(default_reply::INVALID_RESPONSE)
+        ));
     }
 }

@@ -4,7 +4,7 @@
 
 use postwire_proto::{Address, Envelope, HelloName};
 
-use crate::answer::{self, Answer};
+use crate::default_reply::{self, DefaultReply};
 
 /// A command with its arguments, parsed as far as possible without context.
 #[derive(Debug, PartialEq)]
@@ -54,12 +54,12 @@ pub(crate) enum HelloKind {
 
 impl<'a> Command<'a> {
     /// Parses a line without its CRLF. `hostname` is the server's own.
-    pub(crate) fn parse(line: &'a [u8], hostname: &HelloName) -> Result<Self, Answer> {
-        let line = core::str::from_utf8(line).map_err(|_| answer::NOT_TEXT)?;
+    pub(crate) fn parse(line: &'a [u8], hostname: &HelloName) -> Result<Self, DefaultReply> {
+        let line = core::str::from_utf8(line).map_err(|_| default_reply::NOT_TEXT)?;
         // RFC 5321 §4.1.1: trailing white space is tolerated.
         let line = line.trim_end_matches([' ', '\t']);
         if line.chars().any(char::is_control) {
-            return Err(answer::NOT_TEXT);
+            return Err(default_reply::NOT_TEXT);
         }
         let (verb, arguments) = match line.split_once(' ') {
             Some((verb, arguments)) => (verb, Some(arguments)),
@@ -93,57 +93,61 @@ impl<'a> Command<'a> {
         } else if is("HELP") {
             Ok(Self::Help)
         } else if is("VRFY") {
-            arguments.map(|_| Self::Vrfy).ok_or(answer::SYNTAX_ERROR)
+            arguments
+                .map(|_| Self::Vrfy)
+                .ok_or(default_reply::SYNTAX_ERROR)
         } else if is("EXPN") {
-            arguments.map(|_| Self::Expn).ok_or(answer::SYNTAX_ERROR)
+            arguments
+                .map(|_| Self::Expn)
+                .ok_or(default_reply::SYNTAX_ERROR)
         } else {
-            Err(answer::UNKNOWN_COMMAND)
+            Err(default_reply::UNKNOWN_COMMAND)
         }
     }
 }
 
-fn alone<'a>(command: Command<'a>, arguments: Option<&str>) -> Result<Command<'a>, Answer> {
+fn alone<'a>(command: Command<'a>, arguments: Option<&str>) -> Result<Command<'a>, DefaultReply> {
     match arguments {
         None => Ok(command),
-        Some(_) => Err(answer::SYNTAX_ERROR),
+        Some(_) => Err(default_reply::SYNTAX_ERROR),
     }
 }
 
 /// RFC 5321 §4.1.4: the server must not refuse a client because of its name, so any word is
 /// accepted.
-fn hello(kind: HelloKind, arguments: Option<&str>) -> Result<Command<'_>, Answer> {
+fn hello(kind: HelloKind, arguments: Option<&str>) -> Result<Command<'_>, DefaultReply> {
     arguments
         .filter(|name| !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_graphic()))
         .map(|name| Command::Hello { kind, name })
-        .ok_or(answer::SYNTAX_ERROR)
+        .ok_or(default_reply::SYNTAX_ERROR)
 }
 
 /// RFC 5321 §4.1.1.2: no blank is allowed next to the colon.
-fn mail(arguments: Option<&str>) -> Result<Command<'_>, Answer> {
+fn mail(arguments: Option<&str>) -> Result<Command<'_>, DefaultReply> {
     let (path, parameters) = arguments
         .and_then(|arguments| strip_prefix_ignoring_case(arguments, "FROM:"))
         .and_then(split_path)
-        .ok_or(answer::SYNTAX_ERROR)?;
+        .ok_or(default_reply::SYNTAX_ERROR)?;
     let reverse_path = Envelope::parse_reverse_path(without_source_route(path));
     Ok(Command::Mail {
-        reverse_path: reverse_path.map_err(|_| answer::INVALID_SENDER)?,
+        reverse_path: reverse_path.map_err(|_| default_reply::INVALID_SENDER)?,
         parameters,
     })
 }
 
 /// RFC 5321 §4.1.1.3.
-fn rcpt<'a>(arguments: Option<&'a str>, hostname: &HelloName) -> Result<Command<'a>, Answer> {
+fn rcpt<'a>(arguments: Option<&'a str>, hostname: &HelloName) -> Result<Command<'a>, DefaultReply> {
     let (path, parameters) = arguments
         .and_then(|arguments| strip_prefix_ignoring_case(arguments, "TO:"))
         .and_then(split_path)
-        .ok_or(answer::SYNTAX_ERROR)?;
+        .ok_or(default_reply::SYNTAX_ERROR)?;
     let forward_path = if path.eq_ignore_ascii_case("postmaster") {
         Address::new(path, hostname.as_str())
     } else {
         without_source_route(path).parse()
     };
     Ok(Command::Rcpt {
-        forward_path: forward_path.map_err(|_| answer::INVALID_RECIPIENT)?,
+        forward_path: forward_path.map_err(|_| default_reply::INVALID_RECIPIENT)?,
         parameters,
     })
 }
@@ -159,14 +163,14 @@ fn bdat(arguments: Option<&str>) -> Option<Command<'_>> {
     Some(Command::Bdat { octets, last })
 }
 
-fn auth(arguments: Option<&str>) -> Result<Command<'_>, Answer> {
-    let arguments = arguments.ok_or(answer::SYNTAX_ERROR)?;
+fn auth(arguments: Option<&str>) -> Result<Command<'_>, DefaultReply> {
+    let arguments = arguments.ok_or(default_reply::SYNTAX_ERROR)?;
     let (mechanism, initial_response) = match arguments.split_once(' ') {
         Some((mechanism, response)) => (mechanism, Some(response)),
         None => (arguments, None),
     };
     if mechanism.is_empty() {
-        return Err(answer::SYNTAX_ERROR);
+        return Err(default_reply::SYNTAX_ERROR);
     }
     Ok(Command::Auth {
         mechanism,
@@ -223,7 +227,7 @@ fn without_source_route(path: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn parse(line: &str) -> Result<Command<'_>, Answer> {
+    fn parse(line: &str) -> Result<Command<'_>, DefaultReply> {
         let hostname = HelloName::localhost();
         Command::parse(line.as_bytes(), &hostname)
     }
@@ -236,18 +240,18 @@ mod tests {
     fn verbs_are_found_in_any_case() {
         assert_eq!(parse("nOOp any thing"), Ok(Command::Noop));
         assert_eq!(parse("quit \t "), Ok(Command::Quit));
-        assert_eq!(parse("QUIT now"), Err(answer::SYNTAX_ERROR));
-        assert_eq!(parse("VRFY"), Err(answer::SYNTAX_ERROR));
+        assert_eq!(parse("QUIT now"), Err(default_reply::SYNTAX_ERROR));
+        assert_eq!(parse("VRFY"), Err(default_reply::SYNTAX_ERROR));
         for line in ["", " NOOP", "NOOPS", "GET / HTTP/1.1"] {
-            assert_eq!(parse(line), Err(answer::UNKNOWN_COMMAND));
+            assert_eq!(parse(line), Err(default_reply::UNKNOWN_COMMAND));
         }
         for line in ["NOOP\rRSET", "NOOP \0", "NOOP\tx", "NOOP \u{85}"] {
-            assert_eq!(parse(line), Err(answer::NOT_TEXT));
+            assert_eq!(parse(line), Err(default_reply::NOT_TEXT));
         }
         let hostname = HelloName::localhost();
         assert_eq!(
             Command::parse(b"NOOP \xff", &hostname),
-            Err(answer::NOT_TEXT)
+            Err(default_reply::NOT_TEXT)
         );
     }
 
@@ -259,7 +263,7 @@ mod tests {
         };
         assert_eq!(parse("EHLO [192.0.2.1]"), Ok(name("[192.0.2.1]")));
         for line in ["EHLO", "EHLO ", "EHLO a b", "EHLO \u{fc}"] {
-            assert_eq!(parse(line), Err(answer::SYNTAX_ERROR));
+            assert_eq!(parse(line), Err(default_reply::SYNTAX_ERROR));
         }
     }
 
@@ -291,11 +295,14 @@ mod tests {
             "MAIL FRO\u{20ac}<>",
             "RCPT FROM:<a@b>",
         ] {
-            assert_eq!(parse(line), Err(answer::SYNTAX_ERROR), "{line}");
+            assert_eq!(parse(line), Err(default_reply::SYNTAX_ERROR), "{line}");
         }
-        assert_eq!(parse("MAIL FROM:<a>"), Err(answer::INVALID_SENDER));
-        assert_eq!(parse("RCPT TO:<>"), Err(answer::INVALID_RECIPIENT));
-        assert_eq!(parse("RCPT TO:<a@b@c>"), Err(answer::INVALID_RECIPIENT));
+        assert_eq!(parse("MAIL FROM:<a>"), Err(default_reply::INVALID_SENDER));
+        assert_eq!(parse("RCPT TO:<>"), Err(default_reply::INVALID_RECIPIENT));
+        assert_eq!(
+            parse("RCPT TO:<a@b@c>"),
+            Err(default_reply::INVALID_RECIPIENT)
+        );
         assert_eq!(
             parse("RCPT TO:<Postmaster>"),
             Ok(Command::Rcpt {
@@ -345,7 +352,7 @@ mod tests {
                 initial_response: None,
             })
         );
-        assert_eq!(parse("AUTH"), Err(answer::SYNTAX_ERROR));
-        assert_eq!(parse("AUTH  x"), Err(answer::SYNTAX_ERROR));
+        assert_eq!(parse("AUTH"), Err(default_reply::SYNTAX_ERROR));
+        assert_eq!(parse("AUTH  x"), Err(default_reply::SYNTAX_ERROR));
     }
 }

@@ -11,11 +11,11 @@ use alloc::vec::Vec;
 
 use postwire_proto::{Address, Mechanism, Protocol, SaslContext, TlsInfo};
 
-use crate::answer::{self, Answer};
 use crate::authentication::{Dialogue, Next};
 use crate::command::{Command, HelloKind};
 use crate::config::{ChunksRead, ServerConfig};
 use crate::content::{Content, DotDecoder};
+use crate::default_reply::{self, DefaultReply};
 use crate::event::{ServerEvent, ServerViolation};
 use crate::line::LineError;
 use crate::parameters;
@@ -35,7 +35,7 @@ impl Session {
         let line = match line {
             Ok(line) => line,
             Err(LineError::TooLong) => {
-                self.replies.say(answer::LINE_TOO_LONG);
+                self.replies.write(default_reply::LINE_TOO_LONG);
                 return Phase::Command(transaction);
             }
             Err(LineError::BareLineFeed) => return self.bare_line_feed(),
@@ -46,17 +46,17 @@ impl Session {
             Err(refusal) => self.stay(transaction, refusal),
             Ok(Command::Bdat { octets, last }) => self.bdat(transaction, octets, last),
             Ok(Command::MalformedBdat) => {
-                self.replies.say(answer::INVALID_CHUNK);
+                self.replies.write(default_reply::INVALID_CHUNK);
                 self.closed(Some(ServerViolation::MalformedChunk))
             }
             Ok(Command::Quit) => {
-                self.replies.say(answer::GOODBYE);
+                self.replies.write(default_reply::GOODBYE);
                 self.closed(None)
             }
-            Ok(Command::Noop) => self.stay(transaction, answer::OK),
+            Ok(Command::Noop) => self.stay(transaction, default_reply::OK),
             Ok(Command::Hello { kind, name }) => self.hello(transaction, kind, name),
             Ok(Command::StartTls) => self.starttls(transaction),
-            Ok(_) if self.needs_tls() => self.stay(transaction, answer::TLS_FIRST),
+            Ok(_) if self.needs_tls() => self.stay(transaction, default_reply::TLS_FIRST),
             Ok(Command::Mail {
                 reverse_path,
                 parameters,
@@ -66,10 +66,10 @@ impl Session {
                 parameters,
             }) => self.rcpt(transaction, forward_path, parameters),
             Ok(Command::Data) => self.data(transaction),
-            Ok(Command::Rset) => self.stay(None, answer::OK),
-            Ok(Command::Vrfy) => self.stay(transaction, answer::CANNOT_VERIFY),
-            Ok(Command::Expn) => self.stay(transaction, answer::NOT_IMPLEMENTED),
-            Ok(Command::Help) => self.stay(transaction, answer::HELP),
+            Ok(Command::Rset) => self.stay(None, default_reply::OK),
+            Ok(Command::Vrfy) => self.stay(transaction, default_reply::CANNOT_VERIFY),
+            Ok(Command::Expn) => self.stay(transaction, default_reply::NOT_IMPLEMENTED),
+            Ok(Command::Help) => self.stay(transaction, default_reply::HELP),
             Ok(Command::Auth {
                 mechanism,
                 initial_response,
@@ -84,25 +84,25 @@ impl Session {
                 self.trace(b"<redacted>");
                 self.take_response(dialogue, line, false)
             }
-            Err(LineError::TooLong) => self.stay(None, answer::RESPONSE_TOO_LONG),
+            Err(LineError::TooLong) => self.stay(None, default_reply::RESPONSE_TOO_LONG),
             Err(LineError::BareLineFeed) => self.bare_line_feed(),
         }
     }
 
     /// A bare LF ends the session, since a relay could see another line boundary there.
     fn bare_line_feed(&mut self) -> Phase {
-        self.replies.say(answer::BARE_LINE_FEED);
+        self.replies.write(default_reply::BARE_LINE_FEED);
         self.closed(Some(ServerViolation::BareLineFeed))
     }
 
-    fn stay(&mut self, transaction: Option<Transaction>, answer: Answer) -> Phase {
-        self.replies.say(answer);
+    fn stay(&mut self, transaction: Option<Transaction>, reply: DefaultReply) -> Phase {
+        self.replies.write(reply);
         Phase::Command(transaction)
     }
 
     fn ask(&mut self, question: Question, event: ServerEvent) -> Phase {
         self.events.push_back(event);
-        Phase::Answer(question)
+        Phase::AwaitingAnswer(question)
     }
 
     /// RFC 3207 §4.
@@ -121,10 +121,10 @@ impl Session {
     /// RFC 5321 §4.1.1.1, RFC 2033 §4.1.
     fn hello(&mut self, transaction: Option<Transaction>, kind: HelloKind, name: &str) -> Phase {
         if (kind == HelloKind::Lhlo) != (self.config.protocol == Protocol::Lmtp) {
-            return self.stay(transaction, answer::UNKNOWN_COMMAND);
+            return self.stay(transaction, default_reply::UNKNOWN_COMMAND);
         }
         if kind == HelloKind::Helo && self.needs_tls() {
-            return self.stay(transaction, answer::TLS_FIRST);
+            return self.stay(transaction, default_reply::TLS_FIRST);
         }
         let mut lines = alloc::vec![format!("{} greets {name}", self.config.hostname)];
         if kind != HelloKind::Helo {
@@ -134,7 +134,7 @@ impl Session {
                     .capability_lines(self.client.tls.is_some(), &mechanisms),
             );
         }
-        self.replies.say_lines(250, &lines);
+        self.replies.write_lines(250, &lines);
         self.client.hello = Some((kind, String::from(name)));
         Phase::Command(None)
     }
@@ -142,12 +142,12 @@ impl Session {
     /// RFC 3207 §4.
     fn starttls(&mut self, transaction: Option<Transaction>) -> Phase {
         if self.client.tls.is_some() {
-            return self.stay(transaction, answer::TLS_ALREADY);
+            return self.stay(transaction, default_reply::TLS_ALREADY);
         }
         if !self.config.starttls {
-            return self.stay(transaction, answer::NOT_IMPLEMENTED);
+            return self.stay(transaction, default_reply::NOT_IMPLEMENTED);
         }
-        self.replies.say(answer::READY_FOR_TLS);
+        self.replies.write(default_reply::READY_FOR_TLS);
         self.events.push_back(ServerEvent::StartTls);
         Phase::Handshake { greeted: true }
     }
@@ -160,17 +160,17 @@ impl Session {
         parameters: &str,
     ) -> Phase {
         if self.client.hello.is_none() {
-            return self.stay(transaction, answer::HELLO_FIRST);
+            return self.stay(transaction, default_reply::HELLO_FIRST);
         }
         if transaction.is_some() {
-            return self.stay(transaction, answer::NESTED_MAIL);
+            return self.stay(transaction, default_reply::NESTED_MAIL);
         }
         if self.config.require_auth && self.client.user.is_none() {
-            return self.stay(None, answer::AUTH_FIRST);
+            return self.stay(None, default_reply::AUTH_FIRST);
         }
         let has_room = |most| self.client.messages < most;
         if !self.config.max_messages.is_none_or(has_room) {
-            self.replies.say(answer::TOO_MANY_MESSAGES);
+            self.replies.write(default_reply::TOO_MANY_MESSAGES);
             return self.closed(None);
         }
         let tls = self.client.tls.is_some();
@@ -223,10 +223,10 @@ impl Session {
         }
     }
 
-    fn no_transaction(&self) -> Answer {
+    fn no_transaction(&self) -> DefaultReply {
         match self.client.hello {
-            None => answer::HELLO_FIRST,
-            Some(_) => answer::MAIL_FIRST,
+            None => default_reply::HELLO_FIRST,
+            Some(_) => default_reply::MAIL_FIRST,
         }
     }
 
@@ -238,7 +238,7 @@ impl Session {
         match transaction.check_data(&self.config) {
             Err(refusal) => self.stay(Some(transaction), refusal),
             Ok(()) if transaction.recipients.is_empty() => {
-                self.replies.say(answer::START_CONTENT);
+                self.replies.write(default_reply::START_CONTENT);
                 self.await_content(transaction)
             }
             Ok(()) => self.ask(Question::Data(transaction), ServerEvent::Data),
@@ -254,11 +254,11 @@ impl Session {
     /// the configuration says not to read them.
     fn bdat(&mut self, transaction: Option<Transaction>, octets: u64, last: bool) -> Phase {
         let checked = if self.needs_tls() {
-            Err(answer::TLS_FIRST)
+            Err(default_reply::TLS_FIRST)
         } else if self.config.chunks_read == ChunksRead::None
             || self.offered().is_none_or(|config| !config.chunking)
         {
-            Err(answer::NOT_IMPLEMENTED)
+            Err(default_reply::NOT_IMPLEMENTED)
         } else {
             match &transaction {
                 Some(transaction) => transaction.check_chunk(),
@@ -300,28 +300,30 @@ impl Session {
         &self,
         transaction: Option<&Transaction>,
         mechanism: &str,
-    ) -> Result<Dialogue, Answer> {
-        let config = self.offered().ok_or(answer::HELLO_FIRST)?;
+    ) -> Result<Dialogue, DefaultReply> {
+        let config = self.offered().ok_or(default_reply::HELLO_FIRST)?;
         if config.mechanisms.is_empty() {
-            return Err(answer::NOT_IMPLEMENTED);
+            return Err(default_reply::NOT_IMPLEMENTED);
         }
         if self.client.user.is_some() {
-            return Err(answer::AUTHENTICATED_ALREADY);
+            return Err(default_reply::AUTHENTICATED_ALREADY);
         }
         if transaction.is_some() {
-            return Err(answer::NESTED_MAIL);
+            return Err(default_reply::NESTED_MAIL);
         }
-        let mechanism: Mechanism = mechanism.parse().map_err(|_| answer::UNKNOWN_MECHANISM)?;
+        let mechanism: Mechanism = mechanism
+            .parse()
+            .map_err(|_| default_reply::UNKNOWN_MECHANISM)?;
         if !config.mechanisms.contains(&mechanism) {
-            return Err(answer::UNKNOWN_MECHANISM);
+            return Err(default_reply::UNKNOWN_MECHANISM);
         }
         if !config.allows_mechanism(mechanism, self.client.tls.is_some()) {
-            return Err(answer::AUTH_NEEDS_TLS);
+            return Err(default_reply::AUTH_NEEDS_TLS);
         }
         if !self.may_authenticate_by(mechanism) {
-            return Err(answer::UNKNOWN_MECHANISM);
+            return Err(default_reply::UNKNOWN_MECHANISM);
         }
-        Dialogue::begin(mechanism, &self.sasl_context(&[])).ok_or(answer::UNKNOWN_MECHANISM)
+        Dialogue::begin(mechanism, &self.sasl_context(&[])).ok_or(default_reply::UNKNOWN_MECHANISM)
     }
 
     /// Whether the mechanism is allowed, and everything that it needs is present.
@@ -371,10 +373,10 @@ impl Session {
     pub(crate) fn go_on(&mut self, next: Next) -> Phase {
         match next {
             Next::Challenge(dialogue) => self.challenge(dialogue),
-            Next::Failed(answer) => self.stay(None, answer),
+            Next::Failed(reply) => self.stay(None, reply),
             Next::Authenticated { user } => {
                 self.client.user = Some(user);
-                self.stay(None, answer::AUTHENTICATED)
+                self.stay(None, default_reply::AUTHENTICATED)
             }
             Next::Password {
                 mechanism,

@@ -73,7 +73,7 @@ pub enum ChunksRead {
     All,
     /// The server reads the octets of an accepted `BDAT`; after a refused one it takes them for
     /// commands.
-    Welcome,
+    Accepted,
     /// The server reads no octets: it offers `BDAT` but does not implement it, as some proxies
     /// do.
     None,

@@ -8,9 +8,9 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use memchr::memmem::Finder;
-use postwire_proto::Facts;
+use postwire_proto::BodyFacts;
 
-use crate::answer::{self, Answer};
+use crate::default_reply::{self, DefaultReply};
 
 /// The content collected so far; dropped as soon as it is too large.
 #[derive(Debug)]
@@ -50,13 +50,13 @@ impl Content {
 
     /// The content, or the reply that refuses it. `binary` content may contain any octets (RFC
     /// 3030 §3).
-    pub(crate) fn finish(self, binary: bool) -> Result<Bytes, Answer> {
+    pub(crate) fn finish(self, binary: bool) -> Result<Bytes, DefaultReply> {
         match self {
-            Self::TooLarge => Err(answer::TOO_LARGE),
-            Self::Gathered { octets, .. } if binary || Facts::of(&octets).is_canonical() => {
+            Self::TooLarge => Err(default_reply::TOO_LARGE),
+            Self::Gathered { octets, .. } if binary || BodyFacts::of(&octets).is_canonical() => {
                 Ok(octets.into())
             }
-            Self::Gathered { .. } => Err(answer::BARE_LINE_END_IN_CONTENT),
+            Self::Gathered { .. } => Err(default_reply::BARE_LINE_END_IN_CONTENT),
         }
     }
 }
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     /// Returns the content and the rest of the input, if the data ended.
-    fn read(chunks: &[&[u8]], limit: usize) -> Option<(Result<Bytes, Answer>, Vec<u8>)> {
+    fn read(chunks: &[&[u8]], limit: usize) -> Option<(Result<Bytes, DefaultReply>, Vec<u8>)> {
         let mut decoder = DotDecoder::new(Content::new(limit));
         for (index, chunk) in chunks.iter().enumerate() {
             let mut rest = *chunk;
@@ -165,7 +165,7 @@ mod tests {
         None
     }
 
-    fn content(wire: &[u8]) -> Option<Result<Bytes, Answer>> {
+    fn content(wire: &[u8]) -> Option<Result<Bytes, DefaultReply>> {
         let whole = read(&[wire], 1_000);
         for cut in 0..=wire.len() {
             let (head, tail) = wire.split_at(cut);
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn too_large_content_is_dropped_at_once() {
         let (content, rest) = read(&[b"12345\r\n", b"1\r\n.\r\nNOOP"], 9).expect("an end");
-        assert_eq!(content, Err(answer::TOO_LARGE));
+        assert_eq!(content, Err(default_reply::TOO_LARGE));
         assert_eq!(rest, b"NOOP");
         let (content, _) = read(&[b"12345\r\n.\r\n"], 7).expect("an end");
         assert_eq!(content, Ok(Bytes::from_static(b"12345\r\n")));

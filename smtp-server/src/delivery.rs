@@ -6,8 +6,8 @@
 use bytes::Bytes;
 use postwire_proto::Protocol;
 
-use crate::answer::{self, Answer};
 use crate::content::Content;
+use crate::default_reply::{self, DefaultReply};
 use crate::event::{Received, ServerEvent};
 use crate::question::Question;
 use crate::session::{Chunk, Phase, Session};
@@ -19,7 +19,7 @@ impl Session {
         if transaction.recipients.is_empty() {
             // RFC 2033 §4.2: in LMTP, one reply per recipient means no reply here.
             if self.config.protocol == Protocol::Smtp {
-                self.replies.say(answer::NOBODY_TO_DELIVER_TO);
+                self.replies.write(default_reply::NOBODY_TO_DELIVER_TO);
             }
             return Phase::Command(None);
         }
@@ -35,7 +35,8 @@ impl Session {
             ..
         } = chunk;
         let Some(mut transaction) = transaction else {
-            self.replies.say(refusal.unwrap_or(answer::MAIL_FIRST));
+            self.replies
+                .write(refusal.unwrap_or(default_reply::MAIL_FIRST));
             return Phase::Command(None);
         };
         if last {
@@ -46,10 +47,10 @@ impl Session {
             return self.deliver(transaction, content);
         }
         match refusal.map_or_else(|| transaction.end_chunk(), Err) {
-            Ok(()) => self.replies.say(answer::CHUNK_OK),
+            Ok(()) => self.replies.write(default_reply::CHUNK_OK),
             Err(refusal) => {
                 transaction.fail();
-                self.replies.say(refusal);
+                self.replies.write(refusal);
             }
         }
         Phase::Command(Some(transaction))
@@ -57,7 +58,7 @@ impl Session {
 
     /// Asks the application whether it accepts the message, or refuses the message. The
     /// transaction is over in both cases.
-    fn deliver(&mut self, transaction: Transaction, content: Result<Bytes, Answer>) -> Phase {
+    fn deliver(&mut self, transaction: Transaction, content: Result<Bytes, DefaultReply>) -> Phase {
         let answers = match self.config.protocol {
             Protocol::Smtp => 1,
             Protocol::Lmtp => transaction.recipients.len().max(1),
@@ -66,11 +67,11 @@ impl Session {
             Ok(content) => {
                 let received = self.received(transaction, content);
                 self.events.push_back(ServerEvent::Message(received));
-                Phase::Answer(Question::Message { answers })
+                Phase::AwaitingAnswer(Question::Message { answers })
             }
             Err(refusal) => {
                 for _ in 0..answers {
-                    self.replies.say(refusal);
+                    self.replies.write(refusal);
                 }
                 Phase::Command(None)
             }

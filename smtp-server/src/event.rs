@@ -188,7 +188,7 @@ pub enum ServerMisuse {
     /// The open question needs a password or a refusal.
     PasswordWanted,
     /// The reply does not answer the open question, which stays open.
-    UnfitReply(ReplyCode),
+    WrongReplyCode(ReplyCode),
     /// The program reported an established TLS session that was not requested.
     NoHandshake,
 }
@@ -200,7 +200,7 @@ impl fmt::Display for ServerMisuse {
             Self::PasswordWanted => {
                 formatter.write_str("the open question must be answered with a password")
             }
-            Self::UnfitReply(code) => write!(formatter, "{code} does not answer the question"),
+            Self::WrongReplyCode(code) => write!(formatter, "{code} does not answer the question"),
             Self::NoHandshake => formatter.write_str("no tls handshake was requested"),
         }
     }

@@ -6,7 +6,7 @@
 //! in: the application answers each [`ServerEvent`] that asks.
 //!
 //! ```text
-//!          line                Command                 Answer, ServerEvent
+//!          line                Command                 Reply, ServerEvent
 //! octets ───────▶ LineReader ───────────▶ Session ─────────────────────────▶
 //!          content             Content        ▲  accept, respond
 //!        ───────▶ DotDecoder ────────────────┘
@@ -26,12 +26,12 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
-mod answer;
 mod authentication;
 mod command;
 mod commands;
 mod config;
 mod content;
+mod default_reply;
 mod delivery;
 mod event;
 mod line;

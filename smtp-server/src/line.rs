@@ -83,12 +83,12 @@ impl LineReader {
 
 /// Input that cannot be processed yet: an incomplete line, or anything after an open question.
 #[derive(Default)]
-pub(crate) struct Waiting {
+pub(crate) struct WaitingInput {
     octets: Vec<u8>,
     start: usize,
 }
 
-impl Waiting {
+impl WaitingInput {
     pub(crate) fn as_slice(&self) -> &[u8] {
         self.octets.get(self.start..).unwrap_or_default()
     }
@@ -124,7 +124,7 @@ mod tests {
 
     fn lines(chunks: &[&[u8]], limit: usize) -> Vec<Result<Vec<u8>, LineError>> {
         let mut reader = LineReader::new();
-        let mut waiting = Waiting::default();
+        let mut waiting = WaitingInput::default();
         let mut lines = Vec::new();
         for chunk in chunks {
             waiting.append(chunk);

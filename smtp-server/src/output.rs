@@ -9,7 +9,7 @@ use core::fmt;
 use bytes::Buf;
 use postwire_proto::Reply;
 
-use crate::answer::Answer;
+use crate::default_reply::DefaultReply;
 
 /// Octets that were taken are freed once there are this many.
 const RECLAIMED: usize = 64 * 1024;
@@ -55,12 +55,12 @@ impl Replies {
         self.octets.get(self.taken..).unwrap_or_default()
     }
 
-    pub(crate) fn say(&mut self, answer: Answer) {
-        let Answer {
+    pub(crate) fn write(&mut self, reply: DefaultReply) {
+        let DefaultReply {
             code,
             enhanced,
             text,
-        } = answer;
+        } = reply;
         if self.enhanced_codes && !enhanced.is_empty() {
             self.line(code, ' ', format_args!("{enhanced} {text}"));
         } else {
@@ -70,7 +70,7 @@ impl Replies {
 
     /// Writes a reply of several lines without enhanced codes (RFC 2034 §4 does not allow them
     /// in the reply to EHLO). An empty list writes nothing.
-    pub(crate) fn say_lines(&mut self, code: u16, lines: &[impl fmt::Display]) {
+    pub(crate) fn write_lines(&mut self, code: u16, lines: &[impl fmt::Display]) {
         if let Some((last, lines)) = lines.split_last() {
             for line in lines {
                 self.line(code, '-', line);
@@ -146,7 +146,7 @@ impl Buf for ReplyOutput<'_> {
 mod tests {
     use super::*;
 
-    const OK: Answer = Answer {
+    const OK: DefaultReply = DefaultReply {
         code: 250,
         enhanced: "2.0.0",
         text: "ok",
@@ -156,7 +156,7 @@ mod tests {
     fn enhanced_codes_can_be_left_out() {
         for (enhanced, expected) in [(true, "250 2.0.0 ok\r\n"), (false, "250 ok\r\n")] {
             let mut replies = Replies::new(enhanced);
-            replies.say(OK);
+            replies.write(OK);
             assert_eq!(ReplyOutput(&mut replies).chunk(), expected.as_bytes());
         }
     }
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn no_text_ends_its_line() {
         let mut replies = Replies::new(true);
-        replies.say_lines(250, &["a\r\n250 b", "c"]);
+        replies.write_lines(250, &["a\r\n250 b", "c"]);
         assert_eq!(
             ReplyOutput(&mut replies).chunk(),
             b"250-a  250 b\r\n250 c\r\n"
@@ -174,9 +174,9 @@ mod tests {
     #[test]
     fn the_buffer_is_reused_even_if_never_empty() {
         let mut replies = Replies::new(true);
-        replies.say(OK);
+        replies.write(OK);
         for _ in 0..100_000 {
-            replies.say(OK);
+            replies.write(OK);
             let mut output = ReplyOutput(&mut replies);
             output.advance(14);
             assert_eq!(output.remaining(), 14);

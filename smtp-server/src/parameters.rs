@@ -11,8 +11,8 @@ use postwire_proto::{
     DeliverBy, EnvelopeId, FutureRelease, MtPriority, Notify, OriginalRecipient, Parameter, Return,
 };
 
-use crate::answer::{self, Answer};
 use crate::config::ServerConfig;
+use crate::default_reply::{self, DefaultReply};
 
 /// The client's declaration of the content, given with `BODY=`.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -42,7 +42,7 @@ pub(crate) fn mail(
     text: &str,
     offered: Option<&ServerConfig>,
     tls: bool,
-) -> Result<MailParameters, Answer> {
+) -> Result<MailParameters, DefaultReply> {
     let mut declared = MailParameters::default();
     let mut held = false;
     each(text, offered, |config, keyword, value| {
@@ -68,7 +68,7 @@ pub(crate) fn mail(
             "MT-PRIORITY" if config.mt_priority => drop(parsed::<MtPriority>(value)?),
             "REQUIRETLS" if config.requiretls && tls => require(value.is_none())?,
             _ if config.is_extension(keyword) => {}
-            _ => return Err(answer::PARAMETER_NOT_OFFERED),
+            _ => return Err(default_reply::PARAMETER_NOT_OFFERED),
         }
         Ok(())
     })?;
@@ -76,12 +76,12 @@ pub(crate) fn mail(
 }
 
 /// Checks the parameters of `RCPT`. After `HELO` none are offered.
-pub(crate) fn rcpt(text: &str, offered: Option<&ServerConfig>) -> Result<(), Answer> {
+pub(crate) fn rcpt(text: &str, offered: Option<&ServerConfig>) -> Result<(), DefaultReply> {
     each(text, offered, |config, keyword, value| match keyword {
         "NOTIFY" if config.dsn => parsed::<Notify>(value).map(drop),
         "ORCPT" if config.dsn => parsed::<OriginalRecipient>(value).map(drop),
         _ if config.is_extension(keyword) => Ok(()),
-        _ => Err(answer::PARAMETER_NOT_OFFERED),
+        _ => Err(default_reply::PARAMETER_NOT_OFFERED),
     })
 }
 
@@ -98,8 +98,8 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 fn each(
     text: &str,
     offered: Option<&ServerConfig>,
-    mut read: impl FnMut(&ServerConfig, &str, Option<&str>) -> Result<(), Answer>,
-) -> Result<(), Answer> {
+    mut read: impl FnMut(&ServerConfig, &str, Option<&str>) -> Result<(), DefaultReply>,
+) -> Result<(), DefaultReply> {
     let mut seen: Vec<String> = Vec::new();
     for word in words(text) {
         let (keyword, value) = match word.split_once('=') {
@@ -107,7 +107,7 @@ fn each(
             None => (word, None),
         };
         require(Parameter::is_keyword(keyword) && value.is_none_or(is_value))?;
-        let config = offered.ok_or(answer::PARAMETER_NOT_OFFERED)?;
+        let config = offered.ok_or(default_reply::PARAMETER_NOT_OFFERED)?;
         let keyword = keyword.to_ascii_uppercase();
         read(config, &keyword, value)?;
         // RFC 5321 does not define which of two parameters with the same keyword counts.
@@ -117,11 +117,11 @@ fn each(
     Ok(())
 }
 
-fn require(valid: bool) -> Result<(), Answer> {
+fn require(valid: bool) -> Result<(), DefaultReply> {
     if valid {
         Ok(())
     } else {
-        Err(answer::INVALID_PARAMETER)
+        Err(default_reply::INVALID_PARAMETER)
     }
 }
 
@@ -131,14 +131,14 @@ fn is_value(text: &str) -> bool {
 }
 
 /// RFC 1870 §4: up to 20 digits, so a number larger than `u64` is well-formed.
-fn octets(value: Option<&str>) -> Result<u64, Answer> {
+fn octets(value: Option<&str>) -> Result<u64, DefaultReply> {
     let digits = value.filter(|value| value.bytes().all(|octet| octet.is_ascii_digit()));
     let digits = digits.filter(|digits| digits.len() <= 20);
-    let digits = digits.ok_or(answer::INVALID_PARAMETER)?;
+    let digits = digits.ok_or(default_reply::INVALID_PARAMETER)?;
     Ok(digits.parse().unwrap_or(u64::MAX))
 }
 
-fn body(value: Option<&str>, config: &ServerConfig) -> Result<BodyDeclaration, Answer> {
+fn body(value: Option<&str>, config: &ServerConfig) -> Result<BodyDeclaration, DefaultReply> {
     let (body, offered) = if is_one_of(value, &["7BIT"]) {
         (BodyDeclaration::SevenBit, true)
     } else if is_one_of(value, &["8BITMIME"]) {
@@ -146,9 +146,11 @@ fn body(value: Option<&str>, config: &ServerConfig) -> Result<BodyDeclaration, A
     } else if is_one_of(value, &["BINARYMIME"]) {
         (BodyDeclaration::BinaryMime, config.offers_binary_mime())
     } else {
-        return Err(answer::INVALID_PARAMETER);
+        return Err(default_reply::INVALID_PARAMETER);
     };
-    offered.then_some(body).ok_or(answer::PARAMETER_NOT_OFFERED)
+    offered
+        .then_some(body)
+        .ok_or(default_reply::PARAMETER_NOT_OFFERED)
 }
 
 fn is_one_of(value: Option<&str>, choices: &[&str]) -> bool {
@@ -160,27 +162,31 @@ fn is_one_of(value: Option<&str>, choices: &[&str]) -> bool {
 }
 
 /// Parses a value with the syntax of its type.
-fn parsed<T: FromStr>(value: Option<&str>) -> Result<T, Answer> {
+fn parsed<T: FromStr>(value: Option<&str>) -> Result<T, DefaultReply> {
     value
         .and_then(|value| value.parse().ok())
-        .ok_or(answer::INVALID_PARAMETER)
+        .ok_or(default_reply::INVALID_PARAMETER)
 }
 
-fn deliver_by(value: Option<&str>, shortest: Option<u32>) -> Result<(), Answer> {
+fn deliver_by(value: Option<&str>, shortest: Option<u32>) -> Result<(), DefaultReply> {
     let wanted: DeliverBy = parsed(value)?;
     // RFC 2852 §3: the shortest time applies to messages that are returned.
     let shortest = i64::from(shortest.unwrap_or_default());
     if wanted.is_returned() && i64::from(wanted.seconds()) < shortest {
-        return Err(answer::TOO_SHORT_A_TIME);
+        return Err(default_reply::DELIVERY_TIME_TOO_SHORT);
     }
     Ok(())
 }
 
-fn future_release(keyword: &str, value: Option<&str>, longest: Option<u32>) -> Result<(), Answer> {
+fn future_release(
+    keyword: &str,
+    value: Option<&str>,
+    longest: Option<u32>,
+) -> Result<(), DefaultReply> {
     let parameter = alloc::format!("{keyword}={}", value.unwrap_or_default());
     let wanted: FutureRelease = parsed(Some(&parameter))?;
     match (wanted.seconds(), longest) {
-        (Some(wanted), Some(longest)) if wanted > longest => Err(answer::TOO_LONG_A_HOLD),
+        (Some(wanted), Some(longest)) if wanted > longest => Err(default_reply::HOLD_TOO_LONG),
         _ => Ok(()),
     }
 }
@@ -234,7 +240,7 @@ mod tests {
             "=",
         ] {
             let declared = mail(text, Some(&config()), false);
-            assert_eq!(declared, Err(answer::INVALID_PARAMETER), "{text}");
+            assert_eq!(declared, Err(default_reply::INVALID_PARAMETER), "{text}");
         }
         for text in [
             "BY",
@@ -250,7 +256,7 @@ mod tests {
         ] {
             let declared = mail(text, Some(&all()), true);
             assert!(
-                matches!(declared, Err(answer) if answer.code == 501),
+                matches!(declared, Err(reply) if reply.code == 501),
                 "{text}: {declared:?}"
             );
         }
@@ -262,7 +268,7 @@ mod tests {
             "ORCPT=a;+",
         ] {
             let checked = rcpt(text, Some(&config()));
-            assert_eq!(checked, Err(answer::INVALID_PARAMETER), "{text}");
+            assert_eq!(checked, Err(default_reply::INVALID_PARAMETER), "{text}");
         }
     }
 
@@ -289,15 +295,19 @@ mod tests {
         ] {
             assert!(mail(text, Some(&all()), true).is_ok(), "{text}");
             let declared = mail(text, Some(&config()), true);
-            assert_eq!(declared, Err(answer::PARAMETER_NOT_OFFERED), "{text}");
+            assert_eq!(
+                declared,
+                Err(default_reply::PARAMETER_NOT_OFFERED),
+                "{text}"
+            );
         }
         assert_eq!(
             mail("HOLDFOR=3601", Some(&all()), true),
-            Err(answer::TOO_LONG_A_HOLD)
+            Err(default_reply::HOLD_TOO_LONG)
         );
         assert_eq!(
             mail("REQUIRETLS", Some(&all()), false),
-            Err(answer::PARAMETER_NOT_OFFERED)
+            Err(default_reply::PARAMETER_NOT_OFFERED)
         );
         assert_eq!(rcpt("XFOO=1", Some(&all())), Ok(()));
     }
@@ -322,21 +332,28 @@ mod tests {
             assert!(mail(text, Some(&config()), false).is_ok(), "{text}");
             for offered in [None, Some(&bare)] {
                 let declared = mail(text, offered, false);
-                assert_eq!(declared, Err(answer::PARAMETER_NOT_OFFERED), "{text}");
+                assert_eq!(
+                    declared,
+                    Err(default_reply::PARAMETER_NOT_OFFERED),
+                    "{text}"
+                );
             }
         }
         let text_only = config().binary_mime(false);
         assert_eq!(
             mail("BODY=BINARYMIME", Some(&text_only), false),
-            Err(answer::PARAMETER_NOT_OFFERED)
+            Err(default_reply::PARAMETER_NOT_OFFERED)
         );
         for text in ["NOTIFY=SUCCESS,delay", "ORCPT=rfc822;a@b"] {
             assert_eq!(rcpt(text, Some(&config())), Ok(()));
-            assert_eq!(rcpt(text, Some(&bare)), Err(answer::PARAMETER_NOT_OFFERED));
+            assert_eq!(
+                rcpt(text, Some(&bare)),
+                Err(default_reply::PARAMETER_NOT_OFFERED)
+            );
         }
         assert_eq!(
             rcpt("SIZE=1", Some(&config())),
-            Err(answer::PARAMETER_NOT_OFFERED)
+            Err(default_reply::PARAMETER_NOT_OFFERED)
         );
     }
 }

@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 
 use postwire_proto::{Address, Mechanism, Reply, Secret};
 
-use crate::answer::{self, Answer};
 use crate::authentication::{Claim, Dialogue};
+use crate::default_reply::{self, DefaultReply};
 use crate::event::ServerMisuse;
 use crate::session::{Phase, Session};
 use crate::transaction::Transaction;
@@ -33,15 +33,15 @@ pub(crate) enum Question {
 
 impl Question {
     /// The default reply if the application accepts.
-    fn yes(&self) -> Option<Answer> {
+    fn yes(&self) -> Option<DefaultReply> {
         Some(match self {
-            Self::Authenticate { .. } => answer::AUTHENTICATED,
+            Self::Authenticate { .. } => default_reply::AUTHENTICATED,
             // The proof is still to come.
             Self::Password(_) => return None,
-            Self::MailFrom(_) => answer::SENDER_OK,
-            Self::RcptTo(..) => answer::RECIPIENT_OK,
-            Self::Data(_) => answer::START_CONTENT,
-            Self::Message { .. } => answer::MESSAGE_ACCEPTED,
+            Self::MailFrom(_) => default_reply::SENDER_OK,
+            Self::RcptTo(..) => default_reply::RECIPIENT_OK,
+            Self::Data(_) => default_reply::START_CONTENT,
+            Self::Message { .. } => default_reply::MESSAGE_ACCEPTED,
         })
     }
 
@@ -62,24 +62,24 @@ impl Session {
     /// the end of the session has superseded may still be answered.
     pub(crate) fn answer(&mut self, reply: Option<Reply>) -> Result<(), ServerMisuse> {
         let question = match &self.phase {
-            Phase::Answer(question) => question,
+            Phase::AwaitingAnswer(question) => question,
             Phase::Closed => return Ok(()),
             _ => return Err(ServerMisuse::NoQuestion),
         };
         let yes = match &reply {
             None => {
                 let yes = question.yes().ok_or(ServerMisuse::PasswordWanted)?;
-                self.replies.say(yes);
+                self.replies.write(yes);
                 true
             }
             Some(reply) => {
                 let verdict = question.verdict(reply);
-                verdict.ok_or(ServerMisuse::UnfitReply(reply.code()))?
+                verdict.ok_or(ServerMisuse::WrongReplyCode(reply.code()))?
             }
         };
         let phase = core::mem::replace(&mut self.phase, Phase::Closed);
         self.phase = match phase {
-            Phase::Answer(question) => self.answered(question, yes, reply),
+            Phase::AwaitingAnswer(question) => self.answered(question, yes, reply),
             phase => phase,
         };
         Ok(())
@@ -89,7 +89,7 @@ impl Session {
     pub(crate) fn answer_password(&mut self, password: &Secret) -> Result<(), ServerMisuse> {
         let phase = core::mem::replace(&mut self.phase, Phase::Closed);
         let (phase, result) = match phase {
-            Phase::Answer(Question::Password(claim)) => {
+            Phase::AwaitingAnswer(Question::Password(claim)) => {
                 let next = claim.compare(password, &self.nonce);
                 self.vary_nonce();
                 (self.go_on(next), Ok(()))
@@ -134,9 +134,11 @@ impl Session {
             }
             Question::Data(transaction) if yes => self.await_content(transaction),
             Question::Data(transaction) => Phase::Command(Some(transaction)),
-            Question::Message { answers } if answers > 1 => Phase::Answer(Question::Message {
-                answers: answers - 1,
-            }),
+            Question::Message { answers } if answers > 1 => {
+                Phase::AwaitingAnswer(Question::Message {
+                    answers: answers - 1,
+                })
+            }
             Question::Password(_) | Question::Message { .. } => Phase::Command(None),
         }
     }

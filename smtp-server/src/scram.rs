@@ -45,12 +45,12 @@ impl ClientFirst {
         let (user, rest) = bare.strip_prefix("n=")?.split_once(',')?;
         let user = from_saslname(user)?;
         let nonce = rest.strip_prefix("r=")?.split(',').next()?;
-        let acts_for_himself = match identity.strip_prefix("a=") {
+        let acts_for_own_identity = match identity.strip_prefix("a=") {
             Some(identity) => from_saslname(identity)? == user,
             None => identity.is_empty(),
         };
         let printable = nonce.bytes().all(|octet| octet.is_ascii_graphic());
-        if !acts_for_himself || user.is_empty() || nonce.is_empty() || !printable {
+        if !acts_for_own_identity || user.is_empty() || nonce.is_empty() || !printable {
             return None;
         }
         let header = format!("{flag},{identity},");

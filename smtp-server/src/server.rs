@@ -9,10 +9,10 @@ use core::fmt;
 use bytes::Buf;
 use postwire_proto::{Endpoint, Instant, Reply, Secret, TlsInfo, TransportError};
 
-use crate::answer;
 use crate::config::ServerConfig;
+use crate::default_reply;
 use crate::event::{ServerEvent, ServerMisuse, ServerViolation};
-use crate::line::Waiting;
+use crate::line::WaitingInput;
 use crate::output::ReplyOutput;
 use crate::session::Session;
 
@@ -59,7 +59,7 @@ mod tests;
 /// ```
 pub struct Server {
     session: Session,
-    waiting: Waiting,
+    waiting: WaitingInput,
     /// The client closed its side. Input that arrived before still counts.
     at_eof: bool,
 }
@@ -85,7 +85,7 @@ impl Server {
     fn from_session(session: Session) -> Self {
         Self {
             session,
-            waiting: Waiting::default(),
+            waiting: WaitingInput::default(),
             at_eof: false,
         }
     }
@@ -102,7 +102,7 @@ impl Server {
         now: Instant,
         info: TlsInfo,
     ) -> Result<(), ServerMisuse> {
-        self.session.tell_time(now);
+        self.session.advance_clock(now);
         self.session.tls_established(info)
     }
 
@@ -152,7 +152,7 @@ impl Server {
     pub fn password(&mut self, password: &Secret) -> Result<(), ServerMisuse> {
         self.session.answer_password(password)?;
         self.read_waiting();
-        self.session.restart_clock();
+        self.session.restart_idle_timer();
         Ok(())
     }
 
@@ -168,7 +168,7 @@ impl Server {
     fn answer(&mut self, reply: Option<Reply>) -> Result<(), ServerMisuse> {
         self.session.answer(reply)?;
         self.read_waiting();
-        self.session.restart_clock();
+        self.session.restart_idle_timer();
         Ok(())
     }
 
@@ -187,14 +187,15 @@ impl Endpoint for Server {
     type Event = ServerEvent;
 
     fn handle_input(&mut self, now: Instant, input: &[u8]) {
-        self.session.tell_time(now);
+        self.session.advance_clock(now);
         let limit = self.session.config.max_waiting_input;
         let waiting = self.waiting.as_slice().len();
         // Input that arrived in one piece with the command in question is in memory already,
         // and the cut of the input must not change the result.
         if self.session.is_awaiting_answer() && waiting.saturating_add(input.len()) > limit {
             let violation = ServerViolation::TooMuchInput { limit };
-            self.session.expel(answer::TOO_MUCH_INPUT, violation);
+            self.session
+                .close_with_reply(default_reply::TOO_MUCH_INPUT, violation);
             self.waiting.retain_last(0);
         } else if waiting == 0 {
             let mut rest = input;
@@ -207,13 +208,13 @@ impl Endpoint for Server {
     }
 
     fn handle_eof(&mut self, now: Instant) {
-        self.session.tell_time(now);
+        self.session.advance_clock(now);
         self.at_eof = true;
         self.read_waiting();
     }
 
     fn handle_transport_error(&mut self, now: Instant, error: TransportError) {
-        self.session.tell_time(now);
+        self.session.advance_clock(now);
         self.session.close(Some(ServerViolation::Transport(error)));
     }
 
@@ -230,7 +231,7 @@ impl Endpoint for Server {
     }
 
     fn handle_written(&mut self, now: Instant, octets: usize) {
-        self.session.tell_time(now);
+        self.session.advance_clock(now);
         self.session.replies.mark_written(octets);
     }
 
@@ -243,7 +244,7 @@ impl Endpoint for Server {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        self.session.tell_time(now);
+        self.session.advance_clock(now);
         self.session.check_deadline();
     }
 

@@ -13,11 +13,11 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use postwire_proto::{Instant, Protocol, TlsInfo};
 
-use crate::answer::{self, Answer};
 use crate::authentication::Dialogue;
 use crate::command::HelloKind;
 use crate::config::ServerConfig;
 use crate::content::DotDecoder;
+use crate::default_reply::{self, DefaultReply};
 use crate::event::{ServerEvent, ServerMisuse, ServerViolation};
 use crate::line::LineReader;
 use crate::output::Replies;
@@ -60,7 +60,7 @@ pub(crate) enum Phase {
     /// The octets of a chunk.
     Chunk(Chunk),
     /// The application's answer.
-    Answer(Question),
+    AwaitingAnswer(Question),
     /// The end of the TLS handshake, which happens outside the session.
     Handshake { greeted: bool },
     /// Nothing: the session is over.
@@ -80,7 +80,7 @@ pub(crate) struct Chunk {
     pub(crate) transaction: Option<Transaction>,
     pub(crate) remaining: u64,
     pub(crate) last: bool,
-    pub(crate) refusal: Option<Answer>,
+    pub(crate) refusal: Option<DefaultReply>,
 }
 
 /// The known facts about the client.
@@ -128,7 +128,7 @@ impl Session {
             Protocol::Lmtp => "LMTP",
         };
         let line = format_args!("{} {protocol} {}", config.hostname, config.greeting);
-        self.replies.say_lines(220, &[line]);
+        self.replies.write_lines(220, &[line]);
     }
 
     pub(crate) fn tls(&self) -> Option<&TlsInfo> {
@@ -140,7 +140,7 @@ impl Session {
     }
 
     pub(crate) fn is_awaiting_answer(&self) -> bool {
-        matches!(self.phase, Phase::Answer(_))
+        matches!(self.phase, Phase::AwaitingAnswer(_))
     }
 
     pub(crate) fn is_awaiting_tls(&self) -> bool {
@@ -179,11 +179,11 @@ impl Session {
     }
 
     /// Sends the reason and ends the session.
-    pub(crate) fn expel(&mut self, answer: Answer, violation: ServerViolation) {
+    pub(crate) fn close_with_reply(&mut self, reply: DefaultReply, violation: ServerViolation) {
         if !self.is_closed() {
             // A client that waits for TLS cannot read a reply.
             if !self.is_awaiting_tls() {
-                self.replies.say(answer);
+                self.replies.write(reply);
             }
             self.phase = self.closed(Some(violation));
         }
@@ -192,20 +192,20 @@ impl Session {
 
 /// Time limits.
 impl Session {
-    pub(crate) fn tell_time(&mut self, now: Instant) {
+    pub(crate) fn advance_clock(&mut self, now: Instant) {
         self.now = now;
         self.waiting_since.get_or_insert(now);
     }
 
     /// Records progress by the client: a whole line, or some content. A partial line does not
     /// count, since one octet now and then would keep a session open forever.
-    fn note_progress(&mut self) {
+    fn on_progress(&mut self) {
         self.waiting_since = Some(self.now);
     }
 
     /// Restarts the client's time after an answer, which comes without a time: it counts from
     /// the next call that passes the time.
-    pub(crate) fn restart_clock(&mut self) {
+    pub(crate) fn restart_idle_timer(&mut self) {
         self.waiting_since = None;
     }
 
@@ -213,7 +213,7 @@ impl Session {
         match self.phase {
             Phase::Closed => None,
             // The application must answer; but the client must read the replies sent before.
-            Phase::Answer(_) if !self.replies.is_waiting() => None,
+            Phase::AwaitingAnswer(_) if !self.replies.is_waiting() => None,
             _ => Some(match self.waiting_since {
                 Some(since) => since + self.config.idle_timeout,
                 None => Instant::EPOCH,
@@ -223,7 +223,7 @@ impl Session {
 
     pub(crate) fn check_deadline(&mut self) {
         if self.deadline().is_some_and(|deadline| deadline <= self.now) {
-            self.expel(answer::IDLE_TOO_LONG, ServerViolation::IdleTimeout);
+            self.close_with_reply(default_reply::IDLE_TOO_LONG, ServerViolation::IdleTimeout);
         }
     }
 }
@@ -234,7 +234,10 @@ impl Session {
     pub(crate) fn read(&mut self, input: &mut &[u8]) {
         loop {
             if self.replies.pending() > MAX_REPLIES {
-                self.expel(answer::TOO_MUCH_INPUT, ServerViolation::RepliesNotRead);
+                self.close_with_reply(
+                    default_reply::TOO_MUCH_INPUT,
+                    ServerViolation::RepliesNotRead,
+                );
             }
             let phase = core::mem::replace(&mut self.phase, Phase::Closed);
             let (phase, step) = self.step(phase, input);
@@ -252,14 +255,14 @@ impl Session {
                 let Some(line) = self.lines.read(input, self.config.max_line) else {
                     return (Phase::Command(transaction), Step::Blocked);
                 };
-                self.note_progress();
+                self.on_progress();
                 self.command_line(transaction, line)
             }
             Phase::Response(dialogue) => {
                 let Some(line) = self.lines.read(input, MAX_RESPONSE) else {
                     return (Phase::Response(dialogue), Step::Blocked);
                 };
-                self.note_progress();
+                self.on_progress();
                 self.response_line(dialogue, line)
             }
             Phase::Chunk(chunk) if chunk.remaining == 0 => self.chunk_ended(chunk),
@@ -267,10 +270,12 @@ impl Session {
                 *input = &[];
                 return (Phase::Closed, Step::Blocked);
             }
-            Phase::Answer(question) => return (Phase::Answer(question), Step::Blocked),
+            Phase::AwaitingAnswer(question) => {
+                return (Phase::AwaitingAnswer(question), Step::Blocked);
+            }
             phase if input.is_empty() => return (phase, Step::Blocked),
             Phase::Content(transaction, mut decoder) => {
-                self.note_progress();
+                self.on_progress();
                 if decoder.read(input) {
                     self.content_ended(transaction, decoder.into_content())
                 } else {
@@ -278,7 +283,7 @@ impl Session {
                 }
             }
             Phase::Chunk(mut chunk) => {
-                self.note_progress();
+                self.on_progress();
                 chunk.read(&self.config, input);
                 Phase::Chunk(chunk)
             }

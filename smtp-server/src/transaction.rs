@@ -10,9 +10,9 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use postwire_proto::Address;
 
-use crate::answer::{self, Answer};
 use crate::config::ServerConfig;
 use crate::content::Content;
+use crate::default_reply::{self, DefaultReply};
 use crate::event::ReceivedParameters;
 use crate::parameters::{BodyDeclaration, MailParameters};
 
@@ -40,16 +40,16 @@ impl Transaction {
         config: &ServerConfig,
         reverse_path: Option<Address>,
         declared: MailParameters,
-    ) -> Result<Self, Answer> {
+    ) -> Result<Self, DefaultReply> {
         let is_ascii = reverse_path.as_ref().is_none_or(Address::is_ascii);
         if !is_ascii && !declared.smtp_utf8 {
-            return Err(answer::NEEDS_SMTPUTF8);
+            return Err(default_reply::NEEDS_SMTPUTF8);
         }
         if declared
             .size
             .is_some_and(|size| size > config.content_limit() as u64)
         {
-            return Err(answer::TOO_LARGE);
+            return Err(default_reply::TOO_LARGE);
         }
         Ok(Self {
             reverse_path,
@@ -65,43 +65,43 @@ impl Transaction {
         &self,
         config: &ServerConfig,
         recipient: &Address,
-    ) -> Result<(), Answer> {
+    ) -> Result<(), DefaultReply> {
         self.check_no_chunks()?;
         if !recipient.is_ascii() && !self.declared.smtp_utf8 {
-            return Err(answer::NEEDS_SMTPUTF8);
+            return Err(default_reply::NEEDS_SMTPUTF8);
         }
         if self.recipients.len() >= config.max_recipients {
-            return Err(answer::TOO_MANY_RECIPIENTS);
+            return Err(default_reply::TOO_MANY_RECIPIENTS);
         }
         Ok(())
     }
 
     /// Checks whether `DATA` is allowed.
-    pub(crate) fn check_data(&self, config: &ServerConfig) -> Result<(), Answer> {
+    pub(crate) fn check_data(&self, config: &ServerConfig) -> Result<(), DefaultReply> {
         self.check_no_chunks()?;
         if self.is_binary() {
-            return Err(answer::BINARY_NEEDS_BDAT);
+            return Err(default_reply::BINARY_NEEDS_BDAT);
         }
         if self.recipients.is_empty() && !config.data_without_recipients {
-            return Err(answer::NO_VALID_RECIPIENTS);
+            return Err(default_reply::NO_VALID_RECIPIENTS);
         }
         Ok(())
     }
 
     /// Checks whether a chunk is allowed (RFC 3030 §2).
-    pub(crate) fn check_chunk(&self) -> Result<(), Answer> {
+    pub(crate) fn check_chunk(&self) -> Result<(), DefaultReply> {
         match self.chunks {
-            Chunks::Failed => Err(answer::CONTENT_FAILED),
-            _ if self.recipients.is_empty() => Err(answer::NO_VALID_RECIPIENTS),
+            Chunks::Failed => Err(default_reply::CONTENT_FAILED),
+            _ if self.recipients.is_empty() => Err(default_reply::NO_VALID_RECIPIENTS),
             _ => Ok(()),
         }
     }
 
-    fn check_no_chunks(&self) -> Result<(), Answer> {
+    fn check_no_chunks(&self) -> Result<(), DefaultReply> {
         match self.chunks {
             Chunks::NotBegun => Ok(()),
-            Chunks::Gathered(_) => Err(answer::CONTENT_BEGUN),
-            Chunks::Failed => Err(answer::CONTENT_FAILED),
+            Chunks::Gathered(_) => Err(default_reply::CONTENT_BEGUN),
+            Chunks::Failed => Err(default_reply::CONTENT_FAILED),
         }
     }
 
@@ -116,13 +116,13 @@ impl Transaction {
     }
 
     /// Ends a chunk that is not the last.
-    pub(crate) fn end_chunk(&mut self) -> Result<(), Answer> {
+    pub(crate) fn end_chunk(&mut self) -> Result<(), DefaultReply> {
         match &self.chunks {
             Chunks::Gathered(content) if content.is_too_large() => {
                 self.chunks = Chunks::Failed;
-                Err(answer::TOO_LARGE)
+                Err(default_reply::TOO_LARGE)
             }
-            Chunks::Failed => Err(answer::CONTENT_FAILED),
+            Chunks::Failed => Err(default_reply::CONTENT_FAILED),
             _ => Ok(()),
         }
     }
@@ -133,11 +133,11 @@ impl Transaction {
     }
 
     /// The content of all chunks, or the reply that refuses it.
-    pub(crate) fn take_chunks(&mut self) -> Result<Bytes, Answer> {
+    pub(crate) fn take_chunks(&mut self) -> Result<Bytes, DefaultReply> {
         match core::mem::replace(&mut self.chunks, Chunks::Failed) {
             Chunks::Gathered(content) => content.finish(self.is_binary()),
             Chunks::NotBegun => Ok(Bytes::new()),
-            Chunks::Failed => Err(answer::CONTENT_FAILED),
+            Chunks::Failed => Err(default_reply::CONTENT_FAILED),
         }
     }
 

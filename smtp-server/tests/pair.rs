@@ -63,14 +63,14 @@ fn servers() -> Vec<(&'static str, ServerConfig)> {
         ("everything, boldly", base()),
         (
             "reads no refused chunk",
-            base().chunks_read(ChunksRead::Welcome),
+            base().chunks_read(ChunksRead::Accepted),
         ),
         ("knows no BDAT", base().chunks_read(ChunksRead::None)),
         (
             "lmtp, reads no refused chunk",
             base()
                 .protocol(Protocol::Lmtp)
-                .chunks_read(ChunksRead::Welcome),
+                .chunks_read(ChunksRead::Accepted),
         ),
         ("no chunking", base().chunking(false)),
         ("no chunking, boldly", base().chunking(false)),
@@ -199,10 +199,10 @@ fn commands_between_messages_do_not_change_the_reports() {
         for cuts in [&[usize::MAX][..], &[1], &[7, 1, 100]] {
             let pair = run(asking(), mixed_for(name), cuts, None);
             check(&pair).unwrap_or_else(|why| panic!("{name}: {why}\n{}", pair.dialogue()));
-            let told = |pair: &Pair| -> Vec<String> {
+            let reported = |pair: &Pair| -> Vec<String> {
                 pair.reports.iter().map(ToString::to_string).collect()
             };
-            assert_eq!(told(&pair), told(&plain), "{name}");
+            assert_eq!(reported(&pair), reported(&plain), "{name}");
             let expected: Vec<u16> = [252, 250, 500]
                 .into_iter()
                 .cycle()

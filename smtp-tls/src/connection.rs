@@ -13,8 +13,8 @@ use postwire_proto::{
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 
+use crate::layer::{PlaintextMachine, TlsLayer};
 use crate::parameters::default_crypto_provider;
-use crate::secured::{Secured, Upgradable};
 use crate::{Tls, TlsFailure, TlsParameters};
 
 /// A client connection without a socket: the SMTP client session and, depending on the [`Tls`]
@@ -24,13 +24,13 @@ use crate::{Tls, TlsFailure, TlsParameters};
 /// unchanged. [`Event::StartTls`] is never reported: the connection establishes TLS itself.
 #[derive(Debug)]
 pub struct Connection {
-    secured: Secured<Client>,
+    layer: TlsLayer<Client>,
     parameters: Option<TlsParameters>,
     after_plaintext: bool,
 }
 
-impl Upgradable for Client {
-    const TAKES_BACK: bool = true;
+impl PlaintextMachine for Client {
+    const DISCARDS_AT_END: bool = true;
 
     fn is_idle(&self) -> bool {
         Client::is_idle(self)
@@ -49,8 +49,8 @@ impl Upgradable for Client {
         self.handle_tls_failed(now, error);
     }
 
-    fn injected(&mut self, now: Instant, said: &[u8]) {
-        self.handle_starttls_injection(now, said);
+    fn handle_injection(&mut self, now: Instant, received: &[u8]) {
+        self.handle_starttls_injection(now, received);
     }
 
     fn output_for_tls(&mut self) -> impl Buf + Send {
@@ -80,16 +80,16 @@ impl Connection {
             client.set_nonce(&nonce);
         }
         let mut connection = Self {
-            secured: Secured::new(client),
+            layer: TlsLayer::new(client),
             parameters: tls.parameters().cloned(),
             after_plaintext: tls.security() != Security::Wrapper,
         };
-        connection.secure_if_wanted(Instant::EPOCH);
+        connection.start_tls_if_needed(Instant::EPOCH);
         connection
     }
 
-    fn secure_if_wanted(&mut self, now: Instant) {
-        if !self.secured.wants_session() {
+    fn start_tls_if_needed(&mut self, now: Instant) {
+        if !self.layer.wants_session() {
             return;
         }
         let Some(parameters) = &self.parameters else {
@@ -100,54 +100,54 @@ impl Connection {
         match rustls::ClientConnection::new(config, parameters.server_name()) {
             Ok(session) => {
                 let session = session.into();
-                self.secured
-                    .secure(session, self.after_plaintext, max_fragment);
+                self.layer
+                    .start_tls(session, self.after_plaintext, max_fragment);
                 if parameters.verifies() {
-                    self.secured.verifies();
+                    self.layer.set_certificate_verified();
                 }
             }
             Err(error) => {
                 let error = Arc::new(TlsFailure::from(error));
-                self.secured.machine.tls_failed(now, error);
+                self.layer.machine.tls_failed(now, error);
             }
         }
     }
 
     /// Sets the address of this end of the connection; see [`Client::set_local_address`].
     pub fn set_local_address(&mut self, address: IpAddr) {
-        self.secured.machine.set_local_address(address);
+        self.layer.machine.set_local_address(address);
     }
 
     /// Gives back the memory that a large flight needed, if nothing is to be written; see
     /// [`Client::release_memory`].
     pub fn release_memory(&mut self) {
-        self.secured.machine.release_memory();
-        self.secured.release_memory();
+        self.layer.machine.release_memory();
+        self.layer.release_memory();
     }
 
     /// Queues a message; see [`Client::enqueue`].
     pub fn enqueue(&mut self, envelope: Envelope, body: impl Into<BodySource>) -> TransactionId {
-        self.secured.machine.enqueue(envelope, body)
+        self.layer.machine.enqueue(envelope, body)
     }
 
     /// Queues a command that is not part of sending a message; see [`Client::command`].
     pub fn command(&mut self, command: Command) -> CommandId {
-        self.secured.machine.command(command)
+        self.layer.machine.command(command)
     }
 
     /// Gives the next piece of a streamed body; see [`Client::body_chunk`].
     pub fn body_chunk(&mut self, id: TransactionId, chunk: Bytes) -> Result<(), Misuse> {
-        self.secured.machine.body_chunk(id, chunk)
+        self.layer.machine.body_chunk(id, chunk)
     }
 
     /// Ends a streamed body; see [`Client::body_end`].
     pub fn body_end(&mut self, id: TransactionId) -> Result<(), Misuse> {
-        self.secured.machine.body_end(id)
+        self.layer.machine.body_end(id)
     }
 
     /// Reports that the source of a streamed body failed; see [`Client::body_failed`].
     pub fn body_failed(&mut self, id: TransactionId, error: TransportError) -> Result<(), Misuse> {
-        self.secured.machine.body_failed(id, error)
+        self.layer.machine.body_failed(id, error)
     }
 
     /// Gives the next item of a streamed body, as an iterator or stream returns it; `None` ends
@@ -170,12 +170,12 @@ impl Connection {
 
     /// Gives the credentials that were asked for; see [`Client::credentials`].
     pub fn credentials(&mut self, credentials: Credentials) -> Result<(), Misuse> {
-        self.secured.machine.credentials(credentials)
+        self.layer.machine.credentials(credentials)
     }
 
     /// Reports that there are no credentials; see [`Client::credentials_failed`].
     pub fn credentials_failed(&mut self, error: TransportError) -> Result<(), Misuse> {
-        self.secured.machine.credentials_failed(error)
+        self.layer.machine.credentials_failed(error)
     }
 
     /// Gives the result of fetching the credentials that were asked for.
@@ -195,57 +195,57 @@ impl Connection {
 
     /// Ends the session after everything that is queued; see [`Client::quit`].
     pub fn quit(&mut self) {
-        self.secured.machine.quit();
+        self.layer.machine.quit();
     }
 
     /// Ends the session at once; see [`Client::abort`].
     pub fn abort(&mut self) {
-        self.secured.machine.abort();
+        self.layer.machine.abort();
     }
 
     /// The current capabilities of the server; see [`Client::capabilities`].
     pub fn capabilities(&self) -> Option<&Capabilities> {
-        self.secured.machine.capabilities()
+        self.layer.machine.capabilities()
     }
 
     /// The server's greeting; see [`Client::greeting`].
     pub fn greeting(&self) -> Option<&Reply> {
-        self.secured.machine.greeting()
+        self.layer.machine.greeting()
     }
 
     /// The TLS session, once it is established.
     pub fn tls(&self) -> Option<&TlsInfo> {
-        self.secured.machine.tls()
+        self.layer.machine.tls()
     }
 
     /// The server's certificate chain, with its own certificate first, once TLS is established.
     pub fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
-        self.secured.session()?.peer_certificates()
+        self.layer.session()?.peer_certificates()
     }
 
     /// Whether `AUTH` succeeded.
     pub fn is_authenticated(&self) -> bool {
-        self.secured.machine.is_authenticated()
+        self.layer.machine.is_authenticated()
     }
 
     /// The mechanism with which the client authenticated; see [`Client::mechanism`].
     pub fn mechanism(&self) -> Option<Mechanism> {
-        self.secured.machine.mechanism()
+        self.layer.machine.mechanism()
     }
 
     /// The reason why the session is ending; see [`Client::failure`].
     pub fn failure(&self) -> Option<&Error> {
-        self.secured.machine.failure()
+        self.layer.machine.failure()
     }
 
     /// Whether the session is ready for messages; see [`Client::is_ready`].
     pub fn is_ready(&self) -> bool {
-        self.secured.machine.is_ready()
+        self.layer.machine.is_ready()
     }
 
     /// Whether the session is ready and nothing is in progress; see [`Client::is_idle`].
     pub fn is_idle(&self) -> bool {
-        self.secured.machine.is_idle()
+        self.layer.machine.is_idle()
     }
 }
 
@@ -264,41 +264,41 @@ impl Endpoint for Connection {
     type Event = Event;
 
     fn handle_input(&mut self, now: Instant, input: &[u8]) {
-        self.secured.handle_input(now, input);
-        self.secure_if_wanted(now);
+        self.layer.handle_input(now, input);
+        self.start_tls_if_needed(now);
     }
 
     fn handle_eof(&mut self, now: Instant) {
-        self.secured.handle_eof(now);
+        self.layer.handle_eof(now);
     }
 
     fn handle_transport_error(&mut self, now: Instant, error: TransportError) {
-        self.secured.handle_transport_error(now, error);
+        self.layer.handle_transport_error(now, error);
     }
 
     fn output(&mut self) -> impl Buf + Send {
-        self.secured.output()
+        self.layer.output()
     }
 
     fn output_chunk(&mut self) -> &[u8] {
-        self.secured.output_chunk()
+        self.layer.output_chunk()
     }
 
     fn advance_output(&mut self, octets: usize) {
-        self.secured.output().advance(octets);
+        self.layer.output().advance(octets);
     }
 
     fn next_chunk(&mut self, most: usize) -> Bytes {
-        self.secured.next_chunk(most)
+        self.layer.next_chunk(most)
     }
 
     fn handle_written(&mut self, now: Instant, octets: usize) {
-        self.secured.handle_written(now, octets);
+        self.layer.handle_written(now, octets);
     }
 
     fn poll_event(&mut self) -> Option<Event> {
         loop {
-            match self.secured.machine.poll_event()? {
+            match self.layer.machine.poll_event()? {
                 Event::StartTls => {}
                 event => return Some(event),
             }
@@ -306,14 +306,14 @@ impl Endpoint for Connection {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.secured.poll_timeout()
+        self.layer.poll_timeout()
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        self.secured.handle_timeout(now);
+        self.layer.handle_timeout(now);
     }
 
     fn is_closed(&self) -> bool {
-        self.secured.machine.is_closed()
+        self.layer.machine.is_closed()
     }
 }

@@ -60,7 +60,7 @@ pub(crate) struct Fields<'a> {
     /// Whether subject and issuer are equal.
     pub(crate) is_self_issued: bool,
     /// Whether a server may use the certificate: its extended key usage says so or is absent.
-    pub(crate) is_for_servers: bool,
+    pub(crate) allows_server_auth: bool,
     /// Whether it has alternative names, so that the common name is ignored.
     pub(crate) has_alternative_names: bool,
 }
@@ -88,7 +88,8 @@ impl<'a> Fields<'a> {
             common_name: common_name(subject),
             public_key: SubjectPublicKeyInfoDer::from(public_key),
             is_self_issued: issuer == subject,
-            is_for_servers: extension(EXTENDED_KEY_USAGE, after_key).is_none_or(has_server_purpose),
+            allows_server_auth: extension(EXTENDED_KEY_USAGE, after_key)
+                .is_none_or(has_server_purpose),
             has_alternative_names: extension(SUBJECT_ALTERNATIVE_NAME, after_key).is_some(),
         })
     }
@@ -258,7 +259,7 @@ mod tests {
         let der = made.cert.der();
         let fields = Fields::of(der).unwrap();
         assert!(fields.has_alternative_names);
-        assert!(fields.is_self_issued && fields.is_for_servers);
+        assert!(fields.is_self_issued && fields.allows_server_auth);
         assert_eq!(fields.common_name, Some("rcgen self signed cert"));
         assert!(fields.not_before < fields.not_after);
         for cut in 0..der.len() {

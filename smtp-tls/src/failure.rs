@@ -88,9 +88,9 @@ pub enum TlsFailureKind {
 
 impl TlsFailure {
     /// The failure for a server that sends plaintext.
-    pub(crate) fn plaintext(said: String) -> Self {
+    pub(crate) fn plaintext(text: String) -> Self {
         Self {
-            kind: TlsFailureKind::Plaintext(said),
+            kind: TlsFailureKind::Plaintext(text),
             source: None,
         }
     }
@@ -114,11 +114,11 @@ impl fmt::Display for TlsFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use TlsFailureKind as Kind;
         match &self.kind {
-            Kind::Plaintext(said) if said.is_empty() => {
+            Kind::Plaintext(text) if text.is_empty() => {
                 f.write_str("the server speaks plaintext on this port")
             }
-            Kind::Plaintext(said) => {
-                write!(f, "the server speaks plaintext on this port: {said}")
+            Kind::Plaintext(text) => {
+                write!(f, "the server speaks plaintext on this port: {text}")
             }
             Kind::Version => f.write_str("client and server have no TLS version in common"),
             Kind::Cipher => f.write_str(

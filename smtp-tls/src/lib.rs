@@ -19,15 +19,15 @@
 //! assert_eq!(bytes::Buf::chunk(&connection.output()), b"EHLO [127.0.0.1]\r\n");
 //! ```
 
+mod added_certificate;
 mod certificate;
 mod channel_binding;
 mod connection;
 mod der;
 mod error;
 mod failure;
-mod given;
+mod layer;
 mod parameters;
-mod secured;
 #[cfg(feature = "server")]
 mod server_connection;
 mod server_parameters;
@@ -38,6 +38,7 @@ pub use certificate::{Certificate, CertificateStore, Identity};
 pub use connection::Connection;
 pub use error::TlsError;
 pub use failure::{TlsFailure, TlsFailureKind};
+pub use layer::Truncated;
 pub use parameters::{
     TlsParameters, TlsParametersBuilder, TlsVersion, server_name, without_brackets,
 };
@@ -48,7 +49,6 @@ pub use postwire_proto as proto;
 pub use postwire_server as server;
 /// The TLS library, for finished configurations and certificate types.
 pub use rustls;
-pub use secured::Truncated;
 #[cfg(feature = "server")]
 pub use server_connection::{ServerConnection, ServerTls};
 pub use server_parameters::ServerTlsParameters;

@@ -27,7 +27,7 @@ pub enum TlsVersion {
 }
 
 impl TlsVersion {
-    fn and_later(self) -> &'static [&'static SupportedProtocolVersion] {
+    fn versions_from(self) -> &'static [&'static SupportedProtocolVersion] {
         match self {
             Self::Tls12 => const { &[&version::TLS13, &version::TLS12] },
             Self::Tls13 => const { &[&version::TLS13] },
@@ -257,13 +257,13 @@ impl TlsParametersBuilder {
         } else {
             let trusting = trusting(self.store, &self.roots, &provider)?;
             if self.accept_invalid_hostnames {
-                trusting.for_any_name()
+                trusting.into_verifier_for_any_name()
             } else {
-                trusting.fully()
+                trusting.into_verifier()
             }
         };
         let config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(self.min_tls_version.and_later())
+            .with_protocol_versions(self.min_tls_version.versions_from())
             .map_err(TlsError::UnusableCryptoProvider)?
             .dangerous()
             .with_custom_certificate_verifier(verifier);

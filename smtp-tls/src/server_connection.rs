@@ -8,7 +8,7 @@ use postwire_server::{Server, ServerConfig, ServerEvent, ServerMisuse};
 use rustls::pki_types::CertificateDer;
 
 use crate::connection::nonce;
-use crate::secured::{Secured, Upgradable};
+use crate::layer::{PlaintextMachine, TlsLayer};
 use crate::{ServerTlsParameters, TlsFailure};
 
 /// When a [`ServerConnection`] uses TLS.
@@ -29,13 +29,13 @@ pub enum ServerTls {
 /// connection establishes TLS itself.
 #[derive(Debug)]
 pub struct ServerConnection {
-    secured: Secured<Server>,
+    layer: TlsLayer<Server>,
     parameters: Option<ServerTlsParameters>,
     after_plaintext: bool,
 }
 
-impl Upgradable for Server {
-    const TAKES_BACK: bool = false;
+impl PlaintextMachine for Server {
+    const DISCARDS_AT_END: bool = false;
 
     /// A server's flights are replies, which are small.
     fn is_idle(&self) -> bool {
@@ -55,7 +55,7 @@ impl Upgradable for Server {
         self.handle_transport_error(now, error);
     }
 
-    fn injected(&mut self, now: Instant, _said: &[u8]) {
+    fn handle_injection(&mut self, now: Instant, _said: &[u8]) {
         // The session treats any input where TLS should begin as an injection.
         self.handle_input(now, b"\0");
     }
@@ -86,17 +86,17 @@ impl ServerConnection {
             server.set_nonce(&nonce);
         }
         let mut connection = Self {
-            secured: Secured::new(server),
+            layer: TlsLayer::new(server),
             parameters,
             after_plaintext: offered,
         };
-        connection.secure_if_wanted(Instant::EPOCH);
+        connection.start_tls_if_needed(Instant::EPOCH);
         connection
     }
 
-    fn secure_if_wanted(&mut self, now: Instant) {
+    fn start_tls_if_needed(&mut self, now: Instant) {
         // The 220 reply to STARTTLS must be sent in plaintext first.
-        if !self.secured.wants_session() || self.secured.machine.output().has_remaining() {
+        if !self.layer.wants_session() || self.layer.machine.output().has_remaining() {
             return;
         }
         let Some(parameters) = &self.parameters else {
@@ -108,35 +108,35 @@ impl ServerConnection {
             Ok(session) => {
                 let certificate = parameters.certificate().cloned();
                 let session = session.into();
-                self.secured
-                    .secure(session, self.after_plaintext, max_fragment);
-                self.secured.shows(certificate);
+                self.layer
+                    .start_tls(session, self.after_plaintext, max_fragment);
+                self.layer.set_own_certificate(certificate);
             }
             Err(error) => {
                 let error = Arc::new(TlsFailure::from(error));
-                self.secured.machine.tls_failed(now, error);
+                self.layer.machine.tls_failed(now, error);
             }
         }
     }
 
     /// Answers the oldest open question; see [`Server::respond`].
     pub fn respond(&mut self, reply: Reply) -> Result<(), ServerMisuse> {
-        self.secured.machine.respond(reply)
+        self.layer.machine.respond(reply)
     }
 
     /// Accepts the oldest open question; see [`Server::accept`].
     pub fn accept(&mut self) -> Result<(), ServerMisuse> {
-        self.secured.machine.accept()
+        self.layer.machine.accept()
     }
 
     /// Answers the oldest open question with a user's password; see [`Server::password`].
     pub fn password(&mut self, password: &Secret) -> Result<(), ServerMisuse> {
-        self.secured.machine.password(password)
+        self.layer.machine.password(password)
     }
 
     /// The TLS session, once it is established.
     pub fn tls(&self) -> Option<&TlsInfo> {
-        self.secured.machine.tls()
+        self.layer.machine.tls()
     }
 
     /// The client's certificate chain, with its own certificate first; `None` if the client
@@ -144,7 +144,7 @@ impl ServerConnection {
     /// [`ServerTlsParameters::with_client_authorities`].
     pub fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
         self.tls()?;
-        self.secured.session()?.peer_certificates()
+        self.layer.session()?.peer_certificates()
     }
 }
 
@@ -152,45 +152,45 @@ impl Endpoint for ServerConnection {
     type Event = ServerEvent;
 
     fn handle_input(&mut self, now: Instant, input: &[u8]) {
-        self.secure_if_wanted(now);
-        self.secured.handle_input(now, input);
-        self.secure_if_wanted(now);
+        self.start_tls_if_needed(now);
+        self.layer.handle_input(now, input);
+        self.start_tls_if_needed(now);
     }
 
     fn handle_eof(&mut self, now: Instant) {
-        self.secured.handle_eof(now);
+        self.layer.handle_eof(now);
     }
 
     fn handle_transport_error(&mut self, now: Instant, error: TransportError) {
-        self.secured.handle_transport_error(now, error);
+        self.layer.handle_transport_error(now, error);
     }
 
     fn output_chunk(&mut self) -> &[u8] {
-        self.secure_if_wanted(Instant::EPOCH);
-        self.secured.output_chunk()
+        self.start_tls_if_needed(Instant::EPOCH);
+        self.layer.output_chunk()
     }
 
     fn advance_output(&mut self, octets: usize) {
-        self.secured.output().advance(octets);
+        self.layer.output().advance(octets);
     }
 
     fn next_chunk(&mut self, most: usize) -> Bytes {
-        self.secure_if_wanted(Instant::EPOCH);
-        self.secured.next_chunk(most)
+        self.start_tls_if_needed(Instant::EPOCH);
+        self.layer.next_chunk(most)
     }
 
     fn handle_written(&mut self, now: Instant, octets: usize) {
-        self.secured.handle_written(now, octets);
+        self.layer.handle_written(now, octets);
     }
 
     fn output(&mut self) -> impl Buf + Send {
-        self.secure_if_wanted(Instant::EPOCH);
-        self.secured.output()
+        self.start_tls_if_needed(Instant::EPOCH);
+        self.layer.output()
     }
 
     fn poll_event(&mut self) -> Option<ServerEvent> {
         loop {
-            match self.secured.machine.poll_event()? {
+            match self.layer.machine.poll_event()? {
                 ServerEvent::StartTls => {}
                 event => return Some(event),
             }
@@ -198,14 +198,14 @@ impl Endpoint for ServerConnection {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.secured.poll_timeout()
+        self.layer.poll_timeout()
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        self.secured.handle_timeout(now);
+        self.layer.handle_timeout(now);
     }
 
     fn is_closed(&self) -> bool {
-        self.secured.machine.is_closed()
+        self.layer.machine.is_closed()
     }
 }

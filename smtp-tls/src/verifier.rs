@@ -17,7 +17,7 @@ use rustls::{
     SignatureScheme,
 };
 
-use crate::given::Given;
+use crate::added_certificate::AddedCertificateVerifier;
 use crate::{Certificate, CertificateStore, TlsError};
 
 /// Creates the verifier that trusts `store` and, in addition, `roots`.
@@ -45,24 +45,34 @@ pub(crate) fn trusting(
 pub(crate) struct Trusting {
     verifier: Arc<dyn ServerCertVerifier>,
     name_is_checked_last: bool,
-    given: Vec<Certificate>,
+    added: Vec<Certificate>,
     provider: Arc<CryptoProvider>,
 }
 
 impl Trusting {
     /// Verifies chain and name.
-    pub(crate) fn fully(self) -> Arc<dyn ServerCertVerifier> {
+    pub(crate) fn into_verifier(self) -> Arc<dyn ServerCertVerifier> {
         let inner = self.verifier;
-        Arc::new(Given::new(&self.given, &self.provider, false, inner))
+        Arc::new(AddedCertificateVerifier::new(
+            &self.added,
+            &self.provider,
+            false,
+            inner,
+        ))
     }
 
     /// Verifies the chain, but not the name.
-    pub(crate) fn for_any_name(self) -> Arc<dyn ServerCertVerifier> {
+    pub(crate) fn into_verifier_for_any_name(self) -> Arc<dyn ServerCertVerifier> {
         let inner = Arc::new(AnyName {
             inner: self.verifier,
             name_is_checked_last: self.name_is_checked_last,
         });
-        Arc::new(Given::new(&self.given, &self.provider, true, inner))
+        Arc::new(AddedCertificateVerifier::new(
+            &self.added,
+            &self.provider,
+            true,
+            inner,
+        ))
     }
 }
 
@@ -84,7 +94,7 @@ fn trusting_only(
     Ok(Trusting {
         verifier,
         name_is_checked_last: true,
-        given: roots.to_vec(),
+        added: roots.to_vec(),
         provider: Arc::clone(provider),
     })
 }
@@ -114,7 +124,7 @@ fn trusting_platform(
             target_vendor = "apple",
             target_os = "android"
         ))),
-        given: roots.to_vec(),
+        added: roots.to_vec(),
         provider: Arc::clone(provider),
     })
 }
@@ -323,7 +333,7 @@ mod tests {
         );
         let verifier = trusting(CertificateStore::None, slice::from_ref(&known), &provider)
             .unwrap()
-            .fully();
+            .into_verifier();
         assert!(ask(&*verifier, &known, "mail.example.org"));
         assert!(!ask(&*verifier, &known, "mail.example.net"));
         assert!(!ask(&*verifier, &stranger, "mail.example.org"));
@@ -343,7 +353,7 @@ mod tests {
                     name_is_checked_last,
                     ..trusting(CertificateStore::None, slice::from_ref(&known), &provider).unwrap()
                 }
-                .for_any_name();
+                .into_verifier_for_any_name();
                 assert!(ask(&*verifier, &known, "mail.example.org"));
                 assert!(ask(&*verifier, &known, "192.0.2.1"));
                 assert!(!ask(&*verifier, &stranger, "mail.example.org"));
@@ -409,10 +419,10 @@ mod tests {
         let verifier = Trusting {
             verifier: Arc::new(NameFirst(inner.verifier)),
             name_is_checked_last: false,
-            given: Vec::new(),
+            added: Vec::new(),
             provider,
         }
-        .for_any_name();
+        .into_verifier_for_any_name();
         assert!(ask(&*verifier, &known, "mail.example.net"));
         assert!(!ask(&*verifier, &stranger, "mail.example.net"));
     }
@@ -442,7 +452,7 @@ mod tests {
         let root = self_signed("mail.example.org");
         let verifier = trusting(CertificateStore::Default, slice::from_ref(&root), &provider)
             .unwrap()
-            .fully();
+            .into_verifier();
         assert!(ask(&*verifier, &root, "mail.example.org"));
     }
 }

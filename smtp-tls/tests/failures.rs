@@ -95,20 +95,20 @@ fn plaintext_after_starttls_is_quoted_however_it_is_cut() {
         for (same_segment, cut) in [(true, 1), (true, 400), (false, 1), (false, 400)] {
             let config = ClientConfig::new(HelloName::localhost(), Security::Required);
             let mut client = Connection::new(&Arc::new(config), &tls);
-            let mut hear = |text: &str, cut: usize| {
+            let mut receive = |text: &str, cut: usize| {
                 for piece in text.as_bytes().chunks(cut) {
                     client.handle_input(Instant::EPOCH, piece);
                     let mut output = client.output();
                     output.advance(output.remaining());
                 }
             };
-            hear("220 mx\r\n", cut);
-            hear("250-mx\r\n250 STARTTLS\r\n", cut);
+            receive("220 mx\r\n", cut);
+            receive("250-mx\r\n250 STARTTLS\r\n", cut);
             if same_segment {
-                hear(&format!("220 go\r\n{said}"), cut);
+                receive(&format!("220 go\r\n{said}"), cut);
             } else {
-                hear("220 go\r\n", cut);
-                hear(said, cut);
+                receive("220 go\r\n", cut);
+                receive(said, cut);
             }
             let error = end(&mut client).unwrap();
             let injection = ErrorKind::Violation(Violation::StartTlsInjection);

@@ -79,7 +79,7 @@ struct Peer {
 }
 
 impl Peer {
-    fn hear(&mut self, now: Instant, octets: &[u8]) {
+    fn receive(&mut self, now: Instant, octets: &[u8]) {
         self.connection.handle_input(now, octets);
         while let Some(event) = self.connection.poll_event() {
             match event {
@@ -97,7 +97,7 @@ impl Peer {
         }
     }
 
-    fn say(&mut self, most: usize) -> Vec<u8> {
+    fn output(&mut self, most: usize) -> Vec<u8> {
         let mut output = self.connection.output();
         let octets = output.remaining().min(most);
         output.copy_to_bytes(octets).to_vec()
@@ -136,14 +136,14 @@ struct Run {
     peer: Peer,
     random: Random,
     /// Whether the driver reports writes separately from the hand-over.
-    tells: bool,
+    reports_writes: bool,
     /// Handed over, and not written yet.
     held: VecDeque<u8>,
     /// Written; the driver may have reported less.
     on_its_way: VecDeque<u8>,
     handed_over: usize,
     sent: usize,
-    told: usize,
+    reported: usize,
     back: VecDeque<u8>,
     streamed: Option<TransactionId>,
     pieces: u64,
@@ -175,16 +175,16 @@ impl Run {
     }
 
     fn complete(&mut self) {
-        let octets = self.random.octets().min(self.sent - self.told);
-        if self.tells && octets > 0 {
-            self.told += octets;
+        let octets = self.random.octets().min(self.sent - self.reported);
+        if self.reports_writes && octets > 0 {
+            self.reported += octets;
             self.client.handle_written(at(self.now), octets);
         }
     }
 
     fn arrive(&mut self, most: usize) {
         let octets = some(&mut self.on_its_way, most);
-        self.peer.hear(at(self.now), &octets);
+        self.peer.receive(at(self.now), &octets);
     }
 
     fn step(&mut self) {
@@ -202,8 +202,8 @@ impl Run {
             }
             5 => {
                 let most = self.random.octets();
-                let said = self.peer.say(most);
-                self.back.extend(said);
+                let octets = self.peer.output(most);
+                self.back.extend(octets);
             }
             6 => {
                 let most = self.random.octets();
@@ -215,9 +215,10 @@ impl Run {
             7 => self.client.handle_timeout(at(self.now)),
             _ => self.stream(),
         }
-        self.hear_client();
+        self.poll_client();
         let waits = self.client.output().has_remaining();
-        let unwritten = self.tells && self.told > 0 && self.told < self.handed_over;
+        let unwritten =
+            self.reports_writes && self.reported > 0 && self.reported < self.handed_over;
         if (waits || unwritten) && !self.client.is_closed() {
             let deadline = self.client.poll_timeout();
             assert!(deadline.is_some(), "output waits without a deadline");
@@ -238,7 +239,7 @@ impl Run {
         };
     }
 
-    fn hear_client(&mut self) {
+    fn poll_client(&mut self) {
         while let Some(event) = self.client.poll_event() {
             match event {
                 Event::Report(report) => self.reports.push(report),
@@ -293,17 +294,17 @@ fn run(world: &World, mode: Mode, seed: u64) -> (usize, usize) {
         0 => u64::MAX,
         _ => random.below([100, 600, 3_000][seed as usize % 3]),
     };
-    let tells = random.below(3) > 0;
+    let reports_writes = random.below(3) > 0;
     let mut run = Run {
         client,
         peer,
         random,
-        tells,
+        reports_writes,
         held: VecDeque::new(),
         on_its_way: VecDeque::new(),
         handed_over: 0,
         sent: 0,
-        told: 0,
+        reported: 0,
         back: VecDeque::new(),
         streamed: None,
         pieces: 0,
@@ -315,7 +316,7 @@ fn run(world: &World, mode: Mode, seed: u64) -> (usize, usize) {
         assert!(step < 2_000_000, "no end");
         if step == ends_at {
             run.break_off();
-            run.hear_client();
+            run.poll_client();
         }
         if run.closed {
             break;
@@ -375,8 +376,8 @@ fn about_to_write(world: &World, mode: Mode, content: usize) -> (Connection, Pee
         let octets = output.copy_to_bytes(output.remaining());
         let said = {
             drop(output);
-            peer.hear(at(0), &octets);
-            peer.say(usize::MAX)
+            peer.receive(at(0), &octets);
+            peer.output(usize::MAX)
         };
         client.handle_input(at(0), &said);
         let mut events = std::iter::from_fn(|| client.poll_event());
@@ -425,14 +426,18 @@ fn a_server_that_stops_reading_is_not_awaited() {
 fn a_slow_but_steady_link_meets_the_deadline() {
     let world = World::new();
     for mode in MODES {
-        for tells in [false, true] {
+        for reports_writes in [false, true] {
             let (mut client, mut peer) = about_to_write(&world, mode, 30_000);
             let mut now = 0;
             let mut held = VecDeque::new();
             loop {
                 let mut output = client.output();
                 let waits = output.remaining();
-                let octets = output.copy_to_bytes(if tells { waits } else { waits.min(500) });
+                let octets = output.copy_to_bytes(if reports_writes {
+                    waits
+                } else {
+                    waits.min(500)
+                });
                 drop(output);
                 held.extend(octets);
                 if held.is_empty() {
@@ -440,14 +445,14 @@ fn a_slow_but_steady_link_meets_the_deadline() {
                 }
                 now += 1_900;
                 let octets = some(&mut held, 500);
-                peer.hear(at(now), &octets);
-                if tells {
+                peer.receive(at(now), &octets);
+                if reports_writes {
                     client.handle_written(at(now), octets.len());
                 }
                 client.handle_timeout(at(now));
                 assert!(!client.is_closed(), "{mode:?} {}", report(&mut client));
             }
-            client.handle_input(at(now), &peer.say(usize::MAX));
+            client.handle_input(at(now), &peer.output(usize::MAX));
             let report = report(&mut client);
             assert!(matches!(report.outcome(), Outcome::Accepted(_)), "{report}");
         }
@@ -463,7 +468,7 @@ fn a_message_is_in_doubt_once_the_last_octet_of_its_last_record_is_handed_over()
         let octets = output.remaining().saturating_sub(missing);
         let octets = output.copy_to_bytes(octets);
         drop(output);
-        peer.hear(at(0), &octets);
+        peer.receive(at(0), &octets);
         let error = io::Error::from(io::ErrorKind::BrokenPipe);
         client.handle_transport_error(at(0), Arc::new(error));
         let report = report(&mut client);

@@ -96,7 +96,7 @@ impl Waiting {
             None => (report, left.clone()),
             Some(so_far) => {
                 let (mut earlier, places) = *so_far;
-                earlier.absorb(report, places.iter().copied());
+                earlier.merge(report, places.iter().copied());
                 let left = left.iter().filter_map(|at| places.get(*at).copied());
                 (earlier, left.collect())
             }
@@ -105,7 +105,7 @@ impl Waiting {
             self.state = State::Settled(report);
             return false;
         }
-        self.envelope = self.envelope.only(&left);
+        self.envelope = self.envelope.with_recipients_at(&left);
         self.so_far = Some(Box::new((report, places)));
         self.state = State::TurnedBack;
         true
@@ -205,7 +205,7 @@ impl Batch {
     }
 
     /// Adds a message whose report is known already, because the configuration refuses it
-    /// ([`ClientConfig::refuse`](postwire_proto::ClientConfig::refuse)).
+    /// ([`ClientConfig::not_sent_report`](postwire_proto::ClientConfig::not_sent_report)).
     pub fn add_settled(&mut self, envelope: Envelope, body: BodySource, report: Report) {
         self.push(envelope, body, State::Settled(report));
     }
@@ -390,7 +390,7 @@ impl Batch {
             return;
         };
         let at_hand = !message.body.is_stream() || !stream_was_touched;
-        let again = if report.deserves_fresh_connection(worn, at_hand) {
+        let again = if report.may_retry_on_new_connection(worn, at_hand) {
             message.state = State::TurnedBack;
             let said = report.error().filter(|error| error.reply().is_some());
             message.last_words = said.cloned().map(Box::new);

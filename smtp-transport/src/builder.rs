@@ -131,7 +131,7 @@ impl<T> TransportBuilder<T> {
                 unix_socket: None,
                 addresses: None,
                 socket: SocketOptions::default(),
-                client: ClientConfig::unnamed(mode),
+                client: ClientConfig::without_hello_name(mode),
                 late_credentials: None,
                 timeout: None,
                 pool: PoolConfig::default(),

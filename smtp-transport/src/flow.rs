@@ -84,7 +84,7 @@ impl<E: Endpoint> Flow<E> {
         self.machine.handle_timeout(now);
         if self.limit.is_some_and(|limit| limit <= now) {
             self.limit = None;
-            self.machine.time_out();
+            self.machine.expire();
         }
     }
 

@@ -40,7 +40,7 @@ impl<C> StreamBody<C> {
     }
 
     /// Declares all facts and replaces earlier declarations. The facts may come from a
-    /// [`Survey`](crate::proto::Survey) of the content.
+    /// [`BodyScanner`](crate::proto::BodyScanner) of the content.
     pub fn facts(mut self, facts: StreamFacts) -> Self {
         self.facts = facts;
         self

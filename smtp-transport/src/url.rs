@@ -63,7 +63,7 @@ pub use error::{UrlError, UrlPart};
 /// assert_eq!(url.to_string(), "smtp://***@mail.example.org:587?tls=required");
 /// # Ok::<(), postwire_transport::UrlError>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ServerUrl {
     protocol: Protocol,
     mode: Security,

@@ -18,7 +18,7 @@ use postwire_transport::{PoolConfig, TransportBuilder};
 
 use crate::futures::Executor;
 use crate::memory::live_octets;
-use crate::server::{Embedded, everything, exchange};
+use crate::server::{Embedded, config_with_all_extensions, exchange};
 use crate::strict::Strict;
 
 /// The interval for polling a condition that has no waker.
@@ -28,7 +28,7 @@ const TURN: Duration = Duration::from_millis(5);
 const CROWD: usize = 64;
 
 /// A future that waits longer than this counts as stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The increase of memory in use that is allowed between the first hundred futures and the
 /// last: a few octets per future, less than any object that could be leaked.
@@ -55,7 +55,7 @@ async fn poll_at_most<T>(times: usize, future: impl Future<Output = T>) -> Optio
 /// Waits for all futures at once. Panics if that takes too long.
 async fn all<R: Runtime + Default, T>(futures: impl Iterator<Item = impl Future<Output = T>>) {
     let mut waiting: Vec<_> = futures.map(Box::pin).collect();
-    let mut limit = R::default().sleep(PATIENCE);
+    let mut limit = R::default().sleep(TEST_TIMEOUT);
     poll_fn(|cx| {
         waiting.retain_mut(|future| future.as_mut().poll(cx).is_pending());
         if waiting.is_empty() {
@@ -72,7 +72,7 @@ async fn all<R: Runtime + Default, T>(futures: impl Iterator<Item = impl Future<
 struct Sender<R: Runtime> {
     transport: Transport<R>,
     envelope: Envelope,
-    told: HashMap<usize, Report>,
+    reported: HashMap<usize, Report>,
     dropped: usize,
 }
 
@@ -92,7 +92,7 @@ impl<R: Runtime + Default> Sender<R> {
                 .build()
                 .unwrap(),
             envelope: Envelope::new(sender, vec![recipient]).unwrap(),
-            told: HashMap::new(),
+            reported: HashMap::new(),
             dropped: 0,
         }
     }
@@ -111,7 +111,7 @@ impl<R: Runtime + Default> Sender<R> {
                     abandoned.pop()
                 }
             };
-            self.told.extend(report.map(|report| (number, report)));
+            self.reported.extend(report.map(|report| (number, report)));
             if number % 10 == 0 {
                 self.drop_in_the_queue().await;
             }
@@ -164,7 +164,7 @@ impl<R: Runtime + Default> Sender<R> {
 /// Drops `futures` sends, each after a different number of polls, and compares the reports with
 /// the stored messages.
 pub fn run<E: Executor>(futures: usize) {
-    let server = Embedded::start(everything(), ServerTls::None);
+    let server = Embedded::start(config_with_all_extensions(), ServerTls::None);
     let mut sender = Sender::<Strict<E::Runtime>>::new(&server, 2);
     E::block_on(async {
         sender.drop_midway(0..futures).await;
@@ -172,19 +172,21 @@ pub fn run<E: Executor>(futures: usize) {
         sender.transport.shutdown().await;
     });
     server.wait_for_open_connections(0);
-    let Sender { told, dropped, .. } = sender;
+    let Sender {
+        reported, dropped, ..
+    } = sender;
     // The scheduler decides how many.
     assert!(dropped > 0);
 
     let mut stored: HashMap<Vec<u8>, usize> = HashMap::new();
-    for message in server.seen().stored {
+    for message in server.recording().stored {
         *stored.entry(message.content.to_vec()).or_default() += 1;
     }
     let mut by_outcome = [0; 3];
     for number in 0..futures {
         let times = stored.get(content(number).as_bytes()).copied();
         let times = times.unwrap_or_default();
-        match told.get(&number).map(Report::outcome) {
+        match reported.get(&number).map(Report::outcome) {
             Some(Outcome::Accepted(_)) => {
                 by_outcome[0] += 1;
                 assert_eq!(times, 1, "{number}");
@@ -200,7 +202,7 @@ pub fn run<E: Executor>(futures: usize) {
         }
     }
     let [accepted, in_doubt, not_sent] = by_outcome;
-    let connections = server.seen().wire.len();
+    let connections = server.recording().wire.len();
     println!(
         "{futures} futures, {dropped} dropped: {accepted} accepted, {in_doubt} in doubt, \
          {not_sent} not sent; {connections} connections, none left"
@@ -235,7 +237,7 @@ pub fn leaves_a_trace<E: Executor>() {
     let left = E::block_on(async {
         {
             let mut sending = pin!(transport.send(&envelope, "Subject: x\r\n\r\n"));
-            let mut limit = Strict::<E::Runtime>::default().sleep(PATIENCE);
+            let mut limit = Strict::<E::Runtime>::default().sleep(TEST_TIMEOUT);
             let mut turn = Strict::<E::Runtime>::default().sleep(TURN);
             poll_fn(|cx| {
                 assert!(sending.as_mut().poll(cx).is_pending());
@@ -271,12 +273,12 @@ pub fn leaves_a_trace<E: Executor>() {
 /// Drops `futures` sends and counts the memory in use. It must be the only test of its program,
 /// with a counting allocator: [`crate::memory`].
 pub fn count_memory<E: Executor>(futures: usize) {
-    let server = Embedded::forgetting(everything(), ServerTls::None);
+    let server = Embedded::start_without_recording(config_with_all_extensions(), ServerTls::None);
     let mut sender = Sender::<Strict<E::Runtime>>::new(&server, 1);
     let [first, last] = [0..100, 100..futures].map(|numbers| {
         E::block_on(async {
             sender.drop_midway(numbers).await;
-            sender.told = HashMap::new();
+            sender.reported = HashMap::new();
             sender.send_whole().await;
         });
         server.wait_for_open_connections(1);
@@ -284,7 +286,7 @@ pub fn count_memory<E: Executor>(futures: usize) {
     });
     let dropped = sender.dropped;
     // A server thread that has ended may not have freed its memory yet.
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TEST_TIMEOUT;
     while live_octets() > first + MEMORY && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(5));
     }

@@ -27,9 +27,9 @@ const REFUSED_RECIPIENTS: u64 = 40;
 const SILENCE: Duration = Duration::from_millis(700);
 
 /// Pseudo-random numbers, the same for each seed (xorshift).
-struct Dice(u64);
+struct Random(u64);
 
-impl Dice {
+impl Random {
     fn below(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -69,11 +69,11 @@ impl Server {
             for (number, stream) in listener.incoming().flatten().enumerate() {
                 let (stored, kills) = (Arc::clone(&stored), Arc::clone(&kills));
                 let (at_once, most) = (Arc::clone(&at_once), Arc::clone(&most_at_once));
-                let dice = Dice(seed.wrapping_mul(number as u64 * 2 + 1) | 1);
+                let random = Random(seed.wrapping_mul(number as u64 * 2 + 1) | 1);
                 thread::spawn(move || {
                     let now = at_once.fetch_add(1, Ordering::SeqCst) + 1;
                     most.fetch_max(now, Ordering::SeqCst);
-                    serve(stream, dice, &stored, &kills);
+                    serve(stream, random, &stored, &kills);
                     at_once.fetch_sub(1, Ordering::SeqCst);
                 });
             }
@@ -82,12 +82,12 @@ impl Server {
     }
 }
 
-fn serve(stream: TcpStream, mut dice: Dice, stored: &Mutex<Vec<usize>>, kills: &AtomicUsize) {
+fn serve(stream: TcpStream, mut random: Random, stored: &Mutex<Vec<usize>>, kills: &AtomicUsize) {
     stream.set_nodelay(true).unwrap();
     // Some servers execute the octets of a refused BDAT as commands, and some proxies those of
     // every BDAT.
-    let read = match dice.below(4) {
-        0 => ChunksRead::Welcome,
+    let read = match random.below(4) {
+        0 => ChunksRead::Accepted,
         1 => ChunksRead::None,
         _ => ChunksRead::All,
     };
@@ -95,7 +95,7 @@ fn serve(stream: TcpStream, mut dice: Dice, stored: &Mutex<Vec<usize>>, kills: &
     let config = Arc::new(config);
     let mut driver = Driver::new(ServerConnection::new(&config, &ServerTls::None), stream);
     while let Some(event) = driver.next_event() {
-        if matches!(event, ServerEvent::RcptTo { .. }) && dice.below(REFUSED_RECIPIENTS) == 0 {
+        if matches!(event, ServerEvent::RcptTo { .. }) && random.below(REFUSED_RECIPIENTS) == 0 {
             let code = ReplyCode::new(550).unwrap();
             let reply = Reply::new(code, EnhancedCode::new(5, 1, 1), &["no such user"]);
             driver.machine_mut().respond(reply).unwrap();
@@ -106,12 +106,12 @@ fn serve(stream: TcpStream, mut dice: Dice, stored: &Mutex<Vec<usize>>, kills: &
             ServerEvent::MailFrom { .. } | ServerEvent::RcptTo { .. } | ServerEvent::Data => None,
             _ => continue,
         };
-        let kill = (dice.below(COMMANDS_PER_KILL) == 0).then(|| dice.kill());
+        let kill = (random.below(COMMANDS_PER_KILL) == 0).then(|| random.kill());
         // A server may die before it has stored a message, or just after.
         let announced = matches!(kill, Some(Kill::Announce));
         if let Some(number) = number
             && !announced
-            && (kill.is_none() || dice.below(2) == 0)
+            && (kill.is_none() || random.below(2) == 0)
         {
             stored.lock().unwrap().push(number);
         }
@@ -138,7 +138,7 @@ fn serve(stream: TcpStream, mut dice: Dice, stored: &Mutex<Vec<usize>>, kills: &
     }
 }
 
-impl Dice {
+impl Random {
     fn kill(&mut self) -> Kill {
         match self.below(8) {
             0..=2 => Kill::Reset,
@@ -191,8 +191,8 @@ pub fn run(adapter: &dyn Adapter, messages: usize, seed: u64) {
     let kills = server.kills.load(Ordering::SeqCst);
     let once: HashSet<usize> = stored.iter().copied().collect();
     assert_eq!(reports.len(), messages, "one report each");
-    let told: HashSet<usize> = reports.iter().map(|(number, _)| *number).collect();
-    assert_eq!(told.len(), messages, "one report each");
+    let reported: HashSet<usize> = reports.iter().map(|(number, _)| *number).collect();
+    assert_eq!(reported.len(), messages, "one report each");
     let (mut accepted, mut in_doubt, mut other) = (0, 0, 0);
     let mut doubtful = HashSet::new();
     for (number, report) in &reports {

@@ -14,17 +14,17 @@ use postwire_tls::proto::{
 use postwire_tls::{ServerTls, Tls, TlsParameters};
 use postwire_transport::{PoolConfig, TransportBuilder, TransportConfig};
 
-mod bearing;
 mod commands;
 mod credentials;
 mod extensions;
 mod limits;
 mod lmtp;
+mod nonconforming_servers;
 mod pool;
 
 use crate::Adapter;
 use crate::certificates::{Authority, Flaw};
-use crate::server::{Embedded, PASSWORD, Scripted, USER, everything, exchange};
+use crate::server::{Embedded, PASSWORD, Scripted, USER, config_with_all_extensions, exchange};
 
 type Builder = TransportBuilder<TransportConfig>;
 /// A scenario and its name.
@@ -33,7 +33,7 @@ pub type Scenario = (&'static str, fn(&dyn Adapter));
 /// Every scenario. An adapter's test runs them all.
 pub const ALL: &[Scenario] = &[
     ("four modes deliver the same octets", four_modes),
-    ("none is plaintext without passwords", none),
+    ("none is plaintext without passwords", plaintext_mode),
     ("opportunistic uses TLS if it is offered", opportunistic),
     ("required sends nothing before TLS", required),
     ("wrapper sends nothing in plaintext", wrapper),
@@ -51,14 +51,17 @@ pub const ALL: &[Scenario] = &[
         extensions::content,
     ),
     ("the limits of a server are respected", extensions::limits),
-    ("many messages over one connection", many),
+    ("many messages over one connection", many_messages),
     ("a large message arrives whole", large),
     ("streamed content arrives whole", streamed),
     ("a failing source delivers nothing", source_fails),
-    ("the limit of messages per connection is respected", worn),
+    (
+        "the limit of messages per connection is respected",
+        message_limit,
+    ),
     ("from a chosen local address", from_an_address),
-    ("a pooled connection is used again", pooled),
-    ("a stale connection is noticed in time", stale),
+    ("a pooled connection is used again", pooled_connection),
+    ("a stale connection is noticed in time", dead_connection),
     ("nobody listens", nobody_listens),
     ("a silent server does not block others", silence),
     (
@@ -71,19 +74,19 @@ pub const ALL: &[Scenario] = &[
     ("the connection breaks", breaks),
     (
         "content is not executed where BDAT is not read",
-        bearing::unread_chunks,
+        nonconforming_servers::unread_chunks,
     ),
     (
         "a goodbye as the reply to the content is no acceptance",
-        bearing::goodbye_to_the_content,
+        nonconforming_servers::goodbye_to_the_content,
     ),
     (
         "nothing follows the end of the content",
-        bearing::nothing_behind_the_dot,
+        nonconforming_servers::nothing_behind_the_dot,
     ),
     (
         "a refused RSET affects no other message",
-        bearing::reset_refused,
+        nonconforming_servers::reset_refused,
     ),
     ("commands between messages", commands::asked),
     (
@@ -211,12 +214,12 @@ fn four_modes(adapter: &dyn Adapter) {
         ("required", ServerTls::StartTls(tls.clone())),
         ("wrapper", ServerTls::Wrapper(tls)),
     ] {
-        let server = Embedded::start(everything(), server_tls);
+        let server = Embedded::start(config_with_all_extensions(), server_tls);
         let builder = url(mode, server.port())
             .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()));
         let config = builder.build().unwrap();
         assert_accepted(&adapter.send(config, &bob(), message().into()));
-        let stored = server.seen().stored;
+        let stored = server.recording().stored;
         assert_eq!(stored.len(), 1);
         assert_eq!(stored[0].tls.is_some(), mode != "none", "{mode}");
         contents.push(stored[0].content.clone());
@@ -227,18 +230,21 @@ fn four_modes(adapter: &dyn Adapter) {
 /// Asserts that nothing else was sent over this connection. The client does not wait for the
 /// reply to QUIT, so QUIT may still be in transit.
 fn assert_only_greeted(server: &Embedded, connection: usize) {
-    let said = b"EHLO [127.0.0.1]\r\nQUIT\r\n";
+    let text = b"EHLO [127.0.0.1]\r\nQUIT\r\n";
     let begun = Instant::now();
-    let wire = || server.seen().wire[connection].clone();
-    while wire().len() < said.len() && begun.elapsed() < Duration::from_secs(5) {
+    let wire = || server.recording().wire[connection].clone();
+    while wire().len() < text.len() && begun.elapsed() < Duration::from_secs(5) {
         std::thread::sleep(Duration::from_millis(1));
     }
-    assert_eq!(wire(), said);
-    assert_eq!(server.seen().wire.len(), connection + 1);
+    assert_eq!(wire(), text);
+    assert_eq!(server.recording().wire.len(), connection + 1);
 }
 
-fn none(adapter: &dyn Adapter) {
-    let server = Embedded::start(everything().auth_in_plaintext(true), ServerTls::None);
+fn plaintext_mode(adapter: &dyn Adapter) {
+    let server = Embedded::start(
+        config_with_all_extensions().auth_in_plaintext(true),
+        ServerTls::None,
+    );
     let config = || url("none", server.port());
     let withheld = adapter.send(
         config().credentials(credentials()).build().unwrap(),
@@ -257,7 +263,10 @@ fn none(adapter: &dyn Adapter) {
         .credentials(credentials())
         .client(|client| client.allow_plaintext_auth(true));
     assert_accepted(&adapter.send(allowed.build().unwrap(), &bob(), message().into()));
-    assert_eq!(server.seen().stored[0].authenticated.as_deref(), Some(USER));
+    assert_eq!(
+        server.recording().stored[0].authenticated.as_deref(),
+        Some(USER)
+    );
 }
 
 fn opportunistic(adapter: &dyn Adapter) {
@@ -269,14 +278,17 @@ fn opportunistic(adapter: &dyn Adapter) {
     };
     // Offered: TLS is used, and only two commands precede it.
     let tls = ServerTls::StartTls(authority.server(Flaw::None));
-    let server = Embedded::start(everything(), tls);
+    let server = Embedded::start(config_with_all_extensions(), tls);
     let config = builder(server.port()).build().unwrap();
     assert_accepted(&adapter.send(config, &bob(), message().into()));
     let begun = "EHLO [127.0.0.1]\r\nSTARTTLS\r\n".to_owned();
     assert_eq!(plaintext(&server.wire()), (begun.clone(), true));
 
     // Not offered: plaintext, without passwords.
-    let server = Embedded::start(everything().auth_in_plaintext(true), ServerTls::None);
+    let server = Embedded::start(
+        config_with_all_extensions().auth_in_plaintext(true),
+        ServerTls::None,
+    );
     let config = builder(server.port()).build().unwrap();
     assert_accepted(&adapter.send(config, &bob(), message().into()));
     assert!(!plaintext(&server.wire()).1);
@@ -299,12 +311,12 @@ fn opportunistic(adapter: &dyn Adapter) {
 
     // An invalid certificate is not a downgrade to plaintext.
     let tls = ServerTls::StartTls(authority.server(Flaw::SelfSigned));
-    let server = Embedded::start(everything(), tls);
+    let server = Embedded::start(config_with_all_extensions(), tls);
     let config = builder(server.port()).build().unwrap();
     let report = adapter.send(config, &bob(), message().into());
     assert_eq!(error(&report).0, Stage::Tls);
     assert_eq!(plaintext(&server.wire()).0, begun);
-    assert!(server.seen().questions.is_empty());
+    assert!(server.recording().questions.is_empty());
 }
 
 fn required(adapter: &dyn Adapter) {
@@ -316,14 +328,17 @@ fn required(adapter: &dyn Adapter) {
             .timeouts(quick())
     };
     let tls = ServerTls::StartTls(authority.server(Flaw::None));
-    let server = Embedded::start(everything(), tls);
+    let server = Embedded::start(config_with_all_extensions(), tls);
     let config = builder(server.port()).build().unwrap();
     assert_accepted(&adapter.send(config, &bob(), message().into()));
     let begun = "EHLO [127.0.0.1]\r\nSTARTTLS\r\n".to_owned();
     assert_eq!(plaintext(&server.wire()), (begun, true));
 
     // The offer is removed: two commands, and QUIT.
-    let server = Embedded::start(everything().auth_in_plaintext(true), ServerTls::None);
+    let server = Embedded::start(
+        config_with_all_extensions().auth_in_plaintext(true),
+        ServerTls::None,
+    );
     let config = builder(server.port()).build().unwrap();
     let report = adapter.send(config, &bob(), message().into());
     assert!(matches!(
@@ -334,10 +349,10 @@ fn required(adapter: &dyn Adapter) {
 
     // Refused.
     let server = Scripted::start(|mut stream| {
-        let mut heard = exchange(&mut stream, "220 hi\r\n", "EHLO");
-        heard += &exchange(&mut stream, "250-hi\r\n250 STARTTLS\r\n", "STARTTLS");
-        heard += &exchange(&mut stream, "454 not now\r\n", "QUIT");
-        heard
+        let mut received = exchange(&mut stream, "220 hi\r\n", "EHLO");
+        received += &exchange(&mut stream, "250-hi\r\n250 STARTTLS\r\n", "STARTTLS");
+        received += &exchange(&mut stream, "454 not now\r\n", "QUIT");
+        received
     });
     let config = builder(server.port()).build().unwrap();
     let report = adapter.send(config, &bob(), message().into());
@@ -352,7 +367,7 @@ fn require_tls(adapter: &dyn Adapter) {
     let authority = Authority::new();
     let tls = || ServerTls::Wrapper(authority.server(Flaw::None));
     let envelope = bob().with_parameter(RequireTls);
-    let server = Embedded::start(everything().requiretls(true), tls());
+    let server = Embedded::start(config_with_all_extensions().requiretls(true), tls());
     let verified = url("wrapper", server.port())
         .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()));
     let report = adapter.send(verified.build().unwrap(), &envelope, message().into());
@@ -362,20 +377,20 @@ fn require_tls(adapter: &dyn Adapter) {
         .dangerous_accept_invalid_certs(true)
         .build()
         .unwrap();
-    let server = Embedded::start(everything().requiretls(true), tls());
+    let server = Embedded::start(config_with_all_extensions().requiretls(true), tls());
     let config = url("wrapper", server.port()).tls(Tls::Wrapper(unverified));
     let report = adapter.send(config.build().unwrap(), &envelope, message().into());
     assert!(matches!(
         error(&report),
         (Stage::Mail, ErrorKind::VerifiedTlsRequired)
     ));
-    assert!(server.seen().stored.is_empty());
+    assert!(server.recording().stored.is_empty());
 }
 
 fn wrapper(adapter: &dyn Adapter) {
     let authority = Authority::new();
     let tls = ServerTls::Wrapper(authority.server(Flaw::None));
-    let server = Embedded::start(everything(), tls);
+    let server = Embedded::start(config_with_all_extensions(), tls);
     let builder = |port| {
         url("wrapper", port)
             .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()))
@@ -392,10 +407,10 @@ fn wrapper(adapter: &dyn Adapter) {
     }
     // A plaintext server receives nothing.
     let server = Scripted::start(|mut stream| {
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         let _ = stream.write_all(b"220 plain mail.example\r\n");
-        let _ = stream.read_to_end(&mut heard);
-        heard
+        let _ = stream.read_to_end(&mut received);
+        received
     });
     let config = builder(server.port()).build().unwrap();
     let report = adapter.send(config, &bob(), message().into());
@@ -412,7 +427,7 @@ fn certificates(adapter: &dyn Adapter) {
                 "wrapper" => ServerTls::Wrapper(parameters),
                 _ => ServerTls::StartTls(parameters),
             };
-            let server = Embedded::start(everything(), tls);
+            let server = Embedded::start(config_with_all_extensions(), tls);
             let builder = url(mode, server.port())
                 .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()));
             let report = adapter.send(builder.build().unwrap(), &bob(), message().into());
@@ -420,7 +435,7 @@ fn certificates(adapter: &dyn Adapter) {
                 matches!(error(&report), (Stage::Tls, ErrorKind::Tls(_))),
                 "{flaw:?} {mode}: {report}"
             );
-            assert!(server.seen().questions.is_empty());
+            assert!(server.recording().questions.is_empty());
         }
     }
 }
@@ -477,7 +492,7 @@ fn credentials_for(mechanism: Mechanism, secret: &str) -> Credentials {
     // A mechanism without a secret has a right or a wrong name instead.
     let name = if secret == PASSWORD { USER } else { "eve" };
     if mechanism == Mechanism::EXTERNAL {
-        Credentials::external().acting_for(name)
+        Credentials::external().with_authorization_identity(name)
     } else if mechanism == Mechanism::ANONYMOUS {
         Credentials::anonymous(name)
     } else if [Mechanism::OAUTHBEARER, Mechanism::XOAUTH2].contains(&mechanism) {
@@ -492,7 +507,9 @@ fn authentication(adapter: &dyn Adapter) {
     let authority = Authority::new();
     for mechanism in MECHANISMS {
         let tls = ServerTls::Wrapper(authority.server(Flaw::None));
-        let config = everything().auth([mechanism]).require_auth(true);
+        let config = config_with_all_extensions()
+            .auth([mechanism])
+            .require_auth(true);
         let server = Embedded::start(config, tls);
         let builder = |credentials| {
             url("wrapper", server.port())
@@ -516,12 +533,12 @@ fn authentication(adapter: &dyn Adapter) {
 }
 
 fn recipients(adapter: &dyn Adapter) {
-    let server = Embedded::start(everything(), ServerTls::None);
+    let server = Embedded::start(config_with_all_extensions(), ServerTls::None);
     let config = || url("none", server.port()).build().unwrap();
     let mixed = envelope(&["no@r.example", "bob@r.example", "later@r.example"]);
     let report = adapter.send(config(), &mixed, message().into());
     assert!(report.is_partial());
-    let told: Vec<_> = report
+    let reported: Vec<_> = report
         .recipients()
         .iter()
         .map(|r| {
@@ -531,7 +548,7 @@ fn recipients(adapter: &dyn Adapter) {
         })
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             (RecipientStatus::Refused, 550, "5.1.1".to_owned()),
             (RecipientStatus::Accepted, 250, "2.1.5".to_owned()),
@@ -552,13 +569,13 @@ fn recipients(adapter: &dyn Adapter) {
             ..
         }
     ));
-    assert_eq!(server.seen().stored.len(), 1);
+    assert_eq!(server.recording().stored.len(), 1);
 }
 
-fn many(adapter: &dyn Adapter) {
+fn many_messages(adapter: &dyn Adapter) {
     let authority = Authority::new();
     let tls = ServerTls::Wrapper(authority.server(Flaw::None));
-    let server = Embedded::start(everything(), tls);
+    let server = Embedded::start(config_with_all_extensions(), tls);
     let builder = url("wrapper", server.port())
         .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()));
     let content = |n: usize| format!("Subject: {n}\r\n\r\n{}\r\n", "x".repeat(n * 10));
@@ -577,7 +594,7 @@ fn many(adapter: &dyn Adapter) {
     for (n, report) in reports.iter().enumerate() {
         assert_eq!(report.is_accepted(), n % 10 != 3, "{n}: {report}");
     }
-    let seen = server.seen();
+    let seen = server.recording();
     assert_eq!(seen.wire.len(), 1, "connections");
     let stored: Vec<_> = seen.stored.iter().map(|s| s.content.clone()).collect();
     let sent: Vec<_> = (0..100).filter(|n| n % 10 != 3).map(content).collect();
@@ -600,12 +617,12 @@ fn large(adapter: &dyn Adapter) {
                 "wrapper" => ServerTls::Wrapper(authority.server(Flaw::None)),
                 _ => ServerTls::None,
             };
-            let server = Embedded::start(everything().chunking(chunking), tls);
+            let server = Embedded::start(config_with_all_extensions().chunking(chunking), tls);
             let builder = url(mode, server.port())
                 .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()));
             let report = adapter.send(builder.build().unwrap(), &bob(), text.clone().into());
             assert_accepted(&report);
-            assert!(server.seen().stored[0].content == text);
+            assert!(server.recording().stored[0].content == text);
         }
     }
 }
@@ -641,7 +658,7 @@ fn streamed(adapter: &dyn Adapter) {
             "wrapper" => ServerTls::Wrapper(authority.server(Flaw::None)),
             _ => ServerTls::None,
         };
-        let server = Embedded::start(everything().chunking(chunking), tls);
+        let server = Embedded::start(config_with_all_extensions().chunking(chunking), tls);
         let builder = url(mode, server.port())
             .tls_parameters(|tls| tls.add_root_certificate(authority.certificate()));
         let text = long_text(line_end);
@@ -649,10 +666,13 @@ fn streamed(adapter: &dyn Adapter) {
         let pieces = Box::new(pieces_of(&text));
         let report = adapter.send_stream(builder.build().unwrap(), &bob(), &facts, pieces);
         assert_accepted(&report);
-        assert!(server.seen().stored[0].content == long_text("\r\n"));
+        assert!(server.recording().stored[0].content == long_text("\r\n"));
     }
     // Content that is not text is sent unchanged with BDAT.
-    let server = Embedded::start(everything().binary_mime(true), ServerTls::None);
+    let server = Embedded::start(
+        config_with_all_extensions().binary_mime(true),
+        ServerTls::None,
+    );
     let octets: String = (0..300_000_u32)
         .map(|n| char::from((n % 128) as u8))
         .collect();
@@ -660,12 +680,12 @@ fn streamed(adapter: &dyn Adapter) {
     let config = url("none", server.port()).build().unwrap();
     let pieces = Box::new(pieces_of(&octets));
     assert_accepted(&adapter.send_stream(config, &bob(), &facts, pieces));
-    assert!(server.seen().stored[0].content == octets);
+    assert!(server.recording().stored[0].content == octets);
 }
 
 fn source_fails(adapter: &dyn Adapter) {
     // The client does not wait for a stream whose content nobody gives.
-    let server = Embedded::start(everything(), ServerTls::None);
+    let server = Embedded::start(config_with_all_extensions(), ServerTls::None);
     let config = url("none", server.port()).build().unwrap();
     let messages = vec![(bob(), StreamFacts::default().into())];
     let (reports, _) = adapter.ask(config, messages, vec![Command::noop()]);
@@ -673,9 +693,9 @@ fn source_fails(adapter: &dyn Adapter) {
         error(&reports[0]),
         (Stage::Body, ErrorKind::Source(_))
     ));
-    assert!(server.seen().stored.is_empty());
+    assert!(server.recording().stored.is_empty());
     for after in [0, 2_000_000] {
-        let server = Embedded::start(everything(), ServerTls::None);
+        let server = Embedded::start(config_with_all_extensions(), ServerTls::None);
         let text = long_text("\n");
         let failure = io::Error::other("the disk is gone");
         let pieces = pieces_of(&text[..after]).chain([Err(failure)]);
@@ -686,14 +706,14 @@ fn source_fails(adapter: &dyn Adapter) {
         assert_eq!(stage, Stage::Body);
         assert!(matches!(kind, ErrorKind::Source(_)), "{report}");
         assert!(report.to_string().contains("the disk is gone"), "{report}");
-        assert!(server.seen().stored.is_empty());
+        assert!(server.recording().stored.is_empty());
     }
 }
 
 /// With a limit of messages per connection, many messages are sent over several connections, in
 /// order.
-fn worn(adapter: &dyn Adapter) {
-    let server = Embedded::start(everything(), ServerTls::None);
+fn message_limit(adapter: &dyn Adapter) {
+    let server = Embedded::start(config_with_all_extensions(), ServerTls::None);
     let pool = PoolConfig::default().max_messages(3);
     let config = url("none", server.port())
         .pool_config(pool)
@@ -704,7 +724,7 @@ fn worn(adapter: &dyn Adapter) {
     let reports = adapter.send_all(config, messages);
     assert_eq!(reports.len(), 10);
     reports.iter().for_each(assert_accepted);
-    let seen = server.seen();
+    let seen = server.recording();
     assert_eq!(seen.wire.len(), 4, "connections");
     let stored: Vec<_> = seen.stored.iter().map(|s| s.content.clone()).collect();
     assert_eq!(stored, (0..10).map(content).collect::<Vec<_>>());
@@ -712,7 +732,7 @@ fn worn(adapter: &dyn Adapter) {
 
 /// 127.0.0.2 is this machine too; the system refuses an address of another machine.
 fn from_an_address(adapter: &dyn Adapter) {
-    let server = Embedded::start(everything(), ServerTls::None);
+    let server = Embedded::start(config_with_all_extensions(), ServerTls::None);
     let config = |local: [u8; 4]| {
         Builder::from_url(format!("smtp://127.0.0.1:{}?tls=none", server.port()))
             .unwrap()
@@ -726,31 +746,34 @@ fn from_an_address(adapter: &dyn Adapter) {
     };
     let report = adapter.send(config([127, 0, 0, 2]), &bob(), message().into());
     assert_accepted(&report);
-    assert_eq!(server.seen().peers, ["127.0.0.2"]);
+    assert_eq!(server.recording().peers, ["127.0.0.2"]);
     // A client without a name gives its address (RFC 5321 §4.1.4).
     assert!(server.wire().starts_with(b"EHLO [127.0.0.2]\r\n"));
     let report = adapter.send(config([192, 0, 2, 1]), &bob(), message().into());
     assert_eq!(error(&report).0, Stage::Connect);
 }
 
-fn pooled(adapter: &dyn Adapter) {
-    let server = Embedded::start(everything(), ServerTls::None);
+fn pooled_connection(adapter: &dyn Adapter) {
+    let server = Embedded::start(config_with_all_extensions(), ServerTls::None);
     let config = url("none", server.port()).build().unwrap();
     let reports = adapter.send_twice(config, &bob(), message().into(), &|| {});
     reports.iter().for_each(assert_accepted);
-    assert_eq!(server.seen().wire.len(), 1, "connections");
-    assert_eq!(server.seen().stored.len(), 2);
+    assert_eq!(server.recording().wire.len(), 1, "connections");
+    assert_eq!(server.recording().stored.len(), 2);
 }
 
 /// The server sends 421 and closes while the connection is idle.
-fn stale(adapter: &dyn Adapter) {
+fn dead_connection(adapter: &dyn Adapter) {
     let limit = Duration::from_millis(200);
-    let server = Embedded::start(everything().idle_timeout(limit), ServerTls::None);
+    let server = Embedded::start(
+        config_with_all_extensions().idle_timeout(limit),
+        ServerTls::None,
+    );
     let config = url("none", server.port()).build().unwrap();
     let wait = || std::thread::sleep(limit * 4);
     let reports = adapter.send_twice(config, &bob(), message().into(), &wait);
     reports.iter().for_each(assert_accepted);
-    let seen = server.seen();
+    let seen = server.recording();
     assert_eq!(seen.wire.len(), 2, "connections");
     let first = String::from_utf8_lossy(&seen.wire[0]).into_owned();
     assert_eq!(first.matches("MAIL").count(), 1, "nothing is risked on it");

@@ -23,16 +23,16 @@ pub const USER: &str = "alice";
 pub const PASSWORD: &str = "correct horse battery";
 
 /// The longest time to wait for connections to close.
-const PATIENCE: Duration = Duration::from_secs(30);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An embedded server, listening on its own port or socket until the test ends.
 pub struct Embedded {
-    place: Place,
+    address: ListenAddress,
     shared: Arc<Shared>,
 }
 
-/// The place where a server listens.
-enum Place {
+/// The address where a server listens.
+enum ListenAddress {
     Port(u16),
     /// The folder of a Unix socket.
     Folder(TempDir),
@@ -43,14 +43,14 @@ struct Shared {
     config: Arc<ServerConfig>,
     protocol: Protocol,
     tls: ServerTls,
-    seen: Mutex<Seen>,
-    forgets: bool,
+    recording: Mutex<Recording>,
+    keeps_no_recording: bool,
     open: AtomicUsize,
 }
 
 /// Everything that a server received.
 #[derive(Clone, Default)]
-pub struct Seen {
+pub struct Recording {
     /// The octets of each connection, as on the wire.
     pub wire: Vec<Vec<u8>>,
     /// The address of each client; empty for a Unix socket.
@@ -62,7 +62,7 @@ pub struct Seen {
 }
 
 /// A configuration that offers every extension.
-pub fn everything() -> ServerConfig {
+pub fn config_with_all_extensions() -> ServerConfig {
     ServerConfig::new("localhost".parse().unwrap()).auth([Mechanism::PLAIN, Mechanism::LOGIN])
 }
 
@@ -76,7 +76,7 @@ impl Embedded {
 
     /// Starts an LMTP server in plaintext. After the content it refuses the recipient `full`
     /// permanently and `busy` temporarily.
-    pub fn lmtp(config: ServerConfig) -> Self {
+    pub fn start_lmtp(config: ServerConfig) -> Self {
         let shared = Shared::new(Protocol::Lmtp, config, ServerTls::None, false);
         Self::on_a_port(shared)
     }
@@ -89,13 +89,13 @@ impl Embedded {
         let shared = Shared::new(protocol, config, ServerTls::None, false);
         listen(&shared, move || Ok(Socket::Unix(listener.accept()?.0)));
         Self {
-            place: Place::Folder(folder),
+            address: ListenAddress::Folder(folder),
             shared,
         }
     }
 
     /// Starts a server that stores nothing, for tests that count memory.
-    pub fn forgetting(config: ServerConfig, tls: ServerTls) -> Self {
+    pub fn start_without_recording(config: ServerConfig, tls: ServerTls) -> Self {
         Self::on_a_port(Shared::new(Protocol::Smtp, config, tls, true))
     }
 
@@ -108,30 +108,30 @@ impl Embedded {
             Ok(Socket::Tcp(stream))
         });
         Self {
-            place: Place::Port(port),
+            address: ListenAddress::Port(port),
             shared,
         }
     }
 
     /// The port that it listens on.
     pub fn port(&self) -> u16 {
-        match self.place {
-            Place::Port(port) => port,
-            Place::Folder(_) => panic!("it has no port"),
+        match self.address {
+            ListenAddress::Port(port) => port,
+            ListenAddress::Folder(_) => panic!("it has no port"),
         }
     }
 
     /// The path of its Unix socket.
     pub fn path(&self) -> PathBuf {
-        match &self.place {
-            Place::Port(_) => panic!("it has a port"),
-            Place::Folder(folder) => folder.path().join(SOCKET),
+        match &self.address {
+            ListenAddress::Port(_) => panic!("it has a port"),
+            ListenAddress::Folder(folder) => folder.path().join(SOCKET),
         }
     }
 
     /// Everything that it received so far.
-    pub fn seen(&self) -> Seen {
-        self.shared.seen().clone()
+    pub fn recording(&self) -> Recording {
+        self.shared.recording().clone()
     }
 
     /// The number of open connections.
@@ -141,7 +141,7 @@ impl Embedded {
 
     /// Waits until this many connections are open. Panics if that takes too long.
     pub fn wait_for_open_connections(&self, expected: usize) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + CLOSE_TIMEOUT;
         while self.open_connections() != expected {
             let open = self.open_connections();
             assert!(Instant::now() < deadline, "{open} connections are open");
@@ -151,7 +151,7 @@ impl Embedded {
 
     /// The octets of its only connection.
     pub fn wire(&self) -> Vec<u8> {
-        let wire = self.seen().wire;
+        let wire = self.recording().wire;
         assert_eq!(wire.len(), 1, "connections");
         wire.concat()
     }
@@ -174,24 +174,31 @@ fn listen(shared: &Arc<Shared>, accept: impl Fn() -> io::Result<Socket> + Send +
 }
 
 impl Shared {
-    fn new(protocol: Protocol, config: ServerConfig, tls: ServerTls, forgets: bool) -> Arc<Self> {
+    fn new(
+        protocol: Protocol,
+        config: ServerConfig,
+        tls: ServerTls,
+        keeps_no_recording: bool,
+    ) -> Arc<Self> {
         Arc::new(Self {
             config: Arc::new(config.protocol(protocol)),
             protocol,
             tls,
-            seen: Mutex::default(),
-            forgets,
+            recording: Mutex::default(),
+            keeps_no_recording,
             open: AtomicUsize::new(0),
         })
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn recording(&self) -> MutexGuard<'_, Recording> {
+        self.recording
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, note: impl FnOnce(&mut Seen)) {
-        if !self.forgets {
-            note(&mut self.seen());
+    fn record(&self, record: impl FnOnce(&mut Recording)) {
+        if !self.keeps_no_recording {
+            record(&mut self.recording());
         }
     }
 }
@@ -214,7 +221,7 @@ impl Drop for Open {
 
 fn serve(stream: Socket, shared: &Arc<Shared>) {
     let mut connection = 0;
-    shared.note(|seen| {
+    shared.record(|seen| {
         connection = seen.wire.len();
         seen.wire.push(Vec::new());
         seen.peers.push(match &stream {
@@ -237,23 +244,23 @@ fn serve(stream: Socket, shared: &Arc<Shared>) {
                 user,
                 secret,
             } => {
-                shared.note(|seen| seen.questions.push("auth"));
+                shared.record(|seen| seen.questions.push("auth"));
                 let proves_nothing = [Mechanism::EXTERNAL, Mechanism::ANONYMOUS];
                 let proved = secret.expose() == PASSWORD.as_bytes();
                 let known = user == USER && (proved || proves_nothing.contains(&mechanism));
                 (!known).then(|| reply(535, (5, 7, 8), "who are you?"))
             }
             ServerEvent::PasswordWanted { .. } => {
-                shared.note(|seen| seen.questions.push("auth"));
+                shared.record(|seen| seen.questions.push("auth"));
                 server.password(&PASSWORD.into()).unwrap();
                 continue;
             }
             ServerEvent::MailFrom { .. } => {
-                shared.note(|seen| seen.questions.push("mail"));
+                shared.record(|seen| seen.questions.push("mail"));
                 None
             }
             ServerEvent::RcptTo { forward_path, .. } => {
-                shared.note(|seen| seen.questions.push("rcpt"));
+                shared.record(|seen| seen.questions.push("rcpt"));
                 match forward_path.user() {
                     "no" => Some(reply(550, (5, 1, 1), "no such user")),
                     "later" => Some(reply(450, (4, 2, 1), "come back later")),
@@ -261,7 +268,7 @@ fn serve(stream: Socket, shared: &Arc<Shared>) {
                 }
             }
             ServerEvent::Data => {
-                shared.note(|seen| seen.questions.push("data"));
+                shared.record(|seen| seen.questions.push("data"));
                 None
             }
             ServerEvent::Message(received) if shared.protocol == Protocol::Lmtp => {
@@ -274,7 +281,7 @@ fn serve(stream: Socket, shared: &Arc<Shared>) {
                 if received.content.starts_with(b"refuse") {
                     Some(reply(554, (5, 6, 0), "not this"))
                 } else {
-                    shared.note(|seen| seen.stored.push(received));
+                    shared.record(|seen| seen.stored.push(received));
                     None
                 }
             }
@@ -309,7 +316,7 @@ fn deliver_to_each(mut received: Received, shared: &Shared) -> Vec<Option<Reply>
         refusals.push(refusal);
     }
     if !received.recipients.is_empty() {
-        shared.note(|seen| seen.stored.push(received));
+        shared.record(|seen| seen.stored.push(received));
     }
     refusals
 }
@@ -330,7 +337,7 @@ impl Read for Recorded {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let octets = self.stream.read(into)?;
         self.shared
-            .note(|seen| seen.wire[self.connection].extend_from_slice(&into[..octets]));
+            .record(|seen| seen.wire[self.connection].extend_from_slice(&into[..octets]));
         Ok(octets)
     }
 }
@@ -394,16 +401,16 @@ impl<T: Send + 'static> Scripted<T> {
 /// Sends `words` and reads until the client has sent `until` or closed. Returns the octets that
 /// were read.
 pub fn exchange(stream: &mut TcpStream, words: &str, until: &str) -> String {
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     let mut buffer = [0; 4_096];
     if stream.write_all(words.as_bytes()).is_err() {
         return String::new();
     }
-    while !String::from_utf8_lossy(&heard).contains(until) {
+    while !String::from_utf8_lossy(&received).contains(until) {
         match stream.read(&mut buffer) {
             Ok(0) | Err(_) => break,
-            Ok(octets) => heard.extend_from_slice(&buffer[..octets]),
+            Ok(octets) => received.extend_from_slice(&buffer[..octets]),
         }
     }
-    String::from_utf8_lossy(&heard).into_owned()
+    String::from_utf8_lossy(&received).into_owned()
 }

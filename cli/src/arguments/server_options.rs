@@ -15,8 +15,8 @@ use postwire_blocking::proto::{
 use postwire_blocking::tls::{Certificate, CertificateStore, Identity, TlsError};
 use postwire_blocking::transport::{ConfigError, ServerUrl, TransportBuilder, TransportConfig};
 
-use crate::arguments::{Binding, ServerArguments, UsageError};
-use crate::print::hints::Asked;
+use crate::arguments::{ChannelBindingChoice, ServerArguments, UsageError};
+use crate::print::hints::RequestedOptions;
 use crate::send::envelope;
 
 /// The configuration so far. The last step may still fail, but not because of the user's input.
@@ -67,7 +67,7 @@ pub(crate) fn parse(
             let why = "needs a user and a password too";
             return Err(UsageError::new("--auth", why));
         }
-        None if options.channel_binding == Binding::Required => {
+        None if options.channel_binding == ChannelBindingChoice::Required => {
             let why = "needs a login: add --user and --password-env";
             return Err(UsageError::new("--channel-binding", why));
         }
@@ -93,9 +93,12 @@ fn local_server(given: &str) -> Option<String> {
 }
 
 /// The requested settings that hints depend on.
-pub(crate) fn asked(url: &str, options: &ServerArguments) -> Result<Asked, UsageError> {
+pub(crate) fn requested_options(
+    url: &str,
+    options: &ServerArguments,
+) -> Result<RequestedOptions, UsageError> {
     let url = ServerUrl::parse(url).map_err(|why| UsageError::new("--server", why))?;
-    Ok(Asked {
+    Ok(RequestedOptions {
         protocol: if options.lmtp {
             Protocol::Lmtp
         } else {
@@ -168,7 +171,9 @@ fn parse_credentials(
         }
         (user, None) if mechanisms == [Mechanism::EXTERNAL] => {
             let identity = user.unwrap_or_default();
-            Ok(Some(Credentials::external().acting_for(identity)))
+            Ok(Some(
+                Credentials::external().with_authorization_identity(identity),
+            ))
         }
         (user, None) if mechanisms == [Mechanism::ANONYMOUS] => {
             Ok(Some(Credentials::anonymous(user.unwrap_or_default())))
@@ -192,7 +197,7 @@ fn parse_credentials(
         let why = "needs a login: add --user, or --auth EXTERNAL";
         return Err(UsageError::new("--acting-for", why));
     };
-    let credentials = credentials.acting_for(identity);
+    let credentials = credentials.with_authorization_identity(identity);
     if !mechanisms.is_empty()
         && mechanisms
             .iter()
@@ -207,7 +212,7 @@ fn parse_credentials(
 fn can_carry(mechanism: Mechanism, credentials: &Credentials) -> bool {
     // Everything else that the mechanism may lack becomes available with a session.
     let begun = mechanism.start(credentials, &SaslContext::default());
-    !matches!(begun, Err(SaslError::UnfitCredentials))
+    !matches!(begun, Err(SaslError::WrongCredentialKind))
 }
 
 fn check_name(option: &str, name: Option<&str>) -> Result<(), UsageError> {
@@ -223,9 +228,9 @@ fn check_name(option: &str, name: Option<&str>) -> Result<(), UsageError> {
 /// The secret in an environment variable. An error shows the name of the variable only if it
 /// looks like one, since it may be the password, given by mistake.
 pub(crate) fn password_of(variable: &str) -> Result<Secret, UsageError> {
-    let refuse = |why: &str| Err(UsageError::new("--password-env", why));
+    let usage_error = |why: &str| Err(UsageError::new("--password-env", why));
     if variable.is_empty() || variable.contains(['=', '\0']) {
-        return refuse("this is not the name of an environment variable");
+        return usage_error("this is not the name of an environment variable");
     }
     let is_name = |octet: u8| matches!(octet, b'A'..=b'Z' | b'0'..=b'9' | b'_');
     let looks_like_one = variable.bytes().all(is_name) && !variable.as_bytes()[0].is_ascii_digit();
@@ -235,14 +240,14 @@ pub(crate) fn password_of(variable: &str) -> Result<Secret, UsageError> {
         "the environment variable that it names".to_owned()
     };
     let Some(value) = std::env::var_os(variable) else {
-        return refuse(&format!("{named} is not set"));
+        return usage_error(&format!("{named} is not set"));
     };
     let secret = value.into_encoded_bytes();
     if secret.is_empty() {
-        return refuse(&format!("{named} is empty"));
+        return usage_error(&format!("{named} is empty"));
     }
     if secret.iter().any(u8::is_ascii_control) {
-        return refuse(&format!(
+        return usage_error(&format!(
             "{named} contains a control character, perhaps a line end"
         ));
     }
@@ -294,6 +299,7 @@ pub(crate) fn read_authorities(option: &str, file: &Path) -> Result<Vec<Certific
 
 /// Reads the file that an option names.
 pub(crate) fn read_file(option: &str, file: &Path) -> Result<Vec<u8>, UsageError> {
-    let refuse = |error| UsageError::new(option, format_args!("cannot read the file: {error}"));
-    fs::read(file).map_err(refuse)
+    let usage_error =
+        |error| UsageError::new(option, format_args!("cannot read the file: {error}"));
+    fs::read(file).map_err(usage_error)
 }

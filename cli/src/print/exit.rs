@@ -164,7 +164,7 @@ mod tests {
         ErrorKind::NoUsableMechanism {
             offered: String::new(),
             withheld,
-            unasked: Vec::new(),
+            not_allowed: Vec::new(),
         }
     }
 
@@ -241,9 +241,9 @@ mod tests {
             ),
             (Stage::Mail, Kind::SessionOver, 75),
             (Stage::Mail, Kind::SessionFull, 75),
-            (Stage::Mail, Kind::Goodbye(reply(221)), 75),
+            (Stage::Mail, Kind::EndedByServer(reply(221)), 75),
             (Stage::Mail, Kind::ResetRefused(reply(502)), 75),
-            (Stage::Mail, Kind::OutOfStep(reply(503)), 75),
+            (Stage::Mail, Kind::OutOfSequence(reply(503)), 75),
             (Stage::Connect, Kind::ShutDown, 75),
             (Stage::Auth, Kind::Credentials(transport()), 75),
             (Stage::Auth, refused(534), 77),

@@ -10,9 +10,11 @@ use postwire_blocking::proto::{
 use postwire_blocking::tls::{TlsFailure, TlsFailureKind};
 use postwire_blocking::transport::ConnectError;
 
+use crate::print::facts::SessionFacts;
+
 /// The requested options that hints depend on.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct RequestedOptions {
     pub(crate) protocol: Protocol,
     pub(crate) mode: Security,
     pub(crate) port: u16,
@@ -24,65 +26,69 @@ pub(crate) struct Asked {
     pub(crate) pipelining: bool,
 }
 
-/// The facts about the session.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Seen<'a> {
-    pub(crate) tls: bool,
-    pub(crate) greeting: Option<&'a Reply>,
-    pub(crate) capabilities: Option<&'a Capabilities>,
-}
-
-impl Seen<'_> {
-    fn starttls_was_left_out(self) -> bool {
-        !self.tls && self.capabilities.is_some_and(Capabilities::starttls)
+impl SessionFacts {
+    fn offers(&self, extension: fn(&Capabilities) -> bool) -> bool {
+        self.capabilities.as_ref().is_some_and(extension)
     }
 
-    fn greets_as_lmtp(self) -> bool {
-        let greeting = self.greeting.map(Reply::to_string);
+    fn starttls_was_left_out(&self) -> bool {
+        self.tls.is_none() && self.offers(Capabilities::starttls)
+    }
+
+    fn greets_as_lmtp(&self) -> bool {
+        let greeting = self.greeting.as_ref().map(Reply::to_string);
         greeting.is_some_and(|greeting| greeting.to_ascii_uppercase().contains("LMTP"))
     }
 
-    fn pipelining(self) -> bool {
-        self.capabilities.is_some_and(Capabilities::pipelining)
+    fn pipelining(&self) -> bool {
+        self.offers(Capabilities::pipelining)
     }
 }
 
 /// A hint before a connection is made.
-pub(crate) fn beforehand(asked: &Asked) -> Option<&'static str> {
+pub(crate) fn beforehand(asked: &RequestedOptions) -> Option<&'static str> {
     let starttls_on_465 = asked.port == 465 && asked.mode != Security::Wrapper;
     starttls_on_465.then_some("port 465 uses TLS from the first octet: use smtps://, not smtp://")
 }
 
 /// A note about a session that is ready for messages.
-pub(crate) fn of_session(asked: &Asked, seen: Seen<'_>) -> Option<&'static str> {
-    let went_on = asked.mode == Security::Opportunistic && seen.starttls_was_left_out();
+pub(crate) fn of_session(asked: &RequestedOptions, facts: &SessionFacts) -> Option<&'static str> {
+    let went_on = asked.mode == Security::Opportunistic && facts.starttls_was_left_out();
     went_on.then_some("the server refused STARTTLS; the session continues in plaintext")
 }
 
 /// A hint for a message that was not accepted for every recipient.
-pub(crate) fn of_report(report: &Report, asked: &Asked, seen: Seen<'_>) -> Option<String> {
+pub(crate) fn of_report(
+    report: &Report,
+    asked: &RequestedOptions,
+    facts: &SessionFacts,
+) -> Option<String> {
     match report.outcome() {
-        Outcome::NotSent(error) => of_error(error, asked, seen),
-        Outcome::Rejected { stage, reply } => of_refusal(*stage, reply, asked, seen),
-        Outcome::InDoubt(error) => Some(match of_time(error, asked, seen) {
-            Some(more) => format!("{LOOK_FIRST}; {more}"),
-            None => LOOK_FIRST.to_owned(),
+        Outcome::NotSent(error) => of_error(error, asked, facts),
+        Outcome::Rejected { stage, reply } => of_refusal(*stage, reply, asked, facts),
+        Outcome::InDoubt(error) => Some(match of_time(error, asked, facts) {
+            Some(more) => format!("{IN_DOUBT_HINT}; {more}"),
+            None => IN_DOUBT_HINT.to_owned(),
         }),
-        Outcome::Accepted(_) => of_error(report.error()?, asked, seen),
+        Outcome::Accepted(_) => of_error(report.error()?, asked, facts),
     }
 }
 
-const LOOK_FIRST: &str = "ask the recipient whether it arrived before sending it again";
+const IN_DOUBT_HINT: &str = "ask the recipient whether it arrived before sending it again";
 
 /// A hint for a failed session.
-pub(crate) fn of_error(error: &Error, asked: &Asked, seen: Seen<'_>) -> Option<String> {
+pub(crate) fn of_error(
+    error: &Error,
+    asked: &RequestedOptions,
+    facts: &SessionFacts,
+) -> Option<String> {
     let stage = error.stage();
     match (error.flaw(), error.kind()) {
         (Some(Flaw::HelloName), _) => Some("set the name with --hello NAME".to_owned()),
         (Some(Flaw::Login), ErrorKind::Refused(reply)) if is_wrong_login(reply) => {
             of_login(error.mechanism()).map(str::to_owned)
         }
-        (_, ErrorKind::Refused(reply)) => of_refusal(stage, reply, asked, seen),
+        (_, ErrorKind::Refused(reply)) => of_refusal(stage, reply, asked, facts),
         (Some(flaw), kind) => of_flaw(flaw, kind, asked),
         (None, kind) => match (error.disposition(), kind) {
             (Disposition::PeerBroken, ErrorKind::Violation(Violation::Reply(_)))
@@ -95,14 +101,14 @@ pub(crate) fn of_error(error: &Error, asked: &Asked, seen: Seen<'_>) -> Option<S
                 of_connecting(cause.is_timeout(), asked)
             }
             (_, ErrorKind::TimedOut) if stage == Stage::Connect => of_connecting(true, asked),
-            (_, ErrorKind::TimedOut) => of_time(error, asked, seen),
+            (_, ErrorKind::TimedOut) => of_time(error, asked, facts),
             _ => None,
         },
     }
 }
 
 /// A hint about what must change before another attempt.
-fn of_flaw(flaw: Flaw, kind: &ErrorKind, asked: &Asked) -> Option<String> {
+fn of_flaw(flaw: Flaw, kind: &ErrorKind, asked: &RequestedOptions) -> Option<String> {
     match (flaw, kind) {
         (Flaw::Tls, ErrorKind::Tls(cause)) => {
             of_tls(cause.downcast_ref()?, asked).map(str::to_owned)
@@ -115,9 +121,11 @@ fn of_flaw(flaw: Flaw, kind: &ErrorKind, asked: &Asked) -> Option<String> {
         (
             Flaw::Mechanism,
             ErrorKind::NoUsableMechanism {
-                withheld, unasked, ..
+                withheld,
+                not_allowed,
+                ..
             },
-        ) => of_mechanisms(*withheld, unasked, asked),
+        ) => of_mechanisms(*withheld, not_allowed, asked),
         (Flaw::Requirement, ErrorKind::ExtensionNotOffered("8BITMIME")) => {
             Some("a test server often accepts it anyway: use --allow-8bit".to_owned())
         }
@@ -127,9 +135,13 @@ fn of_flaw(flaw: Flaw, kind: &ErrorKind, asked: &Asked) -> Option<String> {
 }
 
 /// A hint if no mechanism can be used. `withheld` is set if one would reveal the password in
-/// plaintext; `unasked` are the offered mechanisms that must be configured.
-fn of_mechanisms(withheld: bool, unasked: &[Mechanism], asked: &Asked) -> Option<String> {
-    let options: Vec<String> = unasked
+/// plaintext; `not_allowed` are the offered mechanisms that must be configured.
+fn of_mechanisms(
+    withheld: bool,
+    not_allowed: &[Mechanism],
+    asked: &RequestedOptions,
+) -> Option<String> {
+    let options: Vec<String> = not_allowed
         .iter()
         .map(|mechanism| format!("--auth {mechanism}"))
         .collect();
@@ -176,7 +188,7 @@ fn speaks_tls(error: &Error) -> bool {
     quote.starts_with("\\x15\\x03") || quote.starts_with("\\x16\\x03")
 }
 
-fn of_connecting(timed_out: bool, asked: &Asked) -> Option<String> {
+fn of_connecting(timed_out: bool, asked: &RequestedOptions) -> Option<String> {
     (timed_out && asked.port == 25).then(|| {
         "many networks block port 25: use port 587 (smtp://HOST:587) or 465 (smtps://HOST) of \
          the provider's server"
@@ -184,7 +196,7 @@ fn of_connecting(timed_out: bool, asked: &Asked) -> Option<String> {
     })
 }
 
-fn of_time(error: &Error, asked: &Asked, seen: Seen<'_>) -> Option<String> {
+fn of_time(error: &Error, asked: &RequestedOptions, facts: &SessionFacts) -> Option<String> {
     if !matches!(error.kind(), ErrorKind::TimedOut) {
         return None;
     }
@@ -193,14 +205,14 @@ fn of_time(error: &Error, asked: &Asked, seen: Seen<'_>) -> Option<String> {
             Some("a silent server may expect TLS: use smtps:// (port 465)".to_owned())
         }
         // At the final reply everything that was sent ahead is answered.
-        Stage::Mail | Stage::Rcpt | Stage::Data if asked.pipelining && seen.pipelining() => {
+        Stage::Mail | Stage::Rcpt | Stage::Data if asked.pipelining && facts.pipelining() => {
             Some("if the server loses pipelined commands, use --pipelining off".to_owned())
         }
         _ => None,
     }
 }
 
-fn of_tls(failure: &TlsFailure, asked: &Asked) -> Option<&'static str> {
+fn of_tls(failure: &TlsFailure, asked: &RequestedOptions) -> Option<&'static str> {
     Some(match failure.kind() {
         TlsFailureKind::Plaintext(_) => {
             "use smtp:// on this port, which starts TLS with STARTTLS, or smtps:// on port 465"
@@ -241,7 +253,12 @@ fn of_tls(failure: &TlsFailure, asked: &Asked) -> Option<&'static str> {
     })
 }
 
-fn of_refusal(stage: Stage, reply: &Reply, asked: &Asked, seen: Seen<'_>) -> Option<String> {
+fn of_refusal(
+    stage: Stage,
+    reply: &Reply,
+    asked: &RequestedOptions,
+    facts: &SessionFacts,
+) -> Option<String> {
     let code = reply.code().get();
     // Reads the code from the text: Exchange sends 451 5.7.3, whose classes disagree.
     let about_policy = reply
@@ -250,9 +267,9 @@ fn of_refusal(stage: Stage, reply: &Reply, asked: &Asked, seen: Seen<'_>) -> Opt
         .is_some_and(|line| line.starts_with(b"5.7.") || line.starts_with(b"4.7."));
     let text = reply.to_string().to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let advice = if let Some(advice) = of_protocol(stage, reply, asked, seen) {
+    let advice = if let Some(advice) = of_protocol(stage, reply, asked, facts) {
         advice
-    } else if seen.starttls_was_left_out() && (code == 530 || (code == 451 && about_policy)) {
+    } else if facts.starttls_was_left_out() && (code == 530 || (code == 451 && about_policy)) {
         if code == 530 && !asked.logs_in && !says(&["starttls"]) {
             "the server offers STARTTLS: use it with ?tls=required; if it requires a login, add \
              --user and --password-env"
@@ -274,13 +291,18 @@ fn of_refusal(stage: Stage, reply: &Reply, asked: &Asked, seen: Seen<'_>) -> Opt
 }
 
 /// A server of the other protocol does not support the greeting command of this one.
-fn of_protocol(stage: Stage, reply: &Reply, asked: &Asked, seen: Seen<'_>) -> Option<&'static str> {
+fn of_protocol(
+    stage: Stage,
+    reply: &Reply,
+    asked: &RequestedOptions,
+    facts: &SessionFacts,
+) -> Option<&'static str> {
     if stage != Stage::Ehlo || !matches!(reply.code().get(), 500 | 502) {
         return None;
     }
     Some(match asked.protocol {
         Protocol::Lmtp => "this server speaks SMTP: use smtp://, not lmtp:// or --lmtp",
-        Protocol::Smtp if seen.greets_as_lmtp() || reply.to_string().contains("LHLO") => {
+        Protocol::Smtp if facts.greets_as_lmtp() || reply.to_string().contains("LHLO") => {
             "this server speaks LMTP: use lmtp://, not smtp://"
         }
         Protocol::Smtp => {

@@ -12,7 +12,7 @@ use postwire_blocking::proto::{
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
-use crate::print::text::lossless;
+use crate::print::text::escape_non_utf8;
 
 /// The result of one message.
 #[derive(Serialize)]
@@ -81,7 +81,7 @@ impl<'a> Message<'a> {
 
     /// The result of a message that was never sent, since the files could not be read.
     pub(crate) fn unread(position: usize, error: String, recipients: &'a [Address]) -> Self {
-        let unasked = |address: &'a Address| Recipient {
+        let not_allowed = |address: &'a Address| Recipient {
             address: address.as_str(),
             accepted: None,
             reply: None,
@@ -92,7 +92,7 @@ impl<'a> Message<'a> {
             stage: None,
             reply: None,
             error: Some(error),
-            recipients: recipients.iter().map(unasked).collect(),
+            recipients: recipients.iter().map(not_allowed).collect(),
             tls: None,
             auth: None,
         }
@@ -119,7 +119,7 @@ impl ReplyObject {
         Self {
             code: reply.code().get(),
             enhanced: reply.enhanced().map(|code| code.to_string()),
-            text: reply.text_lines().map(lossless).collect(),
+            text: reply.text_lines().map(escape_non_utf8).collect(),
         }
     }
 }
@@ -136,16 +136,16 @@ impl<'a> Tls<'a> {
 /// The object as one line of JSON.
 pub(crate) fn line(object: &impl Serialize) -> String {
     let mut octets = Vec::new();
-    let mut serializer = serde_json::Serializer::with_formatter(&mut octets, Careful);
+    let mut serializer = serde_json::Serializer::with_formatter(&mut octets, EscapingFormatter);
     // Neither these objects nor a vector can cause an error.
     let _ = object.serialize(&mut serializer);
     String::from_utf8(octets).unwrap_or_default()
 }
 
 /// A compact format with escapes for characters that a terminal interprets.
-struct Careful;
+struct EscapingFormatter;
 
-impl Formatter for Careful {
+impl Formatter for EscapingFormatter {
     fn write_string_fragment<W>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()>
     where
         W: ?Sized + io::Write,

@@ -9,12 +9,12 @@ use std::io::{self, Write};
 use crate::print::json;
 
 /// Prints a line of the result.
-pub(crate) fn say(line: impl Display) {
+pub(crate) fn print_result(line: impl Display) {
     print(&line.to_string());
 }
 
 /// Prints a JSON object of the result.
-pub(crate) fn say_object(object: &impl serde::Serialize) {
+pub(crate) fn print_json(object: &impl serde::Serialize) {
     print(&json::line(object));
 }
 
@@ -24,17 +24,17 @@ fn print(line: &str) {
     if let Err(error) = written
         && error.kind() != io::ErrorKind::BrokenPipe
     {
-        complain(format_args!("cannot write to standard output: {error}"));
+        print_error(format_args!("cannot write to standard output: {error}"));
     }
 }
 
 /// Prints an error in one sentence.
-pub(crate) fn complain(sentence: impl Display) {
-    note(format_args!("postwire: {sentence}"));
+pub(crate) fn print_error(sentence: impl Display) {
+    print_note(format_args!("postwire: {sentence}"));
 }
 
 /// Prints a line of additional information.
-pub(crate) fn note(line: impl Display) {
+pub(crate) fn print_note(line: impl Display) {
     // An error that cannot be written cannot be reported.
     let _ = writeln!(io::stderr().lock(), "{line}");
 }

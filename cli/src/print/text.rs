@@ -9,9 +9,9 @@ use postwire_blocking::proto::is_safe_to_show;
 
 /// Shows the text on one line, with control characters, and marks that reorder or hide text, as
 /// `\u{…}`.
-pub(crate) struct Plain<'a>(pub(crate) &'a str);
+pub(crate) struct SafeText<'a>(pub(crate) &'a str);
 
-impl fmt::Display for Plain<'_> {
+impl fmt::Display for SafeText<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for character in self.0.chars() {
             if is_safe_to_show(character) {
@@ -25,7 +25,7 @@ impl fmt::Display for Plain<'_> {
 }
 
 /// Converts octets to text; octets that are not UTF-8 appear as `\x..`.
-pub(crate) fn lossless(octets: &[u8]) -> String {
+pub(crate) fn escape_non_utf8(octets: &[u8]) -> String {
     let mut text = String::with_capacity(octets.len());
     for chunk in octets.utf8_chunks() {
         text.push_str(chunk.valid());
@@ -43,12 +43,15 @@ mod tests {
 
     #[test]
     fn control_characters_are_escaped() {
-        let shown = Plain("a\u{1b}[2J\r\n\u{9b}\u{202e}\u{fc}").to_string();
+        let shown = SafeText("a\u{1b}[2J\r\n\u{9b}\u{202e}\u{fc}").to_string();
         assert_eq!(shown, "a\\u{1b}[2J\\u{d}\\u{a}\\u{9b}\\u{202e}\u{fc}");
     }
 
     #[test]
     fn octets_that_are_not_text_are_kept() {
-        assert_eq!(lossless(b"gr\xfc\xc3\xbcn\xff"), "gr\\xfc\u{fc}n\\xff");
+        assert_eq!(
+            escape_non_utf8(b"gr\xfc\xc3\xbcn\xff"),
+            "gr\\xfc\u{fc}n\\xff"
+        );
     }
 }

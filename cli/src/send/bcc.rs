@@ -8,14 +8,14 @@ use std::io::{self, BufRead, Read};
 #[derive(Debug)]
 pub(crate) struct WithoutBcc<R> {
     inner: R,
-    place: Place,
+    section: Section,
     /// A line of the header that is kept, and how much of it was read.
     line: Vec<u8>,
     read: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Section {
     Field,
     /// Within a field that is removed, including its folded lines.
     Bcc,
@@ -26,7 +26,7 @@ impl<R: BufRead> WithoutBcc<R> {
     pub(crate) fn new(inner: R) -> Self {
         Self {
             inner,
-            place: Place::Field,
+            section: Section::Field,
             line: Vec::new(),
             read: 0,
         }
@@ -40,13 +40,13 @@ impl<R: BufRead> WithoutBcc<R> {
             self.inner.read_until(b'\n', &mut self.line)?;
             let is_folded = matches!(self.line.first(), Some(b' ' | b'\t'));
             let text = self.line.trim_ascii_end();
-            self.place = match self.place {
-                _ if self.line.is_empty() || text.is_empty() && !is_folded => Place::Body,
-                place if is_folded => place,
-                _ if is_bcc(text) => Place::Bcc,
-                _ => Place::Field,
+            self.section = match self.section {
+                _ if self.line.is_empty() || text.is_empty() && !is_folded => Section::Body,
+                section if is_folded => section,
+                _ if is_bcc(text) => Section::Bcc,
+                _ => Section::Field,
             };
-            if self.place != Place::Bcc {
+            if self.section != Section::Bcc {
                 return Ok(());
             }
         }
@@ -65,7 +65,7 @@ fn is_bcc(line: &[u8]) -> bool {
 impl<R: BufRead> Read for WithoutBcc<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.read == self.line.len() {
-            if self.place == Place::Body {
+            if self.section == Section::Body {
                 return self.inner.read(into);
             }
             self.next_line()?;

@@ -17,14 +17,15 @@ use postwire_blocking::transport::TransportConfig;
 use postwire_blocking::transport::adapter::{Batch, BatchStep};
 
 use crate::arguments::Runtime;
+use crate::print::facts::SessionFacts;
 use crate::print::hints;
-use crate::print::output::{complain, note};
-use crate::print::text::Plain;
+use crate::print::output::{print_error, print_note};
+use crate::print::text::SafeText;
+use crate::send::Printer;
 use crate::send::interrupt::Interrupt;
 use crate::send::messages::Message;
 use crate::send::meter::Meter;
-use crate::send::session::{self, Failed, Known, Session};
-use crate::send::{Printer, seen};
+use crate::send::session::{self, Failed, Session};
 
 /// Sends every message, and prints each result in order.
 pub(super) fn deliver(
@@ -37,7 +38,7 @@ pub(super) fn deliver(
     let mut batch = Batch::new(u64::MAX);
     for message in messages {
         let (envelope, body) = (envelope.clone(), message.body.clone());
-        match config.client_config().refuse(&envelope, &body) {
+        match config.client_config().not_sent_report(&envelope, &body) {
             Some(report) => batch.add_settled(envelope, body, report),
             None => batch.add(envelope, body),
         }
@@ -54,14 +55,14 @@ pub(super) fn deliver(
                 if let Some(live) = live.take() {
                     live.leave();
                 }
-                interrupt.at_first(nothing_more_is_sent(&batch, &results));
+                interrupt.set_action(nothing_more_is_sent(&batch, &results));
                 match connect(runtime, config, &meter, &interrupt, &results.printer) {
                     Ok(session) => {
                         batch.connected(false);
                         live = Some(session);
                     }
-                    Err(Failed { error, known }) => {
-                        results.last = *known;
+                    Err(Failed { error, facts }) => {
+                        results.last = *facts;
                         batch.failed(error);
                     }
                 }
@@ -76,7 +77,7 @@ pub(super) fn deliver(
             ) => live.enqueue(number, envelope, body),
             (BatchStep::Await, Some(live)) => match live.next_report(messages) {
                 Some(report) => {
-                    results.learn(live.given.pop_front(), live.session.known());
+                    results.record(live.given.pop_front(), live.session.facts());
                     batch.reported(report);
                 }
                 None => batch.disconnected(),
@@ -88,8 +89,8 @@ pub(super) fn deliver(
     if let Some(live) = live {
         live.leave();
     }
-    if interrupt.was_heard() {
-        complain("interrupted");
+    if interrupt.was_pressed() {
+        print_error("interrupted");
     }
     results.printer
 }
@@ -102,9 +103,9 @@ struct Results {
     /// How many were printed.
     printed: usize,
     /// The facts about the session of each message that a session reported on.
-    known: Vec<Option<Known>>,
+    facts: Vec<Option<SessionFacts>>,
     /// The facts about the last session.
-    last: Known,
+    last: SessionFacts,
 }
 
 impl Results {
@@ -113,18 +114,18 @@ impl Results {
             messages: messages.to_vec(),
             printer,
             printed: 0,
-            known: vec![None; messages.len()],
-            last: Known::default(),
+            facts: vec![None; messages.len()],
+            last: SessionFacts::default(),
         }
     }
 
     /// A session reported on the message with this number.
-    fn learn(&mut self, number: Option<u64>, known: Known) {
+    fn record(&mut self, number: Option<u64>, facts: SessionFacts) {
         let number = number.and_then(|number| usize::try_from(number).ok());
-        if let Some(slot) = number.and_then(|number| self.known.get_mut(number)) {
-            *slot = Some(known.clone());
+        if let Some(slot) = number.and_then(|number| self.facts.get_mut(number)) {
+            *slot = Some(facts.clone());
         }
-        self.last = known;
+        self.last = facts;
     }
 
     /// Prints the result of the next message.
@@ -132,8 +133,8 @@ impl Results {
         let position = self.printed;
         self.printed += 1;
         if let Some(message) = self.messages.get(position) {
-            let known = self.known[position].as_ref().unwrap_or(&self.last);
-            self.printer.print(position, message, report, known);
+            let facts = self.facts[position].as_ref().unwrap_or(&self.last);
+            self.printer.print(position, message, report, facts);
         }
     }
 }
@@ -147,7 +148,7 @@ fn nothing_more_is_sent(batch: &Batch, results: &Results) -> impl FnOnce() + Sen
         while let BatchStep::Report(report) = batch.next_step() {
             results.print(&report);
         }
-        complain("interrupted");
+        print_error("interrupted");
         std::process::exit(results.printer.finish().code().into());
     }
 }
@@ -159,10 +160,12 @@ fn connect(
     interrupt: &Interrupt,
     printer: &Printer,
 ) -> Result<Live, Failed> {
-    let mut traced = |line: &TraceLine| note(Plain(&line.to_string()));
+    let mut traced = |line: &TraceLine| print_note(SafeText(&line.to_string()));
     let session = session::open(runtime, config, meter, interrupt, &mut traced)?;
-    if let Some(news) = hints::of_session(&printer.asked, seen(&session.known())) {
-        printer.bar.suspend(|| note(format_args!("note: {news}")));
+    if let Some(news) = hints::of_session(&printer.asked, &session.facts()) {
+        printer
+            .bar
+            .suspend(|| print_note(format_args!("note: {news}")));
     }
     Ok(Live {
         session,
@@ -175,7 +178,7 @@ fn connect(
 
 /// A session in use.
 struct Live {
-    session: Box<dyn Session>,
+    session: Session,
     /// The numbers of the messages that the session was given, in order.
     numbers: Vec<u64>,
     /// Those of them that it has not reported on.
@@ -208,7 +211,7 @@ impl Live {
                     let next = self.next_piece(id, messages);
                     self.session.body_next(id, next);
                 }
-                Event::Trace(line) => note(Plain(&line.to_string())),
+                Event::Trace(line) => print_note(SafeText(&line.to_string())),
                 _ => {}
             }
         }
@@ -240,7 +243,7 @@ impl Live {
         }
         while let Some(event) = self.session.next_event() {
             if let Event::Trace(line) = event {
-                note(Plain(&line.to_string()));
+                print_note(SafeText(&line.to_string()));
             }
         }
     }

@@ -189,7 +189,7 @@ fn for_rcpt(mut envelope: Envelope, asked: &ParameterArguments) -> Result<Envelo
 
 /// Reads `SECONDS` with its modifiers.
 fn deliver_by(given: &str) -> Result<DeliverBy, UsageError> {
-    let refuse = || {
+    let usage_error = || {
         let why = "must be a number of seconds with at most nine digits, with optional :notify \
                    and :trace; without :notify it must be positive";
         UsageError::new("--deliver-by", why)
@@ -201,11 +201,11 @@ fn deliver_by(given: &str) -> Result<DeliverBy, UsageError> {
         match word {
             "notify" => mode = "N",
             "trace" => trace = "T",
-            _ => return Err(refuse()),
+            _ => return Err(usage_error()),
         }
     }
     let value = format!("{seconds};{mode}{trace}");
-    value.parse().map_err(|_| refuse())
+    value.parse().map_err(|_| usage_error())
 }
 
 /// Reads `RECIPIENT=ADDRESS` or `RECIPIENT=TYPE;TEXT`, for every recipient with that address.
@@ -273,7 +273,7 @@ fn raw<'a>(
     }
     match extension {
         Some(extension) => parameter
-            .of_extension(extension)
+            .with_extension(extension)
             .map_err(|why| wrong(name, why)),
         None => Ok(parameter),
     }

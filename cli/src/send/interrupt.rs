@@ -16,11 +16,11 @@ pub(crate) struct Interrupt {
 
 #[derive(Default)]
 struct State {
-    was_heard: bool,
+    was_pressed: bool,
     /// The action while no other action is set.
     always: Option<Action>,
     /// The current action, if it is set.
-    instead: Option<Action>,
+    replacement: Option<Action>,
     /// The task that waits for something else at the same time.
     waker: Option<Waker>,
 }
@@ -29,18 +29,18 @@ impl Interrupt {
     /// Listens for Ctrl-C.
     pub(crate) fn listen() -> Self {
         let interrupt = Self::default();
-        let heard = interrupt.clone();
+        let handler = interrupt.clone();
         // If no handler can be installed, Ctrl-C ends the program immediately.
-        let _ = ctrlc::set_handler(move || heard.press());
+        let _ = ctrlc::set_handler(move || handler.press());
         interrupt
     }
 
     /// Sets the action while no other action is set. Runs it at once if Ctrl-C was pressed
     /// before.
-    pub(crate) fn at_first(&self, action: impl FnOnce() + Send + 'static) {
+    pub(crate) fn set_action(&self, action: impl FnOnce() + Send + 'static) {
         let mut state = self.lock();
-        state.instead = None;
-        if state.was_heard {
+        state.replacement = None;
+        if state.was_pressed {
             drop(state);
             action();
         } else {
@@ -49,38 +49,38 @@ impl Interrupt {
     }
 
     /// Replaces the action. Runs it at once if Ctrl-C was pressed before.
-    pub(crate) fn instead(&self, action: impl FnOnce() + Send + 'static) {
+    pub(crate) fn replace_action(&self, action: impl FnOnce() + Send + 'static) {
         let mut state = self.lock();
-        if state.was_heard {
+        if state.was_pressed {
             drop(state);
             action();
         } else {
-            state.instead = Some(Box::new(action));
+            state.replacement = Some(Box::new(action));
         }
     }
 
     /// Restores the original action.
-    pub(crate) fn as_at_first(&self) {
-        self.lock().instead = None;
+    pub(crate) fn restore_action(&self) {
+        self.lock().replacement = None;
     }
 
     /// Whether Ctrl-C was pressed; if not, `waker` is woken when it is.
     pub(crate) fn poll(&self, waker: &Waker) -> bool {
         let mut state = self.lock();
         state.waker = Some(waker.clone());
-        state.was_heard
+        state.was_pressed
     }
 
     /// Whether Ctrl-C was pressed.
-    pub(crate) fn was_heard(&self) -> bool {
-        self.lock().was_heard
+    pub(crate) fn was_pressed(&self) -> bool {
+        self.lock().was_pressed
     }
 
     fn press(&self) {
         let (action, waker) = {
             let mut state = self.lock();
-            state.was_heard = true;
-            let action = state.instead.take();
+            state.was_pressed = true;
+            let action = state.replacement.take();
             let action = action.or_else(|| state.always.take());
             (action, state.waker.take())
         };

@@ -10,11 +10,11 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use postwire_blocking::proto::{BodySource, StreamFacts, Survey};
+use postwire_blocking::proto::{BodyScanner, BodySource, StreamFacts};
 use postwire_blocking::{Chunks, chunks};
 
 use crate::arguments::UsageError;
-use crate::print::text::Plain;
+use crate::print::text::SafeText;
 use crate::send::bcc::WithoutBcc;
 
 /// A message and its name in output.
@@ -32,8 +32,8 @@ pub(crate) struct Message {
 impl Message {
     /// The number of octets.
     pub(crate) fn octets(&self) -> u64 {
-        let surveyed = self.body.stream_facts();
-        let facts = surveyed.map_or(self.body.facts(), |stream| stream.surveyed.as_ref());
+        let measured = self.body.stream_facts();
+        let facts = measured.map_or(self.body.facts(), |stream| stream.measured.as_ref());
         facts.map_or(0, |facts| facts.octets)
     }
 
@@ -79,7 +79,7 @@ impl fmt::Display for Name {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::StandardInput => formatter.write_str("standard input"),
-            Self::File(path) => Plain(&path.to_string_lossy()).fmt(formatter),
+            Self::File(path) => SafeText(&path.to_string_lossy()).fmt(formatter),
         }
     }
 }
@@ -216,10 +216,10 @@ fn begins_with_field(content: &[u8]) -> bool {
 /// Scans the content of a file, and goes back to its start.
 fn survey(file: &mut File) -> io::Result<StreamFacts> {
     file.seek(SeekFrom::Start(0))?;
-    let mut survey = Survey::default();
+    let mut scanner = BodyScanner::default();
     for piece in chunks(&mut *file) {
-        survey.feed(&piece?);
+        scanner.feed(&piece?);
     }
     file.seek(SeekFrom::Start(0))?;
-    Ok(survey.finish())
+    Ok(scanner.finish())
 }

@@ -229,15 +229,15 @@ mod tests {
     }
 
     /// Accepts every second write.
-    struct Reluctant(bool);
+    struct EverySecondWrite(bool);
 
-    impl Read for Reluctant {
+    impl Read for EverySecondWrite {
         fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
             Ok(into.len())
         }
     }
 
-    impl Write for Reluctant {
+    impl Write for EverySecondWrite {
         fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
             self.0 = !self.0;
             if self.0 {
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn a_full_stream_does_not_end_a_flight() {
         let meter = Meter::new(ProgressBar::hidden());
-        let mut stream = Metered::new(Reluctant(false), meter.clone());
+        let mut stream = Metered::new(EverySecondWrite(false), meter.clone());
         let mut buffer = [0; 2];
         for _ in 0..3 {
             assert_eq!(stream.write(b"ab").unwrap(), 2);

@@ -5,15 +5,14 @@
 
 use std::future::{Future, poll_fn};
 use std::net::Shutdown;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, DerefMut};
 use std::pin::pin;
 use std::{io, iter};
 
 use bytes::Bytes;
 use postwire_async_std::AsyncStd;
 use postwire_blocking::proto::{
-    BodySource, Capabilities, Envelope, Error, ErrorKind, Event, Mechanism, Outcome, Reply, Report,
-    Stage, TlsInfo, TraceLine, TransactionId,
+    BodySource, Envelope, Error, ErrorKind, Event, Outcome, Report, Stage, TraceLine, TransactionId,
 };
 use postwire_blocking::transport::{self, TransportConfig};
 use postwire_blocking::{Socket, Stream};
@@ -21,54 +20,54 @@ use postwire_futures::Runtime as AsyncRuntime;
 use postwire_smol::Smol;
 
 use crate::arguments::Runtime;
+use crate::print::facts::SessionFacts;
 use crate::send::interrupt::Interrupt;
 use crate::send::meter::{Meter, Metered};
 
 /// A session that blocks the current thread.
-pub(crate) trait Session {
+pub(crate) struct Session {
+    connection: Box<dyn Connection>,
+    interrupt: Interrupt,
+}
+
+impl Session {
     /// Queues a message; its report is an event.
-    fn enqueue(&mut self, envelope: Envelope, body: BodySource);
+    pub(crate) fn enqueue(&mut self, envelope: Envelope, body: BodySource) {
+        self.connection.enqueue(envelope, body);
+    }
 
     /// Gives the next piece of a streamed message.
-    fn body_next(&mut self, id: TransactionId, next: Option<io::Result<Bytes>>);
+    pub(crate) fn body_next(&mut self, id: TransactionId, next: Option<io::Result<Bytes>>) {
+        self.connection.body_next(id, next);
+    }
 
     /// Ends the session after everything that is queued.
-    fn begin_quit(&mut self);
+    pub(crate) fn begin_quit(&mut self) {
+        self.connection.begin_quit();
+    }
 
     /// Waits for the next event; `None` once the session is over.
-    fn next_event(&mut self) -> Option<Event>;
+    pub(crate) fn next_event(&mut self) -> Option<Event> {
+        self.connection.wait_for_event(&self.interrupt)
+    }
 
     /// The current facts about the session.
-    fn known(&self) -> Known;
-}
-
-/// The facts about a session.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Known {
-    /// The TLS session, once it is established.
-    pub(crate) tls: Option<TlsInfo>,
-    /// The server's greeting.
-    pub(crate) greeting: Option<Reply>,
-    /// The capabilities of the server.
-    pub(crate) capabilities: Option<Capabilities>,
-    /// The mechanism of the login, once it succeeded.
-    pub(crate) login: Option<Mechanism>,
-}
-
-fn known_of(session: &transport::Session) -> Known {
-    Known {
-        tls: session.tls().cloned(),
-        greeting: session.greeting().cloned(),
-        capabilities: session.capabilities().cloned(),
-        login: session.mechanism(),
+    pub(crate) fn facts(&self) -> SessionFacts {
+        SessionFacts::of(&self.connection)
     }
+}
+
+/// A connection of any runtime, with its session.
+trait Connection: DerefMut<Target = transport::Session> {
+    /// Waits for the next event; `None` once the session is over. Ctrl-C ends the session.
+    fn wait_for_event(&mut self, interrupt: &Interrupt) -> Option<Event>;
 }
 
 /// No session could be opened; the facts are those of the last attempt.
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub(crate) error: Error,
-    pub(crate) known: Box<Known>,
+    pub(crate) facts: Box<SessionFacts>,
 }
 
 /// Opens a session with the configured server, over the first of its addresses that works, and
@@ -81,11 +80,15 @@ pub(crate) fn open(
     meter: &Meter,
     interrupt: &Interrupt,
     traced: &mut dyn FnMut(&TraceLine),
-) -> Result<Box<dyn Session>, Failed> {
-    Ok(match runtime {
+) -> Result<Session, Failed> {
+    let connection: Box<dyn Connection> = match runtime {
         Runtime::Blocking => Box::new(open_blocking(config, meter, interrupt, traced)?),
         Runtime::AsyncStd => Box::new(open_async(AsyncStd, config, meter, interrupt, traced)?),
         Runtime::Smol => Box::new(open_async(Smol, config, meter, interrupt, traced)?),
+    };
+    Ok(Session {
+        connection,
+        interrupt: interrupt.clone(),
     })
 }
 
@@ -94,25 +97,21 @@ fn open_blocking(
     meter: &Meter,
     interrupt: &Interrupt,
     traced: &mut dyn FnMut(&TraceLine),
-) -> Result<BlockingSession<Metered<Socket>>, Failed> {
+) -> Result<postwire_blocking::Connection<Metered<Socket>>, Failed> {
     let around = |socket: Socket| {
         if let Ok(socket) = socket.try_clone() {
             // This ends a read that waits for the server.
-            interrupt.instead(move || drop(socket.shutdown(Shutdown::Both)));
+            interrupt.replace_action(move || drop(socket.shutdown(Shutdown::Both)));
         }
         Metered::new(socket, meter.clone())
     };
-    let mut known = Known::default();
+    let mut facts = SessionFacts::default();
     let happened = |session: &postwire_blocking::Connection<_>, event| {
-        known = known_of(session);
+        facts = SessionFacts::of(session);
         opening(event, interrupt, traced)
     };
     let opened = postwire_blocking::Connection::open_with(config, around, happened);
-    let connection = opened.map_err(|error| failed(error, known, interrupt))?;
-    Ok(BlockingSession {
-        connection,
-        interrupt: interrupt.clone(),
-    })
+    opened.map_err(|error| failed(error, facts, interrupt))
 }
 
 /// Handles an event of a session that is not ready yet.
@@ -123,53 +122,30 @@ fn opening(
 ) -> ControlFlow<()> {
     match event {
         Event::Trace(line) => traced(&line),
-        Event::Closed(_) if interrupt.was_heard() => return ControlFlow::Break(()),
+        Event::Closed(_) if interrupt.was_pressed() => return ControlFlow::Break(()),
         // There is no session while the next address is tried.
-        Event::Closed(_) => interrupt.as_at_first(),
+        Event::Closed(_) => interrupt.restore_action(),
         _ => {}
     }
     ControlFlow::Continue(())
 }
 
-fn failed(error: Error, known: Known, interrupt: &Interrupt) -> Failed {
-    let error = if interrupt.was_heard() {
+fn failed(error: Error, facts: SessionFacts, interrupt: &Interrupt) -> Failed {
+    let error = if interrupt.was_pressed() {
         Error::new(error.stage(), ErrorKind::Aborted)
     } else {
         error
     };
-    let known = Box::new(known);
-    Failed { error, known }
+    let facts = Box::new(facts);
+    Failed { error, facts }
 }
 
-/// A session on blocking sockets.
-struct BlockingSession<S> {
-    connection: postwire_blocking::Connection<S>,
-    interrupt: Interrupt,
-}
-
-impl<S: Stream> Session for BlockingSession<S> {
-    fn enqueue(&mut self, envelope: Envelope, body: BodySource) {
-        self.connection.enqueue(envelope, body);
-    }
-
-    fn body_next(&mut self, id: TransactionId, next: Option<io::Result<Bytes>>) {
-        self.connection.body_next(id, next);
-    }
-
-    fn begin_quit(&mut self) {
-        self.connection.begin_quit();
-    }
-
-    fn next_event(&mut self) -> Option<Event> {
-        let event = self.connection.next_event()?;
-        Some(match event {
-            Event::Report(report) if self.interrupt.was_heard() => Event::Report(aborted(report)),
+impl<S: Stream> Connection for postwire_blocking::Connection<S> {
+    fn wait_for_event(&mut self, interrupt: &Interrupt) -> Option<Event> {
+        Some(match self.next_event()? {
+            Event::Report(report) if interrupt.was_pressed() => Event::Report(aborted(report)),
             event => event,
         })
-    }
-
-    fn known(&self) -> Known {
-        known_of(&self.connection)
     }
 }
 
@@ -193,7 +169,7 @@ fn aborted(report: Report) -> Report {
         Outcome::NotSent(_) => made(Outcome::NotSent(error), recipients),
         accepted => {
             let mut report = made(accepted.clone(), recipients);
-            report.absorb(made(Outcome::NotSent(error), Vec::new()), iter::empty());
+            report.merge(made(Outcome::NotSent(error), Vec::new()), iter::empty());
             report
         }
     }
@@ -216,11 +192,7 @@ impl BlockOn for Smol {
     }
 }
 
-/// A session on an async runtime.
-struct AsyncSession<R: AsyncRuntime> {
-    connection: postwire_futures::Connection<Metered<R::Stream>, R>,
-    interrupt: Interrupt,
-}
+type AsyncConnection<R> = postwire_futures::Connection<Metered<<R as AsyncRuntime>::Stream>, R>;
 
 fn open_async<R: BlockOn>(
     runtime: R,
@@ -228,14 +200,14 @@ fn open_async<R: BlockOn>(
     meter: &Meter,
     interrupt: &Interrupt,
     traced: &mut dyn FnMut(&TraceLine),
-) -> Result<AsyncSession<R>, Failed> {
+) -> Result<AsyncConnection<R>, Failed> {
     let around = |socket| {
-        interrupt.instead(|| {});
+        interrupt.replace_action(|| {});
         Metered::new(socket, meter.clone())
     };
-    let mut known = Known::default();
+    let mut facts = SessionFacts::default();
     let happened = |session: &postwire_futures::Connection<_, R>, event| {
-        known = known_of(session);
+        facts = SessionFacts::of(session);
         opening(event, interrupt, traced)
     };
     let opened = R::block_on(async {
@@ -249,37 +221,17 @@ fn open_async<R: BlockOn>(
         })
         .await
     });
-    let connection = opened.map_err(|error| failed(error, known, interrupt))?;
-    Ok(AsyncSession {
-        connection,
-        interrupt: interrupt.clone(),
-    })
+    opened.map_err(|error| failed(error, facts, interrupt))
 }
 
-impl<R: BlockOn> Session for AsyncSession<R> {
-    fn enqueue(&mut self, envelope: Envelope, body: BodySource) {
-        self.connection.enqueue(envelope, body);
-    }
-
-    fn body_next(&mut self, id: TransactionId, next: Option<io::Result<Bytes>>) {
-        self.connection.body_next(id, next);
-    }
-
-    fn begin_quit(&mut self) {
-        self.connection.begin_quit();
-    }
-
-    fn next_event(&mut self) -> Option<Event> {
+impl<R: BlockOn> Connection for AsyncConnection<R> {
+    fn wait_for_event(&mut self, interrupt: &Interrupt) -> Option<Event> {
         R::block_on(poll_fn(|cx| {
-            if self.interrupt.poll(cx.waker()) {
-                self.connection.abort();
+            if interrupt.poll(cx.waker()) {
+                self.abort();
             }
-            pin!(self.connection.next_event()).poll(cx)
+            pin!(self.next_event()).poll(cx)
         }))
-    }
-
-    fn known(&self) -> Known {
-        known_of(&self.connection)
     }
 }
 
@@ -338,8 +290,8 @@ mod tests {
             let mut lines = Vec::new();
             let opened = open([bad, good], &mut |line| lines.push(line.to_string()));
             let session = opened.unwrap();
-            let known = session.known();
-            assert!(known.capabilities.unwrap().size().is_some());
+            let facts = session.facts();
+            assert!(facts.capabilities.unwrap().size().is_some());
             assert_eq!(lines[..3], ["S: 554 not you", "C: QUIT", "S: 220 hi"]);
             // Both sessions are counted.
             assert!(meter.written() > "QUIT\r\nEHLO \r\n".len() as u64);

@@ -13,10 +13,10 @@ use std::path::PathBuf;
 
 use postwire_blocking::Socket;
 
-use crate::print::text::Plain;
+use crate::print::text::SafeText;
 
 /// Where to listen.
-pub(crate) enum Place {
+pub(crate) enum ListenAddress {
     /// An address; with port 0 the system chooses a port.
     Address(SocketAddr),
     /// A path where nothing exists, or only a socket that nobody listens on.
@@ -24,7 +24,7 @@ pub(crate) enum Place {
     Path(PathBuf),
 }
 
-impl Place {
+impl ListenAddress {
     /// Starts to listen.
     pub(crate) fn listen(&self) -> io::Result<(Listener, Bound)> {
         match self {
@@ -42,12 +42,12 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ListenAddress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(address) => address.fmt(formatter),
             #[cfg(unix)]
-            Self::Path(path) => Plain(&path.to_string_lossy()).fmt(formatter),
+            Self::Path(path) => SafeText(&path.to_string_lossy()).fmt(formatter),
         }
     }
 }
@@ -100,7 +100,7 @@ impl fmt::Display for Bound {
         match self {
             Self::Address(address) => address.fmt(formatter),
             #[cfg(unix)]
-            Self::File(file) => Plain(&file.path().to_string_lossy()).fmt(formatter),
+            Self::File(file) => SafeText(&file.path().to_string_lossy()).fmt(formatter),
         }
     }
 }
@@ -117,7 +117,7 @@ mod unix {
     use std::time::{Duration, Instant};
 
     /// The longest time to wait for another process.
-    const PATIENCE: Duration = Duration::from_secs(2);
+    const OTHER_PROCESS_TIMEOUT: Duration = Duration::from_secs(2);
 
     /// The file of a socket, which is removed when this is dropped.
     pub(crate) struct SocketFile {
@@ -166,7 +166,7 @@ mod unix {
             _ => Path::new("."),
         };
         let folder = fs::File::open(folder)?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + OTHER_PROCESS_TIMEOUT;
         loop {
             match folder.try_lock() {
                 Ok(()) => return Ok(folder),
@@ -183,13 +183,13 @@ mod unix {
     }
 
     fn remove_stale(path: &Path) -> io::Result<()> {
-        let refuse = |why| Err(io::Error::new(io::ErrorKind::AddrInUse, why));
+        let in_use = |why| Err(io::Error::new(io::ErrorKind::AddrInUse, why));
         // A symbolic link to a socket is not removed either.
         if !fs::symlink_metadata(path)?.file_type().is_socket() {
-            return refuse("something other than a socket is there");
+            return in_use("something other than a socket is there");
         }
         if is_listened_on(path) {
-            return refuse("another process listens there");
+            return in_use("another process listens there");
         }
         fs::remove_file(path)
     }
@@ -197,14 +197,16 @@ mod unix {
     /// Whether a process listens on the socket. Only the system's explicit refusal means no: a
     /// process that does not answer is busy.
     fn is_listened_on(path: &Path) -> bool {
-        let (tell, told) = mpsc::channel();
+        let (sender, result) = mpsc::channel();
         let path = path.to_owned();
         // Connecting has no time limit of its own.
         let asked = thread::Builder::new().spawn(move || {
             // The receiver may have given up.
-            let _ = tell.send(UnixStream::connect(path).map(drop));
+            let _ = sender.send(UnixStream::connect(path).map(drop));
         });
-        let answer = asked.ok().and_then(|_| told.recv_timeout(PATIENCE).ok());
+        let answer = asked
+            .ok()
+            .and_then(|_| result.recv_timeout(OTHER_PROCESS_TIMEOUT).ok());
         !matches!(answer, Some(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused)
     }
 

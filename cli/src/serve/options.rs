@@ -18,10 +18,10 @@ use crate::serve::authority;
 use crate::serve::server::Settings;
 
 /// The default for the longest time that messages are held.
-const A_WEEK: u32 = 7 * 24 * 3_600;
+const DEFAULT_HOLD_SECONDS: u32 = 7 * 24 * 3_600;
 
 /// Extensions that are always offered, or that have their own option.
-const HAVE_OPTIONS: [&str; 10] = [
+const EXTENSIONS_WITH_OPTIONS: [&str; 10] = [
     "8BITMIME",
     "AUTH",
     "BINARYMIME",
@@ -123,23 +123,27 @@ fn parse_config(
 
 /// Reads `EXTENSION`, or `EXTENSION=SECONDS` for extensions with a limit.
 fn offer(config: ServerConfig, given: &str) -> Result<ServerConfig, UsageError> {
-    let refuse = |why: &str| Err(UsageError::new("--offer", why));
+    let usage_error = |why: &str| Err(UsageError::new("--offer", why));
     let (extension, seconds) = match given.split_once('=') {
         Some((extension, seconds)) => match seconds.parse::<u32>() {
             Ok(seconds) => (extension, Some(seconds)),
-            Err(_) => return refuse("must have a number of seconds after the ="),
+            Err(_) => return usage_error("must have a number of seconds after the ="),
         },
         None => (given, None),
     };
     Ok(match (extension.to_ascii_uppercase().as_str(), seconds) {
         ("DELIVERBY", shortest) => config.deliver_by(Some(shortest.unwrap_or(0))),
-        ("FUTURERELEASE", longest) => config.future_release(Some(longest.unwrap_or(A_WEEK))),
-        (_, Some(_)) => return refuse("only DELIVERBY and FUTURERELEASE take a number of seconds"),
+        ("FUTURERELEASE", longest) => {
+            config.future_release(Some(longest.unwrap_or(DEFAULT_HOLD_SECONDS)))
+        }
+        (_, Some(_)) => {
+            return usage_error("only DELIVERBY and FUTURERELEASE take a number of seconds");
+        }
         ("MT-PRIORITY", None) => config.mt_priority(true),
         ("REQUIRETLS", None) => config.requiretls(true),
         ("LIMITS", None) => config.declare_limits(true),
-        (known, None) if HAVE_OPTIONS.contains(&known) => {
-            return refuse("this extension has its own option or is always offered");
+        (known, None) if EXTENSIONS_WITH_OPTIONS.contains(&known) => {
+            return usage_error("this extension has its own option or is always offered");
         }
         (keyword, None) => match keyword.parse::<Parameter>() {
             Ok(_) => config.extension(keyword),
@@ -173,13 +177,16 @@ fn parse_users(arguments: &ServeArguments) -> Result<Vec<Credentials>, UsageErro
 /// Reads `ADDRESS=550` or `ADDRESS=550 5.1.1 no such user`.
 fn parse_refusals(rejects: &[String]) -> Result<Vec<(Address, Reply)>, UsageError> {
     let refusal = |given: &String| {
-        let refuse = |why: String| UsageError::new("--reject", why);
+        let usage_error = |why: String| UsageError::new("--reject", why);
         let (address, reply) = given
             .rsplit_once('=')
-            .ok_or_else(|| refuse("must be an address, =, and a reply".to_owned()))?;
-        let address = address.parse().map_err(|why| refuse(format!("{why}")))?;
-        let reply = parse_refusal(reply)
-            .ok_or_else(|| refuse("the reply must begin with a code from 400 to 599".to_owned()))?;
+            .ok_or_else(|| usage_error("must be an address, =, and a reply".to_owned()))?;
+        let address = address
+            .parse()
+            .map_err(|why| usage_error(format!("{why}")))?;
+        let reply = parse_refusal(reply).ok_or_else(|| {
+            usage_error("the reply must begin with a code from 400 to 599".to_owned())
+        })?;
         Ok((address, reply))
     };
     rejects.iter().map(refusal).collect()
@@ -230,8 +237,8 @@ fn identity(arguments: &ServeArguments, hostname: &HelloName) -> Result<Identity
     let generated =
         authority::generate(hostname.as_str()).map_err(|why| UsageError::new("--hostname", why))?;
     if let Some(file) = &arguments.ca_out {
-        let refuse = |error| UsageError::new("--ca-out", error);
-        fs::write(file, &generated.ca_pem).map_err(refuse)?;
+        let usage_error = |error| UsageError::new("--ca-out", error);
+        fs::write(file, &generated.ca_pem).map_err(usage_error)?;
     }
     Ok(generated.server)
 }

@@ -76,33 +76,33 @@ impl Server {
     }
 
     fn admit(&self, socket: Socket) {
-        let Some(place) = Place::take(&self.shared) else {
-            return refuse(socket, &self.shared.settings.tls);
+        let Some(slot) = ConnectionSlot::take(&self.shared) else {
+            return refuse_connection(socket, &self.shared.settings.tls);
         };
         // Without a thread the socket is closed; the client can try later.
-        let _ = thread::Builder::new().spawn(move || converse(socket, &place.0));
+        let _ = thread::Builder::new().spawn(move || converse(socket, &slot.0));
     }
 }
 
 /// One of the allowed concurrent connections.
-struct Place(Arc<Shared>);
+struct ConnectionSlot(Arc<Shared>);
 
-impl Place {
+impl ConnectionSlot {
     fn take(shared: &Arc<Shared>) -> Option<Self> {
         let taken = shared.connections.fetch_add(1, Ordering::AcqRel);
         // Released at once if the limit is exceeded.
-        let place = Self(Arc::clone(shared));
-        (taken < shared.settings.max_connections).then_some(place)
+        let slot = Self(Arc::clone(shared));
+        (taken < shared.settings.max_connections).then_some(slot)
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-fn refuse(mut socket: Socket, tls: &ServerTls) {
+fn refuse_connection(mut socket: Socket, tls: &ServerTls) {
     if !matches!(tls, ServerTls::Wrapper(_)) {
         // A new socket has room for a line; an error here does not matter.
         let _ = socket.write_all(b"421 4.3.2 too many connections, try later\r\n");

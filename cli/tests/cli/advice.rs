@@ -159,11 +159,11 @@ fn probe_shows_the_mechanism_of_the_login() {
 
 #[test]
 fn a_server_that_loses_pipelined_commands() {
-    for (more, told) in [(&[][..], true), (&["--pipelining", "off"], false)] {
+    for (more, reported) in [(&[][..], true), (&["--pipelining", "off"], false)] {
         let server = Scripted::play(|peer| {
             peer.play("S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 PIPELINING\nC: MAIL\nS: 250 ok");
             // The server loses the rest of the flight.
-            while !peer.hear().is_empty() {}
+            while !peer.receive().is_empty() {}
         });
         let mut arguments = with(send_to(&server.url()), more);
         arguments.retain(|argument| argument != "--json");
@@ -173,7 +173,7 @@ fn a_server_that_loses_pipelined_commands() {
         let sent = run(&arguments);
         assert_eq!(sent.status, 75, "{sent:#?}");
         let hint = "hint: if the server loses pipelined commands, use --pipelining off";
-        assert_eq!(sent.stderr.contains(hint), told, "{sent:#?}");
+        assert_eq!(sent.stderr.contains(hint), reported, "{sent:#?}");
     }
 }
 
@@ -182,7 +182,7 @@ fn a_server_that_never_answers_the_content() {
     for (lmtp, hello) in [(&[][..], "EHLO"), (&["--lmtp"], "LHLO")] {
         let server = Scripted::play(move |peer| {
             peer.play("S: 220 mx");
-            assert!(peer.hear().starts_with(hello));
+            assert!(peer.receive().starts_with(hello));
             peer.play("S: 250-mx\nS: 250 PIPELINING\nC: MAIL\nC: RCPT\nC: DATA");
             peer.play("S: 250 ok\nS: 250 ok\nS: 354 go\nC: .");
             peer.be_silent();
@@ -287,7 +287,7 @@ fn starttls_that_is_offered_and_not_used() {
     ] {
         let server = Scripted::play(move |peer| {
             peer.play("S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 STARTTLS\nC: MAIL");
-            peer.say(&format!("{refusal}\r\n"));
+            peer.send(&format!("{refusal}\r\n"));
             peer.agree();
         });
         let mut arguments = send_to(&server.url());

@@ -72,7 +72,7 @@ fn a_client_certificate_is_presented_and_logs_in() {
                 with(trusting.clone(), &in_two_files),
                 &["--runtime", runtime],
             );
-            for (login, told) in [
+            for (login, reported) in [
                 (&[][..], ", stored as "),
                 (&["--auth", "EXTERNAL"], ", by it, stored as "),
                 (
@@ -82,8 +82,9 @@ fn a_client_certificate_is_presented_and_logs_in() {
             ] {
                 run(&with(identified.clone(), login)).assert_is(0, "accepted", None);
                 let line = server.line();
-                let told = format!(", TLSv1.3 with a certificate of CN=relay.example.org{told}");
-                assert!(line.contains(&told), "{line}");
+                let reported =
+                    format!(", TLSv1.3 with a certificate of CN=relay.example.org{reported}");
+                assert!(line.contains(&reported), "{line}");
             }
             // Without the certificate, or with one from another authority, the handshake fails.
 

@@ -28,12 +28,12 @@ enum Fault {
 /// Runs a session that succeeds up to the step of this command, and fails there.
 fn fail_at(command: &'static str, fault: Fault, runtime: &str) -> Run {
     let server = Scripted::play(move |peer| {
-        for (heard, answer) in STEPS {
-            hear(peer, heard);
-            if heard == command {
+        for (received, answer) in STEPS {
+            expect_command(peer, received);
+            if received == command {
                 return be_at_fault(peer, fault);
             }
-            peer.say(answer);
+            peer.send(answer);
         }
     });
     let timeout = match fault {
@@ -55,35 +55,35 @@ fn fail_at(command: &'static str, fault: Fault, runtime: &str) -> Run {
     let position = arguments.iter().position(|a| a == "--timeout").unwrap();
     let arguments = [&arguments[..position], &arguments[position + 2..]].concat();
     let run = run(&arguments);
-    server.heard();
+    server.received();
     run
 }
 
-fn hear(peer: &mut Peer, command: &str) {
+fn expect_command(peer: &mut Peer, command: &str) {
     match command {
         "" => {}
         "." => peer.hear_content(),
-        command => assert!(peer.hear().starts_with(command), "no {command}"),
+        command => assert!(peer.receive().starts_with(command), "no {command}"),
     }
 }
 
 fn be_at_fault(peer: &mut Peer, fault: Fault) {
     match fault {
         Fault::Say(reply) => {
-            peer.say(reply);
+            peer.send(reply);
             loop {
-                match peer.hear().split(' ').next() {
-                    Some("HELO") => peer.say(reply),
-                    Some("QUIT") => peer.say("221 bye\r\n"),
+                match peer.receive().split(' ').next() {
+                    Some("HELO") => peer.send(reply),
+                    Some("QUIT") => peer.send("221 bye\r\n"),
                     Some("") | None => return,
-                    Some(_) => peer.say("250 ok\r\n"),
+                    Some(_) => peer.send("250 ok\r\n"),
                 }
             }
         }
         Fault::Silence => peer.be_silent(),
         Fault::Close => peer.close(),
         Fault::CloseInALine => {
-            peer.say("250-half a rep");
+            peer.send("250-half a rep");
             peer.close();
         }
     }
@@ -231,7 +231,7 @@ fn a_surplus_reply() {
     for runtime in RUNTIMES {
         let server = Scripted::play(|peer| {
             // In one segment: a moment later the second reply would answer EHLO.
-            peer.say("220 mx\r\n250 mx\r\n");
+            peer.send("220 mx\r\n250 mx\r\n");
             peer.be_silent();
         });
         let sent = run(&with(send_to(&server.url()), &["--runtime", runtime]));

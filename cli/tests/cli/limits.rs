@@ -17,7 +17,7 @@ fn assert_bounded(run: &Run, stage: &str) {
 fn an_endless_line() {
     for runtime in RUNTIMES {
         let server = Scripted::play(|peer| {
-            peer.say("220 ");
+            peer.send("220 ");
             peer.say_for_ever("aaaaaaaa");
         });
         let arguments = with(send_to(&server.url()), &["--runtime", runtime]);
@@ -36,8 +36,8 @@ fn endless_lines() {
         assert_bounded(&send(&server), "greeting");
 
         let server = Scripted::play(|peer| {
-            peer.say("220 mx\r\n");
-            peer.hear();
+            peer.send("220 mx\r\n");
+            peer.receive();
             peer.say_for_ever("250-SIZE\r\n");
         });
         assert_bounded(&send(&server), "ehlo");
@@ -48,8 +48,8 @@ fn endless_lines() {
 fn endless_replies() {
     for runtime in RUNTIMES {
         let server = Scripted::play(|peer| {
-            peer.say("220 mx\r\n");
-            peer.hear();
+            peer.send("220 mx\r\n");
+            peer.receive();
             peer.say_for_ever("250 mx\r\n");
         });
         let run = run(&with(send_to(&server.url()), &["--runtime", runtime]));
@@ -60,27 +60,27 @@ fn endless_replies() {
 #[test]
 fn endless_challenges() {
     let server = Scripted::play(|peer| {
-        peer.say("220 mx\r\n");
-        peer.hear();
-        peer.say("250-mx\r\n250 AUTH LOGIN\r\n");
-        while !peer.hear().is_empty() {
-            peer.say("334 VXNlcm5hbWU6\r\n");
+        peer.send("220 mx\r\n");
+        peer.receive();
+        peer.send("250-mx\r\n250 AUTH LOGIN\r\n");
+        while !peer.receive().is_empty() {
+            peer.send("334 VXNlcm5hbWU6\r\n");
         }
     });
     let arguments = with(send_to(&server.url()), &LOGIN);
     let run = run(&with(arguments, &["--allow-plaintext-auth"]));
     assert_bounded(&run, "auth");
-    let heard = server.heard();
-    assert_eq!(heard[1], "AUTH LOGIN");
-    assert_eq!(heard[4], "*");
-    assert!(heard.len() <= 5, "{heard:?}");
+    let received = server.received();
+    assert_eq!(received[1], "AUTH LOGIN");
+    assert_eq!(received[4], "*");
+    assert!(received.len() <= 5, "{received:?}");
 }
 
 #[test]
 fn a_slow_server_cannot_extend_the_deadline() {
     let server = Scripted::play(|peer| {
         for _ in 0..60 {
-            peer.say("220-a\r\n");
+            peer.send("220-a\r\n");
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
     });

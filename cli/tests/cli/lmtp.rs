@@ -15,19 +15,19 @@ use crate::run::{RUNTIMES, run, send_to, with};
 /// then it closes, or waits for `QUIT`.
 fn converse(stream: impl Read + Write, verdicts: &str, leaves: bool) -> Vec<String> {
     let mut stream = BufReader::new(stream);
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     let mut is_content = false;
     let mut reply = "220 hi\r\n".to_owned();
     loop {
         if stream.get_mut().write_all(reply.as_bytes()).is_err() {
-            return heard;
+            return received;
         }
         if reply == verdicts && leaves {
-            return heard;
+            return received;
         }
         let mut line = String::new();
         if stream.read_line(&mut line).unwrap_or(0) == 0 {
-            return heard;
+            return received;
         }
         reply = match line.get(..4) {
             _ if is_content && line == ".\r\n" => {
@@ -42,7 +42,7 @@ fn converse(stream: impl Read + Write, verdicts: &str, leaves: bool) -> Vec<Stri
             Some("QUIT") => "221 bye\r\n".to_owned(),
             _ => "250 ok\r\n".to_owned(),
         };
-        heard.push(line);
+        received.push(line);
     }
 }
 
@@ -71,8 +71,8 @@ fn send(verdicts: &'static str, leaves: bool) -> (i32, Value, [Value; 3]) {
             let accepted = [0, 1, 2].map(|at| object["recipients"][at]["accepted"].clone());
             outcomes.push((sent.status, object["outcome"].clone(), accepted));
         }
-        for heard in server.join().unwrap() {
-            assert!(heard[0].starts_with("LHLO "), "{heard:?}");
+        for received in server.join().unwrap() {
+            assert!(received[0].starts_with("LHLO "), "{received:?}");
         }
     }
     let first = outcomes.swap_remove(0);

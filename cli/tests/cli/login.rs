@@ -16,10 +16,10 @@ fn a_password_is_not_sent_in_plaintext() {
     let server = Scripted::script("S: 220 mx\nC: EHLO\nS: 250-mx\nS: 250 AUTH PLAIN LOGIN");
     let sent = run(&with(send_to(&server.url()), &LOGIN));
     sent.assert_is(77, "not_sent", Some("auth"));
-    let heard = server.heard();
+    let received = server.received();
     assert!(
-        !heard.iter().any(|line| line.starts_with("AUTH")),
-        "{heard:?}"
+        !received.iter().any(|line| line.starts_with("AUTH")),
+        "{received:?}"
     );
 }
 
@@ -52,7 +52,7 @@ fn login_has_no_initial_response() {
     );
     let sent = run(&arguments);
     sent.assert_is(0, "accepted", None);
-    assert_eq!(server.heard()[1], "AUTH LOGIN");
+    assert_eq!(server.received()[1], "AUTH LOGIN");
     assert!(sent.stderr.contains("\nC: AUTH LOGIN\n"), "{sent:#?}");
     assert!(
         sent.stderr
@@ -75,7 +75,7 @@ fn options_override_the_url() {
     let sent = run(&with(arguments, &more));
     let object = sent.assert_is(77, "not_sent", Some("auth"));
     assert_eq!(object["reply"]["code"], 535);
-    assert_eq!(server.heard()[1], format!("AUTH PLAIN {}", plain()));
+    assert_eq!(server.received()[1], format!("AUTH PLAIN {}", plain()));
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn the_url_may_contain_the_credentials() {
     let url = format!("smtp://{USER}:{password}@127.0.0.1:{port}/here.example?tls=none");
     let sent = run(&with(send_to(&url), &["--allow-plaintext-auth", "--trace"]));
     sent.assert_is(75, "not_sent", Some("auth"));
-    assert_eq!(server.heard()[1], format!("AUTH PLAIN {}", plain()));
+    assert_eq!(server.received()[1], format!("AUTH PLAIN {}", plain()));
     assert!(!sent.stderr.contains(&password));
 }
 
@@ -96,11 +96,11 @@ fn the_url_may_contain_the_credentials() {
 fn a_server_that_repeats_the_secret_is_not_quoted() {
     let form = plain();
     let server = Scripted::play(move |peer| {
-        peer.say(&format!("220 {PASSWORD}\r\n"));
-        peer.hear();
-        peer.say(&format!("250-mx {PASSWORD}\r\n250 AUTH PLAIN\r\n"));
-        peer.hear();
-        peer.say(&format!("535-{PASSWORD}\r\n535 {form} is wrong\r\n"));
+        peer.send(&format!("220 {PASSWORD}\r\n"));
+        peer.receive();
+        peer.send(&format!("250-mx {PASSWORD}\r\n250 AUTH PLAIN\r\n"));
+        peer.receive();
+        peer.send(&format!("535-{PASSWORD}\r\n535 {form} is wrong\r\n"));
         peer.agree();
     });
     // Every run is checked for secrets in its output.
@@ -114,9 +114,9 @@ fn a_server_that_repeats_the_secret_is_not_quoted() {
 #[test]
 fn a_mechanism_named_like_the_secret_is_not_quoted() {
     let server = Scripted::play(|peer| {
-        peer.say("220 mx\r\n");
-        peer.hear();
-        peer.say("250-mx\r\n250 AUTH SECRET12\r\n");
+        peer.send("220 mx\r\n");
+        peer.receive();
+        peer.send("250-mx\r\n250 AUTH SECRET12\r\n");
         peer.agree();
     });
     let mut command = crate::run::postwire();
@@ -142,8 +142,8 @@ fn a_token_instead_of_a_password() {
     let sent = run(&with(arguments, &login));
     sent.assert_is(77, "not_sent", Some("auth"));
     assert!(sent.stdout.contains("invalid_token"), "{sent:#?}");
-    let heard = server.heard();
-    assert_eq!(heard[2], "AQ==");
+    let received = server.received();
+    assert_eq!(received[2], "AQ==");
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn a_login_without_a_password() {
         );
         let sent = run(&with(send_to(&server.url()), login));
         sent.assert_is(0, "accepted", None);
-        assert_eq!(server.heard()[1], auth);
+        assert_eq!(server.received()[1], auth);
     }
 }
 
@@ -182,7 +182,7 @@ fn acting_for_another_user() {
     let more = ["--allow-plaintext-auth", "--acting-for", "bob"];
     run(&with(arguments, &more)).assert_is(77, "not_sent", Some("auth"));
     let both = STANDARD.encode(format!("bob\0{USER}\0{PASSWORD}"));
-    assert_eq!(server.heard()[1], format!("AUTH PLAIN {both}"));
+    assert_eq!(server.received()[1], format!("AUTH PLAIN {both}"));
 }
 
 /// A script that offers two mechanisms, of which only the second is set up.

@@ -60,9 +60,9 @@ fn every_parameter_is_sent() {
         let arguments = with(to_bob_and_carol(&server.url()), &ASKED);
         let sent = run(&with(arguments, &["--runtime", runtime]));
         sent.assert_is(0, "accepted", None);
-        let heard = server.heard();
-        for (heard, expected) in heard[1..4].iter().zip([MAIL, TO_BOB, TO_CAROL]) {
-            assert_eq!(words(heard), words(expected), "{runtime}");
+        let received = server.received();
+        for (received, expected) in received[1..4].iter().zip([MAIL, TO_BOB, TO_CAROL]) {
+            assert_eq!(words(received), words(expected), "{runtime}");
         }
     }
 }
@@ -87,9 +87,15 @@ fn serve_accepts_and_shows_every_parameter() {
     let arguments = with(to_bob_and_carol(&url), &ASKED);
     run(&arguments).assert_is(0, "accepted", None);
     let line = server.line();
-    for told in [MAIL, TO_BOB, TO_CAROL] {
-        let told = told.split_once(' ').unwrap().1.split_once(' ').unwrap().1;
-        for parameter in told.split(' ') {
+    for reported in [MAIL, TO_BOB, TO_CAROL] {
+        let reported = reported
+            .split_once(' ')
+            .unwrap()
+            .1
+            .split_once(' ')
+            .unwrap()
+            .1;
+        for parameter in reported.split(' ') {
             assert!(
                 line.contains(&format!(" {parameter}")),
                 "{parameter}: {line}"
@@ -182,7 +188,7 @@ fn a_server_that_shuts_down_between_two_parts_of_a_message() {
             let mut arguments = with(send_to(&server.url()), &more);
             arguments.retain(|argument| json || argument != "--json");
             let sent = run(&with(arguments, &["--runtime", runtime]));
-            server.heard();
+            server.received();
             let error = "mail: the server refused: 421 4.3.2 shutting down now";
             if json {
                 let object = sent.assert_is(75, "partial", None);

@@ -29,7 +29,7 @@ fn against_each(timeout: &str, play: fn(&mut Peer)) -> Run {
         let seconds = arguments.iter().position(|a| a == "5").unwrap();
         timeout.clone_into(&mut arguments[seconds]);
         let run = run(&with(arguments, runtime));
-        server.heard();
+        server.received();
         run
     })
 }
@@ -134,12 +134,12 @@ fn the_server_refuses_or_sends_garbage() {
     let sent = against_each("5", |peer| {
         up_to_the_content(peer);
         peer.hear_content();
-        peer.say("554 5.6.0 no\r\n");
+        peer.send("554 5.6.0 no\r\n");
         peer.agree();
     });
     sent.assert_is(69, "rejected", Some("body"));
     let sent = against_each("5", |peer| {
-        peer.say("hello\r\n");
+        peer.send("hello\r\n");
         peer.be_silent();
     });
     sent.assert_is(76, "not_sent", Some("greeting"));
@@ -160,21 +160,21 @@ fn the_server_stops_reading() {
         let object = sent.object();
         assert_eq!((sent.status, &object["stage"]), (75, &"body".into()));
         assert!(sent.took < Duration::from_secs(4), "{sent:#?}");
-        server.heard();
+        server.received();
     }
 }
 
 /// A session without PIPELINING, up to the request for the content.
 fn up_to_the_content(peer: &mut Peer) {
-    peer.say("220 mx ready\r\n");
+    peer.send("220 mx ready\r\n");
     for (command, reply) in [
         ("EHLO", "250 mx\r\n"),
         ("MAIL", "250 ok\r\n"),
         ("RCPT", "250 ok\r\n"),
         ("DATA", "354 go on\r\n"),
     ] {
-        assert!(peer.hear().starts_with(command));
-        peer.say(reply);
+        assert!(peer.receive().starts_with(command));
+        peer.send(reply);
     }
 }
 
@@ -207,7 +207,7 @@ fn ctrl_c_ends_with_a_verdict() {
             assert_eq!(object["error"], error, "{runtime}: {run:#?}");
             assert!(run.stderr.contains("interrupted"), "{run:#?}");
             assert!(run.took < after + Duration::from_secs(3), "{run:#?}");
-            server.heard();
+            server.received();
         }
     }
 }

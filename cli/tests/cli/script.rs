@@ -15,7 +15,7 @@ pub(crate) struct Scripted {
 pub(crate) struct Peer {
     reader: BufReader<TcpStream>,
     writer: TcpStream,
-    heard: Vec<String>,
+    received: Vec<String>,
 }
 
 impl Scripted {
@@ -33,7 +33,7 @@ impl Scripted {
         let port = listener.local_addr().unwrap().port();
         let thread = thread::spawn(move || {
             let mut listener = Some(listener);
-            let mut heard = Vec::new();
+            let mut received = Vec::new();
             let mut plays = plays.into_iter().peekable();
             while let (Some(play), Some(listening)) = (plays.next(), &listener) {
                 let (stream, _) = listening.accept().unwrap();
@@ -42,9 +42,9 @@ impl Scripted {
                 }
                 let mut peer = Peer::new(stream);
                 play(&mut peer);
-                heard.append(&mut peer.heard);
+                received.append(&mut peer.received);
             }
-            heard
+            received
         });
         Self { port, thread }
     }
@@ -64,7 +64,7 @@ impl Scripted {
     }
 
     /// The lines that it received.
-    pub(crate) fn heard(self) -> Vec<String> {
+    pub(crate) fn received(self) -> Vec<String> {
         self.thread.join().expect("the script was kept to")
     }
 }
@@ -78,7 +78,7 @@ impl Peer {
         Self {
             reader: BufReader::new(stream.try_clone().unwrap()),
             writer: stream,
-            heard: Vec::new(),
+            received: Vec::new(),
         }
     }
 
@@ -92,20 +92,20 @@ impl Peer {
 
     fn play_line(&mut self, line: &str) {
         match line.split_once(": ") {
-            Some(("S", reply)) => self.say(&format!("{reply}\r\n")),
+            Some(("S", reply)) => self.send(&format!("{reply}\r\n")),
             Some(("C", ".")) => self.hear_content(),
             Some(("C", command)) => {
-                let heard = self.hear();
+                let received = self.receive();
                 assert!(
-                    heard.starts_with(command),
-                    "{heard:?} does not begin with {command:?}"
+                    received.starts_with(command),
+                    "{received:?} does not begin with {command:?}"
                 );
             }
             _ => panic!("{line:?} is not a line of a script"),
         }
     }
 
-    pub(crate) fn say(&mut self, octets: &str) {
+    pub(crate) fn send(&mut self, octets: &str) {
         // The client may have closed.
         let _ = self.writer.write_all(octets.as_bytes());
     }
@@ -117,12 +117,12 @@ impl Peer {
     }
 
     /// Reads one line without its line end; empty once the client has closed.
-    pub(crate) fn hear(&mut self) -> String {
+    pub(crate) fn receive(&mut self) -> String {
         let mut line = Vec::new();
         let _ = self.reader.read_until(b'\n', &mut line);
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();
         if !line.is_empty() {
-            self.heard.push(line.clone());
+            self.received.push(line.clone());
         }
         line
     }
@@ -155,12 +155,12 @@ impl Peer {
     /// Accepts every command until the client closes.
     pub(crate) fn agree(&mut self) {
         loop {
-            let reply = match self.hear().split(' ').next() {
+            let reply = match self.receive().split(' ').next() {
                 None | Some("") => return,
                 Some("QUIT") => "221 bye\r\n",
                 Some(_) => "250 ok\r\n",
             };
-            self.say(reply);
+            self.send(reply);
         }
     }
 }

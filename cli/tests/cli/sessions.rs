@@ -51,10 +51,10 @@ impl Two {
         let send = |runtime| {
             let server = Scripted::play_each(plays.to_vec());
             let sent = run(&with(self.options(&server, runtime), more));
-            let heard = server.heard();
-            assert_eq!(sent.status, status, "{heard:?} {sent:#?}");
+            let received = server.received();
+            assert_eq!(sent.status, status, "{received:?} {sent:#?}");
             assert_outcomes(&sent, expected);
-            (sent, heard)
+            (sent, received)
         };
         RUNTIMES.map(send).into()
     }
@@ -98,9 +98,9 @@ fn a_refused_bdat_does_not_end_the_run() {
         envelope(peer);
         peer.play("C: BDAT 1\nS: 250 ok");
         // The first octet stands before the next command.
-        assert!(peer.hear().starts_with("SBDAT "));
+        assert!(peer.receive().starts_with("SBDAT "));
         for line in ["ubject: test", "", "Hello."] {
-            assert_eq!(peer.hear(), line);
+            assert_eq!(peer.receive(), line);
         }
         peer.play("S: 552 5.3.4 too much");
         peer.be_silent();
@@ -128,9 +128,9 @@ fn a_session_takes_no_more_messages_than_it_declares() {
         peer.agree();
     };
     let runs = Two::short().assert(&[one, one], &["--trace"], (0, ["accepted", "accepted"]));
-    for (sent, heard) in runs {
-        let quits = heard.iter().filter(|line| *line == "QUIT").count();
-        assert_eq!(quits, 2, "{heard:?}");
+    for (sent, received) in runs {
+        let quits = received.iter().filter(|line| *line == "QUIT").count();
+        assert_eq!(quits, 2, "{received:?}");
         assert_eq!(sent.stderr.matches("C: QUIT").count(), 2, "{sent:#?}");
     }
 }
@@ -145,9 +145,9 @@ fn a_large_message_is_read_again_from_its_start() {
         envelope(peer);
         peer.play("C: DATA\nS: 354 go");
         for _ in 0..1_000 {
-            peer.hear();
+            peer.receive();
         }
-        peer.say("421 4.3.2 closing\r\n");
+        peer.send("421 4.3.2 closing\r\n");
         peer.close();
     };
     let whole: Play = |peer| {
@@ -156,18 +156,18 @@ fn a_large_message_is_read_again_from_its_start() {
         peer.play("C: DATA\nS: 354 go");
         let mut lines = Vec::new();
         while lines.last().is_none_or(|line| line != ".") {
-            lines.push(peer.hear());
+            lines.push(peer.receive());
         }
         assert_eq!(lines.len(), 300_001);
         assert_eq!(lines[..3], ["Subject: large", "", "line"]);
-        peer.say("250 taken\r\n");
+        peer.send("250 taken\r\n");
         peer.agree();
     };
     let two = Two::new([b"Subject: x\r\n\r\n", &large]);
     for runtime in RUNTIMES {
         let server = Scripted::play_each([lost, whole]);
         let sent = run(&two.options(&server, runtime));
-        server.heard();
+        server.received();
         let second = sent.objects()[1]["outcome"].clone();
         assert_eq!(second, "accepted", "{sent:#?}");
     }
@@ -188,10 +188,10 @@ fn recipients_that_one_session_has_no_room_for() {
         for recipient in object["recipients"].as_array().unwrap() {
             assert_eq!(recipient["accepted"], true, "{sent:#?}");
         }
-        let heard = server.heard();
+        let received = server.received();
         for address in ["bob@example.net", "carol@example.org"] {
-            let asked = heard.iter().filter(|line| line.contains(address));
-            assert_eq!(asked.count(), 1, "{heard:?}");
+            let asked = received.iter().filter(|line| line.contains(address));
+            assert_eq!(asked.count(), 1, "{received:?}");
         }
     }
 }
@@ -228,7 +228,7 @@ fn another_session_cannot_be_opened() {
         assert_eq!(error, said, "{sent:#?}");
     }
     let busy: Play = |peer| {
-        peer.say("554 5.7.1 not again\r\n");
+        peer.send("554 5.7.1 not again\r\n");
         peer.agree();
     };
     let runs = Two::short().assert(&[shut_down, busy], &[], (69, ["accepted", "not_sent"]));
@@ -264,7 +264,7 @@ fn ctrl_c_in_a_further_session() {
             assert_eq!(sent.status, 75, "{sent:#?}");
             assert_outcomes(&sent, ["accepted", "not_sent"]);
             assert_eq!(sent.objects()[1]["error"], error, "{runtime}: {sent:#?}");
-            server.heard();
+            server.received();
         }
     }
 }

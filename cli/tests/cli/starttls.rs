@@ -16,10 +16,10 @@ fn script(after_the_offer: &str) -> Scripted {
 }
 
 /// Asserts that nothing else was written before TLS.
-fn assert_nothing_leaked(heard: &[String]) {
-    for line in heard {
+fn assert_nothing_leaked(received: &[String]) {
+    for line in received {
         let verb = line.split(' ').next().unwrap();
-        assert!(["EHLO", "STARTTLS", "QUIT"].contains(&verb), "{heard:?}");
+        assert!(["EHLO", "STARTTLS", "QUIT"].contains(&verb), "{received:?}");
     }
 }
 
@@ -27,7 +27,7 @@ fn assert_nothing_leaked(heard: &[String]) {
 fn starttls_is_removed_from_the_reply() {
     let server = Scripted::script("S: 220 mx\nC: EHLO\nS: 250 mx");
     run(&send_to(&url(&server, "required"))).assert_is(77, "not_sent", Some("starttls"));
-    assert_nothing_leaked(&server.heard());
+    assert_nothing_leaked(&server.received());
 
     let server = Scripted::script(
         "S: 220 mx\nC: EHLO\nS: 250 mx\nC: MAIL\nS: 250 ok\nC: RCPT\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\nS: 250 ok",
@@ -40,14 +40,14 @@ fn starttls_is_required_by_default() {
     let server = Scripted::script("S: 220 mx\nC: EHLO\nS: 250 mx");
     let url = format!("smtp://127.0.0.1:{}", server.port);
     run(&send_to(&url)).assert_is(77, "not_sent", Some("starttls"));
-    assert_nothing_leaked(&server.heard());
+    assert_nothing_leaked(&server.received());
 }
 
 #[test]
 fn without_ehlo_there_is_no_starttls() {
     let server = Scripted::script("S: 220 mx\nC: EHLO\nS: 502 what?");
     run(&send_to(&url(&server, "required"))).assert_is(69, "not_sent", Some("ehlo"));
-    assert_nothing_leaked(&server.heard());
+    assert_nothing_leaked(&server.received());
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn starttls_is_refused() {
     for reply in ["S: 454 4.7.0 not now", "S: 502 5.5.1 never"] {
         let server = script(reply);
         run(&send_to(&url(&server, "required"))).assert_is(77, "not_sent", Some("starttls"));
-        assert_nothing_leaked(&server.heard());
+        assert_nothing_leaked(&server.received());
     }
     let server = script("S: 421 4.3.2 closing");
     run(&send_to(&url(&server, "required"))).assert_is(75, "not_sent", Some("starttls"));
@@ -65,26 +65,26 @@ fn starttls_is_refused() {
 fn plaintext_is_injected_after_starttls() {
     for mode in ["required", "opportunistic"] {
         let server = Scripted::play(|peer| {
-            peer.say("220 mx\r\n");
-            peer.hear();
-            peer.say("250-mx\r\n250 STARTTLS\r\n");
-            peer.hear();
-            peer.say("220 go\r\n250 mine\r\n");
+            peer.send("220 mx\r\n");
+            peer.receive();
+            peer.send("250-mx\r\n250 STARTTLS\r\n");
+            peer.receive();
+            peer.send("220 go\r\n250 mine\r\n");
             peer.be_silent();
         });
         run(&send_to(&url(&server, mode))).assert_is(76, "not_sent", Some("starttls"));
-        assert_nothing_leaked(&server.heard());
+        assert_nothing_leaked(&server.received());
     }
 }
 
 #[test]
 fn the_connection_ends_in_the_handshake() {
     let server = Scripted::play(|peer| {
-        peer.say("220 mx\r\n");
-        peer.hear();
-        peer.say("250-mx\r\n250 STARTTLS\r\n");
-        peer.hear();
-        peer.say("220 go\r\n");
+        peer.send("220 mx\r\n");
+        peer.receive();
+        peer.send("250-mx\r\n250 STARTTLS\r\n");
+        peer.receive();
+        peer.send("220 go\r\n");
         std::thread::sleep(std::time::Duration::from_millis(100));
         peer.close();
     });
@@ -94,11 +94,11 @@ fn the_connection_ends_in_the_handshake() {
 #[test]
 fn an_endless_handshake() {
     let server = Scripted::play(|peer| {
-        peer.say("220 mx\r\n");
-        peer.hear();
-        peer.say("250-mx\r\n250 STARTTLS\r\n");
-        peer.hear();
-        peer.say("220 go\r\n");
+        peer.send("220 mx\r\n");
+        peer.receive();
+        peer.send("250-mx\r\n250 STARTTLS\r\n");
+        peer.receive();
+        peer.send("220 go\r\n");
         peer.be_silent();
     });
     let mut arguments = send_to(&url(&server, "required"));
@@ -112,7 +112,7 @@ fn an_endless_handshake() {
 #[test]
 fn plaintext_where_tls_is_expected() {
     let server = Scripted::play(|peer| {
-        peer.say("220 mx ready\r\n");
+        peer.send("220 mx ready\r\n");
         peer.be_silent();
     });
     let url = format!("smtps://127.0.0.1:{}", server.port);

@@ -125,7 +125,7 @@ impl Setup {
 
 /// Everything that is visible of a run from outside.
 #[derive(Debug, PartialEq)]
-struct Seen {
+struct Observed {
     events: Vec<String>,
     written: Written,
 }
@@ -171,7 +171,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn play(mut self, script: &[u8], cut: usize) -> Seen {
+    fn play(mut self, script: &[u8], cut: usize) -> Observed {
         for choice in &self.setup.first_messages {
             self.send(*choice);
         }
@@ -193,7 +193,7 @@ impl<'a> Run<'a> {
         self.give(cut);
         self.finish();
         self.check();
-        Seen {
+        Observed {
             events: self.events,
             written: self.written,
         }

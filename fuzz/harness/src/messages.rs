@@ -79,11 +79,11 @@ fn with_parameters(envelope: Envelope, number: usize) -> Envelope {
         MailParameter::from(raw),
     ];
     let envelope = optional.into_iter().fold(envelope, |envelope, parameter| {
-        envelope.with_parameter(parameter.or_left_out())
+        envelope.with_parameter(parameter.optional())
     });
     let envelope = envelope
         .with_parameter(MtPriority::new(-1).expect("in range"))
-        .with_parameter_for_all(RcptParameter::from(Notify::NEVER).or_left_out());
+        .with_parameter_for_all(RcptParameter::from(Notify::NEVER).optional());
     if number % 4 == 3 {
         envelope.with_parameter(RequireTls)
     } else {

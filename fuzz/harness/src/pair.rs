@@ -61,14 +61,14 @@ struct Pair {
     client: Client,
     server: Server,
     now: Instant,
-    to_server: Way,
-    to_client: Way,
+    to_server: Direction,
+    to_client: Direction,
     fault: Fault,
     /// An intended fault occurred.
-    faulty: bool,
+    fault_occurred: bool,
     /// The client closed without QUIT: a `BDAT` was refused and may not have been read, or the
     /// server closed while QUIT was waiting to be written.
-    left: bool,
+    closed_without_quit: bool,
     lmtp: bool,
     security: Security,
     plaintext_auth: bool,
@@ -88,7 +88,7 @@ struct Pair {
 
 /// One direction of the connection.
 #[derive(Debug, Default)]
-struct Way {
+struct Direction {
     octets: Vec<u8>,
     delivered: u64,
     ended: bool,
@@ -160,7 +160,7 @@ impl Pair {
         let bold = use_pipelining && ahead == Pipelining::Bold;
         let chunks_read = match (bold, data_without_recipients, eight_bit_mime) {
             (true, ..) | (_, false, _) => ChunksRead::All,
-            (_, true, true) => ChunksRead::Welcome,
+            (_, true, true) => ChunksRead::Accepted,
             (_, true, false) => ChunksRead::None,
         };
         let mut server = ServerConfig::new(HelloName::localhost())
@@ -200,11 +200,11 @@ impl Pair {
                 _ => Server::new(server),
             },
             now: Instant::EPOCH,
-            to_server: Way::default(),
-            to_client: Way::default(),
+            to_server: Direction::default(),
+            to_client: Direction::default(),
             fault,
-            faulty: false,
-            left: false,
+            fault_occurred: false,
+            closed_without_quit: false,
             lmtp,
             security,
             plaintext_auth,
@@ -291,7 +291,7 @@ impl Pair {
         self.server.handle_timeout(self.now);
         let deadlines = [self.client.poll_timeout(), self.server.poll_timeout()];
         let next = deadlines.into_iter().flatten().min();
-        assert!(self.faulty, "a deadlock");
+        assert!(self.fault_occurred, "a deadlock");
         let next = next.expect("whoever waits has a deadline");
         self.now = next.max(self.now);
         self.client.handle_timeout(self.now);
@@ -321,7 +321,7 @@ impl Pair {
         });
         let hung_up = self.client.is_closed() && self.to_server.octets.is_empty();
         if (cut || hung_up) && !self.to_server.ended {
-            self.faulty |= cut;
+            self.fault_occurred |= cut;
             self.to_server.ended = true;
             self.server.handle_eof(self.now);
         }
@@ -339,7 +339,7 @@ impl Pair {
             && self.to_client.octets.is_empty()
             && !self.server.output().has_remaining();
         if (cut || hung_up) && !self.to_client.ended {
-            self.faulty |= cut;
+            self.fault_occurred |= cut;
             match self.fault {
                 Fault::Silence(_) if cut => return,
                 Fault::Abort(_) if cut => self.client.abort(),
@@ -354,8 +354,8 @@ impl Pair {
     fn poll(&mut self, steps: &mut Input<'_>) {
         loop {
             let asked = self.poll_server(steps);
-            let told = self.poll_client(steps);
-            if !asked && !told {
+            let has_event = self.poll_client(steps);
+            if !asked && !has_event {
                 break;
             }
         }
@@ -390,9 +390,9 @@ impl Pair {
     }
 
     fn poll_client(&mut self, steps: &mut Input<'_>) -> bool {
-        let mut told = false;
+        let mut has_event = false;
         while let Some(event) = self.client.poll_event() {
-            told = true;
+            has_event = true;
             match event {
                 Event::Report(report) => {
                     assert_eq!(report.transaction().index(), self.reports.len() as u64);
@@ -410,14 +410,14 @@ impl Pair {
                 }
                 Event::Closed(why) => {
                     self.assert_no_violation(why.as_ref());
-                    self.left = why.is_none_or(|why| {
+                    self.closed_without_quit = why.is_none_or(|why| {
                         why.stage() == Stage::Body && matches!(why.kind(), ErrorKind::Refused(_))
                     });
                 }
                 _ => {}
             }
         }
-        told
+        has_event
     }
 
     /// Gives a piece of a streamed body, its end, or (rarely) its failure.
@@ -429,7 +429,7 @@ impl Pair {
         let given = self.given.entry(number).or_default();
         let left = &content[(*given).min(content.len())..];
         let fed = if step == 0xEE {
-            self.faulty = true;
+            self.fault_occurred = true;
             self.client.body_failed(id, Arc::new(std::fmt::Error))
         } else if left.is_empty() {
             self.client.body_end(id)
@@ -503,7 +503,7 @@ impl Pair {
                     stored.recipients.extend(recipients);
                 }
                 ServerEvent::Closed(Some(violation)) => assert!(
-                    (self.faulty || self.left)
+                    (self.fault_occurred || self.closed_without_quit)
                         && matches!(
                             violation,
                             ServerViolation::ConnectionClosed | ServerViolation::IdleTimeout
@@ -537,7 +537,7 @@ impl Pair {
         match error.kind() {
             ErrorKind::Violation(violation) => panic!("the client complains: {violation}"),
             ErrorKind::ConnectionClosed | ErrorKind::TimedOut | ErrorKind::Aborted => {
-                assert!(self.faulty, "{error}");
+                assert!(self.fault_occurred, "{error}");
             }
             _ => {}
         }
@@ -577,7 +577,7 @@ impl Pair {
                 assert_eq!(accepted, <[String; 0]>::default());
             }
             (Outcome::InDoubt(_), stored) => {
-                assert!(self.faulty, "{report}");
+                assert!(self.fault_occurred, "{report}");
                 let stored = stored.map_or(&[][..], |stored| &stored.recipients);
                 assert!(accepted.iter().all(|address| stored.contains(address)));
             }
@@ -597,7 +597,7 @@ fn sorted(recipients: &[String]) -> Vec<&String> {
     sorted
 }
 
-impl Way {
+impl Direction {
     /// Delivers this many octets, but not beyond `limit` in total; returns whether the limit
     /// was reached.
     fn deliver(

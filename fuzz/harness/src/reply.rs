@@ -66,7 +66,7 @@ fn read(limits: &ReplyLimits, stream: &[u8], cut: usize) -> Read {
         }
     }
     Read {
-        midway: reader.is_midway(),
+        midway: reader.is_within_reply(),
         replies,
         error: None,
     }

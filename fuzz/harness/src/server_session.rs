@@ -142,12 +142,12 @@ impl Setup {
 
 /// Everything that is visible of a run from outside.
 #[derive(Debug, PartialEq)]
-struct Seen {
+struct Observed {
     events: Vec<String>,
     replies: Vec<u8>,
 }
 
-impl Seen {
+impl Observed {
     fn is_flooded(&self) -> bool {
         let last = self.events.last();
         last.is_some_and(|event| event.contains("TooMuchInput"))
@@ -179,7 +179,7 @@ struct Run<'a> {
     /// Give lines as soon as they are complete, and settle before each.
     by_line: bool,
     /// Answer each question at once.
-    prompt: bool,
+    answers_at_once: bool,
     open: Option<Open>,
     /// The accepted part of the transaction.
     reverse_path: Option<Address>,
@@ -206,7 +206,7 @@ impl<'a> Run<'a> {
             now: Instant::EPOCH,
             held: Vec::new(),
             by_line: true,
-            prompt: true,
+            answers_at_once: true,
             open: None,
             reverse_path: None,
             recipients: Vec::new(),
@@ -217,7 +217,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn play(mut self, script: &[u8], cut: usize) -> Seen {
+    fn play(mut self, script: &[u8], cut: usize) -> Observed {
         let mut script = Input::new(script);
         while let Some(octet) = script.next() {
             match octet {
@@ -234,11 +234,11 @@ impl<'a> Run<'a> {
         }
         self.settle();
         self.give(cut);
-        self.prompt = true;
+        self.answers_at_once = true;
         self.settle();
         self.finish();
         check_replies(&self.replies);
-        Seen {
+        Observed {
             events: self.events,
             replies: self.replies,
         }
@@ -252,11 +252,11 @@ impl<'a> Run<'a> {
             // From now on the server receives bytes only with `g`, or no longer so.
             b'l' => self.by_line = !self.by_line,
             // Questions wait for an answer, or no longer so.
-            b'h' => self.prompt = !self.prompt,
+            b'h' => self.answers_at_once = !self.answers_at_once,
             b'y' => self.answer(Decision::Yes),
             b'n' => self.answer(Decision::No(550)),
             b'o' => self.answer(Decision::No(421)),
-            b'u' => self.answer_beside_the_point(),
+            b'u' => self.answer_with_wrong_code(),
             // Take all replies, or a part of them.
             b'w' => self.take(usize::MAX),
             b'b' => {
@@ -319,7 +319,7 @@ impl<'a> Run<'a> {
             self.poll();
             self.take(usize::MAX);
             self.pass(self.now);
-            if self.open.is_none() || !self.prompt {
+            if self.open.is_none() || !self.answers_at_once {
                 break;
             }
             if let Some(open) = self.open {
@@ -349,8 +349,8 @@ impl<'a> Run<'a> {
     fn answer(&mut self, decision: Decision) {
         // A program may only answer an open question.
         let Some(open) = &mut self.open else {
-            let unasked = self.server.is_awaiting_answer() || self.server.is_closed();
-            if !unasked {
+            let not_allowed = self.server.is_awaiting_answer() || self.server.is_closed();
+            if !not_allowed {
                 assert_eq!(self.server.accept(), Err(ServerMisuse::NoQuestion));
             }
             return;
@@ -382,7 +382,7 @@ impl<'a> Run<'a> {
     }
 
     /// A reply with this code does not answer any question.
-    fn answer_beside_the_point(&mut self) {
+    fn answer_with_wrong_code(&mut self) {
         if self.open.is_some() && !self.server.is_closed() {
             let unfit = self.server.respond(reply(399));
             // 3xx answers DATA.

@@ -128,8 +128,8 @@ impl Login {
         }
         let (line, held) = auth_line(mechanism, response);
         let responded = matches!(line, Line::WithResponse(_));
-        let said = if responded { " <redacted>" } else { "" };
-        dialogue.trace_client(format_args!("AUTH {mechanism}{said}"));
+        let shown = if responded { " <redacted>" } else { "" };
+        dialogue.trace_client(format_args!("AUTH {mechanism}{shown}"));
         match line {
             Line::WithResponse(secret) => dialogue.output.write_secret(secret),
             Line::Bare(line) => {
@@ -191,7 +191,7 @@ impl<'a> Choice<'a> {
         offered.any(|name| name.eq_ignore_ascii_case(mechanism.name()))
     }
 
-    fn may_be_spoken(&self, mechanism: Mechanism) -> bool {
+    fn may_be_used(&self, mechanism: Mechanism) -> bool {
         let may_be_revealed =
             self.dialogue.learnt.tls.is_some() || self.dialogue.config.allow_plaintext_auth;
         may_be_revealed || !mechanism.reveals_secret()
@@ -203,7 +203,7 @@ impl<'a> Choice<'a> {
         let ranked = self.preference().into_iter().enumerate();
         ranked.skip(from).find(|(_, mechanism)| {
             self.is_offered(*mechanism)
-                && self.may_be_spoken(*mechanism)
+                && self.may_be_used(*mechanism)
                 && self.may_be_bound_so(*mechanism)
                 && mechanism.is_possible(credentials, &context)
         })
@@ -231,25 +231,25 @@ impl<'a> Choice<'a> {
         let preferred = self.preference();
         let mut withheld = preferred.iter().copied();
         let withheld =
-            withheld.any(|mechanism| self.is_offered(mechanism) && !self.may_be_spoken(mechanism));
+            withheld.any(|mechanism| self.is_offered(mechanism) && !self.may_be_used(mechanism));
         let context = self.context();
         let possible = |mechanism: Mechanism| {
             let credentials = self.login.credentials.as_ref();
-            self.may_be_spoken(mechanism)
+            self.may_be_used(mechanism)
                 && self.may_be_bound_so(mechanism)
                 && credentials.is_some_and(|who| mechanism.is_possible(who, &context))
         };
         let named = self.offered.iter().filter_map(|name| name.parse().ok());
-        let mut unasked: Vec<Mechanism> = Vec::new();
+        let mut not_allowed: Vec<Mechanism> = Vec::new();
         for mechanism in named.filter(|mechanism| possible(*mechanism)) {
-            if !preferred.contains(&mechanism) && !unasked.contains(&mechanism) {
-                unasked.push(mechanism);
+            if !preferred.contains(&mechanism) && !not_allowed.contains(&mechanism) {
+                not_allowed.push(mechanism);
             }
         }
         ErrorKind::NoUsableMechanism {
             offered: self.dialogue.redaction.text(&self.offered.join(" ")),
             withheld,
-            unasked,
+            not_allowed,
         }
     }
 
@@ -374,8 +374,8 @@ impl Authentication {
         let (tried, code) = (self.mechanism, reply.code());
         if let Some(kind) = self.cancelled.take() {
             // 501 only confirms the cancellation (RFC 4954 §4).
-            let said = (code.get() != 501).then(|| alloc::format!("{reply}"));
-            let error = self.error(kind, dialogue).with_detail(said);
+            let detail = (code.get() != 501).then(|| alloc::format!("{reply}"));
+            let error = self.error(kind, dialogue).with_detail(detail);
             return Err(Ending::Politely(error));
         }
         let detail = self.exchange.failure_detail();

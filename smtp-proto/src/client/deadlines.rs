@@ -1,6 +1,6 @@
 //! The deadlines that a session has in its present state, and what happens when one passes.
 //!
-//! Reads the phase of the session, and changes it only through `Session::end_midway`.
+//! Reads the phase of the session, and changes it only through `Session::end_quoting_partial_reply`.
 
 use core::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{ErrorKind, Instant};
 const IDLE: Duration = Duration::from_secs(1);
 
 /// The wait for the rest of a line that is not a reply.
-const GARBLED: Duration = Duration::from_secs(5);
+const REST_OF_LINE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The timers of a session, and whether it was idle.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ impl Deadlines {
     }
 
     /// Records that the server sent something.
-    pub(super) fn heard(&mut self) {
+    pub(super) fn on_received(&mut self) {
         self.silent_after_idleness = false;
     }
 }
@@ -57,7 +57,7 @@ impl Session {
                     | OpeningStep::Injected(_)
                     | OpeningStep::CredentialsWanted(_)
             )
-        ) || self.garbled.is_some()
+        ) || self.malformed.is_some()
             || self.closing.is_some();
         let waits_over = self.dialogue.waits_over();
         if !written && !others_turn {
@@ -98,13 +98,13 @@ impl Session {
     }
 
     /// Sets the time to `now`: ends the session if a deadline has passed, and starts deadlines
-    /// that are unarmed. `begun` is the incomplete reply, for the error.
-    pub(super) fn tell_time(&mut self, now: Instant, begun: &[u8]) {
+    /// that are unarmed. `partial_reply` is the incomplete reply, for the error.
+    pub(super) fn advance_clock(&mut self, now: Instant, partial_reply: &[u8]) {
         self.deadlines.timers = self.current_timers();
         self.deadlines.timers.now = now;
         self.watch_idleness(now);
         if self.deadlines.timers.is_any_over(now) {
-            return self.end_midway(ErrorKind::TimedOut, begun);
+            return self.end_quoting_partial_reply(ErrorKind::TimedOut, partial_reply);
         }
         if self.deadlines.timers.release.is_over(now) {
             self.dialogue.output.release();
@@ -127,11 +127,11 @@ impl Session {
         if self.closing.is_some() {
             return timeouts.quit;
         }
-        if self.garbled.is_some() {
-            return GARBLED.min(timeouts.mail);
+        if self.malformed.is_some() {
+            return REST_OF_LINE_TIMEOUT.min(timeouts.mail);
         }
         match self.phase.opening_step() {
-            Some(OpeningStep::Injected(_)) => return GARBLED.min(timeouts.tls),
+            Some(OpeningStep::Injected(_)) => return REST_OF_LINE_TIMEOUT.min(timeouts.tls),
             Some(OpeningStep::CredentialsWanted(_)) => return timeouts.auth,
             Some(OpeningStep::Handshake) => return timeouts.tls,
             _ => {}
@@ -154,7 +154,9 @@ impl Session {
     fn write_timeout(&self) -> Duration {
         let timeouts = &self.dialogue.config.timeouts;
         match self.dialogue.head() {
-            Some(head) if !self.is_midway() => head.command.timeout(timeouts).min(timeouts.body),
+            Some(head) if !self.is_within_content() => {
+                head.command.timeout(timeouts).min(timeouts.body)
+            }
             _ => timeouts.body,
         }
     }

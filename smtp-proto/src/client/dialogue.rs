@@ -107,7 +107,7 @@ impl Dialogue {
     }
 
     /// Removes the first expectation, because its reply arrived.
-    pub(super) fn met(&mut self) {
+    pub(super) fn expectation_met(&mut self) {
         self.awaited.pop_front();
         self.waits_over += 1;
     }
@@ -123,7 +123,7 @@ impl Dialogue {
     }
 
     /// Discards the output and all expectations.
-    pub(super) fn cease(&mut self) {
+    pub(super) fn discard_all(&mut self) {
         self.output.discard();
         self.awaited.clear();
     }

@@ -7,9 +7,9 @@
 //! [`Report::left_for_another_session`](crate::Report) finds them there.
 //!
 //! ```text
-//! before MAIL    limits.rs        as many as RCPTMAX and RCPTDOMAINMAX allow
-//! at a 452       ask_for_no_more  recipients without a RCPT wait
-//! at the end     asked_again      plus recipients refused as too many or out of step
+//! before MAIL    limits.rs                  as many as RCPTMAX and RCPTDOMAINMAX allow
+//! at a 452       ask_no_further_recipients  recipients without a RCPT wait
+//! at the end     asked_again                plus recipients refused as too many or out of sequence
 //! ```
 
 mod limits;
@@ -45,13 +45,13 @@ impl Message {
         &mut self,
         limit: &'static str,
         most: usize,
-        places: Vec<usize>,
+        positions: Vec<usize>,
     ) -> Result<(), ErrorKind> {
-        if places.is_empty() {
+        if positions.is_empty() {
             return Err(ErrorKind::SessionFull);
         }
         self.allow_fewer_recipients(limit, most.saturating_add(1), most)?;
-        self.portion.keep_only(places);
+        self.portion.keep_only(positions);
         Ok(())
     }
 
@@ -76,7 +76,7 @@ impl Message {
 impl Transaction {
     /// Stops adding recipients to this transaction, because the server accepts no more. The
     /// others wait for a further transaction (RFC 5321 §4.5.3.1.10).
-    pub(super) fn ask_for_no_more(&mut self) {
+    pub(super) fn ask_no_further_recipients(&mut self) {
         if let Progress::Recipients(written) = self.progress {
             self.message.portion.limit(written);
         }
@@ -106,7 +106,7 @@ impl Transaction {
         }
         let answers = self.answers.recipients().iter().take(portion.asked());
         let again = answers.enumerate().filter(|(_, answer)| {
-            some_were_taken && matches!(answer, Answer::TooMany(_) | Answer::OutOfStep(_))
+            some_were_taken && matches!(answer, Answer::TooMany(_) | Answer::OutOfSequence(_))
         });
         Some(again.map(|(nth, _)| nth).collect())
     }
@@ -124,7 +124,7 @@ impl Transaction {
 
     /// The message with its remaining recipients; `None` if no recipients remain.
     pub(super) fn into_rest(mut self, again: &[usize]) -> Option<Message> {
-        if self.answers.met_too_many() {
+        if self.answers.has_too_many_recipients_reply() {
             self.message.portion.limit_all(self.answers.accepted());
         }
         let portion = self.message.portion.into_rest(again)?;

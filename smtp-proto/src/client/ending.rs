@@ -34,12 +34,12 @@ impl Ending {
     pub(super) fn quoting(
         stage: Stage,
         violation: Violation,
-        said: ReplyRef<'_>,
+        received: ReplyRef<'_>,
         dialogue: &Dialogue,
     ) -> Self {
-        let said = said.as_bytes();
-        let said = said.get(..QUOTED).unwrap_or(said).trim_ascii_end();
-        let quote = dialogue.redaction.shown(said);
+        let received = received.as_bytes();
+        let received = received.get(..QUOTED).unwrap_or(received).trim_ascii_end();
+        let quote = dialogue.redaction.shown(received);
         let error = Error::new(stage, ErrorKind::Violation(violation));
         Self::AtOnce(error.with_quote(quote))
     }
@@ -47,7 +47,7 @@ impl Ending {
 
 /// Text from the server that is not a reply, and the error for it.
 #[derive(Debug)]
-pub(super) struct Garbled {
+pub(super) struct MalformedLine {
     error: ReplyError,
     quote: String,
 }
@@ -109,24 +109,24 @@ impl Session {
             if let Some(error) = self.closing.take() {
                 return self.end_having(0, error);
             }
-            if self.garbled.is_some() {
-                return self.end_garbled();
+            if self.malformed.is_some() {
+                return self.end_malformed();
             }
-            if let Some(said) = self.phase.take_injected() {
-                return self.end_injected(&said);
+            if let Some(received) = self.phase.take_injected() {
+                return self.end_injected(&received);
             }
         }
         let error = self.error_at_end(kind);
         self.finish(Ending::AtOnce(error));
     }
 
-    /// Ends the session at once. The error quotes `begun`, the incomplete reply, if there is one.
-    pub(super) fn end_midway(&mut self, kind: ErrorKind, begun: &[u8]) {
-        let begun = begun.trim_ascii_end();
-        if begun.is_empty() {
+    /// Ends the session at once. The error quotes the incomplete reply, if there is one.
+    pub(super) fn end_quoting_partial_reply(&mut self, kind: ErrorKind, partial_reply: &[u8]) {
+        let partial_reply = partial_reply.trim_ascii_end();
+        if partial_reply.is_empty() {
             return self.end(kind);
         }
-        let quote = self.dialogue.redaction.shown(begun);
+        let quote = self.dialogue.redaction.shown(partial_reply);
         self.dialogue.trace_server(&quote);
         let error = self.error_at_end(kind).with_quote(quote);
         self.finish(Ending::AtOnce(error));
@@ -144,19 +144,19 @@ impl Session {
 
     /// Handles text that is not a reply. Unless the line is complete, waits for the rest of it,
     /// so that the error does not depend on how the text was split.
-    pub(super) fn garble(&mut self, error: ReplyError, said: &[u8], is_whole: bool) {
-        if self.garbled.is_none() {
+    pub(super) fn on_malformed_line(&mut self, error: ReplyError, received: &[u8], is_whole: bool) {
+        if self.malformed.is_none() {
             self.dialogue.wait_is_over();
         }
-        let quote = self.dialogue.redaction.shown(said);
-        self.garbled = Some(Garbled { error, quote });
+        let quote = self.dialogue.redaction.shown(received);
+        self.malformed = Some(MalformedLine { error, quote });
         if is_whole {
-            self.end_garbled();
+            self.end_malformed();
         }
     }
 
-    fn end_garbled(&mut self) {
-        let Some(Garbled { error, quote }) = self.garbled.take() else {
+    fn end_malformed(&mut self) {
+        let Some(MalformedLine { error, quote }) = self.malformed.take() else {
             return;
         };
         self.dialogue.trace_server(&quote);
@@ -172,14 +172,14 @@ impl Session {
             return;
         };
         if opening.inject(input, &mut self.dialogue)
-            && let Some(said) = self.phase.take_injected()
+            && let Some(received) = self.phase.take_injected()
         {
-            self.end_injected(&said);
+            self.end_injected(&received);
         }
     }
 
-    fn end_injected(&mut self, said: &[u8]) {
-        let quote = self.dialogue.redaction.shown(said.trim_ascii_end());
+    fn end_injected(&mut self, received: &[u8]) {
+        let quote = self.dialogue.redaction.shown(received.trim_ascii_end());
         self.dialogue.trace_server(&quote);
         let kind = ErrorKind::Violation(Violation::StartTlsInjection);
         let error = Error::new(Stage::StartTls, kind).with_quote(quote);
@@ -205,7 +205,7 @@ impl Session {
 
     pub(super) fn close(&mut self, error: Option<Error>) {
         self.enter(Phase::Closed);
-        self.dialogue.cease();
+        self.dialogue.discard_all();
         self.dialogue.events.push_back(Event::Closed(error));
     }
 
@@ -236,12 +236,12 @@ impl Opening {
             dialogue.wait_is_over();
             self.enter(OpeningStep::Injected(Vec::new()));
         }
-        let OpeningStep::Injected(said) = &mut self.step else {
+        let OpeningStep::Injected(received) = &mut self.step else {
             return false;
         };
         let end = input.iter().position(|octet| *octet == b'\n');
         let line = &input[..end.unwrap_or(input.len())];
-        said.extend_from_slice(&line[..line.len().min(QUOTED - said.len())]);
-        end.is_some() || said.len() == QUOTED
+        received.extend_from_slice(&line[..line.len().min(QUOTED - received.len())]);
+        end.is_some() || received.len() == QUOTED
     }
 }

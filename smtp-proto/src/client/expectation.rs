@@ -56,20 +56,20 @@ pub(crate) enum Step {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Judgement {
+pub(crate) enum ReplyClass {
     Yes,
     No,
     /// A greeting or the end of the session instead of a reply (RFC 5321 §3.8, §4.2.2).
-    Goodbye,
+    EndsSession,
     Violation,
 }
 
 impl Awaited {
-    /// Judges a reply by its first digit (RFC 5321 §4.2), except for codes with a special
+    /// Classifies a reply by its first digit (RFC 5321 §4.2), except for codes with a special
     /// meaning.
-    pub(crate) fn judge(self, code: ReplyCode) -> Judgement {
+    pub(crate) fn classify(self, code: ReplyCode) -> ReplyClass {
         if self == Self::Quit {
-            return Judgement::Yes;
+            return ReplyClass::Yes;
         }
         let number = code.get();
         let yes = match self {
@@ -80,12 +80,12 @@ impl Awaited {
             _ => code.is_positive() && !matches!(number, 220 | 221),
         };
         match number {
-            _ if yes => Judgement::Yes,
-            _ if code.is_negative() => Judgement::No,
-            221 => Judgement::Goodbye,
+            _ if yes => ReplyClass::Yes,
+            _ if code.is_negative() => ReplyClass::No,
+            221 => ReplyClass::EndsSession,
             // A second greeting during the opening is not from the same server.
-            220 if !matches!(self, Self::Ehlo | Self::Helo | Self::Auth) => Judgement::Goodbye,
-            _ => Judgement::Violation,
+            220 if !matches!(self, Self::Ehlo | Self::Helo | Self::Auth) => ReplyClass::EndsSession,
+            _ => ReplyClass::Violation,
         }
     }
 

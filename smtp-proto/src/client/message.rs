@@ -57,8 +57,8 @@ impl Message {
     /// Concludes a message that gets no transaction, or no further transaction.
     pub(super) fn not_sent(self, error: Error) -> Concluded {
         let addresses = self.envelope.forward_paths();
-        let not_sent = |place: usize| {
-            let address = addresses.get(place)?.clone();
+        let not_sent = |position: usize| {
+            let address = addresses.get(position)?.clone();
             Some(RecipientReport::new(
                 address,
                 RecipientStatus::NotSent,
@@ -66,20 +66,20 @@ impl Message {
             ))
         };
         let is_further = self.portion.is_further();
-        let places: Vec<usize> = if is_further {
-            self.portion.asked_places().collect()
+        let positions: Vec<usize> = if is_further {
+            self.portion.asked_positions().collect()
         } else {
             Vec::new()
         };
         let recipients = if is_further {
-            places.iter().copied().filter_map(not_sent).collect()
+            positions.iter().copied().filter_map(not_sent).collect()
         } else {
             (0..addresses.len()).filter_map(not_sent).collect()
         };
         Concluded {
             report: Report::new(self.id, Outcome::NotSent(error), recipients),
             is_further,
-            places,
+            positions,
             rest: None,
         }
     }

@@ -167,16 +167,25 @@ impl Opening {
             step @ (OpeningStep::Handshake
             | OpeningStep::Injected(_)
             | OpeningStep::CredentialsWanted(_)) => {
-                debug_assert!(false, "a reply while nothing was asked: {step:?}");
+                debug_assert!(
+                    false,
+                    "a reply arrived in the step {step:?}, which expects none"
+                );
                 Ok(Some(step))
             }
         };
         if let Some(step) = following? {
-            debug_assert!(follows(from, step.name()), "{from}, then {step:?}");
+            debug_assert!(
+                follows(from, step.name()),
+                "the step {step:?} must not follow {from}"
+            );
             self.step = step;
             return Ok(Next::Step);
         }
-        debug_assert!(follows(from, "Ready"), "ready behind {from}");
+        debug_assert!(
+            follows(from, "Ready"),
+            "the session must not become ready after the step {from}"
+        );
         let capabilities = dialogue.learnt.capabilities.clone().unwrap_or_default();
         let pipelining = dialogue.config.pipelining;
         Ok(Next::Ready(Pipeline::new(pipelining, capabilities)))
@@ -186,10 +195,10 @@ impl Opening {
 
     fn greeted(&mut self, greeting: Reply, dialogue: &mut Dialogue) -> OpeningStep {
         dialogue.learnt.greeting = Some(greeting);
-        self.say_hello(dialogue)
+        self.send_hello(dialogue)
     }
 
-    fn say_hello(&mut self, dialogue: &mut Dialogue) -> OpeningStep {
+    fn send_hello(&mut self, dialogue: &mut Dialogue) -> OpeningStep {
         let verb = match dialogue.config.protocol {
             Protocol::Smtp => "EHLO",
             Protocol::Lmtp => "LHLO",
@@ -249,14 +258,18 @@ impl Opening {
             dialogue.expect(Awaited::Greeting);
             OpeningStep::Greeting
         } else {
-            self.say_hello(dialogue)
+            self.send_hello(dialogue)
         };
         self.enter(step);
     }
 
     /// Enters a step without a reply.
     pub(super) fn enter(&mut self, step: OpeningStep) {
-        debug_assert!(follows(self.step.name(), step.name()), "then {step:?}");
+        debug_assert!(
+            follows(self.step.name(), step.name()),
+            "the step {step:?} must not follow {:?}",
+            self.step
+        );
         self.step = step;
     }
 

@@ -207,7 +207,7 @@ impl OutputQueue {
 
     /// Removes `octets` from the front, or all if there are fewer, and returns the number.
     fn draw(&mut self, octets: usize) -> usize {
-        let drawn = octets.min(self.undrawn());
+        let drawn = octets.min(self.remaining());
         self.drawn += drawn as u64;
         let mut left = drawn;
         while left > 0 {
@@ -234,7 +234,7 @@ impl OutputQueue {
         drawn
     }
 
-    fn undrawn(&self) -> usize {
+    fn remaining(&self) -> usize {
         usize::try_from(self.queued - self.drawn).unwrap_or(usize::MAX)
     }
 
@@ -304,7 +304,7 @@ impl<'a> Output<'a> {
 
 impl Buf for Output<'_> {
     fn remaining(&self) -> usize {
-        self.queue.undrawn()
+        self.queue.remaining()
     }
 
     fn chunk(&self) -> &[u8] {

@@ -111,8 +111,9 @@ impl Pipeline {
 
     /// Whether the content of the oldest message is partly written: begun, and not yet handed
     /// over to its end.
-    pub(super) fn is_midway(&self, taken: u64) -> bool {
-        self.oldest().is_some_and(|oldest| oldest.is_midway(taken))
+    pub(super) fn is_within_content(&self, taken: u64) -> bool {
+        self.oldest()
+            .is_some_and(|oldest| oldest.is_within_content(taken))
     }
 
     /// Stops writing a transaction that the server does not accept.
@@ -154,11 +155,11 @@ impl Pipeline {
     }
 
     /// Puts the verdicts that wait in doubt, because there was a surplus reply.
-    pub(super) fn distrust(&mut self) {
+    pub(super) fn put_in_doubt(&mut self) {
         for transaction in self.unconfirmed_mut() {
             transaction.is_unconfirmed = false;
             transaction.outstanding += 1;
-            transaction.answers.distrust();
+            transaction.answers.put_in_doubt();
         }
     }
 
@@ -218,13 +219,13 @@ impl Pipeline {
             && let Some(finished) = self.begun.pop_front()
         {
             self.speculated -= finished.speculated;
-            let met_out_of_step = finished.answers.met_out_of_step();
+            let has_out_of_sequence_reply = finished.answers.has_out_of_sequence_reply();
             let mut concluded = finished.conclude(&mut self.spare_answers);
             let rest = concluded.rest.take().filter(|_| may_go_on);
             requests.reports.conclude(concluded, rest.is_some(), events);
             if let Some(rest) = rest {
                 has_rest = true;
-                if met_out_of_step {
+                if has_out_of_sequence_reply {
                     self.pipelining = Pipelining::Off;
                 }
                 requests.put_back(*rest);

@@ -5,7 +5,7 @@
 
 use super::dialogue::Dialogue;
 use super::ending::Ending;
-use super::expectation::{Awaited, Expectation, Judgement, Step};
+use super::expectation::{Awaited, Expectation, ReplyClass, Step};
 use super::open::{Change, Serial};
 use super::opening::Next;
 use super::pipeline::Pipeline;
@@ -17,7 +17,7 @@ use crate::{Error, ErrorKind, Pipelining, Reply, ReplyRef, Stage, Violation};
 impl Session {
     pub(super) fn handle_reply(&mut self, reply: ReplyRef<'_>) {
         self.dialogue.trace_reply(reply);
-        self.deadlines.heard();
+        self.deadlines.on_received();
         let head = self.dialogue.head();
         let head = head.filter(|head| head.complete_at <= self.dialogue.output.taken());
         if let Some(error) = self.closing.take() {
@@ -27,26 +27,26 @@ impl Session {
         let result = match head {
             None => Err(self.unexpected(reply)),
             Some(head) if reply.code().get() == 421 => self.service_closing(head.command, reply),
-            Some(head) if reply.contradicts_itself() => {
+            Some(head) if reply.has_conflicting_codes() => {
                 Err(self.refused_in_contradiction(head, reply))
             }
-            Some(head) => self.judged(head, reply),
+            Some(head) => self.handle_by_class(head, reply),
         };
         if let Err(ending) = result {
             self.finish(ending);
         }
     }
 
-    fn judged(&mut self, head: Expectation, reply: ReplyRef<'_>) -> Result<(), Ending> {
+    fn handle_by_class(&mut self, head: Expectation, reply: ReplyRef<'_>) -> Result<(), Ending> {
         let owned = |session: &Self| session.dialogue.owned(reply);
-        match head.command.judge(reply.code()) {
-            Judgement::Yes => self.met(head, true, reply),
-            Judgement::No => self.met(head, false, reply),
-            Judgement::Goodbye => {
-                let kind = ErrorKind::Goodbye(owned(self));
+        match head.command.classify(reply.code()) {
+            ReplyClass::Yes => self.on_answer(head, true, reply),
+            ReplyClass::No => self.on_answer(head, false, reply),
+            ReplyClass::EndsSession => {
+                let kind = ErrorKind::EndedByServer(owned(self));
                 Err(Ending::AtOnce(self.error_at_end(kind)))
             }
-            Judgement::Violation => {
+            ReplyClass::Violation => {
                 let violation = Violation::UnexpectedReply(owned(self));
                 let kind = ErrorKind::Violation(violation);
                 Err(Ending::AtOnce(self.error_at_end(kind)))
@@ -68,7 +68,7 @@ impl Session {
         {
             // In LMTP the reply may be for one recipient, and others may follow.
             transaction.answers.note_closing(reply);
-            self.dialogue.met();
+            self.dialogue.expectation_met();
             self.dialogue.expect_another(command);
             return Ok(());
         }
@@ -95,7 +95,7 @@ impl Session {
                 }
             }
             None => {
-                if let Err(ending) = self.met(head, false, reply) {
+                if let Err(ending) = self.on_answer(head, false, reply) {
                     self.finish(ending);
                 }
             }
@@ -108,7 +108,7 @@ impl Session {
     fn unexpected(&mut self, reply: ReplyRef<'_>) -> Ending {
         let code = reply.code();
         let reply = self.dialogue.owned(reply);
-        if code.is_negative() && code.get() != 421 && self.is_midway() {
+        if code.is_negative() && code.get() != 421 && self.is_within_content() {
             // The server refused the content before its end ("552 too big"). The end was never
             // written, so this is the verdict. The two sides are out of step now.
             if let Some(transaction) = self.phase.oldest_mut() {
@@ -118,10 +118,10 @@ impl Session {
         }
         match code.get() {
             421 => self.refused_by(reply),
-            221 => Ending::AtOnce(self.error_at_end(ErrorKind::Goodbye(reply))),
+            221 => Ending::AtOnce(self.error_at_end(ErrorKind::EndedByServer(reply))),
             _ => {
                 if let Some(pipeline) = self.phase.pipeline_mut() {
-                    pipeline.distrust();
+                    pipeline.put_in_doubt();
                 }
                 let violation = Violation::SurplusReply(reply);
                 Ending::AtOnce(self.error_at_end(ErrorKind::Violation(violation)))
@@ -130,8 +130,13 @@ impl Session {
     }
 
     /// Passes a reply to the phase whose command it answers.
-    fn met(&mut self, head: Expectation, yes: bool, reply: ReplyRef<'_>) -> Result<(), Ending> {
-        self.dialogue.met();
+    fn on_answer(
+        &mut self,
+        head: Expectation,
+        yes: bool,
+        reply: ReplyRef<'_>,
+    ) -> Result<(), Ending> {
+        self.dialogue.expectation_met();
         self.check_for_surplus(head, reply)?;
         let Self {
             phase,
@@ -157,9 +162,14 @@ impl Session {
                     self.close(why);
                 }
                 (_, Some(pipeline)) => pipeline.on_reply(head, yes, reply, dialogue, requests)?,
-                (command, None) => debug_assert!(false, "{command:?} behind QUIT"),
+                (command, None) => debug_assert!(
+                    false,
+                    "a reply to {command:?} arrived after QUIT in a session that sent no message"
+                ),
             },
-            Phase::Closed => debug_assert!(false, "a reply after the end"),
+            Phase::Closed => {
+                debug_assert!(false, "a reply was handled after the session was closed");
+            }
         }
         Ok(())
     }
@@ -173,7 +183,7 @@ impl Session {
         };
         let answers_nothing = matches!(head.command, Awaited::Quit | Awaited::Rset);
         if answers_nothing && reply.code().is_negative() && pipeline.counts_finals() {
-            pipeline.distrust();
+            pipeline.put_in_doubt();
             let violation = Violation::UnexpectedReply(self.dialogue.owned(reply));
             let kind = ErrorKind::Violation(violation);
             return Err(Ending::AtOnce(Error::new(Stage::Body, kind)));
@@ -209,7 +219,10 @@ impl Pipeline {
                 let reply = dialogue.owned(reply);
                 self.conclude_command(Ok(reply), dialogue, requests);
             }
-            command => debug_assert!(false, "{command:?} while messages are sent"),
+            command => debug_assert!(
+                false,
+                "a reply to {command:?} arrived while the session was ready"
+            ),
         }
         Ok(())
     }
@@ -231,7 +244,10 @@ impl Pipeline {
         };
         let mut spare = core::mem::take(&mut self.spare_answers);
         let Some(transaction) = self.transaction_mut(serial) else {
-            debug_assert!(false, "a reply to a transaction that is not there");
+            debug_assert!(
+                false,
+                "a reply arrived for a transaction that does not exist"
+            );
             return Ok(());
         };
         transaction.outstanding -= 1;
@@ -272,13 +288,13 @@ impl Pipeline {
                 // The rest of the message is not sent (RFC 3030 §2).
                 transaction.answers.refuse_content(reply.clone());
                 self.abandon(serial);
-                return leave_unless_read(dialogue, reply);
+                return end_unless_content_read(dialogue, reply);
             }
             (Step::EndOfData | Step::LastChunk, _, Some(reply)) => {
                 self.spare_answers = spare;
                 return self.content_answered(serial, step, sent_ahead, yes, reply, dialogue);
             }
-            (step, _, None) => debug_assert!(false, "the reply to {step:?} was not kept"),
+            (step, _, None) => debug_assert!(false, "the reply to {step:?} was not stored"),
         }
         self.spare_answers = spare;
         Ok(())
@@ -289,7 +305,7 @@ impl Pipeline {
         let Some(transaction) = self.transaction_mut(serial) else {
             return Ok(());
         };
-        let was_harmless = transaction.plan.was_first_octet_harmless();
+        let was_harmless = transaction.plan.was_probe_harmless();
         if transaction.answers.has_accepted_recipient() {
             transaction.refuse_first_chunk(reply.clone());
             self.bdat = Bdat::Refused;
@@ -323,7 +339,7 @@ impl Pipeline {
         if is_unknown && sent_ahead && transaction.answers.has_accepted_recipient() {
             // It is unknown whether the server read the octets, so the two sides may be out of
             // step.
-            let error = Error::new(Stage::Body, ErrorKind::OutOfStep(reply));
+            let error = Error::new(Stage::Body, ErrorKind::OutOfSequence(reply));
             transaction.fail(error.clone());
             return Err(Ending::ForOneMessage(error));
         }
@@ -345,7 +361,7 @@ impl Pipeline {
         }
         match refusal {
             Some(refusal) if step == Step::LastChunk && octets > 0 => {
-                leave_unless_read(dialogue, refusal)
+                end_unless_content_read(dialogue, refusal)
             }
             _ => Ok(()),
         }
@@ -394,7 +410,7 @@ fn reset_refused(dialogue: &Dialogue, reply: ReplyRef<'_>) -> Ending {
 /// Ends the session after a refused `BDAT` whose content was written already, except under
 /// [`Pipelining::Bold`]. A server that did not read the content as content executes it as
 /// commands, and the replies to them would be taken for replies to the next messages.
-fn leave_unless_read(dialogue: &Dialogue, reply: Reply) -> Result<(), Ending> {
+fn end_unless_content_read(dialogue: &Dialogue, reply: Reply) -> Result<(), Ending> {
     if dialogue.config.pipelining == Pipelining::Bold {
         return Ok(());
     }

@@ -34,7 +34,7 @@ impl Reports {
         }
         debug_assert!(
             self.pending.back().is_none_or(|last| last.id < id),
-            "messages begin in order"
+            "a message began after a message that was queued later"
         );
         self.pending.push_back(Pending {
             id,
@@ -54,7 +54,7 @@ impl Reports {
         let Concluded {
             report,
             is_further,
-            places,
+            positions,
             ..
         } = concluded;
         self.any_concluded = true;
@@ -66,19 +66,19 @@ impl Reports {
         {
             events.push_back(Event::Report(report));
             self.pending.pop_front();
-            return self.put_out(events);
+            return self.emit_complete(events);
         }
         let mut pending = self.pending.iter_mut();
         let Some(pending) = pending.find(|pending| pending.id == id) else {
-            debug_assert!(false, "a report on a message that has not begun");
+            debug_assert!(false, "a report was made for a message that has not begun");
             return;
         };
         pending.is_open = has_rest;
         match &mut pending.report {
-            Some(earlier) if is_further => earlier.absorb(report, places.into_iter()),
+            Some(earlier) if is_further => earlier.merge(report, positions.into_iter()),
             slot => *slot = Some(report),
         }
-        self.put_out(events);
+        self.emit_complete(events);
     }
 
     /// Whether a transaction was concluded, or a message without one, since the last call.
@@ -86,7 +86,7 @@ impl Reports {
         core::mem::take(&mut self.any_concluded)
     }
 
-    fn put_out(&mut self, events: &mut EventQueue) {
+    fn emit_complete(&mut self, events: &mut EventQueue) {
         while let Some(front) = self.pending.front_mut()
             && !front.is_open
             && let Some(report) = front.report.take()

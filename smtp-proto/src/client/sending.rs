@@ -121,7 +121,7 @@ impl Transaction {
     }
 
     /// Whether the content is partly written: begun, and not yet handed over to its end.
-    pub(super) fn is_midway(&self, taken: u64) -> bool {
+    pub(super) fn is_within_content(&self, taken: u64) -> bool {
         let written = matches!(self.progress, Progress::Content(_));
         let unfinished = written || self.content_end.is_some_and(|end| end > taken);
         let begun = match self.plan {

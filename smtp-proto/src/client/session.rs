@@ -15,7 +15,7 @@ use core::fmt;
 
 use super::deadlines::Deadlines;
 use super::dialogue::Dialogue;
-use super::ending::{Ending, Garbled};
+use super::ending::{Ending, MalformedLine};
 use super::open::Serial;
 use super::opening::{Opening, OpeningStep};
 use super::pipeline::Pipeline;
@@ -30,7 +30,7 @@ pub(super) struct Session {
     pub(super) requests: Requests,
     pub(super) deadlines: Deadlines,
     /// Text from the server that is not a reply, while the rest of its line is missing.
-    pub(super) garbled: Option<Garbled>,
+    pub(super) malformed: Option<MalformedLine>,
     /// The server's `421`, while content is unanswered: the server may still answer it. If the
     /// server closes the connection first, it did not accept the content.
     pub(super) closing: Option<Error>,
@@ -120,9 +120,9 @@ impl Phase {
     /// Takes the plaintext that arrived where the TLS handshake was due.
     pub(super) fn take_injected(&mut self) -> Option<Vec<u8>> {
         if let Self::Opening(opening) = self
-            && let OpeningStep::Injected(said) = &mut opening.step
+            && let OpeningStep::Injected(received) = &mut opening.step
         {
-            return Some(core::mem::take(said));
+            return Some(core::mem::take(received));
         }
         None
     }
@@ -136,7 +136,7 @@ impl Session {
             dialogue,
             requests: Requests::default(),
             deadlines: Deadlines::default(),
-            garbled: None,
+            malformed: None,
             closing: None,
         }
     }
@@ -147,7 +147,7 @@ impl Session {
             PHASES
                 .iter()
                 .any(|(from, to)| { *from == self.phase.name() && to.contains(&phase.name()) }),
-            "{} does not follow {}",
+            "the phase {} must not follow {}",
             phase.name(),
             self.phase.name()
         );
@@ -267,10 +267,10 @@ impl Session {
 
     /// Whether the content of the oldest message is partly written: begun, and not yet handed
     /// over to its end.
-    pub(super) fn is_midway(&self) -> bool {
+    pub(super) fn is_within_content(&self) -> bool {
         let taken = self.dialogue.output.taken();
         let pipeline = self.phase.pipeline();
-        pipeline.is_some_and(|pipeline| pipeline.is_midway(taken))
+        pipeline.is_some_and(|pipeline| pipeline.is_within_content(taken))
     }
 
     /// Continues with the credentials that the program provides, or ends because there are none.

@@ -16,7 +16,7 @@ use super::pipeline::Pipeline;
 use super::requests::Requests;
 use super::sending::{Bdat, Content, GUARANTEED_RECIPIENTS, Plan, Progress, Transaction};
 use super::trace::{Speaker, TraceLine};
-use crate::message::parameters::Peer;
+use crate::message::parameters::ServerProperties;
 use crate::{Error, ErrorKind, Event, Pipelining, Protocol, Stage, command};
 
 /// The result of one step of the writing cursor.
@@ -150,11 +150,11 @@ impl Pipeline {
             return Cursor::Moved;
         }
         let Some(queued) = requests.take_command() else {
-            debug_assert!(false, "the next command is not there");
+            debug_assert!(false, "a command is due, and none is queued");
             return Cursor::Blocked;
         };
         self.command = Some(queued.id);
-        if let Some(keyword) = queued.command.needs()
+        if let Some(keyword) = queued.command.required_extension()
             && !self.capabilities.has(keyword)
         {
             let error = Error::new(Stage::Command, ErrorKind::ExtensionNotOffered(keyword));
@@ -209,15 +209,18 @@ impl Pipeline {
             return Cursor::Moved;
         }
         let Some(mut message) = requests.take_message() else {
-            debug_assert!(false, "the next message is refused, and not concluded");
+            debug_assert!(
+                false,
+                "a message is due, and the queue has none that may be sent"
+            );
             return Cursor::Blocked;
         };
         let planned = if has_room {
-            let peer = Peer {
+            let server = ServerProperties {
                 capabilities: &self.capabilities,
                 tls: dialogue.learnt.tls.as_ref(),
             };
-            let planned = message.plan(&dialogue.config, peer, self.bdat);
+            let planned = message.plan(&dialogue.config, server, self.bdat);
             planned.and_then(|planned| {
                 self.used.admit(limits, &mut message)?;
                 Ok(planned)
@@ -268,8 +271,8 @@ impl Pipeline {
         let awaited = Awaited::Transaction(transaction.serial, Step::Rcpt(written));
         let message = &transaction.message;
         dialogue.write_command(awaited, |out| {
-            let place = message.portion.place(written);
-            command::rcpt(out, message.sent_envelope(), place, &self.capabilities);
+            let position = message.portion.position(written);
+            command::rcpt(out, message.sent_envelope(), position, &self.capabilities);
         });
         self.advance(Progress::Recipients(written + 1));
         Cursor::Moved
@@ -299,8 +302,8 @@ impl Pipeline {
                 self.advance(Progress::AwaitingGoAhead);
             }
             (Plan::Bdat { .. }, Some(octets)) => {
-                if self.is_bdat_unproven(dialogue)
-                    && let Some(octet) = transaction.message.first_octet_to_try()
+                if self.needs_bdat_probe(dialogue)
+                    && let Some(octet) = transaction.message.probe_octet()
                 {
                     self.write_first_chunk(octet, dialogue);
                     return Cursor::Moved;
@@ -326,7 +329,7 @@ impl Pipeline {
     // ---- content
 
     /// Whether it is still unknown if the server reads the octets that a `BDAT` announces.
-    fn is_bdat_unproven(&self, dialogue: &Dialogue) -> bool {
+    fn needs_bdat_probe(&self, dialogue: &Dialogue) -> bool {
         self.bdat == Bdat::Unproven && dialogue.config.pipelining != Pipelining::Bold
     }
 
@@ -361,7 +364,10 @@ impl Pipeline {
     /// (RFC 2920 §3.1). Returns the error that ends the session if the content is not available.
     pub(super) fn go_ahead(&mut self, dialogue: &mut Dialogue) -> Option<Error> {
         let Some(transaction) = self.current_mut() else {
-            debug_assert!(false, "a go-ahead for nobody");
+            debug_assert!(
+                false,
+                "a 354 arrived for a message that is not being written"
+            );
             return None;
         };
         if transaction.answers.has_accepted_recipient() {
@@ -393,7 +399,10 @@ impl Pipeline {
         let is_stream = transaction.message.body.is_stream();
         let source = &mut transaction.message.source;
         let Progress::Content(content) = &mut transaction.progress else {
-            debug_assert!(false, "no content is being written");
+            debug_assert!(
+                false,
+                "content is due from a transaction that does not write content"
+            );
             return Cursor::Blocked;
         };
         match content {
@@ -442,7 +451,7 @@ impl Pipeline {
         if chunk.is_empty() {
             return Cursor::Moved;
         }
-        if self.is_bdat_unproven(dialogue) {
+        if self.needs_bdat_probe(dialogue) {
             let first = chunk.split_to(1);
             self.write_first_chunk(first, dialogue);
             if let Some(transaction) = self.current_mut() {
@@ -471,7 +480,10 @@ impl Pipeline {
         let complete_at = dialogue.output.queued();
         let lmtp = dialogue.config.protocol == Protocol::Lmtp;
         let Some(transaction) = self.current_mut() else {
-            debug_assert!(false, "no content is being written");
+            debug_assert!(
+                false,
+                "content was completed without a transaction that writes it"
+            );
             return;
         };
         let serial = transaction.serial;

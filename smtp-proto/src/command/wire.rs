@@ -57,8 +57,8 @@ pub(crate) fn mail(
     if parameters.smtp_utf8 {
         out.extend_from_slice(b" SMTPUTF8");
     }
-    if let Some(attached) = envelope.attached() {
-        attached.write_mail(out, capabilities);
+    if let Some(parameters) = envelope.added_parameters() {
+        parameters.write_mail(out, capabilities);
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -74,8 +74,8 @@ pub(crate) fn rcpt(
     out.extend_from_slice(b"RCPT TO:<");
     out.extend_from_slice(forward_path.map_or("", Address::as_str).as_bytes());
     out.push(b'>');
-    if let Some(attached) = envelope.attached() {
-        attached.write_rcpt(recipient, out, capabilities);
+    if let Some(parameters) = envelope.added_parameters() {
+        parameters.write_rcpt(recipient, out, capabilities);
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -18,12 +18,12 @@ mod scan;
 
 pub(crate) use canonical::CanonicalEncoder;
 pub(crate) use dot::DotEncoder;
-pub use scan::{Facts, Survey};
+pub use scan::{BodyFacts, BodyScanner};
 
 /// The content to send: an RFC 5322 message, or any other content that the recipient expects, as
 /// octets in memory.
 ///
-/// The octets are scanned once for their [`Facts`] (a few passes at memory speed). Cheap to
+/// The octets are scanned once for their [`BodyFacts`] (a few passes at memory speed). Cheap to
 /// clone: the octets are shared.
 ///
 /// The server receives the octets unchanged, except for line ends (see [`LineEnds`]) and a
@@ -39,12 +39,12 @@ pub use scan::{Facts, Survey};
 #[derive(Clone)]
 pub struct Body {
     octets: Bytes,
-    facts: Facts,
+    facts: BodyFacts,
 }
 
 impl Body {
     /// The facts about the octets.
-    pub fn facts(&self) -> &Facts {
+    pub fn facts(&self) -> &BodyFacts {
         &self.facts
     }
 
@@ -78,7 +78,7 @@ pub enum BodySource {
 
 impl BodySource {
     /// The facts about content in memory; `None` for a stream.
-    pub fn facts(&self) -> Option<&Facts> {
+    pub fn facts(&self) -> Option<&BodyFacts> {
         match self {
             Self::Whole(body) => Some(body.facts()),
             Self::Stream(_) => None,
@@ -101,16 +101,16 @@ impl BodySource {
         }
     }
 
-    /// The facts about content in memory, or about a stream that was surveyed beforehand.
-    pub(crate) fn known_facts(&self) -> Option<&Facts> {
+    /// The facts about content in memory, or about a stream that was scanned beforehand.
+    pub(crate) fn facts_or_measured(&self) -> Option<&BodyFacts> {
         match self {
             Self::Whole(body) => Some(body.facts()),
-            Self::Stream(declaration) => declaration.surveyed.as_ref(),
+            Self::Stream(declaration) => declaration.measured.as_ref(),
         }
     }
 
     /// The length of the longest line, without its line end (CRLF, CR or LF). Computed at each
-    /// call for content in memory; `None` for a stream that was not surveyed.
+    /// call for content in memory; `None` for a stream that was not scanned.
     pub fn longest_line(&self) -> Option<u64> {
         match self {
             Self::Whole(body) => Some(scan::longest_line(&body.octets)),
@@ -138,7 +138,7 @@ impl<B: Into<Body>> From<B> for BodySource {
 
 impl From<Bytes> for Body {
     fn from(octets: Bytes) -> Self {
-        let facts = Facts::of(&octets);
+        let facts = BodyFacts::of(&octets);
         Self { octets, facts }
     }
 }
@@ -200,8 +200,8 @@ pub struct StreamFacts {
     /// The length of the longest line, without its line end. RFC 5321 §4.5.3.1.6 guarantees
     /// 998.
     pub longest_line: Option<u64>,
-    /// The facts found by a [`Survey`] of the whole content beforehand.
-    pub surveyed: Option<Facts>,
+    /// The facts found by a [`BodyScanner`] of the whole content beforehand.
+    pub measured: Option<BodyFacts>,
 }
 
 impl StreamFacts {
@@ -235,8 +235,8 @@ impl StreamFacts {
 
     /// Sets the facts that a scan of the whole content found beforehand.
     #[must_use]
-    pub fn surveyed(mut self, facts: Facts) -> Self {
-        self.surveyed = Some(facts);
+    pub fn measured(mut self, facts: BodyFacts) -> Self {
+        self.measured = Some(facts);
         self
     }
 
@@ -303,7 +303,7 @@ mod tests {
             BodySource::from(b"a\n"),
         ] {
             assert_eq!(body.bytes(), Some(&octets));
-            assert_eq!(body.facts(), Some(&Facts::of(b"a\n")));
+            assert_eq!(body.facts(), Some(&BodyFacts::of(b"a\n")));
             assert_eq!(body.stream_facts(), None);
             assert!(!body.is_stream());
         }

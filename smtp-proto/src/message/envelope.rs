@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::message::parameters::Attached;
+use crate::message::parameters::EnvelopeParameters;
 use crate::{Address, AddressError, MailParameter, Parameter, RcptParameter};
 
 /// What happens to a message when the server refuses some of its recipients.
@@ -34,7 +34,7 @@ pub struct Envelope {
     is_ascii: bool,
     recipients: Recipients,
     /// `None` for most envelopes, which then share no allocation.
-    parameters: Option<Arc<Attached>>,
+    parameters: Option<Arc<EnvelopeParameters>>,
 }
 
 impl Envelope {
@@ -84,8 +84,8 @@ impl Envelope {
     /// The type of the parameter decides what happens if the server does not offer its
     /// extension: the message is not sent
     /// ([`ExtensionNotOffered`](crate::ErrorKind::ExtensionNotOffered)), or the parameter is
-    /// left out. [`or_left_out`](MailParameter::or_left_out) and
-    /// [`or_not_sent`](MailParameter::or_not_sent) override this.
+    /// left out. [`optional`](MailParameter::optional) and
+    /// [`required`](MailParameter::required) override this.
     ///
     /// ```
     /// use postwire_proto::{EnvelopeId, Envelope, MtPriority, Notify, Parameter, Return};
@@ -104,7 +104,7 @@ impl Envelope {
     #[must_use]
     pub fn with_parameter(mut self, parameter: impl Into<MailParameter>) -> Self {
         let parameter = parameter.into().into_parameter();
-        self.attached_mut().add(parameter);
+        self.added_parameters_mut().add(parameter);
         self
     }
 
@@ -112,7 +112,7 @@ impl Envelope {
     #[must_use]
     pub fn with_parameter_for_all(mut self, parameter: impl Into<RcptParameter>) -> Self {
         let parameter = parameter.into().into_parameter();
-        self.attached_mut().add_for_all(parameter);
+        self.added_parameters_mut().add_for_all(parameter);
         self
     }
 
@@ -132,11 +132,11 @@ impl Envelope {
             return Err(EnvelopeError::NoSuchRecipient { recipient });
         }
         let parameter = parameter.into().into_parameter();
-        self.attached_mut().add_for(recipient, parameter);
+        self.added_parameters_mut().add_for(recipient, parameter);
         Ok(self)
     }
 
-    fn attached_mut(&mut self) -> &mut Attached {
+    fn added_parameters_mut(&mut self) -> &mut EnvelopeParameters {
         Arc::make_mut(self.parameters.get_or_insert_default())
     }
 
@@ -157,18 +157,20 @@ impl Envelope {
 
     /// The parameters that were added to `MAIL`.
     pub fn parameters(&self) -> impl Iterator<Item = &Parameter> {
-        self.attached().into_iter().flat_map(Attached::of_mail)
+        self.added_parameters()
+            .into_iter()
+            .flat_map(EnvelopeParameters::of_mail)
     }
 
     /// The parameters that were added to the `RCPT` of this recipient.
     pub fn recipient_parameters(&self, recipient: usize) -> impl Iterator<Item = &Parameter> {
-        let attached = self.attached().into_iter();
-        attached.flat_map(move |attached| attached.of_rcpt(recipient))
+        let parameters = self.added_parameters().into_iter();
+        parameters.flat_map(move |parameters| parameters.of_rcpt(recipient))
     }
 
     /// Returns the envelope with only the recipients at these positions, and their parameters.
     #[must_use]
-    pub fn only(&self, recipients: &[usize]) -> Self {
+    pub fn with_recipients_at(&self, recipients: &[usize]) -> Self {
         let paths = recipients
             .iter()
             .filter_map(|at| self.forward_paths.get(*at));
@@ -179,13 +181,13 @@ impl Envelope {
             forward_paths,
             recipients: self.recipients,
             parameters: self
-                .attached()
-                .map(|attached| Arc::new(attached.only(recipients))),
+                .added_parameters()
+                .map(|parameters| Arc::new(parameters.with_recipients_at(recipients))),
         }
     }
 
     /// The envelope with other forms of its addresses, in the same order.
-    pub(crate) fn with_paths(
+    pub(crate) fn with_addresses(
         self,
         reverse_path: Option<Address>,
         forward_paths: Vec<Address>,
@@ -198,7 +200,7 @@ impl Envelope {
         }
     }
 
-    pub(crate) fn attached(&self) -> Option<&Attached> {
+    pub(crate) fn added_parameters(&self) -> Option<&EnvelopeParameters> {
         self.parameters.as_deref()
     }
 

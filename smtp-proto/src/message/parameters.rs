@@ -5,12 +5,12 @@
 //! extension is another such file. Must never know the transaction that a parameter is written
 //! in, or the parameters that follow from the message itself (`SIZE`, `BODY`, `SMTPUTF8`).
 
-mod attached;
 mod deliver_by;
 mod dsn;
 mod error;
 mod future_release;
 mod mt_priority;
+mod of_envelope;
 mod require_tls;
 mod xtext;
 
@@ -20,12 +20,12 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 
-pub(crate) use self::attached::Attached;
 pub use self::deliver_by::DeliverBy;
 pub use self::dsn::{EnvelopeId, Notify, OriginalRecipient, Return};
 pub use self::error::ParameterError;
 pub use self::future_release::FutureRelease;
 pub use self::mt_priority::MtPriority;
+pub(crate) use self::of_envelope::EnvelopeParameters;
 pub use self::require_tls::RequireTls;
 use crate::{Capabilities, ErrorKind, TlsInfo};
 
@@ -39,7 +39,7 @@ const MAX_PARAMETER: usize = 1_024;
 ///
 /// It is sent where the server offers its extension, which by default has the parameter's own
 /// keyword. Where the server does not offer the extension, the message is not sent, unless the
-/// parameter may be [left out](Self::or_left_out). Cheap to clone.
+/// parameter may be [left out](Self::optional). Cheap to clone.
 ///
 /// ```
 /// use postwire_proto::Parameter;
@@ -48,7 +48,7 @@ const MAX_PARAMETER: usize = 1_024;
 /// assert_eq!((parameter.keyword(), parameter.value()), ("XFOO", Some("bar")));
 /// // RFC 3865 §4: the parameter is not called as its extension is.
 /// let soliciting: Parameter = "SOLICIT=org.example:ADV".parse()?;
-/// let soliciting = soliciting.of_extension("NO-SOLICITING")?;
+/// let soliciting = soliciting.with_extension("NO-SOLICITING")?;
 /// assert!("XFOO=two words".parse::<Parameter>().is_err());
 /// # Ok::<(), postwire_proto::ParameterError>(())
 /// ```
@@ -66,15 +66,15 @@ pub struct Parameter {
 #[derive(Clone)]
 enum Extension {
     /// The extension with the parameter's own keyword.
-    Namesake,
+    SameKeyword,
     Named(Arc<str>),
-    Known(&'static Rule),
+    Known(&'static ParameterRule),
 }
 
-type Check = fn(value: &str, peer: Peer<'_>) -> Result<(), ErrorKind>;
+type Check = fn(value: &str, server: ServerProperties<'_>) -> Result<(), ErrorKind>;
 
 /// The properties of a supported extension.
-pub(crate) struct Rule {
+pub(crate) struct ParameterRule {
     /// The keyword of the extension in the reply to `EHLO`.
     pub(crate) extension: &'static str,
     /// What else the RFC requires, if anything, before the parameter may be sent with this
@@ -84,7 +84,7 @@ pub(crate) struct Rule {
 
 /// The server that a parameter is to be sent to.
 #[derive(Copy, Clone, Debug)]
-pub(crate) struct Peer<'a> {
+pub(crate) struct ServerProperties<'a> {
     pub(crate) capabilities: &'a Capabilities,
     pub(crate) tls: Option<&'a TlsInfo>,
 }
@@ -92,7 +92,7 @@ pub(crate) struct Peer<'a> {
 impl Parameter {
     /// Creates a parameter of a supported extension, whose type has checked the syntax.
     fn known(
-        rule: &'static Rule,
+        rule: &'static ParameterRule,
         optional: bool,
         keyword: &str,
         value: Option<fmt::Arguments<'_>>,
@@ -135,7 +135,7 @@ impl Parameter {
     /// The keyword of the extension that a server must offer.
     pub fn extension(&self) -> &str {
         match &self.extension {
-            Extension::Namesake => self.keyword(),
+            Extension::SameKeyword => self.keyword(),
             Extension::Named(extension) => extension,
             Extension::Known(rule) => rule.extension,
         }
@@ -146,7 +146,7 @@ impl Parameter {
     /// # Errors
     ///
     /// Returns [`ParameterError::InvalidKeyword`] if `keyword` is not a valid keyword.
-    pub fn of_extension(self, keyword: &str) -> Result<Self, ParameterError> {
+    pub fn with_extension(self, keyword: &str) -> Result<Self, ParameterError> {
         if !Parameter::is_keyword(keyword) {
             return Err(ParameterError::InvalidKeyword);
         }
@@ -159,7 +159,7 @@ impl Parameter {
     /// Allows the message to be sent without this parameter where the server does not offer its
     /// extension.
     #[must_use]
-    pub fn or_left_out(self) -> Self {
+    pub fn optional(self) -> Self {
         Self {
             optional: true,
             ..self
@@ -168,7 +168,7 @@ impl Parameter {
 
     /// Forbids the message to be sent without this parameter.
     #[must_use]
-    pub fn or_not_sent(self) -> Self {
+    pub fn required(self) -> Self {
         Self {
             optional: false,
             ..self
@@ -176,12 +176,12 @@ impl Parameter {
     }
 
     /// Checks that the parameter may be sent to this server, or left out.
-    pub(crate) fn check(&self, peer: Peer<'_>) -> Result<(), ErrorKind> {
-        let offered = self.is_offered(peer.capabilities);
+    pub(crate) fn check(&self, server: ServerProperties<'_>) -> Result<(), ErrorKind> {
+        let offered = self.is_offered(server.capabilities);
         match &self.extension {
-            Extension::Known(Rule {
+            Extension::Known(ParameterRule {
                 check: Some(check), ..
-            }) if offered => check(self.value().unwrap_or_default(), peer),
+            }) if offered => check(self.value().unwrap_or_default(), server),
             _ if offered || self.optional => Ok(()),
             Extension::Known(rule) => Err(ErrorKind::ExtensionNotOffered(rule.extension)),
             _ => Err(ErrorKind::ParameterNotOffered(self.clone())),
@@ -226,7 +226,7 @@ impl FromStr for Parameter {
         Ok(Self {
             text: text.into(),
             keyword: keyword.len(),
-            extension: Extension::Namesake,
+            extension: Extension::SameKeyword,
             optional: false,
         })
     }
@@ -272,14 +272,14 @@ macro_rules! parameter_of {
             /// Allows the message to be sent without this parameter where the server does not
             /// offer its extension.
             #[must_use]
-            pub fn or_left_out(self) -> Self {
-                Self(self.0.or_left_out())
+            pub fn optional(self) -> Self {
+                Self(self.0.optional())
             }
 
             /// Forbids the message to be sent without this parameter.
             #[must_use]
-            pub fn or_not_sent(self) -> Self {
-                Self(self.0.or_not_sent())
+            pub fn required(self) -> Self {
+                Self(self.0.required())
             }
 
             pub(crate) fn into_parameter(self) -> Parameter {
@@ -365,8 +365,8 @@ mod tests {
     #[test]
     fn an_extension_may_have_another_keyword() {
         let parameter: Parameter = "SOLICIT=a:b".parse().expect("valid");
-        let named = parameter.clone().of_extension("NO-SOLICITING");
+        let named = parameter.clone().with_extension("NO-SOLICITING");
         assert_eq!(named.expect("valid").extension(), "NO-SOLICITING");
-        assert!(parameter.of_extension("NO SOLICITING").is_err());
+        assert!(parameter.with_extension("NO SOLICITING").is_err());
     }
 }

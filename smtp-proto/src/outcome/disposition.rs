@@ -96,9 +96,9 @@ impl Disposition {
             | ErrorKind::Transport(_)
             | ErrorKind::SessionOver
             | ErrorKind::SessionFull
-            | ErrorKind::Goodbye(_)
+            | ErrorKind::EndedByServer(_)
             | ErrorKind::ResetRefused(_)
-            | ErrorKind::OutOfStep(_)
+            | ErrorKind::OutOfSequence(_)
             | ErrorKind::Aborted => {
                 if stage >= Stage::Mail {
                     Self::RetryAtOnce
@@ -227,7 +227,7 @@ impl Report {
     ///
     /// True if the message was certainly not sent because a reused connection was lost, and all
     /// of the content is still available.
-    pub fn deserves_fresh_connection(&self, was_reused: bool, content_is_at_hand: bool) -> bool {
+    pub fn may_retry_on_new_connection(&self, was_reused: bool, content_is_at_hand: bool) -> bool {
         was_reused && content_is_at_hand && self.session_was_lost()
     }
 }
@@ -272,7 +272,7 @@ mod tests {
         let mechanism = || Kind::NoUsableMechanism {
             offered: String::new(),
             withheld: false,
-            unasked: Vec::new(),
+            not_allowed: Vec::new(),
         };
         let beyond = || Kind::BeyondLimit {
             limit: "SIZE",
@@ -294,9 +294,9 @@ mod tests {
             session(Kind::Transport(foreign())),
             session(Kind::SessionOver),
             session(Kind::SessionFull),
-            session(Kind::Goodbye(reply(221))),
+            session(Kind::EndedByServer(reply(221))),
             session(Kind::ResetRefused(reply(502))),
-            session(Kind::OutOfStep(reply(503))),
+            session(Kind::OutOfSequence(reply(503))),
             session(Kind::Aborted),
             same(Kind::TimedOut, RetryLater),
             same(Kind::ShutDown, ShutDown),
@@ -368,7 +368,7 @@ mod tests {
                 ErrorKind::NoUsableMechanism {
                     offered: text.into(),
                     withheld: false,
-                    unasked: Vec::new(),
+                    not_allowed: Vec::new(),
                 },
             ));
             ErrorKind::Transport(error)
@@ -405,9 +405,9 @@ mod tests {
                 | ErrorKind::Transport(_)
                 | ErrorKind::SessionOver
                 | ErrorKind::SessionFull
-                | ErrorKind::Goodbye(_)
+                | ErrorKind::EndedByServer(_)
                 | ErrorKind::ResetRefused(_)
-                | ErrorKind::OutOfStep(_) => true,
+                | ErrorKind::OutOfSequence(_) => true,
                 ErrorKind::TimedOut => error.stage() == Stage::Mail,
                 ErrorKind::Refused(reply) => reply.code().get() == 421,
                 _ => false,
@@ -417,7 +417,7 @@ mod tests {
             let not_sent = report(Outcome::NotSent(error.clone()));
             assert_eq!(not_sent.session_was_lost(), wanted, "{shown}");
             for (reused, at_hand) in [(false, false), (false, true), (true, false), (true, true)] {
-                let fresh = not_sent.deserves_fresh_connection(reused, at_hand);
+                let fresh = not_sent.may_retry_on_new_connection(reused, at_hand);
                 assert_eq!(fresh, wanted && reused && at_hand, "{shown}");
             }
             assert!(!report(Outcome::InDoubt(error)).session_was_lost());

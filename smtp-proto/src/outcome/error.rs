@@ -123,9 +123,9 @@ impl Error {
     pub fn reply(&self) -> Option<&Reply> {
         match &self.kind {
             ErrorKind::Refused(reply)
-            | ErrorKind::Goodbye(reply)
+            | ErrorKind::EndedByServer(reply)
             | ErrorKind::ResetRefused(reply)
-            | ErrorKind::OutOfStep(reply)
+            | ErrorKind::OutOfSequence(reply)
             | ErrorKind::Violation(
                 Violation::UnexpectedReply(reply) | Violation::SurplusReply(reply),
             ) => Some(reply),

@@ -129,10 +129,10 @@ impl Report {
 
     /// Adds the report on a further transaction of the message, for the recipients at these
     /// positions: those that were neither accepted nor permanently refused before.
-    pub fn absorb(&mut self, further: Self, places: impl Iterator<Item = usize>) {
-        for (place, recipient) in places.zip(further.recipients) {
+    pub fn merge(&mut self, further: Self, positions: impl Iterator<Item = usize>) {
+        for (position, recipient) in positions.zip(further.recipients) {
             // A recipient refused as too many, and not asked again, keeps that reply.
-            if let Some(own) = self.recipients.get_mut(place)
+            if let Some(own) = self.recipients.get_mut(position)
                 && recipient.status != RecipientStatus::NotSent
             {
                 *own = recipient;
@@ -457,7 +457,7 @@ mod tests {
         let mut whole = report(accepted(), &[250, 0, 0]);
         assert!(whole.error().is_none());
         let closing = not_sent(ErrorKind::Refused(reply(421)));
-        whole.absorb(report(closing, &[0, 0]), [1, 2].into_iter());
+        whole.merge(report(closing, &[0, 0]), [1, 2].into_iter());
         let said = "mail: the server refused: 421 hm";
         assert_eq!(
             whole.to_string(),
@@ -469,10 +469,10 @@ mod tests {
         assert!(matches!(whole.retry(), Retry::Later(left) if left.len() == 2));
         // Another session fails as well, without a reply of the server.
         let closed = not_sent(ErrorKind::ConnectionClosed);
-        whole.absorb(report(closed, &[0, 0]), [1, 2].into_iter());
+        whole.merge(report(closed, &[0, 0]), [1, 2].into_iter());
         assert_eq!(whole.error().unwrap().to_string(), said);
         // Some of them are sent to, then the others.
-        whole.absorb(report(accepted(), &[250]), [1].into_iter());
+        whole.merge(report(accepted(), &[250]), [1].into_iter());
         let error = whole.clone().into_result().unwrap_err().to_string();
         assert_eq!(
             error,
@@ -480,7 +480,7 @@ mod tests {
                 "accepted, but not for 2@b.example: not sent; the rest was not sent: {said}"
             )
         );
-        whole.absorb(report(accepted(), &[250]), [2].into_iter());
+        whole.merge(report(accepted(), &[250]), [2].into_iter());
         assert!(whole.error().is_none() && whole.into_result().is_ok());
     }
 

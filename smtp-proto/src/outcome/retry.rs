@@ -217,7 +217,7 @@ mod tests {
         for kind in [
             ErrorKind::ConnectionClosed,
             ErrorKind::SessionOver,
-            ErrorKind::Goodbye(reply(221)),
+            ErrorKind::EndedByServer(reply(221)),
             ErrorKind::ResetRefused(reply(502)),
         ] {
             assert_eq!(retry(Stage::Mail, kind), Retry::AtOnce(all()));

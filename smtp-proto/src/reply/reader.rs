@@ -61,7 +61,7 @@ pub enum ReplyError {
     /// The code is followed by something other than a blank, a hyphen or the end of the line.
     InvalidSeparator,
     /// The lines of one reply have different codes, and the later code is not a refusal. (If it
-    /// is, the reply counts as that refusal: [`ReplyRef::contradicts_itself`].)
+    /// is, the reply counts as that refusal: [`ReplyRef::has_conflicting_codes`].)
     CodeMismatch {
         /// The code of the reply's first line.
         first: ReplyCode,
@@ -140,7 +140,7 @@ impl core::error::Error for ReplyError {}
 /// let reply = reader.read(&mut input)?.expect("the first reply is whole");
 /// assert_eq!(reply.to_string(), "250 mx.example / SIZE");
 /// assert_eq!(reader.read(&mut input)?, None);
-/// assert!(reader.is_midway());
+/// assert!(reader.is_within_reply());
 /// # Ok::<(), postwire_proto::ReplyError>(())
 /// ```
 #[derive(Debug)]
@@ -155,7 +155,7 @@ enum State {
     /// Between replies; the buffer may still hold the last reply, which was already returned.
     Between,
     /// The buffer holds the beginning of a reply.
-    Midway(Progress),
+    WithinReply(ReplyProgress),
     Failed(ReplyError),
 }
 
@@ -186,12 +186,12 @@ impl ReplyReader {
         input: &mut &'input [u8],
     ) -> Result<Option<ReplyRef<'a>>, ReplyError> {
         match self.try_read(input) {
-            Ok(Some(Found::InInput(verdict, end))) => {
+            Ok(Some(CompleteReply::InInput(verdict, end))) => {
                 let (raw, rest) = input.split_at_checked(end).unwrap_or((input, &[]));
                 *input = rest;
                 Ok(Some(verdict.reply(raw)))
             }
-            Ok(Some(Found::InBuffer(verdict))) => Ok(Some(verdict.reply(&self.buffer))),
+            Ok(Some(CompleteReply::InBuffer(verdict))) => Ok(Some(verdict.reply(&self.buffer))),
             Ok(None) => Ok(None),
             Err(error) => {
                 *input = &[];
@@ -202,8 +202,8 @@ impl ReplyReader {
     }
 
     /// Whether a reply has begun and is not complete: the end of the stream would cut it off.
-    pub fn is_midway(&self) -> bool {
-        matches!(self.state, State::Midway(_))
+    pub fn is_within_reply(&self) -> bool {
+        matches!(self.state, State::WithinReply(_))
     }
 
     /// Discards everything that was read, and any error: the stream starts anew, as after
@@ -213,26 +213,26 @@ impl ReplyReader {
         self.state = State::Between;
     }
 
-    fn try_read(&mut self, input: &mut &[u8]) -> Result<Option<Found>, ReplyError> {
+    fn try_read(&mut self, input: &mut &[u8]) -> Result<Option<CompleteReply>, ReplyError> {
         match self.state {
             State::Failed(error) => {
                 self.quote_more(input);
                 Err(error)
             }
-            State::Midway(progress) => self.resume(progress, input),
+            State::WithinReply(progress) => self.resume(progress, input),
             State::Between => {
                 self.empty_buffer();
-                let mut progress = Progress::default();
+                let mut progress = ReplyProgress::default();
                 let found = progress.advance(input, &self.limits);
                 let found =
                     found.inspect_err(|error| self.begin_quote(input, progress.line_start, *error));
                 if let Some(code) = found? {
-                    return Ok(Some(Found::InInput(code, progress.line_start)));
+                    return Ok(Some(CompleteReply::InInput(code, progress.line_start)));
                 }
                 if !input.is_empty() {
                     self.gather(input);
                     *input = &[];
-                    self.state = State::Midway(progress);
+                    self.state = State::WithinReply(progress);
                 }
                 Ok(None)
             }
@@ -242,9 +242,9 @@ impl ReplyReader {
     /// Collects line by line, so that nothing after this reply is copied.
     fn resume(
         &mut self,
-        mut progress: Progress,
+        mut progress: ReplyProgress,
         input: &mut &[u8],
-    ) -> Result<Option<Found>, ReplyError> {
+    ) -> Result<Option<CompleteReply>, ReplyError> {
         while !input.is_empty() {
             let room = self
                 .limits
@@ -263,10 +263,10 @@ impl ReplyReader {
             });
             if let Some(code) = found? {
                 self.state = State::Between;
-                return Ok(Some(Found::InBuffer(code)));
+                return Ok(Some(CompleteReply::InBuffer(code)));
             }
         }
-        self.state = State::Midway(progress);
+        self.state = State::WithinReply(progress);
         Ok(None)
     }
 
@@ -287,7 +287,7 @@ impl ReplyReader {
     }
 }
 
-enum Found {
+enum CompleteReply {
     /// A reply of this length at the front of the input.
     InInput(Code, usize),
     /// The reply is the content of the buffer.
@@ -298,7 +298,7 @@ enum Found {
 #[derive(Copy, Clone)]
 struct Code {
     code: ReplyCode,
-    contradicts_itself: bool,
+    has_conflicting_codes: bool,
 }
 
 impl Code {
@@ -306,14 +306,14 @@ impl Code {
         ReplyRef {
             code: self.code,
             raw,
-            contradicts_itself: self.contradicts_itself,
+            has_conflicting_codes: self.has_conflicting_codes,
         }
     }
 }
 
 /// How far the current reply is read.
 #[derive(Copy, Clone, Debug, Default)]
-struct Progress {
+struct ReplyProgress {
     /// The code of the first line.
     code: Option<ReplyCode>,
     /// The code of a later line, if it is a refusal and differs from the first line's code.
@@ -325,13 +325,13 @@ struct Progress {
     searched: usize,
 }
 
-impl Progress {
+impl ReplyProgress {
     /// Continues to read `reply`, which is everything that arrived of the reply so far and
     /// perhaps more. Returns its code once it is complete; `line_start` is then its end.
     fn advance(&mut self, reply: &[u8], limits: &ReplyLimits) -> Result<Option<Code>, ReplyError> {
         loop {
             let arrived = reply.get(self.line_start..).unwrap_or_default();
-            let (allowed, excess) = self.allowance(limits);
+            let (allowed, excess) = self.remaining_line_octets(limits);
             // Octets beyond a limit are not examined; otherwise the cut would decide the error.
             let line = arrived.get(..allowed).unwrap_or(arrived);
             let code = check_prefix(line, self.code, self.refusal)?;
@@ -364,7 +364,7 @@ impl Progress {
             if line.get(3) != Some(&b'-') {
                 return Ok(Some(Code {
                     code: self.refusal.unwrap_or(first),
-                    contradicts_itself: self.refusal.is_some(),
+                    has_conflicting_codes: self.refusal.is_some(),
                 }));
             }
         }
@@ -372,7 +372,7 @@ impl Progress {
 
     /// The number of octets that the current line may have, and the error for the octet after
     /// them.
-    fn allowance(&self, limits: &ReplyLimits) -> (usize, ReplyError) {
+    fn remaining_line_octets(&self, limits: &ReplyLimits) -> (usize, ReplyError) {
         if self.complete_lines >= limits.lines {
             return (
                 0,

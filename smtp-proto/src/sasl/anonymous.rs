@@ -5,7 +5,7 @@
 
 use alloc::boxed::Box;
 
-use super::{Exchange, OneMessage, Proof, SaslContext, SaslError, Secret, Specification};
+use super::{CredentialKind, Exchange, OneMessage, SaslContext, SaslError, Secret, Specification};
 use crate::Credentials;
 
 /// RFC 4505 §2, in characters.
@@ -13,7 +13,7 @@ const MAX_TRACE: usize = 255;
 
 pub(super) static SPECIFICATION: Specification = Specification {
     carries_authorization_identity: false,
-    ..Specification::new("ANONYMOUS", Proof::Nothing, start)
+    ..Specification::new("ANONYMOUS", CredentialKind::Nothing, start)
 };
 
 fn start(
@@ -22,7 +22,7 @@ fn start(
 ) -> Result<Box<dyn Exchange>, SaslError> {
     credentials.check_free_of(0)?;
     if credentials.user().chars().count() > MAX_TRACE {
-        return Err(SaslError::UnfitCredentials);
+        return Err(SaslError::WrongCredentialKind);
     }
     Ok(Box::new(OneMessage::new(Secret::from(credentials.user()))))
 }

@@ -10,13 +10,13 @@ use alloc::string::String;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::Md5;
 
-use super::{Exchange, Proof, SaslContext, SaslError, Secret, Specification};
+use super::{CredentialKind, Exchange, SaslContext, SaslError, Secret, Specification};
 use crate::Credentials;
 
 pub(super) static SPECIFICATION: Specification = Specification {
-    by_default: false,
+    is_default: false,
     carries_authorization_identity: false,
-    ..Specification::new("CRAM-MD5", Proof::Password, start)
+    ..Specification::new("CRAM-MD5", CredentialKind::Password, start)
 };
 
 fn start(
@@ -30,7 +30,7 @@ fn start(
 /// The digest in hexadecimal (RFC 2195 §2).
 fn digest(password: &Secret, challenge: &[u8]) -> Result<Secret, SaslError> {
     let key = password.expose();
-    let mut mac = Hmac::<Md5>::new_from_slice(key).map_err(|_| SaslError::UnfitCredentials)?;
+    let mut mac = Hmac::<Md5>::new_from_slice(key).map_err(|_| SaslError::WrongCredentialKind)?;
     mac.update(challenge);
     let mut digest = String::new();
     for octet in mac.finalize().into_bytes() {

@@ -98,9 +98,9 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The kind of proof of an identity, which decides the usable mechanisms.
+/// The kind of credentials, which decides the usable mechanisms.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(super) enum Proof {
+pub(super) enum CredentialKind {
     Password,
     Token,
     /// Proved below SASL: a client certificate.
@@ -117,7 +117,7 @@ pub(super) enum Proof {
 /// let alice = Credentials::new("alice", "correct horse");
 /// let app = Credentials::token("alice@example.org", "ya29.token");
 /// let relay = Credentials::external();
-/// let as_bob = alice.clone().acting_for("bob");
+/// let as_bob = alice.clone().with_authorization_identity("bob");
 /// assert_eq!(as_bob.authorization_identity(), "bob");
 /// assert_eq!(Mechanism::preference_for(&relay), [Mechanism::EXTERNAL]);
 /// # let _ = app;
@@ -127,7 +127,7 @@ pub struct Credentials {
     pub(super) user: String,
     pub(super) secret: Secret,
     pub(super) authorization_identity: String,
-    pub(super) proof: Proof,
+    pub(super) kind: CredentialKind,
 }
 
 impl Credentials {
@@ -138,14 +138,14 @@ impl Credentials {
             user: user.into(),
             secret: secret.into(),
             authorization_identity: String::new(),
-            proof: Proof::Password,
+            kind: CredentialKind::Password,
         }
     }
 
     /// A user and an OAuth 2.0 bearer token (RFC 6750), which is never sent as a password.
     pub fn token(user: impl Into<String>, token: impl Into<Secret>) -> Self {
         Self {
-            proof: Proof::Token,
+            kind: CredentialKind::Token,
             ..Self::new(user, token)
         }
     }
@@ -154,7 +154,7 @@ impl Credentials {
     /// of the TLS session (RFC 4422 appendix A).
     pub fn external() -> Self {
         Self {
-            proof: Proof::External,
+            kind: CredentialKind::External,
             ..Self::new("", Secret::default())
         }
     }
@@ -163,7 +163,7 @@ impl Credentials {
     /// 4505).
     pub fn anonymous(trace: impl Into<String>) -> Self {
         Self {
-            proof: Proof::Nothing,
+            kind: CredentialKind::Nothing,
             ..Self::new(trace, Secret::default())
         }
     }
@@ -171,7 +171,7 @@ impl Credentials {
     /// Sets the SASL authorization identity: the identity to act as, if it differs from the one
     /// that is proved. The server decides whether this is allowed.
     #[must_use]
-    pub fn acting_for(mut self, identity: impl Into<String>) -> Self {
+    pub fn with_authorization_identity(mut self, identity: impl Into<String>) -> Self {
         self.authorization_identity = identity.into();
         self
     }

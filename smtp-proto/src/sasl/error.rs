@@ -18,7 +18,7 @@ pub enum SaslError {
     SeparatorInCredentials,
     /// The user or the password is empty or contains characters that `SASLprep` (RFC 4013)
     /// prohibits; without the feature `saslprep`, anything but ASCII.
-    UnpreparableCredentials,
+    ProhibitedCharacters,
     /// The server's nonce does not begin with the client's (RFC 5802 §5.1): the message belongs
     /// to another authentication.
     WrongNonce,
@@ -36,7 +36,7 @@ pub enum SaslError {
     /// The context lacks a value that the mechanism needs; the name of the value.
     MissingContext(&'static str),
     /// The mechanism takes another kind of credentials.
-    UnfitCredentials,
+    WrongCredentialKind,
     /// The password or the token is empty, usually because a setting is missing.
     EmptySecret,
 }
@@ -50,7 +50,7 @@ impl fmt::Display for SaslError {
             Self::SeparatorInCredentials => {
                 "the credentials contain an octet that the mechanism cannot carry"
             }
-            Self::UnpreparableCredentials => {
+            Self::ProhibitedCharacters => {
                 "the user or the password is empty or contains characters that the mechanism prohibits"
             }
             Self::WrongNonce => "the server's nonce does not continue the client's",
@@ -68,7 +68,7 @@ impl fmt::Display for SaslError {
                     "the mechanism needs the {what}, which is not known"
                 );
             }
-            Self::UnfitCredentials => "the mechanism takes another kind of credentials",
+            Self::WrongCredentialKind => "the mechanism takes another kind of credentials",
             Self::EmptySecret => "the password or the token is empty",
         })
     }

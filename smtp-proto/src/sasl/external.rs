@@ -5,11 +5,11 @@
 
 use alloc::boxed::Box;
 
-use super::{Exchange, OneMessage, Proof, SaslContext, SaslError, Secret, Specification};
+use super::{CredentialKind, Exchange, OneMessage, SaslContext, SaslError, Secret, Specification};
 use crate::Credentials;
 
 pub(super) static SPECIFICATION: Specification =
-    Specification::new("EXTERNAL", Proof::External, start);
+    Specification::new("EXTERNAL", CredentialKind::External, start);
 
 fn start(
     credentials: &Credentials,

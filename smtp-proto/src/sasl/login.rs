@@ -5,13 +5,13 @@
 
 use alloc::boxed::Box;
 
-use super::{Exchange, Proof, SaslContext, SaslError, Secret, Specification};
+use super::{CredentialKind, Exchange, SaslContext, SaslError, Secret, Specification};
 use crate::Credentials;
 
 pub(super) static SPECIFICATION: Specification = Specification {
     reveals_secret: true,
     carries_authorization_identity: false,
-    ..Specification::new("LOGIN", Proof::Password, start)
+    ..Specification::new("LOGIN", CredentialKind::Password, start)
 };
 
 fn start(

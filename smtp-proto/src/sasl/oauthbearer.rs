@@ -7,12 +7,12 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 use super::gs2::saslname;
-use super::{Exchange, OneMessage, Proof, SaslContext, SaslError, Secret, Specification};
+use super::{CredentialKind, Exchange, OneMessage, SaslContext, SaslError, Secret, Specification};
 use crate::Credentials;
 
 pub(super) static SPECIFICATION: Specification = Specification {
     reveals_secret: true,
-    ..Specification::new("OAUTHBEARER", Proof::Token, start)
+    ..Specification::new("OAUTHBEARER", CredentialKind::Token, start)
 };
 
 fn start(

@@ -5,12 +5,12 @@
 
 use alloc::boxed::Box;
 
-use super::{Exchange, OneMessage, Proof, SaslContext, SaslError, Secret, Specification};
+use super::{CredentialKind, Exchange, OneMessage, SaslContext, SaslError, Secret, Specification};
 use crate::Credentials;
 
 pub(super) static SPECIFICATION: Specification = Specification {
     reveals_secret: true,
-    ..Specification::new("PLAIN", Proof::Password, start)
+    ..Specification::new("PLAIN", CredentialKind::Password, start)
 };
 
 fn start(

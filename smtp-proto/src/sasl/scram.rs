@@ -11,7 +11,8 @@ use alloc::vec::Vec;
 
 use super::gs2::saslname;
 use super::{
-    ChannelBinding, Exchange, Proof, SaslContext, SaslError, Secret, Specification, Start, encode,
+    ChannelBinding, CredentialKind, Exchange, SaslContext, SaslError, Secret, Specification, Start,
+    encode,
 };
 use crate::Credentials;
 use keys::Hash;
@@ -48,7 +49,7 @@ const fn scram(name: &'static str, plus: bool, start: Start) -> Specification {
     Specification {
         needs_nonce: true,
         binds_channel: plus,
-        ..Specification::new(name, Proof::Password, start)
+        ..Specification::new(name, CredentialKind::Password, start)
     }
 }
 
@@ -66,7 +67,7 @@ fn start(
     let nonce = String::from_utf8_lossy(nonce.expose()).into_owned();
     let user = prepare::saslprep(credentials.user())?;
     let password = core::str::from_utf8(credentials.secret().expose())
-        .map_err(|_| SaslError::UnpreparableCredentials)?;
+        .map_err(|_| SaslError::ProhibitedCharacters)?;
     let password = prepare::saslprep(password)?;
     let binding = Binding::choose(plus, context)?;
     let identity = match credentials.authorization_identity() {

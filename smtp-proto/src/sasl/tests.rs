@@ -56,13 +56,13 @@ fn xoauth2_keeps_the_servers_reason() {
 
 #[test]
 fn plain_carries_the_authorization_identity() {
-    let credentials = Credentials::new("jane", "pw").acting_for("office");
+    let credentials = Credentials::new("jane", "pw").with_authorization_identity("office");
     let context = SaslContext::default();
     let mut exchange = Mechanism::PLAIN.start(&credentials, &context).expect("fit");
     assert_eq!(initial(&mut *exchange), b"office\0jane\0pw");
     for mechanism in [Mechanism::LOGIN, Mechanism::XOAUTH2] {
         let started = mechanism.start(&credentials, &context);
-        assert_eq!(started.err(), Some(SaslError::UnfitCredentials));
+        assert_eq!(started.err(), Some(SaslError::WrongCredentialKind));
     }
 }
 
@@ -109,7 +109,7 @@ fn external_and_anonymous_send_no_proof() {
         (Mechanism::EXTERNAL, Credentials::external(), ""),
         (
             Mechanism::EXTERNAL,
-            Credentials::external().acting_for("relay@example.org"),
+            Credentials::external().with_authorization_identity("relay@example.org"),
             "relay@example.org",
         ),
         (Mechanism::ANONYMOUS, Credentials::anonymous(""), ""),
@@ -125,7 +125,7 @@ fn external_and_anonymous_send_no_proof() {
     }
     let endless = Credentials::anonymous("x".repeat(256));
     let started = Mechanism::ANONYMOUS.start(&endless, &context);
-    assert_eq!(started.err(), Some(SaslError::UnfitCredentials));
+    assert_eq!(started.err(), Some(SaslError::WrongCredentialKind));
 }
 
 /// RFC 2195 §2.
@@ -155,12 +155,12 @@ fn credentials_cannot_forge_the_message() {
         Credentials::new("a\0b", "c"),
         Credentials::new("a", "b\0c"),
         Credentials::token("a", "b\0c"),
-        Credentials::external().acting_for("a\0b"),
+        Credentials::external().with_authorization_identity("a\0b"),
         Credentials::anonymous("a\0b"),
     ] {
         let fit = MECHANISMS
             .iter()
-            .filter(|mechanism| mechanism.0.takes(&credentials));
+            .filter(|mechanism| mechanism.0.accepts(&credentials));
         let mut tried = 0;
         for mechanism in fit {
             let started = mechanism.start(&credentials, &context);
@@ -218,7 +218,7 @@ fn the_strongest_is_preferred() {
     ] {
         assert_eq!(Mechanism::preference_for(&credentials), expected);
         let started = Mechanism::PLAIN.start(&credentials, &SaslContext::default());
-        assert_eq!(started.err(), Some(SaslError::UnfitCredentials));
+        assert_eq!(started.err(), Some(SaslError::WrongCredentialKind));
     }
 }
 

@@ -5,13 +5,13 @@
 
 use alloc::boxed::Box;
 
-use super::{Exchange, OneMessage, Proof, SaslContext, SaslError, Secret, Specification};
+use super::{CredentialKind, Exchange, OneMessage, SaslContext, SaslError, Secret, Specification};
 use crate::Credentials;
 
 pub(super) static SPECIFICATION: Specification = Specification {
     reveals_secret: true,
     carries_authorization_identity: false,
-    ..Specification::new("XOAUTH2", Proof::Token, start)
+    ..Specification::new("XOAUTH2", CredentialKind::Token, start)
 };
 
 fn start(

@@ -13,8 +13,8 @@ use postwire_proto::{
     Outcome, Security, TlsInfo, TransactionId, TransportError,
 };
 
+use crate::notation::{difference, encodings_of_secret, matches_expectation, show_report};
 use crate::script::{Script, Step};
-use crate::telling::{difference, forms_of_secret, is_told_by, show_report};
 
 /// What is cut into single bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +35,12 @@ impl fmt::Display for Cuts {
 }
 
 /// How many times in a row a client may ask for the time.
-const PATIENCE: usize = 4;
+const MAX_TIMEOUT_CALLS: usize = 4;
 
 /// Plays the script and returns everything that happened, in order.
 pub(crate) fn play(script: &Script, cuts: Cuts) -> Result<Vec<String>, String> {
     let mut player = Player::new(script, cuts);
-    player.tell_time()?;
+    player.advance_clock()?;
     for (line, step) in &script.steps {
         player
             .step(step)
@@ -50,7 +50,7 @@ pub(crate) fn play(script: &Script, cuts: Cuts) -> Result<Vec<String>, String> {
     player
         .finish(&script.config, &script.credentials)
         .map_err(|error| player.failure(last, &error))?;
-    Ok(player.tale)
+    Ok(player.log)
 }
 
 /// How a session can be cut off.
@@ -83,7 +83,7 @@ impl Ending {
 /// report, and only a message whose end was written may be in doubt.
 pub(crate) fn cut_off(script: &Script, steps: usize, ending: Ending) -> Result<(), String> {
     let mut player = Player::new(script, Cuts::None);
-    player.tell_time()?;
+    player.advance_clock()?;
     let mut line = 1;
     for (number, step) in &script.steps[..steps] {
         line = *number;
@@ -110,7 +110,7 @@ struct Player {
     pending: VecDeque<String>,
     trace: Vec<String>,
     /// Everything that happened.
-    tale: Vec<String>,
+    log: Vec<String>,
     /// Every text that could be shown to a user.
     shown: String,
     has_secret: bool,
@@ -139,7 +139,7 @@ impl Player {
             answered: Vec::new(),
             pending: VecDeque::new(),
             trace: Vec::new(),
-            tale: Vec::new(),
+            log: Vec::new(),
             shown: String::new(),
             has_secret: !script.credentials.is_empty(),
             written: Vec::new(),
@@ -151,7 +151,7 @@ impl Player {
 
     fn failure(&self, line: usize, error: &str) -> String {
         let mut text = format!("{line}: ({}) {error}\n  so far:\n", self.cuts);
-        for line in &self.tale[self.tale.len().saturating_sub(12)..] {
+        for line in &self.log[self.log.len().saturating_sub(12)..] {
             let _ = writeln!(text, "    | {line}");
         }
         text
@@ -197,7 +197,7 @@ impl Player {
                 self.stimulate(stimulus)?;
             }
         }
-        self.tell_time()
+        self.advance_clock()
     }
 
     fn stimulate(&mut self, step: &Step) -> Result<(), String> {
@@ -315,8 +315,8 @@ impl Player {
     }
 
     /// Passes the time once for a deadline in the past; the client must not ask again.
-    fn tell_time(&mut self) -> Result<(), String> {
-        for _ in 0..PATIENCE {
+    fn advance_clock(&mut self) -> Result<(), String> {
+        for _ in 0..MAX_TIMEOUT_CALLS {
             match self.client.poll_timeout() {
                 Some(deadline) if deadline <= self.now => self.client.handle_timeout(self.now),
                 _ => {
@@ -362,7 +362,7 @@ impl Player {
     fn collect(&mut self) {
         while let Some(event) = self.client.poll_event() {
             let _ = writeln!(self.shown, "{event:?}");
-            let told = match &event {
+            let line = match &event {
                 Event::Report(report) => {
                     self.reported.push(report.transaction());
                     self.in_doubt += usize::from(matches!(report.outcome(), Outcome::InDoubt(_)));
@@ -381,18 +381,18 @@ impl Player {
                 Event::CredentialsWanted(None) => "credentials wanted".into(),
                 Event::CredentialsWanted(Some(error)) => format!("credentials wanted: {error}"),
                 Event::BodyWanted(id) => format!("wanted {}", id.index()),
-                Event::Trace(line) => {
-                    let _ = writeln!(self.shown, "{line}");
-                    self.trace.push(line.to_string());
+                Event::Trace(trace) => {
+                    let _ = writeln!(self.shown, "{trace}");
+                    self.trace.push(trace.to_string());
                     continue;
                 }
                 Event::Closed(None) => "closed: clean".into(),
                 Event::Closed(Some(error)) => format!("closed: {error}"),
                 other => format!("{other:?}"),
             };
-            let _ = writeln!(self.shown, "{told}");
-            self.note(told.clone());
-            self.pending.push_back(told);
+            let _ = writeln!(self.shown, "{line}");
+            self.note(line.clone());
+            self.pending.push_back(line);
         }
         if self.has_secret {
             let _ = writeln!(self.shown, "{:?}", self.client);
@@ -400,7 +400,7 @@ impl Player {
     }
 
     fn note(&mut self, line: String) {
-        self.tale.push(line);
+        self.log.push(line);
     }
 
     // ---- expectations
@@ -440,7 +440,7 @@ impl Player {
         let Some(event) = event else {
             return Err(format!("did not happen: {expected}"));
         };
-        check(is_told_by(&event, expected), || {
+        check(matches_expectation(&event, expected), || {
             format!("another event happened\n  - {expected}\n  + {event}")
         })
     }
@@ -543,7 +543,7 @@ impl Player {
         }
         let _ = writeln!(self.shown, "{config:?}");
         let secrets = credentials.iter().map(|known| known.secret().expose());
-        for form in secrets.flat_map(forms_of_secret) {
+        for form in secrets.flat_map(encodings_of_secret) {
             check(!self.shown.contains(&form), || {
                 format!("shows the secret, as {form}")
             })?;

@@ -231,7 +231,7 @@ impl Step {
 /// Such as `password alice "correct horse" acting for bob`.
 fn credentials(words: &[&str]) -> Option<Credentials> {
     if let [words @ .., "acting", "for", identity] = words {
-        return Some(credentials(words)?.acting_for(*identity));
+        return Some(credentials(words)?.with_authorization_identity(*identity));
     }
     Some(match *words {
         ["password", user, password] => Credentials::new(user, password),
@@ -324,7 +324,7 @@ fn parameter<P: AnyParameter>(word: &str) -> Result<P, Box<dyn Error>> {
     }
     if let Some((word, extension)) = word.strip_suffix('}').and_then(|w| w.split_once('{')) {
         let raw: Parameter = word.parse()?;
-        return Ok(raw.of_extension(extension)?.into());
+        return Ok(raw.with_extension(extension)?.into());
     }
     let (keyword, value) = word.split_once('=').unwrap_or((word, ""));
     match P::typed(keyword, value)? {
@@ -357,11 +357,11 @@ impl AnyParameter for MailParameter {
     }
 
     fn left_out(self) -> Self {
-        self.or_left_out()
+        self.optional()
     }
 
     fn not_sent(self) -> Self {
-        self.or_not_sent()
+        self.required()
     }
 }
 
@@ -375,11 +375,11 @@ impl AnyParameter for RcptParameter {
     }
 
     fn left_out(self) -> Self {
-        self.or_left_out()
+        self.optional()
     }
 
     fn not_sent(self) -> Self {
-        self.or_not_sent()
+        self.required()
     }
 }
 
@@ -461,7 +461,7 @@ struct Settings {
 impl Settings {
     fn new(security: Security) -> Self {
         Self {
-            config: ClientConfig::unnamed(security).pipelining(Pipelining::Bold),
+            config: ClientConfig::without_hello_name(security).pipelining(Pipelining::Bold),
             credentials: Vec::new(),
             nonce: Vec::new(),
             local_address: None,
@@ -502,7 +502,7 @@ fn apply(settings: &mut Settings, setting: &[Word]) -> Result<(), String> {
             config
         }
         ["channel-binding", "required"] => config.channel_binding(ChannelBindingPolicy::Required),
-        ["eight-bit-anyway"] => config.eight_bit_anyway(true),
+        ["eight-bit-anyway"] => config.allow_8bit_without_8bitmime(true),
         ["try-next-mechanism"] => config.try_next_mechanism(true),
         ["mechanisms", ref names @ ..] => {
             let mut mechanisms: Vec<Mechanism> = Vec::new();

@@ -124,8 +124,8 @@ impl Player {
                 "C" => self.input(format!("{text}\r\n").as_bytes()),
                 "c" => self.input(&unescape(text)),
                 "S" => {
-                    let (said, rest) = self.output.split_once("\r\n").unwrap_or_default();
-                    assert_eq!(said, text);
+                    let (line, rest) = self.output.split_once("\r\n").unwrap_or_default();
+                    assert_eq!(line, text);
                     self.output = rest.to_string();
                 }
                 "Q" => {

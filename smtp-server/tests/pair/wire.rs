@@ -266,12 +266,12 @@ pub(crate) fn run(
         let back = take(&mut pair.server, most_back);
         let before = pair.said_by_server.len();
         pair.said_by_server.extend_from_slice(&back);
-        let heard = match fault {
+        let last_input = match fault {
             Some(Fault::Silence { after }) => &back[..back.len().min(after - before.min(after))],
             _ => &back[..],
         };
-        if !heard.is_empty() {
-            pair.client.handle_input(pair.now, heard);
+        if !last_input.is_empty() {
+            pair.client.handle_input(pair.now, last_input);
         }
         if forth.is_empty() && back.is_empty() {
             pair.advance_clock();
@@ -335,8 +335,8 @@ pub(crate) fn check(pair: &Pair) -> Result<(), String> {
     if pair.closed.is_none() {
         return Err("never closed".to_owned());
     }
-    let told = pair.sent.iter().zip(&pair.reports).enumerate();
-    for (index, (message, report)) in told.clone() {
+    let reported = pair.sent.iter().zip(&pair.reports).enumerate();
+    for (index, (message, report)) in reported.clone() {
         if report.transaction().index() != index as u64 {
             return Err(format!(
                 "report {index} is about {:?}",
@@ -349,7 +349,7 @@ pub(crate) fn check(pair: &Pair) -> Result<(), String> {
     // Messages in doubt come last: any stored message that no other report explains may be
     // theirs.
     let (in_doubt, certain): (Vec<_>, Vec<_>) =
-        told.partition(|(_, (_, report))| matches!(report.outcome(), Outcome::InDoubt(_)));
+        reported.partition(|(_, (_, report))| matches!(report.outcome(), Outcome::InDoubt(_)));
     for (index, (message, report)) in certain.into_iter().chain(in_doubt) {
         check_recipients(index, message, report, &mut stored)?;
     }
@@ -375,15 +375,17 @@ fn is_of(stored: &Stored, message: &Message) -> bool {
 
 fn check_order(index: usize, message: &Message, report: &Report) -> Result<(), String> {
     let asked: Vec<&Address> = message.envelope.forward_paths().iter().collect();
-    let told: Vec<&Address> = report
+    let reported: Vec<&Address> = report
         .recipients()
         .iter()
         .map(RecipientReport::address)
         .collect();
-    if asked == told {
+    if asked == reported {
         Ok(())
     } else {
-        Err(format!("message {index}: asked {asked:?}, told {told:?}"))
+        Err(format!(
+            "message {index}: asked {asked:?}, reported {reported:?}"
+        ))
     }
 }
 

@@ -377,11 +377,11 @@ fn an_added_certificate_needs_no_issuer_and_no_purpose() {
 
 #[test]
 fn the_dates_of_an_added_certificate_are_checked() {
-    for (years, said) in [([2000, 2010], "expired"), ([2110, 2120], "not valid yet")] {
+    for (years, expected) in [([2000, 2010], "expired"), ([2110, 2120], "not valid yet")] {
         let (own, key) = authority("mail.example.org", years);
         let parameters = trusting_only(&own).build().unwrap();
         let server = showing(vec![own.der()], key, &version::TLS13);
         let error = handshake(&parameters, &server).unwrap_err();
-        assert!(error.to_string().contains(said), "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
     }
 }

@@ -144,7 +144,7 @@ impl<L: Line> Sending<L> {
     /// Adds a message. A message that no server can accept is refused without a connection.
     pub(super) fn add(&mut self, envelope: Envelope, body: BodySource) {
         let config = self.dispatch.config.client_config();
-        match config.refuse(&envelope, &body) {
+        match config.not_sent_report(&envelope, &body) {
             Some(report) => self.batch.add_settled(envelope, body, report),
             None => self.batch.add(envelope, body),
         }

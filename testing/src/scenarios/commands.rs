@@ -3,12 +3,12 @@
 use postwire_tls::ServerTls;
 use postwire_tls::proto::{Command, ErrorKind, Stage, StreamFacts};
 
-use super::{assert_accepted, bob, error, everything, message, url};
+use super::{assert_accepted, bob, config_with_all_extensions, error, message, url};
 use crate::Adapter;
 use crate::server::Embedded;
 
 pub(super) fn asked(adapter: &dyn Adapter) {
-    let server = Embedded::start(everything(), ServerTls::None);
+    let server = Embedded::start(config_with_all_extensions(), ServerTls::None);
     let config = || url("none", server.port()).build().unwrap();
     let commands = vec![
         Command::noop(),
@@ -37,12 +37,12 @@ pub(super) fn asked(adapter: &dyn Adapter) {
         ),
         "{refused}"
     );
-    assert_eq!(server.seen().stored.len(), 2);
+    assert_eq!(server.recording().stored.len(), 2);
 }
 
 /// The content of a stream cannot be given while the caller waits for a reply.
 pub(super) fn behind_a_stream(adapter: &dyn Adapter) {
-    let server = Embedded::start(everything(), ServerTls::None);
+    let server = Embedded::start(config_with_all_extensions(), ServerTls::None);
     let config = url("none", server.port()).build().unwrap();
     let messages = vec![(bob(), StreamFacts::default().into())];
     let (reports, answers) = adapter.ask(config, messages, vec![Command::noop()]);
@@ -52,5 +52,5 @@ pub(super) fn behind_a_stream(adapter: &dyn Adapter) {
         reports[0]
     );
     assert!(answers[0].is_err());
-    assert!(server.seen().stored.is_empty());
+    assert!(server.recording().stored.is_empty());
 }

@@ -11,12 +11,14 @@ use postwire_tls::ServerTls;
 use postwire_tls::proto::{Credentials, Error, ErrorKind, Stage, Timeouts};
 use postwire_transport::CredentialsSource;
 
-use super::{assert_accepted, bob, error, everything, message, url};
+use super::{assert_accepted, bob, config_with_all_extensions, error, message, url};
 use crate::Adapter;
 use crate::server::{Embedded, PASSWORD, USER};
 
 fn wants_a_password() -> ServerConfig {
-    everything().auth_in_plaintext(true).require_auth(true)
+    config_with_all_extensions()
+        .auth_in_plaintext(true)
+        .require_auth(true)
 }
 
 /// A wrong password at first, and the right one after a refusal; both come from another thread.
@@ -70,7 +72,7 @@ pub(super) fn renewed(adapter: &dyn Adapter) {
     for report in adapter.send_all(config, messages) {
         assert_accepted(&report);
     }
-    assert_eq!(server.seen().stored.len(), 2);
+    assert_eq!(server.recording().stored.len(), 2);
     // Asked once without and once with a refusal, over one connection.
     assert_eq!(asked.load(Ordering::Relaxed), 2);
 }
@@ -98,5 +100,5 @@ pub(super) fn not_had(adapter: &dyn Adapter) {
         matches!(error(&report), (Stage::Auth, ErrorKind::TimedOut)),
         "{report}"
     );
-    assert!(server.seen().stored.is_empty());
+    assert!(server.recording().stored.is_empty());
 }

@@ -11,7 +11,7 @@ use postwire_tls::proto::{
     OriginalRecipient, Parameter, Return, Stage,
 };
 
-use super::{assert_accepted, bob, envelope, error, everything, message, url};
+use super::{assert_accepted, bob, config_with_all_extensions, envelope, error, message, url};
 use crate::Adapter;
 use crate::server::Embedded;
 
@@ -47,17 +47,17 @@ fn with_what_may_be_left_out() -> Envelope {
 
 /// A server that accepts every parameter, and one that accepts none.
 pub(super) fn parameters(adapter: &dyn Adapter) {
-    let willing = everything()
+    let accepting = config_with_all_extensions()
         .deliver_by(Some(60))
         .future_release(Some(60))
         .mt_priority(true)
         .extension("XFOO");
-    for (extension, said, with) in NEEDED {
-        let server = Embedded::start(willing.clone(), ServerTls::None);
+    for (extension, text, with) in NEEDED {
+        let server = Embedded::start(accepting.clone(), ServerTls::None);
         let client = url("none", server.port()).build().unwrap();
         let envelope = with(with_what_may_be_left_out());
         assert_accepted(&adapter.send(client, &envelope, message().into()));
-        let parameters = server.seen().stored.remove(0).parameters;
+        let parameters = server.recording().stored.remove(0).parameters;
         let of_mail = parameters.mail.iter();
         let all: Vec<_> = of_mail
             .chain(parameters.recipients.iter().flatten())
@@ -67,7 +67,7 @@ pub(super) fn parameters(adapter: &dyn Adapter) {
             "ENVID=QQ+201",
             "MT-PRIORITY=-3",
             "ORCPT=rfc822;b@before.example",
-            said,
+            text,
         ] {
             assert!(
                 all.iter().any(|given| *given == parameter),
@@ -75,7 +75,7 @@ pub(super) fn parameters(adapter: &dyn Adapter) {
             );
         }
 
-        let server = Embedded::start(everything().dsn(false), ServerTls::None);
+        let server = Embedded::start(config_with_all_extensions().dsn(false), ServerTls::None);
         let client = || url("none", server.port()).build().unwrap();
         let report = adapter.send(client(), &with(bob()), message().into());
         let missing = match error(&report) {
@@ -86,12 +86,15 @@ pub(super) fn parameters(adapter: &dyn Adapter) {
         assert_eq!(missing, extension);
         let left_out = with_what_may_be_left_out();
         assert_accepted(&adapter.send(client(), &left_out, message().into()));
-        let seen = server.seen();
+        let seen = server.recording();
         assert_eq!(seen.stored[0].parameters.recipients, [[""; 0]]);
         let words = String::from_utf8(seen.wire.concat()).unwrap();
         assert_eq!(words.matches("MAIL FROM:").count(), 1, "{words}");
     }
-    let server = Embedded::start(everything().future_release(Some(59)), ServerTls::None);
+    let server = Embedded::start(
+        config_with_all_extensions().future_release(Some(59)),
+        ServerTls::None,
+    );
     let held = bob().with_parameter(FutureRelease::hold_for(60).unwrap());
     let client = url("none", server.port()).build().unwrap();
     let report = adapter.send(client, &held, message().into());
@@ -107,7 +110,7 @@ pub(super) fn content(adapter: &dyn Adapter) {
     let binary: &[u8] = b"a\0\xff\r\n";
     for (pipelining, chunking) in [(true, true), (true, false), (false, true), (false, false)] {
         let config = || {
-            everything()
+            config_with_all_extensions()
                 .pipelining(pipelining)
                 .chunking(chunking)
                 .size(Some(1_000))
@@ -120,7 +123,7 @@ pub(super) fn content(adapter: &dyn Adapter) {
         let report = adapter.send(client(&server), &bob(), binary.to_vec().into());
         if chunking {
             assert_accepted(&report);
-            let stored = server.seen().stored.remove(2);
+            let stored = server.recording().stored.remove(2);
             assert_eq!(
                 (stored.body, &stored.content[..]),
                 (BodyDeclaration::BinaryMime, binary)
@@ -138,7 +141,7 @@ pub(super) fn content(adapter: &dyn Adapter) {
             ),
             "{kind:?}"
         );
-        let seen = server.seen();
+        let seen = server.recording();
         assert_eq!(seen.stored[0].body, BodyDeclaration::EightBitMime);
         assert!(!seen.stored[0].smtp_utf8 && seen.stored[1].smtp_utf8);
         let words: Vec<String> = seen
@@ -166,7 +169,7 @@ pub(super) fn content(adapter: &dyn Adapter) {
         assert_not_offered(error(&report), "8BITMIME");
         let report = adapter.send(client(&server), &beyond_ascii(), message().into());
         assert_not_offered(error(&report), "SMTPUTF8");
-        assert!(server.seen().questions.is_empty());
+        assert!(server.recording().questions.is_empty());
     }
 }
 
@@ -185,12 +188,12 @@ pub(super) fn limits(adapter: &dyn Adapter) {
         .map(|n| format!("r{n}@recipient.example"))
         .collect();
     let many = envelope(&addresses.iter().map(String::as_str).collect::<Vec<_>>());
-    let config = || everything().max_recipients(100);
+    let config = || config_with_all_extensions().max_recipients(100);
     for (server, declared) in [(config(), false), (config().declare_limits(true), true)] {
         let server = Embedded::start(server, ServerTls::None);
         let client = url("none", server.port()).build().unwrap();
         assert_accepted(&adapter.send(client, &many, message().into()));
-        let seen = server.seen();
+        let seen = server.recording();
         let parts: Vec<usize> = seen
             .stored
             .iter()
@@ -202,12 +205,14 @@ pub(super) fn limits(adapter: &dyn Adapter) {
         assert_eq!(asked == addresses.len(), declared, "{asked}");
     }
     // No more messages per connection than the server accepts.
-    let config = everything().declare_limits(true).max_messages(Some(2));
+    let config = config_with_all_extensions()
+        .declare_limits(true)
+        .max_messages(Some(2));
     let server = Embedded::start(config, ServerTls::None);
     let client = url("none", server.port()).build().unwrap();
     let messages = (0..5).map(|_| (bob(), message().into())).collect();
     let reports = adapter.send_all(client, messages);
     assert_eq!(reports.len(), 5);
     reports.iter().for_each(assert_accepted);
-    assert_eq!(server.seen().wire.len(), 3, "connections");
+    assert_eq!(server.recording().wire.len(), 3, "connections");
 }

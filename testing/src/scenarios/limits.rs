@@ -3,7 +3,7 @@
 use postwire_tls::ServerTls;
 use postwire_tls::proto::{RecipientStatus, Recipients};
 
-use super::{assert_accepted, bob, envelope, everything, message, url};
+use super::{assert_accepted, bob, config_with_all_extensions, envelope, message, url};
 use crate::Adapter;
 use crate::server::Embedded;
 
@@ -19,7 +19,10 @@ pub(super) fn domains(adapter: &dyn Adapter) {
     ];
     for chunking in [true, false] {
         let limits = "LIMITS RCPTDOMAINMAX=2 RCPTMAX=2 MAILMAX=3";
-        let server = Embedded::start(everything().capability(limits), ServerTls::None);
+        let server = Embedded::start(
+            config_with_all_extensions().capability(limits),
+            ServerTls::None,
+        );
         let builder = url("none", server.port()).client(|client| client.chunking(chunking));
         let many = envelope(&recipients);
         let all = many.clone().with_recipients(Recipients::All);
@@ -42,7 +45,7 @@ pub(super) fn domains(adapter: &dyn Adapter) {
             }
         }
         // Each recipient has each message exactly once.
-        let stored = server.seen().stored;
+        let stored = server.recording().stored;
         let mut served: Vec<String> = stored
             .iter()
             .flat_map(|stored| stored.recipients.iter().map(ToString::to_string))

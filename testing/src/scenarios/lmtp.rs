@@ -9,7 +9,7 @@ use postwire_tls::proto::{
     Stage,
 };
 
-use super::{Builder, assert_accepted, bob, envelope, error, everything, message};
+use super::{Builder, assert_accepted, bob, config_with_all_extensions, envelope, error, message};
 use crate::Adapter;
 use crate::server::{Embedded, Scripted, exchange};
 
@@ -25,7 +25,7 @@ fn verdicts(report: &Report) -> Vec<(RecipientStatus, Option<u16>)> {
 pub(super) fn over_tcp(adapter: &dyn Adapter) {
     verdict_for_each(
         adapter,
-        || Embedded::lmtp(everything()),
+        || Embedded::start_lmtp(config_with_all_extensions()),
         |server| format!("lmtp://localhost:{}?tls=none", server.port()),
     );
 }
@@ -34,7 +34,7 @@ pub(super) fn over_tcp(adapter: &dyn Adapter) {
 pub(super) fn over_a_unix_socket(adapter: &dyn Adapter) {
     verdict_for_each(
         adapter,
-        || Embedded::on_a_unix_socket(Protocol::Lmtp, everything()),
+        || Embedded::on_a_unix_socket(Protocol::Lmtp, config_with_all_extensions()),
         |server| format!("lmtp+unix://{}", server.path().display()),
     );
 }
@@ -106,7 +106,7 @@ fn verdict_for_each(adapter: &dyn Adapter, start: fn() -> Embedded, url: fn(&Emb
         );
         assert_accepted(&reports[4]);
 
-        let stored = server.seen().stored;
+        let stored = server.recording().stored;
         let got: Vec<Vec<&str>> = stored
             .iter()
             .map(|stored| stored.recipients.iter().map(Address::user).collect())
@@ -128,7 +128,7 @@ fn verdict_for_each(adapter: &dyn Adapter, start: fn() -> Embedded, url: fn(&Emb
 /// Replies that arrived count; the other recipients are in doubt.
 pub(super) fn breaks(adapter: &dyn Adapter) {
     use RecipientStatus::{Accepted, InDoubt, Refused};
-    for (said, known) in [
+    for (text, known) in [
         ("", vec![]),
         ("250 2.0.0 ok\r\n", vec![Accepted]),
         (
@@ -149,7 +149,7 @@ pub(super) fn breaks(adapter: &dyn Adapter) {
             ] {
                 exchange(&mut stream, words, until);
             }
-            stream.write_all(said.as_bytes()).unwrap();
+            stream.write_all(text.as_bytes()).unwrap();
         });
         let url = format!("lmtp://localhost:{}?tls=none", server.port());
         let config = Builder::from_url(url).unwrap().build().unwrap();
@@ -158,7 +158,7 @@ pub(super) fn breaks(adapter: &dyn Adapter) {
         server.finish();
         assert!(
             matches!(report.outcome(), Outcome::InDoubt(_)),
-            "{said:?}: {report}"
+            "{text:?}: {report}"
         );
         let mut expected = known.clone();
         expected.resize(3, InDoubt);
@@ -167,14 +167,14 @@ pub(super) fn breaks(adapter: &dyn Adapter) {
             .iter()
             .map(RecipientReport::status)
             .collect();
-        assert_eq!(found, expected, "{said:?}: {report}");
+        assert_eq!(found, expected, "{text:?}: {report}");
     }
 }
 
 /// The pool and the rest of a session work the same over a Unix socket.
 #[cfg(unix)]
 pub(super) fn smtp_over_a_unix_socket(adapter: &dyn Adapter) {
-    let server = Embedded::on_a_unix_socket(Protocol::Smtp, everything());
+    let server = Embedded::on_a_unix_socket(Protocol::Smtp, config_with_all_extensions());
     let config = || {
         let builder = Builder::unencrypted_localhost().unix_socket(server.path());
         builder.build().unwrap()
@@ -182,12 +182,12 @@ pub(super) fn smtp_over_a_unix_socket(adapter: &dyn Adapter) {
     for report in adapter.send_twice(config(), &bob(), message().into(), &|| {}) {
         assert_accepted(&report);
     }
-    assert_eq!(server.seen().stored.len(), 2);
+    assert_eq!(server.recording().stored.len(), 2);
     assert!(server.wire().starts_with(b"EHLO "));
 
     let large = "Subject: large\r\n\r\n.dots\r\n".repeat(200_000);
     assert_accepted(&adapter.send(config(), &bob(), large.clone().into()));
-    assert_eq!(server.seen().stored[2].content, large.as_bytes());
+    assert_eq!(server.recording().stored[2].content, large.as_bytes());
 }
 
 #[cfg(unix)]

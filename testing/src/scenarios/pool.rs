@@ -13,15 +13,15 @@ use postwire_transport::PoolConfig;
 
 use super::{assert_accepted, bob, error, message, url, within_patience};
 use crate::Adapter;
-use crate::server::{Embedded, everything, exchange};
+use crate::server::{Embedded, config_with_all_extensions, exchange};
 
 /// A server that runs a script with the number of each connection, and counts connections.
-struct Each {
+struct NumberedServer {
     port: u16,
     connections: Arc<AtomicUsize>,
 }
 
-impl Each {
+impl NumberedServer {
     fn start(script: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -44,12 +44,12 @@ impl Each {
 
 /// Accepts every message until the client closes.
 fn serve(mut stream: TcpStream) {
-    let mut heard = exchange(&mut stream, "220 hi\r\n", "EHLO");
-    while !heard.is_empty() {
-        heard = exchange(&mut stream, "250 ok\r\n", "\r\n");
-        if heard.starts_with("DATA") {
-            heard = exchange(&mut stream, "354 go\r\n", "\r\n.\r\n");
-        } else if heard.starts_with("QUIT") {
+    let mut received = exchange(&mut stream, "220 hi\r\n", "EHLO");
+    while !received.is_empty() {
+        received = exchange(&mut stream, "250 ok\r\n", "\r\n");
+        if received.starts_with("DATA") {
+            received = exchange(&mut stream, "354 go\r\n", "\r\n.\r\n");
+        } else if received.starts_with("QUIT") {
             let _ = stream.write_all(b"221 bye\r\n");
             return;
         }
@@ -60,7 +60,7 @@ fn serve(mut stream: TcpStream) {
 /// senders start to wait. They are served after the pause.
 pub(super) fn no_room_at_first(adapter: &dyn Adapter) {
     let begun = Instant::now();
-    let server = Each::start(|number, mut stream| {
+    let server = NumberedServer::start(|number, mut stream| {
         if number == 0 {
             thread::sleep(Duration::from_millis(100));
             let _ = stream.write_all(b"421 4.3.2 too many connections\r\n");
@@ -82,7 +82,7 @@ pub(super) fn no_room_at_first(adapter: &dyn Adapter) {
 /// shutdown.
 pub(super) fn no_room_at_all(adapter: &dyn Adapter) {
     let begun = Instant::now();
-    let server = Each::start(|_, mut stream| {
+    let server = NumberedServer::start(|_, mut stream| {
         let _ = stream.write_all(b"421 4.3.2 too many connections\r\n");
     });
     let mut pool = PoolConfig::default().max_connections(1);
@@ -100,7 +100,7 @@ pub(super) fn no_room_at_all(adapter: &dyn Adapter) {
 /// `timeout` bounds the whole send: senders that wait behind others that time out do not wait
 /// longer.
 pub(super) fn waiting_is_bounded(adapter: &dyn Adapter) {
-    let server = Each::start(|_, stream| {
+    let server = NumberedServer::start(|_, stream| {
         thread::sleep(Duration::from_secs(30));
         drop(stream);
     });
@@ -124,7 +124,7 @@ pub(super) fn waiting_is_bounded(adapter: &dyn Adapter) {
 /// The wait for a connection has its own limit.
 pub(super) fn acquire_timeout(adapter: &dyn Adapter) {
     let begun = Instant::now();
-    let server = Each::start(|_, mut stream| {
+    let server = NumberedServer::start(|_, mut stream| {
         thread::sleep(Duration::from_secs(1));
         let _ = stream.write_all(b"554 no\r\n");
     });
@@ -151,7 +151,7 @@ pub(super) fn acquire_timeout(adapter: &dyn Adapter) {
 pub(super) fn shutdown_after_the_last(adapter: &dyn Adapter) {
     let begun = Instant::now();
     for octets in [10, 3 << 20] {
-        let server = Embedded::start(everything(), ServerTls::None);
+        let server = Embedded::start(config_with_all_extensions(), ServerTls::None);
         let config = url("none", server.port()).build().unwrap();
         let text = "x\r\n".repeat(octets / 3);
         let shutdown = adapter.shut_down_midway(config, vec![(bob(), text.into())], 1);
@@ -170,7 +170,7 @@ pub(super) fn shutdown_after_the_last(adapter: &dyn Adapter) {
 /// and the reports are available afterwards.
 pub(super) fn shutdown_midway(adapter: &dyn Adapter) {
     let begun = Instant::now();
-    let server = Embedded::start(everything(), ServerTls::None);
+    let server = Embedded::start(config_with_all_extensions(), ServerTls::None);
     let pool = PoolConfig::default().shutdown_timeout(Duration::from_millis(100));
     let config = url("none", server.port())
         .pool_config(pool)
@@ -182,7 +182,7 @@ pub(super) fn shutdown_midway(adapter: &dyn Adapter) {
     let (_, kind) = error(&shutdown.after);
     assert!(matches!(kind, ErrorKind::ShutDown), "{}", shutdown.after);
     server.wait_for_open_connections(0);
-    let stored = server.seen().stored.len();
+    let stored = server.recording().stored.len();
     let accepted = shutdown.left.iter().filter(|report| report.is_accepted());
     let in_doubt = |report: &&Report| matches!(report.outcome(), Outcome::InDoubt(_));
     let in_doubt = shutdown.left.iter().filter(in_doubt);
@@ -198,7 +198,7 @@ pub(super) fn shutdown_midway(adapter: &dyn Adapter) {
 /// not answered, and is sent over a new connection.
 pub(super) fn dead_without_a_word(adapter: &dyn Adapter) {
     let begun = Instant::now();
-    let server = Each::start(|number, mut stream| {
+    let server = NumberedServer::start(|number, mut stream| {
         if number > 0 {
             return serve(stream);
         }
@@ -222,7 +222,7 @@ pub(super) fn dead_without_a_word(adapter: &dyn Adapter) {
 /// If an address accepts the connection and the session fails, the next address is tried.
 pub(super) fn the_next_address(adapter: &dyn Adapter) {
     let begun = Instant::now();
-    let good = Each::start(|_, stream| serve(stream));
+    let good = NumberedServer::start(|_, stream| serve(stream));
     for (words, until) in [
         ("421 busy\r\n", "QUIT"),
         ("554 no\r\n", "QUIT"),
@@ -231,7 +231,7 @@ pub(super) fn the_next_address(adapter: &dyn Adapter) {
         ("", "QUIT"),
         ("hang up", ""),
     ] {
-        let bad = Each::start(move |_, mut stream| {
+        let bad = NumberedServer::start(move |_, mut stream| {
             if words != "hang up" {
                 exchange(&mut stream, words, until);
             }
@@ -286,7 +286,7 @@ pub(super) fn durations_without_end(adapter: &dyn Adapter) {
         .max_connections(1);
     pool.first_pause = Duration::MAX;
     pool.longest_pause = Duration::MAX;
-    let server = Each::start(|_, stream| serve(stream));
+    let server = NumberedServer::start(|_, stream| serve(stream));
     let config = url("none", server.port)
         .timeouts(timeouts)
         .timeout(Some(Duration::MAX))

@@ -7,8 +7,8 @@ use postwire_blocking::tls::rustls;
 
 use super::*;
 
-fn asked() -> Asked {
-    Asked {
+fn asked() -> RequestedOptions {
+    RequestedOptions {
         protocol: Protocol::Smtp,
         mode: Security::Required,
         port: 25,
@@ -21,7 +21,7 @@ fn asked() -> Asked {
 
 fn hint(stage: Stage, kind: ErrorKind) -> String {
     let error = Error::new(stage, kind);
-    of_error(&error, &asked(), Seen::default()).unwrap_or_default()
+    of_error(&error, &asked(), &SessionFacts::default()).unwrap_or_default()
 }
 
 fn refused(code: u16, text: &str) -> ErrorKind {
@@ -86,12 +86,12 @@ fn each_cause_has_its_own_advice() {
         assert!(hint.contains(words), "{shown}: {hint:?}");
         assert_eq!(hint.is_empty(), words.is_empty(), "{shown}: {hint:?}");
     }
-    let authority = Asked {
+    let authority = RequestedOptions {
         authority: true,
         ..asked()
     };
     let error = Error::new(Stage::Tls, tls(rustls::CertificateError::UnknownIssuer));
-    let hint = of_error(&error, &authority, Seen::default()).unwrap();
+    let hint = of_error(&error, &authority, &SessionFacts::default()).unwrap();
     assert!(!hint.contains("--ca FILE"), "{hint}");
 }
 
@@ -102,10 +102,10 @@ fn every_other_kind_has_advice_or_none() {
 
     let foreign = || Arc::new(std::io::Error::other("hm"));
     let reply = |code| Reply::new(ReplyCode::new(code).unwrap(), None, &["hm"]);
-    let no_mechanism = |withheld, unasked| Kind::NoUsableMechanism {
+    let no_mechanism = |withheld, not_allowed| Kind::NoUsableMechanism {
         offered: String::new(),
         withheld,
-        unasked,
+        not_allowed,
     };
     let too_large = Kind::TooLarge {
         octets: 2,
@@ -157,9 +157,9 @@ fn every_other_kind_has_advice_or_none() {
             Kind::Violation(Violation::UnexpectedChallenge),
             "",
         ),
-        (Stage::Mail, Kind::Goodbye(reply(221)), ""),
+        (Stage::Mail, Kind::EndedByServer(reply(221)), ""),
         (Stage::Mail, Kind::ResetRefused(reply(502)), ""),
-        (Stage::Mail, Kind::OutOfStep(reply(503)), ""),
+        (Stage::Mail, Kind::OutOfSequence(reply(503)), ""),
         (Stage::Mail, Kind::ConnectionClosed, ""),
         (Stage::Mail, Kind::Transport(foreign()), ""),
         (Stage::Mail, Kind::Aborted, ""),
@@ -177,25 +177,25 @@ fn every_other_kind_has_advice_or_none() {
 #[test]
 fn the_other_protocol_is_named() {
     let greeting = Reply::new(ReplyCode::new(220).unwrap(), None, &["mx LMTP ready"]);
-    let seen = Seen {
-        greeting: Some(&greeting),
-        ..Seen::default()
+    let facts = SessionFacts {
+        greeting: Some(greeting),
+        ..SessionFacts::default()
     };
     let error = Error::new(Stage::Ehlo, refused(502, "what?"));
-    let hint = of_error(&error, &asked(), seen).unwrap();
+    let hint = of_error(&error, &asked(), &facts).unwrap();
     assert!(hint.contains("speaks LMTP: use lmtp://"), "{hint}");
-    let asked = Asked {
+    let asked = RequestedOptions {
         protocol: Protocol::Lmtp,
         ..asked()
     };
-    let hint = of_error(&error, &asked, Seen::default()).unwrap();
+    let hint = of_error(&error, &asked, &SessionFacts::default()).unwrap();
     assert!(hint.contains("speaks SMTP: use smtp://"), "{hint}");
 }
 
 #[test]
 fn port_465_has_a_hint_before_connecting() {
     let at = |mode, port| {
-        beforehand(&Asked {
+        beforehand(&RequestedOptions {
             mode,
             port,
             ..asked()

@@ -69,9 +69,9 @@ impl Used {
         added: &mut Vec<Box<str>>,
     ) -> Result<(), ErrorKind> {
         let before = self.domains.len();
-        let mut places = Vec::new();
-        for place in message.portion.places() {
-            let Some(address) = message.envelope.forward_paths().get(place) else {
+        let mut positions = Vec::new();
+        for position in message.portion.positions() {
+            let Some(address) = message.envelope.forward_paths().get(position) else {
                 continue;
             };
             let domain = address.domain().to_ascii_lowercase().into_boxed_str();
@@ -82,15 +82,15 @@ impl Used {
                 added.push(domain.clone());
                 self.domains.insert(domain);
             }
-            places.push(place);
+            positions.push(position);
         }
-        if places.len() == message.portion.total() {
+        if positions.len() == message.portion.total() {
             return Ok(());
         }
         if before > 0 {
             return Err(ErrorKind::SessionFull);
         }
-        message.keep_recipients("RCPTDOMAINMAX", most, places)
+        message.keep_recipients("RCPTDOMAINMAX", most, positions)
     }
 }
 

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 #[derive(Debug)]
 pub(in crate::client) struct Portion {
     /// `None` for all recipients, so that an undivided message allocates nothing.
-    places: Option<Places>,
+    positions: Option<Positions>,
     /// The number of recipients in this transaction, from the front. The others are left for a
     /// further transaction.
     asked: usize,
@@ -24,7 +24,7 @@ pub(in crate::client) struct Portion {
 
 /// A list that is consumed from the front, so that all transactions of one message share it.
 #[derive(Debug)]
-struct Places {
+struct Positions {
     all: Vec<usize>,
     from: usize,
 }
@@ -33,7 +33,7 @@ impl Portion {
     /// A portion with all recipients.
     pub(in crate::client) fn whole(recipients: usize) -> Self {
         Self {
-            places: None,
+            positions: None,
             asked: recipients,
             total: recipients,
             at_a_time: usize::MAX,
@@ -45,21 +45,21 @@ impl Portion {
     /// `again`, in order, then those outside this transaction. `None` if it would be empty.
     pub(in crate::client) fn into_rest(self, again: &[usize]) -> Option<Self> {
         let total = again.len() + self.total - self.asked;
-        let mut places = self.places.unwrap_or_else(|| Places {
+        let mut positions = self.positions.unwrap_or_else(|| Positions {
             all: (0..self.total).collect(),
             from: 0,
         });
-        // The repeated recipients take the places before those outside this transaction.
-        let from = places.from + self.asked - again.len();
+        // The repeated recipients take the positions before those outside this transaction.
+        let from = positions.from + self.asked - again.len();
         for (nth, again) in again.iter().enumerate().rev() {
-            let place = places.all.get(places.from + again).copied();
-            if let (Some(free), Some(place)) = (places.all.get_mut(from + nth), place) {
-                *free = place;
+            let position = positions.all.get(positions.from + again).copied();
+            if let (Some(free), Some(position)) = (positions.all.get_mut(from + nth), position) {
+                *free = position;
             }
         }
-        places.from = from;
+        positions.from = from;
         (total > 0).then_some(Self {
-            places: Some(places),
+            positions: Some(positions),
             asked: total.min(self.at_a_time),
             total,
             at_a_time: self.at_a_time,
@@ -68,11 +68,11 @@ impl Portion {
     }
 
     /// Removes all other recipients permanently.
-    pub(in crate::client) fn keep_only(&mut self, places: Vec<usize>) {
-        self.asked = places.len();
-        self.total = places.len();
-        self.places = Some(Places {
-            all: places,
+    pub(in crate::client) fn keep_only(&mut self, positions: Vec<usize>) {
+        self.asked = positions.len();
+        self.total = positions.len();
+        self.positions = Some(Positions {
+            all: positions,
             from: 0,
         });
     }
@@ -104,28 +104,28 @@ impl Portion {
 
     /// Whether this transaction is for all recipients of the message.
     pub(in crate::client) fn is_whole(&self) -> bool {
-        self.places.is_none()
+        self.positions.is_none()
     }
 
     /// The position of the nth recipient in the envelope.
-    pub(in crate::client) fn place(&self, nth: usize) -> usize {
-        match &self.places {
-            Some(places) => {
-                let place = places.all.get(places.from + nth);
-                place.copied().unwrap_or(usize::MAX)
+    pub(in crate::client) fn position(&self, nth: usize) -> usize {
+        match &self.positions {
+            Some(positions) => {
+                let position = positions.all.get(positions.from + nth);
+                position.copied().unwrap_or(usize::MAX)
             }
             None => nth,
         }
     }
 
     /// The positions of all recipients in the envelope.
-    pub(in crate::client) fn places(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.total).map(|nth| self.place(nth))
+    pub(in crate::client) fn positions(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.total).map(|nth| self.position(nth))
     }
 
     /// The positions of the recipients of this transaction in the envelope.
-    pub(in crate::client) fn asked_places(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.asked).map(|nth| self.place(nth))
+    pub(in crate::client) fn asked_positions(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.asked).map(|nth| self.position(nth))
     }
 }
 
@@ -135,8 +135,8 @@ mod tests {
 
     use super::*;
 
-    fn places(portion: &Portion) -> Vec<usize> {
-        portion.places().collect()
+    fn positions(portion: &Portion) -> Vec<usize> {
+        portion.positions().collect()
     }
 
     #[test]
@@ -144,24 +144,24 @@ mod tests {
         let mut portion = Portion::whole(6);
         portion.limit(4);
         let mut rest = portion.into_rest(&[0, 2]).unwrap();
-        assert_eq!(places(&rest), [0, 2, 4, 5]);
+        assert_eq!(positions(&rest), [0, 2, 4, 5]);
         rest.limit(1);
         let mut rest = rest.into_rest(&[]).unwrap();
-        assert_eq!(places(&rest), [2, 4, 5]);
+        assert_eq!(positions(&rest), [2, 4, 5]);
         rest.limit(2);
-        assert_eq!(rest.asked_places().collect::<Vec<_>>(), [2, 4]);
+        assert_eq!(rest.asked_positions().collect::<Vec<_>>(), [2, 4]);
         let rest = rest.into_rest(&[0, 1]).unwrap();
-        assert_eq!(places(&rest), [2, 4, 5]);
+        assert_eq!(positions(&rest), [2, 4, 5]);
         assert!(rest.into_rest(&[]).is_none());
     }
 
     #[test]
     fn all_of_them_again_are_all() {
         let rest = Portion::whole(3).into_rest(&[0, 1, 2]).unwrap();
-        assert_eq!(places(&rest), [0, 1, 2]);
+        assert_eq!(positions(&rest), [0, 1, 2]);
         assert!(rest.is_further());
         let mut kept = Portion::whole(5);
         kept.keep_only(vec![1, 3]);
-        assert_eq!(places(&kept.into_rest(&[1]).unwrap()), [3]);
+        assert_eq!(positions(&kept.into_rest(&[1]).unwrap()), [3]);
     }
 }

@@ -21,7 +21,7 @@ pub(in crate::client) enum Answer {
     /// A refusal of `RCPT` because there are too many recipients (RFC 5321 §4.5.3.1.10).
     TooMany(Reply),
     /// A refusal of `RCPT` because the command was sent ahead of earlier replies.
-    OutOfStep(Reply),
+    OutOfSequence(Reply),
 }
 
 /// The answers to one transaction.
@@ -45,7 +45,7 @@ struct Counts {
     accepted: usize,
     too_many: usize,
     /// Commands, `RCPT` or not, that were refused as out of step.
-    out_of_step: usize,
+    out_of_sequence: usize,
 }
 
 /// The answer to the content.
@@ -125,18 +125,18 @@ impl Answers {
         self.counts.accepted
     }
 
-    pub(in crate::client) fn met_too_many(&self) -> bool {
+    pub(in crate::client) fn has_too_many_recipients_reply(&self) -> bool {
         self.counts.too_many > 0
     }
 
     /// Whether a refusal was out of step, so that a repetition must send one command at a time.
-    pub(in crate::client) fn met_out_of_step(&self) -> bool {
-        self.counts.out_of_step > 0
+    pub(in crate::client) fn has_out_of_sequence_reply(&self) -> bool {
+        self.counts.out_of_sequence > 0
     }
 
     /// Whether some recipients need a further transaction.
     pub(in crate::client) fn asks_for_more(&self) -> bool {
-        self.counts.too_many + self.counts.out_of_step > 0
+        self.counts.too_many + self.counts.out_of_sequence > 0
     }
 
     pub(in crate::client) fn mail_accepted(&self) -> bool {
@@ -190,8 +190,8 @@ impl Answers {
         self.mail = match answer {
             Ok(()) => Answer::Yes(None),
             Err(reply) => {
-                if sent_ahead && is_out_of_step(&reply) {
-                    self.counts.out_of_step += 1;
+                if sent_ahead && is_out_of_sequence(&reply) {
+                    self.counts.out_of_sequence += 1;
                     self.to_repeat = Some(reply.clone());
                 }
                 Answer::No(reply)
@@ -200,8 +200,8 @@ impl Answers {
     }
 
     pub(in crate::client) fn refuse_data(&mut self, reply: Reply, sent_ahead: bool) {
-        if sent_ahead && self.has_accepted_recipient() && is_out_of_step(&reply) {
-            self.counts.out_of_step += 1;
+        if sent_ahead && self.has_accepted_recipient() && is_out_of_sequence(&reply) {
+            self.counts.out_of_sequence += 1;
             self.to_repeat = Some(reply.clone());
         }
         self.data = Answer::No(reply);
@@ -282,7 +282,7 @@ impl Answers {
 
     /// Puts the answers to the content in doubt, because a surplus reply makes their order
     /// unreliable.
-    pub(in crate::client) fn distrust(&mut self) {
+    pub(in crate::client) fn put_in_doubt(&mut self) {
         if let Finals::Lmtp(each) = &mut self.content {
             for index in &each.recipients {
                 if let Some(answer) = self.recipients.get_mut(*index) {
@@ -333,9 +333,9 @@ impl Transaction {
             Err(reply)
                 if sent_ahead
                     && matches!(answers.mail, Answer::Yes(_))
-                    && is_out_of_step(&reply) =>
+                    && is_out_of_sequence(&reply) =>
             {
-                Answer::OutOfStep(reply)
+                Answer::OutOfSequence(reply)
             }
             Err(reply) => Answer::No(reply),
         };
@@ -343,7 +343,7 @@ impl Transaction {
         match &answer {
             Answer::Yes(_) => counts.accepted += 1,
             Answer::TooMany(_) => counts.too_many += 1,
-            Answer::OutOfStep(_) => counts.out_of_step += 1,
+            Answer::OutOfSequence(_) => counts.out_of_sequence += 1,
             _ => {}
         }
         let is_too_many = matches!(answer, Answer::TooMany(_));
@@ -351,7 +351,7 @@ impl Transaction {
             *recipient = answer;
         }
         if is_too_many {
-            self.ask_for_no_more();
+            self.ask_no_further_recipients();
         }
     }
 
@@ -381,11 +381,11 @@ impl Transaction {
             return Some(reply);
         }
         let nobody = answers.counts.accepted == 0 && self.recipients_answered();
-        if answers.counts.out_of_step == 0 || !(nobody || self.is_all_or_nothing()) {
+        if answers.counts.out_of_sequence == 0 || !(nobody || self.is_all_or_nothing()) {
             return None;
         }
         answers.recipients.iter().find_map(|answer| match answer {
-            Answer::OutOfStep(reply) => Some(reply),
+            Answer::OutOfSequence(reply) => Some(reply),
             _ => None,
         })
     }
@@ -408,7 +408,7 @@ impl Transaction {
             return None;
         }
         let counts = &answers.counts;
-        let one_refused = counts.answered > counts.accepted + counts.out_of_step;
+        let one_refused = counts.answered > counts.accepted + counts.out_of_sequence;
         let all_refused = counts.accepted == 0 && self.recipients_answered();
         (all_refused || (self.is_all_or_nothing() && one_refused))
             .then(|| answers.worst_recipient_refusal())
@@ -418,7 +418,7 @@ impl Transaction {
 }
 
 /// Whether the reply is `503 bad sequence of commands` (RFC 5321 §4.2.3).
-fn is_out_of_step(reply: &Reply) -> bool {
+fn is_out_of_sequence(reply: &Reply) -> bool {
     reply.code().get() == 503
 }
 

@@ -30,7 +30,7 @@ impl Message {
     ///
     /// Binary content cannot be sent by `DATA`, so any first octet is tried: one octet may be an
     /// empty line, but never a command.
-    pub(in crate::client) fn first_octet_to_try(&self) -> Option<Bytes> {
+    pub(in crate::client) fn probe_octet(&self) -> Option<Bytes> {
         let content = self.body.bytes()?;
         let first = content.first()?;
         let is_binary = self.body.facts().is_some_and(|facts| facts.nul);
@@ -55,7 +55,7 @@ impl Transaction {
         let body = &self.message.body;
         let encoder = body
             .facts()
-            .map_or_else(DotEncoder::new, DotEncoder::knowing);
+            .map_or_else(DotEncoder::new, DotEncoder::with_facts);
         let rest = body.bytes().cloned().unwrap_or_default();
         self.progress = Progress::Content(Content::Dotted { encoder, rest });
     }
@@ -87,7 +87,7 @@ impl Plan {
 
     /// Whether the octet of the first `BDAT` gets no reply of its own if the server does not read
     /// it as content.
-    pub(in crate::client) fn was_first_octet_harmless(&self) -> bool {
+    pub(in crate::client) fn was_probe_harmless(&self) -> bool {
         let Self::Bdat { first_octet, .. } = self else {
             return true;
         };

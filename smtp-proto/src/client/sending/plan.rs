@@ -8,8 +8,8 @@ use alloc::boxed::Box;
 
 use crate::client::message::Message;
 use crate::command::{BodyType, MailParameters};
-use crate::message::parameters::Peer;
-use crate::{ClientConfig, ErrorKind, Facts, Pipelining, Protocol, SizeLimit};
+use crate::message::parameters::ServerProperties;
+use crate::{BodyFacts, ClientConfig, ErrorKind, Pipelining, Protocol, SizeLimit};
 
 /// How the content is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(in crate::client) enum Plan {
 
 impl Plan {
     /// The number of octets that the server counts: with corrected line ends, without doubled dots.
-    pub(in crate::client) fn octets(self, facts: &Facts) -> u64 {
+    pub(in crate::client) fn octets(self, facts: &BodyFacts) -> u64 {
         match self {
             Self::Data if !facts.ends_with_crlf => facts.canonical_octets() + 2,
             Self::Bdat { .. } if facts.nul => facts.octets,
@@ -34,7 +34,7 @@ impl Plan {
     }
 
     /// The number of octets that follow the last command, as the trace shows it.
-    pub(in crate::client) fn last_octets(self, facts: &Facts) -> u64 {
+    pub(in crate::client) fn last_octets(self, facts: &BodyFacts) -> u64 {
         let first_apart = matches!(
             self,
             Self::Bdat {
@@ -65,10 +65,10 @@ impl Message {
     pub(in crate::client) fn plan(
         &mut self,
         config: &ClientConfig,
-        peer: Peer<'_>,
+        server: ServerProperties<'_>,
         bdat: Bdat,
     ) -> Result<(Plan, MailParameters), ErrorKind> {
-        let capabilities = peer.capabilities;
+        let capabilities = server.capabilities;
         let facts = self.body.facts();
         let stream = self.body.stream_facts();
         let binary = facts.is_some_and(|facts| facts.nul) || stream.is_some_and(|s| s.binary);
@@ -89,20 +89,20 @@ impl Message {
             return Err(ErrorKind::ExtensionNotOffered("BINARYMIME"));
         }
         let eight_bit_known = capabilities.eight_bit_mime();
-        if eight_bit && !binary && !eight_bit_known && !config.eight_bit_anyway {
+        if eight_bit && !binary && !eight_bit_known && !config.allow_8bit_without_8bitmime {
             return Err(ErrorKind::ExtensionNotOffered("8BITMIME"));
         }
         if international && !smtp_utf8 {
             return Err(ErrorKind::ExtensionNotOffered("SMTPUTF8"));
         }
-        if let Some(attached) = self.envelope.attached()
+        if let Some(parameters) = self.envelope.added_parameters()
             && !self.portion.is_further()
         {
-            attached.check(peer)?;
+            parameters.check(server)?;
         }
         let bold = config.pipelining == Pipelining::Bold;
         let proven = bdat == Bdat::Proven || bold;
-        let harmless = proven || self.first_octet_to_try().is_some();
+        let harmless = proven || self.probe_octet().is_some();
         // In LMTP each recipient gets a reply. If a server refuses a `BDAT` with one reply and
         // does not read its octets, further replies answer lines of the content.
         let certain = harmless && (config.protocol == Protocol::Smtp || bold);

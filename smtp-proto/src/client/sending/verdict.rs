@@ -21,7 +21,7 @@ pub(in crate::client) struct Concluded {
     /// Whether the message had an earlier transaction.
     pub(in crate::client) is_further: bool,
     /// The positions of a further transaction's recipients in the envelope.
-    pub(in crate::client) places: Vec<usize>,
+    pub(in crate::client) positions: Vec<usize>,
     /// The message with its remaining recipients, for a further transaction.
     pub(in crate::client) rest: Option<Box<Message>>,
 }
@@ -37,14 +37,14 @@ impl Transaction {
         let outcome = self.outcome(|| Error::new(Stage::Body, ErrorKind::SessionOver), false);
         let again = self.asked_again(&outcome);
         let is_further = self.message.portion.is_further();
-        let places = self.further_places();
+        let positions = self.further_positions();
         let report = self.report(outcome, spare);
         let rest = again.and_then(|again| self.into_rest(&again));
         let rest = rest.map(Box::new);
         Concluded {
             report,
             is_further,
-            places,
+            positions,
             rest,
         }
     }
@@ -69,16 +69,16 @@ impl Transaction {
         let outcome = self.outcome(|| error, complete);
         Concluded {
             is_further: self.message.portion.is_further(),
-            places: self.further_places(),
+            positions: self.further_positions(),
             report: self.report(outcome, &mut Vec::new()),
             rest: None,
         }
     }
 
-    fn further_places(&self) -> Vec<usize> {
+    fn further_positions(&self) -> Vec<usize> {
         let portion = &self.message.portion;
         if portion.is_further() {
-            portion.asked_places().collect()
+            portion.asked_positions().collect()
         } else {
             Vec::new()
         }
@@ -88,7 +88,7 @@ impl Transaction {
         if let Progress::Failed(error) | Progress::SourceFailed(error) = &self.progress {
             Outcome::NotSent((**error).clone())
         } else if let Some(reply) = self.repeated_because_of() {
-            let kind = ErrorKind::OutOfStep(reply.clone());
+            let kind = ErrorKind::OutOfSequence(reply.clone());
             Outcome::NotSent(Error::new(Stage::Mail, kind))
         } else if let Some((stage, reply)) = self.envelope_refusal() {
             let reply = reply.clone();
@@ -147,17 +147,17 @@ impl Transaction {
             let others = addresses.iter().skip(asked).map(not_asked);
             return answered.chain(others).collect();
         }
-        let answered = portion.asked_places().zip(answers);
-        let answered =
-            answered.filter_map(|(place, answer)| Some((place, addresses.get(place)?, answer)));
+        let answered = portion.asked_positions().zip(answers);
+        let answered = answered
+            .filter_map(|(position, answer)| Some((position, addresses.get(position)?, answer)));
         if portion.is_further() {
             return answered
                 .map(|(_, address, answer)| recipient_report(address, answer, outcome))
                 .collect();
         }
         let mut reports: Vec<_> = addresses.iter().map(not_asked).collect();
-        for (place, address, answer) in answered {
-            if let Some(report) = reports.get_mut(place) {
+        for (position, address, answer) in answered {
+            if let Some(report) = reports.get_mut(position) {
                 *report = recipient_report(address, answer, outcome);
             }
         }
@@ -176,7 +176,7 @@ fn recipient_report(address: &Address, answer: Answer, outcome: &Outcome) -> Rec
             },
         ) => (RecipientStatus::Refused, Some(reply.clone())),
         (Answer::No(reply) | Answer::TooMany(reply), _) => (RecipientStatus::Refused, Some(reply)),
-        (Answer::OutOfStep(reply), _) => (RecipientStatus::NotSent, Some(reply)),
+        (Answer::OutOfSequence(reply), _) => (RecipientStatus::NotSent, Some(reply)),
         (Answer::Final(reply), _) => (RecipientStatus::Accepted, Some(reply)),
         (Answer::Yes(own), Outcome::Accepted(_)) => (RecipientStatus::Accepted, own),
         (_, Outcome::Rejected { reply, stage }) if *stage != Stage::Rcpt => {

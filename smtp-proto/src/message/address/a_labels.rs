@@ -59,7 +59,7 @@ impl Envelope {
         };
         let forward_paths = self.forward_paths().iter().map(Address::with_a_labels);
         let forward_paths = forward_paths.collect::<Option<_>>()?;
-        Some(self.clone().with_paths(reverse_path, forward_paths))
+        Some(self.clone().with_addresses(reverse_path, forward_paths))
     }
 }
 

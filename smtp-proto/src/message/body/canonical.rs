@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::Segment;
-use super::lines::{LineEncoder, Mending};
+use super::lines::{LineEncoder, LineTransform};
 
 /// Normalises the line ends of one message, chunk by chunk.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(crate) struct CanonicalEncoder(LineEncoder);
 
 impl CanonicalEncoder {
     pub(crate) fn new() -> Self {
-        Self(LineEncoder::new(Mending::LineEnds))
+        Self(LineEncoder::new(LineTransform::LineEnds))
     }
 
     /// Encodes from the front of `chunk`, and advances it, until it is empty or about `window`
@@ -30,7 +30,7 @@ impl CanonicalEncoder {
     }
 
     /// Encodes the end of the content. The total is then
-    /// [`Facts::canonical_octets`](crate::Facts::canonical_octets).
+    /// [`BodyFacts::canonical_octets`](crate::BodyFacts::canonical_octets).
     pub(crate) fn finish(&mut self, push: &mut impl FnMut(Segment<'_>)) {
         self.0.finish(push);
     }
@@ -40,7 +40,7 @@ impl CanonicalEncoder {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::Facts;
+    use super::super::BodyFacts;
     use super::super::lines::tests::{append, cut_content, gather, normalised};
     use super::*;
 
@@ -53,7 +53,7 @@ mod tests {
             });
             encoder.finish(&mut |segment| append(&mut all, &segment));
             let content = chunks.concat();
-            prop_assert_eq!(all.len() as u64, Facts::of(&content).canonical_octets());
+            prop_assert_eq!(all.len() as u64, BodyFacts::of(&content).canonical_octets());
             prop_assert_eq!(all, normalised(&content));
         }
     }

@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 
-use super::lines::{LineEncoder, Mending};
-use super::{Facts, Segment};
+use super::lines::{LineEncoder, LineTransform};
+use super::{BodyFacts, Segment};
 
 /// Encodes one message, chunk by chunk.
 #[derive(Debug)]
@@ -15,18 +15,18 @@ pub(crate) struct DotEncoder(LineEncoder);
 impl DotEncoder {
     /// Creates an encoder for content whose facts are unknown.
     pub(crate) fn new() -> Self {
-        Self(LineEncoder::new(Mending::LineEndsAndDots))
+        Self(LineEncoder::new(LineTransform::LineEndsAndDots))
     }
 
     /// Creates an encoder for content with known facts; it skips the search for anything that
     /// the facts exclude. Facts of other content lead to wrong output.
-    pub(crate) fn knowing(facts: &Facts) -> Self {
-        let mending = match (facts.is_canonical(), facts.leading_dot) {
-            (true, false) => Mending::Nothing,
-            (true, true) => Mending::Dots,
-            (false, _) => Mending::LineEndsAndDots,
+    pub(crate) fn with_facts(facts: &BodyFacts) -> Self {
+        let transform = match (facts.is_canonical(), facts.leading_dot) {
+            (true, false) => LineTransform::Unchanged,
+            (true, true) => LineTransform::Dots,
+            (false, _) => LineTransform::LineEndsAndDots,
         };
-        Self(LineEncoder::new(mending))
+        Self(LineEncoder::new(transform))
     }
 
     /// Encodes from the front of `chunk`, and advances it, until it is empty or about `window`
@@ -117,7 +117,7 @@ mod tests {
         let lines = b"one line after the other\r\n".repeat(1_000);
         let content = Bytes::from([&lines[..], b".two\r\n", &lines].concat());
         let range = content.as_ptr_range();
-        let mut encoder = DotEncoder::knowing(&Facts::of(&content));
+        let mut encoder = DotEncoder::with_facts(&BodyFacts::of(&content));
         let mut slices = 0;
         encoder.encode(&mut content.clone(), usize::MAX, &mut |segment| {
             if let Segment::Slice(slice) = segment {
@@ -158,11 +158,11 @@ mod tests {
         #[test]
         fn the_fast_path_agrees((chunks, window) in cut_content(), size in 1..9_usize) {
             let content = Bytes::from(normalised(&chunks.concat()));
-            prop_assert!(Facts::of(&content).is_canonical());
-            let facts = Facts::of(&content);
+            prop_assert!(BodyFacts::of(&content).is_canonical());
+            let facts = BodyFacts::of(&content);
             let chunks: Vec<_> = content.chunks(size).map(Bytes::copy_from_slice).collect();
             prop_assert_eq!(
-                encode(DotEncoder::knowing(&facts), &chunks, window),
+                encode(DotEncoder::with_facts(&facts), &chunks, window),
                 encode(DotEncoder::new(), &[content], 100_000)
             );
         }

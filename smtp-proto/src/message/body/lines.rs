@@ -17,9 +17,9 @@ const DOT: Segment<'static> = Segment::Text(b".");
 /// cannot fill a queue of segments.
 const SEGMENTS: usize = 1_024;
 
-/// What the encoder has to look for.
+/// What the encoder changes in the content.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(super) enum Mending {
+pub(super) enum LineTransform {
     /// A lone CR or LF becomes CRLF.
     LineEnds,
     /// A lone CR or LF becomes CRLF, and a dot at the start of a line is doubled.
@@ -27,21 +27,21 @@ pub(super) enum Mending {
     /// Only dots: the caller knows that all line ends are CRLF.
     Dots,
     /// Nothing: the caller also knows that no line begins with a dot.
-    Nothing,
+    Unchanged,
 }
 
 /// The encoder's state between two chunks.
 #[derive(Debug)]
 pub(super) struct LineEncoder {
-    mending: Mending,
+    transform: LineTransform,
     /// CRs that were consumed and not encoded yet. Before an LF they form one line end with it;
     /// before any other octet each CR is a line end.
-    held_cr: u64,
+    pending_cr: u64,
     at_line_start: bool,
 }
 
 /// Octets to pass on unchanged, and the reason why the run ends.
-struct Run {
+struct PlainRun {
     octets: usize,
     end: RunEnd,
 }
@@ -59,10 +59,10 @@ enum RunEnd {
 }
 
 impl LineEncoder {
-    pub(super) fn new(mending: Mending) -> Self {
+    pub(super) fn new(transform: LineTransform) -> Self {
         Self {
-            mending,
-            held_cr: 0,
+            transform,
+            pending_cr: 0,
             at_line_start: true,
         }
     }
@@ -76,7 +76,7 @@ impl LineEncoder {
         window: usize,
         push: &mut impl FnMut(Segment<'_>),
     ) {
-        let finder = (self.mending == Mending::Dots).then(|| Finder::new(b"\n."));
+        let finder = (self.transform == LineTransform::Dots).then(|| Finder::new(b"\n."));
         let mut segments = 0;
         // Pushes one segment and returns the rest of the window.
         let mut give = |segment: Segment<'_>, left: usize| {
@@ -89,18 +89,18 @@ impl LineEncoder {
         while left > 0
             && let Some(&first) = chunk.first()
         {
-            if self.held_cr > 0 {
+            if self.pending_cr > 0 {
                 match first {
                     b'\r' => {
-                        self.held_cr += 1;
+                        self.pending_cr += 1;
                         chunk.advance(1);
                         continue;
                     }
                     b'\n' => {
-                        self.held_cr = 0;
+                        self.pending_cr = 0;
                         chunk.advance(1);
                     }
-                    _ => self.held_cr -= 1,
+                    _ => self.pending_cr -= 1,
                 }
                 self.at_line_start = true;
                 left = give(CRLF, left);
@@ -112,9 +112,9 @@ impl LineEncoder {
                 left = give(DOT, left).max(1);
             }
             let within_reach = &chunk[..chunk.len().min(left)];
-            let run = match (&finder, self.mending) {
+            let run = match (&finder, self.transform) {
                 (Some(finder), _) => dotted_run(finder, within_reach),
-                (None, Mending::Nothing) => whole_run(within_reach),
+                (None, LineTransform::Unchanged) => whole_run(within_reach),
                 (None, _) => self.run(within_reach),
             };
             if run.octets > 0 {
@@ -138,35 +138,38 @@ impl LineEncoder {
                 }
                 RunEnd::CarriageReturn => {
                     chunk.advance(1);
-                    self.held_cr = 1;
+                    self.pending_cr = 1;
                 }
             }
         }
     }
 
     fn doubles_dots(&self) -> bool {
-        matches!(self.mending, Mending::LineEndsAndDots | Mending::Dots)
+        matches!(
+            self.transform,
+            LineTransform::LineEndsAndDots | LineTransform::Dots
+        )
     }
 
     /// The longest run at the start of `octets`, while no CR is held.
-    fn run(&self, octets: &[u8]) -> Run {
-        let dots = self.mending == Mending::LineEndsAndDots;
+    fn run(&self, octets: &[u8]) -> PlainRun {
+        let dots = self.transform == LineTransform::LineEndsAndDots;
         for at in memchr2_iter(b'\r', b'\n', octets) {
             let next = octets.get(at + 1);
             if octets[at] == b'\r' {
                 if next != Some(&b'\n') {
-                    return Run {
+                    return PlainRun {
                         octets: at,
                         end: RunEnd::CarriageReturn,
                     };
                 }
             } else if at == 0 || octets[at - 1] != b'\r' {
-                return Run {
+                return PlainRun {
                     octets: at,
                     end: RunEnd::LoneLineFeed,
                 };
             } else if dots && next == Some(&b'.') {
-                return Run {
+                return PlainRun {
                     octets: at + 1,
                     end: RunEnd::Dot,
                 };
@@ -178,7 +181,7 @@ impl LineEncoder {
     /// Encodes the end of the content: a held CR becomes a line end, and the encoder is reset.
     /// Returns whether the content ended at the start of a line.
     pub(super) fn finish(&mut self, push: &mut impl FnMut(Segment<'_>)) -> bool {
-        for _ in 0..core::mem::take(&mut self.held_cr) {
+        for _ in 0..core::mem::take(&mut self.pending_cr) {
             push(CRLF);
             self.at_line_start = true;
         }
@@ -186,20 +189,20 @@ impl LineEncoder {
     }
 }
 
-fn whole_run(octets: &[u8]) -> Run {
-    Run {
+fn whole_run(octets: &[u8]) -> PlainRun {
+    PlainRun {
         octets: octets.len(),
         end: RunEnd::Nothing,
     }
 }
 
 /// The longest run at the start of canonical `octets`, up to a dot at the start of a line.
-fn dotted_run(finder: &Finder<'_>, octets: &[u8]) -> Run {
+fn dotted_run(finder: &Finder<'_>, octets: &[u8]) -> PlainRun {
     // Where dots are frequent, the next dot is in the next line, and a search that is fast over
     // long distances has a high start-up cost.
     let near = memchr(b'\n', octets).filter(|at| octets.get(at + 1) == Some(&b'.'));
     match near.or_else(|| finder.find(octets)) {
-        Some(at) => Run {
+        Some(at) => PlainRun {
             octets: at + 1,
             end: RunEnd::Dot,
         },

@@ -5,15 +5,15 @@
 
 use memchr::{memchr, memchr_iter, memchr2_iter, memmem};
 
-mod marks;
+mod flags;
 
-use self::marks::Marks;
+use self::flags::BlockFlags;
 use super::StreamFacts;
 
 /// The facts about the octets of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Facts {
+pub struct BodyFacts {
     /// The number of octets, as given.
     pub octets: u64,
     /// Whether any octet is above 127: `BODY=8BITMIME` (RFC 6152) is needed.
@@ -37,7 +37,7 @@ pub struct Facts {
     pub ends_with_crlf: bool,
 }
 
-impl Facts {
+impl BodyFacts {
     /// Scans `content` in one pass, which takes no branch per line where all line ends are
     /// CRLF, and no memory.
     pub fn of(content: &[u8]) -> Self {
@@ -48,10 +48,10 @@ impl Facts {
         let mut facts = scan.finish();
         if facts.eight_bit {
             // The end of the header section only matters if there are such octets.
-            let mut header = HeaderSurvey::default();
-            let unpaired = !facts.is_canonical();
+            let mut header = HeaderScan::default();
+            let has_lone_line_end = !facts.is_canonical();
             for block in content.chunks(BLOCK) {
-                header.feed(block, unpaired);
+                header.feed(block, has_lone_line_end);
             }
             facts.utf8_header = header.is_utf8_beyond_ascii();
         }
@@ -81,29 +81,29 @@ pub(super) fn longest_line(content: &[u8]) -> u64 {
 /// before it is streamed.
 ///
 /// ```
-/// use postwire_proto::{Facts, Survey};
+/// use postwire_proto::{BodyFacts, BodyScanner};
 ///
-/// let mut survey = Survey::default();
+/// let mut scanner = BodyScanner::default();
 /// for piece in [&b"Subject: hello\r"[..], b"\n\r\n", b"Hello.\n"] {
-///     survey.feed(piece);
+///     scanner.feed(piece);
 /// }
-/// let found = survey.finish();
-/// let whole = Facts::of(b"Subject: hello\r\n\r\nHello.\n");
-/// assert_eq!((found.surveyed, found.longest_line), (Some(whole), Some(14)));
+/// let found = scanner.finish();
+/// let whole = BodyFacts::of(b"Subject: hello\r\n\r\nHello.\n");
+/// assert_eq!((found.measured, found.longest_line), (Some(whole), Some(14)));
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Survey {
+pub struct BodyScanner {
     scan: Scan,
-    header: HeaderSurvey,
+    header: HeaderScan,
     lines: Lines,
 }
 
-impl Survey {
+impl BodyScanner {
     /// Scans the next piece.
     pub fn feed(&mut self, content: &[u8]) {
         for block in content.chunks(BLOCK) {
-            let unpaired = self.scan.feed(block);
-            self.header.feed(block, unpaired);
+            let has_lone_line_end = self.scan.feed(block);
+            self.header.feed(block, has_lone_line_end);
             self.lines.feed(block);
         }
     }
@@ -119,7 +119,7 @@ impl Survey {
             smtp_utf8: facts.utf8_header,
             binary: facts.nul,
             longest_line: Some(self.lines.longest),
-            surveyed: Some(facts),
+            measured: Some(facts),
         }
     }
 }
@@ -138,7 +138,7 @@ struct Scan {
     surplus_cr: u64,
     lone_lf: u64,
     /// The number of CRs at the end of the content so far: only the next octet classifies them.
-    held_cr: u64,
+    pending_cr: u64,
     /// The octet before the next one.
     before: u8,
 }
@@ -153,7 +153,7 @@ impl Default for Scan {
             lone_cr: 0,
             surplus_cr: 0,
             lone_lf: 0,
-            held_cr: 0,
+            pending_cr: 0,
             // Content begins at the start of a line.
             before: b'\n',
         }
@@ -166,30 +166,31 @@ impl Scan {
         let (Some(&first), Some(&last)) = (block.first(), block.last()) else {
             return false;
         };
-        let marks = Marks::of(block);
+        let flags = BlockFlags::of(block);
         self.octets += block.len() as u64;
-        self.eight_bit |= marks.bits > 127;
-        self.nul |= marks.least == 0;
+        self.eight_bit |= flags.bits > 127;
+        self.nul |= flags.smallest == 0;
         let at_line_start = matches!(self.before, b'\r' | b'\n');
-        self.leading_dot |= marks.dotted || (at_line_start && first == b'.');
-        let unpaired =
-            marks.unpaired || self.held_cr > 1 || (self.before == b'\r') != (first == b'\n');
-        if unpaired {
-            self.count_unpaired(block);
+        self.leading_dot |= flags.dotted || (at_line_start && first == b'.');
+        let has_lone_line_end = flags.has_lone_line_end
+            || self.pending_cr > 1
+            || (self.before == b'\r') != (first == b'\n');
+        if has_lone_line_end {
+            self.count_lone_line_ends(block);
         } else {
-            self.held_cr = u64::from(last == b'\r');
+            self.pending_cr = u64::from(last == b'\r');
         }
         self.before = last;
-        unpaired
+        has_lone_line_end
     }
 
-    fn count_unpaired(&mut self, block: &[u8]) {
+    fn count_lone_line_ends(&mut self, block: &[u8]) {
         if memchr(b'\r', block).is_none() {
             // Text with Unix line ends, the most common case here.
-            let ends_held = self.held_cr > 0 && block.first() == Some(&b'\n');
+            let ends_pending = self.pending_cr > 0 && block.first() == Some(&b'\n');
             let line_feeds = memchr_iter(b'\n', block).count() as u64;
-            self.lone_lf += line_feeds - u64::from(ends_held);
-            self.end_run(ends_held, block.first());
+            self.lone_lf += line_feeds - u64::from(ends_pending);
+            self.end_run(ends_pending, block.first());
             return;
         }
         // The position of the first octet that is not scanned yet.
@@ -200,8 +201,8 @@ impl Scan {
             }
             next = at + 1;
             if block[at] == b'\r' {
-                self.held_cr += 1;
-            } else if self.held_cr > 0 {
+                self.pending_cr += 1;
+            } else if self.pending_cr > 0 {
                 self.end_run(true, None);
             } else {
                 self.lone_lf += 1;
@@ -215,7 +216,7 @@ impl Scan {
     /// Classifies the held CRs now that the next octet is known: an LF makes them one line end;
     /// any other octet belongs to the next line.
     fn end_run(&mut self, line_feed: bool, next: Option<&u8>) {
-        let held = core::mem::take(&mut self.held_cr);
+        let held = core::mem::take(&mut self.pending_cr);
         if held == 0 {
             return;
         }
@@ -227,13 +228,13 @@ impl Scan {
         }
     }
 
-    fn finish(self) -> Facts {
-        Facts {
+    fn finish(self) -> BodyFacts {
+        BodyFacts {
             octets: self.octets,
             eight_bit: self.eight_bit,
-            // The header section has its own survey.
+            // The header section has its own scan.
             utf8_header: false,
-            lone_cr: self.lone_cr + self.held_cr,
+            lone_cr: self.lone_cr + self.pending_cr,
             surplus_cr: self.surplus_cr,
             lone_lf: self.lone_lf,
             nul: self.nul,
@@ -268,7 +269,7 @@ impl Lines {
 /// The header section: everything up to the first empty line, or the whole content if there is
 /// none.
 #[derive(Clone, Debug, Default)]
-struct HeaderSurvey {
+struct HeaderScan {
     over: bool,
     eight_bit: bool,
     not_utf8: bool,
@@ -277,16 +278,16 @@ struct HeaderSurvey {
     tail_length: usize,
     line_is_begun: bool,
     /// CRs that only the next octet can classify.
-    held_cr: u64,
+    pending_cr: u64,
 }
 
-impl HeaderSurvey {
-    /// `unpaired` is true if some line end of the block is not CRLF.
-    fn feed(&mut self, block: &[u8], unpaired: bool) {
+impl HeaderScan {
+    /// `has_lone_line_end` is true if some line end of the block is not CRLF.
+    fn feed(&mut self, block: &[u8], has_lone_line_end: bool) {
         if self.over {
             return;
         }
-        let end = if unpaired {
+        let end = if has_lone_line_end {
             self.find_end(block)
         } else {
             self.find_end_of_canonical(block)
@@ -314,7 +315,7 @@ impl HeaderSurvey {
             }
             next = at + 1;
             if block[at] == b'\r' {
-                self.held_cr += 1;
+                self.pending_cr += 1;
             } else if self.end_line() {
                 return Some(at);
             }
@@ -330,7 +331,7 @@ impl HeaderSurvey {
 
     /// Text follows: each held CR ended a line. Returns whether one of these lines was empty.
     fn begin_line(&mut self) -> bool {
-        let ends = core::mem::take(&mut self.held_cr);
+        let ends = core::mem::take(&mut self.pending_cr);
         if ends == 0 {
             return false;
         }
@@ -341,14 +342,14 @@ impl HeaderSurvey {
     /// An LF follows: it ends one line together with the held CRs. Returns whether the line was
     /// empty.
     fn end_line(&mut self) -> bool {
-        self.held_cr = 0;
+        self.pending_cr = 0;
         !core::mem::take(&mut self.line_is_begun)
     }
 
     /// Finds the end of the header section in a block whose line ends are all CRLF: an empty
     /// line is an LF followed by a CR.
     fn find_end_of_canonical(&mut self, block: &[u8]) -> Option<usize> {
-        if self.held_cr > 0 {
+        if self.pending_cr > 0 {
             if self.end_line() {
                 return Some(0);
             }
@@ -360,7 +361,7 @@ impl HeaderSurvey {
         }
         let found = memmem::find(block, b"\n\r");
         if found.is_none() {
-            self.held_cr = u64::from(block.last() == Some(&b'\r'));
+            self.pending_cr = u64::from(block.last() == Some(&b'\r'));
             self.line_is_begun = block.last() != Some(&b'\n');
         }
         found.map(|at| at + 1)
@@ -403,7 +404,7 @@ mod tests {
     use super::*;
 
     /// Scans one octet at a time, as the definitions read.
-    fn naive(content: &[u8]) -> Facts {
+    fn naive(content: &[u8]) -> BodyFacts {
         let mut lines: Vec<Vec<u8>> = Vec::new();
         let mut line = Vec::new();
         let (mut lone_cr, mut surplus_cr, mut lone_lf) = (0, 0, 0);
@@ -435,7 +436,7 @@ mod tests {
             .take_while(|(index, line)| !line.is_empty() || index + 1 == lines.len())
             .flat_map(|(_, line)| line.iter().copied().chain([b'\n']))
             .collect();
-        Facts {
+        BodyFacts {
             octets: content.len() as u64,
             eight_bit: content.iter().any(|&octet| octet > 127),
             utf8_header: header.iter().any(|&octet| octet > 127)
@@ -456,7 +457,7 @@ mod tests {
 
     #[test]
     fn an_empty_body_is_canonical() {
-        let facts = Facts::of(b"");
+        let facts = BodyFacts::of(b"");
         assert_eq!(facts, naive(b""));
         assert!(facts.is_canonical() && facts.ends_with_crlf);
         assert_eq!(facts.canonical_octets(), 0);
@@ -464,7 +465,7 @@ mod tests {
 
     #[test]
     fn lone_line_ends_are_counted_and_lengthen() {
-        let facts = Facts::of(b"a\rbb\r\r\nccc\n\n\r\nd");
+        let facts = BodyFacts::of(b"a\rbb\r\r\nccc\n\n\r\nd");
         assert_eq!((facts.lone_cr, facts.lone_lf, facts.surplus_cr), (1, 2, 1));
         assert_eq!(longest_line(b"a\rbb\r\r\nccc\n\n\r\nd"), 3);
         assert_eq!(facts.canonical_octets(), 15 + 3 - 1);
@@ -485,18 +486,18 @@ mod tests {
             ("\r\n\u{fc}", false),
             ("\n\u{fc}", false),
         ] {
-            let facts = Facts::of(content.as_bytes());
+            let facts = BodyFacts::of(content.as_bytes());
             assert!(facts.eight_bit);
             assert_eq!(facts.utf8_header, utf8_header, "{content:?}");
         }
-        let latin1 = Facts::of(b"Subject: \xfc\r\n\r\n\xc3\xbc");
+        let latin1 = BodyFacts::of(b"Subject: \xfc\r\n\r\n\xc3\xbc");
         assert!(latin1.eight_bit && !latin1.utf8_header);
     }
 
     proptest! {
         #[test]
         fn agrees_with_the_naive_scan(content in "[\r\n.a\0\u{fc}]{0,40}") {
-            prop_assert_eq!(Facts::of(content.as_bytes()), naive(content.as_bytes()));
+            prop_assert_eq!(BodyFacts::of(content.as_bytes()), naive(content.as_bytes()));
         }
 
         #[test]
@@ -505,7 +506,7 @@ mod tests {
                 prop::sample::select(&b"\r\n\n.ab\0\xfc\xc3\xbc"[..]), 0..200
             )
         ) {
-            prop_assert_eq!(Facts::of(&content), naive(&content));
+            prop_assert_eq!(BodyFacts::of(&content), naive(&content));
         }
 
         #[test]
@@ -522,12 +523,12 @@ mod tests {
                 1 => alloc::string::String::from_utf8_lossy(&content).into_owned().into_bytes(),
                 _ => content.split(|octet| b"\r\n".contains(octet)).collect::<Vec<_>>().join(&b"\r\n"[..]),
             };
-            let mut survey = Survey::default();
-            content.chunks(size).for_each(|piece| survey.feed(piece));
-            let found = survey.finish();
+            let mut scanner = BodyScanner::default();
+            content.chunks(size).for_each(|piece| scanner.feed(piece));
+            let found = scanner.finish();
             prop_assert_eq!(found.longest_line, Some(naive_longest_line(&content)));
             prop_assert_eq!(longest_line(&content), naive_longest_line(&content));
-            prop_assert_eq!(found.surveyed, Some(naive(&content)));
+            prop_assert_eq!(found.measured, Some(naive(&content)));
         }
     }
 }

@@ -6,9 +6,9 @@
 use core::fmt;
 use core::str::FromStr;
 
-use super::{MailParameter, Parameter, ParameterError, Rule, digits};
+use super::{MailParameter, Parameter, ParameterError, ParameterRule, digits};
 
-static DELIVERBY: Rule = Rule {
+static DELIVERBY: ParameterRule = ParameterRule {
     extension: "DELIVERBY",
     check: None,
 };

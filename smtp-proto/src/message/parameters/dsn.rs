@@ -10,10 +10,10 @@ use core::fmt;
 use core::ops::BitOr;
 use core::str::FromStr;
 
-use super::{MailParameter, Parameter, ParameterError, RcptParameter, Rule, xtext};
+use super::{MailParameter, Parameter, ParameterError, ParameterRule, RcptParameter, xtext};
 use crate::Address;
 
-static DSN: Rule = Rule {
+static DSN: ParameterRule = ParameterRule {
     extension: "DSN",
     check: None,
 };

@@ -7,15 +7,17 @@ use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;
 
-use super::{MailParameter, Parameter, ParameterError, Peer, Rule, digits, split};
+use super::{
+    MailParameter, Parameter, ParameterError, ParameterRule, ServerProperties, digits, split,
+};
 use crate::ErrorKind;
 
-static HOLDFOR: Rule = Rule {
+static HOLDFOR: ParameterRule = ParameterRule {
     extension: "FUTURERELEASE",
     check: Some(is_within_interval),
 };
 
-static HOLDUNTIL: Rule = Rule {
+static HOLDUNTIL: ParameterRule = ParameterRule {
     extension: "FUTURERELEASE",
     // The server, which has a clock, checks whether a date is too far in the future.
     check: None,
@@ -71,7 +73,7 @@ impl FutureRelease {
     }
 
     /// The keyword and the value of the parameter.
-    fn parts(&self) -> (&'static Rule, &'static str, &dyn fmt::Display) {
+    fn parts(&self) -> (&'static ParameterRule, &'static str, &dyn fmt::Display) {
         match &self.0 {
             Hold::For(seconds) => (&HOLDFOR, "HOLDFOR", seconds),
             Hold::Until(date_time) => (&HOLDUNTIL, "HOLDUNTIL", date_time),
@@ -110,8 +112,8 @@ impl FromStr for FutureRelease {
 }
 
 /// RFC 4865 §4: the first word after the keyword is the longest interval.
-fn is_within_interval(value: &str, peer: Peer<'_>) -> Result<(), ErrorKind> {
-    let offer = peer.capabilities.get(HOLDFOR.extension);
+fn is_within_interval(value: &str, server: ServerProperties<'_>) -> Result<(), ErrorKind> {
+    let offer = server.capabilities.get(HOLDFOR.extension);
     let longest = offer.and_then(|offer| digits(offer.parameters().next()?));
     match (digits(value), longest) {
         (Some(wanted), Some(allowed)) if wanted > allowed => Err(ErrorKind::BeyondLimit {

@@ -6,9 +6,9 @@
 use core::fmt;
 use core::str::FromStr;
 
-use super::{MailParameter, Parameter, ParameterError, Rule};
+use super::{MailParameter, Parameter, ParameterError, ParameterRule};
 
-static MT_PRIORITY: Rule = Rule {
+static MT_PRIORITY: ParameterRule = ParameterRule {
     extension: "MT-PRIORITY",
     check: None,
 };

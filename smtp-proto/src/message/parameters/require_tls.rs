@@ -5,10 +5,10 @@
 //! anybody. Only an offer made under TLS counts; the session ensures this by discarding the
 //! capabilities that were announced before TLS.
 
-use super::{MailParameter, Parameter, Peer, Rule};
+use super::{MailParameter, Parameter, ParameterRule, ServerProperties};
 use crate::{ErrorKind, TlsInfo};
 
-static REQUIRETLS: Rule = Rule {
+static REQUIRETLS: ParameterRule = ParameterRule {
     extension: "REQUIRETLS",
     check: Some(is_verified),
 };
@@ -23,8 +23,8 @@ impl From<RequireTls> for MailParameter {
     }
 }
 
-fn is_verified(_: &str, peer: Peer<'_>) -> Result<(), ErrorKind> {
-    if peer.tls.is_some_and(TlsInfo::is_certificate_verified) {
+fn is_verified(_: &str, server: ServerProperties<'_>) -> Result<(), ErrorKind> {
+    if server.tls.is_some_and(TlsInfo::is_certificate_verified) {
         Ok(())
     } else {
         Err(ErrorKind::VerifiedTlsRequired)

@@ -12,7 +12,7 @@ impl fmt::Display for Error {
         write!(f, "{}: ", self.stage())?;
         match self.kind() {
             ErrorKind::Refused(reply) => self.write_refused(reply, f),
-            ErrorKind::Goodbye(reply) => {
+            ErrorKind::EndedByServer(reply) => {
                 write!(f, "the server ended the session: {reply}")
             }
             ErrorKind::ResetRefused(reply) => write!(
@@ -20,7 +20,7 @@ impl fmt::Display for Error {
                 "the server refused RSET after an earlier message ({reply}); send this one over \
                  another connection"
             ),
-            ErrorKind::OutOfStep(reply) => write!(
+            ErrorKind::OutOfSequence(reply) => write!(
                 f,
                 "the server does not support pipelined commands ({reply}); send one command at a time"
             ),
@@ -50,8 +50,8 @@ impl fmt::Display for Error {
             ErrorKind::NoUsableMechanism {
                 offered,
                 withheld,
-                unasked,
-            } => write_no_mechanism(offered, *withheld, unasked, f),
+                not_allowed,
+            } => write_no_mechanism(offered, *withheld, not_allowed, f),
             ErrorKind::Sasl(error) => self.write_sasl(error, f),
             ErrorKind::Credentials(error) => {
                 write!(f, "fetching the credentials failed: {error}")
@@ -167,7 +167,7 @@ impl Error {
 fn write_no_mechanism(
     offered: &str,
     withheld: bool,
-    unasked: &[Mechanism],
+    not_allowed: &[Mechanism],
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
     if offered.is_empty() {
@@ -185,7 +185,7 @@ fn write_no_mechanism(
     for name in unknown.filter(|name| name.parse::<Mechanism>().is_err()) {
         write!(f, "; {name} is not supported")?;
     }
-    for mechanism in unasked {
+    for mechanism in not_allowed {
         if mechanism.is_default_for_password() {
             write!(f, "; {mechanism} is not in the list of allowed mechanisms")?;
         } else {

@@ -19,13 +19,13 @@ pub enum ErrorKind {
     Refused(Reply),
     /// The server ended the session (`221`), or sent a new greeting (`220`), instead of a reply
     /// to the command (RFC 5321 §3.8).
-    Goodbye(Reply),
+    EndedByServer(Reply),
     /// The server refused `RSET` after an earlier message that may have left a transaction open,
     /// so the session ended. The reply is not about this message.
     ResetRefused(Reply),
     /// The server replied "bad sequence" (`503`) to a command that was sent before the replies
     /// to earlier commands arrived (RFC 2920). The reply is not about this message.
-    OutOfStep(Reply),
+    OutOfSequence(Reply),
     /// The server violated the protocol.
     Violation(Violation),
     /// The server closed the connection.
@@ -46,7 +46,7 @@ pub enum ErrorKind {
         /// Whether a mechanism was not used because it would reveal the secret in plaintext.
         withheld: bool,
         /// Offered mechanisms that this crate supports and the configuration does not allow.
-        unasked: Vec<Mechanism>,
+        not_allowed: Vec<Mechanism>,
     },
     /// The authentication mechanism failed on the client's side.
     Sasl(SaslError),
@@ -97,26 +97,26 @@ impl PartialEq for ErrorKind {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Refused(one), Self::Refused(other))
-            | (Self::Goodbye(one), Self::Goodbye(other))
+            | (Self::EndedByServer(one), Self::EndedByServer(other))
             | (Self::ResetRefused(one), Self::ResetRefused(other))
-            | (Self::OutOfStep(one), Self::OutOfStep(other)) => one == other,
+            | (Self::OutOfSequence(one), Self::OutOfSequence(other)) => one == other,
             (Self::Violation(one), Self::Violation(other)) => one == other,
             (Self::Transport(one), Self::Transport(other))
             | (Self::Tls(one), Self::Tls(other))
             | (Self::Credentials(one), Self::Credentials(other))
-            | (Self::Source(one), Self::Source(other)) => read_the_same(one, other),
+            | (Self::Source(one), Self::Source(other)) => have_same_text(one, other),
             (
                 Self::NoUsableMechanism {
                     offered,
                     withheld,
-                    unasked,
+                    not_allowed,
                 },
                 Self::NoUsableMechanism {
                     offered: other_offered,
                     withheld: other_withheld,
-                    unasked: other_unasked,
+                    not_allowed: other_unasked,
                 },
-            ) => (offered, withheld, unasked) == (other_offered, other_withheld, other_unasked),
+            ) => (offered, withheld, not_allowed) == (other_offered, other_withheld, other_unasked),
             (Self::Sasl(one), Self::Sasl(other)) => one == other,
             (Self::ExtensionNotOffered(one), Self::ExtensionNotOffered(other)) => one == other,
             (Self::ParameterNotOffered(one), Self::ParameterNotOffered(other)) => one == other,
@@ -155,6 +155,6 @@ impl PartialEq for ErrorKind {
 
 impl Eq for ErrorKind {}
 
-fn read_the_same(one: &TransportError, other: &TransportError) -> bool {
+fn have_same_text(one: &TransportError, other: &TransportError) -> bool {
     Arc::ptr_eq(one, other) || one.to_string() == other.to_string()
 }

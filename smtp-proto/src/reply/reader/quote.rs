@@ -15,15 +15,15 @@ impl ReplyReader {
     }
 
     /// The first octets of a reply that is not complete; empty between replies.
-    pub(crate) fn begun(&self) -> &[u8] {
-        if !self.is_midway() {
+    pub(crate) fn partial_reply(&self) -> &[u8] {
+        if !self.is_within_reply() {
             return &[];
         }
         self.buffer.get(..QUOTED).unwrap_or(&self.buffer)
     }
 
     /// Whether further input adds nothing to the [`quote`](Self::quote).
-    pub(crate) fn quote_is_whole(&self) -> bool {
+    pub(crate) fn is_quote_complete(&self) -> bool {
         let limited = match self.state {
             State::Failed(error) => error.is_about_size(),
             _ => false,
@@ -51,7 +51,7 @@ impl ReplyReader {
     }
 
     pub(super) fn quote_more(&mut self, input: &[u8]) {
-        if !self.quote_is_whole() {
+        if !self.is_quote_complete() {
             self.quote_line(input);
         }
     }

@@ -39,7 +39,7 @@ fn read_all<'a>(limits: &ReplyLimits, segments: impl IntoIterator<Item = &'a [u8
     }
     Outcome {
         replies,
-        end: Ok(reader.is_midway()),
+        end: Ok(reader.is_within_reply()),
     }
 }
 
@@ -58,9 +58,9 @@ fn a_whole_reply_is_borrowed() {
     assert_eq!(reply.as_bytes(), b"354\n");
     assert_eq!(reader.buffer.capacity(), 0);
     assert_eq!(reader.read(&mut input), Ok(None));
-    assert!(reader.is_midway() && input.is_empty());
+    assert!(reader.is_within_reply() && input.is_empty());
     reader.reset();
-    assert!(!reader.is_midway());
+    assert!(!reader.is_within_reply());
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn nothing_after_a_reply_is_consumed() {
     let reply = reader.read(&mut input).expect("valid").expect("whole");
     assert_eq!(reply.as_bytes(), b"250-a\r\n250 b\r\n");
     assert_eq!(input, b"TLS");
-    assert!(!reader.is_midway());
+    assert!(!reader.is_within_reply());
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn the_line_at_fault_is_quoted_however_it_is_cut() {
             });
             assert!(failed.count() > 0);
             assert_eq!(reader.quote(), quote);
-            assert_eq!(reader.quote_is_whole(), whole);
+            assert_eq!(reader.is_quote_complete(), whole);
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::sasl::Secret;
 use crate::{Mechanism, SaslError};
 
 /// The octets of a key, or of something equally secret.
-type Octets = Zeroizing<Vec<u8>>;
+type SecretOctets = Zeroizing<Vec<u8>>;
 
 /// A hash function that SCRAM is defined with.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Hash {
         }
     }
 
-    fn digest(self, octets: &[u8]) -> Octets {
+    fn digest(self, octets: &[u8]) -> SecretOctets {
         Zeroizing::new(match self {
             Self::Sha1 => Sha1::digest(octets).to_vec(),
             Self::Sha256 => Sha256::digest(octets).to_vec(),
@@ -47,7 +47,7 @@ impl Hash {
         })
     }
 
-    fn hmac(self, key: &[u8], message: &[u8]) -> Octets {
+    fn hmac(self, key: &[u8], message: &[u8]) -> SecretOctets {
         match self {
             Self::Sha1 => hmac::<Hmac<Sha1>>(key, message),
             Self::Sha256 => hmac::<Hmac<Sha256>>(key, message),
@@ -56,7 +56,7 @@ impl Hash {
     }
 
     /// `Hi` (RFC 5802 §2.2), which is PBKDF2 (RFC 8018 §5.2) with one block.
-    fn stretch(self, password: &[u8], salt: &[u8], iterations: u32) -> Octets {
+    fn pbkdf2(self, password: &[u8], salt: &[u8], iterations: u32) -> SecretOctets {
         let mut key = Zeroizing::new(vec![0; self.length()]);
         match self {
             Self::Sha1 => pbkdf2_hmac::<Sha1>(password, salt, iterations, &mut key),
@@ -75,10 +75,10 @@ impl Hash {
     }
 }
 
-fn hmac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Octets {
+fn hmac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> SecretOctets {
     // HMAC accepts a key of any length.
     let Ok(mut mac) = <M as KeyInit>::new_from_slice(key) else {
-        return Octets::default();
+        return SecretOctets::default();
     };
     mac.update(message);
     Zeroizing::new(mac.finalize().into_bytes().to_vec())
@@ -101,9 +101,9 @@ fn hmac<M: Mac + KeyInit>(key: &[u8], message: &[u8]) -> Octets {
 /// ```
 pub struct ScramKeys {
     hash: Hash,
-    client: Octets,
-    stored: Octets,
-    server: Octets,
+    client: SecretOctets,
+    stored: SecretOctets,
+    server: SecretOctets,
 }
 
 impl ScramKeys {
@@ -112,8 +112,8 @@ impl ScramKeys {
     ///
     /// # Errors
     ///
-    /// * [`SaslError::UnfitCredentials`] if the mechanism is not a SCRAM mechanism.
-    /// * [`SaslError::UnpreparableCredentials`] if the password is not UTF-8, or contains
+    /// * [`SaslError::WrongCredentialKind`] if the mechanism is not a SCRAM mechanism.
+    /// * [`SaslError::ProhibitedCharacters`] if the password is not UTF-8, or contains
     ///   characters that `SASLprep` prohibits.
     pub fn derive(
         mechanism: Mechanism,
@@ -121,9 +121,9 @@ impl ScramKeys {
         salt: &[u8],
         iterations: u32,
     ) -> Result<Self, SaslError> {
-        let hash = Hash::of(mechanism).ok_or(SaslError::UnfitCredentials)?;
-        let password = core::str::from_utf8(password.expose())
-            .map_err(|_| SaslError::UnpreparableCredentials)?;
+        let hash = Hash::of(mechanism).ok_or(SaslError::WrongCredentialKind)?;
+        let password =
+            core::str::from_utf8(password.expose()).map_err(|_| SaslError::ProhibitedCharacters)?;
         let password = prepare::saslprep(password)?;
         Ok(Self::from_prepared(
             hash,
@@ -134,7 +134,7 @@ impl ScramKeys {
     }
 
     pub(super) fn from_prepared(hash: Hash, password: &[u8], salt: &[u8], iterations: u32) -> Self {
-        let salted = hash.stretch(password, salt, iterations);
+        let salted = hash.pbkdf2(password, salt, iterations);
         let client = hash.hmac(&salted, b"Client Key");
         Self {
             hash,

@@ -12,9 +12,9 @@ use crate::SaslError;
 
 /// An empty or prohibited text ends the authentication (RFC 5802 §5.1).
 pub(super) fn saslprep(text: &str) -> Result<Zeroizing<String>, SaslError> {
-    let prepared = prepare(text).ok_or(SaslError::UnpreparableCredentials)?;
+    let prepared = prepare(text).ok_or(SaslError::ProhibitedCharacters)?;
     if prepared.is_empty() {
-        return Err(SaslError::UnpreparableCredentials);
+        return Err(SaslError::ProhibitedCharacters);
     }
     Ok(prepared)
 }

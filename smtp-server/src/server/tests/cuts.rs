@@ -8,7 +8,7 @@ use super::*;
 fn converse(config: &Arc<ServerConfig>, input: &[u8], piece: usize) -> (Vec<u8>, Vec<String>) {
     let mut server = Server::new(Arc::clone(config));
     let mut events = Vec::new();
-    let mut said = Vec::new();
+    let mut output = Vec::new();
     for piece in input.chunks(piece) {
         server.handle_input(Instant::EPOCH, piece);
         while let Some(event) = server.poll_event() {
@@ -17,11 +17,11 @@ fn converse(config: &Arc<ServerConfig>, input: &[u8], piece: usize) -> (Vec<u8>,
                 server.accept().expect("a question");
             }
         }
-        let mut output = server.output();
-        let octets = output.copy_to_bytes(output.remaining());
-        said.extend_from_slice(&octets);
+        let mut pending = server.output();
+        let octets = pending.copy_to_bytes(pending.remaining());
+        output.extend_from_slice(&octets);
     }
-    (said, events)
+    (output, events)
 }
 
 fn fragment() -> impl Strategy<Value = Vec<u8>> {

@@ -342,7 +342,10 @@ fn only_matching_answers_are_accepted() {
     server.handle_input(Instant::EPOCH, b"HELO me\r\nMAIL FROM:<a@b>\r\n");
     let unfit = reply("354 go on");
     let code = unfit.code();
-    assert_eq!(server.respond(unfit), Err(ServerMisuse::UnfitReply(code)));
+    assert_eq!(
+        server.respond(unfit),
+        Err(ServerMisuse::WrongReplyCode(code))
+    );
     assert_eq!(server.accept(), Ok(()));
     assert_eq!(server.accept(), Err(ServerMisuse::NoQuestion));
 }

@@ -133,7 +133,7 @@ impl Wire {
             let limit = self.limit.filter(|_| !self.machine.is_closed());
             if limit.is_some_and(|limit| limit <= now) {
                 self.limit = None;
-                self.machine.time_out();
+                self.machine.expire();
                 continue;
             }
             let deadline = self.machine.poll_timeout();

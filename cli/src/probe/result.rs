@@ -7,73 +7,73 @@ use postwire_blocking::proto::{
 };
 use serde::Serialize;
 
-use super::look::Look;
+use super::inspection::Inspection;
 use crate::print::certificate::Certificate;
 use crate::print::json::{ReplyObject, Tls};
-use crate::print::output::{complain, say, say_object};
-use crate::print::text::{Plain, lossless};
+use crate::print::output::{print_error, print_json, print_result};
+use crate::print::text::{SafeText, escape_non_utf8};
 
-impl Look {
+impl Inspection {
     /// Prints the properties, and the reason of a failure.
-    pub(super) fn tell(&self, failure: Option<&Error>, json: bool) {
-        let tls = self.tls.as_ref();
-        let capabilities = self.capabilities.as_ref();
-        let findings = Findings {
+    pub(super) fn print(&self, failure: Option<&Error>, json: bool) {
+        let tls = self.facts.tls.as_ref();
+        let capabilities = self.facts.capabilities.as_ref();
+        let result = ProbeResult {
             reached: failure.is_none(),
             stage: failure.map(|error| error.stage().as_str()),
             reply: failure.and_then(Error::reply).map(ReplyObject::new),
             error: failure.map(ToString::to_string),
-            greeting: self.greeting.as_ref().map(ReplyObject::new),
+            greeting: self.facts.greeting.as_ref().map(ReplyObject::new),
             tls: tls.map(Tls::new),
-            login: self.login.as_ref().map(Mechanism::name),
+            login: self.facts.login.as_ref().map(Mechanism::name),
             certificate: self.certificate.as_ref(),
             capabilities: capabilities.map(|it| CapabilitiesObject::new(it, &self.redaction)),
         };
         if json {
-            say_object(&findings);
+            print_json(&result);
         } else {
-            self.tell_people(&findings, tls.map(|tls| (tls.version(), tls.cipher())));
+            self.print_table(&result, tls.map(|tls| (tls.version(), tls.cipher())));
             if let Some(error) = failure {
-                complain(error);
+                print_error(error);
             }
         }
     }
 
-    fn tell_people(&self, findings: &Findings<'_>, tls: Option<(&str, &str)>) {
-        if let Some(greeting) = &self.greeting {
+    fn print_table(&self, result: &ProbeResult<'_>, tls: Option<(&str, &str)>) {
+        if let Some(greeting) = &self.facts.greeting {
             row("greeting", &greeting.to_string());
         }
-        if let Some(capabilities) = &self.capabilities {
-            row("server", &lossless(capabilities.greeting_line()));
+        if let Some(capabilities) = &self.facts.capabilities {
+            row("server", &escape_non_utf8(capabilities.greeting_line()));
         }
         match tls {
             Some((version, cipher)) => row("tls", &format!("{version}, {cipher}")),
-            None if findings.reached => row("tls", "none"),
+            None if result.reached => row("tls", "none"),
             None => {}
         }
-        if let Some(mechanism) = findings.login {
+        if let Some(mechanism) = result.login {
             row("login", mechanism);
         }
-        if let Some(certificate) = findings.certificate {
+        if let Some(certificate) = result.certificate {
             row("certificate", &certificate.subject);
             row("issued by", &certificate.issuer);
             let (from, until) = (&certificate.not_before, &certificate.not_after);
             row("valid", &format!("from {from} until {until}"));
             row("valid for", &certificate.names.join(", "));
         }
-        if let Some(capabilities) = &findings.capabilities {
-            capabilities.tell_people();
+        if let Some(capabilities) = &result.capabilities {
+            capabilities.print_table();
         }
     }
 }
 
 /// Prints a line of the table.
 fn row(name: &str, value: &str) {
-    say(format_args!("{name:<13} {}", Plain(value)));
+    print_result(format_args!("{name:<13} {}", SafeText(value)));
 }
 
 #[derive(Serialize)]
-struct Findings<'a> {
+struct ProbeResult<'a> {
     /// Whether a message could be sent now.
     reached: bool,
     stage: Option<&'static str>,
@@ -154,7 +154,7 @@ impl CapabilitiesObject {
         }
     }
 
-    fn tell_people(&self) {
+    fn print_table(&self) {
         let mut name = "offers";
         for line in &self.offered {
             row(name, line);

@@ -19,7 +19,7 @@ use rustls::pki_types::CertificateDer;
 
 mod wire;
 
-use wire::{Flight, Record, Wire, take_record};
+use wire::{Record, TlsOutput, WirePositions, pop_record_until};
 
 use crate::TlsFailure;
 use crate::channel_binding::channel_binding;
@@ -31,7 +31,7 @@ const RECORD: usize = 16 * 1024;
 const RECORD_HEADER: usize = 5;
 
 /// The time limit for the rest of a plaintext line.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PLAINTEXT_LINE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The number of octets that are quoted from a peer that does not speak TLS.
 const QUOTED: usize = 100;
@@ -48,11 +48,11 @@ const KEPT: usize = 16 * 1024;
 /// The number of slices that are collected at once; `bytes` produces no more.
 const SLICES: usize = 16;
 
-/// What [`Secured`] needs from a plaintext machine.
-pub(crate) trait Upgradable: Endpoint + Send {
+/// What [`TlsLayer`] needs from a plaintext machine.
+pub(crate) trait PlaintextMachine: Endpoint + Send {
     /// Whether octets that are not handed over are discarded when the session ends: a client
     /// reports their messages as not sent, while a server still sends its goodbye.
-    const TAKES_BACK: bool;
+    const DISCARDS_AT_END: bool;
 
     /// Whether nothing at all is under way.
     fn is_idle(&self) -> bool;
@@ -61,7 +61,7 @@ pub(crate) trait Upgradable: Endpoint + Send {
     fn tls_established(&mut self, now: Instant, info: TlsInfo);
     fn tls_failed(&mut self, now: Instant, error: TransportError);
     /// Reports that these plaintext octets arrived where TLS should begin.
-    fn injected(&mut self, now: Instant, said: &[u8]);
+    fn handle_injection(&mut self, now: Instant, received: &[u8]);
     /// The output to encrypt. Advancing it does not hand anything over yet.
     fn output_for_tls(&mut self) -> impl Buf + Send;
     /// Reports that `octets` more of the encrypted output are handed over.
@@ -71,10 +71,10 @@ pub(crate) trait Upgradable: Endpoint + Send {
 }
 
 #[derive(Debug)]
-pub(crate) struct Secured<E> {
+pub(crate) struct TlsLayer<E> {
     pub(crate) machine: E,
     tls: Tls,
-    wire: Wire,
+    wire: WirePositions,
 }
 
 #[derive(Debug)]
@@ -101,15 +101,15 @@ struct Channel {
     /// The records that are handed over and not written; only if the driver reports writes.
     unwritten: VecDeque<Record>,
     /// The machine's octets that were handed over before the driver first reported a write.
-    untold: u64,
+    unreported: u64,
     pub(super) plaintext: Vec<u8>,
     /// Whether the peer's first byte is still to come after a plaintext phase.
-    first_byte_tells: bool,
+    checks_first_byte: bool,
     /// Whether the first byte was not TLS: the machine receives the rest unchanged.
     injected: bool,
     /// The plaintext that the peer sent instead of TLS so far.
     not_tls: Option<Plaintext>,
-    heard: bool,
+    has_received: bool,
     established: bool,
     close_notify_sent: bool,
     close_notify_received: bool,
@@ -121,7 +121,7 @@ struct Channel {
 /// The beginning of a line that a peer sent in plaintext, and when it began.
 #[derive(Debug)]
 struct Plaintext {
-    said: Vec<u8>,
+    received: Vec<u8>,
     since: Instant,
 }
 
@@ -137,23 +137,23 @@ impl std::fmt::Display for Truncated {
 
 impl std::error::Error for Truncated {}
 
-impl<E: Upgradable> Secured<E> {
+impl<E: PlaintextMachine> TlsLayer<E> {
     pub(crate) fn new(machine: E) -> Self {
         Self {
             machine,
             tls: Tls::Off,
-            wire: Wire::default(),
+            wire: WirePositions::default(),
         }
     }
 
-    /// Whether the machine asks for TLS and has none; call [`secure`](Self::secure).
+    /// Whether the machine asks for TLS and has none; call [`start_tls`](Self::start_tls).
     pub(crate) fn wants_session(&self) -> bool {
         matches!(self.tls, Tls::Off) && self.machine.is_awaiting_tls()
     }
 
     /// Begins TLS. `after_plaintext` is set after STARTTLS; `max_fragment` comes from the
     /// configuration.
-    pub(crate) fn secure(
+    pub(crate) fn start_tls(
         &mut self,
         session: rustls::Connection,
         after_plaintext: bool,
@@ -176,12 +176,12 @@ impl<E: Upgradable> Secured<E> {
             taken: 0,
             pending: VecDeque::new(),
             unwritten: VecDeque::from([late]),
-            untold: wire.written.map_or(wire.handed_over, |_| 0),
+            unreported: wire.written.map_or(wire.handed_over, |_| 0),
             plaintext: Vec::new(),
-            first_byte_tells: after_plaintext,
+            checks_first_byte: after_plaintext,
             injected: false,
             not_tls: None,
-            heard: false,
+            has_received: false,
             established: false,
             close_notify_sent: false,
             close_notify_received: false,
@@ -191,7 +191,7 @@ impl<E: Upgradable> Secured<E> {
     }
 
     /// Records that the peer's certificate is verified.
-    pub(crate) fn verifies(&mut self) {
+    pub(crate) fn set_certificate_verified(&mut self) {
         if let Tls::On(channel) = &mut self.tls {
             channel.verifies = true;
         }
@@ -199,7 +199,7 @@ impl<E: Upgradable> Secured<E> {
 
     /// Records the certificate that the server presents.
     #[cfg(feature = "server")]
-    pub(crate) fn shows(&mut self, certificate: Option<CertificateDer<'static>>) {
+    pub(crate) fn set_own_certificate(&mut self, certificate: Option<CertificateDer<'static>>) {
         if let Tls::On(channel) = &mut self.tls {
             channel.own_certificate = certificate;
         }
@@ -255,7 +255,10 @@ impl<E: Upgradable> Secured<E> {
     fn plaintext_deadline(&self) -> Option<Instant> {
         match &self.tls {
             Tls::Off => None,
-            Tls::On(channel) => channel.not_tls.as_ref().map(|said| said.since + PATIENCE),
+            Tls::On(channel) => channel
+                .not_tls
+                .as_ref()
+                .map(|received| received.since + PLAINTEXT_LINE_TIMEOUT),
         }
     }
 
@@ -282,13 +285,13 @@ impl<E: Upgradable> Secured<E> {
     pub(crate) fn output(&mut self) -> impl Buf + Send {
         let Self { machine, tls, wire } = self;
         match tls {
-            Tls::Off => Flight::Plaintext {
+            Tls::Off => TlsOutput::Plaintext {
                 output: machine.output(),
                 wire,
             },
             Tls::On(channel) => {
                 channel.encrypt(machine, wire);
-                Flight::Ciphertext(Ciphertext {
+                TlsOutput::Ciphertext(Ciphertext {
                     channel,
                     machine,
                     wire,
@@ -335,28 +338,33 @@ impl<E: Upgradable> Secured<E> {
 }
 
 impl Channel {
-    fn handle_input<E: Upgradable>(&mut self, machine: &mut E, now: Instant, mut input: &[u8]) {
+    fn handle_input<E: PlaintextMachine>(
+        &mut self,
+        machine: &mut E,
+        now: Instant,
+        mut input: &[u8],
+    ) {
         if self.injected {
-            return machine.injected(now, input);
+            return machine.handle_injection(now, input);
         }
         if input.is_empty() || self.failed {
             return;
         }
-        if self.first_byte_tells {
-            self.first_byte_tells = false;
+        if self.checks_first_byte {
+            self.checks_first_byte = false;
             const ALERT: u8 = 21;
             const HANDSHAKE: u8 = 22;
             if !matches!(input[0], ALERT | HANDSHAKE) {
                 self.failed = true;
                 self.injected = true;
-                return machine.injected(now, input);
+                return machine.handle_injection(now, input);
             }
         }
-        if !self.heard || self.not_tls.is_some() {
-            self.heard = true;
+        if !self.has_received || self.not_tls.is_some() {
+            self.has_received = true;
             // The content types of TLS, from change_cipher_spec to application_data.
             if self.not_tls.is_some() || !matches!(input[0], 20..=23) {
-                return self.hear_plaintext(machine, now, input);
+                return self.collect_plaintext(machine, now, input);
             }
         }
         while !input.is_empty() {
@@ -391,33 +399,38 @@ impl Channel {
 
     /// Keeps the beginning of a line that arrived in plaintext, so that the error does not
     /// depend on how the line is cut.
-    fn hear_plaintext<E: Upgradable>(&mut self, machine: &mut E, now: Instant, input: &[u8]) {
+    fn collect_plaintext<E: PlaintextMachine>(
+        &mut self,
+        machine: &mut E,
+        now: Instant,
+        input: &[u8],
+    ) {
         let plaintext = self.not_tls.get_or_insert_with(|| Plaintext {
-            said: Vec::new(),
+            received: Vec::new(),
             since: now,
         });
-        let said = &mut plaintext.said;
+        let received = &mut plaintext.received;
         let end = input.iter().position(|octet| *octet == b'\n');
         let line = &input[..end.unwrap_or(input.len())];
-        said.extend_from_slice(&line[..line.len().min(QUOTED - said.len())]);
-        if end.is_some() || said.len() == QUOTED {
+        received.extend_from_slice(&line[..line.len().min(QUOTED - received.len())]);
+        if end.is_some() || received.len() == QUOTED {
             self.fail_for_plaintext(machine, now);
         }
     }
 
     /// Returns whether the session failed.
-    fn fail_for_plaintext<E: Upgradable>(&mut self, machine: &mut E, now: Instant) -> bool {
-        let Some(Plaintext { said, .. }) = self.not_tls.take() else {
+    fn fail_for_plaintext<E: PlaintextMachine>(&mut self, machine: &mut E, now: Instant) -> bool {
+        let Some(Plaintext { received, .. }) = self.not_tls.take() else {
             return false;
         };
         self.failed = true;
-        let said = said.strip_suffix(b"\r").unwrap_or(&said);
-        let said = said.escape_ascii().to_string();
-        machine.tls_failed(now, Arc::new(TlsFailure::plaintext(said)));
+        let received = received.strip_suffix(b"\r").unwrap_or(&received);
+        let received = received.escape_ascii().to_string();
+        machine.tls_failed(now, Arc::new(TlsFailure::plaintext(received)));
         true
     }
 
-    fn deliver<E: Upgradable>(&mut self, machine: &mut E, now: Instant) {
+    fn deliver<E: PlaintextMachine>(&mut self, machine: &mut E, now: Instant) {
         self.plaintext.resize(DECRYPTED, 0);
         while let Ok(octets) = self.session.reader().read(&mut self.plaintext) {
             if octets == 0 {
@@ -428,8 +441,8 @@ impl Channel {
     }
 
     /// Refills the ciphertext once all of it is handed over.
-    fn encrypt<E: Upgradable>(&mut self, machine: &mut E, wire: &Wire) {
-        if E::TAKES_BACK && machine.is_closed() && !self.pending.is_empty() {
+    fn encrypt<E: PlaintextMachine>(&mut self, machine: &mut E, wire: &WirePositions) {
+        if E::DISCARDS_AT_END && machine.is_closed() && !self.pending.is_empty() {
             // The content of these records is reported as not sent, and no record may follow
             // one that is left out.
             self.pending.clear();
@@ -487,7 +500,12 @@ impl Channel {
     }
 
     /// Hands octets over that the caller owns: the whole flight without a copy.
-    fn take<E: Upgradable>(&mut self, machine: &mut E, wire: &mut Wire, octets: usize) -> Bytes {
+    fn take<E: PlaintextMachine>(
+        &mut self,
+        machine: &mut E,
+        wire: &mut WirePositions,
+        octets: usize,
+    ) -> Bytes {
         let waiting = &self.ciphertext[self.taken..];
         if self.taken == 0 && octets >= waiting.len() {
             self.hand_over(machine, wire, octets);
@@ -499,15 +517,20 @@ impl Channel {
         piece
     }
 
-    fn hand_over<E: Upgradable>(&mut self, machine: &mut E, wire: &mut Wire, octets: usize) {
+    fn hand_over<E: PlaintextMachine>(
+        &mut self,
+        machine: &mut E,
+        wire: &mut WirePositions,
+        octets: usize,
+    ) {
         let octets = octets.min(self.ciphertext.len() - self.taken);
         self.taken += octets;
         wire.handed_over += octets as u64;
-        while let Some(record) = take_record(&mut self.pending, wire.handed_over) {
+        while let Some(record) = pop_record_until(&mut self.pending, wire.handed_over) {
             machine.handed_over(record.plaintext as usize);
             match wire.written {
                 Some(_) => self.unwritten.push_back(record),
-                None => self.untold += record.plaintext,
+                None => self.unreported += record.plaintext,
             }
         }
         let progress = if wire.written.is_none() { octets } else { 0 };
@@ -515,18 +538,18 @@ impl Channel {
         machine.tls_progress(progress, waits);
     }
 
-    fn handle_written<E: Upgradable>(
+    fn handle_written<E: PlaintextMachine>(
         &mut self,
         machine: &mut E,
-        wire: &Wire,
+        wire: &WirePositions,
         now: Instant,
         octets: usize,
     ) {
         let waits = self.taken < self.ciphertext.len() || !wire.is_written();
         machine.tls_progress(octets, waits);
-        let mut plaintext = std::mem::take(&mut self.untold);
+        let mut plaintext = std::mem::take(&mut self.unreported);
         let written = wire.written.unwrap_or(wire.handed_over);
-        while let Some(record) = take_record(&mut self.unwritten, written) {
+        while let Some(record) = pop_record_until(&mut self.unwritten, written) {
             plaintext += record.plaintext;
         }
         machine.handle_written(now, plaintext as usize);
@@ -553,10 +576,10 @@ fn info(session: &rustls::Connection, own_certificate: Option<&CertificateDer<'_
 struct Ciphertext<'a, E> {
     channel: &'a mut Channel,
     machine: &'a mut E,
-    wire: &'a mut Wire,
+    wire: &'a mut WirePositions,
 }
 
-impl<E: Upgradable> Buf for Ciphertext<'_, E> {
+impl<E: PlaintextMachine> Buf for Ciphertext<'_, E> {
     fn remaining(&self) -> usize {
         self.chunk().len()
     }

@@ -1,4 +1,4 @@
-//! Every way to reach a server, from the settings of its script.
+//! Every path to reach a server, from the settings of its script.
 
 use std::error::Error;
 use std::fs;
@@ -14,7 +14,7 @@ pub(crate) const OVER_TLS: &str = "TLSv1.3";
 pub(crate) const IN_PLAINTEXT: &str = "plaintext";
 
 /// A missing reply is an error long before a user would give up.
-const PATIENCE: Duration = Duration::from_secs(15);
+const CASE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The variable with the port, its name in the table, the mode, and the expected outcome.
 const WITHOUT_LOGIN: [(&str, &str, &str, &str); 9] = [
@@ -29,9 +29,9 @@ const WITHOUT_LOGIN: [(&str, &str, &str, &str); 9] = [
     ("LMTP_SOCKET", "lmtp+unix", "none", IN_PLAINTEXT),
 ];
 
-/// One way to reach a server.
+/// One path to reach a server.
 #[derive(Clone, Debug)]
-pub(crate) struct Way {
+pub(crate) struct AccessPath {
     pub(crate) mode: &'static str,
     pub(crate) port: &'static str,
     url: String,
@@ -42,7 +42,7 @@ pub(crate) struct Way {
     pub(crate) channel: &'static str,
 }
 
-impl Way {
+impl AccessPath {
     /// A port in one mode; `None` if the server has no such port, or no CA where one is needed.
     fn new(
         environment: &Environment,
@@ -55,7 +55,7 @@ impl Way {
         if !environment.has(variable) || mode != "none" && !has_ca {
             return Ok(None);
         }
-        let place = environment.get(variable)?;
+        let address = environment.get(variable)?;
         let ca = match environment.get("CA_FILE") {
             Ok(path) => Some(Certificate::from_pem(&fs::read(path)?)?),
             Err(_) => None,
@@ -64,10 +64,10 @@ impl Way {
             mode,
             port,
             url: match port {
-                "smtps" => format!("smtps://localhost:{place}"),
-                "lmtp" => format!("lmtp://localhost:{place}?tls=none"),
-                "lmtp+unix" => format!("lmtp+unix://{place}"),
-                _ => format!("smtp://localhost:{place}?tls={mode}"),
+                "smtps" => format!("smtps://localhost:{address}"),
+                "lmtp" => format!("lmtp://localhost:{address}?tls=none"),
+                "lmtp+unix" => format!("lmtp+unix://{address}"),
+                _ => format!("smtp://localhost:{address}?tls={mode}"),
             },
             ca,
             login: None,
@@ -103,7 +103,7 @@ impl Way {
     /// The default configuration with the certificate, the password, and a short timeout.
     pub(crate) fn config(&self) -> Result<TransportConfig, Box<dyn Error>> {
         let mut builder =
-            TransportBuilder::<TransportConfig>::from_url(&self.url)?.timeout(Some(PATIENCE));
+            TransportBuilder::<TransportConfig>::from_url(&self.url)?.timeout(Some(CASE_TIMEOUT));
         if !self.chunking {
             builder = builder.client(|client| client.chunking(false));
         }
@@ -123,28 +123,28 @@ impl Way {
 }
 
 /// Every port in each of its modes, and each mechanism.
-pub(crate) fn all(environment: &Environment) -> Result<Vec<Way>, Box<dyn Error>> {
-    let mut ways = Vec::new();
+pub(crate) fn all(environment: &Environment) -> Result<Vec<AccessPath>, Box<dyn Error>> {
+    let mut access_paths = Vec::new();
     for (variable, port, mode, channel) in WITHOUT_LOGIN {
-        ways.extend(Way::new(environment, variable, port, mode, channel)?);
+        access_paths.extend(AccessPath::new(environment, variable, port, mode, channel)?);
     }
     let (variable, port) = if environment.has("SUBMISSION_PORT") {
         ("SUBMISSION_PORT", "submission")
     } else {
         ("PLAIN_PORT", "plain")
     };
-    let starttls = Way::new(environment, variable, port, "required", OVER_TLS)?;
-    let smtps = Way::new(environment, "SMTPS_PORT", "smtps", "wrapper", OVER_TLS)?;
-    for way in starttls.iter().chain(&smtps) {
+    let starttls = AccessPath::new(environment, variable, port, "required", OVER_TLS)?;
+    let smtps = AccessPath::new(environment, "SMTPS_PORT", "smtps", "wrapper", OVER_TLS)?;
+    for path in starttls.iter().chain(&smtps) {
         let mechanisms = environment.get("AUTH").unwrap_or_default();
         for mechanism in mechanisms.split_ascii_whitespace() {
             let user = environment.get("AUTH_USER")?;
             let credentials = Credentials::new(user, environment.get("AUTH_PASSWORD")?);
-            ways.push(Way {
+            access_paths.push(AccessPath {
                 login: Some((credentials, mechanism.parse()?)),
-                ..way.clone()
+                ..path.clone()
             });
         }
     }
-    Ok(ways)
+    Ok(access_paths)
 }

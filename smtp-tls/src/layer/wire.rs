@@ -8,13 +8,13 @@ use bytes::{Buf, Bytes};
 
 /// Positions among all octets that were output, in plaintext and encrypted.
 #[derive(Debug, Default)]
-pub(super) struct Wire {
+pub(super) struct WirePositions {
     pub(super) handed_over: u64,
     /// The position up to which octets are written, if the driver reports writes.
     pub(super) written: Option<u64>,
 }
 
-impl Wire {
+impl WirePositions {
     pub(super) fn is_written(&self) -> bool {
         self.written
             .is_none_or(|written| written >= self.handed_over)
@@ -30,18 +30,21 @@ pub(super) struct Record {
 }
 
 /// Takes the oldest record if it ends at or before `position`.
-pub(super) fn take_record(records: &mut VecDeque<Record>, position: u64) -> Option<Record> {
+pub(super) fn pop_record_until(records: &mut VecDeque<Record>, position: u64) -> Option<Record> {
     let ended = records.front().is_some_and(|record| record.end <= position);
     if ended { records.pop_front() } else { None }
 }
 
 /// The octets to write, in plaintext or encrypted.
-pub(super) enum Flight<'a, P, C> {
-    Plaintext { output: P, wire: &'a mut Wire },
+pub(super) enum TlsOutput<'a, P, C> {
+    Plaintext {
+        output: P,
+        wire: &'a mut WirePositions,
+    },
     Ciphertext(C),
 }
 
-impl<P: Buf, C: Buf> Buf for Flight<'_, P, C> {
+impl<P: Buf, C: Buf> Buf for TlsOutput<'_, P, C> {
     fn remaining(&self) -> usize {
         match self {
             Self::Plaintext { output, .. } => output.remaining(),

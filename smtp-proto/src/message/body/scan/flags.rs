@@ -7,13 +7,13 @@
 
 /// What was found in a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Marks {
+pub(super) struct BlockFlags {
     /// The bitwise OR of all octets.
     pub(super) bits: u8,
     /// The smallest octet.
-    pub(super) least: u8,
+    pub(super) smallest: u8,
     /// Whether there is a CR that is not followed by LF, or an LF that does not follow a CR.
-    pub(super) unpaired: bool,
+    pub(super) has_lone_line_end: bool,
     /// Whether there is a dot after an LF.
     pub(super) dotted: bool,
 }
@@ -28,7 +28,7 @@ const ROUND: usize = 4 * LANES;
 /// A round and the two octets after it.
 const WINDOW: usize = ROUND + 2;
 
-impl Marks {
+impl BlockFlags {
     #[cfg(feature = "simd")]
     pub(super) fn of(block: &[u8]) -> Self {
         let level = fearless_simd::Level::new();
@@ -36,24 +36,24 @@ impl Marks {
         // cross a cache line.
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
         let level = level.as_avx2().map_or(level, fearless_simd::Simd::level);
-        fearless_simd::dispatch!(level, _simd => Self::look(block))
+        fearless_simd::dispatch!(level, _simd => Self::scan_vectors(block))
     }
 
     #[cfg(not(feature = "simd"))]
     pub(super) fn of(block: &[u8]) -> Self {
-        Self::look(block)
+        Self::scan_vectors(block)
     }
 
     // Inlined into each function that is compiled for a kind of processor.
     #[allow(clippy::inline_always)]
     #[inline(always)]
-    fn look(block: &[u8]) -> Self {
+    fn scan_vectors(block: &[u8]) -> Self {
         let Some(last) = block.len().checked_sub(WINDOW) else {
-            return Self::look_closely(block);
+            return Self::scan_octets(block);
         };
         let mut bits = [0; LANES];
-        let mut least = [u8::MAX; LANES];
-        let mut unpaired = [0; LANES];
+        let mut smallest = [u8::MAX; LANES];
+        let mut has_lone_line_end = [0; LANES];
         let mut dotted = [0; LANES];
         let mut at = 0;
         while let Some(window) = block[at..].first_chunk::<WINDOW>() {
@@ -62,9 +62,9 @@ impl Marks {
                     let at = round * LANES + lane;
                     let octet = window[at + 1];
                     bits[lane] |= octet;
-                    least[lane] = octet.min(least[lane]);
+                    smallest[lane] = octet.min(smallest[lane]);
                     let line_feed = mask(octet == b'\n');
-                    unpaired[lane] |= mask(window[at] == b'\r') ^ line_feed;
+                    has_lone_line_end[lane] |= mask(window[at] == b'\r') ^ line_feed;
                     dotted[lane] |= line_feed & mask(window[at + 2] == b'.');
                 }
             }
@@ -79,21 +79,22 @@ impl Marks {
         let (before, end) = (block[last + WINDOW - 2], block[last + WINDOW - 1]);
         Self {
             bits: bits.iter().fold(first | end, |all, lane| all | lane),
-            least: least
+            smallest: smallest
                 .iter()
-                .fold(first.min(end), |least, lane| least.min(*lane)),
-            unpaired: unpaired.iter().any(|lane| *lane != 0) || is_unpaired(before, end),
+                .fold(first.min(end), |smallest, lane| smallest.min(*lane)),
+            has_lone_line_end: has_lone_line_end.iter().any(|lane| *lane != 0)
+                || is_lone_line_end(before, end),
             dotted: dotted.iter().any(|lane| *lane != 0) || block.starts_with(b"\n."),
         }
     }
 
-    /// Finds the marks of a few octets, one at a time.
-    fn look_closely(block: &[u8]) -> Self {
+    /// Finds the flags of a few octets, one at a time.
+    fn scan_octets(block: &[u8]) -> Self {
         let mut pairs = block.windows(2);
         Self {
             bits: block.iter().fold(0, |all, octet| all | octet),
-            least: block.iter().copied().min().unwrap_or(u8::MAX),
-            unpaired: pairs.clone().any(|pair| is_unpaired(pair[0], pair[1])),
+            smallest: block.iter().copied().min().unwrap_or(u8::MAX),
+            has_lone_line_end: pairs.clone().any(|pair| is_lone_line_end(pair[0], pair[1])),
             dotted: pairs.any(|pair| pair == b"\n."),
         }
     }
@@ -106,7 +107,7 @@ fn mask(is: bool) -> u8 {
     if is { u8::MAX } else { 0 }
 }
 
-fn is_unpaired(before: u8, octet: u8) -> bool {
+fn is_lone_line_end(before: u8, octet: u8) -> bool {
     (before == b'\r') != (octet == b'\n')
 }
 
@@ -135,7 +136,7 @@ mod tests {
                 let seen = &SEEN[seen][..SEEN[seen].len().min(rest.len())];
                 rest[..seen.len()].copy_from_slice(seen);
             }
-            let (seen, known) = (Marks::of(&block), Marks::look_closely(&block));
+            let (seen, known) = (BlockFlags::of(&block), BlockFlags::scan_octets(&block));
             prop_assert_eq!(seen, known);
         }
     }

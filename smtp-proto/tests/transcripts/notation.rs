@@ -57,7 +57,7 @@ pub(crate) fn show_report(report: &Report) -> String {
 
 /// Whether the expected text describes this event; a final `…` stands for any text. Recipients
 /// that were accepted with a plain 250 of their own may be omitted.
-pub(crate) fn is_told_by(event: &str, expected: &str) -> bool {
+pub(crate) fn matches_expectation(event: &str, expected: &str) -> bool {
     let (text, recipients) = event.split_once(" ; ").unwrap_or((event, ""));
     let (expected, expected_recipients) = expected.split_once(" ; ").unwrap_or((expected, ""));
     let same = match expected.strip_suffix('…') {
@@ -108,7 +108,7 @@ pub(crate) fn difference(expected: &[u8], written: &[u8]) -> String {
 }
 
 /// A secret in plain text, and in base64 at every offset within a longer message.
-pub(crate) fn forms_of_secret(secret: &[u8]) -> Vec<String> {
+pub(crate) fn encodings_of_secret(secret: &[u8]) -> Vec<String> {
     if secret.is_empty() {
         return Vec::new();
     }

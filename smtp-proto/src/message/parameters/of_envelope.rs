@@ -7,19 +7,19 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::{Parameter, Peer};
+use super::{Parameter, ServerProperties};
 use crate::{Capabilities, ErrorKind};
 
 /// Parameters, each keyword at most once per place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Attached {
+pub(crate) struct EnvelopeParameters {
     mail: Vec<Parameter>,
     every: Vec<Parameter>,
     /// The parameters of a single recipient, by its position.
     single: BTreeMap<usize, Vec<Parameter>>,
 }
 
-impl Attached {
+impl EnvelopeParameters {
     /// Adds a parameter of `MAIL`, replacing one with the same keyword.
     pub(crate) fn add(&mut self, parameter: Parameter) {
         replace_or_push(&mut self.mail, parameter);
@@ -36,7 +36,7 @@ impl Attached {
     }
 
     /// The parameters for only the recipients at these positions.
-    pub(crate) fn only(&self, recipients: &[usize]) -> Self {
+    pub(crate) fn with_recipients_at(&self, recipients: &[usize]) -> Self {
         let own = |(position, recipient)| Some((position, self.single.get(recipient)?.clone()));
         Self {
             mail: self.mail.clone(),
@@ -60,10 +60,10 @@ impl Attached {
     }
 
     /// Checks that all parameters may be sent to this server, or left out.
-    pub(crate) fn check(&self, peer: Peer<'_>) -> Result<(), ErrorKind> {
+    pub(crate) fn check(&self, server: ServerProperties<'_>) -> Result<(), ErrorKind> {
         let single = self.single.values().flatten();
         let mut all = self.mail.iter().chain(&self.every).chain(single);
-        all.try_for_each(|parameter| parameter.check(peer))
+        all.try_for_each(|parameter| parameter.check(server))
     }
 
     /// Appends the parameters of `MAIL` to the command.
@@ -110,16 +110,16 @@ mod tests {
 
     #[test]
     fn a_recipients_own_parameter_takes_precedence() {
-        let mut attached = Attached::default();
-        attached.add(parameter("X=1"));
-        attached.add(parameter("x=2"));
-        attached.add_for_all(parameter("N=all"));
-        attached.add_for_all(parameter("O=all"));
-        attached.add_for(2, parameter("N=2"));
-        attached.add_for(1, parameter("N=first"));
-        attached.add_for(1, parameter("P=1"));
-        attached.add_for(1, parameter("n=1"));
-        let of_mail: Vec<_> = attached.of_mail().map(Parameter::as_str).collect();
+        let mut parameters = EnvelopeParameters::default();
+        parameters.add(parameter("X=1"));
+        parameters.add(parameter("x=2"));
+        parameters.add_for_all(parameter("N=all"));
+        parameters.add_for_all(parameter("O=all"));
+        parameters.add_for(2, parameter("N=2"));
+        parameters.add_for(1, parameter("N=first"));
+        parameters.add_for(1, parameter("P=1"));
+        parameters.add_for(1, parameter("n=1"));
+        let of_mail: Vec<_> = parameters.of_mail().map(Parameter::as_str).collect();
         assert_eq!(of_mail, ["x=2"]);
         for (recipient, expected) in [
             (0, &["N=all", "O=all"][..]),
@@ -127,13 +127,16 @@ mod tests {
             (2, &["N=2", "O=all"]),
             (9, &["N=all", "O=all"]),
         ] {
-            let of_rcpt: Vec<_> = attached.of_rcpt(recipient).map(Parameter::as_str).collect();
+            let of_rcpt: Vec<_> = parameters
+                .of_rcpt(recipient)
+                .map(Parameter::as_str)
+                .collect();
             assert_eq!(of_rcpt, expected);
         }
-        let some = attached.only(&[9, 2, 1]);
+        let some = parameters.with_recipients_at(&[9, 2, 1]);
         for (position, recipient) in [9, 2, 1].into_iter().enumerate() {
-            assert!(some.of_rcpt(position).eq(attached.of_rcpt(recipient)));
+            assert!(some.of_rcpt(position).eq(parameters.of_rcpt(recipient)));
         }
-        assert!(some.of_mail().eq(attached.of_mail()));
+        assert!(some.of_mail().eq(parameters.of_mail()));
     }
 }

@@ -25,14 +25,14 @@ const SHORTEST_RSA: usize = 2048;
 
 /// Accepts the added certificates; asks `inner` about all others.
 #[derive(Debug)]
-pub(crate) struct Given {
+pub(crate) struct AddedCertificateVerifier {
     certificates: Vec<Certificate>,
     algorithms: WebPkiSupportedAlgorithms,
     any_name: bool,
     inner: Arc<dyn ServerCertVerifier>,
 }
 
-impl Given {
+impl AddedCertificateVerifier {
     pub(crate) fn new(
         certificates: &[Certificate],
         provider: &CryptoProvider,
@@ -48,12 +48,12 @@ impl Given {
     }
 
     fn has(&self, shown: &CertificateDer<'_>) -> bool {
-        let mut given = self.certificates.iter();
-        given.any(|certificate| certificate.as_der() == shown.as_ref())
+        let mut added = self.certificates.iter();
+        added.any(|certificate| certificate.as_der() == shown.as_ref())
     }
 
     /// The fields of an added certificate that `webpki` cannot read, because it has version 1.
-    fn unread<'a>(&self, shown: &'a CertificateDer<'_>) -> Option<Fields<'a>> {
+    fn version_1_fields<'a>(&self, shown: &'a CertificateDer<'_>) -> Option<Fields<'a>> {
         let read = webpki::EndEntityCert::try_from(shown).is_ok();
         if read || !self.has(shown) {
             return None;
@@ -62,7 +62,7 @@ impl Given {
     }
 }
 
-impl ServerCertVerifier for Given {
+impl ServerCertVerifier for AddedCertificateVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -81,7 +81,7 @@ impl ServerCertVerifier for Given {
             );
             return verified.map_err(|error| {
                 let shown = || core::iter::once(end_entity).chain(intermediates);
-                with_reason(explained(error, shown()), shown())
+                with_precise_cause(with_short_key(error, shown()), shown())
             });
         }
         let fields = Fields::of(end_entity).ok_or(CertificateError::BadEncoding)?;
@@ -110,9 +110,9 @@ impl ServerCertVerifier for Given {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let Some(fields) = self.unread(cert) else {
+        let Some(fields) = self.version_1_fields(cert) else {
             let verified = self.inner.verify_tls12_signature(message, cert, dss);
-            return verified.map_err(|error| explained(error, [cert]));
+            return verified.map_err(|error| with_short_key(error, [cert]));
         };
         let key = webpki::RawPublicKeyEntity::try_from(&fields.public_key)
             .map_err(|_| CertificateError::BadEncoding)?;
@@ -137,9 +137,9 @@ impl ServerCertVerifier for Given {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let Some(fields) = self.unread(cert) else {
+        let Some(fields) = self.version_1_fields(cert) else {
             let verified = self.inner.verify_tls13_signature(message, cert, dss);
-            return verified.map_err(|error| explained(error, [cert]));
+            return verified.map_err(|error| with_short_key(error, [cert]));
         };
         verify_tls13_signature_with_raw_key(message, &fields.public_key, dss, &self.algorithms)
     }
@@ -158,7 +158,7 @@ impl ServerCertVerifier for Given {
 }
 
 /// With a short key every signature counts as wrong: the error is then the key's length.
-fn explained<'a, 'b: 'a>(
+fn with_short_key<'a, 'b: 'a>(
     error: Error,
     shown: impl IntoIterator<Item = &'a CertificateDer<'b>>,
 ) -> Error {
@@ -183,7 +183,7 @@ fn explained<'a, 'b: 'a>(
 ///
 /// An untrusted self-signed certificate may have the name of a trusted root. A verifier then
 /// tries the key of the root and reports a wrong signature.
-fn with_reason<'a, 'b: 'a>(
+fn with_precise_cause<'a, 'b: 'a>(
     error: Error,
     mut shown: impl Iterator<Item = &'a CertificateDer<'b>> + Clone,
 ) -> Error {
@@ -213,7 +213,9 @@ fn with_reason<'a, 'b: 'a>(
                 Some(webpki::Error::CaUsedAsEndEntity)
             );
             match fields {
-                Some(fields) if !fields.is_for_servers => CertificateError::InvalidPurpose.into(),
+                Some(fields) if !fields.allows_server_auth => {
+                    CertificateError::InvalidPurpose.into()
+                }
                 Some(fields) if is_authority && fields.is_self_issued => {
                     CertificateError::Other(OtherError(Arc::new(SelfSigned))).into()
                 }
@@ -298,14 +300,14 @@ mod tests {
         let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let other = other.cert.der();
         let wrong = || Error::from(CertificateError::BadSignature);
-        assert_eq!(explained(wrong(), [other]), wrong());
-        let explanation = explained(wrong(), [other, &short]);
+        assert_eq!(with_short_key(wrong(), [other]), wrong());
+        let explanation = with_short_key(wrong(), [other, &short]);
         let failure = crate::TlsFailure::from(explanation);
         assert_eq!(
             *failure.kind(),
             crate::TlsFailureKind::KeyTooShort { bits: 1024 }
         );
         let unknown = Error::from(CertificateError::UnknownIssuer);
-        assert_eq!(explained(unknown.clone(), [&short]), unknown);
+        assert_eq!(with_short_key(unknown.clone(), [&short]), unknown);
     }
 }

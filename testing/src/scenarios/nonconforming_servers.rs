@@ -10,12 +10,12 @@ use postwire_server::ChunksRead;
 use postwire_tls::ServerTls;
 use postwire_tls::proto::{Body, ErrorKind, Outcome, Pipelining, Stage};
 
-use super::{assert_accepted, bob, envelope, everything, message, url};
+use super::{assert_accepted, bob, config_with_all_extensions, envelope, message, url};
 use crate::Adapter;
 use crate::server::{Embedded, Scripted, exchange};
 
 /// Executed as commands, each of these delivers a message or replies for one.
-const FORGED: [&str; 3] = [
+const INJECTED_COMMANDS: [&str; 3] = [
     "MAIL FROM:<forged@sender.example>\r\nRCPT TO:<x@r.example>\r\nBDAT 8 LAST\r\nforged\r\n",
     "RSET\r\nMAIL FROM:<forged@sender.example>\r\nRCPT TO:<x@r.example>\r\nDATA\r\nforged\r\n.\r\n",
     "NOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\n",
@@ -23,16 +23,19 @@ const FORGED: [&str; 3] = [
 
 /// A server that refuses `BDAT` without reading the octets after it, or does not support it.
 pub(super) fn unread_chunks(adapter: &dyn Adapter) {
-    for read in [ChunksRead::Welcome, ChunksRead::None] {
+    for read in [ChunksRead::Accepted, ChunksRead::None] {
         for pipelining in [Pipelining::Careful, Pipelining::Off] {
-            let server = Embedded::start(everything().chunks_read(read), ServerTls::None);
+            let server = Embedded::start(
+                config_with_all_extensions().chunks_read(read),
+                ServerTls::None,
+            );
             let client = url("none", server.port()).client(|client| client.pipelining(pipelining));
             let mut messages: Vec<(_, Body)> = Vec::new();
-            for forged in FORGED {
+            for forged in INJECTED_COMMANDS {
                 messages.push((envelope(&["no@r.example"]), forged.into()));
                 messages.push((bob(), message().into()));
             }
-            messages.push((bob(), FORGED[0].into()));
+            messages.push((bob(), INJECTED_COMMANDS[0].into()));
             let reports = adapter.send_all(client.build().unwrap(), messages);
             for (number, report) in reports.iter().enumerate() {
                 let refused = number % 2 == 0 && number < 6;
@@ -41,9 +44,9 @@ pub(super) fn unread_chunks(adapter: &dyn Adapter) {
                     assert_eq!(report.stage(), Some(Stage::Rcpt), "{report}");
                 }
             }
-            let stored = server.seen().stored;
+            let stored = server.recording().stored;
             let stored: Vec<_> = stored.iter().map(|stored| stored.content.clone()).collect();
-            let sent = [&message()[..], &message(), &message(), FORGED[0]];
+            let sent = [&message()[..], &message(), &message(), INJECTED_COMMANDS[0]];
             assert!(stored == sent, "{read:?}, {pipelining}: {stored:?}");
         }
     }
@@ -65,7 +68,7 @@ pub(super) fn goodbye_to_the_content(adapter: &dyn Adapter) {
         let Outcome::InDoubt(why) = report.outcome() else {
             panic!("{report}");
         };
-        assert!(matches!(why.kind(), ErrorKind::Goodbye(_)), "{why}");
+        assert!(matches!(why.kind(), ErrorKind::EndedByServer(_)), "{why}");
         server.finish();
     }
 }
@@ -77,12 +80,12 @@ pub(super) fn nothing_behind_the_dot(adapter: &dyn Adapter) {
         let mut wire = exchange(&mut stream, "220 mx\r\n", "EHLO");
         wire += &exchange(&mut stream, "250-mx\r\n250 PIPELINING\r\n", "DATA\r\n");
         for number in 0..3 {
-            let heard = exchange(
+            let received = exchange(
                 &mut stream,
                 "250 ok\r\n250 ok\r\n354 go on\r\n",
                 "\r\n.\r\n",
             );
-            assert!(heard.ends_with("\r\n.\r\n"), "{number}: {heard}");
+            assert!(received.ends_with("\r\n.\r\n"), "{number}: {received}");
             let next = if number < 2 { "DATA\r\n" } else { "QUIT\r\n" };
             wire += &exchange(&mut stream, "250 queued\r\n", next);
         }
