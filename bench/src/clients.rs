@@ -12,7 +12,10 @@ mod mail_send;
 mod postwire;
 mod raw;
 
-pub(crate) use postwire::{BOLD, BOLD_DATA, CONNECTION, DATA, DEFAULT, SEND, SMOL, STREAM};
+pub(crate) use lettre::TOKIO as LETTRE;
+pub(crate) use postwire::{
+    BOLD, BOLD_DATA, CONNECTION, DATA, DEFAULT, SEND, SEND_BOLD, SEND_DATA, SMOL, STREAM,
+};
 pub(crate) use raw::RAW;
 
 /// A client in one of its variants.
@@ -49,6 +52,25 @@ pub(crate) trait Client {
         let _ = (mail, messages, connections);
         Ok(false)
     }
+
+    /// Sends from several senders at once over at most `connections`: each one sends its next
+    /// message when the last one has its verdict. Returns `false` if the client cannot.
+    fn concurrent(&self, mail: &Mail, senders: Senders) -> Result<bool, Failure> {
+        // A client without a pool has a connection for each sender.
+        if senders.connections != senders.count {
+            return Ok(false);
+        }
+        self.pool(mail, senders.count * senders.messages, senders.connections)
+    }
+}
+
+/// Concurrent senders.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Senders {
+    pub(crate) count: usize,
+    /// The messages of each sender.
+    pub(crate) messages: usize,
+    pub(crate) connections: usize,
 }
 
 /// One connection.
@@ -75,6 +97,13 @@ pub(crate) fn peers() -> Vec<Box<dyn Contender>> {
     peers.extend(mail_send::all());
     peers.extend(lettre::all());
     peers
+}
+
+/// The clients that send one by one, for concurrent senders.
+pub(crate) fn concurrent() -> Vec<Box<dyn Contender>> {
+    let mut all = postwire::one_by_one();
+    all.extend(peers());
+    all
 }
 
 /// The clients of [`all`] with these names.

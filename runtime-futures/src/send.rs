@@ -303,8 +303,13 @@ impl<R: Runtime> Carrier<R> {
                     {
                         drive.give_chunk(next);
                     }
-                    let event = ready!(drive.line().poll_happens(cx));
-                    drive.on_event(clock.now(), event);
+                    match drive.line().poll_happens(cx) {
+                        Poll::Ready(event) => drive.on_event(clock.now(), event),
+                        Poll::Pending => {
+                            drive.park(cx.waker());
+                            return Poll::Pending;
+                        }
+                    }
                 }
                 Step::Report(report) => return Poll::Ready(Some(report)),
                 Step::Done => return Poll::Ready(None),

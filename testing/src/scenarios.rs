@@ -21,6 +21,7 @@ mod limits;
 mod lmtp;
 mod nonconforming_servers;
 mod pool;
+mod sharing;
 
 use crate::Adapter;
 use crate::certificates::{Authority, Flaw};
@@ -52,6 +53,10 @@ pub const ALL: &[Scenario] = &[
     ),
     ("the limits of a server are respected", extensions::limits),
     ("many messages over one connection", many_messages),
+    (
+        "concurrent sends share few connections",
+        sharing::few_connections,
+    ),
     ("a large message arrives whole", large),
     ("streamed content arrives whole", streamed),
     ("a failing source delivers nothing", source_fails),

@@ -17,9 +17,14 @@ use lettre::transport::smtp::{AsyncSmtpTransport, PoolConfig, SmtpTransport};
 use lettre::{AsyncTransport, Tokio1Executor, Transport};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
 
-use super::{Client, Contender, Failure, Mail, Session, Target, current_thread, multi_thread};
+use super::{
+    Client, Contender, Failure, Mail, Senders, Session, Target, current_thread, multi_thread,
+};
 use crate::job::{HOST, Mode, PASSWORD, SENDER, USER};
+
+pub(crate) const TOKIO: &str = "lettre tokio, no stall";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Variant {
@@ -43,7 +48,7 @@ impl Contender for Lettre {
         match self.0 {
             Variant::AsItComes => "lettre blocking",
             Variant::QuickAck => "lettre blocking, no stall",
-            Variant::Tokio => "lettre tokio, no stall",
+            Variant::Tokio => TOKIO,
         }
     }
 
@@ -179,8 +184,19 @@ impl Client for Prepared {
     }
 
     fn pool(&self, mail: &Mail, messages: usize, connections: usize) -> Result<bool, Failure> {
-        let letters = Letters::load(mail, messages / connections)?;
-        let pool = PoolConfig::new().max_size(connections as u32);
+        self.concurrent(
+            mail,
+            Senders {
+                count: connections,
+                messages: messages / connections,
+                connections,
+            },
+        )
+    }
+
+    fn concurrent(&self, mail: &Mail, senders: Senders) -> Result<bool, Failure> {
+        let letters = Letters::load(mail, senders.messages)?;
+        let pool = PoolConfig::new().max_size(senders.connections as u32);
         if self.variant == Variant::Tokio {
             let runtime = multi_thread()?;
             let _inside = runtime.enter();
@@ -189,13 +205,17 @@ impl Client for Prepared {
                 .tls(self.tls())
                 .pool_config(pool)
                 .build();
+            // The pool opens any number of connections, and limits only those that it keeps.
+            let limit = Arc::new(Semaphore::new(senders.connections));
             return runtime.block_on(async {
                 let mut tasks = Vec::new();
-                for _ in 0..connections {
+                for _ in 0..senders.count {
                     let (letters, transport) = (letters.clone(), transport.clone());
+                    let limit = Arc::clone(&limit);
                     tasks.push(tokio::spawn(async move {
                         for _ in 0..letters.count {
                             let envelope = letters.envelope()?;
+                            let _permit = limit.acquire().await?;
                             transport.send_raw(envelope, &letters.body).await?;
                         }
                         Ok::<(), Failure>(())
@@ -206,6 +226,9 @@ impl Client for Prepared {
                 }
                 Ok(true)
             });
+        }
+        if senders.connections != senders.count {
+            return Ok(false);
         }
         let transport = SmtpTransport::builder_dangerous(HOST)
             .port(self.target.port)
@@ -219,7 +242,7 @@ impl Client for Prepared {
             })
         };
         thread::scope(|scope| {
-            let threads: Vec<_> = (0..connections).map(|_| scope.spawn(worker)).collect();
+            let threads: Vec<_> = (0..senders.count).map(|_| scope.spawn(worker)).collect();
             threads
                 .into_iter()
                 .try_for_each(|thread| thread.join().map_err(|_| "a thread panicked")?)

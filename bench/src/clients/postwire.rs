@@ -10,7 +10,7 @@ use postwire_proto::{Body, Credentials, Envelope, Event, Pipelining, Report};
 use postwire_tls::{Certificate, CertificateStore};
 use postwire_transport::{PoolConfig, StreamBody, TransportBuilder, TransportConfig};
 
-use super::{Client, Contender, Failure, Mail, Session, Target};
+use super::{Client, Contender, Failure, Mail, Senders, Session, Target};
 use crate::job::{Mode, PASSWORD, SENDER, USER};
 
 pub(crate) const DEFAULT: &str = "postwire, defaults (CHUNKING)";
@@ -19,6 +19,9 @@ pub(crate) const BOLD: &str = "postwire, bold (CHUNKING)";
 pub(crate) const BOLD_DATA: &str = "postwire, bold, PIPELINING only";
 pub(crate) const CONNECTION: &str = "postwire, defaults, a bare Connection";
 pub(crate) const SEND: &str = "postwire, send() one by one";
+pub(crate) const SEND_DATA: &str = "postwire, send() one by one, PIPELINING only";
+pub(crate) const SEND_BOLD: &str = "postwire, send() one by one, bold";
+const SEND_SMOL: &str = "postwire-smol, send() one by one";
 pub(crate) const STREAM: &str = "postwire, streamed body";
 pub(crate) const SMOL: &str = "postwire-smol, defaults";
 
@@ -33,6 +36,7 @@ enum Way {
     OneByOne,
     Stream,
     Smol,
+    SmolOneByOne,
 }
 
 struct Postwire {
@@ -64,6 +68,25 @@ pub(super) fn all() -> Vec<Box<dyn Contender>> {
     ]
 }
 
+/// The variants that send one by one, for concurrent senders.
+pub(super) fn one_by_one() -> Vec<Box<dyn Contender>> {
+    use Pipelining::{Bold, Careful};
+    let contender = |name, chunking, pipelining, way| -> Box<dyn Contender> {
+        Box::new(Postwire {
+            name,
+            chunking,
+            pipelining,
+            way,
+        })
+    };
+    vec![
+        contender(SEND, true, Careful, Way::OneByOne),
+        contender(SEND_SMOL, true, Careful, Way::SmolOneByOne),
+        contender(SEND_DATA, false, Careful, Way::SmolOneByOne),
+        contender(SEND_BOLD, true, Bold, Way::SmolOneByOne),
+    ]
+}
+
 impl Contender for Postwire {
     fn name(&self) -> &'static str {
         self.name
@@ -72,7 +95,7 @@ impl Contender for Postwire {
     fn round_trips(&self) -> usize {
         match self.way {
             Way::OneByOne | Way::Stream => 2,
-            Way::All | Way::Connection | Way::Smol => {
+            Way::All | Way::Connection | Way::Smol | Way::SmolOneByOne => {
                 usize::from(!self.chunking) + usize::from(self.pipelining == Pipelining::Careful)
             }
         }
@@ -103,12 +126,16 @@ impl Contender for Postwire {
         if target.auth {
             builder = builder.credentials(Credentials::new(USER, PASSWORD));
         }
-        let (config, way) = (builder.build()?, self.way);
-        Ok(Box::new(Prepared { config, way }))
+        Ok(Box::new(Prepared {
+            config: builder.clone().build()?,
+            builder,
+            way: self.way,
+        }))
     }
 }
 
 struct Prepared {
+    builder: TransportBuilder<TransportConfig>,
     config: TransportConfig,
     way: Way,
 }
@@ -132,7 +159,7 @@ impl Client for Prepared {
                 letters,
                 repeated: 1,
             }),
-            Way::Smol => Box::new(Smol {
+            Way::Smol | Way::SmolOneByOne => Box::new(Smol {
                 transport: config.into(),
                 letters,
             }),
@@ -156,7 +183,7 @@ impl Client for Prepared {
                         .try_for_each(|thread| thread.join().map_err(|_| "a thread panicked")?)
                 })?;
             }
-            Way::Smol => {
+            Way::Smol | Way::SmolOneByOne => {
                 let transport: postwire_smol::Transport = self.config.clone().into();
                 let executor = smol::Executor::new();
                 let tasks: Vec<_> = (0..connections)
@@ -169,6 +196,43 @@ impl Client for Prepared {
                     Ok::<(), Failure>(())
                 }))?;
             }
+        }
+        Ok(true)
+    }
+
+    fn concurrent(&self, mail: &Mail, senders: Senders) -> Result<bool, Failure> {
+        let mut letters = Letters::default();
+        letters.load(mail, senders.messages)?;
+        let limit = senders.connections;
+        let builder = self.builder.clone();
+        let builder = builder.pool(|pool| pool.max_connections(limit).max_idle(limit));
+        let config = builder.build()?;
+        match self.way {
+            Way::OneByOne => {
+                let transport = Transport::from(config);
+                thread::scope(|scope| {
+                    let threads: Vec<_> = (0..senders.count)
+                        .map(|_| scope.spawn(|| letters.send(&transport, true)))
+                        .collect();
+                    threads
+                        .into_iter()
+                        .try_for_each(|thread| thread.join().map_err(|_| "a thread panicked")?)
+                })?;
+            }
+            Way::SmolOneByOne => {
+                let transport: postwire_smol::Transport = config.into();
+                let executor = smol::Executor::new();
+                let tasks: Vec<_> = (0..senders.count)
+                    .map(|_| executor.spawn(letters.send_one_by_one(&transport)))
+                    .collect();
+                smol::block_on(executor.run(async {
+                    for task in tasks {
+                        task.await?;
+                    }
+                    Ok::<(), Failure>(())
+                }))?;
+            }
+            _ => return Ok(false),
         }
         Ok(true)
     }
@@ -210,6 +274,13 @@ impl Letters {
             return Ok(());
         }
         transport.send_all(self.all()?).try_for_each(accepted)
+    }
+
+    async fn send_one_by_one(&self, transport: &postwire_smol::Transport) -> Result<(), Failure> {
+        for (envelope, body) in self.all()? {
+            transport.send(&envelope, body).await.map(drop)?;
+        }
+        Ok(())
     }
 
     async fn send_async(&self, transport: &postwire_smol::Transport) -> Result<(), Failure> {

@@ -32,7 +32,10 @@ enum Kind {
 }
 
 struct Sender {
+    number: usize,
     kind: Kind,
+    /// The connection whose stream wakes the sender.
+    watches: Option<u64>,
     sending: Sending<Wire>,
     /// Whether the sender sends one message with streamed content.
     streams: bool,
@@ -55,14 +58,17 @@ struct Sender {
 }
 
 impl Sender {
-    fn next(&self) -> Option<Instant> {
+    fn next(&self, common: &Common) -> Option<Instant> {
         let stops = self.stops.map(|(at, _)| at);
-        (!self.is_gone).then(|| self.timer.into_iter().chain(stops).min())?
+        // A stream wakes only the sender that polled it last.
+        let watches = |wire: u64| common.watchers.borrow().get(&wire) == Some(&self.number);
+        let timer = self.timer.filter(|_| self.watches.is_none_or(watches));
+        (!self.is_gone).then(|| timer.into_iter().chain(stops).min())?
     }
 
-    fn is_runnable(&self, now: Instant) -> bool {
+    fn is_runnable(&self, now: Instant, common: &Common) -> bool {
         let woken = self.woken.is_woken() && (self.waits || self.shares) && !self.reads;
-        !self.is_gone && (woken || self.next().is_some_and(|at| at <= now))
+        !self.is_gone && (woken || self.next(common).is_some_and(|at| at <= now))
     }
 
     /// Executes the steps that are possible now.
@@ -86,6 +92,7 @@ impl Sender {
             return;
         }
         self.reads = false;
+        self.watches = None;
         let timer = self.timer.take().filter(|timer| *timer > now);
         let waited = std::mem::take(&mut self.waits);
         loop {
@@ -133,9 +140,13 @@ impl Sender {
                     match drive.line().drive() {
                         Ok(event) => drive.on_event(now, event),
                         Err(next) => {
+                            drive.line().is_watched_by(self.number);
+                            self.watches = Some(drive.line().number());
                             self.reads = self.kind == Kind::Blocking;
                             if self.reads {
                                 drive.keep();
+                            } else {
+                                drive.park(&Waker::from(Arc::clone(&self.woken)));
                             }
                             self.timer = Some(next);
                             return;
@@ -219,6 +230,8 @@ impl World {
             random: RefCell::new(random),
             habits,
             stored: RefCell::default(),
+            wires: Cell::new(0),
+            watchers: RefCell::default(),
             config,
         });
         let mut world = Self {
@@ -261,7 +274,9 @@ impl World {
             (at, common.one_in(2).then_some(back))
         });
         let mut sender = Sender {
+            number: self.senders.len(),
             kind,
+            watches: None,
             sending: if streams {
                 let facts = StreamFacts::default();
                 self.dispatch.send_one(&envelope(numbers.start), facts)
@@ -298,7 +313,7 @@ impl World {
         loop {
             let now = self.common.now.get();
             let runnable: Vec<usize> = (0..self.senders.len())
-                .filter(|sender| self.senders[*sender].is_runnable(now))
+                .filter(|sender| self.senders[*sender].is_runnable(now, &self.common))
                 .collect();
             if !runnable.is_empty() {
                 let chosen = self.random(runnable.len() as u64) as usize;
@@ -307,7 +322,8 @@ impl World {
                 assert!(self.common.live.get() <= self.common.config.pool().max_connections);
                 continue;
             }
-            let next = self.senders.iter().filter_map(Sender::next).min();
+            let next = |sender: &Sender| sender.next(&self.common);
+            let next = self.senders.iter().filter_map(next).min();
             self.check_waiters();
             let Some(next) = next else {
                 return;
@@ -336,7 +352,8 @@ impl World {
             .iter()
             .filter(|sender| sender.waits && !sender.is_gone);
         let deadline = self.dispatch.lock().poll_timeout();
-        let wakes = waiters.clone().filter_map(Sender::next).min();
+        let next = |sender: &Sender| sender.next(&self.common);
+        let wakes = waiters.clone().filter_map(next).min();
         if let Some(deadline) = deadline
             && self.dispatch.lock().pool().waiting() > 0
         {

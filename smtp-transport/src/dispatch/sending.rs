@@ -108,8 +108,8 @@ pub struct Open<'a, L: Line> {
 
 /// The step of moving the octets of a connection.
 ///
-/// If it is dropped without an event, the adapter waits for the stream of the connection, and
-/// another send may drive a shared one meanwhile.
+/// A future that waits for the stream answers it with [`park`](Self::park), and another send may
+/// drive a shared connection meanwhile. A thread that waits in a read keeps it.
 pub struct Drive<'a, L: Line> {
     sending: &'a mut Sending<L>,
     line: Driven,
@@ -220,7 +220,7 @@ impl<L: Line> Sending<L> {
     /// Ends the send. Its remaining reports are kept as abandoned ones.
     pub fn leave(&mut self, now: Instant) {
         self.now = now;
-        self.park();
+        self.park(Waker::noop());
         if let Hold::Lease(lease) = &mut self.hold {
             for report in lease.line.session().end() {
                 self.batch.reported(report);
@@ -322,7 +322,7 @@ impl<L: Line> Sending<L> {
 
     /// Releases what the send holds.
     fn give_back(&mut self) {
-        self.park();
+        self.park(Waker::noop());
         let now = self.now;
         self.wanted = None;
         match mem::replace(&mut self.hold, Hold::Nothing) {
@@ -495,6 +495,12 @@ impl<L: Line> Drive<'_, L> {
         }
     }
 
+    /// Puts the connection down while the future waits for its stream, which wakes the same waker.
+    pub fn park(mut self, waker: &Waker) {
+        self.line = Driven::HadEvent;
+        self.sending.park(waker);
+    }
+
     /// Takes the next event of the session at the time `now`; `None` if the session is over.
     pub fn on_event(mut self, now: Instant, event: Option<Event>) {
         self.line = Driven::HadEvent;
@@ -526,7 +532,7 @@ impl<L: Line> Drive<'_, L> {
 impl<L: Line> Drop for Drive<'_, L> {
     fn drop(&mut self) {
         if self.line == Driven::Waits {
-            self.sending.park();
+            self.sending.park(Waker::noop());
         }
     }
 }

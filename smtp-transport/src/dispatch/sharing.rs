@@ -4,6 +4,7 @@
 //! Must never decide who joins a connection, nor open, read or write one.
 
 use std::mem;
+use std::task::Waker;
 
 use postwire_proto::{Event, Instant, Report};
 
@@ -109,11 +110,13 @@ impl<L: Line> Sending<L> {
         }
     }
 
-    /// Puts the shared connection down, because this send waits for its stream.
-    pub(super) fn park(&mut self) {
+    /// Puts the shared connection down, because this send waits for its stream. The waker is woken
+    /// when another send drives the connection and takes the report.
+    pub(super) fn park(&mut self, waker: &Waker) {
         match mem::replace(&mut self.hold, Hold::Nothing) {
             Hold::Shared(ticket, shared) => {
-                self.dispatch.tell(|shelf| shelf.park(shared, ticket));
+                self.dispatch
+                    .tell(|shelf| shelf.park(shared, ticket, waker));
                 self.hold = Hold::Place(ticket);
             }
             hold => self.hold = hold,

@@ -216,7 +216,8 @@ impl<C> PoolShelf<C> {
         match waiter.state {
             State::Granted(_) => return Ok(self.take_grant(ticket)),
             State::Joined(id) => {
-                if let Some(connection) = self.take(id) {
+                let is_late = is_due(waiter.gives_up);
+                if let Some(connection) = self.take(id, ticket, is_late) {
                     return Ok(PoolGrant::Drive(connection));
                 }
             }
@@ -298,10 +299,22 @@ impl<C> PoolShelf<C> {
         SharedConnection::new(id, connection)
     }
 
-    fn take(&mut self, id: PoolConnectionId) -> Option<SharedConnection<C>> {
+    /// Takes a shared connection that nobody drives, if the stream wakes this waiter or nobody, if
+    /// its message is to be queued, or if it is too late to wait for the driver.
+    fn take(
+        &mut self,
+        id: PoolConnectionId,
+        ticket: PoolTicket,
+        is_late: bool,
+    ) -> Option<SharedConnection<C>> {
         let shared = self.shared.get_mut(&id)?;
+        let is_driver = shared.driver.is_none_or(|driver| driver == ticket);
+        if !is_driver && !is_late && !shared.joining.contains(&ticket) {
+            return None;
+        }
+        let taken = shared.parked.take()?;
         shared.driver = None;
-        shared.parked.take()
+        Some(taken)
     }
 
     /// Takes the messages that are to be queued on the session of a shared connection.
@@ -385,8 +398,20 @@ impl<C> PoolShelf<C> {
         None
     }
 
-    /// Puts down a shared connection whose driver waits for its stream.
-    pub(crate) fn park(&mut self, connection: SharedConnection<C>, driver: PoolTicket) {
+    /// Puts down a shared connection whose driver waits for its stream. The waker is woken when
+    /// another send has taken the report of the driver.
+    pub(crate) fn park(
+        &mut self,
+        connection: SharedConnection<C>,
+        driver: PoolTicket,
+        waker: &Waker,
+    ) {
+        if let Some(waiter) = self.waiters.get_mut(&driver) {
+            match &mut waiter.waker {
+                Some(known) => known.clone_from(waker),
+                None => waiter.waker = Some(waker.clone()),
+            }
+        }
         let Some(shared) = self.shared.get_mut(&connection.id) else {
             debug_assert!(false, "a connection that is not shared is parked");
             return;

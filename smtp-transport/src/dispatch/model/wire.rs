@@ -39,6 +39,10 @@ pub(super) struct Common {
     pub(super) random: RefCell<Random>,
     pub(super) habits: Habits,
     pub(super) stored: RefCell<HashMap<usize, usize>>,
+    /// The number of connections so far.
+    pub(super) wires: Cell<u64>,
+    /// The sender that each stream wakes.
+    pub(super) watchers: RefCell<HashMap<u64, usize>>,
     pub(super) config: TransportConfig,
 }
 
@@ -54,6 +58,7 @@ impl Common {
 
 /// A connection: a real session, and the state of its server.
 pub(super) struct Wire {
+    number: u64,
     machine: SessionMachine,
     limit: Option<Instant>,
     common: Rc<Common>,
@@ -74,7 +79,9 @@ impl Wire {
     /// Opens a connection with a ready session.
     pub(super) fn open(common: &Rc<Common>) -> Result<Self, Error> {
         common.live.set(common.live.get() + 1);
+        common.wires.set(common.wires.get() + 1);
         let mut wire = Self {
+            number: common.wires.get(),
             machine: SessionMachine::opening(&common.config, None),
             limit: None,
             common: Rc::clone(common),
@@ -263,6 +270,18 @@ impl Wire {
         let at = common.later(common.habits.answering);
         let at = last.map_or(at, |last| last.max(at));
         self.answers.push_back((at, answer));
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Records that the stream wakes this sender from now on.
+    pub(super) fn is_watched_by(&mut self, sender: usize) {
+        self.common
+            .watchers
+            .borrow_mut()
+            .insert(self.number, sender);
     }
 
     pub(super) fn glance(&mut self) {
