@@ -25,7 +25,7 @@ pub(crate) const ALL: &[Case] = &[
     case("fresh", 90, fresh::measure),
     case("many", 240, many::on_one_connection),
     case("pool", 120, many::over_a_pool),
-    case("concurrent", 180, concurrent::measure),
+    case("concurrent", 300, concurrent::measure),
     case("recipients", 60, many::to_many_recipients),
     case("large", 180, large::throughput),
     case("memory", 120, large::memory),
