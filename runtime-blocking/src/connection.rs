@@ -256,6 +256,10 @@ impl<S: Stream> Line for Connection<S> {
         self.driver.limit_time(left);
     }
 
+    fn take_flights(&mut self) -> u64 {
+        self.driver.take_flights()
+    }
+
     fn flush(&mut self) -> Option<Event> {
         self.driver.flush()
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use postwire_transport::adapter::{Dispatch, Sending, Step, verdict};
 use postwire_transport::proto::{Body, Clock, Envelope, Report, SendError};
-use postwire_transport::{StreamBody, TransportConfig};
+use postwire_transport::{Counters, StreamBody, TransportConfig};
 
 use crate::Connection;
 use crate::driver::{park_until, unpark_this_thread};
@@ -101,6 +101,11 @@ impl Transport {
             },
             messages: messages.into_iter(),
         }
+    }
+
+    /// The state of the transport, and what it has done since it was created.
+    pub fn counters(&self) -> Counters {
+        self.dispatch.counters()
     }
 
     /// Takes the reports on messages whose send was dropped early, the oldest first. At most 1,024

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use postwire_transport::adapter::{Dispatch, Sending, Step, verdict};
 use postwire_transport::proto::{Body, Clock, Envelope, Error, Instant, Report, SendError};
-use postwire_transport::{StreamBody, TransportConfig};
+use postwire_transport::{Counters, StreamBody, TransportConfig};
 
 use crate::runtime::Timer;
 use crate::source::Nothing;
@@ -154,6 +154,11 @@ impl<R: Runtime> Transport<R> {
             carrier: self.carrier(self.dispatch.send_all()),
             messages: messages.into_iter(),
         }
+    }
+
+    /// The state of the transport, and what it has done since it was created.
+    pub fn counters(&self) -> Counters {
+        self.dispatch.counters()
     }
 
     /// Takes the reports on messages whose send was dropped early, the oldest first. At most 1,024
