@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use postwire_transport::adapter::{Dispatch, Sending, Step, verdict};
-use postwire_transport::proto::{Body, Clock, Envelope, Report, SendError};
+use postwire_transport::proto::{Body, Clock, Envelope, Error, Report, SendError};
 use postwire_transport::{Counters, StreamBody, TransportConfig};
 
 use crate::Connection;
@@ -101,6 +101,17 @@ impl Transport {
             },
             messages: messages.into_iter(),
         }
+    }
+
+    /// Opens a session as configured (greeting, TLS, authentication) and ends it by `QUIT`, outside
+    /// the pool, for example when a program starts.
+    ///
+    /// # Errors
+    ///
+    /// The error of the last address that was tried, if no session can be opened.
+    pub fn test_connection(&self) -> Result<(), Error> {
+        let left = self.config().timeout();
+        Connection::open_within(self.config(), left)?.quit()
     }
 
     /// The state of the transport, and what it has done since it was created.

@@ -156,6 +156,18 @@ impl<R: Runtime> Transport<R> {
         }
     }
 
+    /// Opens a session as configured (greeting, TLS, authentication) and ends it by `QUIT`, outside
+    /// the pool, for example when a program starts.
+    ///
+    /// # Errors
+    ///
+    /// The error of the last address that was tried, if no session can be opened.
+    pub async fn test_connection(&self) -> Result<(), Error> {
+        let (runtime, left) = (self.runtime.clone(), self.config().timeout());
+        let connection = Connection::open_within(runtime, self.config(), left).await?;
+        connection.quit().await
+    }
+
     /// The state of the transport, and what it has done since it was created.
     pub fn counters(&self) -> Counters {
         self.dispatch.counters()

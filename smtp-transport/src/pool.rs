@@ -456,8 +456,16 @@ impl Pool {
         if connection.messages >= self.config.max_messages {
             return Some(idle_since);
         }
-        let idle_end = idle_since + self.config.idle_timeout;
-        Some(idle_end.min(connection.opened + self.config.max_lifetime))
+        let oldest = connection.opened + self.config.max_lifetime;
+        // The connections that were used last are kept.
+        let used_later = self.connections.iter().filter(|other| {
+            let other = (other.idle_since(), other.id);
+            other.0.is_some() && other > (Some(idle_since), connection.id)
+        });
+        if used_later.count() < self.config.min_idle {
+            return Some(oldest);
+        }
+        Some(oldest.min(idle_since + self.config.idle_timeout))
     }
 
     fn decide(&mut self, now: Instant) {
