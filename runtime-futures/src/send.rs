@@ -9,13 +9,14 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
+use futures_io::{AsyncRead, AsyncWrite};
 use postwire_transport::adapter::{Dispatch, Sending, Step, verdict};
 use postwire_transport::proto::{Body, Clock, Envelope, Error, Instant, Report, SendError};
 use postwire_transport::{Counters, StreamBody, TransportConfig};
 
 use crate::runtime::Timer;
 use crate::source::Nothing;
-use crate::{Connection, Runtime};
+use crate::{Connection, Runtime, WithConnector};
 
 type Live<R> = Connection<<R as Runtime>::Stream, R>;
 
@@ -55,6 +56,23 @@ impl<R: Runtime + Default> From<TransportConfig> for Transport<R> {
 
 impl<R: Runtime + Default> Transport<R> {
     postwire_transport::transport_constructors!();
+
+    /// Creates a transport whose connections are made by a function of the program: through a
+    /// proxy, over a pipe. The pool, TLS and all else work as over sockets.
+    ///
+    /// The host of `config` is the name that TLS verifies; it is not resolved, and the socket
+    /// options have no effect.
+    pub fn with_connector<C, F, S>(
+        config: TransportConfig,
+        connector: C,
+    ) -> Transport<WithConnector<R, C>>
+    where
+        C: Fn() -> F + Clone + Send + Sync + Unpin + 'static,
+        F: Future<Output = io::Result<S>> + Send,
+        S: AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static,
+    {
+        Transport::new(WithConnector::new(R::default(), connector), config)
+    }
 }
 
 impl<R: Runtime> Transport<R> {

@@ -429,7 +429,7 @@ fn every_report_is_true_and_nobody_sleeps_for_ever() {
     let mut outcomes = [0; 3];
     // More worlds than an ordinary run has time for: POSTWIRE_WORLDS=100000
     let worlds = std::env::var("POSTWIRE_WORLDS").ok();
-    let worlds = worlds.map_or(4_000, |worlds| worlds.parse().unwrap());
+    let worlds = worlds.map_or(20_000, |worlds| worlds.parse().unwrap());
     for seed in 0..worlds {
         let mut world = World::new(seed);
         world.run();
