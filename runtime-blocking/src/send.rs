@@ -66,6 +66,10 @@ impl Transport {
 
     /// Sends one message over a pooled or a new connection.
     ///
+    /// Messages of up to 1 MiB that several threads send at the same time share connections and
+    /// their flights: see [`PoolConfig::max_queued`](postwire_transport::PoolConfig::max_queued). A
+    /// new connection is opened, up to the limit, where opening it takes less time than waiting.
+    ///
     /// If a message is certainly not sent because a pooled connection was lost, the transport
     /// retries once over a new connection. Recipients that exceed the limits of one session
     /// (RFC 9422) are sent to over further connections.

@@ -92,17 +92,25 @@ impl<R: Runtime> Transport<R> {
 
     /// Sends one message over a pooled or a new connection.
     ///
+    /// Messages of up to 1 MiB that are sent at the same time share connections and their flights:
+    /// see [`PoolConfig::max_queued`](postwire_transport::PoolConfig::max_queued). A new connection
+    /// is opened, up to the limit, where opening it takes less time than waiting.
+    ///
     /// If a message is certainly not sent because a pooled connection was lost, the transport
     /// retries once over a new connection. Recipients that exceed the limits of one session
     /// (RFC 9422) are sent to over further connections.
     ///
     /// # Cancellation
     ///
-    /// Dropping the future during the transaction closes the connection. The report on the
-    /// message ([`Outcome::NotSent`](postwire_transport::proto::Outcome::NotSent), or in doubt if
-    /// the end of the content was sent) is then available from [`abandoned`](Self::abandoned). If
-    /// the future is dropped before it has a connection, the message is not sent and there is no
-    /// report.
+    /// If the future is dropped while its message is under way, and other sends share the
+    /// connection, the message is finished with theirs; otherwise the connection is closed. In both
+    /// cases the report is then available from [`abandoned`](Self::abandoned). If the future is
+    /// dropped before the message is queued on a connection, the message is not sent and there is
+    /// no report.
+    ///
+    /// No task runs in the background: one of the sends that share a connection moves its octets
+    /// whenever it is polled. A future that is neither polled nor dropped may hold up the others on
+    /// its connection, at most until their `timeout`.
     ///
     /// # Errors
     ///
