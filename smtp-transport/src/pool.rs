@@ -607,6 +607,13 @@ impl Pool {
         Some(waiting.since + opening)
     }
 
+    /// The time until which a message that joined a connection may wait to be queued on it; `None`
+    /// if no other connection may be opened.
+    pub(crate) fn patience(&self) -> Option<Instant> {
+        let opening = self.estimate.opening().filter(|_| self.may_open())?;
+        Some(self.now + opening)
+    }
+
     /// The connection that takes the message of this waiter. The one with the fewest messages is
     /// chosen, except that each older waiter that needs a connection for itself gets one, which is
     /// left to become idle.

@@ -45,6 +45,7 @@ struct Sender {
     /// Whether the sender is a thread that waits in a read.
     reads: bool,
     has_begun: bool,
+    began: Option<Instant>,
     messages: VecDeque<usize>,
     given: Vec<usize>,
     reports: Vec<Report>,
@@ -69,6 +70,7 @@ impl Sender {
             shares: false,
             reads: false,
             has_begun: false,
+            began: None,
             messages: VecDeque::new(),
             given: Vec::new(),
             reports: Vec::new(),
@@ -97,6 +99,7 @@ impl Sender {
     /// Executes the steps that are possible now.
     fn act(&mut self, common: &Rc<Common>) {
         self.has_begun = true;
+        self.began.get_or_insert(common.now.get());
         let now = common.now.get();
         self.woken.sleep();
         if let Some((at, back)) = self.stops
@@ -177,6 +180,10 @@ impl Sender {
                     }
                 }
                 Step::Report(report) => {
+                    let (timeout, began) = (common.config.timeout(), self.began.unwrap_or(now));
+                    if self.shares && timeout.is_some_and(|timeout| now > began + timeout) {
+                        panic!("{now:?}: begun at {began:?}, later than {timeout:?}: {report}");
+                    }
                     self.reports.push(report);
                     if common.one_in(3) {
                         // The caller takes some time for each report.

@@ -45,6 +45,9 @@ struct Waiter<C> {
     gives_up: Option<Instant>,
     /// The time at which the waiter must call the pool, if it is the timekeeper.
     alarm: Option<Instant>,
+    /// The time at which a message that joined a connection, and still is not queued on it, is
+    /// better sent over a new one.
+    patience: Option<Instant>,
     waker: Option<Waker>,
 }
 
@@ -61,7 +64,8 @@ enum State<C> {
 impl<C> Waiter<C> {
     /// The time until which the waiter may sleep.
     fn sleeps_until(&self) -> Option<Instant> {
-        self.gives_up.into_iter().chain(self.alarm).min()
+        let times = [self.gives_up, self.alarm, self.patience];
+        times.into_iter().flatten().min()
     }
 }
 
@@ -177,6 +181,7 @@ impl<C> PoolShelf<C> {
             deadline,
             gives_up: own.into_iter().chain(deadline).min(),
             alarm: None,
+            patience: None,
             waker: None,
         };
         self.waiters.insert(ticket, waiter);
@@ -217,8 +222,16 @@ impl<C> PoolShelf<C> {
             State::Granted(_) => return Ok(self.take_grant(ticket)),
             State::Joined(id) => {
                 let is_late = is_due(waiter.gives_up);
+                let is_impatient = is_due(waiter.patience);
                 if let Some(connection) = self.take(id, ticket, is_late) {
                     return Ok(PoolGrant::Drive(connection));
+                }
+                if is_late && self.is_joining(id, ticket) {
+                    self.cancel(now, ticket);
+                    return Ok(PoolGrant::TimedOut);
+                }
+                if is_impatient && let Some(grant) = self.leave_for_another(now, id, ticket) {
+                    return Ok(grant);
                 }
             }
             State::Waiting if is_due(waiter.gives_up) => {
@@ -230,6 +243,34 @@ impl<C> PoolShelf<C> {
         // After its time limit, the send that drives the connection has to end it.
         let until = self.waiters.get(&ticket).and_then(Waiter::sleeps_until);
         Err(until.filter(|until| *until > now))
+    }
+
+    /// Whether the message of a waiter has joined this connection and is not queued on it.
+    fn is_joining(&self, id: PoolConnectionId, ticket: PoolTicket) -> bool {
+        let shared = self.shared.get(&id);
+        shared.is_some_and(|shared| shared.joining.contains(&ticket))
+    }
+
+    /// Returns a waiter to the queue whose message joined a connection and is not queued on it,
+    /// because the thread that drives the connection waits in a read. Returns what it gets there.
+    fn leave_for_another(
+        &mut self,
+        now: Instant,
+        id: PoolConnectionId,
+        ticket: PoolTicket,
+    ) -> Option<PoolGrant<C>> {
+        let waiter = self.waiters.get_mut(&ticket)?;
+        waiter.patience = None;
+        let octets = waiter.waiting.octets();
+        let joining = &mut self.shared.get_mut(&id)?.joining;
+        let at = joining.iter().position(|joining| *joining == ticket)?;
+        joining.remove(at);
+        // The order matters: the waiter must not join the same connection again if it may open one.
+        self.wait_again(now, ticket, None);
+        self.pool.left(now, id, octets);
+        self.carry_out();
+        let is_granted = matches!(self.waiters.get(&ticket)?.state, State::Granted(_));
+        is_granted.then(|| self.take_grant(ticket))
     }
 
     fn take_grant(&mut self, ticket: PoolTicket) -> PoolGrant<C> {
@@ -309,7 +350,8 @@ impl<C> PoolShelf<C> {
     ) -> Option<SharedConnection<C>> {
         let shared = self.shared.get_mut(&id)?;
         let is_driver = shared.driver.is_none_or(|driver| driver == ticket);
-        if !is_driver && !is_late && !shared.joining.contains(&ticket) {
+        let is_joining = shared.joining.contains(&ticket);
+        if !is_driver && !is_late && !is_joining {
             return None;
         }
         let taken = shared.parked.take()?;
@@ -327,6 +369,7 @@ impl<C> PoolShelf<C> {
             if let Some(waiter) = self.waiters.get_mut(&ticket)
                 && let Some(message) = waiter.message.take()
             {
+                waiter.patience = None;
                 joining.push(Joining {
                     ticket,
                     message,
@@ -550,6 +593,7 @@ impl<C> PoolShelf<C> {
                 deadline,
                 gives_up: own.into_iter().chain(deadline).min(),
                 alarm: None,
+                patience: None,
                 waker: None,
             };
             self.waiters.insert(ticket, waiter);
@@ -680,6 +724,7 @@ impl<C> PoolShelf<C> {
         };
         waiter.state = State::Joined(id);
         waiter.gives_up = waiter.deadline;
+        waiter.patience = self.pool.patience();
         // A message that was lost with a reused connection is repeated only once.
         waiter.is_reused = !waiter.waiting.fresh;
         shared.joining.push_back(ticket);
