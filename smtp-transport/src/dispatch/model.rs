@@ -181,9 +181,8 @@ impl Sender {
                 }
                 Step::Report(report) => {
                     let (timeout, began) = (common.config.timeout(), self.began.unwrap_or(now));
-                    if self.shares && timeout.is_some_and(|timeout| now > began + timeout) {
-                        panic!("{now:?}: begun at {began:?}, later than {timeout:?}: {report}");
-                    }
+                    let is_late = timeout.is_some_and(|timeout| now > began + timeout);
+                    assert!(!(self.shares && is_late), "{began:?} {now:?}: {report}");
                     self.reports.push(report);
                     if common.one_in(3) {
                         // The caller takes some time for each report.
