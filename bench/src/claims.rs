@@ -4,7 +4,9 @@
 //! is not an error.
 
 use crate::cases::micro;
-use crate::clients::{BOLD, BOLD_DATA, DATA, DEFAULT, RAW, STREAM};
+use crate::clients::{
+    BOLD, BOLD_DATA, DATA, DEFAULT, LETTRE, RAW, SEND, SEND_BOLD, SEND_DATA, SEND_SMOL, STREAM,
+};
 use crate::report::{Row, Section};
 
 /// A ratio and its bound.
@@ -84,6 +86,7 @@ pub(crate) fn judge(sections: &[Section]) -> Vec<Claim> {
         match section.case.as_str() {
             "fresh" => fresh(section, &mut claims),
             "many" => many(section, &mut claims),
+            "concurrent" => concurrent(section, &mut claims),
             "large" => large(section, &mut claims),
             "memory" => memory(section, &mut claims),
             "counts" => counts(section, &mut claims),
@@ -113,6 +116,66 @@ fn fresh(section: &Section, claims: &mut Vec<Claim>) {
         1.0,
         over(section, group, DEFAULT, is_peer),
     ));
+}
+
+fn concurrent(section: &Section, claims: &mut Vec<Claim>) {
+    let time = |group: &str, who: &str| section.row(group, who).map_or(f64::NAN, Row::median);
+    let (one, eight, fifty) = (
+        "20 ms, 1 connection",
+        "20 ms, 8 connections",
+        "20 ms, 50 connections",
+    );
+    let lettre = time(fifty, LETTRE);
+    let mut claim = |says: &str, bound, ours: f64, theirs: f64| {
+        claims.push(at_most(
+            format!("50 senders at 20 ms: {says}"),
+            bound,
+            ours / theirs,
+        ));
+    };
+    let ours = time(eight, SEND_SMOL);
+    claim(
+        "8 connections, of the time of lettre's 50",
+        1.0,
+        ours,
+        lettre,
+    );
+    let held = time(eight, LETTRE);
+    claim("8 connections, of the time of lettre's 8", 0.2, ours, held);
+    let ours = time(fifty, SEND_SMOL);
+    claim(
+        "50 connections, of the time of lettre's 50",
+        0.25,
+        ours,
+        lettre,
+    );
+    let ours = time(one, SEND_BOLD);
+    claim(
+        "bold, 1 connection, of the time of lettre's 50",
+        0.12,
+        ours,
+        lettre,
+    );
+    let ours = time(eight, SEND_DATA);
+    claim(
+        "PIPELINING only, 8 connections, of the time of lettre's 8",
+        0.4,
+        ours,
+        held,
+    );
+    for who in [SEND, SEND_SMOL] {
+        claims.push(at_least(
+            format!("50 senders at 0 ms, {who}, 8 connections: times the fastest peer with 50"),
+            3.0,
+            section
+                .rows
+                .iter()
+                .filter(|row| row.group == "0 ms, 50 connections" && is_peer(row))
+                .map(Row::median)
+                .fold(f64::NAN, f64::min)
+                / time("0 ms, 8 connections", who),
+        ));
+    }
 }
 
 fn many(section: &Section, claims: &mut Vec<Claim>) {

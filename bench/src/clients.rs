@@ -14,7 +14,7 @@ mod raw;
 
 pub(crate) use lettre::TOKIO as LETTRE;
 pub(crate) use postwire::{
-    BOLD, BOLD_DATA, CONNECTION, DATA, DEFAULT, SEND, SEND_BOLD, SEND_DATA, SMOL, STREAM,
+    BOLD, BOLD_DATA, CONNECTION, DATA, DEFAULT, SEND, SEND_BOLD, SEND_DATA, SEND_SMOL, SMOL, STREAM,
 };
 pub(crate) use raw::RAW;
 
@@ -102,7 +102,9 @@ pub(crate) fn peers() -> Vec<Box<dyn Contender>> {
 /// The clients that send one by one, for concurrent senders.
 pub(crate) fn concurrent() -> Vec<Box<dyn Contender>> {
     let mut all = postwire::one_by_one();
-    all.extend(peers());
+    all.extend(async_smtp::all());
+    all.extend(mail_send::all());
+    all.extend(lettre::with_pool());
     all
 }
 

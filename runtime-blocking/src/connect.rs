@@ -3,12 +3,13 @@
 //! Each attempt of a race, and each resolution of a name, runs on a thread of its own, because the
 //! standard library can neither wait for several operations nor cancel one.
 
+use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs};
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use postwire_transport::proto::{Clock, Error, Instant};
 use postwire_transport::{SocketOptions, TransportConfig};
 use socket2::{Domain, Protocol, TcpKeepalive, Type};
 
-use crate::Socket;
+use crate::{Socket, Stream};
 
 /// Connects, and sets `TCP_NODELAY`: a flight is one write, and a delay would have no benefit.
 pub(crate) fn connect(
@@ -28,7 +29,39 @@ pub(crate) fn connect(
     let options = *config.socket_options();
     let attempt = move |address, left| connect_to(address, &options, left).map(Socket::Tcp);
     let limit = dial.limit(left);
-    run(dial, limit, attempt, connect_to_unix_socket)
+    run(dial, limit, resolve, attempt, connect_to_unix_socket)
+}
+
+/// Connects by a function of the program, on a thread of its own, within the time limit.
+pub(crate) fn connect_by(
+    connector: &Connector,
+    dial: &mut Dial<'_>,
+    left: Option<Duration>,
+) -> Result<Socket, Error> {
+    let limit = dial.limit(left);
+    let (by_address, by_path) = (connector.clone(), connector.clone());
+    // Whatever the function connects to, it is tried once.
+    let no_name = |_: &str, port, _| Ok(vec![(Ipv4Addr::UNSPECIFIED, port).into()]);
+    let attempt = move |_, _| by_address.connect();
+    run(dial, limit, no_name, attempt, move |_, _| by_path.connect())
+}
+
+/// A function of the program that makes connections.
+#[derive(Clone)]
+pub(crate) struct Connector(pub(crate) Arc<Connect>);
+
+type Connect = dyn Fn() -> io::Result<Box<dyn Stream + Send + Sync>> + Send + Sync;
+
+impl Connector {
+    fn connect(&self) -> io::Result<Socket> {
+        (self.0)().map(Socket::Other)
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connector")
+    }
 }
 
 /// Executes the steps, with one attempt for each address, or one for a path. An attempt that lost
@@ -36,6 +69,7 @@ pub(crate) fn connect(
 fn run<T: Send + 'static>(
     dial: &mut Dial<'_>,
     limit: Duration,
+    resolve: impl Fn(&str, u16, Duration) -> io::Result<Vec<SocketAddr>>,
     attempt: impl Fn(SocketAddr, Duration) -> io::Result<T> + Clone + Send + 'static,
     attempt_unix: impl Fn(&Path, Duration) -> io::Result<T>,
 ) -> Result<T, Error> {

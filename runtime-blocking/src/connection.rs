@@ -11,7 +11,7 @@ use postwire_transport::adapter::{
 use postwire_transport::proto::{Body, Command, Envelope, Error, Event, Reply, Report, SendError};
 use postwire_transport::{Session, StreamBody, TransportConfig};
 
-use crate::connect::connect;
+use crate::connect::{Connector, connect, connect_by};
 use crate::driver::Driver;
 use crate::{Socket, Stream};
 
@@ -56,8 +56,19 @@ impl Connection {
         config: &TransportConfig,
         time: Option<Duration>,
     ) -> Result<Self, Error> {
+        let connect = |dial: &mut Dial<'_>, left| connect(dial, config, left);
         let ignore = |_: &Self, _| ControlFlow::Continue(());
-        Self::open_around(config, time, |socket| socket, ignore)
+        Self::open_around(config, time, connect, |socket| socket, ignore)
+    }
+
+    pub(crate) fn open_by(
+        connector: &Connector,
+        config: &TransportConfig,
+        time: Option<Duration>,
+    ) -> Result<Self, Error> {
+        let connect = |dial: &mut Dial<'_>, left| connect_by(connector, dial, left);
+        let ignore = |_: &Self, _| ControlFlow::Continue(());
+        Self::open_around(config, time, connect, |socket| socket, ignore)
     }
 }
 
@@ -77,12 +88,14 @@ impl<S: Stream> Connection<S> {
         around: impl FnMut(Socket) -> S,
         happened: impl FnMut(&Self, Event) -> ControlFlow<()>,
     ) -> Result<Self, Error> {
-        Self::open_around(config, None, around, happened)
+        let connect = |dial: &mut Dial<'_>, left| connect(dial, config, left);
+        Self::open_around(config, None, connect, around, happened)
     }
 
     fn open_around(
         config: &TransportConfig,
         time: Option<Duration>,
+        connect: impl Fn(&mut Dial<'_>, Option<Duration>) -> Result<Socket, Error>,
         mut around: impl FnMut(Socket) -> S,
         mut happened: impl FnMut(&Self, Event) -> ControlFlow<()>,
     ) -> Result<Self, Error> {
@@ -90,7 +103,7 @@ impl<S: Stream> Connection<S> {
         let left = || time.map(|time| time.saturating_sub(begun.elapsed()));
         let mut dial = Dial::new(config);
         loop {
-            let socket = connect(&mut dial, config, left())?;
+            let socket = connect(&mut dial, left())?;
             let machine = dial.session(socket.local_address());
             let mut connection = Self::driving(machine, around(socket));
             connection.limit_time(dial.share(left()));
@@ -254,6 +267,10 @@ impl<S: Stream> Line for Connection<S> {
 
     fn limit_time(&mut self, left: Option<Duration>) {
         self.driver.limit_time(left);
+    }
+
+    fn take_flights(&mut self) -> u64 {
+        self.driver.take_flights()
     }
 
     fn flush(&mut self) -> Option<Event> {

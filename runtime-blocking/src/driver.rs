@@ -89,6 +89,10 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
         }
     }
 
+    pub(crate) fn take_flights(&mut self) -> u64 {
+        self.flow.take_flights()
+    }
+
     /// Writes what the stream takes, and returns the event if that causes one.
     pub(crate) fn flush(&mut self) -> Option<E::Event> {
         match self.next_move() {

@@ -2,14 +2,16 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use postwire_transport::adapter::{Dispatch, Sending, Step, verdict};
-use postwire_transport::proto::{Body, Clock, Envelope, Report, SendError};
-use postwire_transport::{StreamBody, TransportConfig};
+use postwire_transport::proto::{Body, Clock, Envelope, Error, Report, SendError};
+use postwire_transport::{Counters, StreamBody, TransportConfig};
 
-use crate::Connection;
+use crate::connect::Connector;
 use crate::driver::{park_until, unpark_this_thread};
+use crate::{Connection, Stream};
 
 /// A transport: sends mail through one server, with a pool of connections.
 ///
@@ -17,6 +19,7 @@ use crate::driver::{park_until, unpark_this_thread};
 #[derive(Clone, Debug)]
 pub struct Transport {
     dispatch: Arc<Dispatch<Box<Connection>>>,
+    connector: Option<Connector>,
     clock: Clock,
 }
 
@@ -24,6 +27,7 @@ impl From<TransportConfig> for Transport {
     fn from(config: TransportConfig) -> Self {
         Self {
             dispatch: Dispatch::new(config),
+            connector: None,
             clock: Clock::new(),
         }
     }
@@ -32,12 +36,39 @@ impl From<TransportConfig> for Transport {
 impl Transport {
     postwire_transport::transport_constructors!();
 
+    /// Creates a transport whose connections are made by a function of the program: through a
+    /// proxy, over a pipe. The pool, TLS and all else work as over sockets.
+    ///
+    /// The host of `config` is the name that TLS verifies; it is not resolved, and the socket
+    /// options have no effect.
+    pub fn with_connector<S: Stream + Send + Sync + 'static>(
+        config: TransportConfig,
+        connector: impl Fn() -> io::Result<S> + Send + Sync + 'static,
+    ) -> Self {
+        let connect = move || Ok(Box::new(connector()?) as Box<dyn Stream + Send + Sync>);
+        Self {
+            connector: Some(Connector(Arc::new(connect))),
+            ..config.into()
+        }
+    }
+
+    fn open(&self, left: Option<Duration>) -> Result<Connection, Error> {
+        match &self.connector {
+            Some(connector) => Connection::open_by(connector, self.config(), left),
+            None => Connection::open_within(self.config(), left),
+        }
+    }
+
     /// The configuration of the transport.
     pub fn config(&self) -> &TransportConfig {
         self.dispatch.config()
     }
 
     /// Sends one message over a pooled or a new connection.
+    ///
+    /// Messages of up to 1 MiB that several threads send at the same time share connections and
+    /// their flights: see [`PoolConfig::max_queued`](postwire_transport::PoolConfig::max_queued). A
+    /// new connection is opened, up to the limit, where opening it takes less time than waiting.
     ///
     /// If a message is certainly not sent because a pooled connection was lost, the transport
     /// retries once over a new connection. Recipients that exceed the limits of one session
@@ -103,6 +134,22 @@ impl Transport {
         }
     }
 
+    /// Opens a session as configured (greeting, TLS, authentication) and ends it by `QUIT`, outside
+    /// the pool, for example when a program starts.
+    ///
+    /// # Errors
+    ///
+    /// The error of the last address that was tried, if no session can be opened.
+    pub fn test_connection(&self) -> Result<(), Error> {
+        let left = self.config().timeout();
+        self.open(left)?.quit()
+    }
+
+    /// The state of the transport, and what it has done since it was created.
+    pub fn counters(&self) -> Counters {
+        self.dispatch.counters()
+    }
+
     /// Takes the reports on messages whose send was dropped early, the oldest first. At most 1,024
     /// are kept.
     pub fn abandoned(&self) -> Vec<Report> {
@@ -162,19 +209,19 @@ impl Carrier {
         mut next_message: impl FnMut() -> Option<(Envelope, Body)>,
         mut next_chunk: impl FnMut() -> Option<io::Result<Bytes>>,
     ) -> Option<Report> {
-        let Transport { dispatch, clock } = &self.transport;
+        let clock = self.transport.clock;
         loop {
             match self.sending.next_step(clock.now()) {
                 Step::Message(message) => message.give(next_message()),
                 Step::Wait(mut wait) => {
                     let waker = unpark_this_thread();
                     while let Err(until) = wait.poll(clock.now(), &waker) {
-                        park_until(*clock, until);
+                        park_until(clock, until);
                     }
                 }
                 Step::Glance(glance) => glance.look(|connection| connection.glance()),
                 Step::Open(open) => {
-                    let opened = Connection::open_within(dispatch.config(), open.time_left());
+                    let opened = self.transport.open(open.time_left());
                     open.opened(clock.now(), opened.map(Box::new));
                 }
                 Step::Drive(mut drive) => {

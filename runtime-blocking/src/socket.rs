@@ -2,6 +2,7 @@
 //!
 //! Knows which of the two it is. No other module needs to know.
 
+use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, Shutdown, TcpStream};
 #[cfg(unix)]
@@ -11,7 +12,6 @@ use std::time::Duration;
 use crate::Stream;
 
 /// A connected socket.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum Socket {
     /// A TCP socket, connected to a host and a port.
@@ -19,6 +19,20 @@ pub enum Socket {
     /// A Unix socket, connected to a path on this machine.
     #[cfg(unix)]
     Unix(UnixStream),
+    /// A stream that a function of the program made:
+    /// [`Transport::with_connector`](crate::Transport::with_connector).
+    Other(Box<dyn Stream + Send + Sync>),
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(stream) => f.debug_tuple("Tcp").field(stream).finish(),
+            #[cfg(unix)]
+            Self::Unix(stream) => f.debug_tuple("Unix").field(stream).finish(),
+            Self::Other(_) => f.write_str("Other"),
+        }
+    }
 }
 
 /// Evaluates an expression for either socket.
@@ -28,6 +42,7 @@ macro_rules! either {
             Socket::Tcp($stream) => $of_it,
             #[cfg(unix)]
             Socket::Unix($stream) => $of_it,
+            Socket::Other($stream) => $of_it,
         }
     };
 }
@@ -37,12 +52,14 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// An error of the system, for example because too many files are open.
+    /// An error of the system, for example because too many files are open. `Unsupported` for a
+    /// stream of the program.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(match self {
             Self::Tcp(stream) => Self::Tcp(stream.try_clone()?),
             #[cfg(unix)]
             Self::Unix(stream) => Self::Unix(stream.try_clone()?),
+            Self::Other(_) => return Err(io::ErrorKind::Unsupported.into()),
         })
     }
 
@@ -52,6 +69,7 @@ impl Socket {
             Self::Tcp(stream) => stream.local_addr().ok().map(|address| address.ip()),
             #[cfg(unix)]
             Self::Unix(_) => None,
+            Self::Other(_) => None,
         }
     }
 
@@ -60,8 +78,14 @@ impl Socket {
     /// # Errors
     ///
     /// An error of the system, for example because the peer has closed the connection already.
+    /// `Unsupported` for a stream of the program.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        either!(self, stream => stream.shutdown(how))
+        match self {
+            Self::Tcp(stream) => stream.shutdown(how),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.shutdown(how),
+            Self::Other(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 }
 

@@ -279,6 +279,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Line for Connection<S, R> {
         self.driver.limit_time(left);
     }
 
+    fn take_flights(&mut self) -> u64 {
+        self.driver.take_flights()
+    }
+
     fn flush(&mut self) -> Option<Event> {
         // The send that drives next polls the stream with its own waker.
         self.driver.flush(&mut Context::from_waker(Waker::noop()))

@@ -92,6 +92,10 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
         Poll::Pending
     }
 
+    pub(crate) fn take_flights(&mut self) -> u64 {
+        self.flow.take_flights()
+    }
+
     /// Writes what the stream takes, and returns the event if that causes one.
     pub(crate) fn flush(&mut self, cx: &mut Context<'_>) -> Option<E::Event> {
         match self.next_move(cx) {

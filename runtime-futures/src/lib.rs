@@ -11,6 +11,7 @@
 
 mod connect;
 mod connection;
+mod connector;
 mod driver;
 mod runtime;
 mod send;
@@ -18,6 +19,7 @@ mod socket;
 mod source;
 
 pub use connection::Connection;
+pub use connector::WithConnector;
 pub use driver::Driver;
 pub use postwire_transport::{self as transport, proto, tls};
 pub use postwire_transport::{SocketOptions, StreamBody};

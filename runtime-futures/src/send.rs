@@ -9,13 +9,14 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
+use futures_io::{AsyncRead, AsyncWrite};
 use postwire_transport::adapter::{Dispatch, Sending, Step, verdict};
 use postwire_transport::proto::{Body, Clock, Envelope, Error, Instant, Report, SendError};
-use postwire_transport::{StreamBody, TransportConfig};
+use postwire_transport::{Counters, StreamBody, TransportConfig};
 
 use crate::runtime::Timer;
 use crate::source::Nothing;
-use crate::{Connection, Runtime};
+use crate::{Connection, Runtime, WithConnector};
 
 type Live<R> = Connection<<R as Runtime>::Stream, R>;
 
@@ -55,6 +56,23 @@ impl<R: Runtime + Default> From<TransportConfig> for Transport<R> {
 
 impl<R: Runtime + Default> Transport<R> {
     postwire_transport::transport_constructors!();
+
+    /// Creates a transport whose connections are made by a function of the program: through a
+    /// proxy, over a pipe. The pool, TLS and all else work as over sockets.
+    ///
+    /// The host of `config` is the name that TLS verifies; it is not resolved, and the socket
+    /// options have no effect.
+    pub fn with_connector<C, F, S>(
+        config: TransportConfig,
+        connector: C,
+    ) -> Transport<WithConnector<R, C>>
+    where
+        C: Fn() -> F + Clone + Send + Sync + Unpin + 'static,
+        F: Future<Output = io::Result<S>> + Send,
+        S: AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static,
+    {
+        Transport::new(WithConnector::new(R::default(), connector), config)
+    }
 }
 
 impl<R: Runtime> Transport<R> {
@@ -74,17 +92,25 @@ impl<R: Runtime> Transport<R> {
 
     /// Sends one message over a pooled or a new connection.
     ///
+    /// Messages of up to 1 MiB that are sent at the same time share connections and their flights:
+    /// see [`PoolConfig::max_queued`](postwire_transport::PoolConfig::max_queued). A new connection
+    /// is opened, up to the limit, where opening it takes less time than waiting.
+    ///
     /// If a message is certainly not sent because a pooled connection was lost, the transport
     /// retries once over a new connection. Recipients that exceed the limits of one session
     /// (RFC 9422) are sent to over further connections.
     ///
     /// # Cancellation
     ///
-    /// Dropping the future during the transaction closes the connection. The report on the
-    /// message ([`Outcome::NotSent`](postwire_transport::proto::Outcome::NotSent), or in doubt if
-    /// the end of the content was sent) is then available from [`abandoned`](Self::abandoned). If
-    /// the future is dropped before it has a connection, the message is not sent and there is no
-    /// report.
+    /// If the future is dropped while its message is under way, and other sends share the
+    /// connection, the message is finished with theirs; otherwise the connection is closed. In both
+    /// cases the report is then available from [`abandoned`](Self::abandoned). If the future is
+    /// dropped before the message is queued on a connection, the message is not sent and there is
+    /// no report.
+    ///
+    /// No task runs in the background: one of the sends that share a connection moves its octets
+    /// whenever it is polled. A future that is neither polled nor dropped may hold up the others on
+    /// its connection, at most until their `timeout`.
     ///
     /// # Errors
     ///
@@ -154,6 +180,23 @@ impl<R: Runtime> Transport<R> {
             carrier: self.carrier(self.dispatch.send_all()),
             messages: messages.into_iter(),
         }
+    }
+
+    /// Opens a session as configured (greeting, TLS, authentication) and ends it by `QUIT`, outside
+    /// the pool, for example when a program starts.
+    ///
+    /// # Errors
+    ///
+    /// The error of the last address that was tried, if no session can be opened.
+    pub async fn test_connection(&self) -> Result<(), Error> {
+        let (runtime, left) = (self.runtime.clone(), self.config().timeout());
+        let connection = Connection::open_within(runtime, self.config(), left).await?;
+        connection.quit().await
+    }
+
+    /// The state of the transport, and what it has done since it was created.
+    pub fn counters(&self) -> Counters {
+        self.dispatch.counters()
     }
 
     /// Takes the reports on messages whose send was dropped early, the oldest first. At most 1,024

@@ -67,6 +67,8 @@ pub struct Batch {
     /// Whether the next connection must be a new one.
     wants_fresh: bool,
     max_messages: u64,
+    /// The number of messages that were turned back, since that number was taken.
+    retries: u64,
     /// Whether some of the streamed content was taken, so that its message cannot be sent again.
     stream_was_touched: bool,
 }
@@ -190,6 +192,7 @@ impl Batch {
             connection: Connection::None,
             wants_fresh: false,
             max_messages: max_messages.max(1),
+            retries: 0,
             stream_was_touched: false,
         }
     }
@@ -399,6 +402,12 @@ impl Batch {
             message.take(report)
         };
         self.turned_back += usize::from(again);
+        self.retries += u64::from(again);
+    }
+
+    /// Takes the number of messages that are sent over another session, since the last call.
+    pub(crate) fn take_retries(&mut self) -> u64 {
+        std::mem::take(&mut self.retries)
     }
 
     /// Records that the session is over, after its reports on all messages that were queued on it.

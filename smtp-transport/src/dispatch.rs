@@ -4,6 +4,7 @@
 //! Knows the pool and the batch, and the order of the calls to them. Must never open, read or write
 //! a connection, read a clock or sleep: adapters execute the steps.
 
+mod counters;
 #[cfg(test)]
 mod model;
 mod sending;
@@ -16,6 +17,8 @@ use std::time::Duration;
 
 use postwire_proto::{BodySource, Envelope, Event, Instant, Pipelining, Report};
 
+pub use self::counters::Counters;
+use self::counters::Totals;
 pub use self::sending::{Drive, Glance, Message, Open, Sending, Step, Wait, verdict};
 use crate::pool::{PoolConnectionId, PoolShelf};
 use crate::{Session, TransportConfig};
@@ -27,6 +30,9 @@ pub trait Line {
 
     /// Ends the session after this time like a time-out; `None` removes the limit.
     fn limit_time(&mut self, left: Option<Duration>);
+
+    /// Takes the number of flights since the last call.
+    fn take_flights(&mut self) -> u64;
 
     /// Writes what can be written without waiting, and returns the event if that causes one.
     fn flush(&mut self) -> Option<Event>;
@@ -44,6 +50,10 @@ impl<L: Line> Line for Box<L> {
         (**self).limit_time(left);
     }
 
+    fn take_flights(&mut self) -> u64 {
+        (**self).take_flights()
+    }
+
     fn flush(&mut self) -> Option<Event> {
         (**self).flush()
     }
@@ -58,6 +68,7 @@ impl<L: Line> Line for Box<L> {
 pub struct Dispatch<L: Line> {
     config: TransportConfig,
     shelf: Mutex<PoolShelf<L>>,
+    totals: Totals,
 }
 
 impl<L: Line> Dispatch<L> {
@@ -73,6 +84,7 @@ impl<L: Line> Dispatch<L> {
         Arc::new(Self {
             config,
             shelf: Mutex::new(shelf),
+            totals: Totals::default(),
         })
     }
 
@@ -99,6 +111,11 @@ impl<L: Line> Dispatch<L> {
         sending.add(envelope.clone(), body);
         sending.end();
         sending
+    }
+
+    /// The state of the transport, and what it has done.
+    pub fn counters(&self) -> Counters {
+        self.totals.with(self.lock().pool())
     }
 
     /// Takes the reports on messages whose send was dropped early, the oldest first.
@@ -147,6 +164,7 @@ impl<L: Line> Dispatch<L> {
     /// an early end or a lost session, client and server may be out of step. Reports that nobody
     /// took are abandoned ones.
     fn give_back(&self, now: Instant, id: PoolConnectionId, mut line: L, messages: u64) {
+        self.totals.flown(line.take_flights());
         self.abandon(line.session().end());
         if line.session().is_idle() {
             line.limit_time(None);

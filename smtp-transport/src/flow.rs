@@ -28,6 +28,9 @@ pub struct Flow<E> {
     /// The deadline of the caller, which applies in addition to those of the machine.
     limit: Option<Instant>,
     input: Vec<u8>,
+    flights: u64,
+    /// Whether nothing was written since the last read.
+    has_read: bool,
     /// The error of a failed write. Nothing more is written, but reading continues to its end.
     write_error: Option<io::Error>,
 }
@@ -53,6 +56,8 @@ impl<E: Endpoint> Flow<E> {
             machine,
             limit: None,
             input: vec![0; READ],
+            flights: 0,
+            has_read: true,
             write_error: None,
         }
     }
@@ -102,6 +107,7 @@ impl<E: Endpoint> Flow<E> {
         match read {
             Ok(0) => self.machine.handle_eof(now),
             Ok(octets) => {
+                self.has_read = true;
                 self.machine.handle_input(now, &self.input[..octets]);
                 if octets == self.input.len() && octets < READ_MOST {
                     self.input.resize(2 * octets, 0);
@@ -162,6 +168,7 @@ impl<E: Endpoint> Flow<E> {
                 Ok(octets) => {
                     output.advance(octets);
                     drop(output);
+                    self.flights += u64::from(std::mem::take(&mut self.has_read));
                     self.handle_timeout(now());
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -169,6 +176,11 @@ impl<E: Endpoint> Flow<E> {
             }
         }
         Poll::Ready(())
+    }
+
+    /// Takes the number of flights since the last call: of first writes after a read.
+    pub fn take_flights(&mut self) -> u64 {
+        std::mem::take(&mut self.flights)
     }
 
     /// Whether no write has failed.

@@ -33,6 +33,7 @@ mod url;
 pub use builder::TransportBuilder;
 pub use config::{SocketOptions, TransportConfig};
 pub use credentials::CredentialsSource;
+pub use dispatch::Counters;
 pub use error::ConfigError;
 pub use pool::PoolConfig;
 /// The TLS layer: modes, parameters, certificates, and client and server connections.

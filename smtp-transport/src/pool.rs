@@ -18,6 +18,8 @@ use self::estimate::Estimate;
 use self::queue::{Queue, Waiting};
 use postwire_proto::Instant;
 
+use crate::dispatch::Counters;
+
 pub use self::config::PoolConfig;
 pub(crate) use self::queue::Request;
 pub(crate) use self::shared::{QueuedMessage, SharedConnection, UnderWay};
@@ -96,6 +98,9 @@ pub(crate) struct Pool {
     first_after_pause: u64,
     shutting_down: bool,
     now: Instant,
+    /// The numbers of connections that were opened, and that could not be opened.
+    opened: u64,
+    failed_to_open: u64,
 }
 
 #[derive(Debug)]
@@ -188,6 +193,8 @@ impl Pool {
             first_after_pause: 0,
             shutting_down: false,
             now: Instant::EPOCH,
+            opened: 0,
+            failed_to_open: 0,
         }
     }
 
@@ -253,6 +260,7 @@ impl Pool {
 
     /// Records that a connection is open and in use by the request that opened it.
     pub(crate) fn opened(&mut self, now: Instant, id: PoolConnectionId) {
+        self.opened += 1;
         if id.0 >= self.first_after_pause {
             self.pauses_in_a_row = 0;
             self.paused_until = None;
@@ -281,6 +289,7 @@ impl Pool {
     /// more sessions (4xx); the pool then pauses.
     pub(crate) fn open_failed(&mut self, now: Instant, id: PoolConnectionId, no_room: bool) {
         self.forget(id);
+        self.failed_to_open += 1;
         if no_room && id.0 >= self.first_after_pause {
             let factor = 2_u32.saturating_pow(self.pauses_in_a_row);
             let pause = self.config.first_pause.saturating_mul(factor);
@@ -394,6 +403,28 @@ impl Pool {
         self.decide(now);
     }
 
+    /// The present state, and the totals that the pool knows.
+    pub(crate) fn counters(&self) -> Counters {
+        let mut counters = Counters {
+            waiting: self.waiting(),
+            opened: self.opened,
+            failed_to_open: self.failed_to_open,
+            ..Counters::default()
+        };
+        for connection in &self.connections {
+            match connection.state {
+                State::Opening(_) => counters.opening += 1,
+                State::Idle { .. } => counters.idle += 1,
+                State::Unseen(_) | State::Alone => counters.in_use += 1,
+                State::Shared(load) => {
+                    counters.in_use += 1;
+                    counters.queued += load.messages;
+                }
+            }
+        }
+        counters
+    }
+
     /// The number of connections, including those that are being opened.
     #[cfg(test)]
     pub(crate) fn connections(&self) -> usize {
@@ -425,8 +456,16 @@ impl Pool {
         if connection.messages >= self.config.max_messages {
             return Some(idle_since);
         }
-        let idle_end = idle_since + self.config.idle_timeout;
-        Some(idle_end.min(connection.opened + self.config.max_lifetime))
+        let oldest = connection.opened + self.config.max_lifetime;
+        // The connections that were used last are kept.
+        let used_later = self.connections.iter().filter(|other| {
+            let other = (other.idle_since(), other.id);
+            other.0.is_some() && other > (Some(idle_since), connection.id)
+        });
+        if used_later.count() < self.config.min_idle {
+            return Some(oldest);
+        }
+        Some(oldest.min(idle_since + self.config.idle_timeout))
     }
 
     fn decide(&mut self, now: Instant) {

@@ -171,7 +171,12 @@ impl fmt::Display for ConnectError {
         }
         for (position, (address, error)) in self.tried().iter().enumerate() {
             let separator = if position == 0 { ": " } else { "; " };
-            write!(f, "{separator}{address}: {error}")?;
+            f.write_str(separator)?;
+            // A function of the program has no address.
+            if !address.ip().is_unspecified() {
+                write!(f, "{address}: ")?;
+            }
+            write!(f, "{error}")?;
         }
         Ok(())
     }

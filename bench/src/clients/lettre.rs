@@ -24,21 +24,29 @@ use super::{
 };
 use crate::job::{HOST, Mode, PASSWORD, SENDER, USER};
 
-pub(crate) const TOKIO: &str = "lettre tokio, no stall";
+pub(crate) const TOKIO: &str = "lettre tokio";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Variant {
     AsItComes,
     QuickAck,
     Tokio,
+    TokioQuickAck,
 }
 
 pub(super) fn all() -> Vec<Box<dyn Contender>> {
     vec![
         Box::new(Lettre(Variant::AsItComes)),
         Box::new(Lettre(Variant::QuickAck)),
-        Box::new(Lettre(Variant::Tokio)),
+        Box::new(Lettre(Variant::TokioQuickAck)),
     ]
+}
+
+/// The variants with a pool, for concurrent senders.
+pub(super) fn with_pool() -> Vec<Box<dyn Contender>> {
+    let mut all = all();
+    all.push(Box::new(Lettre(Variant::Tokio)));
+    all
 }
 
 struct Lettre(Variant);
@@ -49,15 +57,16 @@ impl Contender for Lettre {
             Variant::AsItComes => "lettre blocking",
             Variant::QuickAck => "lettre blocking, no stall",
             Variant::Tokio => TOKIO,
+            Variant::TokioQuickAck => "lettre tokio, no stall",
         }
     }
 
     fn stalls(&self) -> bool {
-        self.0 == Variant::AsItComes
+        matches!(self.0, Variant::AsItComes | Variant::Tokio)
     }
 
     fn wants_quick_ack(&self) -> bool {
-        self.0 != Variant::AsItComes
+        matches!(self.0, Variant::QuickAck | Variant::TokioQuickAck)
     }
 
     fn prepare(&self, target: &Target) -> Result<Box<dyn Client>, Failure> {
@@ -109,6 +118,10 @@ impl Letters {
 }
 
 impl Prepared {
+    fn is_async(&self) -> bool {
+        matches!(self.variant, Variant::Tokio | Variant::TokioQuickAck)
+    }
+
     fn credentials() -> Credentials {
         Credentials::new(USER.to_owned(), PASSWORD.to_owned())
     }
@@ -167,7 +180,7 @@ impl Prepared {
 impl Client for Prepared {
     fn open(&self) -> Result<Box<dyn Session>, Failure> {
         let letters = Letters::default();
-        if self.variant == Variant::Tokio {
+        if self.is_async() {
             let runtime = current_thread()?;
             let connection = runtime.block_on(self.connect_tokio())?;
             return Ok(Box::new(OnTokio {
@@ -197,7 +210,7 @@ impl Client for Prepared {
     fn concurrent(&self, mail: &Mail, senders: Senders) -> Result<bool, Failure> {
         let letters = Letters::load(mail, senders.messages)?;
         let pool = PoolConfig::new().max_size(senders.connections as u32);
-        if self.variant == Variant::Tokio {
+        if self.is_async() {
             let runtime = multi_thread()?;
             let _inside = runtime.enter();
             let transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(HOST)

@@ -21,7 +21,7 @@ pub(crate) const CONNECTION: &str = "postwire, defaults, a bare Connection";
 pub(crate) const SEND: &str = "postwire, send() one by one";
 pub(crate) const SEND_DATA: &str = "postwire, send() one by one, PIPELINING only";
 pub(crate) const SEND_BOLD: &str = "postwire, send() one by one, bold";
-const SEND_SMOL: &str = "postwire-smol, send() one by one";
+pub(crate) const SEND_SMOL: &str = "postwire-smol, send() one by one";
 pub(crate) const STREAM: &str = "postwire, streamed body";
 pub(crate) const SMOL: &str = "postwire-smol, defaults";
 

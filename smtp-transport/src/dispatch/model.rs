@@ -5,6 +5,7 @@
 //! paused or dropped. The sessions are real. The server is a script that stores the messages that
 //! it accepts. At the end, every report is compared with the stored messages.
 
+mod flights;
 mod wire;
 
 use std::cell::{Cell, RefCell};
@@ -58,6 +59,28 @@ struct Sender {
 }
 
 impl Sender {
+    fn new(number: usize, kind: Kind, sending: Sending<Wire>) -> Self {
+        Self {
+            number,
+            kind,
+            watches: None,
+            sending,
+            streams: false,
+            shares: false,
+            reads: false,
+            has_begun: false,
+            messages: VecDeque::new(),
+            given: Vec::new(),
+            reports: Vec::new(),
+            woken: Arc::default(),
+            timer: Some(Instant::EPOCH),
+            opening: None,
+            waits: false,
+            stops: None,
+            is_gone: false,
+        }
+    }
+
     fn next(&self, common: &Common) -> Option<Instant> {
         let stops = self.stops.map(|(at, _)| at);
         // A stream wakes only the sender that polled it last.
@@ -223,6 +246,15 @@ impl World {
             })
             .build()
             .unwrap();
+        let mut world = Self::without_senders(random, habits, config);
+        let senders = 1 + world.random(12);
+        for _ in 0..senders {
+            world.comes();
+        }
+        world
+    }
+
+    fn without_senders(random: Random, habits: Habits, config: TransportConfig) -> Self {
         let dispatch = Dispatch::new(config.clone());
         let common = Rc::new(Common {
             now: Cell::new(Instant::EPOCH),
@@ -234,17 +266,12 @@ impl World {
             watchers: RefCell::default(),
             config,
         });
-        let mut world = Self {
+        Self {
             common,
             dispatch,
             senders: Vec::new(),
             messages: 0,
-        };
-        let senders = 1 + world.random(12);
-        for _ in 0..senders {
-            world.comes();
         }
-        world
     }
 
     fn random(&self, below: u64) -> u64 {
@@ -273,32 +300,21 @@ impl World {
             let back = at + common.random.borrow_mut().duration(2_000);
             (at, common.one_in(2).then_some(back))
         });
+        let sending = if streams {
+            let facts = StreamFacts::default();
+            self.dispatch.send_one(&envelope(numbers.start), facts)
+        } else if shares {
+            let body = Body::from("x\r\n");
+            self.dispatch.send_one(&envelope(numbers.start), body)
+        } else {
+            self.dispatch.send_all()
+        };
         let mut sender = Sender {
-            number: self.senders.len(),
-            kind,
-            watches: None,
-            sending: if streams {
-                let facts = StreamFacts::default();
-                self.dispatch.send_one(&envelope(numbers.start), facts)
-            } else if shares {
-                let body = Body::from("x\r\n");
-                self.dispatch.send_one(&envelope(numbers.start), body)
-            } else {
-                self.dispatch.send_all()
-            },
             streams,
             shares,
-            reads: false,
-            has_begun: false,
-            messages: VecDeque::new(),
-            given: Vec::new(),
-            reports: Vec::new(),
-            woken: Arc::default(),
             timer: Some(at),
-            opening: None,
-            waits: false,
             stops,
-            is_gone: false,
+            ..Sender::new(self.senders.len(), kind, sending)
         };
         if streams || shares {
             sender.given.extend(numbers);
@@ -411,7 +427,10 @@ impl World {
 #[test]
 fn every_report_is_true_and_nobody_sleeps_for_ever() {
     let mut outcomes = [0; 3];
-    for seed in 0..4_000 {
+    // More worlds than an ordinary run has time for: POSTWIRE_WORLDS=100000
+    let worlds = std::env::var("POSTWIRE_WORLDS").ok();
+    let worlds = worlds.map_or(20_000, |worlds| worlds.parse().unwrap());
+    for seed in 0..worlds {
         let mut world = World::new(seed);
         world.run();
         for (sum, some) in outcomes.iter_mut().zip(world.check_reports()) {

@@ -184,6 +184,7 @@ impl<L: Line> Sending<L> {
                 BatchStep::Await if matches!(self.hold, Hold::Lease(_)) => return self.drive(),
                 BatchStep::Await => self.batch.disconnected(),
                 BatchStep::Report(report) => {
+                    self.count(&report);
                     if self.batch.is_empty() {
                         self.give_back();
                     }
@@ -204,6 +205,15 @@ impl<L: Line> Sending<L> {
             sending: self,
             line: Driven::Waits,
         })
+    }
+
+    fn count(&mut self, report: &Report) {
+        let totals = &self.dispatch.totals;
+        totals.reported(report);
+        totals.retried(self.batch.take_retries());
+        if let Hold::Lease(lease) = &mut self.hold {
+            totals.flown(lease.line.take_flights());
+        }
     }
 
     /// Pauses the send. Its place in the queue, or its right to open a connection, goes to another

@@ -102,7 +102,9 @@ impl<L: Line> Sending<L> {
                 self.deliver(report);
             }
         }
-        if let Hold::Shared(_, shared) = mem::replace(&mut self.hold, Hold::Nothing) {
+        if let Hold::Shared(_, mut shared) = mem::replace(&mut self.hold, Hold::Nothing) {
+            let flights = shared.connection.take_flights();
+            self.dispatch.totals.flown(flights);
             let unused = self.dispatch.tell(|shelf| shelf.hand_over(shared));
             if let Some(SharedConnection { id, connection, .. }) = unused {
                 self.dispatch.give_back(self.now, id, connection, 0);

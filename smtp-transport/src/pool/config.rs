@@ -28,6 +28,12 @@ pub struct PoolConfig {
     pub max_connections: usize,
     /// The maximum number of idle connections that are kept. Default 8.
     pub max_idle: usize,
+    /// The number of idle connections that are kept regardless of `idle_timeout`, so that a message
+    /// after a long pause need not wait for a new one. Default 0.
+    ///
+    /// A server closes them after some minutes all the same, and `max_lifetime` applies to them.
+    /// They are not opened in advance.
+    pub min_idle: usize,
     /// The maximum number of messages on one connection at a time. Default 100; with 1, sends never
     /// share a connection.
     ///
@@ -72,6 +78,13 @@ impl PoolConfig {
     #[must_use]
     pub fn max_idle(mut self, connections: usize) -> Self {
         self.max_idle = connections;
+        self
+    }
+
+    /// Sets the number of idle connections that are kept regardless of `idle_timeout`.
+    #[must_use]
+    pub fn min_idle(mut self, connections: usize) -> Self {
+        self.min_idle = connections;
         self
     }
 
@@ -123,6 +136,7 @@ impl Default for PoolConfig {
         Self {
             max_connections: 8,
             max_idle: 8,
+            min_idle: 0,
             max_queued: 100,
             idle_timeout: Duration::from_secs(60),
             max_lifetime: Duration::from_secs(10 * 60),

@@ -639,8 +639,7 @@ impl<C> PoolShelf<C> {
         std::mem::take(&mut self.effects)
     }
 
-    /// The pool, for tests.
-    #[cfg(test)]
+    /// The pool.
     pub(crate) fn pool(&self) -> &Pool {
         &self.pool
     }

@@ -237,3 +237,156 @@ fn the_time_for_shutting_down_ends_the_waiting() {
     assert_eq!(actions(&mut pool), [PoolAction::Close(a)]);
     assert!(pool.is_drained());
 }
+
+fn message(pool: &mut Pool, now: Instant) -> PoolTicket {
+    pool.request(now, Request::Message { octets: 1_000 }, false)
+}
+
+/// Opens a connection for a message.
+fn opened_for_a_message(pool: &mut Pool, now: Instant) -> PoolConnectionId {
+    let ticket = message(pool, now);
+    match actions(pool)[..] {
+        [PoolAction::Open(to, id)] if to == ticket => {
+            pool.opened(now + Duration::from_millis(100), id);
+            id
+        }
+        ref other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn messages_join_a_connection_until_it_is_full() {
+    let mut pool = pool(|config| config.max_connections = 1);
+    let id = opened_for_a_message(&mut pool, at(0));
+    let (second, third) = (message(&mut pool, at(1)), message(&mut pool, at(1)));
+    assert_eq!(actions(&mut pool), [PoolAction::Join(second, id)]);
+    pool.reported(at(2), id, 1_000, true, true);
+    assert_eq!(actions(&mut pool), [PoolAction::Join(third, id)]);
+    // A session that ends takes no more messages.
+    let fourth = message(&mut pool, at(2));
+    pool.reported(at(3), id, 1_000, true, false);
+    pool.reported(at(3), id, 1_000, true, false);
+    assert_eq!(actions(&mut pool), []);
+    pool.lost(at(4), id);
+    assert!(matches!(actions(&mut pool)[..], [PoolAction::Open(to, _)] if to == fourth));
+}
+
+#[test]
+fn a_connection_is_opened_where_waiting_takes_longer() {
+    let mut pool = pool(|config| config.max_connections = 8);
+    // Opening takes 100 ms, and a message 20 ms.
+    let id = opened_for_a_message(&mut pool, at(0));
+    let now = at(0) + Duration::from_millis(120);
+    pool.reported(now, id, 1_000, true, true);
+    let tickets: Vec<_> = (0..5).map(|_| message(&mut pool, now)).collect();
+    let joined = [
+        PoolAction::Join(tickets[0], id),
+        PoolAction::Join(tickets[1], id),
+    ];
+    let happened = actions(&mut pool);
+    assert_eq!(happened[..2], joined);
+    // Five messages are expected to take as long as the opening.
+    assert!(
+        !happened
+            .iter()
+            .any(|action| matches!(action, PoolAction::Open(..)))
+    );
+    let sixth = message(&mut pool, now);
+    let happened = actions(&mut pool);
+    assert!(
+        happened
+            .iter()
+            .any(|action| matches!(action, PoolAction::Open(..))),
+        "{sixth:?}"
+    );
+    // A server that has become slow: who has waited as long as the opening takes opens one.
+    pool.handle_timeout(now + Duration::from_millis(100));
+    let opened = actions(&mut pool);
+    let opened = opened
+        .iter()
+        .filter(|action| matches!(action, PoolAction::Open(..)));
+    assert_eq!(opened.count(), 3);
+}
+
+#[test]
+fn a_large_message_waits_for_one_connection_and_delays_nobody() {
+    const CONNECTIONS: usize = 8;
+    let mut pool = pool(|config| {
+        config.max_connections = CONNECTIONS;
+        config.acquire_timeout = None;
+        config.max_messages = u64::MAX;
+    });
+    let mut busy: Vec<_> = (0..CONNECTIONS)
+        .map(|_| message(&mut pool, at(0)))
+        .collect::<Vec<_>>()
+        .into_iter()
+        .zip(actions(&mut pool))
+        .map(|(_, action)| match action {
+            PoolAction::Open(_, id) => id,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    for id in &busy {
+        pool.opened(at(0), *id);
+    }
+    // 1,000 small messages come before and after a large one.
+    let before: Vec<_> = (0..500).map(|_| message(&mut pool, at(1))).collect();
+    let large = pool.request(at(1), Request::Connection, false);
+    let after: Vec<_> = (0..500).map(|_| message(&mut pool, at(1))).collect();
+    let mut joined = Vec::new();
+    let mut large_at = None;
+    let mut released = None;
+    for round in 0..2_000 {
+        for action in actions(&mut pool) {
+            match action {
+                PoolAction::Join(ticket, _) => joined.push(ticket),
+                PoolAction::Use(ticket, id) => {
+                    assert_eq!((ticket, Some(id)), (large, released));
+                    large_at = Some(joined.len());
+                    busy.retain(|other| *other != id);
+                }
+                PoolAction::KeepTime(..) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        let id = busy[round % busy.len()];
+        let load = pool
+            .find(id)
+            .and_then(|connection| connection.load().copied());
+        match load {
+            Some(load) if load.messages > 0 => pool.reported(at(2), id, 1_000, true, true),
+            Some(_) => {
+                released = Some(id);
+                pool.released(at(2), id, 0);
+            }
+            None => {}
+        }
+        if joined.len() == 1_000 {
+            break;
+        }
+    }
+    // Small messages are served in their order, and the large one when its turn comes, as soon
+    // as a connection has finished what it has.
+    let all: Vec<_> = before.into_iter().chain(after).collect();
+    assert!(joined == all);
+    let large_at = large_at.expect("the large message is never sent");
+    assert!(
+        (500..500 + 4 * CONNECTIONS).contains(&large_at),
+        "{large_at}"
+    );
+}
+
+#[test]
+fn some_idle_connections_are_kept() {
+    let mut pool = pool(|config| config.min_idle = 1);
+    let (a, b) = (opened(&mut pool, at(0)), opened(&mut pool, at(0)));
+    pool.released(at(1), a, 1);
+    pool.released(at(2), b, 1);
+    assert_eq!(pool.poll_timeout(), Some(at(61)));
+    pool.handle_timeout(at(500));
+    assert_eq!(actions(&mut pool), [PoolAction::Close(a)]);
+    // The lifetime applies to them.
+    assert_eq!(pool.poll_timeout(), Some(at(600)));
+    pool.handle_timeout(at(600));
+    assert_eq!(actions(&mut pool), [PoolAction::Close(b)]);
+}

@@ -70,6 +70,8 @@ pub(super) struct Wire {
     in_mail: bool,
     /// The octets that are left of a chunk, and whether it is the last one.
     chunk: Option<(usize, bool)>,
+    flights: u64,
+    has_read: bool,
     answers: VecDeque<(Instant, &'static str)>,
     /// The time at which the server closes the connection.
     ends: Instant,
@@ -90,6 +92,8 @@ impl Wire {
             in_content: false,
             in_mail: false,
             chunk: None,
+            flights: 0,
+            has_read: false,
             answers: VecDeque::new(),
             ends: common.later(common.habits.lifetime),
         };
@@ -163,6 +167,7 @@ impl Wire {
             }
             self.machine.output().advance(chunk.len());
             self.machine.handle_timeout(now);
+            self.flights += u64::from(std::mem::take(&mut self.has_read));
             self.hear(&chunk);
         }
     }
@@ -177,11 +182,16 @@ impl Wire {
             self.machine.handle_eof(now);
             return true;
         }
-        let is_due = self.answers.front().is_some_and(|(at, _)| *at <= now);
-        let Some((_, answer)) = self.answers.pop_front_if(|_| is_due) else {
+        // What arrived at the same time is read at once.
+        let mut input = String::new();
+        while let Some((_, answer)) = self.answers.pop_front_if(|(at, _)| *at <= now) {
+            input.push_str(answer);
+        }
+        if input.is_empty() {
             return false;
-        };
-        self.machine.handle_input(now, answer.as_bytes());
+        }
+        self.has_read = true;
+        self.machine.handle_input(now, input.as_bytes());
         true
     }
 
@@ -296,6 +306,10 @@ impl Line for Wire {
 
     fn limit_time(&mut self, left: Option<Duration>) {
         self.limit = left.map(|left| self.common.now.get() + left);
+    }
+
+    fn take_flights(&mut self) -> u64 {
+        std::mem::take(&mut self.flights)
     }
 
     fn flush(&mut self) -> Option<Event> {

@@ -1,0 +1,85 @@
+//! What a transport has done, in numbers that a program can read.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use postwire_proto::{Outcome, Report};
+
+use crate::pool::Pool;
+
+/// The present state of a transport, and what it has done since it was created.
+///
+/// The totals are for monitoring: while messages are under way, they may lag behind one another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Connections that are being opened now.
+    pub opening: usize,
+    /// Idle connections now.
+    pub idle: usize,
+    /// Connections that carry messages now.
+    pub in_use: usize,
+    /// Sends that wait for a connection now.
+    pub waiting: usize,
+    /// Messages on connections that several sends share now.
+    pub queued: usize,
+    /// Connections that were opened.
+    pub opened: u64,
+    /// Connections that could not be opened.
+    pub failed_to_open: u64,
+    /// Messages that were accepted for some recipient.
+    pub accepted: u64,
+    /// Messages that the server refused.
+    pub rejected: u64,
+    /// Messages that were certainly not sent.
+    pub not_sent: u64,
+    /// Messages of which nobody knows whether the server accepted them.
+    pub in_doubt: u64,
+    /// Messages that were sent again, wholly or to some recipients, over another connection.
+    pub retries: u64,
+    /// Flights: the client writes for the first time after it has read. With a distant server, the
+    /// number of flights for a message decides the speed of one connection.
+    pub flights: u64,
+}
+
+/// The totals of a transport.
+#[derive(Debug, Default)]
+pub(super) struct Totals {
+    accepted: AtomicU64,
+    rejected: AtomicU64,
+    not_sent: AtomicU64,
+    in_doubt: AtomicU64,
+    retries: AtomicU64,
+    flights: AtomicU64,
+}
+
+impl Totals {
+    pub(super) fn reported(&self, report: &Report) {
+        let total = match report.outcome() {
+            Outcome::Accepted(_) => &self.accepted,
+            Outcome::Rejected { .. } => &self.rejected,
+            Outcome::InDoubt(_) => &self.in_doubt,
+            Outcome::NotSent(_) => &self.not_sent,
+        };
+        total.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn retried(&self, messages: u64) {
+        self.retries.fetch_add(messages, Relaxed);
+    }
+
+    pub(super) fn flown(&self, flights: u64) {
+        self.flights.fetch_add(flights, Relaxed);
+    }
+
+    pub(super) fn with(&self, pool: &Pool) -> Counters {
+        Counters {
+            accepted: self.accepted.load(Relaxed),
+            rejected: self.rejected.load(Relaxed),
+            not_sent: self.not_sent.load(Relaxed),
+            in_doubt: self.in_doubt.load(Relaxed),
+            retries: self.retries.load(Relaxed),
+            flights: self.flights.load(Relaxed),
+            ..pool.counters()
+        }
+    }
+}
