@@ -1,7 +1,9 @@
 //! A certificate authority for tests.
 
 use postwire_tls::{Certificate, ServerTlsParameters};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
 
 /// A certificate authority and the certificates that it signs.
 pub struct Authority {
@@ -26,6 +28,10 @@ impl Authority {
     pub fn new() -> Self {
         let mut parameters = CertificateParams::default();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // A name of its own: OpenSSL takes a certificate whose issuer has its own name for
+        // self-signed.
+        let name = &mut parameters.distinguished_name;
+        name.push(DnType::CommonName, "postwire test authority");
         let key = KeyPair::generate().unwrap();
         Self {
             issuer: CertifiedIssuer::self_signed(parameters, key).unwrap(),
