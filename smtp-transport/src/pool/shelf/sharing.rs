@@ -1,0 +1,323 @@
+//! The connections that several sends share: who drives one, which messages join it, and to whom
+//! each report goes.
+//!
+//! Must never use a session: the send that drives a connection queues the messages and takes the
+//! reports.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use postwire_proto::{Instant, Outcome, Report};
+
+use super::{PoolGrant, PoolShelf, Shared, State};
+use crate::pool::shared::{Joining, QueuedMessage, SharedConnection, UnderWay};
+use crate::pool::{PoolConnectionId, PoolTicket};
+
+impl<C> PoolShelf<C> {
+    /// Begins to share a connection that this waiter has opened, or found alive. The waiter drives
+    /// it.
+    pub(crate) fn share(
+        &mut self,
+        now: Instant,
+        id: PoolConnectionId,
+        ticket: PoolTicket,
+        connection: C,
+        is_reused: bool,
+    ) -> SharedConnection<C> {
+        let shared = Shared {
+            parked: None,
+            joining: VecDeque::from([ticket]),
+            driver: None,
+        };
+        self.shared.insert(id, shared);
+        if let Some(waiter) = self.waiters.get_mut(&ticket) {
+            waiter.state = State::Joined(id);
+            waiter.gives_up = waiter.deadline;
+            waiter.is_reused = is_reused;
+        }
+        if is_reused {
+            self.pool.found_alive(now, id);
+        } else {
+            self.pool.opened(now, id);
+        }
+        self.carry_out();
+        SharedConnection::new(id, connection)
+    }
+
+    /// Takes a shared connection that nobody drives, if the stream wakes this waiter or nobody, if
+    /// its message is to be queued, or if it is too late to wait for the driver.
+    pub(super) fn take(
+        &mut self,
+        id: PoolConnectionId,
+        ticket: PoolTicket,
+        is_late: bool,
+    ) -> Option<SharedConnection<C>> {
+        let shared = self.shared.get_mut(&id)?;
+        let is_driver = shared.driver.is_none_or(|driver| driver == ticket);
+        let is_joining = shared.joining.contains(&ticket);
+        if !is_driver && !is_late && !is_joining {
+            return None;
+        }
+        let taken = shared.parked.take()?;
+        shared.driver = None;
+        Some(taken)
+    }
+
+    /// Takes the messages that are to be queued on the session of a shared connection.
+    pub(crate) fn take_joining(&mut self, id: PoolConnectionId) -> Vec<Joining> {
+        let Some(shared) = self.shared.get_mut(&id) else {
+            return Vec::new();
+        };
+        let mut joining = Vec::with_capacity(shared.joining.len());
+        for ticket in shared.joining.drain(..) {
+            if let Some(waiter) = self.waiters.get_mut(&ticket)
+                && let Some(message) = waiter.message.take()
+            {
+                waiter.patience = None;
+                joining.push(Joining {
+                    ticket,
+                    message,
+                    deadline: waiter.deadline,
+                    waiting: waiter.waiting,
+                    is_reused: waiter.is_reused,
+                });
+            }
+        }
+        joining
+    }
+
+    /// Returns messages to the queue that joined a session which takes no more messages.
+    pub(crate) fn turn_away(&mut self, now: Instant, id: PoolConnectionId, turned: Vec<Joining>) {
+        self.pool.takes_no_more(id);
+        for joining in turned {
+            let Joining {
+                ticket,
+                message,
+                waiting,
+                ..
+            } = joining;
+            self.pool.left(now, id, waiting.octets());
+            self.wait_again(now, ticket, Some(message));
+        }
+        self.carry_out();
+    }
+
+    pub(super) fn wait_again(
+        &mut self,
+        now: Instant,
+        ticket: PoolTicket,
+        message: Option<QueuedMessage>,
+    ) {
+        if let Some(waiter) = self.waiters.get_mut(&ticket) {
+            waiter.state = State::Waiting;
+            if message.is_some() {
+                waiter.message = message;
+            }
+            self.pool.return_to_queue(now, ticket, waiter.waiting);
+        }
+    }
+
+    /// Delivers a report of a shared connection to the send that waits for it, or returns the
+    /// report if that is the `driver`. `is_usable` says whether the session takes more messages.
+    pub(crate) fn reported(
+        &mut self,
+        now: Instant,
+        shared: (PoolConnectionId, bool),
+        driver: PoolTicket,
+        message: UnderWay,
+        report: Report,
+    ) -> Option<Report> {
+        let (id, is_usable) = shared;
+        let answered = matches!(
+            report.outcome(),
+            Outcome::Accepted(_) | Outcome::Rejected { .. }
+        );
+        self.pool
+            .reported(now, id, message.octets, answered, is_usable);
+        self.carry_out();
+        if message.ticket == driver {
+            self.waiters.remove(&driver);
+            self.wake_if_drained();
+            return Some(report);
+        }
+        match self.waiters.get_mut(&message.ticket) {
+            Some(waiter) => {
+                let report = PoolGrant::Report(Box::new(report), message.is_reused);
+                waiter.state = State::Granted(report);
+                self.effects.woken.extend(waiter.waker.take());
+            }
+            None => self.abandon(report),
+        }
+        None
+    }
+
+    /// Puts down a shared connection whose driver waits for its stream. The waker is woken when
+    /// another send has taken the report of the driver.
+    pub(crate) fn park(
+        &mut self,
+        connection: SharedConnection<C>,
+        driver: PoolTicket,
+        waker: &Waker,
+    ) {
+        if let Some(waiter) = self.waiters.get_mut(&driver) {
+            match &mut waiter.waker {
+                Some(known) => known.clone_from(waker),
+                None => waiter.waker = Some(waker.clone()),
+            }
+        }
+        let Some(shared) = self.shared.get_mut(&connection.id) else {
+            debug_assert!(false, "a connection that is not shared is parked");
+            return;
+        };
+        shared.parked = Some(connection);
+        shared.driver = Some(driver);
+        // Whoever joined meanwhile found no connection to drive.
+        if let Some(first) = shared.joining.front().copied()
+            && first != driver
+        {
+            self.wake(first);
+        }
+    }
+
+    /// Puts down a shared connection whose driver has its report. Another send drives it from now
+    /// on. Returns the connection if there is none.
+    pub(crate) fn hand_over(
+        &mut self,
+        connection: SharedConnection<C>,
+    ) -> Option<SharedConnection<C>> {
+        let id = connection.id;
+        let Some(shared) = self.shared.get_mut(&id) else {
+            debug_assert!(false, "a connection that is not shared is handed over");
+            return Some(connection);
+        };
+        shared.parked = Some(connection);
+        if self.wake_a_driver(id) {
+            return None;
+        }
+        self.pool.no_longer_shared(id);
+        self.shared.remove(&id)?.parked
+    }
+
+    /// Removes a shared connection whose session is over. Messages that were not queued on it
+    /// return to the queue of the pool.
+    pub(crate) fn shared_is_over(&mut self, now: Instant, connection: &SharedConnection<C>) {
+        let id = connection.id;
+        self.pool.lost(now, id);
+        let shared = self.shared.remove(&id);
+        for message in connection.under_way() {
+            if let Some(waiter) = self.waiters.get_mut(&message.ticket) {
+                waiter.state = State::Granted(PoolGrant::Over);
+                self.effects.woken.extend(waiter.waker.take());
+            }
+        }
+        for ticket in shared.into_iter().flat_map(|shared| shared.joining) {
+            self.wait_again(now, ticket, None);
+        }
+        self.carry_out();
+    }
+
+    /// Removes a waiter from the connection that its message joined.
+    pub(super) fn leave(
+        &mut self,
+        now: Instant,
+        id: PoolConnectionId,
+        ticket: PoolTicket,
+        octets: u64,
+    ) {
+        let Some(shared) = self.shared.get_mut(&id) else {
+            return;
+        };
+        let joining = shared.joining.len();
+        shared.joining.retain(|joining| *joining != ticket);
+        if shared.joining.len() < joining {
+            self.pool.left(now, id, octets);
+        }
+        let Some(shared) = self.shared.get_mut(&id) else {
+            return;
+        };
+        let is_parked = shared.parked.is_some();
+        let wakes_nobody = shared.driver.is_none_or(|driver| driver == ticket);
+        if is_parked
+            && wakes_nobody
+            && !self.wake_a_driver(id)
+            && let Some(shared) = self.shared.remove(&id)
+        {
+            self.pool.no_longer_shared(id);
+            self.effects.deserted.extend(shared.parked);
+        }
+    }
+
+    /// Wakes a send whose message is on this connection. Returns `false` if there is none.
+    pub(super) fn wake_a_driver(&mut self, id: PoolConnectionId) -> bool {
+        let Some(shared) = self.shared.get(&id) else {
+            return false;
+        };
+        let next = {
+            let under_way = shared.parked.iter().flat_map(SharedConnection::under_way);
+            let mut tickets = under_way
+                .map(|message| message.ticket)
+                .chain(shared.joining.iter().copied());
+            tickets.find(|ticket| self.waiters.contains_key(ticket))
+        };
+        if let Some(shared) = self.shared.get_mut(&id) {
+            shared.driver = next;
+        }
+        if let Some(next) = next {
+            self.wake(next);
+        }
+        next.is_some()
+    }
+
+    pub(super) fn wake(&mut self, ticket: PoolTicket) {
+        if let Some(waiter) = self.waiters.get_mut(&ticket) {
+            self.effects.woken.extend(waiter.waker.take());
+        }
+    }
+
+    pub(super) fn join(&mut self, ticket: PoolTicket, id: PoolConnectionId) {
+        let (Some(waiter), Some(shared)) =
+            (self.waiters.get_mut(&ticket), self.shared.get_mut(&id))
+        else {
+            debug_assert!(false, "nobody waits, or the connection is not shared");
+            return;
+        };
+        waiter.state = State::Joined(id);
+        waiter.gives_up = waiter.deadline;
+        waiter.patience = self.pool.patience();
+        // A message that was lost with a reused connection is repeated only once.
+        waiter.is_reused = !waiter.waiting.fresh;
+        shared.joining.push_back(ticket);
+        // Whoever drives the connection queues the message.
+        if shared.parked.is_some() {
+            self.effects.woken.extend(waiter.waker.take());
+        }
+    }
+
+    /// Whether the message of a waiter has joined this connection and is not queued on it.
+    pub(super) fn is_joining(&self, id: PoolConnectionId, ticket: PoolTicket) -> bool {
+        let shared = self.shared.get(&id);
+        shared.is_some_and(|shared| shared.joining.contains(&ticket))
+    }
+
+    /// Returns a waiter to the queue whose message joined a connection and is not queued on it,
+    /// because the thread that drives the connection waits in a read. Returns what it gets there.
+    pub(super) fn leave_for_another(
+        &mut self,
+        now: Instant,
+        id: PoolConnectionId,
+        ticket: PoolTicket,
+    ) -> Option<PoolGrant<C>> {
+        let waiter = self.waiters.get_mut(&ticket)?;
+        waiter.patience = None;
+        let octets = waiter.waiting.octets();
+        let joining = &mut self.shared.get_mut(&id)?.joining;
+        let at = joining.iter().position(|joining| *joining == ticket)?;
+        joining.remove(at);
+        // The order matters: the waiter must not join the same connection again if it may open one.
+        self.wait_again(now, ticket, None);
+        self.pool.left(now, id, octets);
+        self.carry_out();
+        let is_granted = matches!(self.waiters.get(&ticket)?.state, State::Granted(_));
+        is_granted.then(|| self.take_grant(ticket))
+    }
+}
