@@ -44,8 +44,8 @@ impl<C> PoolShelf<C> {
         SharedConnection::new(id, connection)
     }
 
-    /// Takes a shared connection that nobody drives, if the stream wakes this waiter or nobody, if
-    /// its message is to be queued, or if it is too late to wait for the driver.
+    /// Takes a shared connection that nobody drives, if this waiter is the one to be woken, or if it
+    /// is too late to wait for that one.
     pub(super) fn take(
         &mut self,
         id: PoolConnectionId,
@@ -54,8 +54,7 @@ impl<C> PoolShelf<C> {
     ) -> Option<SharedConnection<C>> {
         let shared = self.shared.get_mut(&id)?;
         let is_driver = shared.driver.is_none_or(|driver| driver == ticket);
-        let is_joining = shared.joining.contains(&ticket);
-        if !is_driver && !is_late && !is_joining {
+        if !is_driver && !is_late {
             return None;
         }
         let taken = shared.parked.take()?;
@@ -171,11 +170,9 @@ impl<C> PoolShelf<C> {
         };
         shared.parked = Some(connection);
         shared.driver = Some(driver);
-        // Whoever joined meanwhile found no connection to drive.
-        if let Some(first) = shared.joining.front().copied()
-            && first != driver
-        {
-            self.wake(first);
+        // Whoever joined meanwhile found no driver to wake.
+        if !shared.joining.is_empty() {
+            self.wake(driver);
         }
     }
 
@@ -287,9 +284,12 @@ impl<C> PoolShelf<C> {
         // A message that was lost with a reused connection is repeated only once.
         waiter.is_reused = !waiter.waiting.fresh;
         shared.joining.push_back(ticket);
-        // Whoever drives the connection queues the message.
-        if shared.parked.is_some() {
-            self.effects.woken.extend(waiter.waker.take());
+        // The driver queues the message, after those who are ready have joined as well, so that
+        // their messages are in one flight.
+        if shared.parked.is_some()
+            && let Some(driver) = shared.driver
+        {
+            self.wake(driver);
         }
     }
 
