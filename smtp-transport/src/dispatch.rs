@@ -9,6 +9,7 @@ mod counters;
 mod model;
 mod sending;
 mod sharing;
+mod step;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +20,8 @@ use postwire_proto::{BodySource, Envelope, Event, Instant, Pipelining, Report};
 
 pub use self::counters::Counters;
 use self::counters::Totals;
-pub use self::sending::{Drive, Glance, Message, Open, Sending, Step, Wait, verdict};
+pub use self::sending::{Sending, verdict};
+pub use self::step::{Drive, Glance, Message, Open, Step, Wait};
 use crate::pool::{PoolConnectionId, PoolShelf};
 use crate::{Session, TransportConfig};
 

@@ -8,23 +8,20 @@
 //! send returns it again. Must never open, read or write a connection, read a clock or sleep.
 
 use std::fmt;
-use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use bytes::Bytes;
 use postwire_proto::{
-    Body, BodySource, Envelope, Error, ErrorKind, Event, Instant, Report, SendError, Stage,
-    TransactionId,
+    BodySource, Envelope, Error, ErrorKind, Instant, Report, SendError, Stage, TransactionId,
 };
 
+use super::step::{Drive, Driven, Glance, Message, Open, Step, Wait};
 use super::{Dispatch, Line};
 use crate::batch::{Batch, BatchStep};
 use crate::pool::{
-    PoolConnectionId, PoolGrant, PoolShelf, PoolTicket, QueuedMessage, SHARED_OCTETS,
-    SharedConnection,
+    PoolConnectionId, PoolShelf, PoolTicket, QueuedMessage, SHARED_OCTETS, SharedConnection,
 };
 
 /// A send of one or many messages through a transport, reported in order.
@@ -34,14 +31,14 @@ use crate::pool::{
 /// send waits for an unused connection.
 pub struct Sending<L: Line> {
     pub(super) dispatch: Arc<Dispatch<L>>,
-    batch: Batch,
+    pub(super) batch: Batch,
     pub(super) hold: Hold<L>,
     /// The size of the message, if it may share a connection.
     shares: Option<u64>,
     /// The deadline of the next report; `None` before the caller waits for it.
     wait: Option<Deadline>,
     /// The message that needs the next piece of content.
-    wanted: Option<TransactionId>,
+    pub(super) wanted: Option<TransactionId>,
     pub(super) now: Instant,
 }
 
@@ -65,61 +62,8 @@ pub(super) enum Hold<L> {
 /// A connection in use.
 pub(super) struct Lease<L> {
     id: PoolConnectionId,
-    line: L,
+    pub(super) line: L,
     messages: u64,
-}
-
-/// The next step of a send.
-#[derive(Debug)]
-#[must_use = "nothing is sent unless each step is carried out"]
-pub enum Step<'a, L: Line> {
-    /// Take the next message to send.
-    Message(Message<'a, L>),
-    /// Wait for a connection: until woken, or until a time.
-    Wait(Wait<'a, L>),
-    /// Check whether the server has closed this idle connection.
-    Glance(Glance<'a, L>),
-    /// Open a connection.
-    Open(Open<'a, L>),
-    /// Move the octets of this connection until an event occurs.
-    Drive(Drive<'a, L>),
-    /// Return this report to the caller.
-    Report(Report),
-    /// Every message has its report.
-    Done,
-}
-
-/// The step of taking the next message.
-pub struct Message<'a, L: Line>(&'a mut Sending<L>);
-
-/// The step of waiting for a connection.
-pub struct Wait<'a, L: Line>(&'a mut Sending<L>);
-
-/// The step of checking an idle connection.
-pub struct Glance<'a, L: Line> {
-    sending: &'a mut Sending<L>,
-}
-
-/// The step of opening a connection.
-pub struct Open<'a, L: Line> {
-    sending: &'a mut Sending<L>,
-    id: PoolConnectionId,
-}
-
-/// The step of moving the octets of a connection.
-///
-/// A future that waits for the stream answers it with [`park`](Self::park), and another send may
-/// drive a shared connection meanwhile. A thread that waits in a read keeps it.
-pub struct Drive<'a, L: Line> {
-    sending: &'a mut Sending<L>,
-    line: Driven,
-}
-
-/// Whether an event of the driven connection arrived.
-#[derive(PartialEq)]
-enum Driven {
-    Waits,
-    HadEvent,
 }
 
 impl<L: Line> Sending<L> {
@@ -240,7 +184,7 @@ impl<L: Line> Sending<L> {
         self.dispatch.abandon(self.batch.abandon());
     }
 
-    fn deadline(&self) -> Deadline {
+    pub(super) fn deadline(&self) -> Deadline {
         self.wait.flatten()
     }
 
@@ -288,7 +232,13 @@ impl<L: Line> Sending<L> {
     }
 
     /// Begins to use a connection.
-    fn lease(&mut self, ticket: PoolTicket, id: PoolConnectionId, line: L, is_reused: bool) {
+    pub(super) fn lease(
+        &mut self,
+        ticket: PoolTicket,
+        id: PoolConnectionId,
+        line: L,
+        is_reused: bool,
+    ) {
         let now = self.now;
         if self.shares.is_some() {
             let share = |shelf: &mut PoolShelf<L>| shelf.share(now, id, ticket, line, is_reused);
@@ -374,179 +324,6 @@ impl<L: Line> Drop for Sending<L> {
     }
 }
 
-impl<L: Line> Message<'_, L> {
-    /// Takes the next message; `None` if there are no more.
-    pub fn give(self, message: Option<(Envelope, Body)>) {
-        match message {
-            Some((envelope, body)) => self.0.add(envelope, body.into()),
-            None => self.0.end(),
-        }
-    }
-}
-
-impl<L: Line> Wait<'_, L> {
-    /// Returns `Ok` if the wait is over. The next step of the send then shows its result.
-    ///
-    /// # Errors
-    ///
-    /// The time at which to poll again, unless the waker is woken earlier; `None` if only the waker
-    /// ends the wait. The waker is also woken if that time changes.
-    pub fn poll(&mut self, now: Instant, waker: &Waker) -> Result<(), Option<Instant>> {
-        let sending = &mut *self.0;
-        sending.now = now;
-        let Hold::Place(ticket) = sending.hold else {
-            return Ok(());
-        };
-        let look = |shelf: &mut PoolShelf<L>| shelf.poll_grant(now, ticket, waker);
-        let failed = |kind| Error::new(Stage::Connect, kind);
-        sending.hold = match sending.dispatch.tell(look)? {
-            PoolGrant::Use(id, line) => Hold::Unseen(ticket, id, line),
-            PoolGrant::Open(id) => Hold::Right(ticket, id),
-            PoolGrant::Drive(shared) => Hold::Shared(ticket, shared),
-            PoolGrant::Report(report, is_reused) => {
-                sending.settle(*report, is_reused);
-                Hold::Nothing
-            }
-            PoolGrant::Over => {
-                sending.session_is_over();
-                Hold::Nothing
-            }
-            PoolGrant::Refuse => {
-                sending.batch.failed(failed(ErrorKind::ShutDown));
-                Hold::Nothing
-            }
-            PoolGrant::TimedOut => {
-                sending.batch.failed(failed(ErrorKind::TimedOut));
-                Hold::Nothing
-            }
-        };
-        Ok(())
-    }
-}
-
-impl<L: Line> Glance<'_, L> {
-    /// Checks the connection by `glance`, which reads what the server has sent already, without
-    /// waiting.
-    pub fn look(self, glance: impl FnOnce(&mut L)) {
-        let sending = self.sending;
-        let (now, deadline) = (sending.now, sending.deadline());
-        match mem::replace(&mut sending.hold, Hold::Nothing) {
-            Hold::Unseen(ticket, id, mut line) => {
-                glance(&mut line);
-                if line.session().is_idle() {
-                    return sending.lease(ticket, id, line, true);
-                }
-                sending
-                    .dispatch
-                    .tell(|shelf| shelf.found_dead(now, id, ticket, deadline));
-                sending.hold = Hold::Place(ticket);
-            }
-            hold => sending.hold = hold,
-        }
-    }
-}
-
-impl<L: Line> Open<'_, L> {
-    /// The time limit for opening the connection.
-    pub fn time_left(&self) -> Option<Duration> {
-        self.sending.time_left()
-    }
-
-    /// Takes the connection with a ready session, or the error if there is none.
-    pub fn opened(self, now: Instant, opened: Result<L, Error>) {
-        let (sending, id) = (self.sending, self.id);
-        sending.now = now;
-        let Hold::Right(ticket, _) = mem::replace(&mut sending.hold, Hold::Nothing) else {
-            debug_assert!(
-                false,
-                "a connection was opened without the right to open one"
-            );
-            return;
-        };
-        match opened {
-            Ok(line) => sending.lease(ticket, id, line, false),
-            Err(error) => {
-                let no_room = error.server_has_no_room();
-                sending.dispatch.tell(|shelf| {
-                    shelf.cancel(now, ticket);
-                    shelf.open_failed(now, id, no_room);
-                });
-                sending.batch.failed(error);
-            }
-        }
-    }
-}
-
-impl<L: Line> Drive<'_, L> {
-    /// The connection.
-    ///
-    /// # Panics
-    ///
-    /// Never: a send that drives has a connection.
-    pub fn line(&mut self) -> &mut L {
-        match &mut self.sending.hold {
-            Hold::Lease(lease) => &mut lease.line,
-            Hold::Shared(_, shared) => &mut shared.connection,
-            _ => unreachable!("a send drives the connection that it holds"),
-        }
-    }
-
-    /// Whether the session needs the next piece of streamed content. An adapter that can do both
-    /// continues to read from the server while it waits for the piece.
-    pub fn wants_chunk(&self) -> bool {
-        self.sending.wanted.is_some()
-    }
-
-    /// Takes the next piece of streamed content; `None` ends the content.
-    pub fn give_chunk(&mut self, next: Option<io::Result<Bytes>>) {
-        if let Some(id) = self.sending.wanted.take() {
-            self.sending.batch.stream_was_touched();
-            self.line().session().body_next(id, next);
-        }
-    }
-
-    /// Puts the connection down while the future waits for its stream, which wakes the same waker.
-    pub fn park(mut self, waker: &Waker) {
-        self.line = Driven::HadEvent;
-        self.sending.park(waker);
-    }
-
-    /// Takes the next event of the session at the time `now`; `None` if the session is over.
-    pub fn on_event(mut self, now: Instant, event: Option<Event>) {
-        self.line = Driven::HadEvent;
-        let sending = &mut *self.sending;
-        sending.now = now;
-        if let Hold::Shared(..) = sending.hold {
-            return sending.on_shared_event(event);
-        }
-        match event {
-            Some(Event::Report(report)) => {
-                sending.wanted = None;
-                sending.batch.reported(report);
-            }
-            Some(Event::BodyWanted(id)) => sending.wanted = Some(id),
-            Some(_) => {}
-            None => sending.batch.disconnected(),
-        }
-    }
-}
-
-#[cfg(test)]
-impl<L: Line> Drive<'_, L> {
-    /// Keeps the connection, like a thread that waits in a read.
-    pub(super) fn keep(mut self) {
-        self.line = Driven::HadEvent;
-    }
-}
-
-impl<L: Line> Drop for Drive<'_, L> {
-    fn drop(&mut self) {
-        if self.line == Driven::Waits {
-            self.sending.park(Waker::noop());
-        }
-    }
-}
-
 impl<L: Line> fmt::Debug for Sending<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sending")
@@ -554,15 +331,3 @@ impl<L: Line> fmt::Debug for Sending<L> {
             .finish_non_exhaustive()
     }
 }
-
-macro_rules! opaque {
-    ($($step:ident)*) => {$(
-        impl<L: Line> fmt::Debug for $step<'_, L> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(stringify!($step))
-            }
-        }
-    )*};
-}
-
-opaque!(Message Wait Glance Open Drive);
