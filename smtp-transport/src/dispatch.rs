@@ -19,7 +19,7 @@ use std::time::Duration;
 use postwire_proto::{BodySource, Envelope, Event, Instant, Pipelining, Report};
 
 pub use self::counters::Counters;
-use self::counters::Totals;
+pub(crate) use self::counters::Totals;
 pub use self::sending::{Sending, verdict};
 pub use self::step::{Drive, Glance, Message, Open, Step, Wait};
 use crate::pool::{PoolConnectionId, PoolShelf};
@@ -117,7 +117,7 @@ impl<L: Line> Dispatch<L> {
 
     /// The state of the transport, and what it has done.
     pub fn counters(&self) -> Counters {
-        self.totals.with(self.lock().pool())
+        self.lock().counters(&self.totals)
     }
 
     /// Takes the reports on messages whose send was dropped early, the oldest first.
@@ -154,8 +154,9 @@ impl<L: Line> Dispatch<L> {
             (told, shelf.effects())
         };
         // No connection and no waker is used while the lock is held.
-        effects.woken.into_iter().for_each(Waker::wake);
+        // A connection is closed before another send is woken, which may open one in its place.
         effects.departing.into_iter().for_each(Line::depart);
+        effects.woken.into_iter().for_each(Waker::wake);
         for deserted in effects.deserted {
             self.give_back(Instant::EPOCH, deserted.id, deserted.connection, 0);
         }
@@ -172,6 +173,7 @@ impl<L: Line> Dispatch<L> {
             line.limit_time(None);
             self.tell(|shelf| shelf.put_back(now, id, line, messages));
         } else {
+            drop(line);
             self.tell(|shelf| shelf.lost(now, id));
         }
     }

@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use postwire_proto::{Outcome, Report};
 
-use crate::pool::Pool;
-
 /// The present state of a transport, and what it has done since it was created.
+///
+/// A message whose send was dropped counts when its report is known; one that was not queued on a
+/// connection by then has no report and does not count.
 ///
 /// The totals are for monitoring: while messages are under way, they may lag behind one another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub struct Counters {
 
 /// The totals of a transport.
 #[derive(Debug, Default)]
-pub(super) struct Totals {
+pub(crate) struct Totals {
     accepted: AtomicU64,
     rejected: AtomicU64,
     not_sent: AtomicU64,
@@ -53,7 +54,7 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    pub(super) fn reported(&self, report: &Report) {
+    pub(crate) fn reported(&self, report: &Report) {
         let total = match report.outcome() {
             Outcome::Accepted(_) => &self.accepted,
             Outcome::Rejected { .. } => &self.rejected,
@@ -71,15 +72,13 @@ impl Totals {
         self.flights.fetch_add(flights, Relaxed);
     }
 
-    pub(super) fn with(&self, pool: &Pool) -> Counters {
-        Counters {
-            accepted: self.accepted.load(Relaxed),
-            rejected: self.rejected.load(Relaxed),
-            not_sent: self.not_sent.load(Relaxed),
-            in_doubt: self.in_doubt.load(Relaxed),
-            retries: self.retries.load(Relaxed),
-            flights: self.flights.load(Relaxed),
-            ..pool.counters()
-        }
+    /// Adds the totals to these counters.
+    pub(crate) fn add_to(&self, counters: &mut Counters) {
+        counters.accepted += self.accepted.load(Relaxed);
+        counters.rejected += self.rejected.load(Relaxed);
+        counters.not_sent += self.not_sent.load(Relaxed);
+        counters.in_doubt += self.in_doubt.load(Relaxed);
+        counters.retries += self.retries.load(Relaxed);
+        counters.flights += self.flights.load(Relaxed);
     }
 }

@@ -128,8 +128,10 @@ impl<L: Line> Sending<L> {
     fn lose_shared(&mut self) {
         let now = self.now;
         if let Hold::Shared(ticket, shared) = mem::replace(&mut self.hold, Hold::Nothing) {
+            // The stream is closed before another connection may be opened in its place.
+            let (id, without_report) = shared.close();
             self.dispatch
-                .tell(|shelf| shelf.shared_is_over(now, &shared));
+                .tell(|shelf| shelf.shared_is_over(now, id, without_report));
             // The next step shows whether this send waits again.
             self.hold = Hold::Place(ticket);
         }

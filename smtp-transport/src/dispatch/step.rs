@@ -131,6 +131,7 @@ impl<L: Line> Glance<'_, L> {
                 if line.session().is_idle() {
                     return sending.lease(ticket, id, line, true);
                 }
+                drop(line);
                 sending
                     .dispatch
                     .tell(|shelf| shelf.found_dead(now, id, ticket, deadline));

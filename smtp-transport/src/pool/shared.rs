@@ -73,6 +73,11 @@ impl<C> SharedConnection<C> {
         self.under_way.remove(at)
     }
 
+    /// Closes the connection, and returns the messages without a report.
+    pub(crate) fn close(self) -> (PoolConnectionId, VecDeque<UnderWay>) {
+        (self.id, self.under_way)
+    }
+
     /// The messages without a report.
     pub(crate) fn under_way(&self) -> impl Iterator<Item = &UnderWay> {
         self.under_way.iter()

@@ -13,6 +13,7 @@ use postwire_proto::{Instant, Report};
 use super::queue::Waiting;
 use super::shared::{QueuedMessage, SharedConnection};
 use super::{Pool, PoolAction, PoolConfig, PoolConnectionId, PoolTicket, Request};
+use crate::dispatch::{Counters, Totals};
 
 /// The maximum number of reports on abandoned messages that are kept.
 const ABANDONED: usize = 1_024;
@@ -30,6 +31,8 @@ pub(crate) struct PoolShelf<C> {
     shutdown_wakers: Vec<Waker>,
     effects: PoolEffects<C>,
     abandoned: VecDeque<Report>,
+    /// The outcomes of all abandoned messages.
+    abandoned_totals: Totals,
 }
 
 /// A send that waits for a connection, or for the report on its message.
@@ -137,6 +140,7 @@ impl<C> PoolShelf<C> {
             shutdown_wakers: Vec::new(),
             effects: PoolEffects::default(),
             abandoned: VecDeque::new(),
+            abandoned_totals: Totals::default(),
         }
     }
 
@@ -355,6 +359,7 @@ impl<C> PoolShelf<C> {
 
     /// Keeps the report on an abandoned message. Of many reports, the newest are kept.
     pub(crate) fn abandon(&mut self, report: Report) {
+        self.abandoned_totals.reported(&report);
         if self.abandoned.len() >= ABANDONED {
             self.abandoned.pop_front();
         }
@@ -414,7 +419,17 @@ impl<C> PoolShelf<C> {
         std::mem::take(&mut self.effects)
     }
 
+    /// The present state, and the totals: those of the pool, of the abandoned messages, and
+    /// `totals`.
+    pub(crate) fn counters(&self, totals: &Totals) -> Counters {
+        let mut counters = self.pool.counters();
+        self.abandoned_totals.add_to(&mut counters);
+        totals.add_to(&mut counters);
+        counters
+    }
+
     /// The pool.
+    #[cfg(test)]
     pub(crate) fn pool(&self) -> &Pool {
         &self.pool
     }

@@ -197,11 +197,15 @@ impl<C> PoolShelf<C> {
 
     /// Removes a shared connection whose session is over. Messages that were not queued on it
     /// return to the queue of the pool.
-    pub(crate) fn shared_is_over(&mut self, now: Instant, connection: &SharedConnection<C>) {
-        let id = connection.id;
+    pub(crate) fn shared_is_over(
+        &mut self,
+        now: Instant,
+        id: PoolConnectionId,
+        without_report: VecDeque<UnderWay>,
+    ) {
         self.pool.lost(now, id);
         let shared = self.shared.remove(&id);
-        for message in connection.under_way() {
+        for message in without_report {
             if let Some(waiter) = self.waiters.get_mut(&message.ticket) {
                 waiter.state = State::Granted(PoolGrant::Over);
                 self.effects.woken.extend(waiter.waker.take());
