@@ -291,11 +291,10 @@ impl Batch {
         Some(step)
     }
 
-    /// The first message that is to be queued on the next session.
-    pub(crate) fn peek(&self) -> Option<(&Envelope, &BodySource)> {
-        let mut waiting = self.waiting.iter();
-        let first = waiting.find(|waiting| matches!(waiting.state, State::New | State::TurnedBack));
-        first.map(|message| (&message.envelope, &message.body))
+    /// The first message that is to be queued on the next session, if it was on none before.
+    pub(crate) fn first_attempt(&mut self) -> Option<(&Envelope, &BodySource)> {
+        let message = self.next_new()?;
+        Some((&message.envelope, &message.body))
     }
 
     fn next_new(&mut self) -> Option<&mut Waiting> {

@@ -133,8 +133,6 @@ enum State {
 struct Load {
     messages: usize,
     octets: u64,
-    /// Whether the server has answered a message since the connection was opened or checked.
-    is_proven: bool,
     /// Whether the session can take more messages.
     is_usable: bool,
     /// The time of the last report, or of the first message.
@@ -146,7 +144,6 @@ impl Load {
         Self {
             messages: 1,
             octets,
-            is_proven: false,
             is_usable: true,
             since: now,
         }
@@ -207,8 +204,8 @@ impl Pool {
     /// Makes a request. An action with the returned ticket will follow.
     ///
     /// `fresh` says that a reused connection was lost with the message. The waiter then gets the
-    /// right to open a connection, and if there are too many, an idle one is closed for it. A
-    /// message may also join a connection on which the server has answered other messages.
+    /// right to open a connection for itself, and if there are too many, an idle one is closed for
+    /// it.
     pub(crate) fn request(&mut self, now: Instant, request: Request, fresh: bool) -> PoolTicket {
         let ticket = PoolTicket(self.next_ticket);
         self.next_ticket += 1;
@@ -328,7 +325,6 @@ impl Pool {
             connection.messages = connection.messages.saturating_add(1);
             load.messages = load.messages.saturating_sub(1);
             load.octets = load.octets.saturating_sub(octets);
-            load.is_proven |= answered;
             load.is_usable &= is_usable;
             let took = now.saturating_duration_since(load.since);
             load.since = now;

@@ -9,7 +9,7 @@ mod flights;
 mod wire;
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
@@ -418,6 +418,21 @@ impl World {
         }
         // Every stored message has a report.
         let abandoned = self.dispatch.take_abandoned();
+        let mut told = HashSet::new();
+        for report in &abandoned {
+            let to = report.recipients()[0].address().to_string();
+            assert!(
+                told.insert(to.clone()),
+                "{to} has two reports: {abandoned:?}"
+            );
+            let number = to.split('@').next().unwrap().parse().unwrap();
+            let right = match report.outcome() {
+                Outcome::Accepted(_) => times(number) == 1,
+                Outcome::InDoubt(_) => true,
+                _ => times(number) == 0,
+            };
+            assert!(right, "{number}, abandoned: {report}");
+        }
         let known = abandoned.iter().filter(|report| {
             matches!(report.outcome(), Outcome::Accepted(_) | Outcome::InDoubt(_))
         });

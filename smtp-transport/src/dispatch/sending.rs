@@ -206,18 +206,20 @@ impl<L: Line> Sending<L> {
         self.give_back();
         let (now, deadline) = (self.now, self.deadline());
         let fresh = self.batch.wants_fresh();
-        let ticket = match (self.shares, self.batch.peek()) {
-            (Some(octets), Some((envelope, body))) => {
-                let message = QueuedMessage {
-                    envelope: envelope.clone(),
-                    body: body.clone(),
-                };
-                self.dispatch
-                    .tell(|shelf| shelf.request_place(now, fresh, deadline, octets, message))
-            }
-            _ => self
-                .dispatch
-                .tell(|shelf| shelf.request(now, fresh, deadline)),
+        // A message that was lost together with others is sent again alone, so that a refusal of
+        // another message cannot end its session once more.
+        let attempt = self.batch.first_attempt().filter(|_| !fresh);
+        let message = attempt.map(|(envelope, body)| QueuedMessage {
+            envelope: envelope.clone(),
+            body: body.clone(),
+        });
+        let ticket = if let Some((octets, message)) = self.shares.zip(message) {
+            self.dispatch
+                .tell(|shelf| shelf.request_place(now, deadline, octets, message))
+        } else {
+            self.shares = None;
+            self.dispatch
+                .tell(|shelf| shelf.request(now, fresh, deadline))
         };
         self.hold = Hold::Place(ticket);
     }

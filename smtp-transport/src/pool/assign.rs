@@ -138,7 +138,6 @@ impl Pool {
             let sent = connection.messages.saturating_add(load.messages as u64);
             load.is_usable
                 && load.messages < self.places
-                && (load.is_proven || !waiting.fresh)
                 && load.octets.saturating_add(octets) <= SHARED_OCTETS
                 && sent < self.config.max_messages
                 && self.now < connection.opened + self.config.max_lifetime

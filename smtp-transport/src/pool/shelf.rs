@@ -159,13 +159,12 @@ impl<C> PoolShelf<C> {
     pub(crate) fn request_place(
         &mut self,
         now: Instant,
-        fresh: bool,
         deadline: Option<Instant>,
         octets: u64,
         message: QueuedMessage,
     ) -> PoolTicket {
         let request = Request::Message { octets };
-        self.enter(now, request, fresh, deadline, Some(message))
+        self.enter(now, request, false, deadline, Some(message))
     }
 
     fn enter(

@@ -285,8 +285,7 @@ impl<C> PoolShelf<C> {
         waiter.state = State::Joined(id);
         waiter.gives_up = waiter.deadline;
         waiter.patience = self.pool.patience();
-        // A message that was lost with a reused connection is repeated only once.
-        waiter.is_reused = !waiter.waiting.fresh;
+        waiter.is_reused = true;
         shared.joining.push_back(ticket);
         // The driver queues the message, after those who are ready have joined as well, so that
         // their messages are in one flight.
