@@ -46,16 +46,22 @@ struct Postwire {
     way: Way,
 }
 
+fn contender(
+    name: &'static str,
+    chunking: bool,
+    pipelining: Pipelining,
+    way: Way,
+) -> Box<dyn Contender> {
+    Box::new(Postwire {
+        name,
+        chunking,
+        pipelining,
+        way,
+    })
+}
+
 pub(super) fn all() -> Vec<Box<dyn Contender>> {
     use Pipelining::{Bold, Careful};
-    let contender = |name, chunking, pipelining, way| -> Box<dyn Contender> {
-        Box::new(Postwire {
-            name,
-            chunking,
-            pipelining,
-            way,
-        })
-    };
     vec![
         contender(DEFAULT, true, Careful, Way::All),
         contender(DATA, false, Careful, Way::All),
@@ -71,14 +77,6 @@ pub(super) fn all() -> Vec<Box<dyn Contender>> {
 /// The variants that send one by one, for concurrent senders.
 pub(super) fn one_by_one() -> Vec<Box<dyn Contender>> {
     use Pipelining::{Bold, Careful};
-    let contender = |name, chunking, pipelining, way| -> Box<dyn Contender> {
-        Box::new(Postwire {
-            name,
-            chunking,
-            pipelining,
-            way,
-        })
-    };
     vec![
         contender(SEND, true, Careful, Way::OneByOne),
         contender(SEND_SMOL, true, Careful, Way::SmolOneByOne),

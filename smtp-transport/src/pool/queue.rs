@@ -49,15 +49,17 @@ impl Waiting {
     }
 
     fn kind(self) -> usize {
-        let shares = matches!(self.request, Request::Message { .. });
-        usize::from(self.fresh) + if shares { SHARES } else { 0 }
+        match self.request {
+            Request::Connection => usize::from(self.fresh),
+            Request::Message { .. } => SHARES,
+        }
     }
 }
 
-/// The waiters with a message are in the queues from this number on. In each pair, the second
-/// queue is of those that need a new connection.
+/// Those who need a connection for themselves are in the first two queues: any, or a new one. Those
+/// with a message are in the last one.
 const SHARES: usize = 2;
-const KINDS: usize = 4;
+const KINDS: usize = 3;
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -81,7 +83,7 @@ impl Queue {
 
     /// The number of waiters with a message.
     pub(super) fn messages(&self) -> usize {
-        self.waiting[SHARES..].iter().map(BTreeMap::len).sum()
+        self.waiting[SHARES].len()
     }
 
     /// The first waiter.
@@ -100,31 +102,26 @@ impl Queue {
 
     /// The first waiter that accepts a connection which was used before.
     pub(super) fn first_that_reuses(&self) -> Option<(PoolTicket, Waiting)> {
-        self.first_of([0, SHARES])
+        let heads = [self.head(0), self.head(SHARES)];
+        heads
+            .into_iter()
+            .flatten()
+            .min_by_key(|(ticket, _)| *ticket)
     }
 
     /// The first waiter with a message.
     pub(super) fn first_message(&self) -> Option<(PoolTicket, Waiting)> {
-        self.first_of([SHARES, SHARES + 1])
+        self.head(SHARES)
     }
 
-    fn first_of(&self, kinds: [usize; 2]) -> Option<(PoolTicket, Waiting)> {
-        let heads = kinds
-            .iter()
-            .filter_map(|kind| self.waiting[*kind].first_key_value());
-        heads
-            .min_by_key(|(ticket, _)| **ticket)
-            .map(|(ticket, waiting)| (*ticket, *waiting))
+    fn head(&self, kind: usize) -> Option<(PoolTicket, Waiting)> {
+        let head = self.waiting[kind].first_key_value();
+        head.map(|(ticket, waiting)| (*ticket, *waiting))
     }
 
     /// The first waiter of each kind, the oldest first.
     pub(super) fn heads(&self) -> impl Iterator<Item = (PoolTicket, Waiting)> + use<> {
-        let mut heads = [None; KINDS];
-        for (head, queue) in heads.iter_mut().zip(&self.waiting) {
-            *head = queue
-                .first_key_value()
-                .map(|(ticket, waiting)| (*ticket, *waiting));
-        }
+        let mut heads: [_; KINDS] = std::array::from_fn(|kind| self.head(kind));
         heads.sort_by_key(|head| head.map(|(ticket, _)| ticket));
         heads.into_iter().flatten()
     }

@@ -7,6 +7,7 @@ mod sharing;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use postwire_proto::{Instant, Report};
 
@@ -67,6 +68,33 @@ enum State<C> {
 }
 
 impl<C> Waiter<C> {
+    fn new(
+        waiting: Waiting,
+        message: Option<QueuedMessage>,
+        deadline: Option<Instant>,
+        acquire_timeout: Option<Duration>,
+    ) -> Self {
+        let own = acquire_timeout.map(|timeout| waiting.since + timeout);
+        Self {
+            waiting,
+            state: State::Waiting,
+            message,
+            is_reused: false,
+            deadline,
+            gives_up: own.into_iter().chain(deadline).min(),
+            alarm: None,
+            patience: None,
+            waker: None,
+        }
+    }
+
+    fn register(&mut self, waker: &Waker) {
+        match &mut self.waker {
+            Some(known) => known.clone_from(waker),
+            None => self.waker = Some(waker.clone()),
+        }
+    }
+
     /// The time until which the waiter may sleep.
     fn sleeps_until(&self) -> Option<Instant> {
         let times = [self.gives_up, self.alarm, self.patience];
@@ -176,19 +204,9 @@ impl<C> PoolShelf<C> {
         message: Option<QueuedMessage>,
     ) -> PoolTicket {
         let ticket = self.pool.request(now, request, fresh);
+        let waiting = Waiting::new(request, fresh, now);
         let timeout = self.pool.config().acquire_timeout;
-        let own = timeout.map(|timeout| now + timeout);
-        let waiter = Waiter {
-            waiting: Waiting::new(request, fresh, now),
-            state: State::Waiting,
-            message,
-            is_reused: false,
-            deadline,
-            gives_up: own.into_iter().chain(deadline).min(),
-            alarm: None,
-            patience: None,
-            waker: None,
-        };
+        let waiter = Waiter::new(waiting, message, deadline, timeout);
         self.waiters.insert(ticket, waiter);
         self.carry_out();
         ticket
@@ -218,10 +236,7 @@ impl<C> PoolShelf<C> {
             return Ok(PoolGrant::Refuse);
         };
         if !matches!(waiter.state, State::Granted(_)) {
-            match &mut waiter.waker {
-                Some(known) => known.clone_from(waker),
-                None => waiter.waker = Some(waker.clone()),
-            }
+            waiter.register(waker);
         }
         match waiter.state {
             State::Granted(_) => return Ok(self.take_grant(ticket)),
@@ -316,20 +331,9 @@ impl<C> PoolShelf<C> {
             waiter.state = State::Waiting;
             waiter.waiting
         } else {
-            let timeout = self.pool.config().acquire_timeout;
-            let own = timeout.map(|timeout| now + timeout);
             let waiting = Waiting::new(Request::Connection, false, now);
-            let waiter = Waiter {
-                waiting,
-                state: State::Waiting,
-                message: None,
-                is_reused: false,
-                deadline,
-                gives_up: own.into_iter().chain(deadline).min(),
-                alarm: None,
-                patience: None,
-                waker: None,
-            };
+            let timeout = self.pool.config().acquire_timeout;
+            let waiter = Waiter::new(waiting, None, deadline, timeout);
             self.waiters.insert(ticket, waiter);
             waiting
         };

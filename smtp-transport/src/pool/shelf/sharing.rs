@@ -159,10 +159,7 @@ impl<C> PoolShelf<C> {
         waker: &Waker,
     ) {
         if let Some(waiter) = self.waiters.get_mut(&driver) {
-            match &mut waiter.waker {
-                Some(known) => known.clone_from(waker),
-                None => waiter.waker = Some(waker.clone()),
-            }
+            waiter.register(waker);
         }
         let Some(shared) = self.shared.get_mut(&connection.id) else {
             debug_assert!(false, "a connection that is not shared is parked");
