@@ -123,7 +123,7 @@ impl Session {
     /// Ends the session at once. The error quotes the incomplete reply, if there is one.
     pub(super) fn end_quoting_partial_reply(&mut self, kind: ErrorKind, partial_reply: &[u8]) {
         let partial_reply = partial_reply.trim_ascii_end();
-        if partial_reply.is_empty() {
+        if partial_reply.is_empty() || matches!(self.phase, Phase::Closed) {
             return self.end(kind);
         }
         let quote = self.dialogue.redaction.shown(partial_reply);
