@@ -1,7 +1,9 @@
 //! A connection: one session over one stream. Must never know what a reply means.
 
 use std::io;
+use std::net::Shutdown;
 use std::ops::{ControlFlow, Deref, DerefMut};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,7 +14,7 @@ use postwire_transport::proto::{Body, Command, Envelope, Error, Event, Reply, Re
 use postwire_transport::{Session, StreamBody, TransportConfig};
 
 use crate::connect::{Connector, connect, connect_by};
-use crate::driver::Driver;
+use crate::driver::{Advance, Driver};
 use crate::{Socket, Stream};
 
 /// A connection with one session, which sends messages one after the other.
@@ -22,6 +24,8 @@ use crate::{Socket, Stream};
 #[derive(Debug)]
 pub struct Connection<S = Socket> {
     driver: Driver<SessionMachine, S>,
+    /// A second handle of the socket, if it was asked for and could be had.
+    watcher: Option<Option<Arc<Socket>>>,
 }
 
 impl Connection {
@@ -69,6 +73,39 @@ impl Connection {
         let connect = |dial: &mut Dial<'_>, left| connect_by(connector, dial, left);
         let ignore = |_: &Self, _| ControlFlow::Continue(());
         Self::open_around(config, time, connect, |socket| socket, ignore)
+    }
+}
+
+/// Methods for threads that share a connection.
+impl Connection {
+    /// A handle by which a thread waits for the socket while others write to it; `None` if the
+    /// system has none, or if the stream is one of the program.
+    pub(crate) fn watcher(&mut self) -> Option<Arc<Socket>> {
+        let socket = self.driver.stream();
+        let watcher = || socket.try_clone().ok().map(Arc::new);
+        self.watcher.get_or_insert_with(watcher).clone()
+    }
+
+    /// Moves octets until there is an event or the thread would wait for the server: see
+    /// [`Driver::advance`].
+    pub(crate) fn advance(&mut self, can_read: bool) -> Advance<Event> {
+        self.driver.advance(can_read)
+    }
+
+    /// Reads what is available while the socket takes no output.
+    pub(crate) fn look_around(&mut self) {
+        self.driver.look_around();
+    }
+}
+
+impl<S> Drop for Connection<S> {
+    /// Ends the wait of a thread that waits for the socket.
+    fn drop(&mut self) {
+        if let Some(Some(watcher)) = &self.watcher
+            && Arc::strong_count(watcher) > 1
+        {
+            let _ = watcher.shutdown(Shutdown::Both);
+        }
     }
 }
 
@@ -141,8 +178,10 @@ impl<S: Stream> Connection<S> {
     }
 
     fn driving(machine: SessionMachine, stream: S) -> Self {
-        let driver = Driver::new(machine, stream);
-        Self { driver }
+        Self {
+            driver: Driver::new(machine, stream),
+            watcher: None,
+        }
     }
 
     /// Waits until the opening is complete: greeting, TLS and authentication as configured.

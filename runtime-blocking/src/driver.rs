@@ -33,6 +33,16 @@ pub struct Driver<E, S> {
     write_timeout_is_set: bool,
 }
 
+/// How far a driver came without waiting for the peer.
+pub(crate) enum Advance<V> {
+    Event(V),
+    Closed,
+    /// Everything is written. The session has this deadline.
+    Written(Option<Instant>),
+    /// The stream takes no more octets. The session has this deadline.
+    Blocked(Option<Instant>),
+}
+
 impl<E: Endpoint, S: Stream> Driver<E, S> {
     /// Creates a driver of `machine` over `stream`.
     pub fn new(machine: E, stream: S) -> Self {
@@ -89,6 +99,32 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
         }
     }
 
+    /// Moves octets until there is an event or the driver would wait for the peer. `can_read` says
+    /// that the stream can be read without waiting.
+    pub(crate) fn advance(&mut self, mut can_read: bool) -> Advance<E::Event> {
+        loop {
+            let (until, blocked) = match self.next_move() {
+                Move::Event(event) => return Advance::Event(event),
+                Move::Close => return Advance::Closed,
+                Move::Read(until) => (until, false),
+                Move::Write(until) => (until, true),
+            };
+            let now = self.clock.now();
+            let wait = until.map(|until| until.saturating_duration_since(now));
+            if std::mem::take(&mut can_read) {
+                self.read(S::read);
+            } else if wait.is_some_and(|wait| wait.is_zero()) {
+                self.tell_time();
+            } else if blocked {
+                return Advance::Blocked(until);
+            } else if let Err(error) = self.limit_reads(wait) {
+                self.flow.failed(error, now);
+            } else {
+                return Advance::Written(until);
+            }
+        }
+    }
+
     pub(crate) fn take_flights(&mut self) -> u64 {
         self.flow.take_flights()
     }
@@ -125,7 +161,7 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
     }
 
     /// Reads what is available while the stream takes no output.
-    fn look_around(&mut self) {
+    pub(crate) fn look_around(&mut self) {
         self.glance();
         self.tell_time();
     }
@@ -205,8 +241,19 @@ pub(crate) fn park_until(clock: Clock, until: Option<Instant>) {
     }
 }
 
+thread_local! {
+    static UNPARK: Waker = new_waker();
+}
+
 /// A waker that unparks this thread.
 pub(crate) fn unpark_this_thread() -> Waker {
+    // A thread that is ending has no such variable any more.
+    UNPARK
+        .try_with(Waker::clone)
+        .unwrap_or_else(|_| new_waker())
+}
+
+fn new_waker() -> Waker {
     Waker::from(Arc::new(Unpark(thread::current())))
 }
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use postwire_transport::adapter::{Dispatch, Sending, Step, verdict};
+use postwire_transport::adapter::{Dispatch, Drive, Reader, Sending, Step, verdict};
 use postwire_transport::proto::{Body, Clock, Envelope, Error, Report, SendError};
 use postwire_transport::{Counters, StreamBody, TransportConfig};
 
 use crate::connect::Connector;
-use crate::driver::{park_until, unpark_this_thread};
-use crate::{Connection, Stream};
+use crate::driver::{Advance, park_until, unpark_this_thread};
+use crate::{Connection, Socket, Stream};
 
 /// A transport: sends mail through one server, with a pool of connections.
 ///
@@ -110,6 +110,7 @@ impl Transport {
         let mut carrier = Carrier {
             transport: self.clone(),
             sending,
+            readable: None,
         };
         let report = carrier.next_report(|| None, || chunks.next());
         verdict(report, envelope)
@@ -129,6 +130,7 @@ impl Transport {
             carrier: Carrier {
                 transport: self.clone(),
                 sending: self.dispatch.send_all(),
+                readable: None,
             },
             messages: messages.into_iter(),
         }
@@ -201,6 +203,8 @@ impl<I: Iterator<Item = (Envelope, Body)>> Iterator for SendAll<I> {
 struct Carrier {
     transport: Transport,
     sending: Sending<Box<Connection>>,
+    /// The socket of a shared connection that can be read, as this thread has found.
+    readable: Option<Arc<Socket>>,
 }
 
 impl Carrier {
@@ -228,14 +232,46 @@ impl Carrier {
                     if drive.wants_chunk() {
                         drive.give_chunk(next_chunk());
                     }
-                    let event = drive.line().happens();
-                    drive.on_event(clock.now(), event);
+                    let is_shared = drive.is_shared();
+                    let watcher = is_shared.then(|| drive.line().watcher()).flatten();
+                    if let Some(socket) = watcher {
+                        let readable = self.readable.take();
+                        let can_read = readable.is_some_and(|known| Arc::ptr_eq(&known, &socket));
+                        self.readable = share(clock, drive, socket, can_read);
+                    } else {
+                        let event = drive.line().happens();
+                        drive.on_event(clock.now(), event);
+                    }
                 }
                 Step::Report(report) => return Some(report),
                 Step::Done => return None,
             }
         }
     }
+}
+
+/// Moves the octets of a connection that other threads may use while this one waits for its socket.
+/// Returns the socket if the next step is to read from it.
+fn share(
+    clock: Clock,
+    mut drive: Drive<'_, Box<Connection>>,
+    socket: Arc<Socket>,
+    can_read: bool,
+) -> Option<Arc<Socket>> {
+    match drive.line().advance(can_read) {
+        Advance::Event(event) => drive.on_event(clock.now(), Some(event)),
+        Advance::Closed => drive.on_event(clock.now(), None),
+        Advance::Blocked(_) if drive.reader() == Reader::Driver => {
+            drive.line().look_around();
+            drive.keep();
+        }
+        Advance::Blocked(_) if drive.reader() == Reader::Waits => drive.keep(),
+        Advance::Written(until) | Advance::Blocked(until) => {
+            let reads = drive.park_to_read(&unpark_this_thread(), until);
+            return (reads && socket.can_read()).then_some(socket);
+        }
+    }
+    None
 }
 
 impl Drop for Carrier {

@@ -4,10 +4,13 @@
 
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, Shutdown, TcpStream};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
+
+use socket2::SockRef;
 
 use crate::Stream;
 
@@ -71,6 +74,22 @@ impl Socket {
             Self::Unix(_) => None,
             Self::Other(_) => None,
         }
+    }
+
+    /// Waits until the socket can be read, or until its read timeout. Returns whether a read would
+    /// not wait.
+    pub(crate) fn can_read(&self) -> bool {
+        use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+        let octet = &mut [MaybeUninit::uninit()];
+        let peeked = match self {
+            Self::Tcp(stream) => SockRef::from(stream).peek(octet),
+            #[cfg(unix)]
+            Self::Unix(stream) => SockRef::from(stream).peek(octet),
+            Self::Other(_) => Ok(0),
+        };
+        let times_out =
+            |error: io::Error| matches!(error.kind(), WouldBlock | TimedOut | Interrupted);
+        !peeked.is_err_and(times_out)
     }
 
     /// Shuts down one direction or both, for all handles of the socket. A waiting read returns.

@@ -30,7 +30,8 @@
 pub use crate::batch::{Batch, BatchStep};
 pub use crate::chunk_buffer::ChunkBuffer;
 pub use crate::dispatch::{
-    Dispatch, Drive, Glance, Line, Message, Open, Sending, ShuttingDown, Step, Wait, verdict,
+    Dispatch, Drive, Glance, Line, Message, Open, Reader, Sending, ShuttingDown, Step, Wait,
+    verdict,
 };
 pub use crate::flow::{Flow, Move};
 pub use crate::reach::{ATTEMPT_DELAY, ConnectUnix, Dial, DialStep, Resolve};

@@ -24,6 +24,7 @@ use crate::dispatch::Counters;
 pub use self::config::PoolConfig;
 pub(crate) use self::queue::Request;
 pub(crate) use self::shared::{QueuedMessage, SharedConnection, UnderWay};
+pub use self::shelf::Reader;
 pub(crate) use self::shelf::{PoolGrant, PoolShelf};
 
 /// The maximum octets of the messages that share a connection at a time. A larger message gets a

@@ -20,14 +20,18 @@ use postwire_proto::{
 };
 
 use self::wire::{Common, Habits, Wire};
-use super::{Dispatch, Line, Sending, Step};
+use super::{Dispatch, Line, Reader, Sending, Step};
 use crate::pool::model::{Random, Woken};
 use crate::{TransportBuilder, TransportConfig};
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
-    /// A thread: after each poll it parks until the time that was returned last.
+    /// A thread: after each poll it parks until the time that was returned last. Keeps a
+    /// connection while it reads.
     Blocking,
+    /// The same, with a second handle of each stream: while it waits for the stream, other threads
+    /// use the connection.
+    Thread,
     /// A future: keeps its timer unless that ends too late, and may be paused.
     Async,
 }
@@ -44,6 +48,8 @@ struct Sender {
     shares: bool,
     /// Whether the sender is a thread that waits in a read.
     reads: bool,
+    /// The connection whose stream the sender waits for by a handle of its own.
+    peeks: Option<u64>,
     has_begun: bool,
     began: Option<Instant>,
     messages: VecDeque<usize>,
@@ -69,6 +75,7 @@ impl Sender {
             streams: false,
             shares: false,
             reads: false,
+            peeks: None,
             has_begun: false,
             began: None,
             messages: VecDeque::new(),
@@ -88,7 +95,9 @@ impl Sender {
         // A stream wakes only the sender that polled it last.
         let watches = |wire: u64| common.watchers.borrow().get(&wire) == Some(&self.number);
         let timer = self.timer.filter(|_| self.watches.is_none_or(watches));
-        (!self.is_gone).then(|| timer.into_iter().chain(stops).min())?
+        let readable = self.peeks.map(|wire| common.readable.borrow()[&wire]);
+        let times = timer.into_iter().chain(stops).chain(readable);
+        (!self.is_gone).then(|| times.min())?
     }
 
     fn is_runnable(&self, now: Instant, common: &Common) -> bool {
@@ -119,6 +128,8 @@ impl Sender {
         }
         self.reads = false;
         self.watches = None;
+        let readable = self.peeks.take();
+        let mut readable = readable.filter(|wire| common.readable.borrow()[wire] <= now);
         let timer = self.timer.take().filter(|timer| *timer > now);
         let waited = std::mem::take(&mut self.waits);
         loop {
@@ -163,12 +174,44 @@ impl Sender {
                         assert!(self.streams, "a message that is at hand is asked for");
                         drive.give_chunk(None);
                     }
-                    match drive.line().drive() {
+                    if self.kind == Kind::Thread && drive.is_shared() {
+                        let number = drive.line().number();
+                        let reads = readable.take() == Some(number);
+                        assert!(!reads || drive.line().can_read(), "another thread has read");
+                        let driven = drive.line().drive(reads);
+                        if let Ok(event) = driven {
+                            drive.on_event(now, event);
+                            continue;
+                        }
+                        let until = drive.line().deadline();
+                        let blocked = drive.line().is_blocked();
+                        if blocked && drive.reader() == Reader::Driver && !reads {
+                            readable = drive.line().can_read().then_some(number);
+                            if readable.is_some() {
+                                continue;
+                            }
+                        }
+                        if blocked && drive.reader() != Reader::IsReady {
+                            drive.keep();
+                            self.reads = true;
+                            self.timer = until.into_iter().chain([common.later(100)]).min();
+                            return;
+                        }
+                        let waker = Waker::from(Arc::clone(&self.woken));
+                        if drive.park_to_read(&waker, until) {
+                            self.reads = true;
+                            self.peeks = Some(number);
+                            self.timer = until;
+                            return;
+                        }
+                        continue;
+                    }
+                    match drive.line().drive(true) {
                         Ok(event) => drive.on_event(now, event),
                         Err(next) => {
                             drive.line().is_watched_by(self.number);
                             self.watches = Some(drive.line().number());
-                            self.reads = self.kind == Kind::Blocking;
+                            self.reads = self.kind != Kind::Async;
                             if self.reads {
                                 drive.keep();
                             } else {
@@ -209,6 +252,8 @@ struct World {
     dispatch: Arc<Dispatch<Wire>>,
     senders: Vec<Sender>,
     messages: usize,
+    /// Whether all senders are [`Kind::Thread`], which do not share connections with others.
+    all_are_threads: bool,
 }
 
 impl World {
@@ -219,6 +264,7 @@ impl World {
             fails: 2 + random.below(20),
             hangs_up: 10 + random.below(200),
             says_no: 5 + random.below(50),
+            blocks: 5 + random.below(50),
             pipelining: random.one_in(2),
             chunking: random.one_in(2),
             opening: 1 + random.below(300),
@@ -253,6 +299,7 @@ impl World {
             .build()
             .unwrap();
         let mut world = Self::without_senders(random, habits, config);
+        world.all_are_threads = world.common.one_in(3);
         let senders = 1 + world.random(12);
         for _ in 0..senders {
             world.comes();
@@ -270,6 +317,7 @@ impl World {
             stored: RefCell::default(),
             wires: Cell::new(0),
             watchers: RefCell::default(),
+            readable: RefCell::default(),
             config,
         });
         Self {
@@ -277,6 +325,7 @@ impl World {
             dispatch,
             senders: Vec::new(),
             messages: 0,
+            all_are_threads: false,
         }
     }
 
@@ -296,7 +345,9 @@ impl World {
         };
         let numbers = self.messages..self.messages + count;
         self.messages += count;
-        let kind = if common.one_in(2) {
+        let kind = if self.all_are_threads {
+            Kind::Thread
+        } else if common.one_in(2) {
             Kind::Blocking
         } else {
             Kind::Async

@@ -10,7 +10,7 @@ use postwire_proto::{Event, Instant, Report};
 
 use super::Line;
 use super::sending::{Hold, Sending};
-use crate::pool::{QueuedMessage, SharedConnection, UnderWay};
+use crate::pool::{QueuedMessage, Reader, SharedConnection, UnderWay};
 
 impl<L: Line> Sending<L> {
     /// Queues the messages that joined the connection which this send drives.
@@ -122,6 +122,36 @@ impl<L: Line> Sending<L> {
                 self.hold = Hold::Place(ticket);
             }
             hold => self.hold = hold,
+        }
+    }
+
+    /// Puts the shared connection down, because this thread waits for its stream, or for another
+    /// thread that does. `until` is the deadline of the session. Returns whether this thread is to
+    /// wait for the stream.
+    pub(super) fn park_to_read(&mut self, waker: &Waker, until: Option<Instant>) -> bool {
+        let (ticket, shared) = match mem::replace(&mut self.hold, Hold::Nothing) {
+            Hold::Shared(ticket, shared) => (ticket, shared),
+            hold => {
+                self.hold = hold;
+                return false;
+            }
+        };
+        let parked = self
+            .dispatch
+            .tell(|shelf| shelf.park_to_read(shared, ticket, waker, until));
+        let (hold, reads) = match parked {
+            Ok(reads) => (Hold::Place(ticket), reads),
+            Err(shared) => (Hold::Shared(ticket, shared), false),
+        };
+        self.hold = hold;
+        reads
+    }
+
+    /// Who reads from the connection that this send drives.
+    pub(super) fn reader(&self) -> Reader {
+        match &self.hold {
+            Hold::Shared(ticket, shared) => self.dispatch.lock().reader(shared.id, *ticket),
+            _ => Reader::Driver,
         }
     }
 

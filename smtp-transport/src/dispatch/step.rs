@@ -14,6 +14,7 @@ use postwire_proto::{Body, Envelope, Error, ErrorKind, Event, Instant, Report, S
 
 use super::Line;
 use super::sending::{Hold, Sending};
+pub use crate::pool::Reader;
 use crate::pool::{PoolConnectionId, PoolGrant, PoolShelf};
 
 /// The next step of a send.
@@ -55,8 +56,9 @@ pub struct Open<'a, L: Line> {
 
 /// The step of moving the octets of a connection.
 ///
-/// A future that waits for the stream answers it with [`park`](Self::park), and another send may
-/// drive a shared connection meanwhile. A thread that waits in a read keeps it.
+/// Another send may drive a shared connection while this one waits for the stream: a future answers
+/// the step with [`park`](Self::park), a thread with [`park_to_read`](Self::park_to_read). A thread
+/// whose stream has no second handle keeps the connection while it reads.
 pub struct Drive<'a, L: Line> {
     pub(super) sending: &'a mut Sending<L>,
     pub(super) line: Driven,
@@ -207,6 +209,35 @@ impl<L: Line> Drive<'_, L> {
         self.sending.park(waker);
     }
 
+    /// Keeps the connection, like a thread that waits in a read or a write. The next step drives it
+    /// again.
+    pub fn keep(mut self) {
+        self.line = Driven::HadEvent;
+    }
+
+    /// Whether other sends may use the connection while this one waits for the stream.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.sending.hold, Hold::Shared(..))
+    }
+
+    /// Puts a shared connection down while a thread waits for its stream by a handle of its own.
+    /// `until` is the next deadline of the session, at which the thread must look at the send again.
+    ///
+    /// Returns whether this thread is to wait for the stream. When that can be read, the next
+    /// [`Drive`] step of the send reads, and nobody else does before. If the result is `false`, the
+    /// next step says what to wait for.
+    #[must_use]
+    pub fn park_to_read(mut self, waker: &Waker, until: Option<Instant>) -> bool {
+        self.line = Driven::HadEvent;
+        self.sending.park_to_read(waker, until)
+    }
+
+    /// Who reads from the connection. A thread that cannot write may only read itself if no other
+    /// thread is about to.
+    pub fn reader(&self) -> Reader {
+        self.sending.reader()
+    }
+
     /// Takes the next event of the session at the time `now`; `None` if the session is over.
     pub fn on_event(mut self, now: Instant, event: Option<Event>) {
         self.line = Driven::HadEvent;
@@ -224,14 +255,6 @@ impl<L: Line> Drive<'_, L> {
             Some(_) => {}
             None => sending.batch.disconnected(),
         }
-    }
-}
-
-#[cfg(test)]
-impl<L: Line> Drive<'_, L> {
-    /// Keeps the connection, like a thread that waits in a read.
-    pub(super) fn keep(mut self) {
-        self.line = Driven::HadEvent;
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use postwire_proto::{Instant, Report};
 
+pub use self::sharing::Reader;
 use super::queue::Waiting;
 use super::shared::{QueuedMessage, SharedConnection};
 use super::{Pool, PoolAction, PoolConfig, PoolConnectionId, PoolTicket, Request};
@@ -54,6 +55,9 @@ struct Waiter<C> {
     /// The time at which a message that joined a connection, and still is not queued on it, is
     /// better sent over a new one.
     patience: Option<Instant>,
+    /// The deadline of the session on which the message is, if another thread, which waits for the
+    /// stream, does not observe it.
+    session_deadline: Option<Instant>,
     waker: Option<Waker>,
 }
 
@@ -84,6 +88,7 @@ impl<C> Waiter<C> {
             gives_up: own.into_iter().chain(deadline).min(),
             alarm: None,
             patience: None,
+            session_deadline: None,
             waker: None,
         }
     }
@@ -97,7 +102,12 @@ impl<C> Waiter<C> {
 
     /// The time until which the waiter may sleep.
     fn sleeps_until(&self) -> Option<Instant> {
-        let times = [self.gives_up, self.alarm, self.patience];
+        let times = [
+            self.gives_up,
+            self.alarm,
+            self.patience,
+            self.session_deadline,
+        ];
         times.into_iter().flatten().min()
     }
 }
@@ -109,8 +119,29 @@ struct Shared<C> {
     parked: Option<SharedConnection<C>>,
     /// The messages that are to be queued on the session by the send that drives it next.
     joining: VecDeque<PoolTicket>,
-    /// The send that the stream wakes.
-    driver: Option<PoolTicket>,
+    watch: Watch,
+}
+
+/// The send that learns first that there is something to do on a connection which nobody drives.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Watch {
+    Nobody,
+    /// A send that the stream wakes, and that others may wake.
+    Woken(PoolTicket),
+    /// A thread that waits for the stream, and that nothing else wakes. Only this thread reads.
+    Reading(PoolTicket),
+    /// The same thread, which found that the stream can be read, and waits for the connection.
+    Readable(PoolTicket),
+}
+
+impl Watch {
+    /// The thread that is to read next.
+    fn reader(self) -> Option<PoolTicket> {
+        match self {
+            Self::Reading(ticket) | Self::Readable(ticket) => Some(ticket),
+            Self::Nobody | Self::Woken(_) => None,
+        }
+    }
 }
 
 /// The result for a waiter.
@@ -242,8 +273,9 @@ impl<C> PoolShelf<C> {
             State::Granted(_) => return Ok(self.take_grant(ticket)),
             State::Joined(id) => {
                 let is_late = is_due(waiter.gives_up);
+                let observes = is_due(waiter.session_deadline);
                 let is_impatient = is_due(waiter.patience);
-                if let Some(connection) = self.take(id, ticket, is_late) {
+                if let Some(connection) = self.take(id, ticket, is_late || observes) {
                     return Ok(PoolGrant::Drive(connection));
                 }
                 if is_late && self.is_joining(id, ticket) {

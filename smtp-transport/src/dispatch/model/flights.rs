@@ -15,6 +15,7 @@ fn flights(pipelining: Pipelining, chunking: bool, senders: usize) -> u64 {
         fails: u64::MAX,
         hangs_up: u64::MAX,
         says_no: u64::MAX,
+        blocks: u64::MAX,
         pipelining: true,
         chunking,
         // All senders are there before the connection is open.

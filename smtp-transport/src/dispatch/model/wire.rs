@@ -23,6 +23,8 @@ pub(super) struct Habits {
     pub(super) hangs_up: u64,
     /// A command gets a 421, 451 or 550.
     pub(super) says_no: u64,
+    /// The stream takes no output for some time.
+    pub(super) blocks: u64,
     /// The extensions that the server offers.
     pub(super) pipelining: bool,
     pub(super) chunking: bool,
@@ -43,6 +45,8 @@ pub(super) struct Common {
     pub(super) wires: Cell<u64>,
     /// The sender that each stream wakes.
     pub(super) watchers: RefCell<HashMap<u64, usize>>,
+    /// The time at which each stream can be read.
+    pub(super) readable: RefCell<HashMap<u64, Instant>>,
     pub(super) config: TransportConfig,
 }
 
@@ -75,6 +79,8 @@ pub(super) struct Wire {
     answers: VecDeque<(Instant, &'static str)>,
     /// The time at which the server closes the connection.
     ends: Instant,
+    /// The time until which the stream takes no output.
+    blocked: Instant,
 }
 
 impl Wire {
@@ -96,6 +102,7 @@ impl Wire {
             has_read: false,
             answers: VecDeque::new(),
             ends: common.later(common.habits.lifetime),
+            blocked: Instant::EPOCH,
         };
         let now = common.now.get();
         if common.one_in(common.habits.fails) {
@@ -123,8 +130,8 @@ impl Wire {
     }
 
     /// Moves octets until there is an event; `None` when the session is over. The error is the time
-    /// at which to try again.
-    pub(super) fn drive(&mut self) -> Result<Option<Event>, Instant> {
+    /// at which to try again. `reads` says whether this sender may read.
+    pub(super) fn drive(&mut self, reads: bool) -> Result<Option<Event>, Instant> {
         let now = self.common.now.get();
         loop {
             let was_closed = self.machine.is_closed();
@@ -138,7 +145,7 @@ impl Wire {
             if was_closed {
                 return Ok(None);
             }
-            if self.read() {
+            if reads && self.read() {
                 continue;
             }
             let limit = self.limit.filter(|_| !self.machine.is_closed());
@@ -152,9 +159,11 @@ impl Wire {
                 self.machine.handle_timeout(now);
                 continue;
             }
+            self.becomes_readable();
             let answer = self.answers.front().map(|(at, _)| *at);
+            let free = Some(self.blocked).filter(|_| self.is_blocked());
             let next = answer.into_iter().chain(deadline).chain(limit);
-            return Err(next.chain([self.ends]).min().unwrap());
+            return Err(next.chain(free).chain([self.ends]).min().unwrap());
         }
     }
 
@@ -162,7 +171,11 @@ impl Wire {
         let now = self.common.now.get();
         loop {
             let chunk = self.machine.output().chunk().to_vec();
-            if chunk.is_empty() {
+            if chunk.is_empty() || self.is_blocked() {
+                return;
+            }
+            if self.common.one_in(self.common.habits.blocks) {
+                self.blocked = self.common.later(200);
                 return;
             }
             self.machine.output().advance(chunk.len());
@@ -282,6 +295,31 @@ impl Wire {
         self.answers.push_back((at, answer));
     }
 
+    /// Whether the stream takes no output that there is.
+    pub(super) fn is_blocked(&mut self) -> bool {
+        self.blocked > self.common.now.get() && self.machine.output().has_remaining()
+    }
+
+    /// Whether a read would not wait.
+    pub(super) fn can_read(&self) -> bool {
+        let now = self.common.now.get();
+        self.ends <= now || self.answers.front().is_some_and(|(at, _)| *at <= now)
+    }
+
+    /// Records when the stream can be read.
+    fn becomes_readable(&self) {
+        let answer = self.answers.front().map(|(at, _)| *at);
+        let at = answer.into_iter().chain([self.ends]).min();
+        let at = at.unwrap_or(self.ends);
+        self.common.readable.borrow_mut().insert(self.number, at);
+    }
+
+    /// The next deadline of the session.
+    pub(super) fn deadline(&mut self) -> Option<Instant> {
+        let limit = self.limit.filter(|_| !self.machine.is_closed());
+        self.machine.poll_timeout().into_iter().chain(limit).min()
+    }
+
     pub(super) fn number(&self) -> u64 {
         self.number
     }
@@ -325,6 +363,9 @@ impl Line for Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
+        // Closing ends the waits of all handles of the stream.
+        let now = self.common.now.get();
+        self.common.readable.borrow_mut().insert(self.number, now);
         self.common.live.set(self.common.live.get() - 1);
     }
 }

@@ -9,9 +9,21 @@ use std::task::Waker;
 
 use postwire_proto::{Instant, Outcome, Report};
 
-use super::{PoolGrant, PoolShelf, Shared, State};
+use super::{PoolGrant, PoolShelf, Shared, State, Watch};
 use crate::pool::shared::{Joining, QueuedMessage, SharedConnection, UnderWay};
 use crate::pool::{PoolConnectionId, PoolTicket};
+
+/// The send that reads from a shared connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reader {
+    /// The send that drives the connection.
+    Driver,
+    /// Another thread, which waits for the stream.
+    Waits,
+    /// Another thread, which found that the stream can be read, and waits for the connection.
+    IsReady,
+}
 
 impl<C> PoolShelf<C> {
     /// Begins to share a connection that this waiter has opened, or found alive. The waiter drives
@@ -27,7 +39,7 @@ impl<C> PoolShelf<C> {
         let shared = Shared {
             parked: None,
             joining: VecDeque::from([ticket]),
-            driver: None,
+            watch: Watch::Nobody,
         };
         self.shared.insert(id, shared);
         if let Some(waiter) = self.waiters.get_mut(&ticket) {
@@ -44,8 +56,11 @@ impl<C> PoolShelf<C> {
         SharedConnection::new(id, connection)
     }
 
-    /// Takes a shared connection that nobody drives, if this waiter is the one to be woken, or if it
+    /// Takes a shared connection that nobody drives, if this waiter is the one to drive it, or if it
     /// is too late to wait for that one.
+    ///
+    /// While a thread waits for the stream, another one may take the connection in order to queue
+    /// its own message.
     pub(super) fn take(
         &mut self,
         id: PoolConnectionId,
@@ -53,13 +68,35 @@ impl<C> PoolShelf<C> {
         is_late: bool,
     ) -> Option<SharedConnection<C>> {
         let shared = self.shared.get_mut(&id)?;
-        let is_driver = shared.driver.is_none_or(|driver| driver == ticket);
-        if !is_driver && !is_late {
+        if shared.watch == Watch::Reading(ticket) {
+            shared.watch = Watch::Readable(ticket);
+        }
+        let takes = match shared.watch {
+            Watch::Nobody => true,
+            Watch::Woken(watch) | Watch::Readable(watch) => watch == ticket,
+            Watch::Reading(_) => shared.joining.contains(&ticket),
+        };
+        if !takes && !is_late {
             return None;
         }
         let taken = shared.parked.take()?;
-        shared.driver = None;
+        if shared.watch.reader().is_none_or(|reader| reader == ticket) {
+            shared.watch = Watch::Nobody;
+        }
+        if let Some(waiter) = self.waiters.get_mut(&ticket) {
+            waiter.session_deadline = None;
+        }
         Some(taken)
+    }
+
+    /// The thread that reads from a shared connection, if another send than `driver` is that.
+    pub(crate) fn reader(&self, id: PoolConnectionId, driver: PoolTicket) -> Reader {
+        let watch = self.shared.get(&id).map(|shared| shared.watch);
+        match watch {
+            Some(Watch::Reading(ticket)) if ticket != driver => Reader::Waits,
+            Some(Watch::Readable(ticket)) if ticket != driver => Reader::IsReady,
+            _ => Reader::Driver,
+        }
     }
 
     /// Takes the messages that are to be queued on the session of a shared connection.
@@ -144,6 +181,12 @@ impl<C> PoolShelf<C> {
                 let report = PoolGrant::Report(Box::new(report), message.is_reused);
                 waiter.state = State::Granted(report);
                 self.effects.woken.extend(waiter.waker.take());
+                // The end of a session reports to a thread that waits for the stream as well.
+                if let Some(shared) = self.shared.get_mut(&id)
+                    && shared.watch.reader() == Some(message.ticket)
+                {
+                    shared.watch = Watch::Nobody;
+                }
             }
             None => self.abandon(report),
         }
@@ -166,11 +209,48 @@ impl<C> PoolShelf<C> {
             return;
         };
         shared.parked = Some(connection);
-        shared.driver = Some(driver);
+        shared.watch = Watch::Woken(driver);
         // Whoever joined meanwhile found no driver to wake.
         if !shared.joining.is_empty() {
             self.wake(driver);
         }
+    }
+
+    /// Puts down a shared connection whose driver is a thread that is about to wait for the stream,
+    /// and says whether it is to do so: another thread may be reading already, and this one waits
+    /// for its report. `until` is the deadline of the session.
+    ///
+    /// # Errors
+    ///
+    /// The connection, if messages joined it meanwhile, which are to be queued first.
+    pub(crate) fn park_to_read(
+        &mut self,
+        connection: SharedConnection<C>,
+        driver: PoolTicket,
+        waker: &Waker,
+        until: Option<Instant>,
+    ) -> Result<bool, SharedConnection<C>> {
+        let Some(shared) = self.shared.get_mut(&connection.id) else {
+            debug_assert!(false, "a connection that is not shared is parked");
+            return Err(connection);
+        };
+        if !shared.joining.is_empty() {
+            return Err(connection);
+        }
+        shared.parked = Some(connection);
+        let Some(reader) = shared.watch.reader().filter(|reader| *reader != driver) else {
+            shared.watch = Watch::Reading(driver);
+            return Ok(true);
+        };
+        let is_ready = shared.watch == Watch::Readable(reader);
+        if let Some(waiter) = self.waiters.get_mut(&driver) {
+            waiter.register(waker);
+            waiter.session_deadline = until;
+        }
+        if is_ready {
+            self.wake(reader);
+        }
+        Ok(false)
     }
 
     /// Puts down a shared connection whose driver has its report. Another send drives it from now
@@ -185,6 +265,20 @@ impl<C> PoolShelf<C> {
             return Some(connection);
         };
         shared.parked = Some(connection);
+        match shared.watch {
+            Watch::Reading(_) => {
+                // Whoever joined meanwhile found no connection to take.
+                if let Some(joined) = shared.joining.front().copied() {
+                    self.wake(joined);
+                }
+                return None;
+            }
+            Watch::Readable(reader) => {
+                self.wake(reader);
+                return None;
+            }
+            Watch::Nobody | Watch::Woken(_) => {}
+        }
         if self.wake_a_driver(id) {
             return None;
         }
@@ -234,7 +328,10 @@ impl<C> PoolShelf<C> {
             return;
         };
         let is_parked = shared.parked.is_some();
-        let wakes_nobody = shared.driver.is_none_or(|driver| driver == ticket);
+        let wakes_nobody = match shared.watch {
+            Watch::Nobody => true,
+            Watch::Woken(watch) | Watch::Reading(watch) | Watch::Readable(watch) => watch == ticket,
+        };
         if is_parked
             && wakes_nobody
             && !self.wake_a_driver(id)
@@ -258,7 +355,7 @@ impl<C> PoolShelf<C> {
             tickets.find(|ticket| self.waiters.contains_key(ticket))
         };
         if let Some(shared) = self.shared.get_mut(&id) {
-            shared.driver = next;
+            shared.watch = next.map_or(Watch::Nobody, Watch::Woken);
         }
         if let Some(next) = next {
             self.wake(next);
@@ -286,10 +383,13 @@ impl<C> PoolShelf<C> {
         shared.joining.push_back(ticket);
         // The driver queues the message, after those who are ready have joined as well, so that
         // their messages are in one flight.
-        if shared.parked.is_some()
-            && let Some(driver) = shared.driver
-        {
-            self.wake(driver);
+        if shared.parked.is_some() {
+            match shared.watch {
+                Watch::Woken(driver) => self.wake(driver),
+                // A thread that waits for the stream cannot be woken.
+                Watch::Reading(_) => self.wake(ticket),
+                Watch::Readable(_) | Watch::Nobody => {}
+            }
         }
     }
 
