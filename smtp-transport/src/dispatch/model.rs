@@ -398,6 +398,7 @@ impl World {
             let next = |sender: &Sender| sender.next(&self.common);
             let next = self.senders.iter().filter_map(next).min();
             self.check_waiters();
+            self.check_parked(now);
             let Some(next) = next else {
                 return;
             };
@@ -436,6 +437,19 @@ impl World {
                 "{now:?}: nobody wakes for {deadline:?} before {wakes:?}"
             );
         }
+    }
+
+    /// Checks that nothing is left to do now on a connection that several sends share and that none
+    /// of them drives.
+    fn check_parked(&self, now: Instant) {
+        self.dispatch.lock().check_parked(|wire| {
+            assert!(!wire.can_read(), "{now:?}: nobody reads");
+            let deadline = wire.deadline();
+            assert!(
+                deadline.is_none_or(|at| at > now),
+                "{now:?}: nobody observes {deadline:?}"
+            );
+        });
     }
 
     /// Checks that every message has one report, in order, and that each report is correct.

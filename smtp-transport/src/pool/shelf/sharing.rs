@@ -25,6 +25,19 @@ pub enum Reader {
     IsReady,
 }
 
+#[cfg(test)]
+impl<C> PoolShelf<C> {
+    /// Checks the shared connections that nobody drives. All that joined them is queued.
+    pub(crate) fn check_parked(&mut self, mut check: impl FnMut(&mut C)) {
+        for shared in self.shared.values_mut() {
+            if let Some(parked) = &mut shared.parked {
+                assert!(shared.joining.is_empty(), "a message is not queued");
+                check(&mut parked.connection);
+            }
+        }
+    }
+}
+
 impl<C> PoolShelf<C> {
     /// Begins to share a connection that this waiter has opened, or found alive. The waiter drives
     /// it.
