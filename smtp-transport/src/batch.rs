@@ -74,7 +74,7 @@ pub struct Batch {
 }
 
 #[derive(Clone, Debug)]
-struct Waiting {
+pub(crate) struct Waiting {
     /// The envelope for the remaining recipients.
     envelope: Envelope,
     body: BodySource,
@@ -272,6 +272,17 @@ impl Batch {
 
     /// Queues the next new message on the session, if the session may take another one.
     fn give(&mut self) -> Option<BatchStep> {
+        let (number, message) = self.given_next()?;
+        Some(BatchStep::Enqueue {
+            number,
+            envelope: message.envelope.clone(),
+            body: message.body.clone(),
+        })
+    }
+
+    /// Records that the next new message is queued on the session, if the session may take another
+    /// one, and returns its number.
+    pub(crate) fn given_next(&mut self) -> Option<(u64, &Waiting)> {
         let number = self.skip_to_new()?;
         let Connection::Live { given, .. } = &mut self.connection else {
             return None;
@@ -280,15 +291,10 @@ impl Batch {
             return None;
         }
         *given += 1;
-        let message = self.next_new()?;
-        message.state = State::Given;
-        let step = BatchStep::Enqueue {
-            number,
-            envelope: message.envelope.clone(),
-            body: message.body.clone(),
-        };
         self.given.push_back(number);
-        Some(step)
+        let message = self.numbered(number)?;
+        message.state = State::Given;
+        Some((number, message))
     }
 
     /// The first message that is to be queued on the next session, if it was on none before.

@@ -269,11 +269,8 @@ impl<L: Line> Sending<L> {
     fn begin_unheld(&mut self, is_reused: bool) {
         self.hold = Hold::Nothing;
         self.batch.connected(is_reused);
-        let step = self.batch.next_step();
-        debug_assert!(
-            matches!(step, BatchStep::Enqueue { .. }),
-            "the only message is not the next one"
-        );
+        let given = self.batch.given_next();
+        debug_assert!(given.is_some(), "the only message is not the next one");
     }
 
     /// Takes the end of a session that shared the message of this send and did not report on it.

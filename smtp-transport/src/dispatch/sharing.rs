@@ -20,17 +20,18 @@ impl<L: Line> Sending<L> {
             return;
         };
         let id = shared.id;
-        let joining = self.dispatch.tell(|shelf| shelf.take_joining(id));
-        if joining.is_empty() {
-            return;
-        }
-        if !shared.connection.session().is_ready() {
-            return self
-                .dispatch
-                .tell(|shelf| shelf.turn_away(now, id, joining));
-        }
+        let is_ready = shared.connection.session().is_ready();
         let limit = shared.deadline();
-        for joined in joining {
+        let mut turned_away = Vec::new();
+        loop {
+            let next = self.dispatch.lock().next_joining(id);
+            let Some(joined) = next else {
+                break;
+            };
+            if !is_ready {
+                turned_away.push(joined);
+                continue;
+            }
             let QueuedMessage { envelope, body } = joined.message;
             let transaction = shared.connection.session().enqueue(envelope, body);
             shared.queued(UnderWay {
@@ -42,6 +43,10 @@ impl<L: Line> Sending<L> {
             });
         }
         self.limit_shared(limit);
+        if !turned_away.is_empty() {
+            self.dispatch
+                .tell(|shelf| shelf.turn_away(now, id, turned_away));
+        }
     }
 
     /// Limits the session to the earliest time limit of its sends, unless that is `limit` already.

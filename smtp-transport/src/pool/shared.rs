@@ -51,12 +51,20 @@ pub(crate) struct UnderWay {
 }
 
 impl<C> SharedConnection<C> {
-    pub(crate) fn new(id: PoolConnectionId, connection: C) -> Self {
+    /// Creates a shared connection. `under_way` is memory for its messages.
+    pub(crate) fn new(id: PoolConnectionId, connection: C, under_way: VecDeque<UnderWay>) -> Self {
+        debug_assert!(under_way.is_empty(), "messages of another connection");
         Self {
             id,
             connection,
-            under_way: VecDeque::new(),
+            under_way,
         }
+    }
+
+    /// Removes the messages, and returns their memory.
+    pub(crate) fn clear(&mut self) -> VecDeque<UnderWay> {
+        self.under_way.clear();
+        std::mem::take(&mut self.under_way)
     }
 
     /// Adds a message that was queued on the session.

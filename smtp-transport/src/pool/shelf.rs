@@ -3,6 +3,7 @@
 //! Generic in the type of a connection. Must never open or close one, nor use its session. An
 //! adapter sleeps in its own way, until it is woken or until the time that the shelf returns.
 
+mod by_id;
 mod sharing;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -11,9 +12,10 @@ use std::time::Duration;
 
 use postwire_proto::{Instant, Report};
 
+use self::by_id::ById;
 pub use self::sharing::Reader;
 use super::queue::Waiting;
-use super::shared::{QueuedMessage, SharedConnection};
+use super::shared::{QueuedMessage, SharedConnection, UnderWay};
 use super::{Pool, PoolAction, PoolConfig, PoolConnectionId, PoolTicket, Request};
 use crate::dispatch::{Counters, Totals};
 
@@ -26,8 +28,10 @@ const ABANDONED: usize = 1_024;
 #[derive(Debug)]
 pub(crate) struct PoolShelf<C> {
     pool: Pool,
-    idle: BTreeMap<PoolConnectionId, C>,
-    shared: BTreeMap<PoolConnectionId, Shared<C>>,
+    idle: ById<C>,
+    shared: ById<Shared<C>>,
+    /// Empty queues for further shared connections.
+    spare: Vec<Queues>,
     waiters: BTreeMap<PoolTicket, Waiter<C>>,
     /// The wakers of those that wait for the end of a shutdown.
     shutdown_wakers: Vec<Waker>,
@@ -122,6 +126,13 @@ struct Shared<C> {
     watch: Watch,
 }
 
+/// The queues of a shared connection.
+#[derive(Debug, Default)]
+struct Queues {
+    joining: VecDeque<PoolTicket>,
+    under_way: VecDeque<UnderWay>,
+}
+
 /// The send that learns first that there is something to do on a connection which nobody drives.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Watch {
@@ -193,8 +204,9 @@ impl<C> PoolShelf<C> {
     pub(crate) fn new(config: PoolConfig, places: usize) -> Self {
         Self {
             pool: Pool::new(config, places),
-            idle: BTreeMap::new(),
-            shared: BTreeMap::new(),
+            idle: ById::new(),
+            shared: ById::new(),
+            spare: Vec::new(),
             waiters: BTreeMap::new(),
             shutdown_wakers: Vec::new(),
             effects: PoolEffects::default(),
@@ -473,14 +485,14 @@ impl<C> PoolShelf<C> {
         while let Some(action) = self.pool.poll_action() {
             match action {
                 PoolAction::Use(ticket, id) => {
-                    if let Some(connection) = self.idle.remove(&id) {
+                    if let Some(connection) = self.idle.remove(id) {
                         self.grant(ticket, PoolGrant::Use(id, connection));
                     }
                 }
                 PoolAction::Open(ticket, id) => self.grant(ticket, PoolGrant::Open(id)),
                 PoolAction::Join(ticket, id) => self.join(ticket, id),
                 PoolAction::Refuse(ticket) => self.grant(ticket, PoolGrant::Refuse),
-                PoolAction::Close(id) => self.effects.departing.extend(self.idle.remove(&id)),
+                PoolAction::Close(id) => self.effects.departing.extend(self.idle.remove(id)),
                 PoolAction::KeepTime(ticket, at) => self.keep_time(ticket, at),
             }
         }
@@ -515,6 +527,8 @@ impl<C> PoolShelf<C> {
 
 #[cfg(test)]
 mod tests {
+    use postwire_proto::{Body, Envelope};
+
     use super::*;
 
     const NOW: Instant = Instant::EPOCH;
@@ -555,5 +569,35 @@ mod tests {
         assert!(shelf.is_drained());
         let late = shelf.request(NOW, false, None);
         assert!(matches!(take(&mut shelf, late), Some(PoolGrant::Refuse)));
+    }
+
+    #[test]
+    fn a_deadline_of_the_session_is_observed_though_another_thread_reads() {
+        let at = |seconds| Instant::from_epoch(Duration::from_secs(seconds));
+        let message = || QueuedMessage {
+            envelope: Envelope::new(None, vec!["bob@example.net".parse().unwrap()]).unwrap(),
+            body: Body::from("").into(),
+        };
+        let mut shelf = PoolShelf::new(PoolConfig::default().max_connections(1), 2);
+        let reader = shelf.request_place(NOW, None, 0, message());
+        let Some(PoolGrant::Open(id)) = take(&mut shelf, reader) else {
+            panic!("nothing to open");
+        };
+        let shared = shelf.share(NOW, id, reader, "the connection", false);
+        assert!(shelf.next_joining(id).is_some());
+        let parked = shelf.park_to_read(shared, reader, Waker::noop(), Some(at(10)));
+        assert!(matches!(parked, Ok(true)));
+        let other = shelf.request_place(NOW, None, 0, message());
+        let Some(PoolGrant::Drive(shared)) = take(&mut shelf, other) else {
+            panic!("nothing to queue a message on");
+        };
+        assert!(shelf.next_joining(id).is_some());
+        assert_eq!(shelf.reader(id, other), Reader::Waits);
+        let parked = shelf.park_to_read(shared, other, Waker::noop(), Some(at(5)));
+        assert!(matches!(parked, Ok(false)));
+        let waits = shelf.poll_grant(at(4), other, Waker::noop());
+        assert!(matches!(waits, Err(Some(until)) if until == at(5)));
+        let observes = shelf.poll_grant(at(5), other, Waker::noop());
+        assert!(matches!(observes, Ok(PoolGrant::Drive(_))));
     }
 }

@@ -9,7 +9,7 @@ use std::task::Waker;
 
 use postwire_proto::{Instant, Outcome, Report};
 
-use super::{PoolGrant, PoolShelf, Shared, State, Watch};
+use super::{PoolGrant, PoolShelf, Queues, Shared, State, Watch};
 use crate::pool::shared::{Joining, QueuedMessage, SharedConnection, UnderWay};
 use crate::pool::{PoolConnectionId, PoolTicket};
 
@@ -49,9 +49,14 @@ impl<C> PoolShelf<C> {
         connection: C,
         is_reused: bool,
     ) -> SharedConnection<C> {
+        let Queues {
+            mut joining,
+            under_way,
+        } = self.spare.pop().unwrap_or_default();
+        joining.push_back(ticket);
         let shared = Shared {
             parked: None,
-            joining: VecDeque::from([ticket]),
+            joining,
             watch: Watch::Nobody,
         };
         self.shared.insert(id, shared);
@@ -66,7 +71,7 @@ impl<C> PoolShelf<C> {
             self.pool.opened(now, id);
         }
         self.carry_out();
-        SharedConnection::new(id, connection)
+        SharedConnection::new(id, connection, under_way)
     }
 
     /// Takes a shared connection that nobody drives, if this waiter is the one to drive it, or if it
@@ -80,7 +85,7 @@ impl<C> PoolShelf<C> {
         ticket: PoolTicket,
         is_late: bool,
     ) -> Option<SharedConnection<C>> {
-        let shared = self.shared.get_mut(&id)?;
+        let shared = self.shared.get_mut(id)?;
         if shared.watch == Watch::Reading(ticket) {
             shared.watch = Watch::Readable(ticket);
         }
@@ -104,7 +109,7 @@ impl<C> PoolShelf<C> {
 
     /// The thread that reads from a shared connection, if another send than `driver` is that.
     pub(crate) fn reader(&self, id: PoolConnectionId, driver: PoolTicket) -> Reader {
-        let watch = self.shared.get(&id).map(|shared| shared.watch);
+        let watch = self.shared.get(id).map(|shared| shared.watch);
         match watch {
             Some(Watch::Reading(ticket)) if ticket != driver => Reader::Waits,
             Some(Watch::Readable(ticket)) if ticket != driver => Reader::IsReady,
@@ -112,18 +117,15 @@ impl<C> PoolShelf<C> {
         }
     }
 
-    /// Takes the messages that are to be queued on the session of a shared connection.
-    pub(crate) fn take_joining(&mut self, id: PoolConnectionId) -> Vec<Joining> {
-        let Some(shared) = self.shared.get_mut(&id) else {
-            return Vec::new();
-        };
-        let mut joining = Vec::with_capacity(shared.joining.len());
-        for ticket in shared.joining.drain(..) {
+    /// Takes the next message that is to be queued on the session of a shared connection.
+    pub(crate) fn next_joining(&mut self, id: PoolConnectionId) -> Option<Joining> {
+        let joining = &mut self.shared.get_mut(id)?.joining;
+        while let Some(ticket) = joining.pop_front() {
             if let Some(waiter) = self.waiters.get_mut(&ticket)
                 && let Some(message) = waiter.message.take()
             {
                 waiter.patience = None;
-                joining.push(Joining {
+                return Some(Joining {
                     ticket,
                     message,
                     deadline: waiter.deadline,
@@ -132,7 +134,7 @@ impl<C> PoolShelf<C> {
                 });
             }
         }
-        joining
+        None
     }
 
     /// Returns messages to the queue that joined a session which takes no more messages.
@@ -195,7 +197,7 @@ impl<C> PoolShelf<C> {
                 waiter.state = State::Granted(report);
                 self.effects.woken.extend(waiter.waker.take());
                 // The end of a session reports to a thread that waits for the stream as well.
-                if let Some(shared) = self.shared.get_mut(&id)
+                if let Some(shared) = self.shared.get_mut(id)
                     && shared.watch.reader() == Some(message.ticket)
                 {
                     shared.watch = Watch::Nobody;
@@ -217,7 +219,7 @@ impl<C> PoolShelf<C> {
         if let Some(waiter) = self.waiters.get_mut(&driver) {
             waiter.register(waker);
         }
-        let Some(shared) = self.shared.get_mut(&connection.id) else {
+        let Some(shared) = self.shared.get_mut(connection.id) else {
             debug_assert!(false, "a connection that is not shared is parked");
             return;
         };
@@ -243,7 +245,7 @@ impl<C> PoolShelf<C> {
         waker: &Waker,
         until: Option<Instant>,
     ) -> Result<bool, SharedConnection<C>> {
-        let Some(shared) = self.shared.get_mut(&connection.id) else {
+        let Some(shared) = self.shared.get_mut(connection.id) else {
             debug_assert!(false, "a connection that is not shared is parked");
             return Err(connection);
         };
@@ -273,7 +275,7 @@ impl<C> PoolShelf<C> {
         connection: SharedConnection<C>,
     ) -> Option<SharedConnection<C>> {
         let id = connection.id;
-        let Some(shared) = self.shared.get_mut(&id) else {
+        let Some(shared) = self.shared.get_mut(id) else {
             debug_assert!(false, "a connection that is not shared is handed over");
             return Some(connection);
         };
@@ -296,7 +298,16 @@ impl<C> PoolShelf<C> {
             return None;
         }
         self.pool.no_longer_shared(id);
-        self.shared.remove(&id)?.parked
+        let Shared {
+            parked,
+            mut joining,
+            ..
+        } = self.shared.remove(id)?;
+        let mut unused = parked?;
+        joining.clear();
+        let under_way = unused.clear();
+        self.spare.push(Queues { joining, under_way });
+        Some(unused)
     }
 
     /// Removes a shared connection whose session is over. Messages that were not queued on it
@@ -308,7 +319,7 @@ impl<C> PoolShelf<C> {
         without_report: VecDeque<UnderWay>,
     ) {
         self.pool.lost(now, id);
-        let shared = self.shared.remove(&id);
+        let shared = self.shared.remove(id);
         for message in without_report {
             if let Some(waiter) = self.waiters.get_mut(&message.ticket) {
                 waiter.state = State::Granted(PoolGrant::Over);
@@ -329,7 +340,7 @@ impl<C> PoolShelf<C> {
         ticket: PoolTicket,
         octets: u64,
     ) {
-        let Some(shared) = self.shared.get_mut(&id) else {
+        let Some(shared) = self.shared.get_mut(id) else {
             return;
         };
         let joining = shared.joining.len();
@@ -337,7 +348,7 @@ impl<C> PoolShelf<C> {
         if shared.joining.len() < joining {
             self.pool.left(now, id, octets);
         }
-        let Some(shared) = self.shared.get_mut(&id) else {
+        let Some(shared) = self.shared.get_mut(id) else {
             return;
         };
         let is_parked = shared.parked.is_some();
@@ -348,7 +359,7 @@ impl<C> PoolShelf<C> {
         if is_parked
             && wakes_nobody
             && !self.wake_a_driver(id)
-            && let Some(shared) = self.shared.remove(&id)
+            && let Some(shared) = self.shared.remove(id)
         {
             self.pool.no_longer_shared(id);
             self.effects.deserted.extend(shared.parked);
@@ -357,7 +368,7 @@ impl<C> PoolShelf<C> {
 
     /// Wakes a send whose message is on this connection. Returns `false` if there is none.
     pub(super) fn wake_a_driver(&mut self, id: PoolConnectionId) -> bool {
-        let Some(shared) = self.shared.get(&id) else {
+        let Some(shared) = self.shared.get(id) else {
             return false;
         };
         let next = {
@@ -367,7 +378,7 @@ impl<C> PoolShelf<C> {
                 .chain(shared.joining.iter().copied());
             tickets.find(|ticket| self.waiters.contains_key(ticket))
         };
-        if let Some(shared) = self.shared.get_mut(&id) {
+        if let Some(shared) = self.shared.get_mut(id) {
             shared.watch = next.map_or(Watch::Nobody, Watch::Woken);
         }
         if let Some(next) = next {
@@ -383,8 +394,7 @@ impl<C> PoolShelf<C> {
     }
 
     pub(super) fn join(&mut self, ticket: PoolTicket, id: PoolConnectionId) {
-        let (Some(waiter), Some(shared)) =
-            (self.waiters.get_mut(&ticket), self.shared.get_mut(&id))
+        let (Some(waiter), Some(shared)) = (self.waiters.get_mut(&ticket), self.shared.get_mut(id))
         else {
             debug_assert!(false, "nobody waits, or the connection is not shared");
             return;
@@ -408,7 +418,7 @@ impl<C> PoolShelf<C> {
 
     /// Whether the message of a waiter has joined this connection and is not queued on it.
     pub(super) fn is_joining(&self, id: PoolConnectionId, ticket: PoolTicket) -> bool {
-        let shared = self.shared.get(&id);
+        let shared = self.shared.get(id);
         shared.is_some_and(|shared| shared.joining.contains(&ticket))
     }
 
@@ -423,7 +433,7 @@ impl<C> PoolShelf<C> {
         let waiter = self.waiters.get_mut(&ticket)?;
         waiter.patience = None;
         let octets = waiter.waiting.octets();
-        let joining = &mut self.shared.get_mut(&id)?.joining;
+        let joining = &mut self.shared.get_mut(id)?.joining;
         let at = joining.iter().position(|joining| *joining == ticket)?;
         joining.remove(at);
         // The order matters: the waiter must not join the same connection again if it may open one.
