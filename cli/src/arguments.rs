@@ -122,6 +122,10 @@ pub(crate) struct ServerArguments {
     /// Print the dialogue on standard error, with secrets redacted
     #[arg(long)]
     pub(crate) trace: bool,
+
+    /// Print on standard error what happens below the dialogue: addresses, attempts, sessions
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
 }
 
 /// Send messages over one connection, or over more if one cannot take them all, and print the

@@ -10,3 +10,4 @@ pub(crate) mod hints;
 pub(crate) mod json;
 pub(crate) mod output;
 pub(crate) mod text;
+pub(crate) mod verbose;

@@ -14,10 +14,12 @@ use crate::arguments::{ProbeArguments, UsageError};
 use crate::print::exit::Exit;
 use crate::print::hints;
 use crate::print::output::print_note;
+use crate::print::verbose;
 
 /// Inspects the server that the arguments name.
 pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
     let options = &arguments.server_options;
+    verbose::begin(options.verbose);
     let builder = server_options::parse(("URL", &arguments.server), options)?;
     // The greeting is discarded after STARTTLS; the trace event shows when to read it.
     let config = server_options::build(builder.client(|client| client.trace(true)))?;

@@ -20,7 +20,7 @@ use postwire_blocking::proto::{
 };
 use postwire_blocking::transport::TransportConfig;
 
-use self::messages::Message;
+use self::messages::{Message, Name};
 use crate::arguments::server_options::{self, Builder};
 use crate::arguments::{
     LineEndsChoice, PipeliningChoice, Runtime, SendArguments, Switch, UsageError,
@@ -31,6 +31,7 @@ use crate::print::hints::{self, RequestedOptions};
 use crate::print::json;
 use crate::print::output::{print_error, print_json, print_note, print_result};
 use crate::print::text::SafeText;
+use crate::print::verbose;
 
 /// A body larger than this gets a progress bar.
 const PROGRESS_BAR_MIN_OCTETS: u64 = 1024 * 1024;
@@ -38,6 +39,7 @@ const PROGRESS_BAR_MIN_OCTETS: u64 = 1024 * 1024;
 /// Runs the command.
 pub(crate) fn run(arguments: &SendArguments) -> Result<Exit, UsageError> {
     let envelope = envelope::parse(arguments)?;
+    verbose::begin(arguments.server_options.verbose);
     let builder = parse_server(arguments)?;
     let asked = server_options::requested_options(&arguments.server, &arguments.server_options)?;
     let asked = RequestedOptions {
@@ -49,6 +51,11 @@ pub(crate) fn run(arguments: &SendArguments) -> Result<Exit, UsageError> {
     }
     let names = messages::names(&arguments.message)?;
     let config = server_options::build(builder)?;
+    if names.contains(&Name::StandardInput) && std::io::stdin().is_terminal() {
+        print_note(
+            "reading a message from standard input; end it with Ctrl-D on a line of its own",
+        );
+    }
 
     let messages = match messages::read(&names, arguments.strip_bcc) {
         Ok(messages) => messages,

@@ -24,6 +24,7 @@ mod credentials;
 mod dispatch;
 mod error;
 mod flow;
+mod observe;
 mod pool;
 mod reach;
 mod session;

@@ -20,6 +20,7 @@ use self::queue::{Queue, Waiting};
 use postwire_proto::Instant;
 
 use crate::dispatch::Counters;
+use crate::observe;
 
 pub use self::config::PoolConfig;
 pub(crate) use self::queue::Request;
@@ -293,7 +294,9 @@ impl Pool {
             let factor = 2_u32.saturating_pow(self.pauses_in_a_row);
             let pause = self.config.first_pause.saturating_mul(factor);
             self.pauses_in_a_row = self.pauses_in_a_row.saturating_add(1);
-            self.paused_until = Some(now + pause.min(self.config.longest_pause));
+            let pause = pause.min(self.config.longest_pause);
+            observe::paused(pause);
+            self.paused_until = Some(now + pause);
             self.first_after_pause = self.next_connection;
         }
         self.decide(now);

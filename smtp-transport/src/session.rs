@@ -22,6 +22,7 @@ pub use self::call::{Answered, Call, Farewell, NextEvent, Ready, Verdict};
 use self::kept_events::KeptEvents;
 pub use self::machine::SessionMachine;
 use crate::credentials::CredentialsFuture;
+use crate::observe::SessionSpan;
 use crate::{CredentialsSource, TransportConfig};
 
 /// A session with a server: its capabilities, and the messages and commands queued on it.
@@ -36,16 +37,19 @@ pub struct Session {
     kept: KeptEvents,
     /// The error that ended the session, unless it ended by `QUIT`.
     ended_by: Option<Error>,
+    span: SessionSpan,
 }
 
 impl Session {
     fn new(config: &TransportConfig) -> Self {
+        let (span, client) = SessionSpan::new(config);
         Self {
-            machine: Connection::new(&config.client_config(), config.tls()),
+            machine: Connection::new(&client, config.tls()),
             credentials: config.late_credentials().cloned(),
             fetching: None,
             kept: KeptEvents::default(),
             ended_by: None,
+            span,
         }
     }
 
@@ -132,7 +136,10 @@ impl Session {
 impl Session {
     /// The next event. A request for credentials is handled here, too.
     fn next_event(&mut self) -> Option<Event> {
-        let event = self.machine.poll_event()?;
+        let mut event = self.machine.poll_event()?;
+        while !self.span.record(&event, &self.machine) {
+            event = self.machine.poll_event()?;
+        }
         match &event {
             Event::CredentialsWanted(refused) => {
                 // The event occurs only if there is a source of credentials.

@@ -69,7 +69,7 @@ impl fmt::Display for Unreadable {
 }
 
 /// The source of a message.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Name {
     StandardInput,
     File(PathBuf),

@@ -344,6 +344,19 @@ fn text_without_a_header_is_sent_and_noted() {
 }
 
 #[test]
+fn what_happens_below_the_dialogue_is_shown_on_request() {
+    let server = Serve::start(&[]);
+    let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);
+    let sent = run_with(&with(send_to(&url), &["--verbose"]), b"Subject: hello\n\n");
+    sent.assert_is(0, "accepted", None);
+    let connected = format!("connected network.peer.address=127.0.0.1:{}\n", server.port);
+    for event in [&connected, "session ready", "smtp.outcome=\"accepted\""] {
+        assert!(sent.stderr.contains(event), "{sent:#?}");
+    }
+    assert!(!sent.stderr.contains("EHLO"), "{sent:#?}");
+}
+
+#[test]
 fn the_trace_counts_what_goes_out() {
     let server = Serve::start(&[]);
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);

@@ -20,6 +20,7 @@ use postwire_proto::{
 use super::step::{Drive, Driven, Glance, Message, Open, Step, Wait};
 use super::{Dispatch, Line};
 use crate::batch::{Batch, BatchStep};
+use crate::observe;
 use crate::pool::{
     PoolConnectionId, PoolShelf, PoolTicket, QueuedMessage, SHARED_OCTETS, SharedConnection,
 };
@@ -154,6 +155,7 @@ impl<L: Line> Sending<L> {
     fn count(&mut self, report: &Report) {
         let totals = &self.dispatch.totals;
         totals.reported(report);
+        observe::reported(report);
         totals.retried(self.batch.take_retries());
         if let Hold::Lease(lease) = &mut self.hold {
             totals.flown(lease.line.take_flights());
@@ -206,6 +208,9 @@ impl<L: Line> Sending<L> {
         self.give_back();
         let (now, deadline) = (self.now, self.deadline());
         let fresh = self.batch.wants_fresh();
+        if fresh {
+            observe::sent_again();
+        }
         // A message that was lost together with others is sent again alone, so that a refusal of
         // another message cannot end its session once more.
         let attempt = self.batch.first_attempt().filter(|_| !fresh);

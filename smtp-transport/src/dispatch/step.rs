@@ -14,6 +14,7 @@ use postwire_proto::{Body, Envelope, Error, ErrorKind, Event, Instant, Report, S
 
 use super::Line;
 use super::sending::{Hold, Sending};
+use crate::observe;
 pub use crate::pool::Reader;
 use crate::pool::{PoolConnectionId, PoolGrant, PoolShelf};
 
@@ -164,6 +165,7 @@ impl<L: Line> Open<'_, L> {
         match opened {
             Ok(line) => sending.lease(ticket, id, line, false),
             Err(error) => {
+                observe::not_opened(&error);
                 let no_room = error.server_has_no_room();
                 sending.dispatch.tell(|shelf| {
                     shelf.cancel(now, ticket);

@@ -14,6 +14,7 @@ use postwire_proto::{Error, ErrorKind, Stage};
 use super::ConnectError;
 use super::race::{AddressRace, RaceStep};
 use crate::TransportConfig;
+use crate::observe;
 use crate::session::SessionMachine;
 
 /// The delay before the next address joins the race (RFC 8305 §5).
@@ -91,11 +92,13 @@ impl<'a> Dial<'a> {
     /// Records that the attempt to connect to this address succeeded. The adapter drops the other
     /// attempts.
     pub fn connected(&mut self, address: SocketAddr) {
+        observe::connected(address);
         self.tell_race(|race| race.connected(address));
     }
 
     /// Records that the attempt to connect to this address failed.
     pub fn attempt_failed(&mut self, address: SocketAddr, error: io::Error) {
+        observe::attempt_failed(address, &error);
         self.tell_race(|race| race.failed(address, error));
     }
 
@@ -144,7 +147,10 @@ impl<'a> Dial<'a> {
             return Ok(true);
         }
         match &mut self.race {
-            Some(race) if answer.is_continue() => race.session_failed(session.error())?,
+            Some(race) if answer.is_continue() => {
+                race.session_failed(session.error())?;
+                observe::next_address(&session.error());
+            }
             _ => return Err(session.error()),
         }
         Ok(false)
