@@ -7,6 +7,7 @@
     reason = "what stands beside an option is its help text, not a link"
 )]
 
+pub(crate) mod sendmail;
 pub(crate) mod server_options;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use postwire_blocking::proto::{ChannelBindingPolicy, Pipelining};
 
+use crate::arguments::sendmail::SendmailArguments;
 use crate::print::exit::Exit;
 use crate::print::output::print_error;
 use crate::send::envelope::ParameterArguments;
@@ -30,13 +32,14 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Send(Box<SendArguments>),
+    Sendmail(Box<SendmailArguments>),
     Serve(ServeArguments),
     Probe(ProbeArguments),
     Demo(DemoArguments),
 }
 
 /// The options that tell how to reach a server, for `send` and `probe`.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub(crate) struct ServerArguments {
     /// Trust the certificates in this PEM file instead of the system's: of authorities, or of the
     /// server itself
@@ -416,8 +419,9 @@ impl From<PipeliningChoice> for Pipelining {
 }
 
 /// Whether a login is bound to its TLS session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ChannelBindingChoice {
+    #[default]
     Preferred,
     Required,
 }
@@ -471,6 +475,12 @@ impl UsageError {
     /// Creates the error from the argument's name and the reason.
     pub(crate) fn new(argument: &str, why: impl std::fmt::Display) -> Self {
         Self(format!("{argument}: {why}"))
+    }
+}
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -4,7 +4,7 @@
 //! First the command line is checked, then the messages are read, then the server is connected,
 //! so that an error in an earlier step never causes a connection.
 
-mod bcc;
+pub(crate) mod bcc;
 mod delivery;
 pub(crate) mod envelope;
 pub(crate) mod interrupt;

@@ -29,6 +29,8 @@ pub(crate) enum Exit {
     Protocol,
     /// Authentication or TLS failed.
     Security,
+    /// The configuration file is missing or wrong; nothing was connected.
+    Configuration,
 }
 
 /// For several messages, the first of these that occurred. A message that no server can accept
@@ -57,6 +59,7 @@ impl Exit {
             Self::Temporary => 75,
             Self::Protocol => 76,
             Self::Security => 77,
+            Self::Configuration => 78,
         }
     }
 

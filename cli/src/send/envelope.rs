@@ -21,7 +21,7 @@ use crate::arguments::{SendArguments, UsageError};
 const ORCPT: &str = "--orcpt";
 
 /// The options for parameters of `MAIL` and `RCPT`.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Parameters of the envelope")]
 pub(crate) struct ParameterArguments {
     /// How much of the message a failure report returns (DSN, RFC 3461); left out if the server
@@ -91,9 +91,31 @@ pub(crate) struct ParameterArguments {
 
 /// Builds the envelope of every message.
 pub(crate) fn parse(arguments: &SendArguments) -> Result<Envelope, UsageError> {
-    let envelope = parse_paths(arguments)?;
-    let envelope = for_mail(envelope, &arguments.parameters)?;
-    for_rcpt(envelope, &arguments.parameters)
+    with_parameters(parse_paths(arguments)?, &arguments.parameters)
+}
+
+/// Adds the parameters to an envelope.
+pub(crate) fn with_parameters(
+    envelope: Envelope,
+    asked: &ParameterArguments,
+) -> Result<Envelope, UsageError> {
+    for_rcpt(for_mail(envelope, asked)?, asked)
+}
+
+impl ParameterArguments {
+    /// The parameters of DSN, and no others.
+    pub(crate) fn for_reports(
+        amount: Option<&str>,
+        identifier: Option<&str>,
+        notify: Option<&str>,
+    ) -> Self {
+        Self {
+            dsn_ret: amount.map(str::to_owned),
+            dsn_envid: identifier.map(str::to_owned),
+            notify: notify.map(str::to_owned),
+            ..Self::default()
+        }
+    }
 }
 
 fn parse_paths(arguments: &SendArguments) -> Result<Envelope, UsageError> {

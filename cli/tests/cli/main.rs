@@ -16,6 +16,8 @@ mod parameters;
 mod run;
 mod runtimes;
 mod script;
+#[cfg(unix)]
+mod sendmail;
 mod sends;
 mod sessions;
 mod starttls;

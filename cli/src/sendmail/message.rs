@@ -1,0 +1,229 @@
+//! The message that `sendmail` sends: its recipients, and the fields that it lacks.
+
+use std::io::Read;
+
+use mail_builder::headers::Header;
+use mail_builder::headers::address::Address as Mailbox;
+use mail_builder::headers::date::Date;
+use mail_builder::headers::message_id::generate_message_id_header;
+use mail_parser::{HeaderName, HeaderValue, Message, MessageParser};
+use postwire_blocking::proto::Address;
+
+use crate::send::bcc::WithoutBcc;
+
+/// The first line of a message in a mailbox file, which is not part of it.
+const MAILBOX_LINE: &[u8] = b"From ";
+
+/// A message with all the fields that it needs.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    octets: Vec<u8>,
+    recipients: Vec<String>,
+}
+
+impl Outgoing {
+    /// Completes a message: adds From, Date and Message-ID where they are missing, and removes Bcc.
+    pub(crate) fn new(
+        mut input: Vec<u8>,
+        domain: &str,
+        sender: &Option<Address>,
+        full_name: Option<&str>,
+    ) -> Self {
+        if input.starts_with(MAILBOX_LINE) {
+            let line = input.iter().position(|octet| *octet == b'\n');
+            input.drain(..line.map_or(input.len(), |end| end + 1));
+        }
+        let parsed = MessageParser::new().parse_headers(&input);
+        let has = |name: HeaderName<'_>| {
+            let message = parsed.as_ref();
+            message.is_some_and(|message| message.header(name).is_some())
+        };
+        let mut fields = Vec::new();
+        if !has(HeaderName::From) {
+            let address = sender.as_ref().map_or("MAILER-DAEMON", Address::as_str);
+            fields.extend_from_slice(b"From: ");
+            write(&mut fields, &Mailbox::new_address(full_name, address));
+        }
+        if !has(HeaderName::Date) {
+            fields.extend_from_slice(b"Date: ");
+            write(&mut fields, &Date::now());
+        }
+        if !has(HeaderName::MessageId) {
+            fields.extend_from_slice(b"Message-ID: ");
+            generate_message_id_header(&mut fields, domain);
+            fields.extend_from_slice(b"\r\n");
+        }
+        let recipients = parsed.as_ref().map(recipients).unwrap_or_default();
+        let is_header = begins_with_a_field(&input);
+        if !is_header && !input.is_empty() {
+            // The text of the message begins at once.
+            fields.extend_from_slice(b"\r\n");
+        }
+        let mut octets = fields;
+        let read = WithoutBcc::new(&*input).read_to_end(&mut octets);
+        debug_assert!(read.is_ok(), "reading from memory never fails");
+        Self { octets, recipients }
+    }
+
+    /// The addresses in To, Cc and Bcc, or in their Resent- forms if there are any (RFC 5322
+    /// §3.6.6).
+    pub(crate) fn recipients(&self) -> Vec<String> {
+        self.recipients.clone()
+    }
+
+    pub(crate) fn into_octets(self) -> Vec<u8> {
+        self.octets
+    }
+}
+
+fn write(fields: &mut Vec<u8>, field: &impl Header) {
+    let begun = fields.len();
+    field.write_header(fields, 0);
+    if !fields[begun..].ends_with(b"\r\n") {
+        fields.extend_from_slice(b"\r\n");
+    }
+}
+
+fn recipients(message: &Message<'_>) -> Vec<String> {
+    use HeaderName::{Bcc, Cc, ResentBcc, ResentCc, ResentTo, To};
+    let resent = addresses_in(message, &[ResentTo, ResentCc, ResentBcc]);
+    if resent.is_empty() {
+        addresses_in(message, &[To, Cc, Bcc])
+    } else {
+        resent
+    }
+}
+
+fn addresses_in(message: &Message<'_>, names: &[HeaderName<'_>]) -> Vec<String> {
+    let mut found = Vec::new();
+    for header in message.headers() {
+        if let HeaderValue::Address(addresses) = &header.value
+            && names.contains(&header.name)
+        {
+            // A local part without a domain is taken for a name.
+            let texts = addresses
+                .iter()
+                .filter_map(|one| one.address.as_deref().or(one.name.as_deref()));
+            found.extend(texts.map(str::to_owned));
+        }
+    }
+    found
+}
+
+/// The addresses in a text like `Bob <bob@example.net>, alice`.
+pub(crate) fn addresses(text: &str) -> Vec<String> {
+    let field = format!("To: {}\r\n\r\n", text.replace(['\r', '\n'], " "));
+    let parsed = MessageParser::new().parse_headers(field.as_bytes());
+    let found = parsed.map(|message| addresses_in(&message, &[HeaderName::To]));
+    found.unwrap_or_default()
+}
+
+/// Whether the first line is a header field, or the empty line behind a header without fields.
+fn begins_with_a_field(input: &[u8]) -> bool {
+    let line = input
+        .split(|octet| *octet == b'\n')
+        .next()
+        .unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let Some(colon) = line.iter().position(|octet| *octet == b':') else {
+        return line.is_empty();
+    };
+    let name = line[..colon].trim_ascii_end();
+    !name.is_empty() && name.iter().all(u8::is_ascii_graphic)
+}
+
+/// The position of the first line with only a dot.
+pub(crate) fn dot_line(input: &[u8]) -> Option<usize> {
+    let mut begin = 0;
+    for line in input.split_inclusive(|octet| *octet == b'\n') {
+        if line.trim_ascii_end() == b"." && !line.ends_with(b" ") {
+            return Some(begin);
+        }
+        begin += line.len();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outgoing(input: &str) -> Outgoing {
+        let sender = Some("alice@example.org".parse().unwrap());
+        Outgoing::new(input.into(), "example.org", &sender, Some("Alice"))
+    }
+
+    fn text(input: &str) -> String {
+        String::from_utf8(outgoing(input).into_octets()).unwrap()
+    }
+
+    #[test]
+    fn missing_fields_are_added_and_others_kept() {
+        let all = "From: a@b\nDate: x\nMessage-ID: <1@b>\nTo: c@d\n\nhi\n";
+        assert_eq!(text(all), all);
+        let completed = text("Subject: x\n\nhi\n");
+        for expected in [
+            "From: \"Alice\" <alice@example.org>\r\n",
+            "Date: ",
+            "Message-ID: <",
+        ] {
+            assert!(completed.contains(expected), "{completed}");
+        }
+        assert!(
+            completed.ends_with("@example.org>\r\nSubject: x\n\nhi\n"),
+            "{completed}"
+        );
+    }
+
+    #[test]
+    fn text_without_a_header_becomes_the_body() {
+        for body in ["hello\n", " indented: text\n", "a b: c\n"] {
+            assert!(
+                text(body).ends_with(&format!("\r\n\r\n{body}")),
+                "{}",
+                text(body)
+            );
+        }
+        assert!(text("\nhello\n").ends_with("@example.org>\r\n\nhello\n"));
+        assert!(text("").ends_with("@example.org>\r\n"));
+    }
+
+    #[test]
+    fn a_mailbox_line_is_dropped_and_bcc_too() {
+        let sent = text("From alice Thu Nov 26 2026\nBcc: x@y\nSubject: x\n\nFrom here\n");
+        assert!(
+            !sent.contains("Bcc") && !sent.contains("Thu Nov 26 2026"),
+            "{sent}"
+        );
+        assert!(sent.ends_with("Subject: x\n\nFrom here\n"), "{sent}");
+    }
+
+    #[test]
+    fn recipients_are_in_the_header() {
+        let header = "To: \"B, ob\" <bob@b.example>, carol@c.example (Carol),\n \
+                      friends: dave@d.example, erin@e.example;\nCc: root\nBcc: frank@f.example\n\n";
+        let expected = [
+            "bob@b.example",
+            "carol@c.example",
+            "dave@d.example",
+            "erin@e.example",
+            "root",
+            "frank@f.example",
+        ];
+        assert_eq!(outgoing(header).recipients(), expected);
+        let resent = format!("Resent-To: zoe@z.example\n{header}");
+        assert_eq!(outgoing(&resent).recipients(), ["zoe@z.example"]);
+        assert_eq!(
+            addresses("Bob <bob@b.example>, root"),
+            ["bob@b.example", "root"]
+        );
+    }
+
+    #[test]
+    fn a_line_with_only_a_dot_ends_the_message() {
+        assert_eq!(dot_line(b"a\n.\nb\n"), Some(2));
+        assert_eq!(dot_line(b"a\r\n.\r\n"), Some(3));
+        assert_eq!(dot_line(b"a\n.."), None);
+        assert_eq!(dot_line(b"a\n."), Some(2));
+    }
+}
