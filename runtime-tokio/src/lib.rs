@@ -26,8 +26,9 @@
 //! of a runtime panics; one that is dropped there does not. A connection works only as long as the
 //! runtime in which it was opened: programs with several runtimes have a [`Transport`] for each.
 //!
-//! To send through a proxy, or over another stream of the program, wrap the stream in a
-//! [`TokioIo`].
+//! [`TransportBuilder`](transport::TransportBuilder) has the settings, such as the certificate of a
+//! private authority. To send through a proxy, or over another stream of the program, wrap the
+//! stream in a [`TokioIo`].
 
 mod io;
 
