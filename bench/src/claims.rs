@@ -5,7 +5,8 @@
 
 use crate::cases::micro;
 use crate::clients::{
-    BOLD, BOLD_DATA, DATA, DEFAULT, LETTRE, RAW, SEND, SEND_BOLD, SEND_DATA, SEND_SMOL, STREAM,
+    BOLD, BOLD_DATA, DATA, DEFAULT, LETTRE, RAW, SEND, SEND_BOLD, SEND_DATA, SEND_SMOL, SEND_TOKIO,
+    STREAM,
 };
 use crate::report::{Row, Section};
 
@@ -163,7 +164,7 @@ fn concurrent(section: &Section, claims: &mut Vec<Claim>) {
         ours,
         held,
     );
-    for who in [SEND, SEND_SMOL] {
+    for who in [SEND, SEND_SMOL, SEND_TOKIO] {
         claims.push(at_least(
             format!("50 senders at 0 ms, {who}, 8 connections: times the fastest peer with 50"),
             3.0,

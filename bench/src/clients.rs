@@ -14,7 +14,8 @@ mod raw;
 
 pub(crate) use lettre::TOKIO as LETTRE;
 pub(crate) use postwire::{
-    BOLD, BOLD_DATA, CONNECTION, DATA, DEFAULT, SEND, SEND_BOLD, SEND_DATA, SEND_SMOL, SMOL, STREAM,
+    BOLD, BOLD_DATA, CONNECTION, DATA, DEFAULT, SEND, SEND_BOLD, SEND_DATA, SEND_SMOL, SEND_TOKIO,
+    SMOL, STREAM, TOKIO,
 };
 pub(crate) use raw::RAW;
 

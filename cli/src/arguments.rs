@@ -204,11 +204,11 @@ pub(crate) struct SendArguments {
     #[arg(long, value_name = "N")]
     pub(crate) max_line: Option<String>,
 
-    /// The runtime that moves the bytes: blocking sockets, async-std or smol; everything else
-    /// is the same
+    /// The runtime that moves the bytes: blocking sockets, async-std, smol or tokio; everything
+    /// else is the same
     #[arg(
         long,
-        value_name = "blocking|async-std|smol",
+        value_name = "blocking|async-std|smol|tokio",
         default_value = "blocking"
     )]
     pub(crate) runtime: Runtime,
@@ -454,6 +454,7 @@ pub(crate) enum Runtime {
     Blocking,
     AsyncStd,
     Smol,
+    Tokio,
 }
 
 impl Runtime {
@@ -463,6 +464,7 @@ impl Runtime {
             Self::Blocking => "blocking",
             Self::AsyncStd => "async-std",
             Self::Smol => "smol",
+            Self::Tokio => "tokio",
         }
     }
 }

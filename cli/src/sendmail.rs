@@ -9,7 +9,7 @@ mod message;
 use std::io::{self, Read};
 
 use postwire_blocking::Transport;
-use postwire_blocking::proto::{Address, Body, Envelope, Report};
+use postwire_blocking::proto::{Address, Body, Envelope, Report, SendError};
 
 use self::config::Config;
 use self::message::Outgoing;
@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: &SendmailArguments) -> Result<Exit, UsageError> {
     let outgoing = Outgoing::new(
         input,
         &config.domain,
-        &sender,
+        sender.as_ref(),
         arguments.full_name.as_deref(),
     );
     let envelope = address(arguments, &config, &outgoing, sender)?;
@@ -156,7 +156,7 @@ fn send(config: &Config, envelope: &Envelope, outgoing: Outgoing) -> Exit {
             let transport = Transport::from(server);
             let sent = transport.send(envelope, Body::from(outgoing.into_octets()));
             transport.shutdown();
-            sent.unwrap_or_else(|error| error.into_report())
+            sent.unwrap_or_else(SendError::into_report)
         }
     };
     let exit = Exit::of_report(&report);

@@ -1,6 +1,5 @@
 //! Programs that embed postwire.
 //!
-//! * [`by_tokio`]: a runtime without an adapter crate;
 //! * [`by_lettre`]: `lettre`'s transport traits over postwire, so that a program can switch by
 //!   changing one line;
 //! * `bin/mio.rs`: your own event loop, 1,000 sessions in one thread;
@@ -14,4 +13,3 @@
 //! as the TLS below the core, with a login bound to the TLS session.
 
 pub mod by_lettre;
-pub mod by_tokio;

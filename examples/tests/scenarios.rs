@@ -1,23 +1,11 @@
-//! The scenarios of every adapter with the tokio example; lettre's traits; a proxy.
+//! lettre's traits; a proxy.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
-
-mod executor;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use executor::OverTokio;
 use postwire_examples::by_lettre;
-use postwire_examples::by_tokio::Tokio;
-use postwire_futures::Transport;
-use postwire_testing::futures::{Executor, FuturesAdapter};
-use postwire_testing::scenarios;
 use postwire_testing::server::{Embedded, config_with_all_extensions};
-
-#[test]
-fn every_scenario() {
-    scenarios::run_all(&FuturesAdapter(OverTokio));
-}
 
 #[test]
 fn a_lettre_program_switches_in_one_line() {
@@ -37,9 +25,11 @@ fn a_lettre_program_switches_in_one_line() {
     let report = lettre::Transport::send(&by_lettre::Blocking(transport), &message).unwrap();
     assert!(report.is_accepted());
 
-    OverTokio::block_on(async {
-        let transport = postwire_futures::transport::TransportBuilder::from_url(&url).unwrap();
-        let transport: Transport<Tokio> = transport.build().unwrap();
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build().unwrap();
+    runtime.block_on(async {
+        let transport = postwire_tokio::Transport::from_url(&url).unwrap();
+        let transport = transport.build().unwrap();
         let moved = by_lettre::Async(transport);
         let report = lettre::AsyncTransport::send(&moved, message.clone())
             .await

@@ -49,7 +49,7 @@ pub(crate) fn run_all(environment: &Environment, table: &mut Table) -> Outcome {
         interop.every_case(path)?;
     }
     // All runtimes produce the same octets on the wire, so one case each is enough.
-    for runtime in [Runtime::Smol, Runtime::AsyncStd] {
+    for runtime in [Runtime::Smol, Runtime::AsyncStd, Runtime::Tokio] {
         interop.runtime = runtime;
         if let Some(path) = access_paths.iter().rfind(|path| !path.fails()) {
             interop.check(path, Case::OneAfterTheOther)?;

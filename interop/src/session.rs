@@ -12,6 +12,7 @@ use postwire_blocking::proto::{
 use postwire_blocking::tls::{Certificate, CertificateStore, Tls, TlsParameters};
 use postwire_blocking::transport::{TransportBuilder, TransportConfig};
 use postwire_smol::Smol;
+use postwire_tokio::Tokio;
 
 use crate::server::{Port, Server};
 
@@ -38,16 +39,18 @@ pub(crate) enum Runtime {
     Blocking,
     Smol,
     AsyncStd,
+    Tokio,
 }
 
 impl Runtime {
-    pub(crate) const ALL: [Self; 3] = [Self::Blocking, Self::Smol, Self::AsyncStd];
+    pub(crate) const ALL: [Self; 4] = [Self::Blocking, Self::Smol, Self::AsyncStd, Self::Tokio];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Blocking => "blocking",
             Self::Smol => "smol",
             Self::AsyncStd => "async-std",
+            Self::Tokio => "tokio",
         }
     }
 }
@@ -164,6 +167,7 @@ impl Setup {
                 let asked = ask_async(AsyncStd, &config, message, commands);
                 async_std::task::block_on(asked)
             }
+            Runtime::Tokio => in_tokio().block_on(ask_async(Tokio, &config, message, commands)),
         }
     }
 
@@ -178,6 +182,10 @@ impl Setup {
     }
 }
 
+fn in_tokio() -> tokio::runtime::Runtime {
+    tokio::runtime::Runtime::new().expect("the system has room for its threads")
+}
+
 /// Sends the messages over one connection, all queued at once.
 pub(crate) fn send(
     config: &TransportConfig,
@@ -188,6 +196,7 @@ pub(crate) fn send(
         Runtime::Blocking => send_blocking(config, messages),
         Runtime::Smol => smol::block_on(send_async(Smol, config, messages)),
         Runtime::AsyncStd => async_std::task::block_on(send_async(AsyncStd, config, messages)),
+        Runtime::Tokio => in_tokio().block_on(send_async(Tokio, config, messages)),
     }
 }
 
@@ -207,6 +216,7 @@ pub(crate) fn send_all(
         }
         Runtime::Smol => smol::block_on(send_all_async(Smol, config, messages)),
         Runtime::AsyncStd => async_std::task::block_on(send_all_async(AsyncStd, config, messages)),
+        Runtime::Tokio => in_tokio().block_on(send_all_async(Tokio, config, messages)),
     }
 }
 

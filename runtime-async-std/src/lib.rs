@@ -1,7 +1,8 @@
 //! Send mail with [async-std](https://docs.rs/async-std).
 //!
 //! **async-std is no longer maintained** (RUSTSEC-2025-0052). This crate is for programs that
-//! use it in production; new programs use `postwire-smol`, which has the same types and names.
+//! use it in production; new programs use `postwire-tokio` or `postwire-smol`, which have the same
+//! types and names.
 //!
 //! ```no_run
 //! use postwire_async_std::{Transport, proto::{Credentials, Envelope}};

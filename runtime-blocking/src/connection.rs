@@ -3,7 +3,7 @@
 use std::io;
 use std::net::Shutdown;
 use std::ops::{ControlFlow, Deref, DerefMut};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -25,7 +25,7 @@ use crate::{Socket, Stream};
 pub struct Connection<S = Socket> {
     driver: Driver<SessionMachine, S>,
     /// A second handle of the socket, if it was asked for and could be had.
-    watcher: Option<Option<Arc<Socket>>>,
+    watcher: OnceLock<Option<Arc<Socket>>>,
 }
 
 impl Connection {
@@ -80,10 +80,10 @@ impl Connection {
 impl Connection {
     /// A handle by which a thread waits for the socket while others write to it; `None` if the
     /// system has none, or if the stream is one of the program.
-    pub(crate) fn watcher(&mut self) -> Option<Arc<Socket>> {
+    pub(crate) fn watcher(&self) -> Option<Arc<Socket>> {
         let socket = self.driver.stream();
         let watcher = || socket.try_clone().ok().map(Arc::new);
-        self.watcher.get_or_insert_with(watcher).clone()
+        self.watcher.get_or_init(watcher).clone()
     }
 
     /// Moves octets until there is an event or the thread would wait for the server: see
@@ -101,7 +101,7 @@ impl Connection {
 impl<S> Drop for Connection<S> {
     /// Ends the wait of a thread that waits for the socket.
     fn drop(&mut self) {
-        if let Some(Some(watcher)) = &self.watcher
+        if let Some(Some(watcher)) = self.watcher.get()
             && Arc::strong_count(watcher) > 1
         {
             let _ = watcher.shutdown(Shutdown::Both);
@@ -180,7 +180,7 @@ impl<S: Stream> Connection<S> {
     fn driving(machine: SessionMachine, stream: S) -> Self {
         Self {
             driver: Driver::new(machine, stream),
-            watcher: None,
+            watcher: OnceLock::new(),
         }
     }
 

@@ -290,8 +290,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Line for Connection<S, R> {
 
     fn depart(mut self) {
         self.begin_quit();
-        let mut cx = Context::from_waker(Waker::noop());
-        while let Poll::Ready(Some(_)) = self.driver.poll_event(&mut cx) {}
+        self.driver.depart();
     }
 }
 

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io::IoSlice;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
@@ -101,6 +101,26 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
         match self.next_move(cx) {
             Move::Event(event) => Some(event),
             _ => None,
+        }
+    }
+
+    /// Moves bytes as far as that is possible without waiting. No timer is started, because the
+    /// runtime may have ended.
+    pub(crate) fn depart(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..ROUNDS {
+            match self.next_move(&mut cx) {
+                Move::Event(_) => {}
+                Move::Close => {
+                    let _ = Pin::new(&mut self.stream).poll_close(&mut cx);
+                    return;
+                }
+                Move::Read(_) | Move::Write(_) => {
+                    if !self.poll_read(&mut cx) {
+                        return;
+                    }
+                }
+            }
         }
     }
 

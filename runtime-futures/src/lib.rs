@@ -1,8 +1,8 @@
 //! The async adapter of postwire, which reads and writes concurrently over any `futures-io` stream
 //! and with any [`Runtime`].
 //!
-//! Most programs use `postwire-smol` or `postwire-async-std`, which define aliases of these types
-//! for their runtime. For another runtime, implement [`Runtime`]. For a single connection over a
+//! Most programs use `postwire-tokio`, `postwire-smol` or `postwire-async-std`, which define aliases
+//! of these types for their runtime. For another runtime, implement [`Runtime`]. For a single connection over a
 //! stream of the program, use [`Connection::over`].
 //!
 //! This crate does not know what a reply means, when TLS begins or which connection sends which

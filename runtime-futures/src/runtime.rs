@@ -54,7 +54,8 @@ pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
         None
     }
 
-    /// Starts a timer that ends after `duration`.
+    /// Starts a timer that ends after `duration`. Called only while a future is polled, never when
+    /// one is dropped.
     fn sleep(&self, duration: Duration) -> Self::Sleep;
 }
 

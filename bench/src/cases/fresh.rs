@@ -1,7 +1,7 @@
 //! One message on a new connection, in each TLS mode, with authentication.
 
 use crate::Failure;
-use crate::clients::{self, DEFAULT, SMOL};
+use crate::clients::{self, DEFAULT, SMOL, TOKIO};
 use crate::job::{Mail, Mode};
 use crate::lab::{Lab, Task};
 use crate::report::Section;
@@ -28,7 +28,7 @@ pub(super) fn measure(lab: &mut Lab) -> Result<Section, Failure> {
                     lab.size(5, 1)
                 },
             };
-            let mut contenders = clients::named(&[DEFAULT, SMOL]);
+            let mut contenders = clients::named(&[DEFAULT, SMOL, TOKIO]);
             contenders.extend(clients::peers());
             let rows = lab.group(&task, contenders, |lab, entrant| {
                 let contender = &*entrant.contender;

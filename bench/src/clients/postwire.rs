@@ -6,11 +6,14 @@ use std::thread;
 
 use bytes::Bytes;
 use postwire_blocking::{Connection, Transport};
+use postwire_futures::Runtime;
 use postwire_proto::{Body, Credentials, Envelope, Event, Pipelining, Report};
 use postwire_tls::{Certificate, CertificateStore};
 use postwire_transport::{PoolConfig, StreamBody, TransportBuilder, TransportConfig};
 
-use super::{Client, Contender, Failure, Mail, Senders, Session, Target};
+use super::{
+    Client, Contender, Failure, Mail, Senders, Session, Target, current_thread, multi_thread,
+};
 use crate::job::{Mode, PASSWORD, SENDER, USER};
 
 pub(crate) const DEFAULT: &str = "postwire, defaults (CHUNKING)";
@@ -24,6 +27,8 @@ pub(crate) const SEND_BOLD: &str = "postwire, send() one by one, bold";
 pub(crate) const SEND_SMOL: &str = "postwire-smol, send() one by one";
 pub(crate) const STREAM: &str = "postwire, streamed body";
 pub(crate) const SMOL: &str = "postwire-smol, defaults";
+pub(crate) const SEND_TOKIO: &str = "postwire-tokio, send() one by one";
+pub(crate) const TOKIO: &str = "postwire-tokio, defaults";
 
 /// The size of a piece of a streamed body.
 const PIECE: usize = 64 * 1024;
@@ -37,6 +42,8 @@ enum Way {
     Stream,
     Smol,
     SmolOneByOne,
+    Tokio,
+    TokioOneByOne,
 }
 
 struct Postwire {
@@ -71,6 +78,7 @@ pub(super) fn all() -> Vec<Box<dyn Contender>> {
         contender(SEND, true, Careful, Way::OneByOne),
         contender(STREAM, true, Careful, Way::Stream),
         contender(SMOL, true, Careful, Way::Smol),
+        contender(TOKIO, true, Careful, Way::Tokio),
     ]
 }
 
@@ -80,6 +88,7 @@ pub(super) fn one_by_one() -> Vec<Box<dyn Contender>> {
     vec![
         contender(SEND, true, Careful, Way::OneByOne),
         contender(SEND_SMOL, true, Careful, Way::SmolOneByOne),
+        contender(SEND_TOKIO, true, Careful, Way::TokioOneByOne),
         contender(SEND_DATA, false, Careful, Way::SmolOneByOne),
         contender(SEND_BOLD, true, Bold, Way::SmolOneByOne),
     ]
@@ -93,9 +102,7 @@ impl Contender for Postwire {
     fn round_trips(&self) -> usize {
         match self.way {
             Way::OneByOne | Way::Stream => 2,
-            Way::All | Way::Connection | Way::Smol | Way::SmolOneByOne => {
-                usize::from(!self.chunking) + usize::from(self.pipelining == Pipelining::Careful)
-            }
+            _ => usize::from(!self.chunking) + usize::from(self.pipelining == Pipelining::Careful),
         }
     }
 
@@ -157,9 +164,14 @@ impl Client for Prepared {
                 letters,
                 repeated: 1,
             }),
-            Way::Smol | Way::SmolOneByOne => Box::new(Smol {
+            Way::Smol | Way::SmolOneByOne => Box::new(OnSmol {
                 transport: config.into(),
                 letters,
+            }),
+            Way::Tokio | Way::TokioOneByOne => Box::new(OnTokio {
+                transport: config.into(),
+                letters,
+                runtime: current_thread()?,
             }),
         })
     }
@@ -193,6 +205,13 @@ impl Client for Prepared {
                     }
                     Ok::<(), Failure>(())
                 }))?;
+            }
+            Way::Tokio | Way::TokioOneByOne => {
+                let transport: postwire_tokio::Transport = self.config.clone().into();
+                on_tokio(connections, || {
+                    let (letters, transport) = (letters.clone(), transport.clone());
+                    async move { letters.send_async(&transport).await }
+                })?;
             }
         }
         Ok(true)
@@ -230,15 +249,36 @@ impl Client for Prepared {
                     Ok::<(), Failure>(())
                 }))?;
             }
+            Way::TokioOneByOne => {
+                let transport: postwire_tokio::Transport = config.into();
+                on_tokio(senders.count, || {
+                    let (letters, transport) = (letters.clone(), transport.clone());
+                    async move { letters.send_one_by_one(&transport).await }
+                })?;
+            }
             _ => return Ok(false),
         }
         Ok(true)
     }
 }
 
+/// Runs this many tasks at once, on as many threads as lettre's are given.
+fn on_tokio<T: Future<Output = Result<(), Failure>> + Send + 'static>(
+    count: usize,
+    task: impl Fn() -> T,
+) -> Result<(), Failure> {
+    multi_thread()?.block_on(async {
+        let tasks: Vec<_> = (0..count).map(|_| tokio::spawn(task())).collect();
+        for task in tasks {
+            task.await??;
+        }
+        Ok(())
+    })
+}
+
 /// The messages. The body is not a `Body` yet: scanning it is part of the work, as for every
 /// client.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Letters {
     envelope: Option<Envelope>,
     body: Bytes,
@@ -274,14 +314,20 @@ impl Letters {
         transport.send_all(self.all()?).try_for_each(accepted)
     }
 
-    async fn send_one_by_one(&self, transport: &postwire_smol::Transport) -> Result<(), Failure> {
+    async fn send_one_by_one<R: Runtime>(
+        &self,
+        transport: &postwire_futures::Transport<R>,
+    ) -> Result<(), Failure> {
         for (envelope, body) in self.all()? {
             transport.send(&envelope, body).await.map(drop)?;
         }
         Ok(())
     }
 
-    async fn send_async(&self, transport: &postwire_smol::Transport) -> Result<(), Failure> {
+    async fn send_async<R: Runtime>(
+        &self,
+        transport: &postwire_futures::Transport<R>,
+    ) -> Result<(), Failure> {
         let mut reports = transport.send_all(self.all()?);
         while let Some(report) = reports.next().await {
             accepted(report)?;
@@ -344,18 +390,35 @@ impl Session for Bare {
     }
 }
 
-struct Smol {
+struct OnSmol {
     transport: postwire_smol::Transport,
     letters: Letters,
 }
 
-impl Session for Smol {
+impl Session for OnSmol {
     fn load(&mut self, mail: &Mail, messages: usize) -> Result<(), Failure> {
         self.letters.load(mail, messages)
     }
 
     fn send(&mut self) -> Result<(), Failure> {
         smol::block_on(self.letters.send_async(&self.transport))
+    }
+}
+
+struct OnTokio {
+    transport: postwire_tokio::Transport,
+    letters: Letters,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Session for OnTokio {
+    fn load(&mut self, mail: &Mail, messages: usize) -> Result<(), Failure> {
+        self.letters.load(mail, messages)
+    }
+
+    fn send(&mut self) -> Result<(), Failure> {
+        self.runtime
+            .block_on(self.letters.send_async(&self.transport))
     }
 }
 

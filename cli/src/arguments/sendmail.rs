@@ -94,8 +94,8 @@ pub(crate) struct SendmailArguments {
     long_options: Vec<String>,
     #[arg(short = 'X', value_name = "FILE", hide = true)]
     log: Option<PathBuf>,
-    #[arg(short = 'q', num_args = 0..=1, value_name = "INTERVAL", require_equals = true, hide = true)]
-    pub(crate) queue: Option<Option<String>>,
+    #[arg(short = 'q', num_args = 0..=1, default_missing_value = "", require_equals = true, hide = true)]
+    pub(crate) queue: Option<String>,
     #[arg(short = 'n', hide = true)]
     no_aliases: bool,
     #[arg(short = 'm', hide = true)]

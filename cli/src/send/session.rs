@@ -7,6 +7,7 @@ use std::future::{Future, poll_fn};
 use std::net::Shutdown;
 use std::ops::{ControlFlow, DerefMut};
 use std::pin::pin;
+use std::sync::LazyLock;
 use std::{io, iter};
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use postwire_blocking::transport::{self, TransportConfig};
 use postwire_blocking::{Socket, Stream};
 use postwire_futures::Runtime as AsyncRuntime;
 use postwire_smol::Smol;
+use postwire_tokio::Tokio;
 
 use crate::arguments::Runtime;
 use crate::print::facts::SessionFacts;
@@ -85,6 +87,7 @@ pub(crate) fn open(
         Runtime::Blocking => Box::new(open_blocking(config, meter, interrupt, traced)?),
         Runtime::AsyncStd => Box::new(open_async(AsyncStd, config, meter, interrupt, traced)?),
         Runtime::Smol => Box::new(open_async(Smol, config, meter, interrupt, traced)?),
+        Runtime::Tokio => Box::new(open_async(Tokio, config, meter, interrupt, traced)?),
     };
     Ok(Session {
         connection,
@@ -192,6 +195,18 @@ impl BlockOn for Smol {
     }
 }
 
+impl BlockOn for Tokio {
+    fn block_on<F: Future>(future: F) -> F::Output {
+        // Never dropped: its end would wait for a name that is still being resolved.
+        static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            let runtime = builder.enable_all().build();
+            runtime.expect("the system has event notification")
+        });
+        RUNTIME.block_on(future)
+    }
+}
+
 type AsyncConnection<R> = postwire_futures::Connection<Metered<<R as AsyncRuntime>::Stream>, R>;
 
 fn open_async<R: BlockOn>(
@@ -242,6 +257,7 @@ mod tests {
     use std::thread;
     use std::time::{Duration, Instant};
 
+    use clap::ValueEnum;
     use indicatif::ProgressBar;
     use postwire_blocking::transport::TransportBuilder;
 
@@ -272,8 +288,7 @@ mod tests {
         const REFUSES: &[&str] = &["554 not you\r\n"];
         const TAKES: &[&str] = &["220 hi\r\n", "250-hi\r\n250 SIZE 7\r\n"];
         let (bad, good) = (server(REFUSES), server(TAKES));
-        let runtimes = [Runtime::Blocking, Runtime::AsyncStd, Runtime::Smol];
-        for runtime in runtimes {
+        for &runtime in Runtime::value_variants() {
             let begun = Instant::now();
             let meter = Meter::new(ProgressBar::hidden());
             let interrupt = Interrupt::default();

@@ -32,7 +32,7 @@ pub(crate) struct Config {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct File {
+struct Settings {
     server: String,
     user: Option<String>,
     password_file: Option<PathBuf>,
@@ -94,7 +94,7 @@ impl Config {
     fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let wrong = |why: String| ConfigError::Wrong(path.to_owned(), why);
         // The message of the error is without the lines of the file, which may hold a password.
-        let file: File = toml::from_str(text).map_err(|error| {
+        let file: Settings = toml::from_str(text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start));
             let line = before.map_or(1, |before| before.matches('\n').count() + 1);
             wrong(format!("line {line}: {}", error.message()))

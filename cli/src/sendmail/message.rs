@@ -26,7 +26,7 @@ impl Outgoing {
     pub(crate) fn new(
         mut input: Vec<u8>,
         domain: &str,
-        sender: &Option<Address>,
+        sender: Option<&Address>,
         full_name: Option<&str>,
     ) -> Self {
         if input.starts_with(MAILBOX_LINE) {
@@ -40,7 +40,7 @@ impl Outgoing {
         };
         let mut fields = Vec::new();
         if !has(HeaderName::From) {
-            let address = sender.as_ref().map_or("MAILER-DAEMON", Address::as_str);
+            let address = sender.map_or("MAILER-DAEMON", Address::as_str);
             fields.extend_from_slice(b"From: ");
             write(&mut fields, &Mailbox::new_address(full_name, address));
         }
@@ -149,8 +149,8 @@ mod tests {
     use super::*;
 
     fn outgoing(input: &str) -> Outgoing {
-        let sender = Some("alice@example.org".parse().unwrap());
-        Outgoing::new(input.into(), "example.org", &sender, Some("Alice"))
+        let sender = "alice@example.org".parse().unwrap();
+        Outgoing::new(input.into(), "example.org", Some(&sender), Some("Alice"))
     }
 
     fn text(input: &str) -> String {

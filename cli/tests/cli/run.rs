@@ -195,7 +195,7 @@ pub(crate) fn with(mut arguments: Vec<String>, more: &[&str]) -> Vec<String> {
 pub(crate) const LOGIN: [&str; 4] = ["--user", USER, "--password-env", "POSTWIRE_TEST_PASSWORD"];
 
 /// The values of `--runtime`.
-pub(crate) const RUNTIMES: [&str; 3] = ["blocking", "async-std", "smol"];
+pub(crate) const RUNTIMES: [&str; 4] = ["blocking", "async-std", "smol", "tokio"];
 
 /// `postwire serve` on its own port, with a Maildir.
 pub(crate) struct Serve {

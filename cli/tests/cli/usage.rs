@@ -159,8 +159,8 @@ fn invalid_numbers_and_choices_are_refused() {
         "must be one of off, careful, bold",
     );
     server.refuses(
-        &[("--runtime", "tokio")],
-        "must be one of blocking, async-std, smol",
+        &[("--runtime", "monoio")],
+        "must be one of blocking, async-std, smol, tokio",
     );
     server.refuses(
         &[("--line-ends", "mend")],

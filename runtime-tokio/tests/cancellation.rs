@@ -1,0 +1,45 @@
+//! Futures that are dropped at any point, and guarantees that the type system gives.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod executor;
+
+use executor::{CurrentThread, MultiThread};
+use postwire_testing::cancellation;
+use postwire_tokio::{Connection, Transport};
+
+#[test]
+fn dropping_a_send_leaves_nothing_out_of_step() {
+    cancellation::run::<MultiThread>(cancellation::futures());
+}
+
+#[test]
+fn a_partly_accepted_message_is_reported() {
+    cancellation::leaves_a_trace::<MultiThread>();
+}
+
+#[test]
+fn dropping_a_send_leaves_nothing_out_of_step_on_one_thread() {
+    cancellation::run::<CurrentThread>(cancellation::futures());
+}
+
+#[test]
+fn a_partly_accepted_message_is_reported_on_one_thread() {
+    cancellation::leaves_a_trace::<CurrentThread>();
+}
+
+fn shared_by_threads<T: Send + Sync>() {}
+fn moved_to_a_thread<T: Send>(_: &T) {}
+
+#[test]
+fn types_are_send_and_sync() {
+    shared_by_threads::<Transport>();
+    shared_by_threads::<Connection>();
+    let transport: Transport = postwire_tokio::transport::TransportBuilder::unencrypted_localhost()
+        .build()
+        .unwrap();
+    let envelope = postwire_tokio::proto::Envelope::new(None, vec!["a@b.example".parse().unwrap()]);
+    let envelope = envelope.unwrap();
+    moved_to_a_thread(&transport.send(&envelope, "text"));
+    moved_to_a_thread(&transport.shutdown());
+    moved_to_a_thread(&transport.send_all(Vec::new()).next());
+}
