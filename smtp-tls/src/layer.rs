@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use postwire_proto::{Endpoint, Instant, TlsInfo, TransportError};
-use rustls::ProtocolVersion;
 use rustls::pki_types::CertificateDer;
+use rustls::{HandshakeKind, ProtocolVersion};
 
 mod wire;
 
@@ -556,7 +556,8 @@ fn info(session: &rustls::Connection, own_certificate: Option<&CertificateDer<'_
         .negotiated_cipher_suite()
         .and_then(|suite| suite.suite().as_str())
         .unwrap_or("unknown");
-    let info = TlsInfo::new(version, cipher);
+    let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
+    let info = TlsInfo::new(version, cipher).with_resumed(resumed);
     match channel_binding(session, own_certificate) {
         Some(binding) => info.with_channel_binding(binding),
         None => info,
