@@ -337,15 +337,11 @@ fn of_postfix(section: &Section, claims: &mut Vec<Claim>) {
         (50, SEND_CAREFUL),
         (50, SEND_CAREFUL_SMOL),
     ] {
+        let group = postfix::group(senders);
         claims.push(at_least(
-            format!("smtp-sink, {senders} senders, {who}: times smtp-source"),
+            format!("{group}, {who}: times smtp-source"),
             1.0,
-            over(
-                section,
-                &postfix::group(senders),
-                who,
-                is(postfix::SMTP_SOURCE),
-            ),
+            over(section, &group, who, is(postfix::SMTP_SOURCE)),
         ));
     }
 }
