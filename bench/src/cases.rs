@@ -12,6 +12,9 @@ mod idle;
 mod large;
 mod many;
 pub(crate) mod micro;
+pub(crate) mod postfix;
+pub(crate) mod resumption;
+pub(crate) mod sessions;
 
 /// A case and its time limit in seconds.
 pub(crate) struct Case {
@@ -32,6 +35,9 @@ pub(crate) const ALL: &[Case] = &[
     case("counts", 120, counts::measure),
     case("micro", 60, micro::measure),
     case("idle", 60, idle::measure),
+    case("sessions", 400, sessions::measure),
+    case("resumption", 120, resumption::measure),
+    case("postfix", 200, postfix::measure),
     case("growth", 60, growth::measure),
 ];
 

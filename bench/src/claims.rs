@@ -3,9 +3,11 @@
 //! Knows the bounds that the project sets itself. A bound that is not reached is reported, and
 //! is not an error.
 
-use crate::cases::micro;
+use crate::cases::sessions::IDLE_TLS;
+use crate::cases::{micro, postfix, resumption};
 use crate::clients::{
-    BOLD, BOLD_DATA, DATA, DEFAULT, LETTRE, RAW, SEND, SEND_BOLD, SEND_DATA, SEND_SMOL, SEND_TOKIO,
+    BOLD, BOLD_DATA, CONNECTION, DATA, DEFAULT, LETTRE, LETTRE_BLOCKING, LETTRE_NO_STALL, RAW,
+    SEND, SEND_BOLD, SEND_CAREFUL, SEND_CAREFUL_SMOL, SEND_DATA, SEND_SMOL, SEND_TOKIO, SMOL,
     STREAM,
 };
 use crate::report::{Row, Section};
@@ -92,6 +94,10 @@ pub(crate) fn judge(sections: &[Section]) -> Vec<Claim> {
             "memory" => memory(section, &mut claims),
             "counts" => counts(section, &mut claims),
             "micro" => of_micro(section, &mut claims),
+            "idle" => idle(section, &mut claims),
+            "sessions" => of_sessions(section, &mut claims),
+            "resumption" => of_resumption(section, &mut claims),
+            "postfix" => of_postfix(section, &mut claims),
             _ => {}
         }
     }
@@ -288,4 +294,55 @@ fn of_micro(section: &Section, claims: &mut Vec<Claim>) {
         0.5,
         ratio,
     ));
+}
+
+fn idle(section: &Section, claims: &mut Vec<Claim>) {
+    let group = "over sockets, TLS";
+    let held = |who| section.row(group, who).map_or(f64::NAN, Row::median);
+    claims.push(at_most(
+        "memory of an idle TLS session over a socket, of that of lettre's connection",
+        1.0,
+        held(CONNECTION) / held(LETTRE_BLOCKING),
+    ));
+}
+
+fn of_sessions(section: &Section, claims: &mut Vec<Claim>) {
+    let held = |who| section.row(IDLE_TLS, who).map_or(f64::NAN, Row::median);
+    claims.push(at_most(
+        "memory of each of thousands of idle TLS sessions, of that of lettre's on tokio",
+        1.0,
+        held(SMOL) / held(LETTRE_NO_STALL),
+    ));
+}
+
+fn of_resumption(section: &Section, claims: &mut Vec<Claim>) {
+    for [first, second] in resumption::GROUPS {
+        for what in ["octets", "client CPU µs"] {
+            let of = |group| count(section, group, DEFAULT, what);
+            claims.push(at_most(
+                format!("{second} connection: {what}, of the first one's"),
+                0.9,
+                of(second) / of(first),
+            ));
+        }
+    }
+}
+
+fn of_postfix(section: &Section, claims: &mut Vec<Claim>) {
+    // Without the programs of Postfix there is nothing to compare.
+    if section.rows.is_empty() {
+        return;
+    }
+    for (senders, who) in [
+        (1, SEND_CAREFUL),
+        (50, SEND_CAREFUL),
+        (50, SEND_CAREFUL_SMOL),
+    ] {
+        let group = postfix::group(senders);
+        claims.push(at_least(
+            format!("{group}, {who}: times smtp-source"),
+            1.0,
+            over(section, &group, who, is(postfix::SMTP_SOURCE)),
+        ));
+    }
 }

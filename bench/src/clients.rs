@@ -3,6 +3,8 @@
 //! Knows their names and variants. Must never know how they are measured. Each client sends in
 //! the fastest way that its public API offers.
 
+use std::cell::Cell;
+
 use crate::Failure;
 use crate::job::{Mail, Target};
 
@@ -12,10 +14,12 @@ mod mail_send;
 mod postwire;
 mod raw;
 
-pub(crate) use lettre::TOKIO as LETTRE;
+pub(crate) use lettre::{
+    BLOCKING_NO_STALL as LETTRE_BLOCKING, TOKIO as LETTRE, TOKIO_NO_STALL as LETTRE_NO_STALL,
+};
 pub(crate) use postwire::{
-    BOLD, BOLD_DATA, CONNECTION, DATA, DEFAULT, SEND, SEND_BOLD, SEND_DATA, SEND_SMOL, SEND_TOKIO,
-    SMOL, STREAM, TOKIO,
+    BOLD, BOLD_DATA, CONNECTION, DATA, DEFAULT, SEND, SEND_BOLD, SEND_CAREFUL, SEND_CAREFUL_SMOL,
+    SEND_DATA, SEND_SMOL, SEND_TOKIO, SMOL, STREAM, TOKIO,
 };
 pub(crate) use raw::RAW;
 
@@ -63,6 +67,72 @@ pub(crate) trait Client {
         }
         self.pool(mail, senders.count * senders.messages, senders.connections)
     }
+
+    /// Holds many sessions in one process on one thread, and calls `reached` at each stage.
+    /// Returns `false` if the client cannot.
+    fn crowd(
+        &self,
+        mail: &Mail,
+        crowd: Crowd,
+        reached: &mut dyn FnMut(Stage),
+    ) -> Result<bool, Failure> {
+        let _ = (mail, crowd, reached);
+        Ok(false)
+    }
+}
+
+/// Many sessions in one process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Crowd {
+    /// The sessions that are idle after one message.
+    pub(crate) idle: usize,
+    /// The sessions that send, at the same time and in addition.
+    pub(crate) busy: usize,
+    /// The messages of each busy session.
+    pub(crate) messages: usize,
+}
+
+impl Crowd {
+    /// The number of sessions that are opened at the same time.
+    pub(crate) const TOGETHER: usize = 50;
+
+    pub(crate) fn sessions(self) -> usize {
+        self.idle + self.busy
+    }
+}
+
+/// A stage of a [`Crowd`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// No session is open.
+    Begun,
+    /// All sessions are open and idle.
+    Idle,
+    /// Half of the messages of the busy sessions are sent.
+    Busy,
+    /// All messages are sent.
+    Sent,
+}
+
+/// Counts the messages of busy sessions, and tells when half of them are sent.
+struct HalfTime {
+    sent: Cell<usize>,
+    half: usize,
+}
+
+impl HalfTime {
+    fn new(crowd: Crowd) -> Self {
+        Self {
+            sent: Cell::new(0),
+            half: (crowd.busy * crowd.messages).div_ceil(2),
+        }
+    }
+
+    /// Counts a message. Returns whether half of them are sent now.
+    fn is_reached(&self) -> bool {
+        self.sent.set(self.sent.get() + 1);
+        self.sent.get() == self.half
+    }
 }
 
 /// Concurrent senders.
@@ -107,6 +177,18 @@ pub(crate) fn concurrent() -> Vec<Box<dyn Contender>> {
     all.extend(mail_send::all());
     all.extend(lettre::with_pool());
     all
+}
+
+/// The variants of postwire to compare with Postfix's own client.
+pub(crate) fn against_postfix() -> Vec<Box<dyn Contender>> {
+    postwire::in_all_modes()
+}
+
+/// The client with this name.
+pub(crate) fn find(name: &str) -> Option<Box<dyn Contender>> {
+    let mut all = all();
+    all.extend(against_postfix());
+    all.into_iter().find(|contender| contender.name() == name)
 }
 
 /// The clients of [`all`] with these names.

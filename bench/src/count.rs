@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
+use nix::sys::time::TimeValLike;
 use stats_alloc::{Region, Stats};
 
 use crate::{ALLOCATOR, Failure};
@@ -43,10 +45,38 @@ pub(crate) fn processor_time() -> u64 {
         .sum()
 }
 
+/// Processor time of whole processes in microseconds, of threads that have ended as well: of this
+/// process, or of its children that have ended and were waited for.
+pub(crate) fn processor_time_of(who: UsageWho) -> Result<f64, Failure> {
+    let usage = getrusage(who)?;
+    let times = [usage.user_time(), usage.system_time()];
+    Ok(times
+        .map(|time| time.num_microseconds() as f64)
+        .iter()
+        .sum())
+}
+
+/// Raises the limit of open files of this process, and of those that it starts, as far as the
+/// system allows. Returns the limit.
+pub(crate) fn raise_open_files() -> Result<u64, Failure> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    Ok(most)
+}
+
 /// The peak resident memory of this process in KiB.
 pub(crate) fn peak_memory() -> Option<f64> {
+    memory("VmHWM:")
+}
+
+/// The resident memory of this process in KiB.
+pub(crate) fn resident_memory() -> Option<f64> {
+    memory("VmRSS:")
+}
+
+fn memory(name: &str) -> Option<f64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let line = status.lines().find(|line| line.starts_with(name))?;
     line.split_whitespace().nth(1)?.parse().ok()
 }
 

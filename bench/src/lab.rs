@@ -60,9 +60,9 @@ impl Lab {
     ) -> Result<(Port, Target), Failure> {
         let port = self.sink.port(Behaviour {
             wrapper: mode == Mode::Wrapper,
-            no_chunking: false,
             quick_ack: contender.wants_quick_ack(),
             round_trip,
+            ..Behaviour::default()
         })?;
         let target = Target::new(port, mode, &self.sink.root);
         Ok((port, target))

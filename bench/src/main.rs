@@ -60,6 +60,9 @@ enum Role {
     /// Sends over one connection and reports its peak memory.
     #[command(hide = true)]
     Send(suite::SendArguments),
+    /// Holds many sessions and reports their memory.
+    #[command(hide = true)]
+    Hold(suite::HoldArguments),
 }
 
 fn main() -> ExitCode {
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Some(Role::Sink) => sink::serve().map(|()| true),
         Some(Role::Case { name }) => suite::measure(name, arguments.quick),
         Some(Role::Send(send)) => suite::send(send).map(|()| true),
+        Some(Role::Hold(hold)) => suite::hold(hold).map(|()| true),
         None => suite::run(
             arguments.quick,
             arguments.case.as_deref(),

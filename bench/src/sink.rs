@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use rustls::{ServerConfig, ServerConnection};
+use rustls::{HandshakeKind, ServerConfig, ServerConnection};
 use serde::{Deserialize, Serialize};
 
 use crate::{Failure, proxy};
 
 mod control;
+mod many;
 mod session;
 
 pub(crate) use control::{Port, Sink, serve};
@@ -35,6 +36,12 @@ pub(crate) struct Behaviour {
     pub(crate) quick_ack: bool,
     /// The round trip of the connection to it, in milliseconds.
     pub(crate) round_trip: u64,
+    /// Speaks TLS 1.2 only.
+    pub(crate) tls12: bool,
+    /// Gives tickets, with which a client can resume a TLS session.
+    pub(crate) resumes: bool,
+    /// Serves all connections on one thread, for thousands of them.
+    pub(crate) many: bool,
 }
 
 /// The counters of a port.
@@ -48,6 +55,8 @@ pub(crate) struct Counters {
     /// Plaintext octets: commands and content.
     octets: AtomicU64,
     flights: AtomicU64,
+    encrypted: AtomicU64,
+    resumed: AtomicU64,
 }
 
 /// The counts since the last call.
@@ -60,6 +69,10 @@ pub(crate) struct Counts {
     pub(crate) octets: u64,
     /// The flights that the delay proxy counted; 0 without a proxy.
     pub(crate) flights: u64,
+    /// Octets of TLS in both directions.
+    pub(crate) encrypted: u64,
+    /// TLS sessions that resumed an earlier one.
+    pub(crate) resumed: u64,
 }
 
 impl Counters {
@@ -81,17 +94,24 @@ impl Counters {
             content: take(&self.content),
             octets: take(&self.octets),
             flights: take(&self.flights),
+            encrypted: take(&self.encrypted),
+            resumed: take(&self.resumed),
         }
     }
 }
 
 /// Opens a port and serves it until the process ends.
-fn open(behaviour: Behaviour, tls: &Arc<ServerConfig>) -> Result<(u16, Arc<Counters>), Failure> {
+fn open(behaviour: Behaviour, tls: Arc<ServerConfig>) -> Result<(u16, Arc<Counters>), Failure> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
     let counters = Arc::<Counters>::default();
-    let (tls, counted) = (Arc::clone(tls), Arc::clone(&counters));
+    let counted = Arc::clone(&counters);
     thread::spawn(move || {
+        if behaviour.many {
+            // The client notices a server that has ended.
+            let _ = many::serve(listener, behaviour, &tls, &counted);
+            return;
+        }
         for stream in listener.incoming().flatten() {
             let (tls, counters) = (Arc::clone(&tls), Arc::clone(&counted));
             let builder = thread::Builder::new().stack_size(256 * 1024);
@@ -138,7 +158,7 @@ fn serve_one(
         }
         session.secured();
     }
-    serve_secured(stream, behaviour, tls, session)
+    serve_secured(stream, behaviour, tls, session, counters)
 }
 
 fn serve_secured(
@@ -146,6 +166,7 @@ fn serve_secured(
     behaviour: Behaviour,
     tls: Arc<ServerConfig>,
     mut session: Session<'_>,
+    counters: &Counters,
 ) -> io::Result<()> {
     let mut tls = ServerConnection::new(tls).map_err(io::Error::other)?;
     // rustls reads 4 KiB at a time: from this buffer, not from the kernel.
@@ -155,17 +176,25 @@ fn serve_secured(
         tls.writer().write_all(session.replies())?;
         session.clear();
         while tls.wants_write() {
-            tls.write_tls(&mut &*stream)?;
+            let octets = tls.write_tls(&mut &*stream)?;
+            Counters::add(&counters.encrypted, octets as u64);
         }
         if behaviour.quick_ack {
             socket2::SockRef::from(stream).set_tcp_quickack(true)?;
         }
         let mut after = After::Go;
         loop {
-            if tls.read_tls(&mut input)? == 0 {
+            let octets = tls.read_tls(&mut input)?;
+            if octets == 0 {
                 return Ok(());
             }
+            Counters::add(&counters.encrypted, octets as u64);
+            let shook_hands = !tls.is_handshaking();
             let state = tls.process_new_packets().map_err(io::Error::other)?;
+            if !shook_hands && tls.handshake_kind() == Some(HandshakeKind::Resumed) {
+                // The kind is known before the handshake is complete.
+                Counters::add(&counters.resumed, u64::from(!tls.is_handshaking()));
+            }
             let mut left = state.plaintext_bytes_to_read();
             while left > 0 {
                 let octets = tls.reader().read(&mut buffer)?;

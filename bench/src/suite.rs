@@ -10,10 +10,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use nix::sys::resource::UsageWho;
 use serde::{Deserialize, Serialize};
 
 use crate::cases::{ALL, Case};
-use crate::clients::Contender;
+use crate::clients::{Contender, Crowd, Senders, Stage};
 use crate::job::{Mail, Mode, Target};
 use crate::lab::{Lab, check};
 use crate::report::Section;
@@ -34,6 +35,9 @@ pub(crate) struct SendArguments {
     port: Option<u16>,
     #[arg(long)]
     root: Option<String>,
+    /// Concurrent senders, over a connection each.
+    #[arg(long)]
+    senders: Option<usize>,
 }
 
 /// The output of such a child.
@@ -151,8 +155,7 @@ pub(crate) fn measure(name: &str, quick: bool) -> Result<bool, Failure> {
 
 /// Runs in a child: sends, and prints its peak memory.
 pub(crate) fn send(arguments: &SendArguments) -> Result<(), Failure> {
-    let contenders = clients::named(&[&arguments.who]);
-    let contender = contenders.first().ok_or("there is no such client")?;
+    let contender = clients::find(&arguments.who).ok_or("there is no such client")?;
     let mail = if arguments.who == clients::STREAM {
         Mail::paged(arguments.octets)
     } else {
@@ -161,11 +164,14 @@ pub(crate) fn send(arguments: &SendArguments) -> Result<(), Failure> {
     let messages = arguments.messages;
     if let (Some(port), Some(root)) = (arguments.port, &arguments.root) {
         let target = Target::plain(port, root);
-        send_to(&target, &**contender, &mail, messages)?;
+        match arguments.senders {
+            Some(count) => send_concurrently(&target, &*contender, &mail, messages, count)?,
+            None => send_to(&target, &*contender, &mail, messages)?,
+        }
     } else {
         let mut lab = Lab::open(true)?;
-        let (port, target) = lab.target(&**contender, Mode::Plain, 0)?;
-        send_to(&target, &**contender, &mail, messages)?;
+        let (port, target) = lab.target(&*contender, Mode::Plain, 0)?;
+        send_to(&target, &*contender, &mail, messages)?;
         check(&lab.sink.take(port)?, messages, &mail)?;
     }
     let peak_memory = count::peak_memory();
@@ -184,7 +190,121 @@ fn send_to(
     session.send()
 }
 
-/// The arguments of such a child, with its own sink or with `target`.
+fn send_concurrently(
+    target: &Target,
+    contender: &dyn Contender,
+    mail: &Mail,
+    messages: usize,
+    count: usize,
+) -> Result<(), Failure> {
+    let client = contender.prepare(target)?;
+    let senders = Senders {
+        count,
+        messages: messages / count,
+        connections: count,
+    };
+    if client.concurrent(mail, senders)? || client.pool(mail, messages, count)? {
+        return Ok(());
+    }
+    Err("cannot send concurrently".into())
+}
+
+/// The arguments of a child that holds many sessions.
+#[derive(Debug, Args)]
+pub(crate) struct HoldArguments {
+    /// The name of the client in the table.
+    #[arg(long)]
+    who: String,
+    #[arg(long)]
+    tls: bool,
+    #[arg(long)]
+    idle: usize,
+    #[arg(long)]
+    busy: usize,
+    /// The messages of each busy session.
+    #[arg(long)]
+    messages: usize,
+    #[arg(long)]
+    port: u16,
+    #[arg(long)]
+    root: String,
+}
+
+/// The output of such a child: its memory and its processor time at each stage.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Held {
+    /// Octets of the allocator.
+    pub(crate) heap: [f64; 3],
+    /// Resident memory in KiB.
+    pub(crate) resident: [f64; 3],
+    /// Processor time of the messages of the busy sessions, in microseconds.
+    pub(crate) processor: f64,
+}
+
+/// The size of the messages of many sessions.
+pub(crate) const HELD_MESSAGE: usize = 4096;
+
+/// Runs in a child: holds many sessions, and prints what they needed.
+pub(crate) fn hold(arguments: &HoldArguments) -> Result<(), Failure> {
+    let contender = clients::find(&arguments.who).ok_or("there is no such client")?;
+    let mut target = Target::plain(arguments.port, &arguments.root);
+    if arguments.tls {
+        target.mode = Mode::Wrapper;
+    }
+    let client = contender.prepare(&target)?;
+    let crowd = Crowd {
+        idle: arguments.idle,
+        busy: arguments.busy,
+        messages: arguments.messages,
+    };
+    let mut held = Held::default();
+    let region = count::allocations();
+    let processor = || count::processor_time_of(UsageWho::RUSAGE_SELF).unwrap_or(f64::NAN);
+    let mut reached = |stage| {
+        let at = match stage {
+            Stage::Begun => 0,
+            Stage::Idle => {
+                held.processor -= processor();
+                1
+            }
+            Stage::Busy => 2,
+            Stage::Sent => {
+                held.processor += processor();
+                return;
+            }
+        };
+        held.heap[at] = count::held(&region.change());
+        held.resident[at] = count::resident_memory().unwrap_or(f64::NAN);
+    };
+    if !client.crowd(&Mail::of(HELD_MESSAGE), crowd, &mut reached)? {
+        return Err("cannot hold many sessions".into());
+    }
+    println!("{}", serde_json::to_string(&held)?);
+    Ok(())
+}
+
+/// Runs such a child.
+pub(crate) fn hold_in_a_child(who: &str, target: &Target, crowd: Crowd) -> Result<Held, Failure> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("hold").arg(format!("--who={who}"));
+    if target.mode == Mode::Wrapper {
+        command.arg("--tls");
+    }
+    command
+        .arg(format!("--idle={}", crowd.idle))
+        .arg(format!("--busy={}", crowd.busy))
+        .arg(format!("--messages={}", crowd.messages))
+        .arg(format!("--port={}", target.port))
+        .arg(format!("--root={}", target.root));
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let output = within(child, Duration::from_secs(120))?;
+    Ok(serde_json::from_str(&output)?)
+}
+
+/// The arguments of a child that only sends, with its own sink or with `target`.
 pub(crate) fn send_arguments(
     who: &str,
     messages: usize,

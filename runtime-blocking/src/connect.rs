@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs};
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -167,8 +167,12 @@ fn connect_to(
     Ok(socket.into())
 }
 
-/// Resolves a name on a thread, which continues unused if it takes too long.
+/// Resolves a name on a thread, which continues unused if it takes too long. An address needs no
+/// thread.
 fn resolve(host: &str, port: u16, limit: Duration) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![(address, port).into()]);
+    }
     let (answer, answered) = mpsc::sync_channel(1);
     let host = host.to_owned();
     on_a_thread("postwire-resolve", move || {

@@ -424,12 +424,13 @@ impl Client {
         matches!(self.session.phase, Phase::Ready(_))
     }
 
-    /// Releases the memory of a large flight, if there is nothing to write.
+    /// Releases the memory that only a session with messages under way needs. The next message
+    /// allocates it again.
     ///
     /// For a pool of idle sessions. If a driver waits for the deadlines of the session, the session
-    /// releases the memory itself after an idle second.
+    /// releases the memory of a large flight itself after an idle second.
     pub fn release_memory(&mut self) {
-        self.session.dialogue.output.release();
+        self.session.release_memory();
     }
 
     fn advance_clock(&mut self, now: Instant) {
@@ -525,5 +526,9 @@ impl Endpoint for Client {
 
     fn is_closed(&self) -> bool {
         matches!(self.session.phase, Phase::Closed)
+    }
+
+    fn is_idle(&self) -> bool {
+        Client::is_idle(self)
     }
 }

@@ -128,6 +128,12 @@ pub trait Endpoint {
     /// Whether the session is over. Write what [`output`](Self::output) still holds if that is
     /// possible without waiting, then close the connection.
     fn is_closed(&self) -> bool;
+
+    /// Whether the session waits for nothing and has nothing to write, so that its driver may
+    /// release the memory of its buffers. `false` if the session does not know.
+    fn is_idle(&self) -> bool {
+        false
+    }
 }
 
 /// The error source for a session that ends by `expire` while no deadline is running.

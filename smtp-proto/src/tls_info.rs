@@ -14,6 +14,7 @@ pub struct TlsInfo {
     cipher: Cow<'static, str>,
     channel_binding: Option<ChannelBinding>,
     certificate_verified: bool,
+    resumed: bool,
 }
 
 impl TlsInfo {
@@ -28,6 +29,7 @@ impl TlsInfo {
             cipher: cipher.into(),
             channel_binding: None,
             certificate_verified: false,
+            resumed: false,
         }
     }
 
@@ -50,6 +52,13 @@ impl TlsInfo {
         }
     }
 
+    /// Sets whether the session resumes an earlier one, which needs no certificate and fewer
+    /// octets. `false` by default.
+    #[must_use]
+    pub fn with_resumed(self, resumed: bool) -> Self {
+        Self { resumed, ..self }
+    }
+
     /// The name of the protocol version.
     pub fn version(&self) -> &str {
         &self.version
@@ -68,6 +77,12 @@ impl TlsInfo {
     /// Whether the peer's certificate was verified.
     pub fn is_certificate_verified(&self) -> bool {
         self.certificate_verified
+    }
+
+    /// Whether the session resumes an earlier one (RFC 5246 §7.3, RFC 8446 §2.2). The server then
+    /// sends no certificate: the certificate of the earlier session counts.
+    pub fn is_resumed(&self) -> bool {
+        self.resumed
     }
 }
 

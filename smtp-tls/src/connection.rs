@@ -32,10 +32,6 @@ pub struct Connection {
 impl PlaintextMachine for Client {
     const DISCARDS_AT_END: bool = true;
 
-    fn is_idle(&self) -> bool {
-        Client::is_idle(self)
-    }
-
     fn is_awaiting_tls(&self) -> bool {
         Client::is_awaiting_tls(self)
     }
@@ -315,5 +311,9 @@ impl Endpoint for Connection {
 
     fn is_closed(&self) -> bool {
         self.layer.machine.is_closed()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.layer.machine.is_idle()
     }
 }

@@ -8,14 +8,14 @@
 //! when the session ends are dropped.
 
 use std::collections::VecDeque;
-use std::io::{IoSlice, Read, Write};
+use std::io::{BufRead, IoSlice, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use postwire_proto::{Endpoint, Instant, TlsInfo, TransportError};
-use rustls::ProtocolVersion;
 use rustls::pki_types::CertificateDer;
+use rustls::{HandshakeKind, ProtocolVersion};
 
 mod wire;
 
@@ -39,12 +39,6 @@ const QUOTED: usize = 100;
 /// The plaintext that is collected before it is encrypted: four full records.
 const WINDOW: usize = 64 * 1024;
 
-/// The decrypted text that is passed on at once: more than most replies have.
-const DECRYPTED: usize = 4 * 1024;
-
-/// Capacity for encrypted octets that is kept while nothing is under way.
-const KEPT: usize = 16 * 1024;
-
 /// The number of slices that are collected at once; `bytes` produces no more.
 const SLICES: usize = 16;
 
@@ -54,8 +48,6 @@ pub(crate) trait PlaintextMachine: Endpoint + Send {
     /// reports their messages as not sent, while a server still sends its goodbye.
     const DISCARDS_AT_END: bool;
 
-    /// Whether nothing at all is under way.
-    fn is_idle(&self) -> bool;
     /// Whether TLS is to be established now.
     fn is_awaiting_tls(&self) -> bool;
     fn tls_established(&mut self, now: Instant, info: TlsInfo);
@@ -102,7 +94,6 @@ struct Channel {
     unwritten: VecDeque<Record>,
     /// The machine's octets that were handed over before the driver first reported a write.
     unreported: u64,
-    pub(super) plaintext: Vec<u8>,
     /// Whether the peer's first byte is still to come after a plaintext phase.
     checks_first_byte: bool,
     /// Whether the first byte was not TLS: the machine receives the rest unchanged.
@@ -177,7 +168,6 @@ impl<E: PlaintextMachine> TlsLayer<E> {
             pending: VecDeque::new(),
             unwritten: VecDeque::from([late]),
             unreported: wire.written.map_or(wire.handed_over, |_| 0),
-            plaintext: Vec::new(),
             checks_first_byte: after_plaintext,
             injected: false,
             not_tls: None,
@@ -217,6 +207,9 @@ impl<E: PlaintextMachine> TlsLayer<E> {
             Tls::Off => self.machine.handle_input(now, input),
             Tls::On(channel) => channel.handle_input(&mut self.machine, now, input),
         }
+        if self.machine.is_idle() {
+            self.release_memory();
+        }
     }
 
     pub(crate) fn handle_transport_error(&mut self, now: Instant, error: TransportError) {
@@ -225,21 +218,17 @@ impl<E: PlaintextMachine> TlsLayer<E> {
         }
     }
 
-    /// Gives back the memory that a large flight needed.
+    /// Releases the buffer of encrypted octets if all of them are handed over.
     pub(crate) fn release_memory(&mut self) {
         if let Tls::On(channel) = &mut self.tls
             && channel.taken == channel.ciphertext.len()
         {
-            channel.ciphertext.clear();
+            channel.ciphertext = Vec::new();
             channel.taken = 0;
-            channel.ciphertext.shrink_to(KEPT);
         }
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        if self.machine.is_idle() {
-            self.release_memory();
-        }
         let overdue = self.plaintext_deadline().is_some_and(|due| due <= now);
         if !(overdue && self.fail_for_plaintext(now)) {
             self.machine.handle_timeout(now);
@@ -431,12 +420,13 @@ impl Channel {
     }
 
     fn deliver<E: PlaintextMachine>(&mut self, machine: &mut E, now: Instant) {
-        self.plaintext.resize(DECRYPTED, 0);
-        while let Ok(octets) = self.session.reader().read(&mut self.plaintext) {
-            if octets == 0 {
-                break;
-            }
-            machine.handle_input(now, &self.plaintext[..octets]);
+        let mut reader = self.session.reader();
+        while let Ok(text) = reader.fill_buf()
+            && !text.is_empty()
+        {
+            machine.handle_input(now, text);
+            let octets = text.len();
+            reader.consume(octets);
         }
     }
 
@@ -566,7 +556,8 @@ fn info(session: &rustls::Connection, own_certificate: Option<&CertificateDer<'_
         .negotiated_cipher_suite()
         .and_then(|suite| suite.suite().as_str())
         .unwrap_or("unknown");
-    let info = TlsInfo::new(version, cipher);
+    let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
+    let info = TlsInfo::new(version, cipher).with_resumed(resumed);
     match channel_binding(session, own_certificate) {
         Some(binding) => info.with_channel_binding(binding),
         None => info,

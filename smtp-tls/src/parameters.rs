@@ -41,7 +41,21 @@ impl TlsVersion {
 /// that a second connection resumes the session of the first. Keep one value per server instead
 /// of building one per connection: building may read the system's certificates.
 ///
-/// Defaults: certificates are verified against [`CertificateStore::Default`] and the name; TLS
+/// # Resumption
+///
+/// A resumed handshake verifies no certificate and moves fewer octets
+/// ([`TlsInfo::is_resumed`](crate::proto::TlsInfo::is_resumed)). The cache holds the sessions of
+/// 32 servers, in memory only. With TLS 1.3, a server sends tickets after the handshake, and each
+/// ticket serves for one connection (RFC 8446 §C.4). The cache holds eight tickets of a server: of
+/// many connections that open at the same time, as many resume as there are tickets.
+///
+/// Nothing is ever sent as early data (0-RTT), even if a configuration of rustls allows it. An
+/// attacker can replay early data (RFC 8446 §8), and the server would accept the same message
+/// twice. The gain would be small: a client waits for the greeting before it sends anything.
+///
+/// # Defaults
+///
+/// Certificates are verified against [`CertificateStore::Default`] and the name; TLS
 /// 1.2 or 1.3; SNI (RFC 6066 §3) for names, not for IP addresses; no ALPN; no client
 /// certificate.
 ///

@@ -37,11 +37,6 @@ pub struct ServerConnection {
 impl PlaintextMachine for Server {
     const DISCARDS_AT_END: bool = false;
 
-    /// A server's flights are replies, which are small.
-    fn is_idle(&self) -> bool {
-        false
-    }
-
     fn is_awaiting_tls(&self) -> bool {
         Server::is_awaiting_tls(self)
     }

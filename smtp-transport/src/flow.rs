@@ -11,7 +11,8 @@ use std::task::{Poll, ready};
 use bytes::Buf;
 use postwire_proto::{Endpoint, Instant};
 
-/// The initial size of the read buffer, which each session holds: larger than most replies.
+/// The size of the read buffer on the stack: larger than most replies, so that a session that
+/// receives no more at once has no buffer of its own.
 const READ: usize = 4 * 1024;
 
 /// The maximum size of the read buffer, for a session that receives long input, such as the replies
@@ -27,6 +28,7 @@ pub struct Flow<E> {
     machine: E,
     /// The deadline of the caller, which applies in addition to those of the machine.
     limit: Option<Instant>,
+    /// The read buffer of a session that receives long input; empty for any other session.
     input: Vec<u8>,
     flights: u64,
     /// Whether nothing was written since the last read.
@@ -55,7 +57,7 @@ impl<E: Endpoint> Flow<E> {
         Self {
             machine,
             limit: None,
-            input: vec![0; READ],
+            input: Vec::new(),
             flights: 0,
             has_read: true,
             write_error: None,
@@ -100,7 +102,14 @@ impl<E: Endpoint> Flow<E> {
         read: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
         now: impl FnOnce() -> Instant,
     ) -> Poll<()> {
-        let Poll::Ready(read) = read(&mut self.input) else {
+        let mut on_stack;
+        let input = if self.input.is_empty() {
+            on_stack = [0; READ];
+            &mut on_stack[..]
+        } else {
+            &mut self.input[..]
+        };
+        let Poll::Ready(read) = read(input) else {
             return Poll::Pending;
         };
         let now = now();
@@ -108,8 +117,10 @@ impl<E: Endpoint> Flow<E> {
             Ok(0) => self.machine.handle_eof(now),
             Ok(octets) => {
                 self.has_read = true;
-                self.machine.handle_input(now, &self.input[..octets]);
-                if octets == self.input.len() && octets < READ_MOST {
+                self.machine.handle_input(now, &input[..octets]);
+                if self.machine.is_idle() {
+                    self.input = Vec::new();
+                } else if octets == input.len() && octets < READ_MOST {
                     self.input.resize(2 * octets, 0);
                 }
             }

@@ -21,6 +21,7 @@ mod limits;
 mod lmtp;
 mod nonconforming_servers;
 mod pool;
+mod resumption;
 mod sharing;
 
 use crate::Adapter;
@@ -38,6 +39,10 @@ pub const ALL: &[Scenario] = &[
     ("opportunistic uses TLS if it is offered", opportunistic),
     ("required sends nothing before TLS", required),
     ("wrapper sends nothing in plaintext", wrapper),
+    (
+        "a further connection resumes the TLS session",
+        resumption::further_connection,
+    ),
     ("REQUIRETLS needs a verified certificate", require_tls),
     ("a flawed certificate ends the attempt", certificates),
     ("plaintext after the 220 ends the session", injection),

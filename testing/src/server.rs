@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use postwire_blocking::{Driver, Socket, Stream};
 use postwire_server::{Received, ServerConfig, ServerEvent};
-use postwire_tls::proto::{EnhancedCode, Mechanism, Protocol, Reply, ReplyCode};
+use postwire_tls::proto::{EnhancedCode, Mechanism, Protocol, Reply, ReplyCode, TlsInfo};
 use postwire_tls::{ServerConnection, ServerTls};
 use tempfile::TempDir;
 
@@ -59,6 +59,8 @@ pub struct Recording {
     pub stored: Vec<Received>,
     /// The questions of the session, one word each: `auth`, `mail`, `rcpt`, `data`.
     pub questions: Vec<&'static str>,
+    /// For each message, whether the TLS session of its connection resumes an earlier one.
+    pub resumed: Vec<bool>,
 }
 
 /// A configuration that offers every extension.
@@ -256,7 +258,11 @@ fn serve(stream: Socket, shared: &Arc<Shared>) {
                 continue;
             }
             ServerEvent::MailFrom { .. } => {
-                shared.record(|seen| seen.questions.push("mail"));
+                let resumed = server.tls().is_some_and(TlsInfo::is_resumed);
+                shared.record(|seen| {
+                    seen.questions.push("mail");
+                    seen.resumed.push(resumed);
+                });
                 None
             }
             ServerEvent::RcptTo { forward_path, .. } => {

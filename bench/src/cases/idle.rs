@@ -11,7 +11,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConnection, ServerConfig, ServerConnection};
 
 use crate::Failure;
-use crate::clients::{self, DEFAULT};
+use crate::clients::{self, CONNECTION, DEFAULT};
 use crate::count::{allocations, held};
 use crate::job::{HOST, Mail, Mode, Target};
 use crate::lab::{Lab, Task};
@@ -43,7 +43,7 @@ pub(super) fn measure(lab: &mut Lab) -> Result<Section, Failure> {
             mail: Mail::of(200),
             rounds: 1,
         };
-        let mut contenders = clients::named(&[DEFAULT]);
+        let mut contenders = clients::named(&[DEFAULT, CONNECTION]);
         let mut peers = clients::peers();
         peers.retain(|peer| !peer.stalls() && !peer.name().contains("by hand"));
         contenders.extend(peers);

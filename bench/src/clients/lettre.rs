@@ -2,6 +2,7 @@
 //! its stream is not accessible), and the tokio client over a separate stream with
 //! `TCP_NODELAY`. For a pool: its own transports.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -18,13 +19,17 @@ use lettre::{AsyncTransport, Tokio1Executor, Transport};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
+use tokio::task::{JoinSet, LocalSet};
 
 use super::{
-    Client, Contender, Failure, Mail, Senders, Session, Target, current_thread, multi_thread,
+    Client, Contender, Crowd, Failure, HalfTime, Mail, Senders, Session, Stage, Target,
+    current_thread, multi_thread,
 };
 use crate::job::{HOST, Mode, PASSWORD, SENDER, USER};
 
+pub(crate) const BLOCKING_NO_STALL: &str = "lettre blocking, no stall";
 pub(crate) const TOKIO: &str = "lettre tokio";
+pub(crate) const TOKIO_NO_STALL: &str = "lettre tokio, no stall";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Variant {
@@ -55,9 +60,9 @@ impl Contender for Lettre {
     fn name(&self) -> &'static str {
         match self.0 {
             Variant::AsItComes => "lettre blocking",
-            Variant::QuickAck => "lettre blocking, no stall",
+            Variant::QuickAck => BLOCKING_NO_STALL,
             Variant::Tokio => TOKIO,
-            Variant::TokioQuickAck => "lettre tokio, no stall",
+            Variant::TokioQuickAck => TOKIO_NO_STALL,
         }
     }
 
@@ -207,6 +212,33 @@ impl Client for Prepared {
         )
     }
 
+    fn crowd(
+        &self,
+        mail: &Mail,
+        crowd: Crowd,
+        reached: &mut dyn FnMut(Stage),
+    ) -> Result<bool, Failure> {
+        if !self.is_async() {
+            return Ok(false);
+        }
+        let letters = Letters::load(mail, 1)?;
+        let runtime = current_thread()?;
+        reached(Stage::Begun);
+        let mut sessions = Sessions {
+            client: self,
+            letters: &letters,
+            open: Vec::with_capacity(crowd.sessions()),
+        };
+        let local = LocalSet::new();
+        local.block_on(&runtime, sessions.open(crowd))?;
+        reached(Stage::Idle);
+        local.block_on(&runtime, sessions.send(crowd, reached))?;
+        reached(Stage::Sent);
+        // The sessions need the runtime until they are closed.
+        local.block_on(&runtime, async { drop(sessions) });
+        Ok(true)
+    }
+
     fn concurrent(&self, mail: &Mail, senders: Senders) -> Result<bool, Failure> {
         let letters = Letters::load(mail, senders.messages)?;
         let pool = PoolConfig::new().max_size(senders.connections as u32);
@@ -261,6 +293,59 @@ impl Client for Prepared {
                 .try_for_each(|thread| thread.join().map_err(|_| "a thread panicked")?)
         })?;
         Ok(true)
+    }
+}
+
+/// Many sessions on one thread.
+struct Sessions<'a> {
+    client: &'a Prepared,
+    letters: &'a Letters,
+    open: Vec<AsyncSmtpConnection>,
+}
+
+impl Sessions<'_> {
+    /// Opens sessions, a number of them at the same time, with one message over each.
+    async fn open(&mut self, crowd: Crowd) -> Result<(), Failure> {
+        while self.open.len() < crowd.sessions() {
+            let mut opening = JoinSet::new();
+            for _ in 0..Crowd::TOGETHER.min(crowd.sessions() - self.open.len()) {
+                let (client, letters) = (self.client.clone(), self.letters.clone());
+                opening.spawn_local(async move {
+                    let mut session = client.connect_tokio().await?;
+                    session.send(letters.envelope()?, &letters.body).await?;
+                    Ok::<_, Failure>(session)
+                });
+            }
+            while let Some(session) = opening.join_next().await {
+                self.open.push(session??);
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, crowd: Crowd, reached: &mut dyn FnMut(Stage)) -> Result<(), Failure> {
+        let half = Rc::new(HalfTime::new(crowd));
+        let mut busy = JoinSet::new();
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        for mut session in self.open.drain(..crowd.busy) {
+            let (letters, half, tell) = (self.letters.clone(), Rc::clone(&half), tell.clone());
+            busy.spawn_local(async move {
+                for _ in 0..crowd.messages {
+                    session.send(letters.envelope()?, &letters.body).await?;
+                    if half.is_reached() {
+                        tell.send(())?;
+                    }
+                }
+                Ok::<_, Failure>(session)
+            });
+        }
+        if told.recv().await.is_some() {
+            reached(Stage::Busy);
+        }
+        while let Some(session) = busy.join_next().await {
+            self.open.push(session??);
+        }
+        Ok(())
     }
 }
 

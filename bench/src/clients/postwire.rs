@@ -2,6 +2,7 @@
 //!
 //! Knows only its public API.
 
+use std::cell::RefCell;
 use std::thread;
 
 use bytes::Bytes;
@@ -12,7 +13,8 @@ use postwire_tls::{Certificate, CertificateStore};
 use postwire_transport::{PoolConfig, StreamBody, TransportBuilder, TransportConfig};
 
 use super::{
-    Client, Contender, Failure, Mail, Senders, Session, Target, current_thread, multi_thread,
+    Client, Contender, Crowd, Failure, HalfTime, Mail, Senders, Session, Stage, Target,
+    current_thread, multi_thread,
 };
 use crate::job::{Mode, PASSWORD, SENDER, USER};
 
@@ -25,6 +27,8 @@ pub(crate) const SEND: &str = "postwire, send() one by one";
 pub(crate) const SEND_DATA: &str = "postwire, send() one by one, PIPELINING only";
 pub(crate) const SEND_BOLD: &str = "postwire, send() one by one, bold";
 pub(crate) const SEND_SMOL: &str = "postwire-smol, send() one by one";
+pub(crate) const SEND_CAREFUL: &str = "postwire, send(), careful";
+pub(crate) const SEND_CAREFUL_SMOL: &str = "postwire-smol, send(), careful";
 pub(crate) const STREAM: &str = "postwire, streamed body";
 pub(crate) const SMOL: &str = "postwire-smol, defaults";
 pub(crate) const SEND_TOKIO: &str = "postwire-tokio, send() one by one";
@@ -91,6 +95,21 @@ pub(super) fn one_by_one() -> Vec<Box<dyn Contender>> {
         contender(SEND_TOKIO, true, Careful, Way::TokioOneByOne),
         contender(SEND_DATA, false, Careful, Way::SmolOneByOne),
         contender(SEND_BOLD, true, Bold, Way::SmolOneByOne),
+    ]
+}
+
+/// Every mode of pipelining, one by one over threads and over smol; and `send_all`.
+pub(super) fn in_all_modes() -> Vec<Box<dyn Contender>> {
+    use Pipelining::{Bold, Careful, Off};
+    vec![
+        contender("postwire, send(), off", true, Off, Way::OneByOne),
+        contender(SEND_CAREFUL, true, Careful, Way::OneByOne),
+        contender("postwire, send(), bold", true, Bold, Way::OneByOne),
+        contender("postwire-smol, send(), off", true, Off, Way::SmolOneByOne),
+        contender(SEND_CAREFUL_SMOL, true, Careful, Way::SmolOneByOne),
+        contender("postwire-smol, send(), bold", true, Bold, Way::SmolOneByOne),
+        contender("postwire, send_all(), careful", true, Careful, Way::All),
+        contender("postwire, send_all(), bold", true, Bold, Way::All),
     ]
 }
 
@@ -260,6 +279,60 @@ impl Client for Prepared {
         }
         Ok(true)
     }
+
+    fn crowd(
+        &self,
+        mail: &Mail,
+        crowd: Crowd,
+        reached: &mut dyn FnMut(Stage),
+    ) -> Result<bool, Failure> {
+        if self.way != Way::Smol {
+            return Ok(false);
+        }
+        let mut letters = Letters::default();
+        letters.load(mail, 1)?;
+        let (letters, config) = (&letters, &self.config);
+        let (half, reached) = (HalfTime::new(crowd), RefCell::new(reached));
+        let (half, reached) = (&half, &reached);
+        let executor = smol::LocalExecutor::new();
+        reached.borrow_mut()(Stage::Begun);
+        let mut sessions = Vec::with_capacity(crowd.sessions());
+        smol::block_on(executor.run(async {
+            while sessions.len() < crowd.sessions() {
+                let open = || async {
+                    let mut session =
+                        postwire_smol::Connection::connect(postwire_smol::Smol, config).await?;
+                    letters.send_over(&mut session).await?;
+                    Ok::<_, Failure>(session)
+                };
+                let count = Crowd::TOGETHER.min(crowd.sessions() - sessions.len());
+                let opening: Vec<_> = (0..count).map(|_| executor.spawn(open())).collect();
+                for session in opening {
+                    sessions.push(session.await?);
+                }
+            }
+            reached.borrow_mut()(Stage::Idle);
+            let busy: Vec<_> = sessions
+                .drain(..crowd.busy)
+                .map(|mut session| {
+                    executor.spawn(async move {
+                        for _ in 0..crowd.messages {
+                            letters.send_over(&mut session).await?;
+                            if half.is_reached() {
+                                reached.borrow_mut()(Stage::Busy);
+                            }
+                        }
+                        Ok::<_, Failure>(session)
+                    })
+                })
+                .collect();
+            for sending in busy {
+                sessions.push(sending.await?);
+            }
+            reached.borrow_mut()(Stage::Sent);
+            Ok(true)
+        }))
+    }
 }
 
 /// Runs this many tasks at once, on as many threads as lettre's are given.
@@ -312,6 +385,13 @@ impl Letters {
             return Ok(());
         }
         transport.send_all(self.all()?).try_for_each(accepted)
+    }
+
+    async fn send_over(&self, session: &mut postwire_smol::Connection) -> Result<(), Failure> {
+        for (envelope, body) in self.all()? {
+            session.send(&envelope, body).await.map(drop)?;
+        }
+        Ok(())
     }
 
     async fn send_one_by_one<R: Runtime>(

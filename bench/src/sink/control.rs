@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::NoServerSessionStorage;
 use serde::{Deserialize, Serialize};
 
@@ -36,13 +36,15 @@ struct Hello {
 
 /// Runs the sink's process until its standard input ends.
 pub(crate) fn serve() -> Result<(), Failure> {
-    let (tls, root) = server_config()?;
-    say(&Hello { root })?;
+    let identity = TlsIdentity::new()?;
+    say(&Hello {
+        root: identity.root.clone(),
+    })?;
     let mut ports: Vec<Arc<Counters>> = Vec::new();
     for line in io::stdin().lock().lines() {
         match serde_json::from_str(&line?)? {
             Question::Open(behaviour) => {
-                let (port, counters) = open(behaviour, &tls)?;
+                let (port, counters) = open(behaviour, identity.config(behaviour)?)?;
                 let id = ports.len();
                 ports.push(counters);
                 say(&Opened { id, port })?;
@@ -59,22 +61,45 @@ fn say(answer: &impl Serialize) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
-fn server_config() -> Result<(Arc<ServerConfig>, String), Failure> {
-    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let generated = rcgen::generate_simple_self_signed(names)?;
-    let key = PrivatePkcs8KeyDer::from(generated.signing_key.serialize_der());
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![generated.cert.der().clone()],
-            PrivateKeyDer::Pkcs8(key),
-        )?;
-    // Every handshake is complete, whichever client comes second.
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
-    Ok((Arc::new(config), generated.cert.pem()))
+/// The certificate of the sink and its key.
+struct TlsIdentity {
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+    root: String,
+}
+
+impl TlsIdentity {
+    fn new() -> Result<Self, Failure> {
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let generated = rcgen::generate_simple_self_signed(names)?;
+        let key = PrivatePkcs8KeyDer::from(generated.signing_key.serialize_der());
+        Ok(Self {
+            certificate: generated.cert.der().clone(),
+            key: PrivateKeyDer::Pkcs8(key),
+            root: generated.cert.pem(),
+        })
+    }
+
+    fn config(&self, behaviour: Behaviour) -> Result<Arc<ServerConfig>, Failure> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let versions: &[_] = if behaviour.tls12 {
+            &[&rustls::version::TLS12]
+        } else {
+            rustls::ALL_VERSIONS
+        };
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)?
+            .with_no_client_auth()
+            .with_single_cert(vec![self.certificate.clone()], self.key.clone_key())?;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        if behaviour.resumes {
+            config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
+        } else {
+            // Every handshake is complete, whichever client comes second.
+            config.send_tls13_tickets = 0;
+        }
+        Ok(Arc::new(config))
+    }
 }
 
 /// A port of the sink, for the measuring process.

@@ -122,6 +122,13 @@ impl Dialogue {
         self.waits_over
     }
 
+    /// Releases the memory of earlier flights.
+    pub(super) fn release_memory(&mut self) {
+        self.output.release();
+        self.events.release_memory();
+        self.awaited.shrink_to_fit();
+    }
+
     /// Discards the output and all expectations.
     pub(super) fn discard_all(&mut self) {
         self.output.discard();

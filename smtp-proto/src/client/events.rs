@@ -32,6 +32,11 @@ impl EventQueue {
         }
     }
 
+    pub(super) fn release_memory(&mut self) {
+        self.events.shrink_to_fit();
+        self.lines.shrink_to_fit();
+    }
+
     pub(super) fn pop_front(&mut self) -> Option<Event> {
         let line_is_next = match (self.lines.front(), self.events.front()) {
             (Some((line, _)), Some((event, _))) => line < event,

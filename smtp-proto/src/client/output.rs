@@ -22,11 +22,15 @@ use crate::message::body::{SHORT, Segment};
 /// The smallest window that a configuration may ask for, in octets.
 const SMALLEST_WINDOW: usize = 512;
 
-/// The capacity of the text buffer that is kept while there is nothing to write, in octets.
+/// The largest capacity of the text buffer that a session keeps after an idle second, in octets.
 const KEPT: usize = 16 * 1024;
 
-/// The number of chunks whose memory is kept while there is nothing to write.
+/// The largest number of chunks whose memory a session keeps after an idle second.
 const KEPT_CHUNKS: usize = 256;
+
+/// The capacity of the text buffer that a session keeps in any case: more than the commands of a
+/// message to one recipient.
+const KEPT_WHEN_RELEASED: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct OutputQueue {
@@ -88,12 +92,12 @@ impl OutputQueue {
         self.chunks.is_empty() && is_large
     }
 
-    /// Releases the memory of a large flight, if there is nothing to write.
+    /// Releases the memory of earlier flights, if there is nothing to write.
     pub(crate) fn release(&mut self) {
-        if self.can_release() {
+        if self.chunks.is_empty() {
             self.reclaim();
-            self.text.shrink_to(KEPT);
-            self.chunks.shrink_to(KEPT_CHUNKS);
+            self.text.shrink_to(KEPT_WHEN_RELEASED);
+            self.chunks.shrink_to_fit();
         }
     }
 

@@ -126,6 +126,11 @@ impl Pipeline {
         }
     }
 
+    pub(super) fn release_memory(&mut self) {
+        self.begun.shrink_to_fit();
+        self.spare_answers.shrink_to_fit();
+    }
+
     // ---- confirmation
 
     // A verdict waits after all replies of its transaction, so these are the oldest ones.

@@ -86,6 +86,10 @@ impl Reports {
         core::mem::take(&mut self.any_concluded)
     }
 
+    pub(super) fn release_memory(&mut self) {
+        self.pending.shrink_to_fit();
+    }
+
     fn emit_complete(&mut self, events: &mut EventQueue) {
         while let Some(front) = self.pending.front_mut()
             && !front.is_open

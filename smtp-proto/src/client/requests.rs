@@ -56,6 +56,12 @@ impl Requests {
         id
     }
 
+    pub(super) fn release_memory(&mut self) {
+        self.messages.shrink_to_fit();
+        self.commands.shrink_to_fit();
+        self.reports.release_memory();
+    }
+
     pub(super) fn add_command(&mut self, command: Command, refused: Option<Error>) -> CommandId {
         let id = CommandId::new(self.next_command);
         self.next_command += 1;

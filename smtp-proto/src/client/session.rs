@@ -186,6 +186,15 @@ impl Session {
             && self.phase.pipeline().is_none_or(Pipeline::is_empty)
     }
 
+    /// Releases the memory that only a session with messages under way needs.
+    pub(super) fn release_memory(&mut self) {
+        self.dialogue.release_memory();
+        self.requests.release_memory();
+        if let Some(pipeline) = self.phase.pipeline_mut() {
+            pipeline.release_memory();
+        }
+    }
+
     // ---- writing
 
     /// Writes everything that may be written now, up to one output window.

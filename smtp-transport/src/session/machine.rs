@@ -116,6 +116,9 @@ impl Endpoint for SessionMachine {
 
     fn handle_input(&mut self, now: Instant, input: &[u8]) {
         self.session.machine.handle_input(now, input);
+        if self.is_idle() {
+            self.session.machine.release_memory();
+        }
     }
 
     fn handle_eof(&mut self, now: Instant) {
@@ -160,5 +163,9 @@ impl Endpoint for SessionMachine {
 
     fn is_closed(&self) -> bool {
         self.session.machine.is_closed()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.session.is_idle()
     }
 }
