@@ -39,6 +39,9 @@ const QUOTED: usize = 100;
 /// The plaintext that is collected before it is encrypted: four full records.
 const WINDOW: usize = 64 * 1024;
 
+/// The largest buffer of encrypted octets that an idle session keeps.
+const KEPT: usize = 1024;
+
 /// The number of slices that are collected at once; `bytes` produces no more.
 const SLICES: usize = 16;
 
@@ -218,10 +221,11 @@ impl<E: PlaintextMachine> TlsLayer<E> {
         }
     }
 
-    /// Releases the buffer of encrypted octets if all of them are handed over.
+    /// Releases the buffer of encrypted octets if it is large and all of them are handed over.
     pub(crate) fn release_memory(&mut self) {
         if let Tls::On(channel) = &mut self.tls
             && channel.taken == channel.ciphertext.len()
+            && channel.ciphertext.capacity() > KEPT
         {
             channel.ciphertext = Vec::new();
             channel.taken = 0;

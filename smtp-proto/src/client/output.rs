@@ -32,6 +32,9 @@ const KEPT_CHUNKS: usize = 256;
 /// message to one recipient.
 const KEPT_WHEN_RELEASED: usize = 256;
 
+/// The number of pieces for which memory is kept when it is released.
+const KEPT_CHUNKS_WHEN_RELEASED: usize = 4;
+
 #[derive(Debug)]
 pub(crate) struct OutputQueue {
     /// The amount of output that is produced ahead of the socket, in octets.
@@ -97,7 +100,7 @@ impl OutputQueue {
         if self.chunks.is_empty() {
             self.reclaim();
             self.text.shrink_to(KEPT_WHEN_RELEASED);
-            self.chunks.shrink_to_fit();
+            self.chunks.shrink_to(KEPT_CHUNKS_WHEN_RELEASED);
         }
     }
 

@@ -16,6 +16,7 @@ use super::message::Message;
 use super::open::{Change, OpenAtServer, Serial};
 use super::requests::Requests;
 use super::sending::{Answer, Bdat, Content, Plan, Progress, Transaction};
+use super::session::{KEPT_MESSAGES, KEPT_REPLIES};
 use crate::{Capabilities, CommandId, Error, Event, Misuse, Pipelining, Reply, TransactionId};
 
 #[derive(Debug)]
@@ -127,8 +128,8 @@ impl Pipeline {
     }
 
     pub(super) fn release_memory(&mut self) {
-        self.begun.shrink_to_fit();
-        self.spare_answers.shrink_to_fit();
+        self.begun.shrink_to(KEPT_MESSAGES);
+        self.spare_answers.shrink_to(KEPT_REPLIES);
     }
 
     // ---- confirmation

@@ -11,6 +11,7 @@ use super::commands::QueuedCommand;
 use super::events::EventQueue;
 use super::message::Message;
 use super::reports::Reports;
+use super::session::KEPT_MESSAGES;
 use crate::{BodySource, Command, CommandId, Envelope, Error, Event, TransactionId};
 
 #[derive(Debug, Default)]
@@ -57,7 +58,7 @@ impl Requests {
     }
 
     pub(super) fn release_memory(&mut self) {
-        self.messages.shrink_to_fit();
+        self.messages.shrink_to(KEPT_MESSAGES);
         self.commands.shrink_to_fit();
         self.reports.release_memory();
     }

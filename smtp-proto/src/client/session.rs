@@ -24,6 +24,11 @@ use super::sending::Transaction;
 use super::writer::Cursor;
 use crate::{ClientConfig, Command, CommandId, Error, ErrorKind, Event, Stage};
 
+/// The number of messages, and of replies, for which a session keeps memory when it is idle: a
+/// program that sends one message after the other allocates none for the next one.
+pub(super) const KEPT_MESSAGES: usize = 1;
+pub(super) const KEPT_REPLIES: usize = 4;
+
 pub(super) struct Session {
     pub(super) phase: Phase,
     pub(super) dialogue: Dialogue,
