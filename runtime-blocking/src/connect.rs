@@ -1,7 +1,8 @@
 //! Connecting to a server: executes the steps of [`Dial`].
 //!
 //! Each attempt of a race, and each resolution of a name, runs on a thread of its own, because the
-//! standard library can neither wait for several operations nor cancel one.
+//! standard library can neither wait for several operations nor cancel one. A single address is no
+//! race.
 
 use std::fmt;
 use std::io;
@@ -29,7 +30,7 @@ pub(crate) fn connect(
     let options = *config.socket_options();
     let attempt = move |address, left| connect_to(address, &options, left).map(Socket::Tcp);
     let limit = dial.limit(left);
-    run(dial, limit, resolve, attempt, connect_to_unix_socket)
+    run(dial, limit, true, resolve, attempt, connect_to_unix_socket)
 }
 
 /// Connects by a function of the program, on a thread of its own, within the time limit.
@@ -43,7 +44,9 @@ pub(crate) fn connect_by(
     // Whatever the function connects to, it is tried once.
     let no_name = |_: &str, port, _| Ok(vec![(Ipv4Addr::UNSPECIFIED, port).into()]);
     let attempt = move |_, _| by_address.connect();
-    run(dial, limit, no_name, attempt, move |_, _| by_path.connect())
+    run(dial, limit, false, no_name, attempt, move |_, _| {
+        by_path.connect()
+    })
 }
 
 /// A function of the program that makes connections.
@@ -65,10 +68,12 @@ impl fmt::Debug for Connector {
 }
 
 /// Executes the steps, with one attempt for each address, or one for a path. An attempt that lost
-/// the race ends at its time limit, and its socket is closed.
+/// the race ends at its time limit, and its socket is closed. `keeps_limit` says that an attempt
+/// never takes longer than its time limit, so that the last one needs no thread.
 fn run<T: Send + 'static>(
     dial: &mut Dial<'_>,
     limit: Duration,
+    keeps_limit: bool,
     resolve: impl Fn(&str, u16, Duration) -> io::Result<Vec<SocketAddr>>,
     attempt: impl Fn(SocketAddr, Duration) -> io::Result<T> + Clone + Send + 'static,
     attempt_unix: impl Fn(&Path, Duration) -> io::Result<T>,
@@ -90,6 +95,17 @@ fn run<T: Send + 'static>(
                 Err(error) => socket.failed(error),
             },
             DialStep::Start(address) => {
+                if keeps_limit && dial.is_only_address() {
+                    match attempt(address, left(limit)) {
+                        Ok(connected) => {
+                            dial.connected(address);
+                            return Ok(connected);
+                        }
+                        Err(_) if left(limit).is_zero() => return Err(dial.timed_out()),
+                        Err(error) => dial.attempt_failed(address, error),
+                    }
+                    continue;
+                }
                 join = clock.now() + ATTEMPT_DELAY;
                 let (ended, attempt, left) = (ended.clone(), attempt.clone(), left(limit));
                 // The receiver is gone if another attempt won.

@@ -1,7 +1,6 @@
 //! A connection: one session over one stream. Must never know what a reply means.
 
 use std::io;
-use std::net::Shutdown;
 use std::ops::{ControlFlow, Deref, DerefMut};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use postwire_transport::{Session, StreamBody, TransportConfig};
 
 use crate::connect::{Connector, connect, connect_by};
 use crate::driver::{Advance, Driver};
+use crate::socket::Watcher;
 use crate::{Socket, Stream};
 
 /// A connection with one session, which sends messages one after the other.
@@ -25,7 +25,7 @@ use crate::{Socket, Stream};
 pub struct Connection<S = Socket> {
     driver: Driver<SessionMachine, S>,
     /// A second handle of the socket, if it was asked for and could be had.
-    watcher: OnceLock<Option<Arc<Socket>>>,
+    watcher: OnceLock<Option<Arc<Watcher>>>,
 }
 
 impl Connection {
@@ -78,18 +78,20 @@ impl Connection {
 
 /// Methods for threads that share a connection.
 impl Connection {
-    /// A handle by which a thread waits for the socket while others write to it; `None` if the
-    /// system has none, or if the stream is one of the program.
-    pub(crate) fn watcher(&self) -> Option<Arc<Socket>> {
+    /// A handle by which a thread waits for the socket while others write to it, if there can be one.
+    pub(crate) fn watcher(&self) -> Option<Arc<Watcher>> {
         let socket = self.driver.stream();
-        let watcher = || socket.try_clone().ok().map(Arc::new);
+        let watcher = || Watcher::of(socket).map(Arc::new);
         self.watcher.get_or_init(watcher).clone()
     }
 
     /// Moves octets until there is an event or the thread would wait for the server: see
     /// [`Driver::advance`].
-    pub(crate) fn advance(&mut self, can_read: bool) -> Advance<Event> {
-        self.driver.advance(can_read)
+    pub(crate) fn advance(
+        &mut self,
+        read: Option<impl FnOnce(&mut [u8]) -> io::Result<usize>>,
+    ) -> Advance<Event> {
+        self.driver.advance(read)
     }
 
     /// Reads what is available while the socket takes no output.
@@ -104,7 +106,7 @@ impl<S> Drop for Connection<S> {
         if let Some(Some(watcher)) = self.watcher.get()
             && Arc::strong_count(watcher) > 1
         {
-            let _ = watcher.shutdown(Shutdown::Both);
+            watcher.wake();
         }
     }
 }

@@ -99,9 +99,15 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
         }
     }
 
-    /// Moves octets until there is an event or the driver would wait for the peer. `can_read` says
-    /// that the stream can be read without waiting.
-    pub(crate) fn advance(&mut self, mut can_read: bool) -> Advance<E::Event> {
+    /// Moves octets until there is an event or the driver would wait for the peer. `read` returns
+    /// what another handle of the stream has read, if it has.
+    pub(crate) fn advance(
+        &mut self,
+        read: Option<impl FnOnce(&mut [u8]) -> io::Result<usize>>,
+    ) -> Advance<E::Event> {
+        if let Some(read) = read {
+            self.read(|_, input| read(input));
+        }
         loop {
             let (until, blocked) = match self.next_move() {
                 Move::Event(event) => return Advance::Event(event),
@@ -111,9 +117,7 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
             };
             let now = self.clock.now();
             let wait = until.map(|until| until.saturating_duration_since(now));
-            if std::mem::take(&mut can_read) {
-                self.read(S::read);
-            } else if wait.is_some_and(|wait| wait.is_zero()) {
+            if wait.is_some_and(|wait| wait.is_zero()) {
                 self.tell_time();
             } else if blocked {
                 return Advance::Blocked(until);

@@ -11,7 +11,8 @@ use postwire_transport::{Counters, StreamBody, TransportConfig};
 
 use crate::connect::Connector;
 use crate::driver::{Advance, park_until, unpark_this_thread};
-use crate::{Connection, Socket, Stream};
+use crate::socket::Watcher;
+use crate::{Connection, Stream};
 
 /// A transport: sends mail through one server, with a pool of connections.
 ///
@@ -110,7 +111,7 @@ impl Transport {
         let mut carrier = Carrier {
             transport: self.clone(),
             sending,
-            readable: None,
+            read: None,
         };
         let report = carrier.next_report(|| None, || chunks.next());
         verdict(report, envelope)
@@ -130,7 +131,7 @@ impl Transport {
             carrier: Carrier {
                 transport: self.clone(),
                 sending: self.dispatch.send_all(),
-                readable: None,
+                read: None,
             },
             messages: messages.into_iter(),
         }
@@ -198,13 +199,16 @@ impl<I: Iterator<Item = (Envelope, Body)>> Iterator for SendAll<I> {
     }
 }
 
+/// The handle by which a thread has read, and the result.
+type Read = (Arc<Watcher>, io::Result<usize>);
+
 /// Executes the steps of one send.
 #[derive(Debug)]
 struct Carrier {
     transport: Transport,
     sending: Sending<Box<Connection>>,
-    /// The socket of a shared connection that can be read, as this thread has found.
-    readable: Option<Arc<Socket>>,
+    /// What this thread has read from a shared connection, which has not taken it yet.
+    read: Option<Read>,
 }
 
 impl Carrier {
@@ -234,10 +238,10 @@ impl Carrier {
                     }
                     let is_shared = drive.is_shared();
                     let watcher = is_shared.then(|| drive.line().watcher()).flatten();
-                    if let Some(socket) = watcher {
-                        let readable = self.readable.take();
-                        let can_read = readable.is_some_and(|known| Arc::ptr_eq(&known, &socket));
-                        self.readable = share(clock, drive, socket, can_read);
+                    if let Some(watcher) = watcher {
+                        let read = self.read.take();
+                        let read = read.filter(|(known, _)| Arc::ptr_eq(known, &watcher));
+                        self.read = share(clock, drive, watcher, read.map(|(_, read)| read));
                     } else {
                         let event = drive.line().happens();
                         drive.on_event(clock.now(), event);
@@ -251,14 +255,16 @@ impl Carrier {
 }
 
 /// Moves the octets of a connection that other threads may use while this one waits for its socket.
-/// Returns the socket if the next step is to read from it.
+/// `read` is what this thread has read by the watcher. Returns what it reads next.
 fn share(
     clock: Clock,
     mut drive: Drive<'_, Box<Connection>>,
-    socket: Arc<Socket>,
-    can_read: bool,
-) -> Option<Arc<Socket>> {
-    match drive.line().advance(can_read) {
+    watcher: Arc<Watcher>,
+    read: Option<io::Result<usize>>,
+) -> Option<Read> {
+    let taken =
+        read.map(|read| |into: &mut [u8]| read.inspect(|octets| watcher.take(*octets, into)));
+    match drive.line().advance(taken) {
         Advance::Event(event) => drive.on_event(clock.now(), Some(event)),
         Advance::Closed => drive.on_event(clock.now(), None),
         Advance::Blocked(_) if drive.reader() == Reader::Driver => {
@@ -267,8 +273,10 @@ fn share(
         }
         Advance::Blocked(_) if drive.reader() == Reader::Waits => drive.keep(),
         Advance::Written(until) | Advance::Blocked(until) => {
-            let reads = drive.park_to_read(&unpark_this_thread(), until);
-            return (reads && socket.can_read()).then_some(socket);
+            if drive.park_to_read(&unpark_this_thread(), until) {
+                let read = watcher.read();
+                return Some((watcher, read));
+            }
         }
     }
     None

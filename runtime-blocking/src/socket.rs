@@ -4,15 +4,16 @@
 
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
-use std::mem::MaybeUninit;
 use std::net::{IpAddr, Shutdown, TcpStream};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use socket2::SockRef;
-
 use crate::Stream;
+
+/// The most octets that are read at once by a second handle: no more than a connection takes.
+const INPUT: usize = 1024;
 
 /// A connected socket.
 #[non_exhaustive]
@@ -25,6 +26,44 @@ pub enum Socket {
     /// A stream that a function of the program made:
     /// [`Transport::with_connector`](crate::Transport::with_connector).
     Other(Box<dyn Stream + Send + Sync>),
+}
+
+/// A second handle of a socket, by which one thread waits for input while others write.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    socket: Socket,
+    /// What was read, until the connection takes it. Only one thread reads at a time.
+    input: Mutex<Box<[u8]>>,
+}
+
+impl Watcher {
+    /// Creates another handle of a socket; `None` if the system has none, or if the stream is one of
+    /// the program.
+    pub(crate) fn of(socket: &Socket) -> Option<Self> {
+        Some(Self {
+            socket: socket.try_clone().ok()?,
+            input: Mutex::new(vec![0; INPUT].into()),
+        })
+    }
+
+    /// Reads, at most until the read timeout of the socket.
+    pub(crate) fn read(&self) -> io::Result<usize> {
+        self.socket.read_apart(&mut self.input())
+    }
+
+    /// Copies what was read.
+    pub(crate) fn take(&self, octets: usize, into: &mut [u8]) {
+        into[..octets].copy_from_slice(&self.input()[..octets]);
+    }
+
+    /// Ends the wait of the thread that reads.
+    pub(crate) fn wake(&self) {
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+
+    fn input(&self) -> MutexGuard<'_, Box<[u8]>> {
+        self.input.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl fmt::Debug for Socket {
@@ -76,20 +115,14 @@ impl Socket {
         }
     }
 
-    /// Waits until the socket can be read, or until its read timeout. Returns whether a read would
-    /// not wait.
-    pub(crate) fn can_read(&self) -> bool {
-        use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
-        let octet = &mut [MaybeUninit::uninit()];
-        let peeked = match self {
-            Self::Tcp(stream) => SockRef::from(stream).peek(octet),
+    /// Reads by this handle while another handle writes.
+    fn read_apart(&self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => Read::read(&mut &*stream, into),
             #[cfg(unix)]
-            Self::Unix(stream) => SockRef::from(stream).peek(octet),
-            Self::Other(_) => Ok(0),
-        };
-        let times_out =
-            |error: io::Error| matches!(error.kind(), WouldBlock | TimedOut | Interrupted);
-        !peeked.is_err_and(times_out)
+            Self::Unix(stream) => Read::read(&mut &*stream, into),
+            Self::Other(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     /// Shuts down one direction or both, for all handles of the socket. A waiting read returns.

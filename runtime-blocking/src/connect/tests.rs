@@ -17,7 +17,8 @@ fn race_them(
     let builder = TransportBuilder::<TransportConfig>::builder_dangerous("mail.example");
     let config = builder.addresses(addresses()).build().unwrap();
     let no_path = |_: &Path, _| Err(io::ErrorKind::Unsupported.into());
-    run(&mut Dial::new(&config), limit, resolve, attempt, no_path)
+    let dial = &mut Dial::new(&config);
+    run(dial, limit, false, resolve, attempt, no_path)
 }
 
 /// An address that swallows packets.

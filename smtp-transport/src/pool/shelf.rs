@@ -6,7 +6,7 @@
 mod by_id;
 mod sharing;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub(crate) struct PoolShelf<C> {
     shared: ById<Shared<C>>,
     /// Empty queues for further shared connections.
     spare: Vec<Queues>,
-    waiters: BTreeMap<PoolTicket, Waiter<C>>,
+    waiters: HashMap<PoolTicket, Waiter<C>>,
     /// The wakers of those that wait for the end of a shutdown.
     shutdown_wakers: Vec<Waker>,
     effects: PoolEffects<C>,
@@ -207,7 +207,7 @@ impl<C> PoolShelf<C> {
             idle: ById::new(),
             shared: ById::new(),
             spare: Vec::new(),
-            waiters: BTreeMap::new(),
+            waiters: HashMap::new(),
             shutdown_wakers: Vec::new(),
             effects: PoolEffects::default(),
             abandoned: VecDeque::new(),

@@ -89,6 +89,11 @@ impl<'a> Dial<'a> {
         }
     }
 
+    /// Whether one attempt is running and no other address can join it.
+    pub fn is_only_address(&self) -> bool {
+        self.race.as_ref().is_some_and(AddressRace::is_only_address)
+    }
+
     /// Records that the attempt to connect to this address succeeded. The adapter drops the other
     /// attempts.
     pub fn connected(&mut self, address: SocketAddr) {

@@ -73,6 +73,11 @@ impl AddressRace {
         }
     }
 
+    /// Whether one attempt is running, and no other can join it.
+    pub(super) fn is_only_address(&self) -> bool {
+        self.untried.is_empty() && self.running.len() == 1
+    }
+
     /// Allows another address to join, because the delay after the last one is over.
     pub(super) fn delay_is_over(&mut self) {
         self.is_next = true;
