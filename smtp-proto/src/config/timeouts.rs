@@ -18,7 +18,7 @@ use core::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// Resolving a name and connecting, for all addresses together. 2 minutes.
+    /// Resolving a name and connecting, for all addresses together. 30 seconds.
     pub connect: Duration,
     /// The TLS handshake. 1 minute.
     pub tls: Duration,
@@ -59,7 +59,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         const MINUTE: Duration = Duration::from_secs(60);
         Self {
-            connect: MINUTE.saturating_mul(2),
+            connect: Duration::from_secs(30),
             tls: MINUTE,
             greeting: MINUTE.saturating_mul(5),
             ehlo: MINUTE.saturating_mul(5),
@@ -93,6 +93,17 @@ impl Timeouts {
         quit: Duration,
         after_idle: Duration,
         overall: Option<Duration>,
+    }
+
+    /// The limits for a program whose user waits: no stage takes longer than 10 seconds, and no
+    /// message longer than 30.
+    ///
+    /// A server that checks content for longer than that leaves the message in doubt. A mail server
+    /// that relays messages keeps the defaults.
+    pub fn interactive() -> Self {
+        Self::default()
+            .capped(Duration::from_secs(10))
+            .overall(Some(Duration::from_secs(30)))
     }
 
     /// Limits every stage to at most `cap`.
