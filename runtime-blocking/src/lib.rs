@@ -32,6 +32,8 @@ mod socket;
 mod source;
 mod stream;
 
+/// The buffers in which content is given without a copy.
+pub use bytes;
 pub use connection::Connection;
 pub use driver::Driver;
 pub use postwire_transport::{self as transport, proto, tls};

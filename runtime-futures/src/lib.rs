@@ -18,6 +18,8 @@ mod send;
 mod socket;
 mod source;
 
+/// The buffers in which content is given without a copy.
+pub use bytes;
 pub use connection::Connection;
 pub use connector::WithConnector;
 pub use driver::Driver;

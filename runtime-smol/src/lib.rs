@@ -32,7 +32,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub use postwire_futures::{
-    Chunks, Driver, Runtime, SocketOptions, StreamBody, chunks, proto, tls, transport,
+    Chunks, Driver, Runtime, SocketOptions, StreamBody, bytes, chunks, proto, tls, transport,
 };
 use smol::net::TcpStream;
 #[cfg(unix)]
@@ -51,9 +51,19 @@ pub type Socket = postwire_futures::Socket<TcpStream, UnixStream>;
 type UnixStream = TcpStream;
 
 /// A server to send mail through, with a pool of connections to it.
+///
+/// Created with [`relay`](postwire_futures::Transport::relay) (TLS from the first octet),
+/// [`starttls_relay`](postwire_futures::Transport::starttls_relay),
+/// [`unencrypted_localhost`](postwire_futures::Transport::unencrypted_localhost),
+/// [`from_url`](postwire_futures::Transport::from_url) or
+/// [`builder_dangerous`](postwire_futures::Transport::builder_dangerous), whose
+/// [builder](transport::TransportBuilder) has the settings. Sends with
+/// [`send`](postwire_futures::Transport::send), [`send_all`](postwire_futures::Transport::send_all)
+/// and [`send_stream`](postwire_futures::Transport::send_stream); all methods are on the page of
+/// [`postwire_futures::Transport`].
 pub type Transport = postwire_futures::Transport<Smol>;
 
-/// A session with a server.
+/// A session with a server; its methods are on the page of [`postwire_futures::Connection`].
 pub type Connection<S = Socket> = postwire_futures::Connection<S, Smol>;
 
 /// The reports of [`Transport::send_all`](postwire_futures::Transport::send_all).

@@ -4,6 +4,20 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+/// The end of the help text.
+const CONFIGURATION: &str = r#"The configuration is ~/.config/postwire/sendmail.toml or /etc/postwire/sendmail.toml:
+
+    server = "smtps://mail.example.org"   # required
+    user = "alice"                        # to log in
+    password-file = "/etc/postwire/password"
+    ca = "/etc/postwire/ca.pem"           # instead of the system's authorities
+    domain = "example.org"                # of addresses without one
+    from = "cron@example.org"             # the sender, unless -f names one
+    hello = "client.example.org"          # the name at EHLO
+    timeout = 60                          # seconds for each stage
+    [aliases]
+    root = "admin@example.org"            # or a list"#;
+
 /// Send a message from standard input like `/usr/sbin/sendmail`, for cron, `git send-email`, PHP and
 /// other programs.
 ///
@@ -11,23 +25,10 @@ use clap::Parser;
 /// queue: the message is sent before the program ends, and the exit status says whether it was
 /// accepted (0), or why not, as for `postwire send`; 78 means that the configuration is missing or
 /// wrong.
-///
-/// The configuration is `~/.config/postwire/sendmail.toml` or `/etc/postwire/sendmail.toml`:
-///
-///     server = "smtps://mail.example.org"   # required
-///     user = "alice"                        # log in
-///     password-file = "/etc/postwire/password"
-///     ca = "/etc/postwire/ca.pem"           # instead of the system's authorities
-///     domain = "example.org"                # of addresses without one
-///     from = "cron@example.org"             # the sender, unless -f names one
-///     hello = "client.example.org"          # the name at EHLO
-///     timeout = 60                          # seconds for each stage
-///     [aliases]
-///     root = "admin@example.org"            # or a list
 #[derive(Debug, Default, Parser)]
 #[command(
     name = "sendmail",
-    verbatim_doc_comment,
+    after_help = CONFIGURATION,
     disable_help_flag = true,
     max_term_width = 100
 )]
