@@ -106,7 +106,7 @@ pub(crate) struct ServerArguments {
     pub(crate) ipv6: bool,
 
     /// Time limit for connecting and for each later stage: each stage, not the whole run
-    /// [default: 1 to 10 minutes, as in RFC 5321 for the stage]
+    /// [default: 30 seconds to connect, and 1 to 10 minutes for a later stage, as in RFC 5321]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) timeout: Option<String>,
 
@@ -531,7 +531,8 @@ pub(crate) fn print_parse_error(error: &clap::Error) -> Exit {
             _ => "there is a surplus argument (not shown, as it may contain a secret)".to_owned(),
         },
         ErrorKind::InvalidSubcommand => {
-            "there is no such command; the commands are send, serve, probe and demo".to_owned()
+            "there is no such command; the commands are send, sendmail, serve, probe and demo"
+                .to_owned()
         }
         ErrorKind::MissingRequiredArgument => match argument {
             Some(missing) => format!("missing arguments: {missing}"),

@@ -17,14 +17,12 @@ use crate::arguments::UsageError;
 use crate::arguments::sendmail::SendmailArguments;
 use crate::arguments::server_options;
 use crate::print::exit::Exit;
-use crate::print::facts::SessionFacts;
-use crate::print::hints;
 use crate::print::output::{print_error, print_note, print_result};
 use crate::print::text::SafeText;
 use crate::print::verbose;
 use crate::send::envelope::{self, ParameterArguments};
 
-/// The largest message that is read: as much as many servers accept, several times.
+/// The maximum size of a message: several times what most servers accept.
 const LARGEST: u64 = 256 * 1024 * 1024;
 
 /// Runs the command.
@@ -65,7 +63,7 @@ pub(crate) fn run(arguments: &SendmailArguments) -> Result<Exit, UsageError> {
         sender.as_ref(),
         arguments.full_name.as_deref(),
     );
-    let envelope = address(arguments, &config, &outgoing, sender)?;
+    let envelope = addressed(arguments, &config, &outgoing, sender)?;
     Ok(send(&config, &envelope, outgoing))
 }
 
@@ -105,7 +103,7 @@ fn sender(arguments: &SendmailArguments, config: &Config) -> Result<Option<Addre
 }
 
 /// The envelope, from the arguments and the header.
-fn address(
+fn addressed(
     arguments: &SendmailArguments,
     config: &Config,
     outgoing: &Outgoing,
@@ -169,9 +167,6 @@ fn send(config: &Config, envelope: &Envelope, outgoing: Outgoing) -> Exit {
                 Some(reply) => print_note(format_args!("  {address} was refused: {reply}")),
                 None => print_note(format_args!("  {address} was refused")),
             }
-        }
-        if let Some(hint) = hints::of_report(&report, &config.asked, &SessionFacts::default()) {
-            print_note(format_args!("hint: {hint}"));
         }
     }
     exit

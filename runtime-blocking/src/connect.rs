@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -40,13 +40,13 @@ pub(crate) fn connect_by(
     left: Option<Duration>,
 ) -> Result<Socket, Error> {
     let limit = dial.limit(left);
-    let (by_address, by_path) = (connector.clone(), connector.clone());
-    // Whatever the function connects to, it is tried once.
-    let no_name = |_: &str, port, _| Ok(vec![(Ipv4Addr::UNSPECIFIED, port).into()]);
-    let attempt = move |_, _| by_address.connect();
-    run(dial, limit, false, no_name, attempt, move |_, _| {
-        by_path.connect()
-    })
+    let no_name = |_: &str, _, _| Err(io::ErrorKind::Unsupported.into());
+    let no_address = |_, _| Err(io::ErrorKind::Unsupported.into());
+    let attempt = |_: &Path, left| {
+        let connector = connector.clone();
+        within(left, "postwire-connect", move || connector.connect())
+    };
+    run(dial, limit, true, no_name, no_address, attempt)
 }
 
 /// A function of the program that makes connections.
@@ -189,13 +189,22 @@ fn resolve(host: &str, port: u16, limit: Duration) -> io::Result<Vec<SocketAddr>
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![(address, port).into()]);
     }
-    let (answer, answered) = mpsc::sync_channel(1);
     let host = host.to_owned();
-    on_a_thread("postwire-resolve", move || {
+    within(limit, "postwire-resolve", move || {
         let addresses = (host.as_str(), port).to_socket_addrs();
-        // The receiver is gone if the time limit has passed.
-        let _ = answer.send(addresses.map(Iterator::collect));
-    })?;
+        addresses.map(Iterator::collect)
+    })
+}
+
+/// Runs a function on a thread, which continues unused if it takes too long.
+fn within<T: Send + 'static>(
+    limit: Duration,
+    name: &str,
+    run: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let (answer, answered) = mpsc::sync_channel(1);
+    // The receiver is gone if the time limit has passed.
+    on_a_thread(name, move || drop(answer.send(run())))?;
     let late = |_| Err(io::ErrorKind::TimedOut.into());
     answered.recv_timeout(limit).unwrap_or_else(late)
 }

@@ -24,7 +24,8 @@ use crate::{Socket, Stream};
 #[derive(Debug)]
 pub struct Connection<S = Socket> {
     driver: Driver<SessionMachine, S>,
-    /// A second handle of the socket, if it was asked for and could be had.
+    /// The second handle of the socket: unset before its first use, `None` if the socket cannot be
+    /// cloned.
     watcher: OnceLock<Option<Arc<Watcher>>>,
 }
 
@@ -78,7 +79,8 @@ impl Connection {
 
 /// Methods for threads that share a connection.
 impl Connection {
-    /// A handle by which a thread waits for the socket while others write to it, if there can be one.
+    /// A handle by which a thread waits for the socket while others write to it; `None` if the socket
+    /// cannot be cloned.
     pub(crate) fn watcher(&self) -> Option<Arc<Watcher>> {
         let socket = self.driver.stream();
         let watcher = || Watcher::of(socket).map(Arc::new);
@@ -148,7 +150,7 @@ impl<S: Stream> Connection<S> {
             connection.limit_time(dial.share(left()));
             let mut answer = ControlFlow::Continue(());
             while !connection.driver.machine_mut().stands()
-                && let Some(event) = connection.happens()
+                && let Some(event) = connection.drive_to_event()
             {
                 answer = happened(&connection, event);
             }
@@ -277,13 +279,13 @@ impl<S: Stream> Connection<S> {
             if call.wants_chunk() {
                 call.give_chunk(self, chunks.next());
             }
-            let event = self.happens();
+            let event = self.drive_to_event();
             answer = call.on_event(self, event);
         }
     }
 
     /// Moves octets until something happens; `None` once the session is over.
-    pub(crate) fn happens(&mut self) -> Option<Event> {
+    pub(crate) fn drive_to_event(&mut self) -> Option<Event> {
         loop {
             match self.driver.next_event_unless(SessionMachine::is_given_up) {
                 Some(Event::CredentialsWanted(_)) => {

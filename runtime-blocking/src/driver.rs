@@ -118,7 +118,7 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
             let now = self.clock.now();
             let wait = until.map(|until| until.saturating_duration_since(now));
             if wait.is_some_and(|wait| wait.is_zero()) {
-                self.tell_time();
+                self.advance_clock();
             } else if blocked {
                 return Advance::Blocked(until);
             } else if let Err(error) = self.limit_reads(wait) {
@@ -167,7 +167,7 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
     /// Reads what is available while the stream takes no output.
     pub(crate) fn look_around(&mut self) {
         self.glance();
-        self.tell_time();
+        self.advance_clock();
     }
 
     /// Polls something other than the stream, until it is ready, a deadline of the machine passes,
@@ -175,7 +175,7 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
     pub(crate) fn wait_for(&mut self, poll: impl Fn(&mut E, &mut Context<'_>) -> Poll<()>) {
         let waker = unpark_this_thread();
         while poll(self.machine_mut(), &mut Context::from_waker(&waker)).is_pending() {
-            self.tell_time();
+            self.advance_clock();
             if self.machine().is_closed() {
                 return;
             }
@@ -198,7 +198,7 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
         let now = self.clock.now();
         let wait = until.map(|until| until.saturating_duration_since(now));
         if wait.is_some_and(|wait| wait.is_zero()) {
-            return self.tell_time();
+            return self.advance_clock();
         }
         match self.limit_reads(wait) {
             Err(error) => self.flow.failed(error, now),
@@ -212,7 +212,7 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
             .flow
             .poll_read(|input| ended(read(stream, input)), || clock.now());
         if read.is_pending() {
-            self.tell_time();
+            self.advance_clock();
         }
     }
 
@@ -232,7 +232,7 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
         self.stream.set_read_timeout(wait)
     }
 
-    fn tell_time(&mut self) {
+    fn advance_clock(&mut self) {
         self.flow.handle_timeout(self.clock.now());
     }
 }

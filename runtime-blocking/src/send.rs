@@ -40,8 +40,9 @@ impl Transport {
     /// Creates a transport whose connections are made by a function of the program: through a
     /// proxy, over a pipe. The pool, TLS and all else work as over sockets.
     ///
-    /// The host of `config` is the name that TLS verifies; it is not resolved, and the socket
-    /// options have no effect.
+    /// The function runs on a thread of its own, within the time limit. The host of `config` is the
+    /// name that TLS verifies. It is not resolved, and addresses, a Unix socket and socket options in
+    /// `config` have no effect.
     pub fn with_connector<S: Stream + Send + Sync + 'static>(
         config: TransportConfig,
         connector: impl Fn() -> io::Result<S> + Send + Sync + 'static,
@@ -49,7 +50,7 @@ impl Transport {
         let connect = move || Ok(Box::new(connector()?) as Box<dyn Stream + Send + Sync>);
         Self {
             connector: Some(Connector(Arc::new(connect))),
-            ..config.into()
+            ..config.by_connector().into()
         }
     }
 
@@ -243,7 +244,7 @@ impl Carrier {
                         let read = read.filter(|(known, _)| Arc::ptr_eq(known, &watcher));
                         self.read = share(clock, drive, watcher, read.map(|(_, read)| read));
                     } else {
-                        let event = drive.line().happens();
+                        let event = drive.line().drive_to_event();
                         drive.on_event(clock.now(), event);
                     }
                 }

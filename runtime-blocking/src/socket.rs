@@ -105,7 +105,7 @@ impl Socket {
         })
     }
 
-    /// The local IP address; `None` for a Unix socket.
+    /// The local IP address; `None` for a Unix socket or a stream of the program.
     pub fn local_address(&self) -> Option<IpAddr> {
         match self {
             Self::Tcp(stream) => stream.local_addr().ok().map(|address| address.ip()),

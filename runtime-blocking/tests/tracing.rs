@@ -62,7 +62,7 @@ fn a_subscriber_sees_connections_sessions_and_messages() {
     let events = events(Level::DEBUG);
     let mut rest = events.as_str();
     for expected in [
-        "connected network.peer.address=127.0.0.1:",
+        "connected network.peer.address=127.0.0.1 network.peer.port=",
         "server.address=\"127.0.0.1\"",
         "session ready smtp.mechanism=PLAIN",
         "message concluded smtp.outcome=\"accepted\"",

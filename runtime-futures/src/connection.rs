@@ -107,7 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
             connection.limit_time(dial.share(left()));
             let mut answer = ControlFlow::Continue(());
             while !connection.driver.machine_mut().stands()
-                && let Some(event) = connection.happens().await
+                && let Some(event) = connection.drive_to_event().await
             {
                 answer = happened(&connection, event);
             }
@@ -238,19 +238,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
                 {
                     call.give_chunk(self, next);
                 }
-                self.poll_happens(cx)
+                self.poll_drive_to_event(cx)
             });
             let event = event.await;
             answer = call.on_event(self, event);
         }
     }
 
-    async fn happens(&mut self) -> Option<Event> {
-        poll_fn(|cx| self.poll_happens(cx)).await
+    async fn drive_to_event(&mut self) -> Option<Event> {
+        poll_fn(|cx| self.poll_drive_to_event(cx)).await
     }
 
     /// Moves octets until something happens; `None` once the session is over.
-    pub(crate) fn poll_happens(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+    pub(crate) fn poll_drive_to_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         loop {
             // The session continues during the fetch, because the server may send something.
             let _ = self.driver.machine_mut().poll_credentials(cx);

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -47,13 +47,12 @@ where
     type Stream = S;
     type Sleep = R::Sleep;
 
-    /// Whatever the function connects to, it is tried once.
-    async fn resolve(&self, _: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        Ok(vec![(Ipv4Addr::UNSPECIFIED, port).into()])
+    async fn resolve(&self, _: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     async fn connect(&self, _: SocketAddr, _: &SocketOptions) -> io::Result<S> {
-        (self.connector)().await
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     async fn connect_unix(&self, _: &Path) -> io::Result<S> {

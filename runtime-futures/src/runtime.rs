@@ -78,8 +78,8 @@ impl<R: Runtime> Default for Timer<R> {
 }
 
 impl<R: Runtime> Timer<R> {
-    /// Waits until this time, which is so much later than now, or ends earlier: what was waited
-    /// for is looked at again then.
+    /// Waits until `until`, which is `left` from now. May end earlier; the caller then checks its
+    /// condition again.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,

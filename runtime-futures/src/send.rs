@@ -60,8 +60,8 @@ impl<R: Runtime + Default> Transport<R> {
     /// Creates a transport whose connections are made by a function of the program: through a
     /// proxy, over a pipe. The pool, TLS and all else work as over sockets.
     ///
-    /// The host of `config` is the name that TLS verifies; it is not resolved, and the socket
-    /// options have no effect.
+    /// The host of `config` is the name that TLS verifies. It is not resolved, and addresses, a Unix
+    /// socket and socket options in `config` have no effect.
     pub fn with_connector<C, F, S>(
         config: TransportConfig,
         connector: C,
@@ -71,7 +71,8 @@ impl<R: Runtime + Default> Transport<R> {
         F: Future<Output = io::Result<S>> + Send,
         S: AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static,
     {
-        Transport::new(WithConnector::new(R::default(), connector), config)
+        let runtime = WithConnector::new(R::default(), connector);
+        Transport::new(runtime, config.by_connector())
     }
 }
 
@@ -346,7 +347,7 @@ impl<R: Runtime> Carrier<R> {
                     {
                         drive.give_chunk(next);
                     }
-                    match drive.line().poll_happens(cx) {
+                    match drive.line().poll_drive_to_event(cx) {
                         Poll::Ready(event) => drive.on_event(clock.now(), event),
                         Poll::Pending => {
                             drive.park(cx.waker());

@@ -50,7 +50,7 @@ pub type Socket = postwire_futures::Socket<TcpStream, UnixStream>;
 #[cfg(not(unix))]
 type UnixStream = TcpStream;
 
-/// A server to send mail through, with a pool of connections to it.
+/// Sends mail through one server, with a pool of connections.
 ///
 /// Created with [`relay`](postwire_futures::Transport::relay) (TLS from the first octet),
 /// [`starttls_relay`](postwire_futures::Transport::starttls_relay),

@@ -424,8 +424,8 @@ impl Client {
         matches!(self.session.phase, Phase::Ready(_))
     }
 
-    /// Releases the memory that only a session with messages under way needs. The next message
-    /// allocates it again.
+    /// Releases the memory that only a session with several messages under way needs. Memory for
+    /// one message is kept.
     ///
     /// For a pool of idle sessions. If a driver waits for the deadlines of the session, the session
     /// releases the memory of a large flight itself after an idle second.

@@ -1,8 +1,8 @@
 //! The configuration of a client session: built once, immutable, shared by `Arc` among all
 //! connections to one server.
 //!
-//! Must never know the host to connect to or a certificate: the adapter and the TLS layer know
-//! these. The defaults are the safe values.
+//! Knows the host and the port only as values for SASL. Must never connect to them, or know a
+//! certificate: the adapter and the TLS layer do. The defaults are the safe values.
 
 /// Defines a setter for each of these public fields, under the field's name.
 macro_rules! setters {
@@ -369,9 +369,9 @@ impl ClientConfig {
 
     /// Sets whether to use CHUNKING (RFC 3030) where the server offers it. On by default.
     ///
-    /// Unless [`Pipelining::Bold`] is set, the first `BDAT` of a session is an empty one, in
-    /// the same flight as `MAIL` and `RCPT`. A server that refuses an empty `BDAT` cannot
-    /// misread any content as commands; the message is then sent with `DATA`.
+    /// Unless [`Pipelining::Bold`] is set, the first `BDAT` of a session carries a single octet,
+    /// which cannot be a command, and is sent after every `RCPT` is answered. If the server refuses
+    /// it, the message is sent with `DATA`, unless its content is binary.
     #[must_use]
     pub fn chunking(mut self, on: bool) -> Self {
         self.chunking = on;

@@ -223,8 +223,8 @@ impl<T> TransportBuilder<T> {
         self
     }
 
-    /// Sets the name that the client sends in `EHLO` (RFC 5321 §4.1.1.1). The default is
-    /// `[127.0.0.1]`.
+    /// Sets the name that the client sends in `EHLO` (RFC 5321 §4.1.1.1). The default is the local
+    /// address of the connection as a literal, or `[127.0.0.1]` if it is unknown.
     pub fn hello_name(mut self, name: HelloName) -> Self {
         self.settings.client = self.settings.client.hello_name(name);
         self
@@ -255,8 +255,8 @@ impl<T> TransportBuilder<T> {
         self
     }
 
-    /// Sets the time limits of the stages, including that of connecting. The defaults are those
-    /// of RFC 5321 §4.5.3.2.
+    /// Sets the time limits of the stages, including that of connecting. The defaults for replies
+    /// are those of RFC 5321 §4.5.3.2.
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.settings.client = self.settings.client.timeouts(timeouts);
         self

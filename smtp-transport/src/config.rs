@@ -60,6 +60,7 @@ pub struct TransportConfig {
     pub(crate) pool: Arc<PoolConfig>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) addresses: Option<Arc<[SocketAddr]>>,
+    pub(crate) by_connector: bool,
 }
 
 impl TransportConfig {
@@ -111,6 +112,14 @@ impl TransportConfig {
     /// The addresses to connect to; `None` if the name of the host is to be resolved.
     pub fn addresses(&self) -> Option<&[SocketAddr]> {
         self.addresses.as_deref()
+    }
+
+    /// For adapters: a function of the program makes the connections. Nothing is resolved, and
+    /// addresses, Unix socket and socket options have no effect.
+    #[must_use]
+    pub fn by_connector(mut self) -> Self {
+        self.by_connector = true;
+        self
     }
 
     /// The limit on the total time of one `send`: [`TransportBuilder::timeout`].

@@ -127,13 +127,13 @@ impl<L: Line> Dispatch<L> {
 
     /// Closes connections that have been idle for too long.
     pub fn close_idle(&self, now: Instant) {
-        self.tell(|shelf| shelf.handle_timeout(now));
+        self.with_shelf(|shelf| shelf.handle_timeout(now));
     }
 
     /// Begins the shutdown: sends that wait are served, new sends are refused, idle connections are
     /// closed. Poll the returned value for the end.
     pub fn shut_down(&self, now: Instant) -> ShuttingDown<'_, L> {
-        self.tell(|shelf| shelf.shut_down(now));
+        self.with_shelf(|shelf| shelf.shut_down(now));
         let until = now + self.config.pool().shutdown_timeout;
         ShuttingDown {
             dispatch: self,
@@ -147,10 +147,10 @@ impl<L: Line> Dispatch<L> {
     }
 
     /// Calls the pool, and executes its decisions.
-    fn tell<T>(&self, tell: impl FnOnce(&mut PoolShelf<L>) -> T) -> T {
+    fn with_shelf<T>(&self, call: impl FnOnce(&mut PoolShelf<L>) -> T) -> T {
         let (told, effects) = {
             let mut shelf = self.lock();
-            let told = tell(&mut shelf);
+            let told = call(&mut shelf);
             (told, shelf.effects())
         };
         // No connection and no waker is used while the lock is held.
@@ -171,10 +171,10 @@ impl<L: Line> Dispatch<L> {
         self.abandon(line.session().end());
         if line.session().is_idle() {
             line.limit_time(None);
-            self.tell(|shelf| shelf.put_back(now, id, line, messages));
+            self.with_shelf(|shelf| shelf.put_back(now, id, line, messages));
         } else {
             drop(line);
-            self.tell(|shelf| shelf.lost(now, id));
+            self.with_shelf(|shelf| shelf.lost(now, id));
         }
     }
 
@@ -193,7 +193,7 @@ impl<L: Line> Drop for Dispatch<L> {
     /// Ends the idle connections when the last clone of the transport is dropped.
     fn drop(&mut self) {
         // The pool ignores a time that is earlier than its last one.
-        self.tell(|shelf| shelf.shut_down(Instant::EPOCH));
+        self.with_shelf(|shelf| shelf.shut_down(Instant::EPOCH));
     }
 }
 
@@ -207,7 +207,7 @@ impl<L: Line> fmt::Debug for Dispatch<L> {
 
 /// A shutdown in progress.
 #[derive(Debug)]
-#[must_use = "the end of a shutdown is waited for"]
+#[must_use = "a shutdown must be polled until it is over"]
 pub struct ShuttingDown<'a, L: Line> {
     dispatch: &'a Dispatch<L>,
     until: Instant,
@@ -225,7 +225,7 @@ impl<L: Line> ShuttingDown<'_, L> {
             return Err(self.until);
         }
         if !is_drained {
-            self.dispatch.tell(|shelf| shelf.refuse_all(now));
+            self.dispatch.with_shelf(|shelf| shelf.refuse_all(now));
         }
         Ok(())
     }

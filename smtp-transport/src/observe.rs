@@ -2,7 +2,7 @@
 //! events about connections, sessions and messages. Without the feature `tracing`, nothing here has
 //! an effect.
 //!
-//! Names follow OpenTelemetry where it has one (`server.address`, `network.peer.address`,
+//! Fields have the names of OpenTelemetry where it has one (`server.address`, `network.peer.address`,
 //! `tls.protocol.version`). Secrets never appear. Addresses of senders and recipients appear with
 //! the dialogue, and where the server repeats them in a reply. Must never decide anything.
 
@@ -72,7 +72,8 @@ impl SessionSpan {
             }
             Event::Ready => {
                 if let Some(tls) = session.tls() {
-                    self.span.record("tls.protocol.version", tls.version());
+                    let version = tls.version().trim_start_matches("TLSv");
+                    self.span.record("tls.protocol.version", version);
                     self.span.record("tls.cipher", tls.cipher());
                 }
                 let mechanism = session.mechanism();
@@ -136,12 +137,24 @@ macro_rules! observe {
 observe! {
     /// Records that an attempt to connect succeeded.
     fn connected(address: SocketAddr) {
-        tracing::debug!(target: TARGET, { network.peer.address = %address }, "connected");
+        tracing::debug!(
+            target: TARGET,
+            { network.peer.address = %address.ip(), network.peer.port = address.port() },
+            "connected"
+        );
     }
 
     /// Records that an attempt to connect failed. Others may succeed.
     fn attempt_failed(address: SocketAddr, error: &std::io::Error) {
-        tracing::debug!(target: TARGET, { network.peer.address = %address, error = %error }, "cannot connect");
+        tracing::debug!(
+            target: TARGET,
+            {
+                network.peer.address = %address.ip(),
+                network.peer.port = address.port(),
+                error = %error,
+            },
+            "cannot connect"
+        );
     }
 
     /// Records that a session over one address failed, and another address is tried.

@@ -1,8 +1,8 @@
 //! The pool: which send gets which connection, which sends share one, when a connection is opened
 //! and when it is closed.
 //!
-//! Decides only. Must never use a socket or a lock, or wait. An adapter passes events and the time,
-//! and executes the [`PoolAction`]s. The blocking and the async adapters share the pool.
+//! Decides only. Must never use a socket or a lock, or wait. The [shelf](PoolShelf) passes events and
+//! the time, and executes the [`PoolAction`]s. The blocking and the async adapters share the pool.
 
 mod assign;
 mod config;
@@ -40,9 +40,8 @@ pub(crate) struct PoolConnectionId(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct PoolTicket(u64);
 
-/// An action for the adapter.
+/// An action for the [`PoolShelf`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub(crate) enum PoolAction {
     /// Give this idle connection to this waiter, which first checks whether the server has closed
     /// it ([`Pool::found_dead`]).
@@ -119,7 +118,8 @@ struct Connection {
 enum State {
     /// Being opened for this request.
     Opening(Request),
-    /// Given to a waiter, which first checks whether the server has closed the connection.
+    /// Given to a waiter with a message, which first checks whether the server has closed the
+    /// connection.
     Unseen(Request),
     /// In use by one send.
     Alone,

@@ -62,6 +62,12 @@ enum Failure {
         path: PathBuf,
         error: io::Error,
     },
+    /// A function of the program failed.
+    Connector {
+        host: String,
+        port: u16,
+        error: io::Error,
+    },
 }
 
 impl ConnectError {
@@ -91,16 +97,29 @@ impl ConnectError {
         })
     }
 
+    /// Creates the error of a connection that a function of the program could not make.
+    pub(crate) fn connector(host: &str, port: u16, error: io::Error) -> Self {
+        Self(Failure::Connector {
+            host: host.to_owned(),
+            port,
+            error,
+        })
+    }
+
     fn host(&self) -> &str {
         match &self.0 {
-            Failure::Addresses { host, .. } | Failure::Name { host, .. } => host,
+            Failure::Addresses { host, .. }
+            | Failure::Name { host, .. }
+            | Failure::Connector { host, .. } => host,
             Failure::UnixSocket { .. } => "",
         }
     }
 
     fn port(&self) -> u16 {
         match &self.0 {
-            Failure::Addresses { port, .. } | Failure::Name { port, .. } => *port,
+            Failure::Addresses { port, .. }
+            | Failure::Name { port, .. }
+            | Failure::Connector { port, .. } => *port,
             Failure::UnixSocket { .. } => 0,
         }
     }
@@ -131,7 +150,7 @@ impl ConnectError {
     fn tried(&self) -> &[(SocketAddr, io::Error)] {
         match &self.0 {
             Failure::Addresses { attempts, .. } => attempts,
-            Failure::Name { .. } | Failure::UnixSocket { .. } => &[],
+            Failure::Name { .. } | Failure::UnixSocket { .. } | Failure::Connector { .. } => &[],
         }
     }
 
@@ -144,7 +163,9 @@ impl ConnectError {
     fn last(&self) -> Option<&io::Error> {
         match &self.0 {
             Failure::Addresses { attempts, .. } => attempts.last().map(|(_, error)| error),
-            Failure::Name { error, .. } | Failure::UnixSocket { error, .. } => Some(error),
+            Failure::Name { error, .. }
+            | Failure::UnixSocket { error, .. }
+            | Failure::Connector { error, .. } => Some(error),
         }
     }
 }
@@ -162,6 +183,9 @@ impl fmt::Display for ConnectError {
                 let path = path.display();
                 return write!(f, "cannot connect to the Unix socket {path}: {error}");
             }
+            Failure::Connector { host, port, error } => {
+                return write!(f, "cannot connect to {host} port {port}: {error}");
+            }
             Failure::Addresses { host, port, .. } => {
                 write!(f, "cannot connect to {host} port {port}")?;
             }
@@ -171,12 +195,7 @@ impl fmt::Display for ConnectError {
         }
         for (position, (address, error)) in self.tried().iter().enumerate() {
             let separator = if position == 0 { ": " } else { "; " };
-            f.write_str(separator)?;
-            // A function of the program has no address.
-            if !address.ip().is_unspecified() {
-                write!(f, "{address}: ")?;
-            }
-            write!(f, "{error}")?;
+            write!(f, "{separator}{address}: {error}")?;
         }
         Ok(())
     }

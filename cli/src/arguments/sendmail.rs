@@ -14,7 +14,7 @@ const CONFIGURATION: &str = r#"The configuration is ~/.config/postwire/sendmail.
     domain = "example.org"                # of addresses without one
     from = "cron@example.org"             # the sender, unless -f names one
     hello = "client.example.org"          # the name at EHLO
-    timeout = 60                          # seconds for each stage
+    timeout = 60                          # seconds for the whole message
     [aliases]
     root = "admin@example.org"            # or a list"#;
 

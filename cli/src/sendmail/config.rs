@@ -10,7 +10,6 @@ use postwire_blocking::proto::{Address, AddressError, Credentials};
 use serde::Deserialize;
 
 use crate::arguments::{ServerArguments, UsageError, server_options};
-use crate::print::hints::RequestedOptions;
 
 /// The file of the whole system.
 const SYSTEM: &str = "/etc/postwire/sendmail.toml";
@@ -22,7 +21,6 @@ const USERS: &str = ".config/postwire/sendmail.toml";
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) builder: server_options::Builder,
-    pub(crate) asked: RequestedOptions,
     /// The domain of addresses without one.
     pub(crate) domain: String,
     /// The sender, unless an option names one.
@@ -50,6 +48,15 @@ struct Settings {
 enum OneOrMore {
     One(String),
     More(Vec<String>),
+}
+
+impl OneOrMore {
+    fn all(&self) -> &[String] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::More(more) => more,
+        }
+    }
 }
 
 /// Why there is no configuration.
@@ -105,28 +112,37 @@ impl Config {
             timeout: file.timeout.map(|seconds| seconds.to_string()),
             ..ServerArguments::default()
         };
-        let of_usage = |error: UsageError| wrong(error.to_string());
+        // The settings have the names of the options, without hyphens.
+        let of_usage =
+            |error: UsageError| wrong(error.to_string().trim_start_matches('-').to_owned());
         let builder = server_options::parse(("server", &file.server), &options);
         let mut builder = builder.map_err(of_usage)?;
-        let asked = server_options::requested_options(&file.server, &options);
-        let mut asked = asked.map_err(of_usage)?;
         match (file.user, file.password_file) {
             (None, None) => {}
             (Some(user), Some(password)) => {
                 let password = read_password(password)?;
                 builder = builder.credentials(Credentials::new(user, password));
-                asked.logs_in = true;
             }
             _ => return Err(wrong("user and password-file need each other".to_owned())),
         }
         let own_name = || gethostname::gethostname().to_string_lossy().into_owned();
-        Ok(Self {
+        let config = Self {
             builder,
-            asked,
             domain: file.domain.unwrap_or_else(own_name),
             from: file.from,
             aliases: file.aliases,
-        })
+        };
+        let aliased = config.aliases.values().flat_map(OneOrMore::all);
+        for address in config
+            .from
+            .iter()
+            .filter(|from| !from.is_empty())
+            .chain(aliased)
+        {
+            let checked = config.completed(address);
+            checked.map_err(|why| wrong(format!("{address:?}: {why}")))?;
+        }
+        Ok(config)
     }
 
     /// The addresses for which an alias stands, or else the address itself. An alias may name
@@ -134,12 +150,11 @@ impl Config {
     pub(crate) fn expanded(&self, address: &str) -> Vec<String> {
         match self.aliases.get(address) {
             None => vec![address.to_owned()],
-            Some(OneOrMore::One(one)) => vec![one.clone()],
-            Some(OneOrMore::More(more)) => more.clone(),
+            Some(others) => others.all().to_vec(),
         }
     }
 
-    /// The address, with the domain of this machine if it has none.
+    /// The address, with the configured domain if it has none.
     pub(crate) fn completed(&self, address: &str) -> Result<Address, AddressError> {
         if address.contains('@') {
             address.parse()

@@ -136,7 +136,8 @@ fn begins_with_a_field(input: &[u8]) -> bool {
 pub(crate) fn dot_line(input: &[u8]) -> Option<usize> {
     let mut begin = 0;
     for line in input.split_inclusive(|octet| *octet == b'\n') {
-        if line.trim_ascii_end() == b"." && !line.ends_with(b" ") {
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        if text.strip_suffix(b"\r").unwrap_or(text) == b"." {
             return Some(begin);
         }
         begin += line.len();
@@ -223,7 +224,9 @@ mod tests {
     fn a_line_with_only_a_dot_ends_the_message() {
         assert_eq!(dot_line(b"a\n.\nb\n"), Some(2));
         assert_eq!(dot_line(b"a\r\n.\r\n"), Some(3));
-        assert_eq!(dot_line(b"a\n.."), None);
+        for content in [&b"a\n.."[..], b"a\n. \nb\n", b"a\n.\t\n", b"a\n .\n"] {
+            assert_eq!(dot_line(content), None);
+        }
         assert_eq!(dot_line(b"a\n."), Some(2));
     }
 }

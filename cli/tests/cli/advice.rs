@@ -349,7 +349,10 @@ fn what_happens_below_the_dialogue_is_shown_on_request() {
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);
     let sent = run_with(&with(send_to(&url), &["--verbose"]), b"Subject: hello\n\n");
     sent.assert_is(0, "accepted", None);
-    let connected = format!("connected network.peer.address=127.0.0.1:{}\n", server.port);
+    let connected = format!(
+        "connected network.peer.address=127.0.0.1 network.peer.port={}\n",
+        server.port
+    );
     for event in [&connected, "session ready", "smtp.outcome=\"accepted\""] {
         assert!(sent.stderr.contains(event), "{sent:#?}");
     }

@@ -2,7 +2,8 @@
 
 use core::time::Duration;
 
-/// Time limits for each stage of a session. The defaults are those of RFC 5321 §4.5.3.2.
+/// Time limits for each stage of a session. The defaults for replies are those of RFC 5321
+/// §4.5.3.2; it has none for `connect`, `tls`, `quit` and `after_idle`.
 ///
 /// A reply's time counts from the moment at which its command is handed over (for a command
 /// within a group, from the reply before it). The limit is absolute: a server cannot extend it
@@ -96,7 +97,10 @@ impl Timeouts {
     }
 
     /// The limits for a program whose user waits: no stage takes longer than 10 seconds, and no
-    /// message longer than 30.
+    /// message waits longer than 30 seconds for its verdict within a session.
+    ///
+    /// The wait for a connection of a pool is not within a session: the `timeout` of a transport
+    /// limits a whole `send`.
     ///
     /// A server that checks content for longer than that leaves the message in doubt. A mail server
     /// that relays messages keeps the defaults.

@@ -68,6 +68,7 @@ impl Settings {
             port,
             unix_socket: self.unix_socket,
             addresses: self.addresses,
+            by_connector: false,
             tls,
             socket: self.socket,
             client: Arc::new(client),

@@ -17,7 +17,7 @@ pub struct Counters {
     pub opening: usize,
     /// Idle connections now.
     pub idle: usize,
-    /// Connections that carry messages now.
+    /// Connections that sends hold now: in use, or being checked before their use.
     pub in_use: usize,
     /// Sends that wait for a connection now.
     pub waiting: usize,

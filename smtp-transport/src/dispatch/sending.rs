@@ -220,11 +220,11 @@ impl<L: Line> Sending<L> {
         });
         let ticket = if let Some((octets, message)) = self.shares.zip(message) {
             self.dispatch
-                .tell(|shelf| shelf.request_place(now, deadline, octets, message))
+                .with_shelf(|shelf| shelf.request_place(now, deadline, octets, message))
         } else {
             self.shares = None;
             self.dispatch
-                .tell(|shelf| shelf.request(now, fresh, deadline))
+                .with_shelf(|shelf| shelf.request(now, fresh, deadline))
         };
         self.hold = Hold::Place(ticket);
     }
@@ -249,11 +249,11 @@ impl<L: Line> Sending<L> {
         let now = self.now;
         if self.shares.is_some() {
             let share = |shelf: &mut PoolShelf<L>| shelf.share(now, id, ticket, line, is_reused);
-            self.hold = Hold::Shared(ticket, self.dispatch.tell(share));
+            self.hold = Hold::Shared(ticket, self.dispatch.with_shelf(share));
             return;
         }
         if !is_reused {
-            self.dispatch.tell(|shelf| shelf.opened(now, id));
+            self.dispatch.with_shelf(|shelf| shelf.opened(now, id));
         }
         self.hold = Hold::Lease(Lease {
             id,
@@ -291,14 +291,14 @@ impl<L: Line> Sending<L> {
         self.wanted = None;
         match mem::replace(&mut self.hold, Hold::Nothing) {
             Hold::Nothing | Hold::Shared(..) => {}
-            Hold::Place(ticket) => self.dispatch.tell(|shelf| shelf.cancel(now, ticket)),
+            Hold::Place(ticket) => self.dispatch.with_shelf(|shelf| shelf.cancel(now, ticket)),
             Hold::Unseen(ticket, id, line) => {
-                self.dispatch.tell(|shelf| {
+                self.dispatch.with_shelf(|shelf| {
                     shelf.cancel(now, ticket);
                     shelf.put_back(now, id, line, 0);
                 });
             }
-            Hold::Right(ticket, id) => self.dispatch.tell(|shelf| {
+            Hold::Right(ticket, id) => self.dispatch.with_shelf(|shelf| {
                 shelf.cancel(now, ticket);
                 shelf.lost(now, id);
             }),

@@ -45,7 +45,7 @@ impl<L: Line> Sending<L> {
         self.limit_shared(limit);
         if !turned_away.is_empty() {
             self.dispatch
-                .tell(|shelf| shelf.turn_away(now, id, turned_away));
+                .with_shelf(|shelf| shelf.turn_away(now, id, turned_away));
         }
     }
 
@@ -91,7 +91,7 @@ impl<L: Line> Sending<L> {
         let (own, shared) = (*own, (shared.id, is_usable));
         let delivered = self
             .dispatch
-            .tell(|shelf| shelf.reported(now, shared, own, message, report));
+            .with_shelf(|shelf| shelf.reported(now, shared, own, message, report));
         self.limit_shared(limit);
         delivered.map(|report| (report, message.is_reused))
     }
@@ -110,7 +110,7 @@ impl<L: Line> Sending<L> {
         if let Hold::Shared(_, mut shared) = mem::replace(&mut self.hold, Hold::Nothing) {
             let flights = shared.connection.take_flights();
             self.dispatch.totals.flown(flights);
-            let unused = self.dispatch.tell(|shelf| shelf.hand_over(shared));
+            let unused = self.dispatch.with_shelf(|shelf| shelf.hand_over(shared));
             if let Some(SharedConnection { id, connection, .. }) = unused {
                 self.dispatch.give_back(self.now, id, connection, 0);
             }
@@ -123,7 +123,7 @@ impl<L: Line> Sending<L> {
         match mem::replace(&mut self.hold, Hold::Nothing) {
             Hold::Shared(ticket, shared) => {
                 self.dispatch
-                    .tell(|shelf| shelf.park(shared, ticket, waker));
+                    .with_shelf(|shelf| shelf.park(shared, ticket, waker));
                 self.hold = Hold::Place(ticket);
             }
             hold => self.hold = hold,
@@ -143,7 +143,7 @@ impl<L: Line> Sending<L> {
         };
         let parked = self
             .dispatch
-            .tell(|shelf| shelf.park_to_read(shared, ticket, waker, until));
+            .with_shelf(|shelf| shelf.park_to_read(shared, ticket, waker, until));
         let (hold, reads) = match parked {
             Ok(reads) => (Hold::Place(ticket), reads),
             Err(shared) => (Hold::Shared(ticket, shared), false),
@@ -166,7 +166,7 @@ impl<L: Line> Sending<L> {
             // The stream is closed before another connection may be opened in its place.
             let (id, without_report) = shared.close();
             self.dispatch
-                .tell(|shelf| shelf.shared_is_over(now, id, without_report));
+                .with_shelf(|shelf| shelf.shared_is_over(now, id, without_report));
             // The next step shows whether this send waits again.
             self.hold = Hold::Place(ticket);
         }

@@ -97,7 +97,7 @@ impl<L: Line> Wait<'_, L> {
         };
         let look = |shelf: &mut PoolShelf<L>| shelf.poll_grant(now, ticket, waker);
         let failed = |kind| Error::new(Stage::Connect, kind);
-        sending.hold = match sending.dispatch.tell(look)? {
+        sending.hold = match sending.dispatch.with_shelf(look)? {
             PoolGrant::Use(id, line) => Hold::Unseen(ticket, id, line),
             PoolGrant::Open(id) => Hold::Right(ticket, id),
             PoolGrant::Drive(shared) => Hold::Shared(ticket, shared),
@@ -137,7 +137,7 @@ impl<L: Line> Glance<'_, L> {
                 drop(line);
                 sending
                     .dispatch
-                    .tell(|shelf| shelf.found_dead(now, id, ticket, deadline));
+                    .with_shelf(|shelf| shelf.found_dead(now, id, ticket, deadline));
                 sending.hold = Hold::Place(ticket);
             }
             hold => sending.hold = hold,
@@ -167,7 +167,7 @@ impl<L: Line> Open<'_, L> {
             Err(error) => {
                 observe::not_opened(&error);
                 let no_room = error.server_has_no_room();
-                sending.dispatch.tell(|shelf| {
+                sending.dispatch.with_shelf(|shelf| {
                     shelf.cancel(now, ticket);
                     shelf.open_failed(now, id, no_room);
                 });

@@ -1,7 +1,8 @@
 //! Which waiter gets what: an idle connection, a place on one that others use, or the right to open
 //! one.
 //!
-//! Must never close a connection because of its age or number.
+//! Closes a connection only to make room for a waiter that needs a new one. Must never close one
+//! because of its age.
 
 use postwire_proto::Instant;
 

@@ -133,7 +133,7 @@ struct Queues {
     under_way: VecDeque<UnderWay>,
 }
 
-/// The send that learns first that there is something to do on a connection which nobody drives.
+/// The send to wake when a parked connection needs a driver.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Watch {
     Nobody,
@@ -177,7 +177,7 @@ pub(crate) enum PoolGrant<C> {
 
 /// The effects of a call, to be executed without the lock.
 #[derive(Debug)]
-#[must_use = "whoever was served sleeps on until they are woken"]
+#[must_use = "waiters sleep until these wakers are woken"]
 pub(crate) struct PoolEffects<C> {
     /// Idle connections to end by `QUIT`.
     pub(crate) departing: Vec<C>,

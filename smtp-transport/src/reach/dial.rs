@@ -39,7 +39,7 @@ pub struct Dial<'a> {
 pub enum DialStep<'d, 'a> {
     /// Resolve the addresses of a name.
     Resolve(Resolve<'d, 'a>),
-    /// Connect to a Unix socket.
+    /// Connect to a Unix socket, or by a function of the program, which has no path.
     ConnectUnix(ConnectUnix<'d, 'a>),
     /// Begin to connect to this address, concurrently with the running attempts, and restart the
     /// timer with [`ATTEMPT_DELAY`]. When the attempt ends, call [`Dial::connected`] or
@@ -55,7 +55,7 @@ impl<'a> Dial<'a> {
     /// Begins to connect to the server of `config`.
     pub fn new(config: &'a TransportConfig) -> Self {
         let known = match (config.addresses(), config.host().parse::<IpAddr>()) {
-            _ if config.unix_socket().is_some() => None,
+            _ if config.by_connector || config.unix_socket().is_some() => None,
             (Some(addresses), _) => Some(addresses.to_vec()),
             (None, Ok(address)) => Some(vec![SocketAddr::new(address, config.port())]),
             (None, Err(_)) => None,
@@ -78,7 +78,12 @@ impl<'a> Dial<'a> {
         if let Some(error) = self.failed.take() {
             return DialStep::Fail(error);
         }
-        match (&mut self.race, self.config.unix_socket()) {
+        let path = if self.config.by_connector {
+            Some(Path::new(""))
+        } else {
+            self.config.unix_socket()
+        };
+        match (&mut self.race, path) {
             (None, Some(path)) => DialStep::ConnectUnix(ConnectUnix { dial: self, path }),
             (None, None) => DialStep::Resolve(Resolve(self)),
             (Some(race), _) => match race.next_step() {
@@ -98,21 +103,21 @@ impl<'a> Dial<'a> {
     /// attempts.
     pub fn connected(&mut self, address: SocketAddr) {
         observe::connected(address);
-        self.tell_race(|race| race.connected(address));
+        self.with_race(|race| race.connected(address));
     }
 
     /// Records that the attempt to connect to this address failed.
     pub fn attempt_failed(&mut self, address: SocketAddr, error: io::Error) {
         observe::attempt_failed(address, &error);
-        self.tell_race(|race| race.failed(address, error));
+        self.with_race(|race| race.failed(address, error));
     }
 
     /// Records that the timer ended, so that another address may join.
     pub fn delay_is_over(&mut self) {
-        self.tell_race(AddressRace::delay_is_over);
+        self.with_race(AddressRace::delay_is_over);
     }
 
-    fn tell_race(&mut self, tell: impl FnOnce(&mut AddressRace)) {
+    fn with_race(&mut self, tell: impl FnOnce(&mut AddressRace)) {
         if let Some(race) = &mut self.race {
             tell(race);
         }
@@ -191,7 +196,7 @@ impl<'a> Resolve<'_, 'a> {
     }
 }
 
-/// The step of connecting to a Unix socket.
+/// The step of connecting to a Unix socket, or by a function of the program.
 #[derive(Debug)]
 #[must_use]
 pub struct ConnectUnix<'d, 'a> {
@@ -200,14 +205,19 @@ pub struct ConnectUnix<'d, 'a> {
 }
 
 impl<'a> ConnectUnix<'_, 'a> {
-    /// The path of the socket.
+    /// The path of the socket; empty for a function of the program.
     pub fn path(&self) -> &'a Path {
         self.path
     }
 
     /// Records that connecting failed.
     pub fn failed(self, error: io::Error) {
-        let error = ConnectError::unix_socket(self.path, error);
+        let config = self.dial.config;
+        let error = if config.by_connector {
+            ConnectError::connector(config.host(), config.port(), error)
+        } else {
+            ConnectError::unix_socket(self.path, error)
+        };
         self.dial.failed = Some(error.into_error());
     }
 }
