@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use postwire_transport::adapter::{Dispatch, Drive, Reader, Sending, Step, verdict};
+use postwire_transport::adapter::{Dispatch, Drive, Sending, Step, WhenBlocked, verdict};
 use postwire_transport::proto::{Body, Clock, Envelope, Error, Report, SendError};
 use postwire_transport::{Counters, StreamBody, TransportConfig};
 
@@ -268,11 +268,11 @@ fn share(
     match drive.line().advance(taken) {
         Advance::Event(event) => drive.on_event(clock.now(), Some(event)),
         Advance::Closed => drive.on_event(clock.now(), None),
-        Advance::Blocked(_) if drive.reader() == Reader::Driver => {
+        Advance::Blocked(_) if drive.when_blocked() == WhenBlocked::Read => {
             drive.line().look_around();
             drive.keep();
         }
-        Advance::Blocked(_) if drive.reader() == Reader::Waits => drive.keep(),
+        Advance::Blocked(_) if drive.when_blocked() == WhenBlocked::Write => drive.keep(),
         Advance::Written(until) | Advance::Blocked(until) => {
             if drive.park_to_read(&unpark_this_thread(), until) {
                 let read = watcher.read();

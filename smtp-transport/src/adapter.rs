@@ -30,7 +30,7 @@
 pub use crate::batch::{Batch, BatchStep};
 pub use crate::chunk_buffer::ChunkBuffer;
 pub use crate::dispatch::{
-    Dispatch, Drive, Glance, Line, Message, Open, Reader, Sending, ShuttingDown, Step, Wait,
+    Dispatch, Drive, Glance, Line, Message, Open, Sending, ShuttingDown, Step, Wait, WhenBlocked,
     verdict,
 };
 pub use crate::flow::{Flow, Move};

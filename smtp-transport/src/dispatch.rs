@@ -21,7 +21,7 @@ use postwire_proto::{BodySource, Envelope, Event, Instant, Pipelining, Report};
 pub use self::counters::Counters;
 pub(crate) use self::counters::Totals;
 pub use self::sending::{Sending, verdict};
-pub use self::step::{Drive, Glance, Message, Open, Reader, Step, Wait};
+pub use self::step::{Drive, Glance, Message, Open, Step, Wait, WhenBlocked};
 use crate::pool::{PoolConnectionId, PoolShelf};
 use crate::{Session, TransportConfig};
 

@@ -25,7 +25,7 @@ use crate::observe;
 pub use self::config::PoolConfig;
 pub(crate) use self::queue::Request;
 pub(crate) use self::shared::{QueuedMessage, SharedConnection, UnderWay};
-pub use self::shelf::Reader;
+pub use self::shelf::WhenBlocked;
 pub(crate) use self::shelf::{PoolGrant, PoolShelf};
 
 /// The maximum octets of the messages that share a connection at a time. A larger message gets a

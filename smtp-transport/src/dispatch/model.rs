@@ -20,7 +20,7 @@ use postwire_proto::{
 };
 
 use self::wire::{Common, Habits, Wire};
-use super::{Dispatch, Line, Reader, Sending, Step};
+use super::{Dispatch, Line, Sending, Step, WhenBlocked};
 use crate::pool::model::{Random, Woken};
 use crate::{TransportBuilder, TransportConfig};
 
@@ -185,13 +185,13 @@ impl Sender {
                         }
                         let until = drive.line().deadline();
                         let blocked = drive.line().is_blocked();
-                        if blocked && drive.reader() == Reader::Driver && !reads {
+                        if blocked && drive.when_blocked() == WhenBlocked::Read && !reads {
                             readable = drive.line().can_read().then_some(number);
                             if readable.is_some() {
                                 continue;
                             }
                         }
-                        if blocked && drive.reader() != Reader::IsReady {
+                        if blocked && drive.when_blocked() != WhenBlocked::Park {
                             drive.keep();
                             self.reads = true;
                             self.timer = until.into_iter().chain([common.later(100)]).min();

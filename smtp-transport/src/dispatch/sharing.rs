@@ -10,7 +10,7 @@ use postwire_proto::{Event, Instant, Report};
 
 use super::Line;
 use super::sending::{Hold, Sending};
-use crate::pool::{QueuedMessage, Reader, SharedConnection, UnderWay};
+use crate::pool::{QueuedMessage, SharedConnection, UnderWay, WhenBlocked};
 
 impl<L: Line> Sending<L> {
     /// Queues the messages that joined the connection which this send drives.
@@ -152,11 +152,11 @@ impl<L: Line> Sending<L> {
         reads
     }
 
-    /// Who reads from the connection that this send drives.
-    pub(super) fn reader(&self) -> Reader {
+    /// What this thread does if the stream of the connection takes no more output.
+    pub(super) fn when_blocked(&self) -> WhenBlocked {
         match &self.hold {
-            Hold::Shared(ticket, shared) => self.dispatch.lock().reader(shared.id, *ticket),
-            _ => Reader::Driver,
+            Hold::Shared(ticket, shared) => self.dispatch.lock().when_blocked(shared.id, *ticket),
+            _ => WhenBlocked::Read,
         }
     }
 

@@ -15,7 +15,7 @@ use postwire_proto::{Body, Envelope, Error, ErrorKind, Event, Instant, Report, S
 use super::Line;
 use super::sending::{Hold, Sending};
 use crate::observe;
-pub use crate::pool::Reader;
+pub use crate::pool::WhenBlocked;
 use crate::pool::{PoolConnectionId, PoolGrant, PoolShelf};
 
 /// The next step of a send.
@@ -234,10 +234,10 @@ impl<L: Line> Drive<'_, L> {
         self.sending.park_to_read(waker, until)
     }
 
-    /// Who reads from the connection. A thread that cannot write may only read itself if no other
-    /// thread is about to.
-    pub fn reader(&self) -> Reader {
-        self.sending.reader()
+    /// What a thread does if the stream takes no more output. Then it answers the step with
+    /// [`keep`](Self::keep), or with [`park_to_read`](Self::park_to_read).
+    pub fn when_blocked(&self) -> WhenBlocked {
+        self.sending.when_blocked()
     }
 
     /// Takes the next event of the session at the time `now`; `None` if the session is over.

@@ -5,6 +5,8 @@
 
 mod by_id;
 mod sharing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::task::{Poll, Waker};
@@ -13,7 +15,7 @@ use std::time::Duration;
 use postwire_proto::{Instant, Report};
 
 use self::by_id::ById;
-pub use self::sharing::Reader;
+pub use self::sharing::WhenBlocked;
 use super::queue::Waiting;
 use super::shared::{QueuedMessage, SharedConnection, UnderWay};
 use super::{Pool, PoolAction, PoolConfig, PoolConnectionId, PoolTicket, Request};
@@ -522,82 +524,5 @@ impl<C> PoolShelf<C> {
         if !self.shutdown_wakers.is_empty() && self.is_drained() {
             self.effects.woken.append(&mut self.shutdown_wakers);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use postwire_proto::{Body, Envelope};
-
-    use super::*;
-
-    const NOW: Instant = Instant::EPOCH;
-
-    fn take(
-        shelf: &mut PoolShelf<&'static str>,
-        ticket: PoolTicket,
-    ) -> Option<PoolGrant<&'static str>> {
-        shelf.poll_grant(NOW, ticket, Waker::noop()).ok()
-    }
-
-    #[test]
-    fn connections_go_round() {
-        let mut shelf = PoolShelf::new(PoolConfig::default().max_connections(1), 1);
-        let ticket = shelf.request(NOW, false, None);
-        let Some(PoolGrant::Open(id)) = take(&mut shelf, ticket) else {
-            panic!("nothing to open");
-        };
-        shelf.opened(NOW, id);
-        let (first, second) = (
-            shelf.request(NOW, false, None),
-            shelf.request(NOW, false, None),
-        );
-        assert!(take(&mut shelf, first).is_none());
-        assert!(take(&mut shelf, second).is_none());
-        shelf.put_back(NOW, id, "the connection", 1);
-        assert_eq!(shelf.effects().woken.len(), 1);
-        shelf.cancel(NOW, first);
-        assert_eq!(shelf.effects().woken.len(), 1);
-        assert!(matches!(
-            take(&mut shelf, second),
-            Some(PoolGrant::Use(_, "the connection"))
-        ));
-        shelf.shut_down(NOW);
-        assert!(!shelf.is_drained());
-        shelf.put_back(NOW, id, "the connection", 1);
-        assert_eq!(shelf.effects().departing, ["the connection"]);
-        assert!(shelf.is_drained());
-        let late = shelf.request(NOW, false, None);
-        assert!(matches!(take(&mut shelf, late), Some(PoolGrant::Refuse)));
-    }
-
-    #[test]
-    fn a_deadline_of_the_session_is_observed_though_another_thread_reads() {
-        let at = |seconds| Instant::from_epoch(Duration::from_secs(seconds));
-        let message = || QueuedMessage {
-            envelope: Envelope::new(None, vec!["bob@example.net".parse().unwrap()]).unwrap(),
-            body: Body::from("").into(),
-        };
-        let mut shelf = PoolShelf::new(PoolConfig::default().max_connections(1), 2);
-        let reader = shelf.request_place(NOW, None, 0, message());
-        let Some(PoolGrant::Open(id)) = take(&mut shelf, reader) else {
-            panic!("nothing to open");
-        };
-        let shared = shelf.share(NOW, id, reader, "the connection", false);
-        assert!(shelf.next_joining(id).is_some());
-        let parked = shelf.park_to_read(shared, reader, Waker::noop(), Some(at(10)));
-        assert!(matches!(parked, Ok(true)));
-        let other = shelf.request_place(NOW, None, 0, message());
-        let Some(PoolGrant::Drive(shared)) = take(&mut shelf, other) else {
-            panic!("nothing to queue a message on");
-        };
-        assert!(shelf.next_joining(id).is_some());
-        assert_eq!(shelf.reader(id, other), Reader::Waits);
-        let parked = shelf.park_to_read(shared, other, Waker::noop(), Some(at(5)));
-        assert!(matches!(parked, Ok(false)));
-        let waits = shelf.poll_grant(at(4), other, Waker::noop());
-        assert!(matches!(waits, Err(Some(until)) if until == at(5)));
-        let observes = shelf.poll_grant(at(5), other, Waker::noop());
-        assert!(matches!(observes, Ok(PoolGrant::Drive(_))));
     }
 }

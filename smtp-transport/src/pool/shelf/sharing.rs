@@ -13,16 +13,16 @@ use super::{PoolGrant, PoolShelf, Queues, Shared, State, Watch};
 use crate::pool::shared::{Joining, QueuedMessage, SharedConnection, UnderWay};
 use crate::pool::{PoolConnectionId, PoolTicket};
 
-/// The send that reads from a shared connection.
+/// What a thread does with a shared connection whose stream takes no more output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Reader {
-    /// The send that drives the connection.
-    Driver,
-    /// Another thread, which waits for the stream.
-    Waits,
-    /// Another thread, which found that the stream can be read, and waits for the connection.
-    IsReady,
+pub enum WhenBlocked {
+    /// Read what is available, and write again.
+    Read,
+    /// Write again. Another thread waits for the stream, and nobody else may read.
+    Write,
+    /// Park the connection: the thread that waited for the stream needs it in order to read.
+    Park,
 }
 
 #[cfg(test)]
@@ -107,13 +107,13 @@ impl<C> PoolShelf<C> {
         Some(taken)
     }
 
-    /// The thread that reads from a shared connection, if another send than `driver` is that.
-    pub(crate) fn reader(&self, id: PoolConnectionId, driver: PoolTicket) -> Reader {
+    /// What the thread that drives a shared connection does if the stream takes no more output.
+    pub(crate) fn when_blocked(&self, id: PoolConnectionId, driver: PoolTicket) -> WhenBlocked {
         let watch = self.shared.get(id).map(|shared| shared.watch);
         match watch {
-            Some(Watch::Reading(ticket)) if ticket != driver => Reader::Waits,
-            Some(Watch::Readable(ticket)) if ticket != driver => Reader::IsReady,
-            _ => Reader::Driver,
+            Some(Watch::Reading(ticket)) if ticket != driver => WhenBlocked::Write,
+            Some(Watch::Readable(ticket)) if ticket != driver => WhenBlocked::Park,
+            _ => WhenBlocked::Read,
         }
     }
 
