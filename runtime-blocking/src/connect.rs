@@ -4,7 +4,6 @@
 //! standard library can neither wait for several operations nor cancel one. A single address is no
 //! race.
 
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 #[cfg(unix)]
@@ -21,50 +20,28 @@ use socket2::{Domain, Protocol, TcpKeepalive, Type};
 
 use crate::{Socket, Stream};
 
-/// Connects, and sets `TCP_NODELAY`: a flight is one write, and a delay would have no benefit.
+/// A function of the program that makes connections.
+pub(crate) type Connector =
+    Arc<dyn Fn() -> io::Result<Box<dyn Stream + Send + Sync>> + Send + Sync>;
+
+/// Connects, and sets `TCP_NODELAY`: a flight is one write, and a delay would have no benefit. A
+/// function of the program runs on a thread of its own.
 pub(crate) fn connect(
     dial: &mut Dial<'_>,
     config: &TransportConfig,
+    connector: Option<&Connector>,
     left: Option<Duration>,
 ) -> Result<Socket, Error> {
     let options = *config.socket_options();
     let attempt = move |address, left| connect_to(address, &options, left).map(Socket::Tcp);
-    let limit = dial.limit(left);
-    run(dial, limit, true, resolve, attempt, connect_to_unix_socket)
-}
-
-/// Connects by a function of the program, on a thread of its own, within the time limit.
-pub(crate) fn connect_by(
-    connector: &Connector,
-    dial: &mut Dial<'_>,
-    left: Option<Duration>,
-) -> Result<Socket, Error> {
-    let limit = dial.limit(left);
-    let no_name = |_: &str, _, _| Err(io::ErrorKind::Unsupported.into());
-    let no_address = |_, _| Err(io::ErrorKind::Unsupported.into());
-    let attempt = |_: &Path, left| {
-        let connector = connector.clone();
-        within(left, "postwire-connect", move || connector.connect())
+    let attempt_once = |path: &Path, left| match connector.cloned() {
+        Some(connect) => within(left, "postwire-connect", move || {
+            connect().map(Socket::Other)
+        }),
+        None => connect_to_unix_socket(path, left),
     };
-    run(dial, limit, true, no_name, no_address, attempt)
-}
-
-/// A function of the program that makes connections.
-#[derive(Clone)]
-pub(crate) struct Connector(pub(crate) Arc<Connect>);
-
-type Connect = dyn Fn() -> io::Result<Box<dyn Stream + Send + Sync>> + Send + Sync;
-
-impl Connector {
-    fn connect(&self) -> io::Result<Socket> {
-        (self.0)().map(Socket::Other)
-    }
-}
-
-impl fmt::Debug for Connector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Connector")
-    }
+    let limit = dial.limit(left);
+    run(dial, limit, true, resolve, attempt, attempt_once)
 }
 
 /// Executes the steps, with one attempt for each address, or one for a path. An attempt that lost
@@ -76,7 +53,7 @@ fn run<T: Send + 'static>(
     keeps_limit: bool,
     resolve: impl Fn(&str, u16, Duration) -> io::Result<Vec<SocketAddr>>,
     attempt: impl Fn(SocketAddr, Duration) -> io::Result<T> + Clone + Send + 'static,
-    attempt_unix: impl Fn(&Path, Duration) -> io::Result<T>,
+    attempt_once: impl Fn(&Path, Duration) -> io::Result<T>,
 ) -> Result<T, Error> {
     let (ended, attempts) = mpsc::channel();
     let clock = Clock::new();
@@ -90,7 +67,7 @@ fn run<T: Send + 'static>(
                 let addresses = resolve(name.host(), name.port(), left(limit));
                 name.resolved(addresses);
             }
-            DialStep::ConnectUnix(socket) => match attempt_unix(socket.path(), left(limit)) {
+            DialStep::ConnectUnix(socket) => match attempt_once(socket.path(), left(limit)) {
                 Ok(connected) => return Ok(connected),
                 Err(error) => socket.failed(error),
             },
@@ -110,7 +87,8 @@ fn run<T: Send + 'static>(
                 let (ended, attempt, left) = (ended.clone(), attempt.clone(), left(limit));
                 // The receiver is gone if another attempt won.
                 let start = move || drop(ended.send((address, attempt(address, left))));
-                if let Err(error) = on_a_thread("postwire-connect", start) {
+                let thread = thread::Builder::new().name("postwire-connect".to_owned());
+                if let Err(error) = thread.spawn(start) {
                     dial.attempt_failed(address, error);
                 }
             }
@@ -128,11 +106,6 @@ fn run<T: Send + 'static>(
             },
         }
     }
-}
-
-fn on_a_thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    thread::Builder::new().name(name.to_owned()).spawn(run)?;
-    Ok(())
 }
 
 /// Connects to a Unix socket. Times out if its queue of connections stays full.
@@ -204,7 +177,8 @@ fn within<T: Send + 'static>(
 ) -> io::Result<T> {
     let (answer, answered) = mpsc::sync_channel(1);
     // The receiver is gone if the time limit has passed.
-    on_a_thread(name, move || drop(answer.send(run())))?;
+    let thread = thread::Builder::new().name(name.to_owned());
+    thread.spawn(move || drop(answer.send(run())))?;
     let late = |_| Err(io::ErrorKind::TimedOut.into());
     answered.recv_timeout(limit).unwrap_or_else(late)
 }

@@ -1,6 +1,7 @@
 //! A connection: one session over one stream. Must never know what a reply means.
 
 use std::io;
+use std::net::Shutdown;
 use std::ops::{ControlFlow, Deref, DerefMut};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -12,9 +13,8 @@ use postwire_transport::adapter::{
 use postwire_transport::proto::{Body, Command, Envelope, Error, Event, Reply, Report, SendError};
 use postwire_transport::{Session, StreamBody, TransportConfig};
 
-use crate::connect::{Connector, connect, connect_by};
-use crate::driver::{Advance, Driver};
-use crate::socket::Watcher;
+use crate::connect::{Connector, connect};
+use crate::driver::Driver;
 use crate::{Socket, Stream};
 
 /// A connection with one session, which sends messages one after the other.
@@ -23,10 +23,10 @@ use crate::{Socket, Stream};
 /// such as a proxy or a pipe. The methods that do not wait are those of [`Session`].
 #[derive(Debug)]
 pub struct Connection<S = Socket> {
-    driver: Driver<SessionMachine, S>,
+    pub(crate) driver: Driver<SessionMachine, S>,
     /// The second handle of the socket: unset before its first use, `None` if the socket cannot be
     /// cloned.
-    watcher: OnceLock<Option<Arc<Watcher>>>,
+    second_handle: OnceLock<Option<Arc<Socket>>>,
 }
 
 impl Connection {
@@ -54,61 +54,37 @@ impl Connection {
     ///
     /// The error of the last address that was tried, if no session can be opened.
     pub fn open(config: &TransportConfig) -> Result<Self, Error> {
-        Self::open_within(config, None)
+        Self::open_within(config, None, None)
     }
 
     pub(crate) fn open_within(
         config: &TransportConfig,
+        connector: Option<&Connector>,
         time: Option<Duration>,
     ) -> Result<Self, Error> {
-        let connect = |dial: &mut Dial<'_>, left| connect(dial, config, left);
         let ignore = |_: &Self, _| ControlFlow::Continue(());
-        Self::open_around(config, time, connect, |socket| socket, ignore)
-    }
-
-    pub(crate) fn open_by(
-        connector: &Connector,
-        config: &TransportConfig,
-        time: Option<Duration>,
-    ) -> Result<Self, Error> {
-        let connect = |dial: &mut Dial<'_>, left| connect_by(connector, dial, left);
-        let ignore = |_: &Self, _| ControlFlow::Continue(());
-        Self::open_around(config, time, connect, |socket| socket, ignore)
+        Self::open_around(config, connector, time, |socket| socket, ignore)
     }
 }
 
 /// Methods for threads that share a connection.
 impl Connection {
-    /// A handle by which a thread waits for the socket while others write to it; `None` if the socket
-    /// cannot be cloned.
-    pub(crate) fn watcher(&self) -> Option<Arc<Watcher>> {
+    /// A second handle of the socket, by which a thread waits while others write to it; `None` if
+    /// the socket cannot be cloned.
+    pub(crate) fn second_handle(&self) -> Option<Arc<Socket>> {
         let socket = self.driver.stream();
-        let watcher = || Watcher::of(socket).map(Arc::new);
-        self.watcher.get_or_init(watcher).clone()
-    }
-
-    /// Moves octets until there is an event or the thread would wait for the server: see
-    /// [`Driver::advance`].
-    pub(crate) fn advance(
-        &mut self,
-        read: Option<impl FnOnce(&mut [u8]) -> io::Result<usize>>,
-    ) -> Advance<Event> {
-        self.driver.advance(read)
-    }
-
-    /// Reads what is available while the socket takes no output.
-    pub(crate) fn look_around(&mut self) {
-        self.driver.look_around();
+        let clone = || socket.try_clone().ok().map(Arc::new);
+        self.second_handle.get_or_init(clone).clone()
     }
 }
 
 impl<S> Drop for Connection<S> {
     /// Ends the wait of a thread that waits for the socket.
     fn drop(&mut self) {
-        if let Some(Some(watcher)) = self.watcher.get()
-            && Arc::strong_count(watcher) > 1
+        if let Some(Some(socket)) = self.second_handle.get()
+            && Arc::strong_count(socket) > 1
         {
-            watcher.wake();
+            let _ = socket.shutdown(Shutdown::Both);
         }
     }
 }
@@ -129,14 +105,13 @@ impl<S: Stream> Connection<S> {
         around: impl FnMut(Socket) -> S,
         happened: impl FnMut(&Self, Event) -> ControlFlow<()>,
     ) -> Result<Self, Error> {
-        let connect = |dial: &mut Dial<'_>, left| connect(dial, config, left);
-        Self::open_around(config, None, connect, around, happened)
+        Self::open_around(config, None, None, around, happened)
     }
 
     fn open_around(
         config: &TransportConfig,
+        connector: Option<&Connector>,
         time: Option<Duration>,
-        connect: impl Fn(&mut Dial<'_>, Option<Duration>) -> Result<Socket, Error>,
         mut around: impl FnMut(Socket) -> S,
         mut happened: impl FnMut(&Self, Event) -> ControlFlow<()>,
     ) -> Result<Self, Error> {
@@ -144,7 +119,7 @@ impl<S: Stream> Connection<S> {
         let left = || time.map(|time| time.saturating_sub(begun.elapsed()));
         let mut dial = Dial::new(config);
         loop {
-            let socket = connect(&mut dial, left())?;
+            let socket = connect(&mut dial, config, connector, left())?;
             let machine = dial.session(socket.local_address());
             let mut connection = Self::driving(machine, around(socket));
             connection.limit_time(dial.share(left()));
@@ -171,7 +146,7 @@ impl<S: Stream> Connection<S> {
         config: &TransportConfig,
         around: impl FnOnce(Socket) -> S,
     ) -> Result<Self, Error> {
-        let socket = connect(&mut Dial::new(config), config, None)?;
+        let socket = connect(&mut Dial::new(config), config, None, None)?;
         let machine = SessionMachine::new(config, socket.local_address());
         Ok(Self::driving(machine, around(socket)))
     }
@@ -184,7 +159,7 @@ impl<S: Stream> Connection<S> {
     fn driving(machine: SessionMachine, stream: S) -> Self {
         Self {
             driver: Driver::new(machine, stream),
-            watcher: OnceLock::new(),
+            second_handle: OnceLock::new(),
         }
     }
 

@@ -33,16 +33,6 @@ pub struct Driver<E, S> {
     write_timeout_is_set: bool,
 }
 
-/// How far a driver came without waiting for the peer.
-pub(crate) enum Advance<V> {
-    Event(V),
-    Closed,
-    /// Everything is written. The session has this deadline.
-    Written(Option<Instant>),
-    /// The stream takes no more octets. The session has this deadline.
-    Blocked(Option<Instant>),
-}
-
 impl<E: Endpoint, S: Stream> Driver<E, S> {
     /// Creates a driver of `machine` over `stream`.
     pub fn new(machine: E, stream: S) -> Self {
@@ -89,42 +79,32 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
     /// written.
     pub(crate) fn next_event_unless(&mut self, enough: impl Fn(&E) -> bool) -> Option<E::Event> {
         loop {
-            match self.next_move() {
+            match self.next_wait() {
                 Move::Event(event) => return Some(event),
                 Move::Close => return None,
                 Move::Read(_) | Move::Write(_) if enough(self.machine()) => return None,
-                Move::Read(until) => self.wait(until),
+                Move::Read(_) => self.read(S::read),
                 Move::Write(_) => self.look_around(),
             }
         }
     }
 
-    /// Moves octets until there is an event or the driver would wait for the peer. `read` returns
-    /// what another handle of the stream has read, if it has.
-    pub(crate) fn advance(
-        &mut self,
-        read: Option<impl FnOnce(&mut [u8]) -> io::Result<usize>>,
-    ) -> Advance<E::Event> {
-        if let Some(read) = read {
-            self.read(|_, input| read(input));
-        }
+    /// Moves octets until there is an event or the driver has to wait for the peer. The stream then
+    /// has the read timeout for that wait.
+    pub(crate) fn next_wait(&mut self) -> Move<E::Event> {
         loop {
-            let (until, blocked) = match self.next_move() {
-                Move::Event(event) => return Advance::Event(event),
-                Move::Close => return Advance::Closed,
-                Move::Read(until) => (until, false),
-                Move::Write(until) => (until, true),
+            let next = self.next_move();
+            let (Move::Read(until) | Move::Write(until)) = next else {
+                return next;
             };
             let now = self.clock.now();
             let wait = until.map(|until| until.saturating_duration_since(now));
             if wait.is_some_and(|wait| wait.is_zero()) {
                 self.advance_clock();
-            } else if blocked {
-                return Advance::Blocked(until);
-            } else if let Err(error) = self.limit_reads(wait) {
+            } else if let (Move::Read(_), Err(error)) = (&next, self.limit_reads(wait)) {
                 self.flow.failed(error, now);
             } else {
-                return Advance::Written(until);
+                return next;
             }
         }
     }
@@ -193,17 +173,9 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
         }
     }
 
-    /// Waits for the peer or a deadline.
-    fn wait(&mut self, until: Option<Instant>) {
-        let now = self.clock.now();
-        let wait = until.map(|until| until.saturating_duration_since(now));
-        if wait.is_some_and(|wait| wait.is_zero()) {
-            return self.advance_clock();
-        }
-        match self.limit_reads(wait) {
-            Err(error) => self.flow.failed(error, now),
-            Ok(()) => self.read(S::read),
-        }
+    /// Takes what another handle of the stream has read: `read` copies it.
+    pub(crate) fn take_read(&mut self, read: impl FnOnce(&mut [u8]) -> io::Result<usize>) {
+        self.read(|_, input| read(input));
     }
 
     fn read(&mut self, read: impl FnOnce(&mut S, &mut [u8]) -> io::Result<usize>) {

@@ -29,16 +29,15 @@ mod connection;
 mod driver;
 mod send;
 mod socket;
-mod source;
 mod stream;
 
 /// The buffers in which content is given without a copy.
 pub use bytes;
 pub use connection::Connection;
 pub use driver::Driver;
+pub use postwire_transport::adapter::{Chunks, chunks};
 pub use postwire_transport::{self as transport, proto, tls};
 pub use postwire_transport::{ConnectError, StreamBody};
 pub use send::{SendAll, Transport};
 pub use socket::Socket;
-pub use source::{Chunks, chunks};
 pub use stream::Stream;

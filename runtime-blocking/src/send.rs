@@ -1,27 +1,35 @@
 //! The transport: executes the steps of each send. Must never decide what the next step is.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use postwire_transport::adapter::{Dispatch, Drive, Sending, Step, WhenBlocked, verdict};
+use postwire_transport::adapter::{Dispatch, Drive, Move, Sending, Step, WhenBlocked, verdict};
 use postwire_transport::proto::{Body, Clock, Envelope, Error, Report, SendError};
 use postwire_transport::{Counters, StreamBody, TransportConfig};
 
 use crate::connect::Connector;
-use crate::driver::{Advance, park_until, unpark_this_thread};
-use crate::socket::Watcher;
-use crate::{Connection, Stream};
+use crate::driver::{park_until, unpark_this_thread};
+use crate::{Connection, Socket, Stream};
 
 /// A transport: sends mail through one server, with a pool of connections.
 ///
 /// Cheap to clone, and usable from several threads. Clones share the pool.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Transport {
     dispatch: Arc<Dispatch<Box<Connection>>>,
     connector: Option<Connector>,
     clock: Clock,
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport")
+            .field("config", self.config())
+            .finish_non_exhaustive()
+    }
 }
 
 impl From<TransportConfig> for Transport {
@@ -49,16 +57,13 @@ impl Transport {
     ) -> Self {
         let connect = move || Ok(Box::new(connector()?) as Box<dyn Stream + Send + Sync>);
         Self {
-            connector: Some(Connector(Arc::new(connect))),
+            connector: Some(Arc::new(connect)),
             ..config.by_connector().into()
         }
     }
 
     fn open(&self, left: Option<Duration>) -> Result<Connection, Error> {
-        match &self.connector {
-            Some(connector) => Connection::open_by(connector, self.config(), left),
-            None => Connection::open_within(self.config(), left),
-        }
+        Connection::open_within(self.config(), self.connector.as_ref(), left)
     }
 
     /// The configuration of the transport.
@@ -109,13 +114,16 @@ impl Transport {
         chunks: impl IntoIterator<Item = io::Result<Bytes>>,
     ) -> Result<Report, SendError> {
         let mut chunks = chunks.into_iter();
-        let mut carrier = Carrier {
+        let report = self.carrier(sending).next_report(|| None, || chunks.next());
+        verdict(report, envelope)
+    }
+
+    fn carrier(&self, sending: Sending<Box<Connection>>) -> Carrier {
+        Carrier {
             transport: self.clone(),
             sending,
             read: None,
-        };
-        let report = carrier.next_report(|| None, || chunks.next());
-        verdict(report, envelope)
+        }
     }
 
     /// Sends many messages, pipelined if the server supports it, and returns an iterator over
@@ -129,11 +137,7 @@ impl Transport {
         I: IntoIterator<Item = (Envelope, Body)>,
     {
         SendAll {
-            carrier: Carrier {
-                transport: self.clone(),
-                sending: self.dispatch.send_all(),
-                read: None,
-            },
+            carrier: self.carrier(self.dispatch.send_all()),
             messages: messages.into_iter(),
         }
     }
@@ -200,8 +204,11 @@ impl<I: Iterator<Item = (Envelope, Body)>> Iterator for SendAll<I> {
     }
 }
 
-/// The handle by which a thread has read, and the result.
-type Read = (Arc<Watcher>, io::Result<usize>);
+/// The most octets that are read at once by a second handle: no more than a connection takes.
+const INPUT: usize = 1024;
+
+/// The second handle of a socket, what a thread has read by it, and the result of the read.
+type Read = (Arc<Socket>, [u8; INPUT], io::Result<usize>);
 
 /// Executes the steps of one send.
 #[derive(Debug)]
@@ -238,11 +245,11 @@ impl Carrier {
                         drive.give_chunk(next_chunk());
                     }
                     let is_shared = drive.is_shared();
-                    let watcher = is_shared.then(|| drive.line().watcher()).flatten();
-                    if let Some(watcher) = watcher {
+                    let second = is_shared.then(|| drive.line().second_handle()).flatten();
+                    if let Some(socket) = second {
                         let read = self.read.take();
-                        let read = read.filter(|(known, _)| Arc::ptr_eq(known, &watcher));
-                        self.read = share(clock, drive, watcher, read.map(|(_, read)| read));
+                        let read = read.filter(|(known, ..)| Arc::ptr_eq(known, &socket));
+                        self.read = drive_shared(clock, drive, socket, read);
                     } else {
                         let event = drive.line().drive_to_event();
                         drive.on_event(clock.now(), event);
@@ -256,27 +263,31 @@ impl Carrier {
 }
 
 /// Moves the octets of a connection that other threads may use while this one waits for its socket.
-/// `read` is what this thread has read by the watcher. Returns what it reads next.
-fn share(
+/// `read` is what this thread has read by the second handle. Returns what it reads next.
+fn drive_shared(
     clock: Clock,
     mut drive: Drive<'_, Box<Connection>>,
-    watcher: Arc<Watcher>,
-    read: Option<io::Result<usize>>,
+    socket: Arc<Socket>,
+    read: Option<Read>,
 ) -> Option<Read> {
-    let taken =
-        read.map(|read| |into: &mut [u8]| read.inspect(|octets| watcher.take(*octets, into)));
-    match drive.line().advance(taken) {
-        Advance::Event(event) => drive.on_event(clock.now(), Some(event)),
-        Advance::Closed => drive.on_event(clock.now(), None),
-        Advance::Blocked(_) if drive.when_blocked() == WhenBlocked::Read => {
-            drive.line().look_around();
+    let driver = &mut drive.line().driver;
+    if let Some((_, input, octets)) = read {
+        let copy = |octets, into: &mut [u8]| into[..octets].copy_from_slice(&input[..octets]);
+        driver.take_read(|into| octets.inspect(|octets| copy(*octets, into)));
+    }
+    match driver.next_wait() {
+        Move::Event(event) => drive.on_event(clock.now(), Some(event)),
+        Move::Close => drive.on_event(clock.now(), None),
+        Move::Write(_) if drive.when_blocked() == WhenBlocked::Read => {
+            drive.line().driver.look_around();
             drive.keep();
         }
-        Advance::Blocked(_) if drive.when_blocked() == WhenBlocked::Write => drive.keep(),
-        Advance::Written(until) | Advance::Blocked(until) => {
+        Move::Write(_) if drive.when_blocked() == WhenBlocked::Write => drive.keep(),
+        Move::Read(until) | Move::Write(until) => {
             if drive.park_to_read(&unpark_this_thread(), until) {
-                let read = watcher.read();
-                return Some((watcher, read));
+                let mut input = [0; INPUT];
+                let octets = socket.read_apart(&mut input);
+                return Some((socket, input, octets));
             }
         }
     }

@@ -7,15 +7,12 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, Shutdown, TcpStream};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::Stream;
 
-/// The most octets that are read at once by a second handle: no more than a connection takes.
-const INPUT: usize = 1024;
-
 /// A connected socket.
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Socket {
     /// A TCP socket, connected to a host and a port.
@@ -28,68 +25,22 @@ pub enum Socket {
     Other(Box<dyn Stream + Send + Sync>),
 }
 
-/// A second handle of a socket, by which one thread waits for input while others write.
-#[derive(Debug)]
-pub(crate) struct Watcher {
-    socket: Socket,
-    /// What was read, until the connection takes it. Only one thread reads at a time.
-    input: Mutex<Box<[u8]>>,
-}
-
-impl Watcher {
-    /// Creates another handle of a socket; `None` if the system has none, or if the stream is one of
-    /// the program.
-    pub(crate) fn of(socket: &Socket) -> Option<Self> {
-        Some(Self {
-            socket: socket.try_clone().ok()?,
-            input: Mutex::new(vec![0; INPUT].into()),
-        })
-    }
-
-    /// Reads, at most until the read timeout of the socket.
-    pub(crate) fn read(&self) -> io::Result<usize> {
-        self.socket.read_apart(&mut self.input())
-    }
-
-    /// Copies what was read.
-    pub(crate) fn take(&self, octets: usize, into: &mut [u8]) {
-        into[..octets].copy_from_slice(&self.input()[..octets]);
-    }
-
-    /// Ends the wait of the thread that reads.
-    pub(crate) fn wake(&self) {
-        let _ = self.socket.shutdown(Shutdown::Both);
-    }
-
-    fn input(&self) -> MutexGuard<'_, Box<[u8]>> {
-        self.input.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for Socket {
+impl fmt::Debug for dyn Stream + Send + Sync {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(stream) => f.debug_tuple("Tcp").field(stream).finish(),
-            #[cfg(unix)]
-            Self::Unix(stream) => f.debug_tuple("Unix").field(stream).finish(),
-            Self::Other(_) => f.write_str("Other"),
-        }
+        f.write_str("Stream")
     }
-}
-
-/// Evaluates an expression for either socket.
-macro_rules! either {
-    ($socket:expr, $stream:ident => $of_it:expr) => {
-        match $socket {
-            Socket::Tcp($stream) => $of_it,
-            #[cfg(unix)]
-            Socket::Unix($stream) => $of_it,
-            Socket::Other($stream) => $of_it,
-        }
-    };
 }
 
 impl Socket {
+    fn stream(&mut self) -> &mut dyn Stream {
+        match self {
+            Self::Tcp(stream) => stream,
+            #[cfg(unix)]
+            Self::Unix(stream) => stream,
+            Self::Other(stream) => stream,
+        }
+    }
+
     /// Creates another handle of the socket.
     ///
     /// # Errors
@@ -116,7 +67,7 @@ impl Socket {
     }
 
     /// Reads by this handle while another handle writes.
-    fn read_apart(&self, into: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn read_apart(&self, into: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => Read::read(&mut &*stream, into),
             #[cfg(unix)]
@@ -143,34 +94,34 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        either!(self, stream => stream.read(into))
+        self.stream().read(into)
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        either!(self, stream => stream.write(octets))
+        self.stream().write(octets)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        either!(self, stream => stream.write_vectored(slices))
+        self.stream().write_vectored(slices)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        either!(self, stream => stream.flush())
+        self.stream().flush()
     }
 }
 
 impl Stream for Socket {
     fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        either!(self, stream => stream.read_now(into))
+        self.stream().read_now(into)
     }
 
     fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        either!(self, stream => Stream::set_read_timeout(stream, timeout))
+        self.stream().set_read_timeout(timeout)
     }
 
     fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        either!(self, stream => Stream::set_write_timeout(stream, timeout))
+        self.stream().set_write_timeout(timeout)
     }
 }

@@ -36,3 +36,4 @@ pub use crate::dispatch::{
 pub use crate::flow::{Flow, Move};
 pub use crate::reach::{ATTEMPT_DELAY, ConnectUnix, Dial, DialStep, Resolve};
 pub use crate::session::{Answered, Call, Farewell, NextEvent, Ready, SessionMachine, Verdict};
+pub use crate::source::{Chunks, chunks};

@@ -28,6 +28,7 @@ mod observe;
 mod pool;
 mod reach;
 mod session;
+mod source;
 mod stream_body;
 mod url;
 

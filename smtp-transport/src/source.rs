@@ -1,17 +1,16 @@
-//! Streamed content from a reader.
+//! Streamed content from a reader of the standard library, which the program reads by itself.
 
 use std::io::{self, Read};
 use std::task::Poll;
 
+use crate::adapter::ChunkBuffer;
 use bytes::Bytes;
-use postwire_transport::adapter::ChunkBuffer;
 
-/// Reads content piece by piece from a reader, for
-/// [`Transport::send_stream`](crate::Transport::send_stream).
+/// Reads content piece by piece from a reader, for the `send_stream` of the blocking adapter.
 ///
 /// ```
 /// let file = &b"Subject: hello\r\n"[..];
-/// let pieces: Result<Vec<_>, _> = postwire_blocking::chunks(file).collect();
+/// let pieces: Result<Vec<_>, _> = postwire_transport::adapter::chunks(file).collect();
 /// assert_eq!(pieces?.concat(), file);
 /// # Ok::<(), std::io::Error>(())
 /// ```
