@@ -512,7 +512,7 @@ fn help_shows_the_defaults() {
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     for said in [
         "[default: standard input]",
-        "each stage, not the whole run [default: 1 to 10 minutes",
+        "each stage, not the whole run [default: 30 seconds to connect, and 1 to 10 minutes",
         "[default: careful]",
         "[default: on]",
         "[default: normalize]",
