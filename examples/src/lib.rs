@@ -2,6 +2,7 @@
 //!
 //! * [`by_lettre`]: `lettre`'s transport traits over postwire, so that a program can switch by
 //!   changing one line;
+//! * [`sign_up`]: a small application that sends mail, and its tests without a network;
 //! * `bin/mio.rs`: your own event loop, 1,000 sessions in one thread;
 //! * `bin/io_uring.rs`: completion I/O with `compio`, over STARTTLS;
 //! * `bin/smoltcp.rs`: the TCP/IP stack of embedded boards, with buffers of one kilobyte;
@@ -13,3 +14,4 @@
 //! as the TLS below the core, with a login bound to the TLS session.
 
 pub mod by_lettre;
+pub mod sign_up;

@@ -5,11 +5,14 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use postwire_examples::by_lettre;
-use postwire_testing::server::{Embedded, config_with_all_extensions};
+use postwire_scenarios::server::{Embedded, config_with_all_extensions};
 
 #[test]
 fn a_lettre_program_switches_in_one_line() {
-    let server = Embedded::start(config_with_all_extensions(), postwire_testing::plaintext());
+    let server = Embedded::start(
+        config_with_all_extensions(),
+        postwire_scenarios::plaintext(),
+    );
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port());
     let message = lettre::Message::builder()
         .from("Alice <alice@example.org>".parse().unwrap())
@@ -43,7 +46,10 @@ fn a_lettre_program_switches_in_one_line() {
 
 #[test]
 fn a_lettre_program_sends_to_all_or_none() {
-    let server = Embedded::start(config_with_all_extensions(), postwire_testing::plaintext());
+    let server = Embedded::start(
+        config_with_all_extensions(),
+        postwire_scenarios::plaintext(),
+    );
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port());
     let message = lettre::Message::builder()
         .from("Alice <alice@example.org>".parse().unwrap())
@@ -87,7 +93,10 @@ fn proxy() -> u16 {
 
 #[test]
 fn through_a_proxy() {
-    let server = Embedded::start(config_with_all_extensions(), postwire_testing::plaintext());
+    let server = Embedded::start(
+        config_with_all_extensions(),
+        postwire_scenarios::plaintext(),
+    );
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port());
     let sent = std::process::Command::new(env!("CARGO_BIN_EXE_socks5"))
         .args([&format!("127.0.0.1:{}", proxy()), &url])

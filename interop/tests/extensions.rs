@@ -51,7 +51,7 @@ fn flaw(of: &str, proof: &str) -> Option<String> {
     };
     match place {
         "scenario" => {
-            let scenarios = read("testing/src/scenarios.rs");
+            let scenarios = read("scenarios/src/scenarios.rs");
             let all = scenarios.split("pub const ALL").nth(1).unwrap();
             let all = all.split("];").next().unwrap();
             let is_mechanism = of

@@ -39,7 +39,8 @@ use async_std::net::{TcpStream, ToSocketAddrs};
 use async_std::os::unix::net::UnixStream;
 use async_std::task;
 pub use postwire_futures::{
-    Chunks, Driver, Runtime, SocketOptions, StreamBody, bytes, chunks, proto, tls, transport,
+    AsyncMailer, Chunks, Driver, Runtime, SendFuture, SocketOptions, StreamBody, bytes, chunks,
+    proto, tls, transport,
 };
 use socket2::{Domain, TcpKeepalive, Type};
 

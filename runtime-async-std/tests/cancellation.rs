@@ -5,7 +5,7 @@ mod executor;
 
 use executor::AsyncStd;
 use postwire_async_std::{Connection, Transport};
-use postwire_testing::cancellation;
+use postwire_scenarios::cancellation;
 
 #[test]
 fn dropping_a_send_leaves_nothing_out_of_step() {

@@ -3,8 +3,8 @@
 mod executor;
 
 use executor::AsyncStd;
-use postwire_testing::chaos;
-use postwire_testing::futures::FuturesAdapter;
+use postwire_scenarios::chaos;
+use postwire_scenarios::futures::FuturesAdapter;
 
 #[test]
 fn every_message_has_one_true_verdict() {

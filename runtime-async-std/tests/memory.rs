@@ -6,8 +6,8 @@ mod executor;
 use std::alloc::System;
 
 use executor::AsyncStd;
-use postwire_testing::cancellation;
-use postwire_testing::memory::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use postwire_scenarios::cancellation;
+use postwire_scenarios::memory::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;

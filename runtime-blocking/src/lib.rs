@@ -27,6 +27,7 @@
 mod connect;
 mod connection;
 mod driver;
+mod mailer;
 mod send;
 mod socket;
 mod stream;
@@ -37,7 +38,7 @@ pub use connection::Connection;
 pub use driver::Driver;
 pub use postwire_transport::adapter::{Chunks, chunks};
 pub use postwire_transport::{self as transport, proto, tls};
-pub use postwire_transport::{ConnectError, StreamBody};
+pub use postwire_transport::{ConnectError, Mailer, StreamBody};
 pub use send::{SendAll, Transport};
 pub use socket::Socket;
 pub use stream::Stream;

@@ -1,7 +1,7 @@
 //! A server that kills connections at random: every message gets one true verdict.
 
-use postwire_testing::blocking::Blocking;
-use postwire_testing::chaos;
+use postwire_scenarios::blocking::Blocking;
+use postwire_scenarios::chaos;
 
 #[test]
 fn every_message_has_one_true_verdict() {

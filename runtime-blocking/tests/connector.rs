@@ -12,7 +12,7 @@ use postwire_blocking::Transport;
 use postwire_blocking::proto::{Body, Envelope, ErrorKind};
 use postwire_blocking::tls::ServerTls;
 use postwire_blocking::transport::{TransportBuilder, TransportConfig};
-use postwire_testing::server::{Embedded, config_with_all_extensions};
+use postwire_scenarios::server::{Embedded, config_with_all_extensions};
 
 fn config() -> TransportConfig {
     let builder = TransportBuilder::builder_dangerous("mail.invalid");

@@ -1,7 +1,7 @@
 //! The scenarios of every adapter, over `std::net`.
 
-use postwire_testing::blocking::Blocking;
-use postwire_testing::scenarios;
+use postwire_scenarios::blocking::Blocking;
+use postwire_scenarios::scenarios;
 
 #[test]
 fn every_scenario() {

@@ -8,7 +8,7 @@ use postwire_blocking::Transport;
 use postwire_blocking::proto::{Credentials, Envelope};
 use postwire_blocking::tls::ServerTls;
 use postwire_blocking::transport::TransportBuilder;
-use postwire_testing::server::{Embedded, PASSWORD, USER, config_with_all_extensions};
+use postwire_scenarios::server::{Embedded, PASSWORD, USER, config_with_all_extensions};
 use tracing::Level;
 use tracing::subscriber::with_default;
 

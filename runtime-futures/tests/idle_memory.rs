@@ -15,8 +15,8 @@ use futures_io::{AsyncRead, AsyncWrite};
 use postwire_futures::proto::{Endpoint, Envelope, HelloName, Instant};
 use postwire_futures::transport::{SocketOptions, TransportBuilder, TransportConfig};
 use postwire_futures::{Connection, Runtime};
+use postwire_scenarios::certificates::{Authority, Flaw};
 use postwire_server::{ServerConfig, ServerEvent};
-use postwire_testing::certificates::{Authority, Flaw};
 use postwire_tls::{ServerConnection, ServerTls};
 
 /// The sessions that are counted, after a first one that fills the cache of TLS sessions.

@@ -32,7 +32,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub use postwire_futures::{
-    Chunks, Driver, Runtime, SocketOptions, StreamBody, bytes, chunks, proto, tls, transport,
+    AsyncMailer, Chunks, Driver, Runtime, SendFuture, SocketOptions, StreamBody, bytes, chunks,
+    proto, tls, transport,
 };
 use smol::net::TcpStream;
 #[cfg(unix)]

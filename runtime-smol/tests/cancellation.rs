@@ -4,8 +4,8 @@
 mod executor;
 
 use executor::Smol;
+use postwire_scenarios::cancellation;
 use postwire_smol::{Connection, Transport};
-use postwire_testing::cancellation;
 
 #[test]
 fn dropping_a_send_leaves_nothing_out_of_step() {

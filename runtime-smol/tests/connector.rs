@@ -3,11 +3,11 @@
 
 use std::io;
 
+use postwire_scenarios::server::{Embedded, config_with_all_extensions};
 use postwire_smol::Transport;
 use postwire_smol::proto::{Body, Envelope};
 use postwire_smol::tls::ServerTls;
 use postwire_smol::transport::{TransportBuilder, TransportConfig};
-use postwire_testing::server::{Embedded, config_with_all_extensions};
 
 fn config() -> TransportConfig {
     let builder = TransportBuilder::builder_dangerous("mail.invalid");

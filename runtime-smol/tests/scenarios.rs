@@ -3,8 +3,8 @@
 mod executor;
 
 use executor::Smol;
-use postwire_testing::futures::FuturesAdapter;
-use postwire_testing::scenarios;
+use postwire_scenarios::futures::FuturesAdapter;
+use postwire_scenarios::scenarios;
 
 #[test]
 fn every_scenario() {

@@ -43,7 +43,8 @@ use std::time::Duration;
 
 pub use io::TokioIo;
 pub use postwire_futures::{
-    Chunks, Driver, Runtime, SocketOptions, StreamBody, bytes, chunks, proto, tls, transport,
+    AsyncMailer, Chunks, Driver, Runtime, SendFuture, SocketOptions, StreamBody, bytes, chunks,
+    proto, tls, transport,
 };
 use socket2::{SockRef, TcpKeepalive};
 #[cfg(unix)]

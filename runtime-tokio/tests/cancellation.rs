@@ -4,7 +4,7 @@
 mod executor;
 
 use executor::{CurrentThread, MultiThread};
-use postwire_testing::cancellation;
+use postwire_scenarios::cancellation;
 use postwire_tokio::{Connection, Transport};
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use postwire_testing::server::{Embedded, config_with_all_extensions};
+use postwire_scenarios::server::{Embedded, config_with_all_extensions};
 use postwire_tokio::proto::{Body, Envelope};
 use postwire_tokio::tls::ServerTls;
 use postwire_tokio::transport::{TransportBuilder, TransportConfig};

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-use postwire_testing::server::{Embedded, config_with_all_extensions};
+use postwire_scenarios::server::{Embedded, config_with_all_extensions};
 use postwire_tokio::proto::{Envelope, Outcome, Timeouts};
 use postwire_tokio::tls::ServerTls;
 use postwire_tokio::transport::{PoolConfig, TransportBuilder};

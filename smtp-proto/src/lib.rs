@@ -180,7 +180,9 @@ pub use outcome::{
     Retry, SendError, Stage, TransactionId, Unsendable, Violation,
 };
 pub use redaction::Redaction;
-pub use reply::{EnhancedCode, Reply, ReplyCode, ReplyError, ReplyLimits, ReplyReader, ReplyRef};
+pub use reply::{
+    EnhancedCode, InvalidReply, Reply, ReplyCode, ReplyError, ReplyLimits, ReplyReader, ReplyRef,
+};
 #[cfg(feature = "scram")]
 pub use sasl::ScramKeys;
 pub use sasl::{

@@ -8,8 +8,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
+mod parse;
 mod reader;
 
+pub use parse::InvalidReply;
 pub use reader::{ReplyError, ReplyLimits, ReplyReader};
 
 use crate::shown::Escaped;

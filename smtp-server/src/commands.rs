@@ -100,7 +100,7 @@ impl Session {
         Phase::Command(transaction)
     }
 
-    fn ask(&mut self, question: Question, event: ServerEvent) -> Phase {
+    pub(crate) fn ask(&mut self, question: Question, event: ServerEvent) -> Phase {
         self.events.push_back(event);
         Phase::AwaitingAnswer(question)
     }
@@ -126,6 +126,18 @@ impl Session {
         if kind == HelloKind::Helo && self.needs_tls() {
             return self.stay(transaction, default_reply::TLS_FIRST);
         }
+        let name = String::from(name);
+        if self.config.ask_at_opening {
+            let event = ServerEvent::Hello { name: name.clone() };
+            return self.ask(Question::Hello { kind, name }, event);
+        }
+        self.write_extensions(kind, &name);
+        self.client.hello = Some((kind, name));
+        Phase::Command(None)
+    }
+
+    /// Writes the reply to an accepted `EHLO`, `HELO` or `LHLO`.
+    pub(crate) fn write_extensions(&mut self, kind: HelloKind, name: &str) {
         let mut lines = alloc::vec![format!("{} greets {name}", self.config.hostname)];
         if kind != HelloKind::Helo {
             let mechanisms = self.offered_mechanisms();
@@ -135,8 +147,6 @@ impl Session {
             );
         }
         self.replies.write_lines(250, &lines);
-        self.client.hello = Some((kind, String::from(name)));
-        Phase::Command(None)
     }
 
     /// RFC 3207 §4.

@@ -59,6 +59,7 @@ pub struct ServerConfig {
     pub(crate) max_line: usize,
     pub(crate) max_waiting_input: usize,
     pub(crate) idle_timeout: Duration,
+    pub(crate) ask_at_opening: bool,
     pub(crate) trace: bool,
 }
 
@@ -113,6 +114,7 @@ impl ServerConfig {
             max_line: 2_048,
             max_waiting_input: 1024 * 1024,
             idle_timeout: Duration::from_secs(5 * 60),
+            ask_at_opening: false,
             trace: false,
         }
     }
@@ -350,6 +352,15 @@ impl ServerConfig {
     #[must_use]
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.idle_timeout = limit;
+        self
+    }
+
+    /// Sets whether the application is asked before the greeting
+    /// ([`ServerEvent::Greeting`](crate::ServerEvent::Greeting)) and at `EHLO`, `HELO` and `LHLO`
+    /// ([`ServerEvent::Hello`](crate::ServerEvent::Hello)). Off by default.
+    #[must_use]
+    pub fn ask_at_opening(mut self, ask: bool) -> Self {
+        self.ask_at_opening = ask;
         self
     }
 

@@ -3,6 +3,7 @@
 //! A fault of the client ([`ServerViolation`]), a wrong call by the program ([`ServerMisuse`])
 //! and everything else ([`ServerEvent`]) are separate types.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
@@ -24,6 +25,17 @@ pub enum ServerEvent {
     /// Write the output, then establish TLS as the server and call
     /// [`Server::handle_tls_established`](crate::Server::handle_tls_established).
     StartTls,
+    /// Question: is this client served (RFC 5321 §3.1)? Yes is the greeting, `220`; a refusal ends
+    /// the session. Asked if [`ServerConfig::ask_at_opening`](crate::ServerConfig::ask_at_opening)
+    /// is on.
+    Greeting,
+    /// Question: is the client's name accepted (RFC 5321 §4.1.1.1)? Yes is `250` with the
+    /// extensions. Asked if
+    /// [`ServerConfig::ask_at_opening`](crate::ServerConfig::ask_at_opening) is on.
+    Hello {
+        /// The name that the client gave to `EHLO`, `HELO` or `LHLO`.
+        name: String,
+    },
     /// Question: may this user log in (RFC 4954)? Yes is `235`, no is `535 5.7.8`.
     Authenticate {
         /// The mechanism that transmitted the secret.
@@ -98,6 +110,14 @@ pub struct Received {
     pub authenticated: Option<String>,
     /// The TLS session over which the message arrived, if any.
     pub tls: Option<TlsInfo>,
+}
+
+impl Received {
+    /// The content as text, with a replacement character for each sequence that is not UTF-8. For
+    /// tests and logs.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.content)
+    }
 }
 
 /// The parameters of a message's envelope, each as `KEYWORD=value`, as given. All of them are

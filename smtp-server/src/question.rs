@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use postwire_proto::{Address, Mechanism, Reply, Secret};
 
 use crate::authentication::{Claim, Dialogue};
+use crate::command::HelloKind;
 use crate::default_reply::{self, DefaultReply};
 use crate::event::ServerMisuse;
 use crate::session::{Phase, Session};
@@ -17,6 +18,11 @@ use crate::transaction::Transaction;
 /// The question, and the data that its answer needs.
 #[derive(Debug)]
 pub(crate) enum Question {
+    Greeting,
+    Hello {
+        kind: HelloKind,
+        name: String,
+    },
     Authenticate {
         mechanism: Mechanism,
         user: String,
@@ -32,12 +38,12 @@ pub(crate) enum Question {
 }
 
 impl Question {
-    /// The default reply if the application accepts.
+    /// The default reply if the application accepts; `None` if it is not a fixed text.
     fn yes(&self) -> Option<DefaultReply> {
         Some(match self {
             Self::Authenticate { .. } => default_reply::AUTHENTICATED,
-            // The proof is still to come.
-            Self::Password(_) => return None,
+            // The reply is not a fixed text, or the proof is still to come.
+            Self::Greeting | Self::Hello { .. } | Self::Password(_) => return None,
             Self::MailFrom(_) => default_reply::SENDER_OK,
             Self::RcptTo(..) => default_reply::RECIPIENT_OK,
             Self::Data(_) => default_reply::START_CONTENT,
@@ -68,8 +74,17 @@ impl Session {
         };
         let yes = match &reply {
             None => {
-                let yes = question.yes().ok_or(ServerMisuse::PasswordWanted)?;
-                self.replies.write(yes);
+                match question {
+                    Question::Greeting => self.greet(),
+                    Question::Hello { kind, name } => {
+                        let (kind, name) = (*kind, name.clone());
+                        self.write_extensions(kind, &name);
+                    }
+                    _ => {
+                        let yes = question.yes().ok_or(ServerMisuse::PasswordWanted)?;
+                        self.replies.write(yes);
+                    }
+                }
                 true
             }
             Some(reply) => {
@@ -118,6 +133,14 @@ impl Session {
             }
         }
         match question {
+            Question::Greeting if yes => Phase::Command(None),
+            Question::Greeting => self.closed(None),
+            Question::Hello { kind, name } => {
+                if yes {
+                    self.client.hello = Some((kind, name));
+                }
+                Phase::Command(None)
+            }
             Question::Authenticate { user, .. } => {
                 if yes {
                     self.client.user = Some(user);

@@ -116,12 +116,20 @@ impl Session {
         let mut session = Self::wrapped(config);
         session.events.clear();
         session.client.tls = tls;
-        session.greet();
-        session.phase = Phase::Command(None);
+        session.phase = session.begin();
         session
     }
 
-    fn greet(&mut self) {
+    /// Greets the client, or asks whether to.
+    fn begin(&mut self) -> Phase {
+        if self.config.ask_at_opening {
+            return self.ask(Question::Greeting, ServerEvent::Greeting);
+        }
+        self.greet();
+        Phase::Command(None)
+    }
+
+    pub(crate) fn greet(&mut self) {
         let config = &self.config;
         let protocol = match config.protocol {
             Protocol::Smtp => "ESMTP",
@@ -158,10 +166,11 @@ impl Session {
             tls: Some(info),
             ..Client::default()
         };
-        if !greeted {
-            self.greet();
-        }
-        self.phase = Phase::Command(None);
+        self.phase = if greeted {
+            Phase::Command(None)
+        } else {
+            self.begin()
+        };
         self.waiting_since = Some(self.now);
         Ok(())
     }

@@ -24,6 +24,7 @@ mod credentials;
 mod dispatch;
 mod error;
 mod flow;
+mod mailer;
 mod observe;
 mod pool;
 mod reach;
@@ -37,6 +38,7 @@ pub use config::{SocketOptions, TransportConfig};
 pub use credentials::CredentialsSource;
 pub use dispatch::Counters;
 pub use error::ConfigError;
+pub use mailer::{AsyncMailer, Mailer, SendFuture};
 pub use pool::PoolConfig;
 /// The TLS layer: modes, parameters, certificates, and client and server connections.
 pub use postwire_tls as tls;

@@ -1,103 +1,63 @@
-//! The tests of every adapter: an embedded server that records each octet that it
-//! receives, and one list of scenarios.
+//! Tests of applications that send mail: an SMTP server in the process of the test, faults on
+//! demand, and a transport that only records.
 //!
-//! An adapter implements [`Adapter`] and runs [`scenarios::ALL`], so that all adapters
-//! behave the same. An async adapter only needs a [`futures::Executor`].
-#![allow(
-    clippy::missing_panics_doc,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on panics"
-)]
+//! ```
+//! use postwire_blocking::{Transport, proto::Envelope};
+//! use postwire_testing::{TestServer, Trigger::*};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = TestServer::start();
+//! server.on(Rcpt("bob@example.net")).reply("550 5.1.1 no such user");
+//!
+//! // What the application does, over any adapter:
+//! let transport = Transport::from_url(server.url())?.build()?;
+//! let to = |address: &str| Envelope::new(None, vec![address.parse().unwrap()]).unwrap();
+//! let refused = transport.send(&to("bob@example.net"), "Subject: hello\n\nHello!\n");
+//! transport.send(&to("carol@example.net"), "Subject: hello\n\nHello!\n")?;
+//!
+//! let error = refused.unwrap_err();
+//! assert_eq!(error.to_string(), "rejected at rcpt: 550 5.1.1 no such user");
+//! let message = &server.wait_for(1)[0];
+//! assert_eq!(message.recipients[0].to_string(), "carol@example.net");
+//! assert_eq!(message.text(), "Subject: hello\r\n\r\nHello!\r\n");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! * [`TestServer`] listens on a port of this machine: plaintext, STARTTLS or TLS from the first
+//!   octet, with a certificate authority of its own; users and passwords; SMTP or LMTP. What the
+//!   application sends goes over real sockets. Clients of any runtime, and of any library, can talk
+//!   to it.
+//! * [`RecordingTransport`] has no socket: the application sends through one of the traits
+//!   [`Mailer`] and [`AsyncMailer`], which every transport implements, and the test gives it this
+//!   transport.
+//! * [`Trigger`] and [`Rule`] define the faults of both: a reply, a delay, a closed connection, each
+//!   time or once.
+//!
+//! An application depends on this crate in its tests only. The traits are in the adapter that it
+//! uses anyway (`postwire_blocking::Mailer`, `postwire_tokio::AsyncMailer`).
+//!
+//! To test code that handles reports, no transport is needed:
+//! [`Report::accepted`](proto::Report::accepted), [`rejected`](proto::Report::rejected),
+//! [`not_sent`](proto::Report::not_sent) and [`in_doubt`](proto::Report::in_doubt) create them.
+//!
+//! # Features
+//!
+//! `aws-lc-rs` (on by default) or `ring` for the cryptography of the TLS modes.
 
-pub mod blocking;
-pub mod cancellation;
-pub mod certificates;
-pub mod chaos;
-pub mod futures;
-pub mod memory;
-pub mod scenarios;
-pub mod server;
-pub mod strict;
+mod authority;
+mod builder;
+mod connections;
+mod mailbox;
+mod recording;
+mod rules;
+mod server;
+mod session;
 
-use std::io;
-
-use bytes::Bytes;
-use postwire_tls::proto::{Body, BodySource, Command, Envelope, Error, Reply, Report, StreamFacts};
-use postwire_transport::TransportConfig;
-
-/// The pieces of a streamed body.
-pub type Pieces = Box<dyn Iterator<Item = io::Result<Bytes>> + Send>;
-
-/// The result of a command.
-pub type Answer = Result<Reply, Error>;
-
-/// An adapter, with the operations that the tests need.
-pub trait Adapter {
-    /// Sends the messages in order over one connection, and quits. Returns one report for each.
-    fn send_all(&self, config: TransportConfig, messages: Vec<(Envelope, Body)>) -> Vec<Report>;
-
-    /// Sends one message through the adapter's transport, calls `between`, and sends the
-    /// message again through the same transport.
-    fn send_twice(
-        &self,
-        config: TransportConfig,
-        envelope: &Envelope,
-        body: Body,
-        between: &dyn Fn(),
-    ) -> [Report; 2];
-
-    /// Sends one message with a streamed body through the adapter's transport.
-    fn send_stream(
-        &self,
-        config: TransportConfig,
-        envelope: &Envelope,
-        facts: &StreamFacts,
-        pieces: Pieces,
-    ) -> Report;
-
-    /// Queues the messages on one connection, sends the commands one by one, and quits. Returns
-    /// one report for each message and one answer for each command.
-    fn ask(
-        &self,
-        config: TransportConfig,
-        messages: Vec<(Envelope, BodySource)>,
-        commands: Vec<Command>,
-    ) -> (Vec<Report>, Vec<Answer>);
-
-    /// Sends one message through the adapter's transport.
-    fn send(&self, config: TransportConfig, envelope: &Envelope, body: Body) -> Report;
-
-    /// Sends the messages from `senders` tasks or threads that share a transport, then shuts it
-    /// down. Returns the reports in any order, each with the number of its message.
-    fn send_concurrently(
-        &self,
-        config: TransportConfig,
-        messages: Vec<(Envelope, Body)>,
-        senders: usize,
-    ) -> Vec<(usize, Report)>;
-
-    /// Sends the messages, and shuts the transport down after this many reports, while the
-    /// source of further reports is still held. Then sends the first message again.
-    fn shut_down_midway(
-        &self,
-        config: TransportConfig,
-        messages: Vec<(Envelope, Body)>,
-        taken: usize,
-    ) -> Shutdown;
-}
-
-/// The result of a shutdown.
-#[derive(Debug)]
-pub struct Shutdown {
-    /// The reports before the shutdown.
-    pub before: Vec<Report>,
-    /// The report for a message that was sent afterwards.
-    pub after: Report,
-    /// The reports that nobody had received.
-    pub left: Vec<Report>,
-}
-
-/// A server without TLS.
-pub fn plaintext() -> postwire_tls::ServerTls {
-    postwire_tls::ServerTls::None
-}
+pub use builder::TestServerBuilder;
+pub use postwire_blocking::transport::{AsyncMailer, Mailer};
+pub use postwire_server::{Received, ServerConfig};
+pub use postwire_tls::{self as tls, proto};
+pub use recording::{Recorded, RecordingTransport};
+pub use rules::{Rule, Trigger};
+pub use server::TestServer;

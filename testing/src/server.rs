@@ -1,422 +1,303 @@
-//! Local servers: the embedded one, which records what it receives, and scripted ones that
-//! misbehave.
+//! The server of a test: listens on a thread of its own, and ends with its handle.
+//!
+//! Knows the listening socket and what a test asks of the server. Must never know SMTP.
 
-use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
-#[cfg(unix)]
-use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use postwire_blocking::{Driver, Socket, Stream};
-use postwire_server::{Received, ServerConfig, ServerEvent};
-use postwire_tls::proto::{EnhancedCode, Mechanism, Protocol, Reply, ReplyCode, TlsInfo};
-use postwire_tls::{ServerConnection, ServerTls};
-use tempfile::TempDir;
+use postwire_blocking::Socket;
+use postwire_blocking::transport::TransportBuilder;
+use postwire_server::{Received, ServerConfig};
+use postwire_tls::proto::{Credentials, Protocol};
+use postwire_tls::{Certificate, ServerTls};
 
-/// The user that may log in to the embedded server.
-pub const USER: &str = "alice";
-/// The password of that user.
-pub const PASSWORD: &str = "correct horse battery";
+use crate::authority::Authority;
+use crate::connections::Connections;
+use crate::mailbox::{self, Mailbox};
+use crate::rules::{Rule, Rules, Trigger};
+use crate::{TestServerBuilder, session};
 
-/// The longest time to wait for connections to close.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// An embedded server, listening on its own port or socket until the test ends.
-pub struct Embedded {
-    address: ListenAddress,
+/// An SMTP or LMTP server in the process of a test.
+///
+/// It listens on `127.0.0.1`, on a port that the system chooses, with blocking sockets on threads
+/// of its own, so that clients of any runtime can talk to it. It accepts every message that no
+/// [rule](Self::on) refuses, and stores it.
+///
+/// When it is dropped, it closes all connections, and no thread of it is left.
+///
+/// ```
+/// use postwire_blocking::{Transport, proto::Envelope};
+/// use postwire_testing::{TestServer, Trigger::*};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = TestServer::start();
+/// server.on(Rcpt("bob@example.net")).once().reply("450 4.2.1 come back later");
+///
+/// let transport = Transport::from_url(server.url())?.build()?;
+/// let envelope = Envelope::new(None, vec!["bob@example.net".parse()?])?;
+/// assert!(transport.send(&envelope, "Subject: hello\r\n\r\n").is_err());
+/// assert!(transport.send(&envelope, "Subject: hello\r\n\r\n").is_ok());
+/// assert_eq!(server.messages().len(), 1);
+/// # Ok(())
+/// # }
+/// ```
+pub struct TestServer {
+    address: SocketAddr,
+    authority: Option<Authority>,
     shared: Arc<Shared>,
+    listening: Option<JoinHandle<()>>,
 }
 
-/// The address where a server listens.
-enum ListenAddress {
-    Port(u16),
-    /// The folder of a Unix socket.
-    Folder(TempDir),
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) protocol: Protocol,
+    pub(crate) tls: ServerTls,
+    pub(crate) users: Vec<Credentials>,
+    pub(crate) rules: Rules,
+    pub(crate) mailbox: Arc<Mailbox<Received>>,
+    pub(crate) connections: Connections,
 }
 
-/// The state that a server's connections share.
-struct Shared {
-    config: Arc<ServerConfig>,
-    protocol: Protocol,
-    tls: ServerTls,
-    recording: Mutex<Recording>,
-    keeps_no_recording: bool,
-    open: AtomicUsize,
-}
-
-/// Everything that a server received.
-#[derive(Clone, Default)]
-pub struct Recording {
-    /// The octets of each connection, as on the wire.
-    pub wire: Vec<Vec<u8>>,
-    /// The address of each client; empty for a Unix socket.
-    pub peers: Vec<String>,
-    /// The messages that it accepted.
-    pub stored: Vec<Received>,
-    /// The questions of the session, one word each: `auth`, `mail`, `rcpt`, `data`.
-    pub questions: Vec<&'static str>,
-    /// For each message, whether the TLS session of its connection resumes an earlier one.
-    pub resumed: Vec<bool>,
-}
-
-/// A configuration that offers every extension.
-pub fn config_with_all_extensions() -> ServerConfig {
-    ServerConfig::new("localhost".parse().unwrap()).auth([Mechanism::PLAIN, Mechanism::LOGIN])
-}
-
-impl Embedded {
-    /// Starts a server on a port. It refuses users other than [`USER`], recipients with the
-    /// local part `no` permanently and `later` temporarily, and content that starts with
-    /// `refuse` permanently.
-    pub fn start(config: ServerConfig, tls: ServerTls) -> Self {
-        Self::on_a_port(Shared::new(Protocol::Smtp, config, tls, false))
+impl TestServer {
+    /// Starts a server in plaintext, without users, with every extension that has no further
+    /// requirements.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the system has no port or no thread left.
+    #[track_caller]
+    pub fn start() -> Self {
+        Self::builder().start()
     }
 
-    /// Starts an LMTP server in plaintext. After the content it refuses the recipient `full`
-    /// permanently and `busy` temporarily.
-    pub fn start_lmtp(config: ServerConfig) -> Self {
-        let shared = Shared::new(Protocol::Lmtp, config, ServerTls::None, false);
-        Self::on_a_port(shared)
+    /// Configures a server: TLS, users, LMTP, extensions.
+    pub fn builder() -> TestServerBuilder {
+        TestServerBuilder::new()
     }
 
-    /// Starts a server for either protocol on a Unix socket, in plaintext.
-    #[cfg(unix)]
-    pub fn on_a_unix_socket(protocol: Protocol, config: ServerConfig) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let listener = UnixListener::bind(folder.path().join(SOCKET)).unwrap();
-        let shared = Shared::new(protocol, config, ServerTls::None, false);
-        listen(&shared, move || Ok(Socket::Unix(listener.accept()?.0)));
+    #[track_caller]
+    pub(crate) fn listen(shared: Shared, authority: Option<Authority>) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let (address, listener) = match listener {
+            Ok(listening) => listening,
+            Err(error) => panic!("the server cannot listen: {error}"),
+        };
+        let shared = Arc::new(shared);
+        let of_thread = Arc::clone(&shared);
+        let listening = thread::spawn(move || accept_all(&listener, &of_thread));
         Self {
-            address: ListenAddress::Folder(folder),
+            address,
+            authority,
             shared,
+            listening: Some(listening),
         }
     }
 
-    /// Starts a server that stores nothing, for tests that count memory.
-    pub fn start_without_recording(config: ServerConfig, tls: ServerTls) -> Self {
-        Self::on_a_port(Shared::new(Protocol::Smtp, config, tls, true))
+    /// The address, with the port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
-    fn on_a_port(shared: Arc<Shared>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        listen(&shared, move || {
-            let (stream, _) = listener.accept()?;
-            stream.set_nodelay(true)?;
-            Ok(Socket::Tcp(stream))
-        });
-        Self {
-            address: ListenAddress::Port(port),
-            shared,
+    /// The URL, without user and password, for `Transport::from_url` or the configuration of an
+    /// application.
+    pub fn url(&self) -> String {
+        let address = self.address;
+        match (self.shared.protocol, &self.shared.tls) {
+            (Protocol::Smtp, ServerTls::None) => format!("smtp://{address}?tls=none"),
+            (Protocol::Smtp, ServerTls::StartTls(_)) => format!("smtp://{address}?tls=required"),
+            (Protocol::Smtp, ServerTls::Wrapper(_)) => format!("smtps://{address}"),
+            (Protocol::Lmtp, ServerTls::None) => format!("lmtp://{address}?tls=none"),
+            (Protocol::Lmtp, ServerTls::StartTls(_)) => format!("lmtp://{address}?tls=required"),
+            (Protocol::Lmtp, ServerTls::Wrapper(_)) => format!("lmtp://{address}?tls=wrapper"),
         }
     }
 
-    /// The port that it listens on.
-    pub fn port(&self) -> u16 {
-        match self.address {
-            ListenAddress::Port(port) => port,
-            ListenAddress::Folder(_) => panic!("it has no port"),
-        }
-    }
-
-    /// The path of its Unix socket.
-    pub fn path(&self) -> PathBuf {
-        match &self.address {
-            ListenAddress::Port(_) => panic!("it has a port"),
-            ListenAddress::Folder(folder) => folder.path().join(SOCKET),
-        }
-    }
-
-    /// Everything that it received so far.
-    pub fn recording(&self) -> Recording {
-        self.shared.recording().clone()
-    }
-
-    /// The number of open connections.
-    pub fn open_connections(&self) -> usize {
-        self.shared.open.load(Ordering::SeqCst)
-    }
-
-    /// Waits until this many connections are open. Panics if that takes too long.
-    pub fn wait_for_open_connections(&self, expected: usize) {
-        let deadline = Instant::now() + CLOSE_TIMEOUT;
-        while self.open_connections() != expected {
-            let open = self.open_connections();
-            assert!(Instant::now() < deadline, "{open} connections are open");
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    /// The octets of its only connection.
-    pub fn wire(&self) -> Vec<u8> {
-        let wire = self.recording().wire;
-        assert_eq!(wire.len(), 1, "connections");
-        wire.concat()
-    }
-}
-
-/// The name of a Unix socket in its folder.
-const SOCKET: &str = "socket";
-
-/// Serves each connection on its own thread.
-fn listen(shared: &Arc<Shared>, accept: impl Fn() -> io::Result<Socket> + Send + 'static) {
-    let shared = Arc::clone(shared);
-    thread::spawn(move || {
-        loop {
-            if let Ok(socket) = accept() {
-                let open = Open::new(&shared);
-                thread::spawn(move || serve(socket, &open.0));
+    /// Configures a transport of any adapter for this server: its URL, and trust in its
+    /// certificate.
+    ///
+    /// ```
+    /// use postwire_blocking::Transport;
+    /// use postwire_testing::TestServer;
+    ///
+    /// let server = TestServer::builder().starttls().start();
+    /// let transport: Transport = server.transport().build()?;
+    /// transport.test_connection()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[expect(clippy::missing_panics_doc, reason = "the URL of a server is valid")]
+    pub fn transport<T>(&self) -> TransportBuilder<T> {
+        let builder = match TransportBuilder::from_url(self.url()) {
+            Ok(builder) => builder,
+            Err(error) => panic!("{} is not a URL: {error}", self.url()),
+        };
+        match &self.authority {
+            None => builder,
+            Some(authority) => {
+                let certificate = authority.certificate.clone();
+                builder.tls_parameters(|tls| tls.add_root_certificate(certificate))
             }
         }
-    });
-}
-
-impl Shared {
-    fn new(
-        protocol: Protocol,
-        config: ServerConfig,
-        tls: ServerTls,
-        keeps_no_recording: bool,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            config: Arc::new(config.protocol(protocol)),
-            protocol,
-            tls,
-            recording: Mutex::default(),
-            keeps_no_recording,
-            open: AtomicUsize::new(0),
-        })
     }
 
-    fn recording(&self) -> MutexGuard<'_, Recording> {
-        self.recording
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// The certificate of the authority that signed the server's certificate, for clients to
+    /// trust. Generated when the server started.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the server has no TLS.
+    #[track_caller]
+    pub fn root_certificate(&self) -> Certificate {
+        self.authority().certificate.clone()
     }
 
-    fn record(&self, record: impl FnOnce(&mut Recording)) {
-        if !self.keeps_no_recording {
-            record(&mut self.recording());
+    /// The same certificate as [`root_certificate`](Self::root_certificate), as PEM text.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the server has no TLS.
+    #[track_caller]
+    pub fn root_pem(&self) -> &str {
+        &self.authority().pem
+    }
+
+    #[track_caller]
+    fn authority(&self) -> &Authority {
+        match &self.authority {
+            Some(authority) => authority,
+            None => panic!("a server without TLS has no certificate"),
         }
     }
-}
 
-/// A connection that counts as open.
-struct Open(Arc<Shared>);
+    /// Begins a rule for what the server does at this moment, instead of accepting. Rules may be
+    /// added at any time, and apply to open sessions as well.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the address of the trigger is not an address, or if the trigger is only for LMTP
+    /// and the server is not.
+    #[track_caller]
+    pub fn on(&self, trigger: Trigger<'_>) -> Rule<'_, Self> {
+        assert!(
+            self.shared.protocol == Protocol::Lmtp || !trigger.is_only_for_lmtp(),
+            "{trigger:?} never happens in SMTP"
+        );
+        self.shared.rules.on(trigger)
+    }
 
-impl Open {
-    fn new(shared: &Arc<Shared>) -> Self {
-        shared.open.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(shared))
+    /// Removes all rules: the server accepts everything again.
+    pub fn clear_rules(&self) {
+        self.shared.rules.clear();
+    }
+
+    /// The messages that the server accepted, in order, each with its envelope, its user and its
+    /// TLS session.
+    pub fn messages(&self) -> Vec<Received> {
+        self.shared.mailbox.messages()
+    }
+
+    /// Forgets the messages so far.
+    pub fn clear_messages(&self) {
+        self.shared.mailbox.clear();
+    }
+
+    /// Waits until the server has accepted this many messages, and returns all of them.
+    ///
+    /// The thread blocks. In an async test whose application sends in a task of the same thread, use
+    /// [`wait_for_async`](Self::wait_for_async).
+    ///
+    /// # Panics
+    ///
+    /// Panics if they do not arrive within 10 seconds.
+    #[track_caller]
+    pub fn wait_for(&self, messages: usize) -> Vec<Received> {
+        self.wait_for_within(messages, mailbox::PATIENCE)
+    }
+
+    /// Waits like [`wait_for`](Self::wait_for), with another limit.
+    ///
+    /// # Panics
+    ///
+    /// Panics if they do not arrive within `limit`.
+    #[track_caller]
+    pub fn wait_for_within(&self, messages: usize, limit: Duration) -> Vec<Received> {
+        self.shared.mailbox.wait_for(messages, limit)
+    }
+
+    /// Waits like [`wait_for`](Self::wait_for) without blocking the thread, on any runtime.
+    ///
+    /// # Panics
+    ///
+    /// The future panics if they do not arrive within 10 seconds.
+    pub fn wait_for_async(
+        &self,
+        messages: usize,
+    ) -> impl Future<Output = Vec<Received>> + Send + use<> {
+        let mailbox = Arc::clone(&self.shared.mailbox);
+        mailbox::wait_for_async(mailbox, messages, mailbox::PATIENCE)
+    }
+
+    /// The number of connections that clients have opened so far.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.accepted()
     }
 }
 
-impl Drop for Open {
+impl Drop for TestServer {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::SeqCst);
+        const WAKING: Duration = Duration::from_secs(1);
+
+        self.shared.connections.stop();
+        // A connection wakes the listening thread. Without one (no descriptor is left) the thread
+        // is left behind.
+        let is_woken = TcpStream::connect_timeout(&self.address, WAKING).is_ok();
+        if let Some(listening) = self.listening.take().filter(|_| is_woken) {
+            let _ = listening.join();
+        }
+        self.shared.connections.join();
     }
 }
 
-fn serve(stream: Socket, shared: &Arc<Shared>) {
-    let mut connection = 0;
-    shared.record(|seen| {
-        connection = seen.wire.len();
-        seen.wire.push(Vec::new());
-        seen.peers.push(match &stream {
-            Socket::Tcp(stream) => stream.peer_addr().unwrap().ip().to_string(),
-            _ => String::new(),
-        });
+impl fmt::Debug for TestServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestServer")
+            .field("url", &self.url())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Serves each connection on a thread of its own, until the server stops.
+fn accept_all(listener: &TcpListener, shared: &Arc<Shared>) {
+    while !shared.connections.stops() {
+        if let Ok((stream, _)) = listener.accept() {
+            // Without a second handle or a thread, the client sees a closed connection.
+            let _ = stream.set_nodelay(true);
+            begin(stream, shared);
+        } else {
+            // Too many files are open, or the client has gone.
+            shared.connections.sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+fn begin(stream: TcpStream, shared: &Arc<Shared>) {
+    let Ok(handle) = stream.try_clone() else {
+        return;
+    };
+    let Some(number) = shared.connections.add(Socket::Tcp(handle)) else {
+        return;
+    };
+    let of_thread = Arc::clone(shared);
+    let thread = thread::Builder::new().spawn(move || {
+        session::serve(Socket::Tcp(stream), &of_thread);
+        of_thread.connections.remove(number);
     });
-    let recorded = Recorded {
-        stream,
-        connection,
-        shared: Arc::clone(shared),
-    };
-    let machine = ServerConnection::new(&shared.config, &shared.tls);
-    let mut driver = Driver::new(machine, recorded);
-    while let Some(event) = driver.next_event() {
-        let server = driver.machine_mut();
-        let answer = match event {
-            ServerEvent::Authenticate {
-                mechanism,
-                user,
-                secret,
-            } => {
-                shared.record(|seen| seen.questions.push("auth"));
-                let proves_nothing = [Mechanism::EXTERNAL, Mechanism::ANONYMOUS];
-                let proved = secret.expose() == PASSWORD.as_bytes();
-                let known = user == USER && (proved || proves_nothing.contains(&mechanism));
-                (!known).then(|| reply(535, (5, 7, 8), "who are you?"))
-            }
-            ServerEvent::PasswordWanted { .. } => {
-                shared.record(|seen| seen.questions.push("auth"));
-                server.password(&PASSWORD.into()).unwrap();
-                continue;
-            }
-            ServerEvent::MailFrom { .. } => {
-                let resumed = server.tls().is_some_and(TlsInfo::is_resumed);
-                shared.record(|seen| {
-                    seen.questions.push("mail");
-                    seen.resumed.push(resumed);
-                });
-                None
-            }
-            ServerEvent::RcptTo { forward_path, .. } => {
-                shared.record(|seen| seen.questions.push("rcpt"));
-                match forward_path.user() {
-                    "no" => Some(reply(550, (5, 1, 1), "no such user")),
-                    "later" => Some(reply(450, (4, 2, 1), "come back later")),
-                    _ => None,
-                }
-            }
-            ServerEvent::Data => {
-                shared.record(|seen| seen.questions.push("data"));
-                None
-            }
-            ServerEvent::Message(received) if shared.protocol == Protocol::Lmtp => {
-                for refusal in deliver_to_each(received, shared) {
-                    answer_with(server, refusal);
-                }
-                continue;
-            }
-            ServerEvent::Message(received) => {
-                if received.content.starts_with(b"refuse") {
-                    Some(reply(554, (5, 6, 0), "not this"))
-                } else {
-                    shared.record(|seen| seen.stored.push(received));
-                    None
-                }
-            }
-            _ => continue,
-        };
-        answer_with(server, answer);
+    match thread {
+        Ok(thread) => shared.connections.add_thread(thread),
+        Err(_) => shared.connections.remove(number),
     }
-}
-
-fn answer_with(server: &mut ServerConnection, refusal: Option<Reply>) {
-    let answered = match refusal {
-        Some(reply) => server.respond(reply),
-        None => server.accept(),
-    };
-    answered.unwrap();
-}
-
-/// The replies for each recipient of an LMTP message after the content; the stored message has
-/// the accepted recipients.
-fn deliver_to_each(mut received: Received, shared: &Shared) -> Vec<Option<Reply>> {
-    let recipients = std::mem::take(&mut received.recipients);
-    let mut refusals = Vec::new();
-    for recipient in recipients {
-        let refusal = match recipient.user() {
-            "full" => Some(reply(552, (5, 2, 2), "the mailbox is full")),
-            "busy" => Some(reply(452, (4, 2, 2), "the mailbox is full just now")),
-            _ => None,
-        };
-        if refusal.is_none() {
-            received.recipients.push(recipient);
-        }
-        refusals.push(refusal);
-    }
-    if !received.recipients.is_empty() {
-        shared.record(|seen| seen.stored.push(received));
-    }
-    refusals
-}
-
-fn reply(code: u16, (class, subject, detail): (u8, u16, u16), text: &str) -> Reply {
-    let enhanced = EnhancedCode::new(class, subject, detail);
-    Reply::new(ReplyCode::new(code).unwrap(), enhanced, &[text])
-}
-
-/// A stream that records the octets it reads.
-struct Recorded {
-    stream: Socket,
-    connection: usize,
-    shared: Arc<Shared>,
-}
-
-impl Read for Recorded {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let octets = self.stream.read(into)?;
-        self.shared
-            .record(|seen| seen.wire[self.connection].extend_from_slice(&into[..octets]));
-        Ok(octets)
-    }
-}
-
-impl Write for Recorded {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.stream.write(octets)
-    }
-
-    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.stream.write_vectored(slices)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
-}
-
-impl Stream for Recorded {
-    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        Stream::set_read_timeout(&mut self.stream, timeout)
-    }
-
-    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        Stream::set_write_timeout(&mut self.stream, timeout)
-    }
-}
-
-/// A server that runs `script` for one connection, and returns its result.
-pub struct Scripted<T> {
-    port: u16,
-    thread: thread::JoinHandle<T>,
-}
-
-impl<T: Send + 'static> Scripted<T> {
-    /// Starts the server.
-    pub fn start(script: impl FnOnce(TcpStream) -> T + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let thread = thread::spawn(move || {
-            let (stream, _) = listener.accept().unwrap();
-            let limit = Some(Duration::from_secs(20));
-            stream.set_read_timeout(limit).unwrap();
-            stream.set_write_timeout(limit).unwrap();
-            script(stream)
-        });
-        Self { port, thread }
-    }
-
-    /// The port that it listens on.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// The result of the script.
-    pub fn finish(self) -> T {
-        self.thread.join().unwrap()
-    }
-}
-
-/// Sends `words` and reads until the client has sent `until` or closed. Returns the octets that
-/// were read.
-pub fn exchange(stream: &mut TcpStream, words: &str, until: &str) -> String {
-    let mut received = Vec::new();
-    let mut buffer = [0; 4_096];
-    if stream.write_all(words.as_bytes()).is_err() {
-        return String::new();
-    }
-    while !String::from_utf8_lossy(&received).contains(until) {
-        match stream.read(&mut buffer) {
-            Ok(0) | Err(_) => break,
-            Ok(octets) => received.extend_from_slice(&buffer[..octets]),
-        }
-    }
-    String::from_utf8_lossy(&received).into_owned()
 }

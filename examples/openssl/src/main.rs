@@ -16,8 +16,8 @@ use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
 use postwire_proto::{Client, ClientConfig, Credentials, Envelope, HelloName, Mechanism, Security};
 use postwire_server::ServerConfig;
-use postwire_testing::certificates::{Authority, Flaw};
-use postwire_testing::server::{Embedded, PASSWORD, USER};
+use postwire_scenarios::certificates::{Authority, Flaw};
+use postwire_scenarios::server::{Embedded, PASSWORD, USER};
 use postwire_tls::ServerTls;
 
 use crate::session::Session;

@@ -18,8 +18,8 @@ use compio::net::TcpStream;
 use compio::runtime::Runtime;
 use compio::time::sleep;
 use futures_lite::future::or;
-use postwire_testing::certificates::{Authority, Flaw};
-use postwire_testing::server::{Embedded, config_with_all_extensions};
+use postwire_scenarios::certificates::{Authority, Flaw};
+use postwire_scenarios::server::{Embedded, config_with_all_extensions};
 use postwire_tls::proto::{
     ClientConfig, Clock, Endpoint, Envelope, Event, HelloName, Report, Security,
 };

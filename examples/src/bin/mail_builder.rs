@@ -4,10 +4,13 @@
 use mail_builder::MessageBuilder;
 use postwire_blocking::{Transport, proto::Envelope};
 use postwire_examples::by_lettre;
-use postwire_testing::server::{Embedded, config_with_all_extensions};
+use postwire_scenarios::server::{Embedded, config_with_all_extensions};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let server = Embedded::start(config_with_all_extensions(), postwire_testing::plaintext());
+    let server = Embedded::start(
+        config_with_all_extensions(),
+        postwire_scenarios::plaintext(),
+    );
     let here = format!("smtp://127.0.0.1:{}?tls=none", server.port());
     let url = std::env::args().nth(1).unwrap_or(here);
     let transport: Transport = Transport::from_url(url)?.build()?;

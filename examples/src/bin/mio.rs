@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Buf;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use postwire_testing::server::{Embedded, config_with_all_extensions};
+use postwire_scenarios::server::{Embedded, config_with_all_extensions};
 use postwire_tls::proto::{
     Client, ClientConfig, Clock, Endpoint, Envelope, Event, HelloName, Instant, Security,
 };
@@ -73,7 +73,10 @@ fn resident() -> Option<usize> {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let server = Embedded::start(config_with_all_extensions(), postwire_testing::plaintext());
+    let server = Embedded::start(
+        config_with_all_extensions(),
+        postwire_scenarios::plaintext(),
+    );
     let address = format!("127.0.0.1:{}", server.port()).parse()?;
     let config = Arc::new(ClientConfig::new(HelloName::localhost(), Security::None));
     let envelope = Envelope::new(

@@ -1,6 +1,6 @@
 //! Runs futures with async-std.
 
-use postwire_testing::futures::Executor;
+use postwire_scenarios::futures::Executor;
 
 /// async-std's executor.
 pub(crate) struct AsyncStd;

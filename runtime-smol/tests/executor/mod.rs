@@ -1,6 +1,6 @@
 //! Runs futures with smol.
 
-use postwire_testing::futures::Executor;
+use postwire_scenarios::futures::Executor;
 
 /// smol's executor.
 pub(crate) struct Smol;

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use postwire_testing::futures::Executor;
+use postwire_scenarios::futures::Executor;
 use postwire_tokio::Tokio;
 use tokio::runtime::{Builder, Runtime};
 

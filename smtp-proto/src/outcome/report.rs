@@ -99,7 +99,10 @@ pub enum RecipientStatus {
 
 impl Report {
     /// Creates a report without a session: for tests, and for transports that send in another
-    /// way.
+    /// way. [`TransactionId::default`] is the first message of a session.
+    ///
+    /// [`accepted`](Self::accepted), [`rejected`](Self::rejected), [`not_sent`](Self::not_sent) and
+    /// [`in_doubt`](Self::in_doubt) create a report with the same result for all recipients.
     pub fn new(
         transaction: TransactionId,
         outcome: Outcome,
@@ -113,18 +116,52 @@ impl Report {
         }
     }
 
+    /// Creates the report on a message that the server accepted for all recipients, without a
+    /// session.
+    ///
+    /// For the tests of programs that send mail, and for transports that send in another way.
+    ///
+    /// ```
+    /// use postwire_proto::{Envelope, Report};
+    ///
+    /// let envelope = Envelope::new(None, vec!["bob@example.net".parse()?])?;
+    /// let report = Report::accepted(&envelope, "250 2.0.0 queued as 12345".parse()?);
+    /// assert!(report.is_accepted() && report.into_result().is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn accepted(envelope: &Envelope, reply: Reply) -> Self {
+        Self::same_for_all(envelope, Outcome::Accepted(reply))
+    }
+
+    /// Creates the report on a message that the server refused at this stage for all recipients,
+    /// without a session.
+    pub fn rejected(envelope: &Envelope, stage: Stage, reply: Reply) -> Self {
+        Self::same_for_all(envelope, Outcome::Rejected { stage, reply })
+    }
+
     /// Creates the report on a message that no session received. For adapters that cannot
-    /// connect.
+    /// connect, and for tests.
     pub fn not_sent(envelope: &Envelope, error: Error) -> Self {
-        let not_sent = |address: &Address| {
-            RecipientReport::new(address.clone(), RecipientStatus::NotSent, None)
+        Self::same_for_all(envelope, Outcome::NotSent(error))
+    }
+
+    /// Creates the report on a message whose content was sent and not answered, without a session.
+    pub fn in_doubt(envelope: &Envelope, error: Error) -> Self {
+        Self::same_for_all(envelope, Outcome::InDoubt(error))
+    }
+
+    fn same_for_all(envelope: &Envelope, outcome: Outcome) -> Self {
+        let (status, reply) = match &outcome {
+            Outcome::Accepted(reply) => (RecipientStatus::Accepted, Some(reply)),
+            Outcome::Rejected { reply, .. } => (RecipientStatus::Refused, Some(reply)),
+            Outcome::NotSent(_) => (RecipientStatus::NotSent, None),
+            Outcome::InDoubt(_) => (RecipientStatus::InDoubt, None),
         };
-        Self {
-            transaction: TransactionId(0),
-            outcome: Outcome::NotSent(error),
-            recipients: envelope.forward_paths().iter().map(not_sent).collect(),
-            rest_error: None,
-        }
+        let addresses = envelope.forward_paths().iter();
+        let recipients = addresses
+            .map(|address| RecipientReport::new(address.clone(), status, reply.cloned()))
+            .collect();
+        Self::new(TransactionId(0), outcome, recipients)
     }
 
     /// Adds the report on a further transaction of the message, for the recipients at these

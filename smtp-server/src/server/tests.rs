@@ -186,6 +186,8 @@ fn describe(event: ServerEvent) -> String {
         |path: Option<Address>| format!("<{}>", path.map_or(String::new(), |p| p.to_string()));
     match event {
         ServerEvent::StartTls => "starttls".into(),
+        ServerEvent::Greeting => "greeting".into(),
+        ServerEvent::Hello { name } => format!("hello {name}"),
         ServerEvent::Authenticate {
             mechanism,
             user,

@@ -449,6 +449,56 @@ fn a_failed_connection_is_reported_once() {
 }
 
 #[test]
+fn the_application_can_be_asked_at_the_opening() {
+    let config = || config().ask_at_opening(true).enhanced_status_codes(false);
+    play(
+        config(),
+        &["
+        Q: greeting
+        A: yes
+        S: 220 mx.example ESMTP ready
+        C: EHLO me
+        Q: hello me
+        A: 550 not you
+        S: 550 not you
+        C: MAIL FROM:<>
+        S: 503 introduce yourself first
+        C: HELO me
+        Q: hello me
+        A: yes
+        S: 250 mx.example greets me
+        C: QUIT
+        S: 221 goodbye
+        Q: closed
+        "],
+    );
+    play(
+        config(),
+        &["
+        Q: greeting
+        A: 554 no service
+        S: 554 no service
+        Q: closed
+        C: EHLO me
+        "],
+    );
+}
+
+#[test]
+fn the_application_is_asked_after_the_handshake() {
+    let config = config().ask_at_opening(true);
+    let mut server = Server::wrapped(Arc::new(config));
+    assert_eq!(server.poll_event(), Some(ServerEvent::StartTls));
+    assert_eq!(server.poll_event(), None);
+    let tls = postwire_proto::TlsInfo::new("TLSv1.3", "a cipher");
+    server.handle_tls_established(Instant::EPOCH, tls).unwrap();
+    assert_eq!(server.poll_event(), Some(ServerEvent::Greeting));
+    assert!(!server.output().has_remaining());
+    server.accept().unwrap();
+    assert!(server.output().has_remaining());
+}
+
+#[test]
 fn commands_can_be_traced() {
     let config = config()
         .trace(true)
