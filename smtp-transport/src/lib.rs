@@ -25,6 +25,8 @@ mod dispatch;
 mod error;
 mod flow;
 mod observe;
+#[cfg(any(feature = "lettre", feature = "mail-builder"))]
+mod outgoing;
 mod pool;
 mod reach;
 mod session;
@@ -36,6 +38,8 @@ pub use config::{SocketOptions, TransportConfig};
 pub use credentials::CredentialsSource;
 pub use dispatch::Counters;
 pub use error::ConfigError;
+#[cfg(any(feature = "lettre", feature = "mail-builder"))]
+pub use outgoing::{Outgoing, OutgoingError};
 pub use pool::PoolConfig;
 /// The TLS layer: modes, parameters, certificates, and client and server connections.
 pub use postwire_tls as tls;
