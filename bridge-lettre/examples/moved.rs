@@ -32,7 +32,7 @@ pub fn newsletter(reader: &str) -> Result<Message, Box<dyn std::error::Error>> {
         .singlepart(SinglePart::plain(
             "Grüße,\r\n.a line that begins with a dot\r\n".to_owned(),
         ))
-        .singlepart(picture.body(vec![7_u8; 5_000], ContentType::parse("image/x-week")?));
+        .singlepart(picture.body(vec![7_u8; 500], ContentType::parse("image/x-week")?));
     Ok(Message::builder()
         .from("The news <news@example.org>".parse()?)
         .to(reader.parse()?)
