@@ -7,5 +7,8 @@
 //! * `bin/mail_builder.rs`: a message from `mail-builder`, or from `lettre` through `postwire-lettre`;
 //! * `bin/socks5.rs`: through a proxy, over your own stream.
 //!
+//! The folder `dkim` is a workspace of its own, since signing depends on a crate with an advisory: a
+//! message with a DKIM signature, verified where it arrives.
+//!
 //! The folder `openssl` is a workspace of its own, since it needs the headers of OpenSSL: OpenSSL
 //! as the TLS below the core, with a login bound to the TLS session.
