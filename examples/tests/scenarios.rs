@@ -1,68 +1,10 @@
-//! lettre's traits; a proxy.
+//! A proxy.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use postwire_examples::by_lettre;
 use postwire_scenarios::server::{Embedded, config_with_all_extensions};
-
-#[test]
-fn a_lettre_program_switches_in_one_line() {
-    let server = Embedded::start(
-        config_with_all_extensions(),
-        postwire_scenarios::plaintext(),
-    );
-    let url = format!("smtp://127.0.0.1:{}?tls=none", server.port());
-    let message = lettre::Message::builder()
-        .from("Alice <alice@example.org>".parse().unwrap())
-        .to("Bob <bob@example.net>".parse().unwrap())
-        .subject("moved")
-        .body("Hello, Bob.".to_owned())
-        .unwrap();
-
-    let transport = postwire_blocking::Transport::from_url(&url)
-        .unwrap()
-        .build()
-        .unwrap();
-    let report = lettre::Transport::send(&by_lettre::Blocking(transport), &message).unwrap();
-    assert!(report.is_accepted());
-
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.enable_all().build().unwrap();
-    runtime.block_on(async {
-        let transport = postwire_tokio::Transport::from_url(&url).unwrap();
-        let transport = transport.build().unwrap();
-        let moved = by_lettre::Async(transport);
-        let report = lettre::AsyncTransport::send(&moved, message.clone())
-            .await
-            .unwrap();
-        assert!(report.is_accepted());
-    });
-    let stored = server.recording().stored;
-    assert_eq!(stored.len(), 2);
-    assert!(stored.iter().all(|s| s.content == message.formatted()));
-}
-
-#[test]
-fn a_lettre_program_sends_to_all_or_none() {
-    let server = Embedded::start(
-        config_with_all_extensions(),
-        postwire_scenarios::plaintext(),
-    );
-    let url = format!("smtp://127.0.0.1:{}?tls=none", server.port());
-    let message = lettre::Message::builder()
-        .from("Alice <alice@example.org>".parse().unwrap())
-        .to("Bob <bob@example.net>".parse().unwrap())
-        .to("Nobody <no@example.net>".parse().unwrap())
-        .body("Hello.".to_owned())
-        .unwrap();
-    let transport = postwire_blocking::Transport::from_url(&url).unwrap();
-    let moved = by_lettre::Blocking(transport.build().unwrap());
-    let error = lettre::Transport::send(&moved, &message).unwrap_err();
-    assert!(error.to_string().contains("550"), "{error}");
-    assert!(server.recording().stored.is_empty());
-}
 
 /// A proxy for one client, which connects where it is told to.
 fn proxy() -> u16 {

@@ -26,6 +26,8 @@ mod error;
 mod flow;
 mod mailer;
 mod observe;
+#[cfg(any(feature = "lettre", feature = "mail-builder"))]
+mod outgoing;
 mod pool;
 mod reach;
 mod session;
@@ -39,6 +41,8 @@ pub use credentials::CredentialsSource;
 pub use dispatch::Counters;
 pub use error::ConfigError;
 pub use mailer::{AsyncMailer, Mailer, SendFuture};
+#[cfg(any(feature = "lettre", feature = "mail-builder"))]
+pub use outgoing::{Outgoing, OutgoingError};
 pub use pool::PoolConfig;
 /// The TLS layer: modes, parameters, certificates, and client and server connections.
 pub use postwire_tls as tls;

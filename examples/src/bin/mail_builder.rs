@@ -2,8 +2,8 @@
 //! server.
 
 use mail_builder::MessageBuilder;
-use postwire_blocking::{Transport, proto::Envelope};
-use postwire_examples::by_lettre;
+use postwire_blocking::{Transport, transport::Outgoing};
+use postwire_lettre as lettre;
 use postwire_scenarios::server::{Embedded, config_with_all_extensions};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,20 +20,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .to("bob@example.net")
         .subject("from mail-builder")
         .text_body("Hello, Bob.")
-        .attachment("application/octet-stream", "numbers.bin", vec![7_u8; 1_000])
-        .write_to_vec()?;
-    let envelope = Envelope::new(
-        Some("alice@example.org".parse()?),
-        vec!["bob@example.net".parse()?],
-    )?;
-    println!("{}", transport.send(&envelope, message)?);
+        .attachment("application/octet-stream", "numbers.bin", vec![7_u8; 1_000]);
+    let message = Outgoing::try_from(message)?;
+    println!("{}", transport.send(&message.envelope, message.body)?);
 
     let message = lettre::Message::builder()
         .from("Alice <alice@example.org>".parse()?)
         .to("Bob <bob@example.net>".parse()?)
         .subject("from lettre")
         .body("Hello, Bob.".to_owned())?;
-    let report = lettre::Transport::send(&by_lettre::Blocking(transport), &message)?;
-    println!("{report}");
+    let mailer = lettre::SmtpTransport::from(transport);
+    let response = lettre::Transport::send(&mailer, &message)?;
+    println!("accepted: {}", response.code());
     Ok(())
 }
