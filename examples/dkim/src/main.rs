@@ -51,7 +51,10 @@ fn signed() -> Result<Message, Box<dyn std::error::Error>> {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let server = Embedded::start(config_with_all_extensions(), postwire_scenarios::plaintext());
+    let server = Embedded::start(
+        config_with_all_extensions(),
+        postwire_scenarios::plaintext(),
+    );
     let here = format!("smtp://127.0.0.1:{}?tls=none", server.port());
     let url = std::env::args().nth(1).unwrap_or(here);
     let transport: Transport = Transport::from_url(url)?.build()?;
@@ -72,7 +75,10 @@ mod tests {
 
     #[test]
     fn what_arrives_has_a_valid_signature() {
-        let server = Embedded::start(config_with_all_extensions(), postwire_scenarios::plaintext());
+        let server = Embedded::start(
+            config_with_all_extensions(),
+            postwire_scenarios::plaintext(),
+        );
         let url = format!("smtp://127.0.0.1:{}?tls=none", server.port());
         let transport: Transport = Transport::from_url(url).unwrap().build().unwrap();
         let message = Outgoing::try_from(&signed().unwrap()).unwrap();

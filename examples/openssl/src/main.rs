@@ -15,9 +15,9 @@ use openssl::ssl::{SslConnector, SslMethod, SslVersion};
 use openssl::x509::X509;
 use openssl::x509::store::X509StoreBuilder;
 use postwire_proto::{Client, ClientConfig, Credentials, Envelope, HelloName, Mechanism, Security};
-use postwire_server::ServerConfig;
 use postwire_scenarios::certificates::{Authority, Flaw};
 use postwire_scenarios::server::{Embedded, PASSWORD, USER};
+use postwire_server::ServerConfig;
 use postwire_tls::ServerTls;
 
 use crate::session::Session;
