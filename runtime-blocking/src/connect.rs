@@ -41,16 +41,15 @@ pub(crate) fn connect(
         None => connect_to_unix_socket(path, left),
     };
     let limit = dial.limit(left);
-    run(dial, limit, true, resolve, attempt, attempt_once)
+    run(dial, limit, resolve, attempt, attempt_once)
 }
 
 /// Executes the steps, with one attempt for each address, or one for a path. An attempt that lost
-/// the race ends at its time limit, and its socket is closed. `keeps_limit` says that an attempt
-/// never takes longer than its time limit, so that the last one needs no thread.
+/// the race ends at its time limit, and its socket is closed. An attempt takes no longer than its
+/// time limit, so that a single address needs no thread.
 fn run<T: Send + 'static>(
     dial: &mut Dial<'_>,
     limit: Duration,
-    keeps_limit: bool,
     resolve: impl Fn(&str, u16, Duration) -> io::Result<Vec<SocketAddr>>,
     attempt: impl Fn(SocketAddr, Duration) -> io::Result<T> + Clone + Send + 'static,
     attempt_once: impl Fn(&Path, Duration) -> io::Result<T>,
@@ -72,7 +71,7 @@ fn run<T: Send + 'static>(
                 Err(error) => socket.failed(error),
             },
             DialStep::Start(address) => {
-                if keeps_limit && dial.is_only_address() {
+                if dial.is_only_address() {
                     match attempt(address, left(limit)) {
                         Ok(connected) => {
                             dial.connected(address);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use postwire_transport::adapter::{Dispatch, Drive, Move, Sending, Step, WhenBlocked, verdict};
-use postwire_transport::proto::{Body, Clock, Envelope, Error, Report, SendError};
+use postwire_transport::proto::{Body, Clock, Envelope, Error, Instant, Report, SendError};
 use postwire_transport::{Counters, StreamBody, TransportConfig};
 
 use crate::connect::Connector;
@@ -278,20 +278,32 @@ fn drive_shared(
     match driver.next_wait() {
         Move::Event(event) => drive.on_event(clock.now(), Some(event)),
         Move::Close => drive.on_event(clock.now(), None),
-        Move::Write(_) if drive.when_blocked() == WhenBlocked::Read => {
-            drive.line().driver.look_around();
-            drive.keep();
-        }
-        Move::Write(_) if drive.when_blocked() == WhenBlocked::Write => drive.keep(),
-        Move::Read(until) | Move::Write(until) => {
-            if drive.park_to_read(&unpark_this_thread(), until) {
-                let mut input = [0; INPUT];
-                let octets = socket.read_apart(&mut input);
-                return Some((socket, input, octets));
+        Move::Read(until) => return park_to_read(drive, socket, until),
+        Move::Write(until) => match drive.when_blocked() {
+            WhenBlocked::Read => {
+                drive.line().driver.look_around();
+                drive.keep();
             }
-        }
+            WhenBlocked::Write => drive.keep(),
+            _ => return park_to_read(drive, socket, until),
+        },
     }
     None
+}
+
+/// Leaves the connection to other threads, and waits for its socket by the second handle if no
+/// other thread does.
+fn park_to_read(
+    drive: Drive<'_, Box<Connection>>,
+    socket: Arc<Socket>,
+    until: Option<Instant>,
+) -> Option<Read> {
+    if !drive.park_to_read(&unpark_this_thread(), until) {
+        return None;
+    }
+    let mut input = [0; INPUT];
+    let octets = socket.read_apart(&mut input);
+    Some((socket, input, octets))
 }
 
 impl Drop for Carrier {

@@ -18,7 +18,7 @@ fn race_them(
     let config = builder.addresses(addresses()).build().unwrap();
     let no_path = |_: &Path, _| Err(io::ErrorKind::Unsupported.into());
     let dial = &mut Dial::new(&config);
-    run(dial, limit, false, resolve, attempt, no_path)
+    run(dial, limit, resolve, attempt, no_path)
 }
 
 /// An address that swallows packets.

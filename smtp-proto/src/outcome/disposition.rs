@@ -203,6 +203,24 @@ impl Error {
         refused && self.disposition() == Disposition::RetryLater
     }
 
+    /// Whether a session that could not be opened is worth an attempt with another address of the
+    /// server (RFC 5321 §5.1).
+    ///
+    /// True if this address refused the session in its greeting, or closed the connection or sent
+    /// nothing before its greeting (the server speaks first, after a TLS handshake if there is one).
+    /// Every other failure says something about the server, not about one of its addresses.
+    pub fn is_worth_another_address(&self) -> bool {
+        match (self.stage(), self.kind()) {
+            (Stage::Greeting, kind) => !matches!(kind, ErrorKind::Aborted),
+            (
+                Stage::Tls,
+                ErrorKind::ConnectionClosed | ErrorKind::Transport(_) | ErrorKind::TimedOut,
+            ) => true,
+            (Stage::Ehlo, ErrorKind::Refused(reply)) => reply.code().get() == 421,
+            _ => false,
+        }
+    }
+
     /// Whether the session was lost, rather than the message refused. A session without a reply
     /// to `MAIL` counts as lost, because the server may no longer be reachable.
     fn is_loss_of_session(&self) -> bool {
@@ -394,6 +412,23 @@ mod tests {
             };
             let wanted = matches!(code, 421 | 432 | 450);
             assert_eq!(error.server_has_no_room(), wanted, "{error:?}");
+        });
+    }
+
+    #[test]
+    fn another_address_is_worth_an_attempt_until_this_one_has_greeted() {
+        each(|error, _| {
+            let wanted = match (error.stage(), error.kind()) {
+                (_, ErrorKind::Aborted) => false,
+                (Stage::Greeting, _) => true,
+                (Stage::Tls, kind) => matches!(
+                    kind,
+                    ErrorKind::ConnectionClosed | ErrorKind::Transport(_) | ErrorKind::TimedOut
+                ),
+                (Stage::Ehlo, ErrorKind::Refused(reply)) => reply.code().get() == 421,
+                _ => false,
+            };
+            assert_eq!(error.is_worth_another_address(), wanted, "{error:?}");
         });
     }
 

@@ -106,7 +106,7 @@ impl AddressRace {
     ///
     /// Returns `error` if no other address is to be tried.
     pub(super) fn session_failed(&mut self, error: Error) -> Result<(), Error> {
-        if self.untried.is_empty() || !is_worth_another_address(&error) {
+        if self.untried.is_empty() || !error.is_worth_another_address() {
             return Err(error);
         }
         self.refused = Some(error);
@@ -141,19 +141,6 @@ impl AddressRace {
             return Error::new(Stage::Connect, ErrorKind::TimedOut);
         }
         self.error()
-    }
-}
-
-/// Whether the session failed so early that another address may succeed.
-fn is_worth_another_address(error: &Error) -> bool {
-    match (error.stage(), error.kind()) {
-        (Stage::Greeting, kind) => !matches!(kind, ErrorKind::Aborted),
-        (
-            Stage::Tls,
-            ErrorKind::ConnectionClosed | ErrorKind::Transport(_) | ErrorKind::TimedOut,
-        ) => true,
-        (Stage::Ehlo, ErrorKind::Refused(reply)) => reply.code().get() == 421,
-        _ => false,
     }
 }
 
