@@ -71,23 +71,14 @@ fn run<T: Send + 'static>(
                 Err(error) => socket.failed(error),
             },
             DialStep::Start(address) => {
-                if dial.is_only_address() {
-                    match attempt(address, left(limit)) {
-                        Ok(connected) => {
-                            dial.connected(address);
-                            return Ok(connected);
-                        }
-                        Err(_) if left(limit).is_zero() => return Err(dial.timed_out()),
-                        Err(error) => dial.attempt_failed(address, error),
-                    }
-                    continue;
-                }
                 join = clock.now() + ATTEMPT_DELAY;
                 let (ended, attempt, left) = (ended.clone(), attempt.clone(), left(limit));
                 // The receiver is gone if another attempt won.
                 let start = move || drop(ended.send((address, attempt(address, left))));
                 let thread = thread::Builder::new().name("postwire-connect".to_owned());
-                if let Err(error) = thread.spawn(start) {
+                if dial.is_only_address() {
+                    start();
+                } else if let Err(error) = thread.spawn(start) {
                     dial.attempt_failed(address, error);
                 }
             }

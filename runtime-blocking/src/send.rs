@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use postwire_transport::adapter::{Dispatch, Drive, Move, Sending, Step, WhenBlocked, verdict};
-use postwire_transport::proto::{Body, Clock, Envelope, Error, Instant, Report, SendError};
+use postwire_transport::proto::{Body, Clock, Envelope, Error, Report, SendError};
 use postwire_transport::{Counters, StreamBody, TransportConfig};
 
 use crate::connect::Connector;
@@ -275,35 +275,25 @@ fn drive_shared(
         let copy = |octets, into: &mut [u8]| into[..octets].copy_from_slice(&input[..octets]);
         driver.take_read(|into| octets.inspect(|octets| copy(*octets, into)));
     }
-    match driver.next_wait() {
-        Move::Event(event) => drive.on_event(clock.now(), Some(event)),
-        Move::Close => drive.on_event(clock.now(), None),
-        Move::Read(until) => return park_to_read(drive, socket, until),
-        Move::Write(until) => match drive.when_blocked() {
-            WhenBlocked::Read => {
-                drive.line().driver.look_around();
-                drive.keep();
+    let next = driver.next_wait();
+    let blocked = matches!(next, Move::Write(_)).then(|| drive.when_blocked());
+    match (next, blocked) {
+        (Move::Event(event), _) => drive.on_event(clock.now(), Some(event)),
+        (Move::Close, _) => drive.on_event(clock.now(), None),
+        (_, Some(WhenBlocked::Read)) => {
+            drive.line().driver.look_around();
+            drive.keep();
+        }
+        (_, Some(WhenBlocked::Write)) => drive.keep(),
+        (Move::Read(until) | Move::Write(until), _) => {
+            if drive.park_to_read(&unpark_this_thread(), until) {
+                let mut input = [0; INPUT];
+                let octets = socket.read_apart(&mut input);
+                return Some((socket, input, octets));
             }
-            WhenBlocked::Write => drive.keep(),
-            _ => return park_to_read(drive, socket, until),
-        },
+        }
     }
     None
-}
-
-/// Leaves the connection to other threads, and waits for its socket by the second handle if no
-/// other thread does.
-fn park_to_read(
-    drive: Drive<'_, Box<Connection>>,
-    socket: Arc<Socket>,
-    until: Option<Instant>,
-) -> Option<Read> {
-    if !drive.park_to_read(&unpark_this_thread(), until) {
-        return None;
-    }
-    let mut input = [0; INPUT];
-    let octets = socket.read_apart(&mut input);
-    Some((socket, input, octets))
 }
 
 impl Drop for Carrier {
