@@ -5,7 +5,7 @@
 //! that hangs or dies does not affect the others.
 
 use std::alloc::System;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -15,6 +15,7 @@ mod cases;
 mod claims;
 mod clients;
 mod count;
+mod gate;
 mod job;
 mod lab;
 mod plot;
@@ -27,6 +28,9 @@ mod table;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// The kept counts of the standard jobs.
+const COUNTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/counts.txt");
 
 /// Why a measurement failed.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -41,6 +45,12 @@ struct Arguments {
     /// Run only this case.
     #[arg(long, value_name = "NAME")]
     case: Option<String>,
+    /// Instead of measuring, count the standard jobs, and fail if a count rose by more than 2 %.
+    #[arg(long, conflicts_with_all = ["quick", "case", "results"])]
+    gate: bool,
+    /// Keep the counts of the standard jobs.
+    #[arg(long, requires = "gate")]
+    renew: bool,
     /// The folder for the results.
     #[arg(long, value_name = "FOLDER", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
     results: PathBuf,
@@ -60,6 +70,9 @@ enum Role {
     /// Sends over one connection and reports its peak memory.
     #[command(hide = true)]
     Send(suite::SendArguments),
+    /// Does one job of the gate.
+    #[command(hide = true)]
+    GateJob { name: String, units: usize },
     /// Holds many sessions and reports their memory.
     #[command(hide = true)]
     Hold(suite::HoldArguments),
@@ -71,6 +84,8 @@ fn main() -> ExitCode {
         Some(Role::Sink) => sink::serve().map(|()| true),
         Some(Role::Case { name }) => suite::measure(name, arguments.quick),
         Some(Role::Send(send)) => suite::send(send).map(|()| true),
+        Some(Role::GateJob { name, units }) => gate::jobs::run_named(name, *units).map(|()| true),
+        None if arguments.gate => gate::run(Path::new(COUNTS), arguments.renew),
         Some(Role::Hold(hold)) => suite::hold(hold).map(|()| true),
         None => suite::run(
             arguments.quick,

@@ -19,8 +19,9 @@ mod control;
 mod many;
 mod session;
 
-pub(crate) use control::{Port, Sink, serve};
-use session::{After, Session};
+pub(crate) use control::{Port, Sink, serve, server_config};
+use session::After;
+pub(crate) use session::Session;
 
 /// The number of octets that are read at once.
 const READ: usize = 256 * 1024;
@@ -85,7 +86,8 @@ impl Counters {
         Self::add(&self.flights, 1);
     }
 
-    fn take(&self) -> Counts {
+    /// Takes the counts since the last call.
+    pub(crate) fn take(&self) -> Counts {
         let take = |counter: &AtomicU64| counter.swap(0, Ordering::Relaxed);
         Counts {
             connections: take(&self.connections),

@@ -302,6 +302,11 @@ impl ClientConfig {
         self
     }
 
+    /// Whether a session of this configuration logs in: it has credentials, or gets them later.
+    pub fn logs_in(&self) -> bool {
+        self.credentials.is_some() || self.late_credentials
+    }
+
     /// Sets the credentials to authenticate with. If the server offers no usable mechanism,
     /// nothing is sent.
     #[must_use]

@@ -70,9 +70,11 @@ impl Connection {
         } else {
             Arc::new((**config).clone().security(tls.security()))
         };
+        let logs_in = config.logs_in();
         let mut client = Client::new(config);
         let provider = tls.parameters().map(TlsParameters::rustls_config);
-        if let Some(nonce) = nonce(provider.map(|config| config.crypto_provider())) {
+        // A provider may take tens of milliseconds to seed its generator.
+        if logs_in && let Some(nonce) = nonce(provider.map(|config| config.crypto_provider())) {
             client.set_nonce(&nonce);
         }
         let mut connection = Self {

@@ -7,7 +7,7 @@ use bytes::Buf;
 use postwire_proto::{Client, ClientConfig, Endpoint, HelloName, Instant, Security};
 use postwire_tls::{Certificate, CertificateStore, TlsParametersBuilder};
 use postwire_transport::{TransportBuilder, TransportConfig};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, ServerConfig, ServerConnection};
 
 use crate::Failure;
@@ -16,6 +16,7 @@ use crate::count::{allocations, held};
 use crate::job::{HOST, Mail, Mode, Target};
 use crate::lab::{Lab, Task};
 use crate::report::{Row, Section};
+use crate::sink::server_config;
 
 const GREETING: &[u8] = b"220 mx.example.net ESMTP\r\n";
 const OFFER: &[u8] = b"250-mx.example.net\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-CHUNKING\r\n\
@@ -114,17 +115,8 @@ fn core(count: usize) -> Row {
 type Server = (Arc<ServerConfig>, Target);
 
 fn server() -> Result<Server, Failure> {
-    let generated = rcgen::generate_simple_self_signed([HOST.to_owned()])?;
-    let key = PrivatePkcs8KeyDer::from(generated.signing_key.serialize_der());
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let chain = vec![generated.cert.der().clone()];
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, PrivateKeyDer::Pkcs8(key))?;
-    config.send_tls13_tickets = 0;
-    let root = Target::plain(0, &generated.cert.pem());
-    Ok((Arc::new(config), root))
+    let (config, root) = server_config()?;
+    Ok((config, Target::plain(0, &root)))
 }
 
 /// The client's end of a TLS session.

@@ -102,6 +102,13 @@ impl TlsIdentity {
     }
 }
 
+/// A configuration of TLS with a certificate of its own, and the certificate to trust: for a peer in
+/// this process.
+pub(crate) fn server_config() -> Result<(Arc<ServerConfig>, String), Failure> {
+    let identity = TlsIdentity::new()?;
+    Ok((identity.config(Behaviour::default())?, identity.root))
+}
+
 /// A port of the sink, for the measuring process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Port {

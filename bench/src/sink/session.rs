@@ -17,7 +17,7 @@ const LONGEST_LINE: usize = 16 * 1024;
 
 /// The action after the replies are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum After {
+pub(crate) enum After {
     Go,
     StartTls,
     Quit,
@@ -42,7 +42,7 @@ enum Phase {
 
 /// The session of a client.
 #[derive(Debug)]
-pub(super) struct Session<'a> {
+pub(crate) struct Session<'a> {
     behaviour: Behaviour,
     counters: &'a Counters,
     phase: Phase,
@@ -54,7 +54,7 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(behaviour: Behaviour, counters: &'a Counters) -> Self {
+    pub(crate) fn new(behaviour: Behaviour, counters: &'a Counters) -> Self {
         Self {
             behaviour,
             counters,
@@ -67,12 +67,12 @@ impl<'a> Session<'a> {
     }
 
     /// The octets to write.
-    pub(super) fn replies(&self) -> &[u8] {
+    pub(crate) fn replies(&self) -> &[u8] {
         &self.replies
     }
 
     /// Records that the replies are written.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.replies.clear();
     }
 
@@ -84,7 +84,7 @@ impl<'a> Session<'a> {
     }
 
     /// Processes all octets that were read.
-    pub(super) fn take(&mut self, mut input: &[u8]) -> After {
+    pub(crate) fn take(&mut self, mut input: &[u8]) -> After {
         Counters::add(&self.counters.octets, input.len() as u64);
         while !input.is_empty() {
             match &mut self.phase {
