@@ -13,6 +13,7 @@ mod limits;
 mod lmtp;
 mod login;
 mod parameters;
+mod probe;
 mod run;
 mod runtimes;
 mod script;
