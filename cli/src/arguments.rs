@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use postwire_blocking::proto::{ChannelBindingPolicy, Pipelining};
 
 use crate::arguments::sendmail::SendmailArguments;
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Serve(ServeArguments),
     Probe(ProbeArguments),
     Demo(DemoArguments),
+    Completions(CompletionsArguments),
+    Man(ManArguments),
 }
 
 /// The options that tell how to reach a server, for `send` and `probe`.
@@ -407,6 +410,24 @@ pub(crate) struct DemoArguments {
     pub(crate) chunking: Switch,
 }
 
+/// Print the completions of this command for a shell.
+///
+/// For example in `~/.bashrc`: source <(postwire completions bash)
+#[derive(Args, Debug)]
+pub(crate) struct CompletionsArguments {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: Shell,
+}
+
+/// Print the manual page of this command, or write a page for each subcommand into a folder.
+#[derive(Args, Debug)]
+pub(crate) struct ManArguments {
+    /// The folder to write the pages into, such as /usr/local/share/man/man1
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ServeTls {
     None,
@@ -546,7 +567,8 @@ pub(crate) fn print_parse_error(error: &clap::Error) -> Exit {
             _ => "there is a surplus argument (not shown, as it may contain a secret)".to_owned(),
         },
         ErrorKind::InvalidSubcommand => {
-            "there is no such command; the commands are send, sendmail, serve, probe and demo"
+            "there is no such command; the commands are send, sendmail, serve, probe, demo, \
+             completions and man"
                 .to_owned()
         }
         ErrorKind::MissingRequiredArgument => match argument {

@@ -12,6 +12,7 @@ mod limits;
 #[cfg(unix)]
 mod lmtp;
 mod login;
+mod manual;
 mod parameters;
 mod probe;
 mod run;
