@@ -155,6 +155,10 @@ pub mod own_loop {}
 mod redaction;
 mod reply;
 mod sasl;
+#[cfg(feature = "serde")]
+pub mod seconds;
+#[cfg(feature = "serde")]
+mod serialization;
 mod shown;
 mod time;
 mod tls_info;

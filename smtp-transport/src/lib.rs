@@ -30,6 +30,8 @@ mod observe;
 mod outgoing;
 mod pool;
 mod reach;
+#[cfg(feature = "serde")]
+mod serialization;
 mod session;
 mod source;
 mod stream_body;
