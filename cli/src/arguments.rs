@@ -235,6 +235,11 @@ pub(crate) struct ProbeArguments {
     #[arg(value_name = "URL")]
     pub(crate) server: String,
 
+    /// Write the certificates that the server presents to this PEM file, accepted or not: to trust
+    /// them with --ca, after their fingerprints were compared in another way
+    #[arg(long, value_name = "FILE")]
+    pub(crate) chain_out: Option<PathBuf>,
+
     /// Also find out whether the server loses commands that are sent behind the end of DATA. This
     /// can only be seen if the server lets DATA begin although it refused the only recipient, who
     /// has an address in .invalid; no message is sent

@@ -4,6 +4,7 @@
 //! rest: each address, each TLS mode and version, the certificates.
 
 mod advice;
+mod chain_file;
 mod dialogue;
 mod experiments;
 mod handshake;
@@ -44,6 +45,10 @@ pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
         }
         Err(failure) => nothing(failure),
     };
+    let is_written = match &arguments.chain_out {
+        Some(file) => chain_file::write(file, &learnt.survey.ders),
+        None => Ok(()),
+    };
     let result = ProbeResult::new(&learnt);
     let (failure, facts) = (learnt.first.failure.as_ref(), &learnt.first.facts);
     if options.json {
@@ -62,6 +67,10 @@ pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
     let hint = failure.and_then(|failure| hints::of_error(failure, &asked, facts));
     if let Some(hint) = hint.filter(|_| !options.json) {
         print_note(format_args!("hint: {hint}"));
+    }
+    if let Err(error) = is_written {
+        print_error(format_args!("--chain-out: {error}"));
+        return Ok(Exit::System);
     }
     Ok(failure.map_or(Exit::Accepted, Exit::of_error))
 }

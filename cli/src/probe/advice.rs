@@ -88,6 +88,14 @@ fn about_tls(learnt: &Learnt, advice: &mut Vec<String>) {
     } else if works(Security::Wrapper) {
         advice.push("Use smtps:// with this port, which uses TLS from the first octet.".to_owned());
     }
+    let no_version = survey.versions.iter().all(|it| it.agreed.is_err());
+    if !survey.versions.is_empty() && no_version {
+        advice.push(
+            "The server offers TLS, and a handshake fails with every version: its TLS is \
+             misconfigured, or too old."
+                .to_owned(),
+        );
+    }
     let takes = |name: &str| {
         let mut versions = survey.versions.iter();
         versions.any(|version| version.name == name && version.agreed.is_ok())

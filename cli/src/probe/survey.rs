@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use postwire_blocking::proto::{Capabilities, Error, ErrorKind, Redaction, Security, Stage};
+use postwire_blocking::tls::rustls::pki_types::CertificateDer;
 use postwire_blocking::tls::rustls::{SupportedProtocolVersion, version};
 use postwire_blocking::tls::{TlsFailure, TlsFailureKind};
 use postwire_blocking::transport::TransportConfig;
@@ -43,6 +44,8 @@ pub(super) struct Survey {
     pub(super) versions: Vec<Version>,
     /// The certificates that the server presents, its own first.
     pub(super) chain: Vec<Certificate>,
+    /// The same as DER.
+    pub(super) ders: Vec<CertificateDer<'static>>,
     /// Why the certificate is not accepted.
     pub(super) certificate_error: Option<Error>,
     /// Whether a second session resumes the TLS session of the first.
@@ -157,6 +160,7 @@ impl Survey {
                     let parse = |der: &_| Certificate::parse(der, redaction);
                     let chain = shown.chain.iter();
                     self.chain = chain.filter_map(|der| parse(der.as_ref())).collect();
+                    self.ders = shown.chain;
                 }
                 (shown.cipher, shown.key_exchange)
             });

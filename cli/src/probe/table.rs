@@ -96,6 +96,8 @@ fn print_certificates(result: &ProbeResult<'_>) {
     row("issued by", &own.issuer);
     row("valid", &validity(own));
     row("valid for", &own.names.join(", "));
+    row("key", &own.key);
+    row("sha-256", &own.sha256);
     if let Some(why) = &result.certificate_error {
         row("not accepted", why);
     }

@@ -88,3 +88,24 @@ fn without_login(mut client: ClientConfig) -> ClientConfig {
     client.late_credentials = false;
     client
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_enough() {
+        for (argument, meant) in [
+            ("mx", "smtp://mx:25?tls=opportunistic"),
+            ("mx:2525", "smtp://mx:2525?tls=opportunistic"),
+            ("mx:465", "smtps://mx:465"),
+            ("[::1]", "smtp://[::1]:25?tls=opportunistic"),
+            ("[::1]:587", "smtp://[::1]:587?tls=opportunistic"),
+            ("192.0.2.1", "smtp://192.0.2.1:25?tls=opportunistic"),
+            ("smtps://mx", "smtps://mx"),
+            ("alice:secret@mx", "alice:secret@mx"),
+        ] {
+            assert_eq!(url(argument), meant);
+        }
+    }
+}

@@ -185,6 +185,34 @@ fn nothing_is_sent_over_a_session_whose_certificate_is_not_accepted() {
     assert_eq!(*server.heard.lock().unwrap(), b"");
 }
 
+/// The way from a refused certificate to one that is trusted.
+#[test]
+fn a_presented_chain_is_written_and_then_trusted() {
+    let files = Files::make("localhost", |_| {});
+    files.sign_itself("localhost");
+    let server = files.serve("starttls");
+    let url = format!("smtp://localhost:{}", server.port);
+    let out = files.path("chain");
+    let out = out.to_str().unwrap();
+    let (probed, object) = probe(&url, &["--chain-out", out]);
+    assert_eq!(probed.status, 77, "{probed:#?}");
+    assert_eq!(object["chain"][0]["key"], "EC 256");
+    let written = std::fs::read_to_string(out).unwrap();
+    let presented = std::fs::read_to_string(files.path("cert")).unwrap();
+    assert_eq!(written, presented.replace("\r\n", "\n"));
+    let (probed, object) = probe(&url, &["--ca", out]);
+    assert_eq!(probed.status, 0, "{probed:#?}");
+    assert_eq!(object["certificate_error"], Value::Null);
+
+    let plain = Serve::start(&[]);
+    let url = format!("127.0.0.1:{}", plain.port);
+    let nowhere = files.path("nothing");
+    let (probed, object) = probe(&url, &["--chain-out", nowhere.to_str().unwrap()]);
+    assert_eq!(probed.status, 71, "{probed:#?}");
+    assert_eq!(object["reached"], true);
+    assert!(!nowhere.exists());
+}
+
 #[test]
 fn a_server_in_plaintext() {
     let server = Serve::start(&["--auth", "alice:POSTWIRE_TEST_PASSWORD", "--plaintext-auth"]);
@@ -303,6 +331,40 @@ fn a_name_without_an_address() {
     assert_eq!(object["addresses"], json!([]));
     assert_eq!(object["modes"], json!([]));
     assert_eq!(object["refused_bdat"]["works"], Value::Null);
+}
+
+#[test]
+fn a_server_whose_tls_is_broken() {
+    let plays = (0..7).map(|_| {
+        |peer: &mut Peer| {
+            peer.send("220 mx\r\n");
+            loop {
+                match peer.receive().split(' ').next() {
+                    Some("EHLO") => peer.send("250-mx\r\n250 STARTTLS\r\n"),
+                    Some("STARTTLS") => {
+                        peer.send("220 go\r\n");
+                        return peer.close();
+                    }
+                    Some("QUIT") => peer.send("221 bye\r\n"),
+                    _ => return,
+                }
+            }
+        }
+    });
+    let server = Scripted::play_each(plays);
+    let (probed, object) = probe(&format!("127.0.0.1:{}", server.port), &[]);
+    // The next attempt may find another state.
+    assert_eq!(probed.status, 75, "{probed:#?}");
+    assert_eq!(object["stage"], "tls");
+    assert_eq!(object["before_tls"]["offered"], json!(["STARTTLS"]));
+    assert_eq!(works(&object), [true, false, false, false]);
+    for version in object["tls_versions"].as_array().unwrap() {
+        assert_eq!(version["accepted"], false);
+        assert_ne!(version["error"], Value::Null);
+    }
+    assert_eq!(object["chain"], json!([]));
+    assert_eq!(object["certificate_error"], Value::Null);
+    assert!(has_advice(&object, "a handshake fails with every version"));
 }
 
 #[derive(Clone, Copy)]
