@@ -136,6 +136,7 @@
 //!   TLS. Passwords are never sent in plaintext unless the configuration allows it.
 //! * No `Debug`, error or trace shows a secret, not even where a server repeats it.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 
 extern crate alloc;

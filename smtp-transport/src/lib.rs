@@ -14,6 +14,8 @@
 //! # Ok::<(), postwire_transport::ConfigError>(())
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod adapter;
 mod batch;
 mod builder;
