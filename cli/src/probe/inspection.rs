@@ -10,7 +10,7 @@ use postwire_blocking::proto::{
     Capabilities, Error, Event, Redaction, Security, Speaker, TraceLine,
 };
 use postwire_blocking::transport::{Session, TransportConfig};
-use postwire_blocking::{Connection, Socket};
+use postwire_blocking::{Connection, Socket, tls};
 
 use crate::print::certificate::Certificate;
 use crate::print::facts::SessionFacts;
@@ -53,6 +53,9 @@ impl Inspection {
     pub(super) fn of(config: &TransportConfig, trace: bool) -> Self {
         let redaction = config.client_config().redaction();
         let mut inspection = Self::with(&redaction);
+        // The first random octets of a process take the cryptography a tenth of a second, which is
+        // not a time of the server.
+        drop(tls::Connection::new(&config.client_config(), config.tls()));
         let begun = Instant::now();
         let connected = Cell::new(None);
         let around = |socket: Socket| {

@@ -170,7 +170,7 @@ fn nothing_is_sent_over_a_session_whose_certificate_is_not_accepted() {
     let files = Files::make("localhost", |_| {});
     let server = Listening::start(&files, true);
     let url = format!("smtps://user:secret@localhost:{}", server.port);
-    let (probed, object) = probe(&url, &["--timeout", "1", "--refused-bdat"]);
+    let (probed, object) = probe(&url, &["--timeout", "3", "--refused-bdat"]);
     assert_eq!(probed.status, 77, "{probed:#?}");
     let versions = &object["tls_versions"];
     assert_eq!(versions[0]["version"], "TLSv1.3");
@@ -265,7 +265,7 @@ fn a_server_with_tls_from_the_first_octet() {
     assert!(has_advice(&object, "Use smtps://"));
     // The wrong scheme for this port: what a client meets there is shown all the same.
     let url = format!("smtp://localhost:{}", server.port);
-    let (probed, object) = probe(&url, &[&trust[..], &["--timeout", "1"]].concat());
+    let (probed, object) = probe(&url, &[&trust[..], &["--timeout", "2"]].concat());
     assert_eq!(probed.status, 75, "{probed:#?}");
     assert_eq!(works(&object), [false, false, false, true]);
     assert_ne!(object["chain"], json!([]));
@@ -420,7 +420,7 @@ fn serve(peer: &mut Peer, habits: Habits) {
 fn findings(habits: Habits) -> ([Value; 2], Vec<String>) {
     let plays = (0..7).map(move |_| move |peer: &mut Peer| serve(peer, habits));
     let server = Scripted::play_each(plays);
-    let options = ["--timeout", "0.5", "--behind-data", "--refused-bdat"];
+    let options = ["--timeout", "2", "--behind-data", "--refused-bdat"];
     let (probed, object) = probe(&server.url(), &options);
     assert_eq!(probed.status, 0, "{probed:#?}");
     let findings = ["behind_data", "refused_bdat"].map(|name| object[name]["works"].clone());
