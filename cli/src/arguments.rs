@@ -7,6 +7,7 @@
     reason = "what stands beside an option is its help text, not a link"
 )]
 
+pub(crate) mod manual;
 pub(crate) mod sendmail;
 pub(crate) mod server_options;
 
@@ -14,9 +15,9 @@ use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use clap_complete::Shell;
 use postwire_blocking::proto::{ChannelBindingPolicy, Pipelining};
 
+use crate::arguments::manual::{CompletionsArguments, ManArguments};
 use crate::arguments::sendmail::SendmailArguments;
 use crate::print::exit::Exit;
 use crate::print::output::print_error;
@@ -413,24 +414,6 @@ pub(crate) struct DemoArguments {
         hide_default_value = true
     )]
     pub(crate) chunking: Switch,
-}
-
-/// Print the completions of this command for a shell.
-///
-/// For example in `~/.bashrc`: source <(postwire completions bash)
-#[derive(Args, Debug)]
-pub(crate) struct CompletionsArguments {
-    /// The shell
-    #[arg(value_name = "SHELL")]
-    pub(crate) shell: Shell,
-}
-
-/// Print the manual page of this command, or write a page for each subcommand into a folder.
-#[derive(Args, Debug)]
-pub(crate) struct ManArguments {
-    /// The folder to write the pages into, such as /usr/local/share/man/man1
-    #[arg(value_name = "DIR")]
-    pub(crate) folder: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

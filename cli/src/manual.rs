@@ -7,7 +7,8 @@ use std::path::Path;
 
 use clap::CommandFactory;
 
-use crate::arguments::{Arguments, CompletionsArguments, ManArguments};
+use crate::arguments::Arguments;
+use crate::arguments::manual::{CompletionsArguments, ManArguments};
 use crate::print::exit::Exit;
 use crate::print::output::{print_error, print_result};
 
