@@ -147,3 +147,37 @@ fn about_capabilities(learnt: &Learnt, advice: &mut Vec<String>) {
         advice.push("The reply to EHLO contains lines that are not capabilities.".to_owned());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use postwire_blocking::proto::{Error, ErrorKind, Stage};
+
+    use super::*;
+    use crate::probe::survey::Survey;
+
+    #[test]
+    fn addresses_that_do_not_work_are_named_if_others_do() {
+        let failed = || Inspection::failed(Error::new(Stage::Connect, ErrorKind::TimedOut));
+        let (one, other) = ("192.0.2.1:25".parse(), "[2001:db8::1]:25".parse());
+        let (one, other) = (one.unwrap(), other.unwrap());
+        let learnt = |addresses| Learnt {
+            first: Inspection::default(),
+            survey: Survey {
+                addresses,
+                ..Survey::default()
+            },
+            mechanisms: [None, None],
+            behind_data: None,
+            refused_bdat: None,
+        };
+        let works = Inspection::default;
+        let told = of(&learnt(vec![(one, works()), (other, failed())]));
+        assert_eq!(told.len(), 1);
+        assert!(told[0].contains("do not work: 2001:db8::1."), "{told:?}");
+        let everything = vec![(one, works()), (other, works())];
+        let nothing = vec![(one, failed()), (other, failed())];
+        for addresses in [everything, nothing] {
+            assert_eq!(of(&learnt(addresses)), Vec::<String>::new());
+        }
+    }
+}
