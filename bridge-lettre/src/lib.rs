@@ -62,6 +62,8 @@
 //!
 //! This crate contains no rule of the protocol, and no socket. It translates types.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[doc = include_str!("../MOVING.md")]
 pub mod moving {}
 

@@ -7,6 +7,7 @@
     reason = "what stands beside an option is its help text, not a link"
 )]
 
+pub(crate) mod manual;
 pub(crate) mod sendmail;
 pub(crate) mod server_options;
 
@@ -16,6 +17,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use postwire_blocking::proto::{ChannelBindingPolicy, Pipelining};
 
+use crate::arguments::manual::{CompletionsArguments, ManArguments};
 use crate::arguments::sendmail::SendmailArguments;
 use crate::print::exit::Exit;
 use crate::print::output::print_error;
@@ -36,6 +38,8 @@ pub(crate) enum Command {
     Serve(ServeArguments),
     Probe(ProbeArguments),
     Demo(DemoArguments),
+    Completions(CompletionsArguments),
+    Man(ManArguments),
 }
 
 /// The options that tell how to reach a server, for `send` and `probe`.
@@ -218,15 +222,35 @@ pub(crate) struct SendArguments {
     pub(crate) parameters: ParameterArguments,
 }
 
-/// Inspect a server: greeting, TLS and certificate, capabilities, AUTH, limits.
+/// Inspect a server: addresses, greeting, TLS and certificates, capabilities, AUTH, limits.
 ///
-/// Sends no message. Logs in if the URL or the options contain credentials. The exit status is
-/// the same as for `send`.
+/// Sends no message. The first session does what `send` would do, and logs in if the URL or the
+/// options contain credentials. About eight further sessions, which do not log in and take at most
+/// 10 seconds for a stage, show each address, what each TLS mode would do, the versions of TLS,
+/// and the certificates, also where they are not accepted. The exit status is that of the first
+/// session, the same as for `send`.
 #[derive(Args, Debug)]
 pub(crate) struct ProbeArguments {
-    /// The server URL, as for send
+    /// The server URL, as for send; or HOST or HOST:PORT, which means TLS if it is offered, on
+    /// port 25 unless it is given
     #[arg(value_name = "URL")]
     pub(crate) server: String,
+
+    /// Write the certificates that the server presents to this PEM file, accepted or not: to trust
+    /// them with --ca, after their fingerprints were compared in another way
+    #[arg(long, value_name = "FILE")]
+    pub(crate) chain_out: Option<PathBuf>,
+
+    /// Also find out whether the server loses commands that are sent behind the end of DATA. This
+    /// can only be seen if the server lets DATA begin although it refused the only recipient, who
+    /// has an address in .invalid; no message is sent
+    #[arg(long)]
+    pub(crate) behind_data: bool,
+
+    /// Also find out whether the server reads the octets of a BDAT that it refuses, instead of
+    /// executing them as commands; they are a NOOP, and no message is sent
+    #[arg(long)]
+    pub(crate) refused_bdat: bool,
 
     #[command(flatten)]
     pub(crate) server_options: ServerArguments,
@@ -531,7 +555,8 @@ pub(crate) fn print_parse_error(error: &clap::Error) -> Exit {
             _ => "there is a surplus argument (not shown, as it may contain a secret)".to_owned(),
         },
         ErrorKind::InvalidSubcommand => {
-            "there is no such command; the commands are send, sendmail, serve, probe and demo"
+            "there is no such command; the commands are send, sendmail, serve, probe, demo, \
+             completions and man"
                 .to_owned()
         }
         ErrorKind::MissingRequiredArgument => match argument {

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod demo;
+mod manual;
 mod print;
 mod probe;
 mod send;
@@ -36,6 +37,8 @@ fn main() -> ExitCode {
             Command::Serve(arguments) => serve::run(&arguments).unwrap_or_else(Exit::from),
             Command::Demo(arguments) => demo::run(&arguments),
             Command::Probe(arguments) => probe::run(&arguments).unwrap_or_else(Exit::from),
+            Command::Completions(arguments) => manual::print_completions(&arguments),
+            Command::Man(arguments) => manual::make_pages(&arguments),
         },
     };
     ExitCode::from(exit.code())

@@ -1,6 +1,7 @@
 //! Programs that embed postwire.
 //!
 //! * [`sign_up`]: a small application that sends mail, and its tests without a network;
+//! * [`web`]: a web program on axum with one transport for all requests, and its shutdown;
 //! * `bin/mio.rs`: your own event loop, 1,000 sessions in one thread;
 //! * `bin/io_uring.rs`: completion I/O with `compio`, over STARTTLS;
 //! * `bin/smoltcp.rs`: the TCP/IP stack of embedded boards, with buffers of one kilobyte;
@@ -15,3 +16,4 @@
 //! as the TLS below the core, with a login bound to the TLS session.
 
 pub mod sign_up;
+pub mod web;

@@ -24,6 +24,8 @@
 //! This crate does not know what a reply means or when TLS begins. That is decided in
 //! `postwire-proto` and `postwire-tls`, which all adapters share.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod connect;
 mod connection;
 mod driver;

@@ -9,6 +9,8 @@
 //! message. That is decided in `postwire-proto`, `postwire-tls` and `postwire-transport`, which
 //! all adapters share.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod connect;
 mod connection;
 mod connector;

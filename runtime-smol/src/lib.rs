@@ -22,6 +22,8 @@
 //! # }
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -30,6 +30,8 @@
 //! private authority. To send through a proxy, or over another stream of the program, wrap the
 //! stream in a [`TokioIo`].
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod io;
 
 use std::future::Future;

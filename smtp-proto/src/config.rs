@@ -36,6 +36,8 @@ pub(crate) use setters;
 
 /// The protocol that the client speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Protocol {
     /// SMTP (RFC 5321): one final reply a message.
     #[default]
@@ -127,6 +129,8 @@ impl core::error::Error for UnknownSecurity {}
 /// sixteen tested servers, five lose or refuse commands that follow the end of a message's
 /// content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Pipelining {
     /// One command at a time.
     Off,
@@ -171,6 +175,8 @@ impl fmt::Display for Pipelining {
 /// Whether a login is bound to its TLS session (RFC 5056), so that nobody between the two ends
 /// can relay it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum ChannelBindingPolicy {
     /// Bind the login where the server offers it. If the server offers channel binding but
@@ -191,6 +197,7 @@ pub enum ChannelBindingPolicy {
 /// assert!(!format!("{config:?}").contains("horse"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct ClientConfig {
     /// The name given in `EHLO`; `None` for the address of the local end of the connection.
@@ -204,6 +211,7 @@ pub struct ClientConfig {
     /// The server's port, for the SASL mechanisms that use it.
     pub port: Option<u16>,
     /// The credentials to authenticate with; none by default.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub credentials: Option<Credentials>,
     /// Whether [`Event::CredentialsWanted`](crate::Event::CredentialsWanted) asks for
     /// credentials.

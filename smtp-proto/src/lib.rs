@@ -136,6 +136,7 @@
 //!   TLS. Passwords are never sent in plaintext unless the configuration allows it.
 //! * No `Debug`, error or trace shows a secret, not even where a server repeats it.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 
 extern crate alloc;
@@ -155,6 +156,10 @@ pub mod own_loop {}
 mod redaction;
 mod reply;
 mod sasl;
+#[cfg(feature = "serde")]
+pub mod seconds;
+#[cfg(feature = "serde")]
+mod serialization;
 mod shown;
 mod time;
 mod tls_info;

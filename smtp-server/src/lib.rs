@@ -20,6 +20,7 @@
 //! `std` and `saslprep` are on by default; without them the crate only needs `alloc`.
 //! `cram-md5` adds that mechanism.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 
 extern crate alloc;

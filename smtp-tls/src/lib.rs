@@ -19,6 +19,8 @@
 //! assert_eq!(bytes::Buf::chunk(&connection.output()), b"EHLO [127.0.0.1]\r\n");
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod added_certificate;
 mod certificate;
 mod channel_binding;

@@ -195,6 +195,23 @@ impl<T> TransportBuilder<T> {
         self
     }
 
+    /// Changes the TLS mode, and keeps the TLS parameters. The default port follows the mode.
+    ///
+    /// Has no effect together with finished parameters ([`tls`](Self::tls)), which have a mode.
+    ///
+    /// ```
+    /// # use postwire_transport::{ConfigError, TransportBuilder, TransportConfig};
+    /// use postwire_transport::proto::Security;
+    ///
+    /// let builder = TransportBuilder::<TransportConfig>::from_url("smtp://mail.example.org")?
+    ///     .security(Security::Wrapper);
+    /// # Ok::<(), ConfigError>(())
+    /// ```
+    pub fn security(mut self, mode: Security) -> Self {
+        self.settings.mode = mode;
+        self
+    }
+
     /// Changes the TLS parameters: trusted certificates, a client certificate, TLS versions.
     ///
     /// Has no effect in plaintext. Together with finished parameters ([`tls`](Self::tls)),

@@ -18,12 +18,15 @@ use crate::{CredentialsSource, PoolConfig};
 ///
 /// `TCP_NODELAY` is always set: a flight is one write, and a delay would have no benefit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct SocketOptions {
     /// The local address to connect from; chosen by the system by default.
     pub local_address: Option<IpAddr>,
     /// The idle time after which the system checks whether the peer is still reachable
     /// (`SO_KEEPALIVE`); no check by default.
+    #[cfg_attr(feature = "serde", serde(with = "postwire_proto::seconds::option"))]
     pub keep_alive: Option<Duration>,
 }
 

@@ -14,6 +14,8 @@
 //! # Ok::<(), postwire_transport::ConfigError>(())
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod adapter;
 mod batch;
 mod builder;
@@ -30,6 +32,8 @@ mod observe;
 mod outgoing;
 mod pool;
 mod reach;
+#[cfg(feature = "serde")]
+mod serialization;
 mod session;
 mod source;
 mod stream_body;

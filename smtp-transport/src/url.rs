@@ -63,6 +63,8 @@ pub use error::{UrlError, UrlPart};
 /// assert_eq!(url.to_string(), "smtp://***@mail.example.org:587?tls=required");
 /// # Ok::<(), postwire_transport::UrlError>(())
 /// ```
+///
+/// With the feature `serde` it is read from its text, and written without user and password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerUrl {
     protocol: Protocol,
@@ -215,8 +217,9 @@ impl TryFrom<&str> for ServerUrl {
 
 /// Writes the whole URL with an explicit port and mode, and with `***` for user and password,
 /// because some services take a token as the user name.
-impl fmt::Display for ServerUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl ServerUrl {
+    /// Writes the URL with this in the place of user and password.
+    fn write(&self, f: &mut fmt::Formatter<'_>, user_info: &str) -> fmt::Result {
         let scheme = match (self.protocol, &self.unix_socket, self.mode) {
             (Protocol::Lmtp, None, _) => "lmtp",
             (Protocol::Lmtp, Some(_), _) => "lmtp+unix",
@@ -224,10 +227,7 @@ impl fmt::Display for ServerUrl {
             (Protocol::Smtp, None, Security::Wrapper) => "smtps",
             (Protocol::Smtp, None, _) => "smtp",
         };
-        write!(f, "{scheme}://")?;
-        if self.credentials.is_some() {
-            f.write_str("***@")?;
-        }
+        write!(f, "{scheme}://{user_info}")?;
         match &self.unix_socket {
             Some(path) => {
                 let path = path.to_string_lossy();
@@ -243,6 +243,23 @@ impl fmt::Display for ServerUrl {
             "smtps" => Ok(()),
             _ => write!(f, "?tls={}", self.mode),
         }
+    }
+}
+
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, self.credentials.as_ref().map_or("", |_| "***@"))
+    }
+}
+
+/// A URL as it is serialised: without user and password, so that it can be read again.
+#[cfg(feature = "serde")]
+pub(crate) struct WithoutUser<'a>(pub(crate) &'a ServerUrl);
+
+#[cfg(feature = "serde")]
+impl fmt::Display for WithoutUser<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write(f, "")
     }
 }
 

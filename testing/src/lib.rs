@@ -45,6 +45,8 @@
 //!
 //! `aws-lc-rs` (on by default) or `ring` for the cryptography of the TLS modes.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod authority;
 mod builder;
 mod connections;

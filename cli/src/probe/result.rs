@@ -1,119 +1,254 @@
-//! The result of an inspection, as a table for people and as an object for programs.
+//! The result of a probe as an object, for programs to read; the table shows the same object.
 //!
 //! Knows the server's properties. Must never know how they were obtained.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use postwire_blocking::proto::{
-    Capabilities, Capability, Error, LimitsParameters, Mechanism, Redaction, SizeLimit,
+    Capabilities, Capability, Error, ErrorKind, LimitsParameters, Mechanism, Redaction, SizeLimit,
+    TlsInfo,
 };
 use serde::Serialize;
 
-use super::inspection::Inspection;
+use super::advice;
+use super::experiments::Finding;
+use super::inspection::{CONNECT, Flight, Inspection};
+use super::survey::{Survey, Version};
 use crate::print::certificate::Certificate;
-use crate::print::json::{ReplyObject, Tls};
-use crate::print::output::{print_error, print_json, print_result};
-use crate::print::text::{SafeText, escape_non_utf8};
+use crate::print::json::ReplyObject;
 
-impl Inspection {
-    /// Prints the properties, and the reason of a failure.
-    pub(super) fn print(&self, failure: Option<&Error>, json: bool) {
-        let tls = self.facts.tls.as_ref();
-        let capabilities = self.facts.capabilities.as_ref();
-        let result = ProbeResult {
-            reached: failure.is_none(),
-            stage: failure.map(|error| error.stage().as_str()),
-            reply: failure.and_then(Error::reply).map(ReplyObject::new),
-            error: failure.map(ToString::to_string),
-            greeting: self.facts.greeting.as_ref().map(ReplyObject::new),
-            tls: tls.map(Tls::new),
-            login: self.facts.login.as_ref().map(Mechanism::name),
-            certificate: self.certificate.as_ref(),
-            capabilities: capabilities.map(|it| CapabilitiesObject::new(it, &self.redaction)),
-        };
-        if json {
-            print_json(&result);
-        } else {
-            self.print_table(&result, tls.map(|tls| (tls.version(), tls.cipher())));
-            if let Some(error) = failure {
-                print_error(error);
-            }
-        }
-    }
-
-    fn print_table(&self, result: &ProbeResult<'_>, tls: Option<(&str, &str)>) {
-        if let Some(greeting) = &self.facts.greeting {
-            row("greeting", &greeting.to_string());
-        }
-        if let Some(capabilities) = &self.facts.capabilities {
-            row("server", &escape_non_utf8(capabilities.greeting_line()));
-        }
-        match tls {
-            Some((version, cipher)) => row("tls", &format!("{version}, {cipher}")),
-            None if result.reached => row("tls", "none"),
-            None => {}
-        }
-        if let Some(mechanism) = result.login {
-            row("login", mechanism);
-        }
-        if let Some(certificate) = result.certificate {
-            row("certificate", &certificate.subject);
-            row("issued by", &certificate.issuer);
-            let (from, until) = (&certificate.not_before, &certificate.not_after);
-            row("valid", &format!("from {from} until {until}"));
-            row("valid for", &certificate.names.join(", "));
-        }
-        if let Some(capabilities) = &result.capabilities {
-            capabilities.print_table();
-        }
-    }
-}
-
-/// Prints a line of the table.
-fn row(name: &str, value: &str) {
-    print_result(format_args!("{name:<13} {}", SafeText(value)));
-}
-
+/// The result of a probe. The field names are a stable interface.
 #[derive(Serialize)]
-struct ProbeResult<'a> {
+pub(super) struct ProbeResult<'a> {
     /// Whether a message could be sent now.
-    reached: bool,
+    pub(super) reached: bool,
     stage: Option<&'static str>,
     reply: Option<ReplyObject>,
     error: Option<String>,
     greeting: Option<ReplyObject>,
-    tls: Option<Tls<'a>>,
+    pub(super) tls: Option<Tls<'a>>,
     /// The mechanism of the login.
-    login: Option<&'static str>,
-    certificate: Option<&'a Certificate>,
-    capabilities: Option<CapabilitiesObject>,
+    pub(super) login: Option<&'static str>,
+    /// The certificate of the session, which was accepted.
+    pub(super) certificate: Option<&'a Certificate>,
+    pub(super) capabilities: Option<CapabilitiesObject>,
+    /// The capabilities before STARTTLS, or in plaintext.
+    pub(super) before_tls: Option<CapabilitiesObject>,
+    pub(super) mechanisms: Mechanisms,
+    pub(super) addresses: Vec<AddressObject>,
+    pub(super) modes: Vec<ModeObject<'a>>,
+    pub(super) tls_versions: Vec<VersionObject<'a>>,
+    /// The certificates that the server presents, accepted or not, its own first.
+    pub(super) chain: &'a [Certificate],
+    /// Why the certificate is not accepted.
+    pub(super) certificate_error: Option<String>,
+    /// Whether the server resumes TLS sessions.
+    resumes: Option<bool>,
+    pub(super) round_trips: Vec<RoundTrip>,
+    pub(super) behind_data: Option<&'a Finding>,
+    pub(super) refused_bdat: Option<&'a Finding>,
+    pub(super) advice: Vec<String>,
+}
+
+/// A TLS session.
+#[derive(Serialize)]
+pub(super) struct Tls<'a> {
+    pub(super) version: &'a str,
+    pub(super) cipher: &'a str,
+    verified: bool,
+    resumed: bool,
+}
+
+/// The mechanism that a login would try first with each kind of credentials.
+#[derive(Serialize)]
+pub(super) struct Mechanisms {
+    pub(super) with_password: Option<&'static str>,
+    pub(super) with_token: Option<&'static str>,
+}
+
+/// An address of the server.
+#[derive(Serialize)]
+pub(super) struct AddressObject {
+    pub(super) address: String,
+    pub(super) connect_ms: Option<f64>,
+    pub(super) greeting: Option<ReplyObject>,
+    pub(super) error: Option<String>,
+}
+
+/// What a TLS mode does here.
+#[derive(Serialize)]
+pub(super) struct ModeObject<'a> {
+    pub(super) mode: &'static str,
+    pub(super) works: bool,
+    pub(super) tls: Option<Tls<'a>>,
+    stage: Option<&'static str>,
+    pub(super) error: Option<String>,
+}
+
+/// Whether the server takes a version of TLS.
+#[derive(Serialize)]
+pub(super) struct VersionObject<'a> {
+    pub(super) version: &'static str,
+    pub(super) accepted: bool,
+    pub(super) cipher: Option<&'a str>,
+    pub(super) key_exchange: Option<&'a str>,
+    pub(super) error: Option<String>,
+}
+
+/// The time of a step of the first session.
+#[derive(Serialize)]
+pub(super) struct RoundTrip {
+    pub(super) of: &'static str,
+    pub(super) ms: f64,
+}
+
+/// Everything that was learnt.
+pub(super) struct Learnt {
+    pub(super) first: Inspection,
+    pub(super) survey: Survey,
+    pub(super) mechanisms: [Option<Mechanism>; 2],
+    pub(super) behind_data: Option<Finding>,
+    pub(super) refused_bdat: Option<Finding>,
+}
+
+impl<'a> ProbeResult<'a> {
+    pub(super) fn new(learnt: &'a Learnt) -> Self {
+        let Learnt { first, survey, .. } = learnt;
+        let failure = first.failure.as_ref();
+        let object = |it: &_| CapabilitiesObject::new(it, &first.redaction);
+        let [with_password, with_token] = learnt.mechanisms;
+        let name = |mechanism: Option<Mechanism>| mechanism.map(|it| it.name());
+        Self {
+            reached: failure.is_none(),
+            stage: failure.map(|error| error.stage().as_str()),
+            reply: failure.and_then(Error::reply).map(ReplyObject::new),
+            error: failure.map(ToString::to_string),
+            greeting: first.facts.greeting.as_ref().map(ReplyObject::new),
+            tls: first.facts.tls.as_ref().map(Tls::new),
+            login: first.facts.login.as_ref().map(Mechanism::name),
+            certificate: first.certificate.as_ref(),
+            capabilities: first.facts.capabilities.as_ref().map(object),
+            before_tls: first.in_plaintext.as_ref().map(object),
+            mechanisms: Mechanisms {
+                with_password: name(with_password),
+                with_token: name(with_token),
+            },
+            addresses: survey.addresses.iter().map(AddressObject::new).collect(),
+            modes: survey
+                .modes
+                .iter()
+                .map(|(mode, inspection)| ModeObject::new(mode.as_str(), inspection))
+                .collect(),
+            tls_versions: survey.versions.iter().map(VersionObject::new).collect(),
+            chain: &survey.chain,
+            certificate_error: survey.certificate_error.as_ref().map(cause),
+            resumes: survey.resumes,
+            round_trips: first.flights.iter().map(RoundTrip::new).collect(),
+            behind_data: learnt.behind_data.as_ref(),
+            refused_bdat: learnt.refused_bdat.as_ref(),
+            advice: advice::of(learnt),
+        }
+    }
+}
+
+/// The error without its stage.
+fn cause(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::Tls(cause) => cause.to_string(),
+        _ => error.to_string(),
+    }
+}
+
+impl<'a> Tls<'a> {
+    fn new(tls: &'a TlsInfo) -> Self {
+        Self {
+            version: tls.version(),
+            cipher: tls.cipher(),
+            verified: tls.is_certificate_verified(),
+            resumed: tls.is_resumed(),
+        }
+    }
+}
+
+impl AddressObject {
+    fn new((address, inspection): &(SocketAddr, Inspection)) -> Self {
+        Self {
+            address: address.to_string(),
+            connect_ms: inspection.took(CONNECT).map(milliseconds),
+            greeting: inspection.facts.greeting.as_ref().map(ReplyObject::new),
+            error: inspection.failure.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+impl<'a> ModeObject<'a> {
+    fn new(mode: &'static str, inspection: &'a Inspection) -> Self {
+        let failure = inspection.failure.as_ref();
+        Self {
+            mode,
+            works: failure.is_none(),
+            tls: inspection.facts.tls.as_ref().map(Tls::new),
+            stage: failure.map(|error| error.stage().as_str()),
+            error: failure.map(ToString::to_string),
+        }
+    }
+}
+
+impl<'a> VersionObject<'a> {
+    fn new(version: &'a Version) -> Self {
+        let agreed = version.agreed.as_ref();
+        Self {
+            version: version.name,
+            accepted: agreed.is_ok(),
+            cipher: agreed.ok().map(|(cipher, _)| cipher.as_str()),
+            key_exchange: agreed.ok().and_then(|(_, exchange)| exchange.as_deref()),
+            error: agreed.err().map(ToString::to_string),
+        }
+    }
+}
+
+impl RoundTrip {
+    fn new(flight: &Flight) -> Self {
+        Self {
+            of: flight.of,
+            ms: milliseconds(flight.took),
+        }
+    }
+}
+
+/// Milliseconds with two decimals.
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 100_000.0).round() / 100.0
 }
 
 /// The server's capabilities, as lines and as parsed values.
 #[derive(Serialize)]
-struct CapabilitiesObject {
-    offered: Vec<String>,
-    malformed: usize,
-    auth: Vec<String>,
+pub(super) struct CapabilitiesObject {
+    pub(super) offered: Vec<String>,
+    pub(super) malformed: usize,
+    pub(super) auth: Vec<String>,
     starttls: bool,
-    size: Option<Size>,
-    limits: Limits,
+    pub(super) size: Option<Size>,
+    pub(super) limits: Limits,
 }
 
 /// The limit of `SIZE` (RFC 1870).
 #[derive(Serialize)]
-struct Size {
+pub(super) struct Size {
     /// `None` without a fixed maximum.
-    octets: Option<u64>,
+    pub(super) octets: Option<u64>,
 }
 
 /// The limits of `LIMITS` (RFC 9422).
 #[derive(Serialize)]
-struct Limits {
+pub(super) struct Limits {
     #[serde(rename = "mail_max")]
-    messages: Option<u32>,
+    pub(super) messages: Option<u32>,
     #[serde(rename = "rcpt_max")]
-    recipients: Option<u32>,
+    pub(super) recipients: Option<u32>,
     #[serde(rename = "rcpt_domain_max")]
-    domains: Option<u32>,
+    pub(super) domains: Option<u32>,
 }
 
 impl CapabilitiesObject {
@@ -151,42 +286,6 @@ impl CapabilitiesObject {
                 recipients: rcpt_max,
                 domains: rcpt_domain_max,
             },
-        }
-    }
-
-    fn print_table(&self) {
-        let mut name = "offers";
-        for line in &self.offered {
-            row(name, line);
-            name = "";
-        }
-        if self.malformed > 0 {
-            row("", &format!("and {} malformed lines", self.malformed));
-        }
-        match self.auth.as_slice() {
-            [] => row("auth", "none"),
-            mechanisms => row("auth", &mechanisms.join(" ")),
-        }
-        match &self.size {
-            Some(Size {
-                octets: Some(octets),
-            }) => row("largest", &format!("{octets} octets")),
-            Some(Size { octets: None }) => row("largest", "no fixed maximum"),
-            None => {}
-        }
-        let Limits {
-            messages,
-            recipients,
-            domains,
-        } = self.limits;
-        for (most, of) in [
-            (messages, "messages per connection"),
-            (recipients, "recipients per message"),
-            (domains, "recipient domains per connection"),
-        ] {
-            if let Some(most) = most {
-                row("at most", &format!("{most} {of}"));
-            }
         }
     }
 }

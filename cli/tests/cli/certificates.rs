@@ -9,12 +9,12 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_tim
 use crate::run::{Serve, finish, postwire, run, send_to, with};
 
 /// A server's certificate and the authority that signed it, as files.
-struct Files {
+pub(crate) struct Files {
     folder: tempfile::TempDir,
 }
 
 impl Files {
-    fn make(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
+    pub(crate) fn make(name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority_key = KeyPair::generate().unwrap();
@@ -33,11 +33,20 @@ impl Files {
         files
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// Replaces the server's certificate by one that no authority signed.
+    pub(crate) fn sign_itself(&self, name: &str) {
+        let key = KeyPair::generate().unwrap();
+        let own = CertificateParams::new([name.to_owned()]).unwrap();
+        let own = own.self_signed(&key).unwrap().pem();
+        fs::write(self.path("cert"), own).unwrap();
+        fs::write(self.path("key"), key.serialize_pem()).unwrap();
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn serve(&self, tls: &str) -> Serve {
+    pub(crate) fn serve(&self, tls: &str) -> Serve {
         let (cert, key) = (self.path("cert"), self.path("key"));
         let files = [
             "--cert",

@@ -12,7 +12,9 @@ mod limits;
 #[cfg(unix)]
 mod lmtp;
 mod login;
+mod manual;
 mod parameters;
+mod probe;
 mod run;
 mod runtimes;
 mod script;

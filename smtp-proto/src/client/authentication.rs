@@ -17,7 +17,8 @@ use crate::sasl::{decode, encode};
 use crate::shown::Escaped;
 use crate::{
     Capabilities, ChannelBindingPolicy, ClientConfig, Credentials, Error, ErrorKind, Exchange,
-    Mechanism, Reply, ReplyCode, ReplyRef, SaslContext, SaslError, Secret, Stage, Violation,
+    Mechanism, Redaction, Reply, ReplyCode, ReplyRef, SaslContext, SaslError, Secret, Stage,
+    TlsInfo, Violation,
 };
 
 /// The maximum length of a command line (RFC 5321 §4.5.3.1.4). An initial response that does not
@@ -70,9 +71,52 @@ impl fmt::Debug for Authentication {
 
 /// The data on which the choice of a mechanism depends.
 struct Choice<'a> {
-    login: &'a Login,
-    dialogue: &'a Dialogue,
+    config: &'a ClientConfig,
+    credentials: Option<&'a Credentials>,
+    tls: Option<&'a TlsInfo>,
+    nonce: &'a [u8],
+    binding_failed: bool,
     offered: Vec<&'a str>,
+}
+
+impl ClientConfig {
+    /// The mechanism that a session with this configuration tries first at a server with these
+    /// capabilities; `None` without credentials, or if no offered mechanism may be used.
+    ///
+    /// `tls` is the TLS session; `None` in plaintext, where a mechanism that reveals the password
+    /// is not used by default. The driver is assumed to provide random octets
+    /// ([`Client::set_nonce`](crate::Client::set_nonce)).
+    ///
+    /// ```
+    /// use postwire_proto::{
+    ///     Capabilities, ClientConfig, Credentials, HelloName, Mechanism, Reply, ReplyCode, Security,
+    /// };
+    ///
+    /// let lines = ["mx.example.org", "AUTH LOGIN PLAIN"];
+    /// let reply = Reply::new(ReplyCode::new(250).unwrap(), None, &lines);
+    /// let capabilities = Capabilities::parse(reply.as_ref(), 100)?;
+    /// let config = ClientConfig::new(HelloName::localhost(), Security::None)
+    ///     .credentials(Credentials::new("alice", "correct horse"));
+    /// assert_eq!(config.first_mechanism(&capabilities, None), None);
+    /// let config = config.allow_plaintext_auth(true);
+    /// assert_eq!(config.first_mechanism(&capabilities, None), Some(Mechanism::PLAIN));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn first_mechanism(
+        &self,
+        capabilities: &Capabilities,
+        tls: Option<&TlsInfo>,
+    ) -> Option<Mechanism> {
+        let choice = Choice {
+            config: self,
+            credentials: self.credentials.as_ref(),
+            tls,
+            nonce: &[0],
+            binding_failed: false,
+            offered: capabilities.auth().collect(),
+        };
+        choice.usable_mechanism(0).map(|(_, mechanism)| mechanism)
+    }
 }
 
 impl Login {
@@ -111,7 +155,7 @@ impl Login {
     ) -> Result<OpeningStep, Ending> {
         let choice = Choice::new(self, capabilities, dialogue);
         let Some((rank, mechanism)) = choice.usable_mechanism(from) else {
-            let error = Error::new(Stage::Auth, choice.no_usable_mechanism());
+            let error = Error::new(Stage::Auth, choice.no_usable_mechanism(&dialogue.redaction));
             return Err(Ending::Politely(error));
         };
         let started = choice.start_exchange(mechanism);
@@ -155,8 +199,11 @@ impl Login {
 impl<'a> Choice<'a> {
     fn new(login: &'a Login, capabilities: &'a Capabilities, dialogue: &'a Dialogue) -> Self {
         Self {
-            login,
-            dialogue,
+            config: &dialogue.config,
+            credentials: login.credentials.as_ref(),
+            tls: dialogue.learnt.tls.as_ref(),
+            nonce: &login.nonce,
+            binding_failed: login.binding_failed,
             offered: capabilities.auth().collect(),
         }
     }
@@ -165,7 +212,7 @@ impl<'a> Choice<'a> {
         &self,
         mechanism: Mechanism,
     ) -> Result<(Box<dyn Exchange>, Option<Secret>), SaslError> {
-        let Some(credentials) = &self.login.credentials else {
+        let Some(credentials) = self.credentials else {
             return Err(SaslError::MissingContext("credentials"));
         };
         let mut exchange = mechanism.start(credentials, &self.context())?;
@@ -174,11 +221,10 @@ impl<'a> Choice<'a> {
     }
 
     fn context(&self) -> SaslContext<'_> {
-        let config = &self.dialogue.config;
-        let tls = self.dialogue.learnt.tls.as_ref();
+        let config = self.config;
         SaslContext {
-            channel_binding: tls.and_then(|tls| tls.channel_binding()),
-            nonce: &self.login.nonce,
+            channel_binding: self.tls.and_then(TlsInfo::channel_binding),
+            nonce: self.nonce,
             host: &config.host,
             port: config.port,
             offered: &self.offered,
@@ -192,13 +238,12 @@ impl<'a> Choice<'a> {
     }
 
     fn may_be_used(&self, mechanism: Mechanism) -> bool {
-        let may_be_revealed =
-            self.dialogue.learnt.tls.is_some() || self.dialogue.config.allow_plaintext_auth;
+        let may_be_revealed = self.tls.is_some() || self.config.allow_plaintext_auth;
         may_be_revealed || !mechanism.reveals_secret()
     }
 
     fn usable_mechanism(&self, from: usize) -> Option<(usize, Mechanism)> {
-        let credentials = self.login.credentials.as_ref()?;
+        let credentials = self.credentials?;
         let context = self.context();
         let ranked = self.preference().into_iter().enumerate();
         ranked.skip(from).find(|(_, mechanism)| {
@@ -212,32 +257,33 @@ impl<'a> Choice<'a> {
     /// Whether the mechanism fits the configuration and the server regarding channel binding.
     fn may_be_bound_so(&self, mechanism: Mechanism) -> bool {
         if mechanism.binds_channel() {
-            !self.login.binding_failed
+            !self.binding_failed
         } else {
-            self.dialogue.config.channel_binding != ChannelBindingPolicy::Required
+            self.config.channel_binding != ChannelBindingPolicy::Required
         }
     }
 
     /// The mechanisms that may be used, in order of preference.
     fn preference(&self) -> Vec<Mechanism> {
-        match (&self.dialogue.config.mechanisms, &self.login.credentials) {
+        match (&self.config.mechanisms, self.credentials) {
             (Some(mechanisms), _) => mechanisms.clone(),
             (None, Some(credentials)) => Mechanism::preference_for(credentials),
             (None, None) => Vec::new(),
         }
     }
 
-    fn no_usable_mechanism(&self) -> ErrorKind {
+    fn no_usable_mechanism(&self, redaction: &Redaction) -> ErrorKind {
         let preferred = self.preference();
         let mut withheld = preferred.iter().copied();
         let withheld =
             withheld.any(|mechanism| self.is_offered(mechanism) && !self.may_be_used(mechanism));
         let context = self.context();
         let possible = |mechanism: Mechanism| {
-            let credentials = self.login.credentials.as_ref();
             self.may_be_used(mechanism)
                 && self.may_be_bound_so(mechanism)
-                && credentials.is_some_and(|who| mechanism.is_possible(who, &context))
+                && self
+                    .credentials
+                    .is_some_and(|who| mechanism.is_possible(who, &context))
         };
         let named = self.offered.iter().filter_map(|name| name.parse().ok());
         let mut not_allowed: Vec<Mechanism> = Vec::new();
@@ -247,7 +293,7 @@ impl<'a> Choice<'a> {
             }
         }
         ErrorKind::NoUsableMechanism {
-            offered: self.dialogue.redaction.text(&self.offered.join(" ")),
+            offered: redaction.text(&self.offered.join(" ")),
             withheld,
             not_allowed,
         }
@@ -264,8 +310,8 @@ impl<'a> Choice<'a> {
             // The mechanism is too weak for this user (RFC 4954 §6): try only a stronger one.
             534 => !mechanism.reveals_secret(),
             // The credentials were refused: another mechanism is tried only if configured.
-            535 if self.dialogue.config.try_next_mechanism => true,
-            _ => tried.binds_channel() && self.login.binding_failed && !weaker,
+            535 if self.config.try_next_mechanism => true,
+            _ => tried.binds_channel() && self.binding_failed && !weaker,
         };
         may_follow.then_some(next)
     }

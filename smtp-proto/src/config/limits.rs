@@ -10,6 +10,8 @@ use crate::ReplyLimits;
 /// let limits = Limits::default().capabilities(64).trace_lines(0);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Limits {
     /// The limits on a single reply.

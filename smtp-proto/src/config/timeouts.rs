@@ -9,6 +9,9 @@ use core::time::Duration;
 /// within a group, from the reply before it). The limit is absolute: a server cannot extend it
 /// by sending a line now and then.
 ///
+/// With the feature `serde` it is part of a configuration file: each limit is a number of seconds,
+/// and limits that are missing keep their defaults.
+///
 /// ```
 /// use std::time::Duration;
 ///
@@ -17,32 +20,46 @@ use core::time::Duration;
 /// let timeouts = Timeouts::default().connect(Duration::from_secs(10));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Timeouts {
     /// Resolving a name and connecting, for all addresses together. 30 seconds.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub connect: Duration,
     /// The TLS handshake. 1 minute.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub tls: Duration,
     /// The greeting, from the moment the connection is established. 5 minutes.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub greeting: Duration,
     /// The reply to `EHLO`, `HELO` or `LHLO`. 5 minutes.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub ehlo: Duration,
     /// The reply to `STARTTLS`. 2 minutes.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub starttls: Duration,
     /// Each reply in an authentication exchange, and the wait for late credentials. 2 minutes.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub auth: Duration,
     /// The reply to `MAIL`, `RSET` or a [`Command`](crate::Command). 5 minutes.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub mail: Duration,
     /// The reply to each `RCPT`. 5 minutes.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub rcpt: Duration,
     /// The `354` to `DATA`. 2 minutes.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub data: Duration,
     /// Writing without any progress. 3 minutes.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub body: Duration,
     /// The reply to the end of the content. 10 minutes: a client that gives up earlier causes
     /// duplicates.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub end_of_data: Duration,
     /// The reply to `QUIT`. 5 seconds: no message depends on it.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub quit: Duration,
     /// The first reply after the session was idle for more than a second, if this is shorter
     /// than the stage's own limit. 10 seconds.
@@ -50,9 +67,11 @@ pub struct Timeouts {
     /// A connection that died while it was idle looks alive until a command is sent. Only
     /// `MAIL`, `RSET` or a [`Command`](crate::Command) is outstanding then, so the message is
     /// certainly not sent, and an adapter retries once over a new connection.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub after_idle: Duration,
     /// From one verdict (or the start) to the next while a message or command is queued. No
     /// limit by default.
+    #[cfg_attr(feature = "serde", serde(with = "crate::seconds::option"))]
     pub overall: Option<Duration>,
 }
 

@@ -253,6 +253,8 @@ impl StreamFacts {
 /// Neither is ever sent with `DATA` (RFC 5321 §2.3.8): a server that ends the data at a bare LF
 /// lets an attacker smuggle a second message inside the first.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum LineEnds {
     /// Each is sent as CRLF.
     #[default]

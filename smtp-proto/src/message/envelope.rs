@@ -13,6 +13,8 @@ use crate::{Address, AddressError, MailParameter, Parameter, RcptParameter};
 
 /// What happens to a message when the server refuses some of its recipients.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Recipients {
     /// The message goes to every recipient that is accepted, if there is any.
     #[default]

@@ -108,6 +108,30 @@ impl Parameter {
         }
     }
 
+    /// Parses a parameter of a supported extension as its type does, and any other as it is.
+    #[cfg(feature = "serde")]
+    pub(crate) fn of_any_extension(text: &str) -> Result<Self, ParameterError> {
+        let (keyword, value) = split(text);
+        let given = value.unwrap_or_default();
+        Ok(match keyword {
+            "RET" => MailParameter::from(given.parse::<Return>()?).0,
+            "ENVID" => MailParameter::from(given.parse::<EnvelopeId>()?).0,
+            "NOTIFY" => RcptParameter::from(given.parse::<Notify>()?).0,
+            "ORCPT" => RcptParameter::from(given.parse::<OriginalRecipient>()?).0,
+            "BY" => MailParameter::from(given.parse::<DeliverBy>()?).0,
+            "HOLDFOR" | "HOLDUNTIL" => MailParameter::from(text.parse::<FutureRelease>()?).0,
+            "MT-PRIORITY" => MailParameter::from(given.parse::<MtPriority>()?).0,
+            "REQUIRETLS" if value.is_none() => MailParameter::from(RequireTls).0,
+            _ => text.parse()?,
+        })
+    }
+
+    /// Whether the message is sent without the parameter where the extension is not offered.
+    #[cfg(feature = "serde")]
+    pub(crate) fn is_optional(&self) -> bool {
+        self.optional
+    }
+
     /// Whether a text is an `esmtp-keyword` (RFC 5321 §4.1.2): letters, digits and hyphens, not
     /// beginning with a hyphen.
     pub fn is_keyword(text: &str) -> bool {

@@ -77,6 +77,18 @@ impl Disposition {
         }
     }
 
+    /// The name of the disposition in `snake_case`, for logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RetryLater => "retry_later",
+            Self::RetryAtOnce => "retry_at_once",
+            Self::ShutDown => "shut_down",
+            Self::Fix(_) => "fix",
+            Self::Permanent => "permanent",
+            Self::PeerBroken => "peer_broken",
+        }
+    }
+
     /// Whether a retry without a change may succeed.
     pub const fn is_transient(self) -> bool {
         matches!(self, Self::RetryLater | Self::RetryAtOnce)
@@ -126,6 +138,21 @@ impl Disposition {
 }
 
 impl Flaw {
+    /// The name of the flaw in `snake_case`, for logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Content => "content",
+            Self::Source => "source",
+            Self::Requirement => "requirement",
+            Self::HelloName => "hello_name",
+            Self::CredentialsSource => "credentials_source",
+            Self::Login => "login",
+            Self::Mechanism => "mechanism",
+            Self::Unprotected => "unprotected",
+            Self::Tls => "tls",
+        }
+    }
+
     /// What must change after a refusal of the session, if the reply says so.
     fn of_refusal(stage: Stage, reply: &Reply) -> Option<Self> {
         match (stage, reply.code().get()) {

@@ -72,6 +72,18 @@ pub enum Outcome {
     InDoubt(Error),
 }
 
+impl Outcome {
+    /// The name of the outcome in `snake_case`: `accepted`, `rejected`, `not_sent` or `in_doubt`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Accepted(_) => "accepted",
+            Self::Rejected { .. } => "rejected",
+            Self::NotSent(_) => "not_sent",
+            Self::InDoubt(_) => "in_doubt",
+        }
+    }
+}
+
 /// The result of sending a message to one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecipientReport {
@@ -83,6 +95,8 @@ pub struct RecipientReport {
 /// Whether the server took responsibility for a recipient.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum RecipientStatus {
     /// The server took final responsibility.
     Accepted,

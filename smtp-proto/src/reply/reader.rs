@@ -19,6 +19,8 @@ const KEPT_CAPACITY: usize = 4096;
 /// RFC 5321 §4.5.3.1.5 allows 512 octets per line; servers exceed it, so the defaults are
 /// larger.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct ReplyLimits {
     /// Octets of one line, including its line end. Default 2,048.

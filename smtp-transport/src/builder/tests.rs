@@ -52,6 +52,11 @@ fn hosts_ports_and_modes() {
             25,
         ),
         (
+            rooted(Builder::builder_dangerous(host).security(Security::Required)),
+            Security::Required,
+            587,
+        ),
+        (
             rooted(Builder::relay(host).unwrap().port(2465)),
             Security::Wrapper,
             2465,

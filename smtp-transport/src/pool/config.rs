@@ -20,7 +20,12 @@ use std::time::Duration;
 /// [`TimedOut`](postwire_proto::ErrorKind::TimedOut) at [`Stage::Connect`](postwire_proto::Stage::Connect).
 ///
 /// Every duration may be [`Duration::MAX`], which means no limit.
+///
+/// With the feature `serde` it is part of a configuration file: durations are numbers of seconds,
+/// and settings that are missing keep their defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct PoolConfig {
     /// The maximum number of connections, including those that are being opened. Default 8; at
@@ -43,26 +48,32 @@ pub struct PoolConfig {
     pub max_queued: usize,
     /// The time that an idle connection is kept. Default 60 seconds, because servers close idle
     /// connections after a few minutes.
+    #[cfg_attr(feature = "serde", serde(with = "postwire_proto::seconds"))]
     pub idle_timeout: Duration,
     /// The time after which a connection is not used again. Default 10 minutes.
+    #[cfg_attr(feature = "serde", serde(with = "postwire_proto::seconds"))]
     pub max_lifetime: Duration,
     /// The number of messages after which a connection is not used again. Default 1,000.
     pub max_messages: u64,
     /// The time that a message waits for a connection while all are in use, or while the pool
     /// pauses. Default 5 minutes. With `None`, only `TransportBuilder::timeout` limits the wait.
+    #[cfg_attr(feature = "serde", serde(with = "postwire_proto::seconds::option"))]
     pub acquire_timeout: Option<Duration>,
     /// The time that `shutdown()` waits for messages that are queued or under way. Default 30
     /// seconds.
     ///
     /// At the end of that time `shutdown()` returns. Messages that still wait for a connection
     /// are not sent; messages that are under way continue and get their own verdicts.
+    #[cfg_attr(feature = "serde", serde(with = "postwire_proto::seconds"))]
     pub shutdown_timeout: Duration,
     /// The pause after a server accepts no more sessions (421 or 4xx at the start of a session).
     /// Default 500 milliseconds; doubled with each consecutive failure.
     ///
     /// Connections that were being opened at the same time count as one failure.
+    #[cfg_attr(feature = "serde", serde(with = "postwire_proto::seconds"))]
     pub first_pause: Duration,
     /// The longest pause. Default 30 seconds.
+    #[cfg_attr(feature = "serde", serde(with = "postwire_proto::seconds"))]
     pub longest_pause: Duration,
 }
 

@@ -50,6 +50,19 @@ impl EnvelopeParameters {
         self.mail.iter()
     }
 
+    /// The parameters of every `RCPT`.
+    #[cfg(feature = "serde")]
+    pub(crate) fn of_every_rcpt(&self) -> impl Iterator<Item = &Parameter> {
+        self.every.iter()
+    }
+
+    /// The parameters of single recipients, with their positions.
+    #[cfg(feature = "serde")]
+    pub(crate) fn of_single_rcpts(&self) -> impl Iterator<Item = (usize, &Parameter)> {
+        let single = self.single.iter();
+        single.flat_map(|(recipient, all)| all.iter().map(move |each| (*recipient, each)))
+    }
+
     /// The parameters of one `RCPT`: the recipient's own, and those of every `RCPT` with other
     /// keywords.
     pub(crate) fn of_rcpt(&self, recipient: usize) -> impl Iterator<Item = &Parameter> {

@@ -93,6 +93,39 @@ pub enum ErrorKind {
     ShutDown,
 }
 
+impl ErrorKind {
+    /// The name of the kind in `snake_case`, which does not change between versions: for logs and
+    /// metrics.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "refused",
+            Self::EndedByServer(_) => "ended_by_server",
+            Self::ResetRefused(_) => "reset_refused",
+            Self::OutOfSequence(_) => "out_of_sequence",
+            Self::Violation(_) => "violation",
+            Self::ConnectionClosed => "connection_closed",
+            Self::Transport(_) => "transport",
+            Self::TimedOut => "timed_out",
+            Self::StartTlsNotOffered => "starttls_not_offered",
+            Self::Tls(_) => "tls",
+            Self::NoUsableMechanism { .. } => "no_usable_mechanism",
+            Self::Sasl(_) => "sasl",
+            Self::Credentials(_) => "credentials",
+            Self::ExtensionNotOffered(_) => "extension_not_offered",
+            Self::ParameterNotOffered(_) => "parameter_not_offered",
+            Self::VerifiedTlsRequired => "verified_tls_required",
+            Self::BeyondLimit { .. } => "beyond_limit",
+            Self::TooLarge { .. } => "too_large",
+            Self::Unsendable(_) => "unsendable",
+            Self::Source(_) => "source",
+            Self::Aborted => "aborted",
+            Self::SessionOver => "session_over",
+            Self::SessionFull => "session_full",
+            Self::ShutDown => "shut_down",
+        }
+    }
+}
+
 impl PartialEq for ErrorKind {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
