@@ -1,17 +1,22 @@
 //! `serve`: a test server that accepts mail.
 //!
 //! The first line of output is the address that it listens on; then there is one line for each
-//! message. Ctrl-C ends the server after the message that is being stored.
+//! message. Ctrl-C says `421` to the open sessions and ends the server.
 
+mod address;
 pub(crate) mod authority;
+pub(crate) mod conversation;
+pub(crate) mod faults;
+pub(crate) mod journal;
 pub(crate) mod listener;
 mod maildir;
 mod options;
+mod port_file;
 pub(crate) mod server;
+mod session;
 
 use std::fmt::Write as _;
-use std::net::ToSocketAddrs;
-use std::path::Path;
+use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
@@ -20,10 +25,14 @@ use std::time::Duration;
 use postwire_blocking::proto::{HelloName, Reply};
 use postwire_server::Received;
 
+use self::conversation::{Arrival, Sink};
 use self::listener::ListenAddress;
 use self::maildir::Maildir;
-use self::server::{Server, Settings, Sink, code, reply};
-use crate::arguments::{ServeArguments, UsageError};
+use self::options::Options;
+use self::port_file::{Listening, PortFile};
+use self::server::{Server, code, reply};
+use crate::arguments::UsageError;
+use crate::arguments::serve::ServeArguments;
 use crate::print::certificate::Certificate;
 use crate::print::exit::Exit;
 use crate::print::output::{print_error, print_result};
@@ -32,6 +41,9 @@ use crate::print::text::{SafeText, escape_non_utf8};
 /// The time that Ctrl-C waits for a message that is being stored.
 const STORE_TIMEOUT: Duration = Duration::from_millis(700);
 
+/// The time that Ctrl-C then waits for clients to take the last reply.
+const GOODBYE_TIMEOUT: Duration = Duration::from_millis(200);
+
 /// Runs the server until Ctrl-C.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, UsageError> {
     let address = parse_listen_address(arguments)?;
@@ -39,37 +51,51 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, UsageError> {
         .hostname
         .parse()
         .map_err(|why| UsageError::new("--hostname", why))?;
-    let settings = options::parse(arguments, &hostname)?;
-    Ok(
-        match serve(&address, arguments.maildir.as_deref(), &hostname, settings) {
-            Ok(()) => Exit::Accepted,
-            Err(why) => {
-                print_error(why);
-                Exit::System
-            }
-        },
-    )
+    let options = options::parse(arguments, &hostname)?;
+    Ok(match serve(&address, arguments, &hostname, options) {
+        Ok(()) => Exit::Accepted,
+        Err(why) => {
+            print_error(why);
+            Exit::System
+        }
+    })
 }
 
 fn serve(
     address: &ListenAddress,
-    maildir: Option<&Path>,
+    arguments: &ServeArguments,
     hostname: &HelloName,
-    settings: Settings,
+    options: Options,
 ) -> Result<(), String> {
-    let maildir = match maildir {
+    // Everything that may already belong to another server comes first; files follow.
+    // The end of this function removes the file of the socket.
+    let (listener, bound) = address
+        .listen()
+        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    let maildir = match &arguments.maildir {
         None => None,
         Some(folder) => Some(
             Maildir::open(folder, hostname.as_str())
                 .map_err(|error| format!("cannot open the maildir: {error}"))?,
         ),
     };
+    if let Some((file, pem)) = &options.authority {
+        fs::write(file, pem).map_err(|error| format!("--ca-out: {error}"))?;
+    }
+    let listening = Listening {
+        smtp: (&bound).into(),
+        process: std::process::id(),
+    };
+    let port_file = arguments.port_file.as_deref();
+    let _port_file = port_file
+        .map(|file| PortFile::write(file, &listening))
+        .transpose()
+        .map_err(|error| format!("--port-file: {error}"))?;
+
     let store = Arc::new(Store::new(maildir));
-    // The end of this function removes the file of the socket.
-    let (listener, bound) = address
-        .listen()
-        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
-    let server = Server::new(listener, settings, Arc::clone(&store) as Arc<dyn Sink>);
+    let sink = Arc::clone(&store) as Arc<dyn Sink>;
+    let server = Server::new(listener, options.settings, sink);
+    let ender = server.ender();
 
     let (interrupt, interrupted) = mpsc::channel();
     ctrlc::set_handler(move || {
@@ -84,6 +110,7 @@ fn serve(
     // The handler lives as long as the process, so this never fails.
     let _ = interrupted.recv();
     store.close(STORE_TIMEOUT);
+    ender.end(GOODBYE_TIMEOUT);
     Ok(())
 }
 
@@ -92,12 +119,8 @@ fn parse_listen_address(arguments: &ServeArguments) -> Result<ListenAddress, Usa
     if let Some(path) = &arguments.unix {
         return Ok(ListenAddress::Path(path.clone()));
     }
-    let addresses = arguments.listen.to_socket_addrs();
-    let address = addresses.ok().and_then(|mut addresses| addresses.next());
-    address.map(ListenAddress::Address).ok_or_else(|| {
-        let why = "must be an address and a port, such as 127.0.0.1:2525";
-        UsageError::new("--listen", why)
-    })
+    let address = address::resolve("--listen", &arguments.listen, "127.0.0.1:2525")?;
+    Ok(ListenAddress::Address(address))
 }
 
 /// Stores or discards messages, and prints a line for each.
@@ -137,7 +160,8 @@ impl Store {
         drop(self.idle.wait_timeout_while(state, timeout, is_busy));
     }
 
-    fn store(&self, message: &Received, client: Option<&Certificate>) -> Result<(), Reply> {
+    fn store(&self, arrival: &Arrival<'_>) -> Result<(), Reply> {
+        let message = arrival.message;
         let destination = match &self.maildir {
             None => "discarded".to_owned(),
             Some(maildir) => match maildir.deliver(&message.content) {
@@ -155,14 +179,14 @@ impl Store {
         let number = self.taken.fetch_add(1, Ordering::Relaxed) + 1;
         print_result(format_args!(
             "message {number}: {}, {destination}",
-            describe(message, client)
+            describe(message, arrival.client)
         ));
         Ok(())
     }
 }
 
 impl Sink for Store {
-    fn take(&self, message: &Received, client: Option<&Certificate>) -> Result<(), Reply> {
+    fn take(&self, arrival: &Arrival<'_>) -> Result<(), Reply> {
         {
             let mut state = self.state();
             if state.closing {
@@ -174,7 +198,7 @@ impl Sink for Store {
             }
             state.under_way += 1;
         }
-        let stored = self.store(message, client);
+        let stored = self.store(arrival);
         self.state().under_way -= 1;
         self.idle.notify_all();
         stored

@@ -19,6 +19,8 @@ mod script;
 #[cfg(unix)]
 mod sendmail;
 mod sends;
+#[cfg(unix)]
+mod serve;
 mod sessions;
 mod starttls;
 #[cfg(unix)]

@@ -1,0 +1,74 @@
+//! The file that tells another program where the server listens.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::serve::listener::Bound;
+
+/// Where the server listens, as the file has it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Listening {
+    pub(crate) smtp: Place,
+    /// The process that listens.
+    pub(crate) process: u32,
+}
+
+/// An address, or the path of a socket.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Place {
+    Address { address: String, port: u16 },
+    Path { path: String },
+}
+
+impl From<SocketAddr> for Place {
+    fn from(address: SocketAddr) -> Self {
+        Self::Address {
+            address: address.ip().to_string(),
+            port: address.port(),
+        }
+    }
+}
+
+impl From<&Bound> for Place {
+    fn from(bound: &Bound) -> Self {
+        match bound {
+            Bound::Address(address) => (*address).into(),
+            #[cfg(unix)]
+            Bound::File(file) => Self::Path {
+                path: file.path().to_string_lossy().into_owned(),
+            },
+        }
+    }
+}
+
+/// The file, which is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct PortFile(PathBuf);
+
+impl PortFile {
+    /// Writes the file at once and whole, so that no reader sees a part of it. Only this user can
+    /// read it.
+    pub(crate) fn write(path: &Path, listening: &Listening) -> io::Result<Self> {
+        let folder = match path.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        serde_json::to_writer(&mut file, listening)?;
+        file.write_all(b"\n")?;
+        file.persist(path)?;
+        Ok(Self(path.to_owned()))
+    }
+}
+
+impl Drop for PortFile {
+    fn drop(&mut self) {
+        // Nobody is left who could be told of an error.
+        let _ = fs::remove_file(&self.0);
+    }
+}
