@@ -36,7 +36,7 @@ pub(crate) enum Command {
     Send(Box<SendArguments>),
     Sendmail(Box<SendmailArguments>),
     Serve(Box<ServeArguments>),
-    Probe(ProbeArguments),
+    Probe(Box<ProbeArguments>),
     Demo(DemoArguments),
 }
 

@@ -7,6 +7,7 @@ mod address;
 pub(crate) mod authority;
 pub(crate) mod conversation;
 pub(crate) mod faults;
+mod inbox;
 pub(crate) mod journal;
 pub(crate) mod listener;
 mod maildir;
@@ -14,9 +15,11 @@ mod options;
 mod port_file;
 pub(crate) mod server;
 mod session;
+mod web;
 
 use std::fmt::Write as _;
 use std::fs;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
@@ -26,11 +29,13 @@ use postwire_blocking::proto::{HelloName, Reply};
 use postwire_server::Received;
 
 use self::conversation::{Arrival, Sink};
+use self::inbox::{Inbox, Limits, TooLarge};
 use self::listener::ListenAddress;
 use self::maildir::Maildir;
 use self::options::Options;
 use self::port_file::{Listening, PortFile};
 use self::server::{Server, code, reply};
+use self::web::Web;
 use crate::arguments::UsageError;
 use crate::arguments::serve::ServeArguments;
 use crate::print::certificate::Certificate;
@@ -51,8 +56,12 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, UsageError> {
         .hostname
         .parse()
         .map_err(|why| UsageError::new("--hostname", why))?;
+    let web = match &arguments.web {
+        Some(given) => Some(address::resolve("--web", given, "127.0.0.1:8025")?),
+        None => None,
+    };
     let options = options::parse(arguments, &hostname)?;
-    Ok(match serve(&address, arguments, &hostname, options) {
+    Ok(match serve(&address, web, arguments, &hostname, options) {
         Ok(()) => Exit::Accepted,
         Err(why) => {
             print_error(why);
@@ -63,6 +72,7 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, UsageError> {
 
 fn serve(
     address: &ListenAddress,
+    web: Option<SocketAddr>,
     arguments: &ServeArguments,
     hostname: &HelloName,
     options: Options,
@@ -72,6 +82,12 @@ fn serve(
     let (listener, bound) = address
         .listen()
         .map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    let web = match web {
+        None => None,
+        Some(address) => Some(
+            Web::listen(address).map_err(|error| format!("cannot listen on {address}: {error}"))?,
+        ),
+    };
     let maildir = match &arguments.maildir {
         None => None,
         Some(folder) => Some(
@@ -84,6 +100,7 @@ fn serve(
     }
     let listening = Listening {
         smtp: (&bound).into(),
+        web: web.as_ref().map(|web| web.address.into()),
         process: std::process::id(),
     };
     let port_file = arguments.port_file.as_deref();
@@ -92,7 +109,14 @@ fn serve(
         .transpose()
         .map_err(|error| format!("--port-file: {error}"))?;
 
-    let store = Arc::new(Store::new(maildir));
+    let inbox = web.is_some().then(|| {
+        let limits = Limits {
+            messages: arguments.web_messages,
+            octets: arguments.web_octets,
+        };
+        Arc::new(Inbox::new(limits))
+    });
+    let store = Arc::new(Store::new(maildir, inbox.clone()));
     let sink = Arc::clone(&store) as Arc<dyn Sink>;
     let server = Server::new(listener, options.settings, sink);
     let ender = server.ender();
@@ -107,6 +131,17 @@ fn serve(
         .spawn(move || server.run())
         .map_err(|error| format!("cannot start a thread: {error}"))?;
     print_result(format_args!("listening on {bound}"));
+    if let (Some(web), Some(inbox)) = (web, inbox) {
+        let address = web.address;
+        web.start(inbox, arguments.web_name.clone())
+            .map_err(|error| format!("cannot start a thread: {error}"))?;
+        print_result(format_args!("web page on http://{address}/"));
+        if !address.ip().is_loopback() {
+            print_error(format_args!(
+                "whoever reaches {address} can read and delete the messages"
+            ));
+        }
+    }
     // The handler lives as long as the process, so this never fails.
     let _ = interrupted.recv();
     store.close(STORE_TIMEOUT);
@@ -126,6 +161,7 @@ fn parse_listen_address(arguments: &ServeArguments) -> Result<ListenAddress, Usa
 /// Stores or discards messages, and prints a line for each.
 struct Store {
     maildir: Option<Maildir>,
+    inbox: Option<Arc<Inbox>>,
     taken: AtomicU64,
     state: Mutex<State>,
     idle: Condvar,
@@ -138,9 +174,10 @@ struct State {
 }
 
 impl Store {
-    fn new(maildir: Option<Maildir>) -> Self {
+    fn new(maildir: Option<Maildir>, inbox: Option<Arc<Inbox>>) -> Self {
         Self {
             maildir,
+            inbox,
             taken: AtomicU64::new(0),
             state: Mutex::default(),
             idle: Condvar::new(),
@@ -162,7 +199,8 @@ impl Store {
 
     fn store(&self, arrival: &Arrival<'_>) -> Result<(), Reply> {
         let message = arrival.message;
-        let destination = match &self.maildir {
+        let mut destination = match &self.maildir {
+            None if self.inbox.is_some() => String::new(),
             None => "discarded".to_owned(),
             Some(maildir) => match maildir.deliver(&message.content) {
                 Ok(path) => format!("stored as {}", path.display()),
@@ -177,6 +215,14 @@ impl Store {
             },
         };
         let number = self.taken.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(inbox) = &self.inbox {
+            let shown = match inbox.add(number, arrival) {
+                Ok(()) => "shown on the web page",
+                Err(TooLarge) => "too large for the web page",
+            };
+            let separator = if destination.is_empty() { "" } else { ", " };
+            destination = format!("{destination}{separator}{shown}");
+        }
         print_result(format_args!(
             "message {number}: {}, {destination}",
             describe(message, arrival.client)
@@ -202,6 +248,12 @@ impl Sink for Store {
         self.state().under_way -= 1;
         self.idle.notify_all();
         stored
+    }
+
+    fn on_refusal(&self) {
+        if let Some(inbox) = &self.inbox {
+            inbox.on_refusal();
+        }
     }
 }
 
@@ -260,7 +312,7 @@ mod tests {
 
     #[test]
     fn no_message_is_accepted_after_the_end() {
-        let store = Store::new(None);
+        let store = Store::new(None, None);
         store.close(Duration::ZERO);
         assert!(store.state().closing);
     }

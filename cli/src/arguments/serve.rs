@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-/// Run a test server that accepts mail and stores or discards it.
+/// Run a test server that accepts mail, shows it on a web page, and stores or discards it.
 ///
 /// The first line on standard output is `listening on ADDRESS:PORT`, or the path of the socket;
-/// then there is one line for each message, including its parameters. Each failure is a line on standard error: a refused
+/// with --web the second is `web page on http://ADDRESS:PORT/`. Then there is one line for each message, including its parameters. Each failure is a line on standard error: a refused
 /// command, login or message, a failed handshake, a client that is idle, closes early or does
 /// not speak SMTP. Ctrl-C or SIGTERM says 421 to the open sessions and ends the server with exit
 /// status 0; the exit status is 71 if an address, the socket or the Maildir cannot be used.
@@ -164,6 +164,31 @@ pub(crate) struct ServeArguments {
     /// Print the dialogue of each session on standard error, with secrets redacted
     #[arg(long)]
     pub(crate) trace: bool,
+
+    /// Show the messages on a web page at this address, such as 127.0.0.1:8025, and offer them as
+    /// JSON in the form of Mailpit's API. There is no login: whoever reaches the address reads
+    /// and deletes the messages. Messages are kept in memory, and the oldest are dropped first
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(crate) web: Option<String>,
+
+    /// Answer requests for this host name too; otherwise only those for an IP address or for
+    /// localhost are answered, so that the page of another site cannot read mail by having its
+    /// own name resolve to this machine
+    #[arg(long, value_name = "NAME", requires = "web")]
+    pub(crate) web_name: Vec<String>,
+
+    /// Keep at most this many messages for the web page
+    #[arg(long, value_name = "N", default_value_t = 1_000, requires = "web")]
+    pub(crate) web_messages: usize,
+
+    /// Keep at most this many octets of messages for the web page
+    #[arg(
+        long,
+        value_name = "OCTETS",
+        default_value_t = 128 * 1024 * 1024,
+        requires = "web"
+    )]
+    pub(crate) web_octets: usize,
 }
 
 /// When `serve` uses TLS.

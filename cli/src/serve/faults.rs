@@ -140,12 +140,10 @@ pub(crate) fn parse_seconds(option: &str, seconds: &str) -> Result<Duration, Usa
 pub(crate) fn parse_refusal(text: &str, enhanced: (u16, u16), default: &str) -> Option<Reply> {
     let (code, text) = text.split_once(' ').unwrap_or((text, ""));
     let code = ReplyCode::new(code.parse().ok()?).filter(|code| code.is_negative())?;
+    let class = if code.is_permanent() { 5 } else { 4 };
     let (enhanced, text) = match EnhancedCode::parse(text.as_bytes()) {
         Some((enhanced, octets)) => (Some(enhanced), text.get(octets..)?.trim_start()),
-        None => {
-            let class = if code.is_permanent() { 5 } else { 4 };
-            (EnhancedCode::new(class, enhanced.0, enhanced.1), text)
-        }
+        None => (EnhancedCode::new(class, enhanced.0, enhanced.1), text),
     };
     let text = if text.is_empty() { default } else { text };
     Some(Reply::new(code, enhanced, &[text]))

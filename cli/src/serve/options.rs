@@ -307,9 +307,10 @@ fn parse_refusals(
             parsed => parsed,
         };
         let address = address.map_err(|why| usage_error(format!("{why}")))?;
-        let enhanced = match reply.starts_with('5') {
-            true => (1, 1),
-            false => (2, 0),
+        let enhanced = if reply.starts_with('5') {
+            (1, 1)
+        } else {
+            (2, 0)
         };
         let reply = parse_refusal(reply, enhanced, "recipient refused").ok_or_else(|| {
             usage_error("the reply must begin with a code from 400 to 599".to_owned())

@@ -13,6 +13,8 @@ use crate::serve::listener::Bound;
 #[derive(Debug, Serialize)]
 pub(crate) struct Listening {
     pub(crate) smtp: Place,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) web: Option<Place>,
     /// The process that listens.
     pub(crate) process: u32,
 }

@@ -26,3 +26,5 @@ mod starttls;
 #[cfg(unix)]
 mod unix;
 mod usage;
+#[cfg(unix)]
+mod web;
