@@ -224,6 +224,6 @@ byId("search").addEventListener("input", () => {
   state.tag = null;
   refresh();
 });
-if (location.hash) choose(decodeURIComponent(location.hash.slice(1)));
 refresh();
 setInterval(refresh, 1000);
+if (location.hash) choose(decodeURIComponent(location.hash.slice(1)));
