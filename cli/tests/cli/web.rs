@@ -203,6 +203,26 @@ fn a_message_is_shown_with_the_names_of_mailpit() {
 }
 
 #[test]
+fn anything_can_be_a_message() {
+    let web = Web::start(&[]);
+    let deep = "Content-Type: message/rfc822\r\n\r\n".repeat(100_000);
+    for message in ["", "\r\n", "no header", ": \r\n\r\n", &deep] {
+        web.send(message);
+        for path in ["", "/headers", "/raw", "/session"] {
+            let path = format!("/api/v1/message/latest{path}");
+            assert_eq!(web.get(&path).status, 200, "{path}");
+        }
+        assert_eq!(web.get("/view/latest.txt").status, 200);
+        assert_eq!(
+            web.get("/api/v1/search?query=zzz").json()["messages_count"],
+            0
+        );
+    }
+    assert_eq!(web.get("/api/v1/messages").json()["total"], 5);
+    assert_eq!(web.server.stderr(), "");
+}
+
+#[test]
 fn the_session_of_a_message_is_shown() {
     let login = "alice:POSTWIRE_TEST_PASSWORD";
     let web = Web::start(&["--tls", "starttls", "--auth", login]);

@@ -5,8 +5,9 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 
-use mail_parser::{Address, DateTime, HeaderName, Message, MessageParser, PartType};
+use mail_parser::{Address, DateTime, HeaderName, Message, MessageParser, MessagePart, PartType};
 use postwire_blocking::proto::{Address as Mailbox, TlsInfo};
 use serde::Serialize;
 
@@ -29,7 +30,7 @@ pub(crate) struct Person {
 }
 
 /// What the list shows of a message.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Summary {
     pub(crate) message_id: String,
     pub(crate) from: Person,
@@ -153,8 +154,19 @@ fn parse_octets(content: &[u8]) -> Message<'_> {
     } else {
         parser.parse(content)
     };
-    // Octets in which not even a header is found are a message without fields.
-    parsed.unwrap_or_default()
+    // Octets in which not even a header is found are a message without fields. The parser's own
+    // default has no root part, without which its methods panic.
+    parsed.unwrap_or_else(|| Message {
+        parts: vec![MessagePart::default()],
+        ..Message::default()
+    })
+}
+
+/// Takes a message apart in such a way that a fault of the parser concerns this message only, and
+/// not the list or the search in which it is one of many.
+fn alone<T: Default>(take_apart: impl FnOnce() -> T) -> T {
+    // Nothing is changed that could be left half changed.
+    std::panic::catch_unwind(AssertUnwindSafe(take_apart)).unwrap_or_default()
 }
 
 /// The number of fields that may give the type of a part, and so the depth of the parts at most.
@@ -171,7 +183,8 @@ fn count_types(content: &[u8]) -> usize {
 
 /// The summary, parsed once.
 pub(crate) fn summary(message: &StoredMessage) -> &Summary {
-    message.summary.get_or_init(|| summarize(message))
+    let summary = &message.summary;
+    summary.get_or_init(|| alone(|| summarize(message)))
 }
 
 fn summarize(message: &StoredMessage) -> Summary {
@@ -266,7 +279,7 @@ fn html_of(parsed: &Message<'_>) -> String {
 
 /// The text of the body.
 pub(crate) fn plain_text(message: &StoredMessage) -> String {
-    text(&parse(message))
+    alone(|| text(&parse(message)))
 }
 
 /// The header fields by name, each with all its values, unfolded.
@@ -435,6 +448,18 @@ mod tests {
     fn names_of_fields_have_one_form() {
         assert_eq!(canonical("MIME-version"), "Mime-Version");
         assert_eq!(canonical("x--\u{fc}"), "X--\u{fc}");
+    }
+
+    #[test]
+    fn octets_that_are_no_message_have_no_fields() {
+        for content in ["", "\r\n", "\n\n", "no header", ":", "\0", "--\r\n--\r\n"] {
+            let parsed = parse_octets(content.as_bytes());
+            assert!(parsed.to().is_none() && parsed.subject().is_none());
+            assert_eq!(sender(&parsed), Person::default());
+            assert_eq!(attachments(&parsed), (Vec::new(), Vec::new()));
+            assert_eq!(html_of(&parsed), "");
+            let _ = text(&parsed);
+        }
     }
 
     #[test]
