@@ -107,6 +107,23 @@ impl<'a> Command<'a> {
     }
 }
 
+/// Every verb, also where its arguments are missing; `AUTH` is treated before.
+const VERBS: [&str; 14] = [
+    "BDAT", "DATA", "EHLO", "EXPN", "HELO", "HELP", "LHLO", "MAIL", "NOOP", "QUIT", "RCPT", "RSET",
+    "STARTTLS", "VRFY",
+];
+
+impl Command<'_> {
+    /// Whether the line is a command, or has several words, unlike the responses of `AUTH`.
+    pub(crate) fn is_known_or_several_words(line: &[u8]) -> bool {
+        let line = line.trim_ascii_end();
+        let mut known = VERBS.iter();
+        line.is_empty()
+            || line.contains(&b' ')
+            || known.any(|known| line.eq_ignore_ascii_case(known.as_bytes()))
+    }
+}
+
 fn alone<'a>(command: Command<'a>, arguments: Option<&str>) -> Result<Command<'a>, DefaultReply> {
     match arguments {
         None => Ok(command),

@@ -438,7 +438,9 @@ fn is_http(line: &[u8]) -> bool {
         .any(|version| line.ends_with(version))
 }
 
-/// The command in a form that may be shown: everything after the mechanism of `AUTH` is secret.
+/// The command in a form that may be shown: everything after the mechanism of `AUTH` is secret. So
+/// is a single word that is no command: a client may send its password without waiting for the
+/// reply to a refused `AUTH`.
 fn redacted(line: &[u8]) -> Cow<'_, [u8]> {
     match line.split_at_checked(4) {
         Some((verb, arguments)) if verb.eq_ignore_ascii_case(b"AUTH") => {
@@ -450,6 +452,7 @@ fn redacted(line: &[u8]) -> Cow<'_, [u8]> {
                 None => b"AUTH <redacted>".to_vec(),
             })
         }
-        _ => Cow::Borrowed(line),
+        _ if Command::is_known_or_several_words(line) => Cow::Borrowed(line),
+        _ => Cow::Borrowed(b"<redacted>"),
     }
 }

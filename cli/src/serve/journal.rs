@@ -84,7 +84,7 @@ impl Journal {
     pub(crate) fn on_command(&mut self, line: &[u8]) {
         self.print_refusal();
         let line = SafeText(&escape_non_utf8(line)).to_string();
-        // A response within AUTH belongs to the command.
+        // A response within AUTH belongs to the command, also where AUTH was refused.
         let is_response = line == "<redacted>";
         if !is_response {
             self.command = Some(line.clone());

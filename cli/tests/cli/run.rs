@@ -301,7 +301,8 @@ impl Serve {
 impl Drop for Serve {
     fn drop(&mut self) {
         if thread::panicking() {
-            eprintln!("{}", self.stderr());
+            let stderr = fs::read_to_string(self.folder.path().join("stderr"));
+            eprintln!("{}", stderr.unwrap_or_default());
         }
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -8,9 +8,11 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::run::{LOGIN, Serve, postwire, run, send_to, with};
+use crate::run::{LOGIN, PASSWORD, Serve, USER, postwire, run, send_to, with};
 
 /// A client that says what it is told.
 struct Client(BufReader<TcpStream>);
@@ -78,6 +80,23 @@ fn each_failure_leaves_a_line() {
     assert_eq!(reply, "535 5.7.8 authentication failed");
     server.expect_on_stderr(": login of alice by PLAIN: 535 5.7.8 authentication failed\n");
     server.expect_on_stderr(": the client closed the connection without quit\n");
+
+    // A client that does not wait for the reply to AUTH gives its password to nobody.
+    let mut client = connect();
+    let login = format!(
+        "{}\r\n{}\r\n",
+        STANDARD.encode(USER),
+        STANDARD.encode(PASSWORD)
+    );
+    assert!(
+        client
+            .dialogue(&["EHLO me", "AUTH NTLM"])
+            .starts_with("504 ")
+    );
+    client.say(login);
+    assert!(client.reply().starts_with("500 "));
+    server.expect_on_stderr(": AUTH <redacted>: 500 5.5.1 unknown command\n");
+    drop(client);
 
     connect().dialogue(&["EHLO me", "MAIL FROM:<a@b>", "RCPT TO:<bob@example.net>"]);
     server.expect_on_stderr(": RCPT TO:<bob@example.net>: 550 5.1.1 recipient refused\n");
