@@ -10,7 +10,8 @@ use clap::{Args, ValueEnum};
 /// with --web the second is `web page on http://ADDRESS:PORT/`. Then there is one line for each message, including its parameters. Each failure is a line on standard error: a refused
 /// command, login or message, a failed handshake, a client that is idle, closes early or does
 /// not speak SMTP. Ctrl-C or SIGTERM says 421 to the open sessions and ends the server with exit
-/// status 0; the exit status is 71 if an address, the socket or the Maildir cannot be used.
+/// status 0; the exit status is 71 if an address, the socket, the Maildir or a file cannot be
+/// used.
 #[derive(Args, Debug)]
 pub(crate) struct ServeArguments {
     /// The address to listen on; with port 0 the system chooses a port

@@ -50,7 +50,10 @@ impl From<&Bound> for Place {
 
 /// The file, which is removed when this is dropped.
 #[derive(Debug)]
-pub(crate) struct PortFile(PathBuf);
+pub(crate) struct PortFile {
+    path: PathBuf,
+    text: String,
+}
 
 impl PortFile {
     /// Writes the file at once and whole, so that no reader sees a part of it. Only this user can
@@ -60,17 +63,27 @@ impl PortFile {
             Some(folder) if folder != Path::new("") => folder,
             _ => Path::new("."),
         };
+        // A device or a link must not be replaced by a file.
+        if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+            let why = "something other than a file is there";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+        }
+        let text = serde_json::to_string(listening)? + "\n";
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        serde_json::to_writer(&mut file, listening)?;
-        file.write_all(b"\n")?;
+        file.write_all(text.as_bytes())?;
         file.persist(path)?;
-        Ok(Self(path.to_owned()))
+        Ok(Self {
+            path: path.to_owned(),
+            text,
+        })
     }
 }
 
 impl Drop for PortFile {
     fn drop(&mut self) {
-        // Nobody is left who could be told of an error.
-        let _ = fs::remove_file(&self.0);
+        // A file that another server has written since then is not removed.
+        if fs::read_to_string(&self.path).is_ok_and(|text| text == self.text) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
