@@ -62,7 +62,10 @@ impl Endpoint for Session {
     type Event = ServerEvent;
 
     fn handle_input(&mut self, now: Instant, input: &[u8]) {
-        self.connection.handle_input(now, input);
+        // On some systems what arrives after the interruption can still be read.
+        if !self.end_with_server() {
+            self.connection.handle_input(now, input);
+        }
     }
 
     fn handle_eof(&mut self, now: Instant) {

@@ -361,6 +361,29 @@ fn the_end_is_said_to_open_sessions() {
 }
 
 #[test]
+fn the_end_is_said_under_tls() {
+    for tls in ["starttls", "wrapper"] {
+        let server = Serve::start(&["--tls", tls, "--trace", "--delay", "mail:4"]);
+        let scheme = if tls == "wrapper" { "smtps" } else { "smtp" };
+        let url = format!("{scheme}://localhost:{}", server.port);
+        let authority = server.authority();
+        let trust = ["--ca", authority.to_str().unwrap()];
+        let arguments = with(send_to(&url), &trust);
+        let sending = thread::spawn(move || run(&arguments));
+        server.expect_on_stderr(" C: MAIL FROM:");
+        assert_eq!(server.interrupt().0, Some(0));
+        let sent = sending.join().unwrap();
+        // Whether it is the reply to a command depends on what the client has sent by then.
+        assert_eq!(sent.status, 75, "{sent:#?}");
+        assert!(sent.stdout.contains("421"), "{sent:#?}");
+        assert!(
+            sent.stdout.contains("shutting down, try later"),
+            "{sent:#?}"
+        );
+    }
+}
+
+#[test]
 fn a_burst_of_connections_waits_for_nothing() {
     let server = Serve::start(&["--max-connections", "1000"]);
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], server.port));

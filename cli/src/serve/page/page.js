@@ -219,10 +219,15 @@ for (const button of document.querySelectorAll("#tabs button")) {
 }
 byId("delete").addEventListener("click", () => remove([state.chosen]));
 byId("delete-all").addEventListener("click", () => remove(null));
+let typing;
 byId("search").addEventListener("input", () => {
-  state.query = byId("search").value.trim();
-  state.tag = null;
-  refresh();
+  // A search takes every message apart: not for each letter.
+  clearTimeout(typing);
+  typing = setTimeout(() => {
+    state.query = byId("search").value.trim();
+    state.tag = null;
+    refresh();
+  }, 200);
 });
 refresh();
 setInterval(refresh, 1000);
