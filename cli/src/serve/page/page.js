@@ -47,8 +47,8 @@ const path = (id, rest) => `/api/v1/message/${encodeURIComponent(id)}${rest}`;
 
 async function refresh() {
   const query = state.query;
-  const where = query ? `/api/v1/search?limit=500&query=${encodeURIComponent(query)}`
-    : "/api/v1/messages?limit=500";
+  const where = query ? `/api/v1/search?limit=1000&query=${encodeURIComponent(query)}`
+    : "/api/v1/messages?limit=1000";
   const headers = state.tag ? { "If-None-Match": state.tag } : {};
   let response;
   try {
