@@ -24,7 +24,7 @@ RUN apt-get update \
 COPY --from=build /source/target/release/postwire /usr/local/bin/postwire
 USER postwire
 VOLUME /mail
-EXPOSE 2525
+EXPOSE 2525 8025
 STOPSIGNAL SIGINT
 ENTRYPOINT ["postwire"]
-CMD ["serve", "--listen", "0.0.0.0:2525", "--maildir", "/mail"]
+CMD ["serve", "--listen", "0.0.0.0:2525", "--web", "0.0.0.0:8025", "--maildir", "/mail"]

@@ -9,6 +9,7 @@
 
 pub(crate) mod manual;
 pub(crate) mod sendmail;
+pub(crate) mod serve;
 pub(crate) mod server_options;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use postwire_blocking::proto::{ChannelBindingPolicy, Pipelining};
 
 use crate::arguments::manual::{CompletionsArguments, ManArguments};
 use crate::arguments::sendmail::SendmailArguments;
+use crate::arguments::serve::ServeArguments;
 use crate::print::exit::Exit;
 use crate::print::output::print_error;
 use crate::send::envelope::ParameterArguments;
@@ -35,8 +37,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     Send(Box<SendArguments>),
     Sendmail(Box<SendmailArguments>),
-    Serve(ServeArguments),
-    Probe(ProbeArguments),
+    Serve(Box<ServeArguments>),
+    Probe(Box<ProbeArguments>),
     Demo(DemoArguments),
     Completions(CompletionsArguments),
     Man(ManArguments),
@@ -256,131 +258,6 @@ pub(crate) struct ProbeArguments {
     pub(crate) server_options: ServerArguments,
 }
 
-/// Run a test server that accepts mail and stores or discards it.
-///
-/// The first line on standard output is `listening on ADDRESS:PORT`, or the path of the socket;
-/// then there is one line for each message, including its parameters. Ctrl-C ends the server
-/// with exit status 0; the exit status is 71 if the address, the socket or the Maildir cannot
-/// be used.
-#[derive(Args, Debug)]
-pub(crate) struct ServeArguments {
-    /// The address to listen on; with port 0 the system chooses a port
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:2525")]
-    pub(crate) listen: String,
-
-    /// Listen on a Unix socket with this path instead, in plaintext. A socket that is left over
-    /// and that nobody listens on is removed; anything else at the path is kept. The socket is
-    /// removed at the end
-    #[cfg(unix)]
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["listen", "tls"])]
-    pub(crate) unix: Option<PathBuf>,
-
-    /// TLS: none, STARTTLS offered, or TLS from the first byte
-    #[arg(long, value_name = "none|starttls|wrapper", default_value = "none")]
-    pub(crate) tls: ServeTls,
-
-    /// The certificate chain of the server; by default one is generated for localhost and
-    /// --hostname
-    #[arg(long, value_name = "PEM")]
-    pub(crate) cert: Option<PathBuf>,
-
-    /// The private key of the certificate
-    #[arg(long, value_name = "PEM")]
-    pub(crate) key: Option<PathBuf>,
-
-    /// Write the authority of the generated certificate to this file, for send --ca
-    #[arg(long, value_name = "FILE", conflicts_with = "cert")]
-    pub(crate) ca_out: Option<PathBuf>,
-
-    /// Require a client certificate that an authority in this PEM file signed, and offer
-    /// EXTERNAL to log in with it, which needs no --auth
-    #[arg(long, value_name = "FILE")]
-    pub(crate) client_ca: Option<PathBuf>,
-
-    /// The name of the server
-    #[arg(long, value_name = "NAME", default_value = "localhost")]
-    pub(crate) hostname: String,
-
-    /// Require a login as this user, whose password is in the variable; may be given several
-    /// times
-    #[arg(long, value_name = "USER[:VAR]")]
-    pub(crate) auth: Vec<String>,
-
-    /// The variable with the password of a user who is given without a variable
-    #[arg(long, value_name = "VAR", requires = "auth")]
-    pub(crate) password_env: Option<String>,
-
-    /// Accept mail without a login too
-    #[arg(long, requires = "auth")]
-    pub(crate) optional_auth: bool,
-
-    /// Offer the login in plaintext too
-    #[arg(long, requires = "auth")]
-    pub(crate) plaintext_auth: bool,
-
-    /// Accept no mail before STARTTLS
-    #[arg(long)]
-    pub(crate) require_tls: bool,
-
-    /// Store the messages in this Maildir, octet for octet; by default they are discarded
-    #[arg(long, value_name = "DIR")]
-    pub(crate) maildir: Option<PathBuf>,
-
-    /// Use LMTP
-    #[arg(long)]
-    pub(crate) lmtp: bool,
-
-    /// Accept no message larger than this many octets, and announce the limit (RFC 1870)
-    #[arg(long, value_name = "OCTETS")]
-    pub(crate) size: Option<u64>,
-
-    /// Accept at most this many recipients per message
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
-    pub(crate) max_recipients: usize,
-
-    /// Accept at most this many connections at a time
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    pub(crate) max_connections: usize,
-
-    /// Refuse this recipient, as in bob@example.org=550 or 'bob@example.org=450 4.2.2 full'
-    #[arg(long, value_name = "ADDR=REPLY")]
-    pub(crate) reject: Vec<String>,
-
-    /// Offer this extension too: MT-PRIORITY, REQUIRETLS (under TLS), DELIVERBY=SHORTEST and
-    /// FUTURERELEASE=LONGEST (in seconds), LIMITS, or any other by its keyword; may be given
-    /// several times. Requests of clients are shown, but the server does not act on them
-    #[arg(long, value_name = "EXTENSION[=SECONDS]")]
-    pub(crate) offer: Vec<String>,
-
-    /// Do not offer PIPELINING
-    #[arg(long)]
-    pub(crate) no_pipelining: bool,
-
-    /// Do not offer CHUNKING
-    #[arg(long)]
-    pub(crate) no_chunking: bool,
-
-    /// Do not offer 8BITMIME
-    #[arg(long)]
-    pub(crate) no_8bitmime: bool,
-
-    /// Do not offer BINARYMIME
-    #[arg(long)]
-    pub(crate) no_binarymime: bool,
-
-    /// Do not offer SMTPUTF8
-    #[arg(long)]
-    pub(crate) no_smtputf8: bool,
-
-    /// Do not offer DSN
-    #[arg(long)]
-    pub(crate) no_dsn: bool,
-
-    /// Do not offer ENHANCEDSTATUSCODES
-    #[arg(long)]
-    pub(crate) no_enhancedstatuscodes: bool,
-}
-
 /// Send a real message over each TLS mode with each runtime to an embedded server, and compare.
 ///
 /// Nothing leaves this machine. The exit status is 0 if each mode kept its promise, all
@@ -414,13 +291,6 @@ pub(crate) struct DemoArguments {
         hide_default_value = true
     )]
     pub(crate) chunking: Switch,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ServeTls {
-    None,
-    Starttls,
-    Wrapper,
 }
 
 /// How far to run ahead of the server's replies.

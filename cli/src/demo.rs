@@ -25,7 +25,6 @@ use postwire_server::{Received, ServerConfig};
 use serde::Serialize;
 
 use crate::arguments::{DemoArguments, Runtime, Switch};
-use crate::print::certificate::Certificate as Shown;
 use crate::print::exit::Exit;
 use crate::print::output::{print_error, print_json, print_note, print_result};
 use crate::print::text::SafeText;
@@ -33,8 +32,11 @@ use crate::send::interrupt::Interrupt;
 use crate::send::meter::Meter;
 use crate::send::session;
 use crate::serve::authority;
+use crate::serve::conversation::{Arrival, Sink};
+use crate::serve::faults::Faults;
+use crate::serve::journal::Log;
 use crate::serve::listener::Listener;
-use crate::serve::server::{Server, Settings, Sink};
+use crate::serve::server::{Server, Settings};
 
 const USER: &str = "alice";
 const PASSWORD: &str = "correct horse battery staple";
@@ -385,7 +387,9 @@ impl Embedded {
             tls,
             users: vec![Credentials::new(USER, PASSWORD)],
             refusals: Vec::new(),
+            faults: Faults::default(),
             max_connections: 8,
+            log: Log::default(),
         };
         let mailbox = Arc::new(Mailbox::default());
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -408,9 +412,9 @@ impl Mailbox {
 }
 
 impl Sink for Mailbox {
-    fn take(&self, message: &Received, _: Option<&Shown>) -> Result<(), Reply> {
+    fn take(&self, arrival: &Arrival<'_>) -> Result<(), Reply> {
         let mut messages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        messages.push(message.clone());
+        messages.push(arrival.message.clone());
         Ok(())
     }
 }

@@ -1,17 +1,25 @@
 //! `serve`: a test server that accepts mail.
 //!
 //! The first line of output is the address that it listens on; then there is one line for each
-//! message. Ctrl-C ends the server after the message that is being stored.
+//! message. Ctrl-C says `421` to the open sessions and ends the server.
 
+mod address;
 pub(crate) mod authority;
+pub(crate) mod conversation;
+pub(crate) mod faults;
+mod inbox;
+pub(crate) mod journal;
 pub(crate) mod listener;
 mod maildir;
 mod options;
+mod port_file;
 pub(crate) mod server;
+mod session;
+mod web;
 
 use std::fmt::Write as _;
-use std::net::ToSocketAddrs;
-use std::path::Path;
+use std::fs;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
@@ -20,10 +28,16 @@ use std::time::Duration;
 use postwire_blocking::proto::{HelloName, Reply};
 use postwire_server::Received;
 
+use self::conversation::{Arrival, Sink};
+use self::inbox::{Inbox, Limits, TooLarge};
 use self::listener::ListenAddress;
 use self::maildir::Maildir;
-use self::server::{Server, Settings, Sink, code, reply};
-use crate::arguments::{ServeArguments, UsageError};
+use self::options::Options;
+use self::port_file::{Listening, PortFile};
+use self::server::{Server, code, reply};
+use self::web::Web;
+use crate::arguments::UsageError;
+use crate::arguments::serve::ServeArguments;
 use crate::print::certificate::Certificate;
 use crate::print::exit::Exit;
 use crate::print::output::{print_error, print_result};
@@ -32,6 +46,9 @@ use crate::print::text::{SafeText, escape_non_utf8};
 /// The time that Ctrl-C waits for a message that is being stored.
 const STORE_TIMEOUT: Duration = Duration::from_millis(700);
 
+/// The time that Ctrl-C then waits for clients to take the last reply.
+const GOODBYE_TIMEOUT: Duration = Duration::from_millis(200);
+
 /// Runs the server until Ctrl-C.
 pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, UsageError> {
     let address = parse_listen_address(arguments)?;
@@ -39,37 +56,70 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<Exit, UsageError> {
         .hostname
         .parse()
         .map_err(|why| UsageError::new("--hostname", why))?;
-    let settings = options::parse(arguments, &hostname)?;
-    Ok(
-        match serve(&address, arguments.maildir.as_deref(), &hostname, settings) {
-            Ok(()) => Exit::Accepted,
-            Err(why) => {
-                print_error(why);
-                Exit::System
-            }
-        },
-    )
+    let web = match &arguments.web {
+        Some(given) => Some(address::resolve("--web", given, "127.0.0.1:8025")?),
+        None => None,
+    };
+    let options = options::parse(arguments, &hostname)?;
+    Ok(match serve(&address, web, arguments, &hostname, options) {
+        Ok(()) => Exit::Accepted,
+        Err(why) => {
+            print_error(why);
+            Exit::System
+        }
+    })
 }
 
 fn serve(
     address: &ListenAddress,
-    maildir: Option<&Path>,
+    web: Option<SocketAddr>,
+    arguments: &ServeArguments,
     hostname: &HelloName,
-    settings: Settings,
+    options: Options,
 ) -> Result<(), String> {
-    let maildir = match maildir {
+    // Everything that may already belong to another server comes first; files follow.
+    // The end of this function removes the file of the socket.
+    let (listener, bound) = address
+        .listen()
+        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    let web = match web {
+        None => None,
+        Some(address) => Some(
+            Web::listen(address).map_err(|error| format!("cannot listen on {address}: {error}"))?,
+        ),
+    };
+    let maildir = match &arguments.maildir {
         None => None,
         Some(folder) => Some(
             Maildir::open(folder, hostname.as_str())
                 .map_err(|error| format!("cannot open the maildir: {error}"))?,
         ),
     };
-    let store = Arc::new(Store::new(maildir));
-    // The end of this function removes the file of the socket.
-    let (listener, bound) = address
-        .listen()
-        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
-    let server = Server::new(listener, settings, Arc::clone(&store) as Arc<dyn Sink>);
+    if let Some((file, pem)) = &options.authority {
+        fs::write(file, pem).map_err(|error| format!("--ca-out: {error}"))?;
+    }
+    let listening = Listening {
+        smtp: (&bound).into(),
+        web: web.as_ref().map(|web| web.address.into()),
+        process: std::process::id(),
+    };
+    let port_file = arguments.port_file.as_deref();
+    let _port_file = port_file
+        .map(|file| PortFile::write(file, &listening))
+        .transpose()
+        .map_err(|error| format!("--port-file: {error}"))?;
+
+    let inbox = web.is_some().then(|| {
+        let limits = Limits {
+            messages: arguments.web_messages,
+            octets: arguments.web_octets,
+        };
+        Arc::new(Inbox::new(limits))
+    });
+    let store = Arc::new(Store::new(maildir, inbox.clone()));
+    let sink = Arc::clone(&store) as Arc<dyn Sink>;
+    let server = Server::new(listener, options.settings, sink);
+    let ender = server.ender();
 
     let (interrupt, interrupted) = mpsc::channel();
     ctrlc::set_handler(move || {
@@ -81,9 +131,21 @@ fn serve(
         .spawn(move || server.run())
         .map_err(|error| format!("cannot start a thread: {error}"))?;
     print_result(format_args!("listening on {bound}"));
+    if let (Some(web), Some(inbox)) = (web, inbox) {
+        let address = web.address;
+        web.start(inbox, arguments.web_name.clone())
+            .map_err(|error| format!("cannot start a thread: {error}"))?;
+        print_result(format_args!("web page on http://{address}/"));
+        if !address.ip().is_loopback() {
+            print_error(format_args!(
+                "whoever reaches {address} can read and delete the messages"
+            ));
+        }
+    }
     // The handler lives as long as the process, so this never fails.
     let _ = interrupted.recv();
     store.close(STORE_TIMEOUT);
+    ender.end(GOODBYE_TIMEOUT);
     Ok(())
 }
 
@@ -92,17 +154,14 @@ fn parse_listen_address(arguments: &ServeArguments) -> Result<ListenAddress, Usa
     if let Some(path) = &arguments.unix {
         return Ok(ListenAddress::Path(path.clone()));
     }
-    let addresses = arguments.listen.to_socket_addrs();
-    let address = addresses.ok().and_then(|mut addresses| addresses.next());
-    address.map(ListenAddress::Address).ok_or_else(|| {
-        let why = "must be an address and a port, such as 127.0.0.1:2525";
-        UsageError::new("--listen", why)
-    })
+    let address = address::resolve("--listen", &arguments.listen, "127.0.0.1:2525")?;
+    Ok(ListenAddress::Address(address))
 }
 
 /// Stores or discards messages, and prints a line for each.
 struct Store {
     maildir: Option<Maildir>,
+    inbox: Option<Arc<Inbox>>,
     taken: AtomicU64,
     state: Mutex<State>,
     idle: Condvar,
@@ -115,9 +174,10 @@ struct State {
 }
 
 impl Store {
-    fn new(maildir: Option<Maildir>) -> Self {
+    fn new(maildir: Option<Maildir>, inbox: Option<Arc<Inbox>>) -> Self {
         Self {
             maildir,
+            inbox,
             taken: AtomicU64::new(0),
             state: Mutex::default(),
             idle: Condvar::new(),
@@ -137,8 +197,10 @@ impl Store {
         drop(self.idle.wait_timeout_while(state, timeout, is_busy));
     }
 
-    fn store(&self, message: &Received, client: Option<&Certificate>) -> Result<(), Reply> {
-        let destination = match &self.maildir {
+    fn store(&self, arrival: &Arrival<'_>) -> Result<(), Reply> {
+        let message = arrival.message;
+        let mut destination = match &self.maildir {
+            None if self.inbox.is_some() => String::new(),
             None => "discarded".to_owned(),
             Some(maildir) => match maildir.deliver(&message.content) {
                 Ok(path) => format!("stored as {}", path.display()),
@@ -153,16 +215,24 @@ impl Store {
             },
         };
         let number = self.taken.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(inbox) = &self.inbox {
+            let shown = match inbox.add(number, arrival) {
+                Ok(()) => "shown on the web page",
+                Err(TooLarge) => "too large for the web page",
+            };
+            let separator = if destination.is_empty() { "" } else { ", " };
+            destination = format!("{destination}{separator}{shown}");
+        }
         print_result(format_args!(
             "message {number}: {}, {destination}",
-            describe(message, client)
+            describe(message, arrival.client)
         ));
         Ok(())
     }
 }
 
 impl Sink for Store {
-    fn take(&self, message: &Received, client: Option<&Certificate>) -> Result<(), Reply> {
+    fn take(&self, arrival: &Arrival<'_>) -> Result<(), Reply> {
         {
             let mut state = self.state();
             if state.closing {
@@ -174,10 +244,16 @@ impl Sink for Store {
             }
             state.under_way += 1;
         }
-        let stored = self.store(message, client);
+        let stored = self.store(arrival);
         self.state().under_way -= 1;
         self.idle.notify_all();
         stored
+    }
+
+    fn on_refusal(&self) {
+        if let Some(inbox) = &self.inbox {
+            inbox.on_refusal();
+        }
     }
 }
 
@@ -236,7 +312,7 @@ mod tests {
 
     #[test]
     fn no_message_is_accepted_after_the_end() {
-        let store = Store::new(None);
+        let store = Store::new(None, None);
         store.close(Duration::ZERO);
         assert!(store.state().closing);
     }

@@ -2,8 +2,9 @@
 //!
 //! Knows the grammar. Must never know whether the command is allowed now.
 
-use postwire_proto::{Address, Envelope, HelloName};
+use postwire_proto::Address;
 
+use crate::config::ServerConfig;
 use crate::default_reply::{self, DefaultReply};
 
 /// A command with its arguments, parsed as far as possible without context.
@@ -53,8 +54,8 @@ pub(crate) enum HelloKind {
 }
 
 impl<'a> Command<'a> {
-    /// Parses a line without its CRLF. `hostname` is the server's own.
-    pub(crate) fn parse(line: &'a [u8], hostname: &HelloName) -> Result<Self, DefaultReply> {
+    /// Parses a line without its CRLF.
+    pub(crate) fn parse(line: &'a [u8], config: &ServerConfig) -> Result<Self, DefaultReply> {
         let line = core::str::from_utf8(line).map_err(|_| default_reply::NOT_TEXT)?;
         // RFC 5321 §4.1.1: trailing white space is tolerated.
         let line = line.trim_end_matches([' ', '\t']);
@@ -73,9 +74,9 @@ impl<'a> Command<'a> {
         } else if is("LHLO") {
             hello(HelloKind::Lhlo, arguments)
         } else if is("MAIL") {
-            mail(arguments)
+            mail(arguments, config)
         } else if is("RCPT") {
-            rcpt(arguments, hostname)
+            rcpt(arguments, config)
         } else if is("DATA") {
             alone(Self::Data, arguments)
         } else if is("BDAT") {
@@ -106,6 +107,23 @@ impl<'a> Command<'a> {
     }
 }
 
+/// Every verb, also where its arguments are missing; `AUTH` is treated before.
+const VERBS: [&str; 14] = [
+    "BDAT", "DATA", "EHLO", "EXPN", "HELO", "HELP", "LHLO", "MAIL", "NOOP", "QUIT", "RCPT", "RSET",
+    "STARTTLS", "VRFY",
+];
+
+impl Command<'_> {
+    /// Whether the line is a command, or has several words, unlike the responses of `AUTH`.
+    pub(crate) fn is_known_or_several_words(line: &[u8]) -> bool {
+        let line = line.trim_ascii_end();
+        let mut known = VERBS.iter();
+        line.is_empty()
+            || line.contains(&b' ')
+            || known.any(|known| line.eq_ignore_ascii_case(known.as_bytes()))
+    }
+}
+
 fn alone<'a>(command: Command<'a>, arguments: Option<&str>) -> Result<Command<'a>, DefaultReply> {
     match arguments {
         None => Ok(command),
@@ -123,12 +141,18 @@ fn hello(kind: HelloKind, arguments: Option<&str>) -> Result<Command<'_>, Defaul
 }
 
 /// RFC 5321 §4.1.1.2: no blank is allowed next to the colon.
-fn mail(arguments: Option<&str>) -> Result<Command<'_>, DefaultReply> {
+fn mail<'a>(
+    arguments: Option<&'a str>,
+    config: &ServerConfig,
+) -> Result<Command<'a>, DefaultReply> {
     let (path, parameters) = arguments
         .and_then(|arguments| strip_prefix_ignoring_case(arguments, "FROM:"))
         .and_then(split_path)
         .ok_or(default_reply::SYNTAX_ERROR)?;
-    let reverse_path = Envelope::parse_reverse_path(without_source_route(path));
+    let reverse_path = match without_source_route(path) {
+        "" => Ok(None),
+        path => config.address(path).map(Some),
+    };
     Ok(Command::Mail {
         reverse_path: reverse_path.map_err(|_| default_reply::INVALID_SENDER)?,
         parameters,
@@ -136,15 +160,18 @@ fn mail(arguments: Option<&str>) -> Result<Command<'_>, DefaultReply> {
 }
 
 /// RFC 5321 §4.1.1.3.
-fn rcpt<'a>(arguments: Option<&'a str>, hostname: &HelloName) -> Result<Command<'a>, DefaultReply> {
+fn rcpt<'a>(
+    arguments: Option<&'a str>,
+    config: &ServerConfig,
+) -> Result<Command<'a>, DefaultReply> {
     let (path, parameters) = arguments
         .and_then(|arguments| strip_prefix_ignoring_case(arguments, "TO:"))
         .and_then(split_path)
         .ok_or(default_reply::SYNTAX_ERROR)?;
     let forward_path = if path.eq_ignore_ascii_case("postmaster") {
-        Address::new(path, hostname.as_str())
+        Address::new(path, config.hostname.as_str())
     } else {
-        without_source_route(path).parse()
+        config.address(without_source_route(path))
     };
     Ok(Command::Rcpt {
         forward_path: forward_path.map_err(|_| default_reply::INVALID_RECIPIENT)?,
@@ -225,11 +252,16 @@ fn without_source_route(path: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use postwire_proto::HelloName;
+
     use super::*;
 
+    fn config() -> ServerConfig {
+        ServerConfig::new(HelloName::localhost())
+    }
+
     fn parse(line: &str) -> Result<Command<'_>, DefaultReply> {
-        let hostname = HelloName::localhost();
-        Command::parse(line.as_bytes(), &hostname)
+        Command::parse(line.as_bytes(), &config())
     }
 
     fn address(text: &str) -> Address {
@@ -248,9 +280,8 @@ mod tests {
         for line in ["NOOP\rRSET", "NOOP \0", "NOOP\tx", "NOOP \u{85}"] {
             assert_eq!(parse(line), Err(default_reply::NOT_TEXT));
         }
-        let hostname = HelloName::localhost();
         assert_eq!(
-            Command::parse(b"NOOP \xff", &hostname),
+            Command::parse(b"NOOP \xff", &config()),
             Err(default_reply::NOT_TEXT)
         );
     }
@@ -310,6 +341,34 @@ mod tests {
                 parameters: "",
             })
         );
+    }
+
+    #[test]
+    fn a_domain_may_be_optional() {
+        let config = config().bare_local_parts(true);
+        let parse = |line: &'static str| Command::parse(line.as_bytes(), &config);
+        assert_eq!(
+            parse("MAIL FROM:<root>"),
+            Ok(Command::Mail {
+                reverse_path: Some(address("root@[127.0.0.1]")),
+                parameters: "",
+            })
+        );
+        assert_eq!(
+            parse("RCPT TO:<\"a b\"> X"),
+            Ok(Command::Rcpt {
+                forward_path: address("\"a b\"@[127.0.0.1]"),
+                parameters: "X",
+            })
+        );
+        for line in [
+            "RCPT TO:<>",
+            "RCPT TO:<a@>",
+            "RCPT TO:<a b>",
+            "RCPT TO:<a@b@c>",
+        ] {
+            assert_eq!(parse(line), Err(default_reply::INVALID_RECIPIENT), "{line}");
+        }
     }
 
     #[test]

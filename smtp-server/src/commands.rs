@@ -41,8 +41,11 @@ impl Session {
             Err(LineError::BareLineFeed) => return self.bare_line_feed(),
         };
         self.trace(&redacted(line));
+        if is_http(line) {
+            return self.not_smtp(ServerViolation::Http);
+        }
         let config = self.config.clone();
-        match Command::parse(line, &config.hostname) {
+        match Command::parse(line, &config) {
             Err(refusal) => self.stay(transaction, refusal),
             Ok(Command::Bdat { octets, last }) => self.bdat(transaction, octets, last),
             Ok(Command::MalformedBdat) => {
@@ -95,13 +98,20 @@ impl Session {
         self.closed(Some(ServerViolation::BareLineFeed))
     }
 
+    /// The client speaks another protocol. A browser can be made to send a request to any port:
+    /// its lines must not be read as commands.
+    pub(crate) fn not_smtp(&mut self, violation: ServerViolation) -> Phase {
+        self.replies.write(default_reply::NOT_SMTP);
+        self.closed(Some(violation))
+    }
+
     fn stay(&mut self, transaction: Option<Transaction>, reply: DefaultReply) -> Phase {
         self.replies.write(reply);
         Phase::Command(transaction)
     }
 
     pub(crate) fn ask(&mut self, question: Question, event: ServerEvent) -> Phase {
-        self.events.push_back(event);
+        self.report(event);
         Phase::AwaitingAnswer(question)
     }
 
@@ -158,7 +168,7 @@ impl Session {
             return self.stay(transaction, default_reply::NOT_IMPLEMENTED);
         }
         self.replies.write(default_reply::READY_FOR_TLS);
-        self.events.push_back(ServerEvent::StartTls);
+        self.report(ServerEvent::StartTls);
         Phase::Handshake { greeted: true }
     }
 
@@ -339,8 +349,10 @@ impl Session {
     /// Whether the mechanism is allowed, and everything that it needs is present.
     fn may_authenticate_by(&self, mechanism: Mechanism) -> bool {
         let context = self.sasl_context(&[]);
-        self.config
-            .allows_mechanism(mechanism, self.client.tls.is_some())
+        !self.needs_tls()
+            && self
+                .config
+                .allows_mechanism(mechanism, self.client.tls.is_some())
             && mechanism.is_possible_with(&context)
             && Dialogue::begin(mechanism, &context).is_some()
     }
@@ -419,7 +431,16 @@ impl Session {
     }
 }
 
-/// The command in a form that may be shown: everything after the mechanism of `AUTH` is secret.
+/// Whether the line begins an HTTP request (RFC 9112 §3).
+fn is_http(line: &[u8]) -> bool {
+    [&b" HTTP/1.1"[..], b" HTTP/1.0", b" HTTP/2.0"]
+        .iter()
+        .any(|version| line.ends_with(version))
+}
+
+/// The command in a form that may be shown: everything after the mechanism of `AUTH` is secret. So
+/// is a single word that is no command: a client may send its password without waiting for the
+/// reply to a refused `AUTH`.
 fn redacted(line: &[u8]) -> Cow<'_, [u8]> {
     match line.split_at_checked(4) {
         Some((verb, arguments)) if verb.eq_ignore_ascii_case(b"AUTH") => {
@@ -431,6 +452,7 @@ fn redacted(line: &[u8]) -> Cow<'_, [u8]> {
                 None => b"AUTH <redacted>".to_vec(),
             })
         }
-        _ => Cow::Borrowed(line),
+        _ if Command::is_known_or_several_words(line) => Cow::Borrowed(line),
+        _ => Cow::Borrowed(b"<redacted>"),
     }
 }

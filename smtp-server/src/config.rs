@@ -8,7 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use postwire_proto::{HelloName, Mechanism, Protocol};
+use postwire_proto::{Address, AddressError, HelloName, Mechanism, Protocol};
 
 use crate::authentication::Dialogue;
 
@@ -61,6 +61,8 @@ pub struct ServerConfig {
     pub(crate) idle_timeout: Duration,
     pub(crate) ask_at_opening: bool,
     pub(crate) trace: bool,
+    pub(crate) trace_replies: bool,
+    pub(crate) bare_local_parts: bool,
 }
 
 /// Which of the octets announced by `BDAT` (RFC 3030 §2) a server reads as content. It takes
@@ -116,6 +118,8 @@ impl ServerConfig {
             idle_timeout: Duration::from_secs(5 * 60),
             ask_at_opening: false,
             trace: false,
+            trace_replies: false,
+            bare_local_parts: false,
         }
     }
 
@@ -143,7 +147,7 @@ impl ServerConfig {
     }
 
     /// Sets whether everything but `EHLO`, `NOOP`, `STARTTLS` and `QUIT` is refused with `530`
-    /// before TLS (RFC 3207 §4). Off by default.
+    /// before TLS (RFC 3207 §4); AUTH is then not offered before TLS either. Off by default.
     #[must_use]
     pub fn require_tls(mut self, require: bool) -> Self {
         self.require_tls = require;
@@ -370,6 +374,34 @@ impl ServerConfig {
     pub fn trace(mut self, on: bool) -> Self {
         self.trace = on;
         self
+    }
+
+    /// Sets whether each reply is reported as
+    /// [`ServerEvent::Reply`](crate::ServerEvent::Reply), in order with the commands. Off by
+    /// default.
+    #[must_use]
+    pub fn trace_replies(mut self, on: bool) -> Self {
+        self.trace_replies = on;
+        self
+    }
+
+    /// Sets whether an address without a domain is accepted in `MAIL` and `RCPT`, and gets the
+    /// server's own name as its domain, as `postmaster` always does. Off by default, since RFC
+    /// 5321 §2.3.5 requires a domain; local delivery, often by LMTP, does without.
+    #[must_use]
+    pub fn bare_local_parts(mut self, accept: bool) -> Self {
+        self.bare_local_parts = accept;
+        self
+    }
+
+    /// The address on a path.
+    pub(crate) fn address(&self, path: &str) -> Result<Address, AddressError> {
+        match path.parse() {
+            Err(AddressError::MissingAtSign) if self.bare_local_parts => {
+                Address::new(path, self.hostname.as_str())
+            }
+            parsed => parsed,
+        }
     }
 
     pub(crate) fn offers_binary_mime(&self) -> bool {

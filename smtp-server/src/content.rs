@@ -53,10 +53,12 @@ impl Content {
     pub(crate) fn finish(self, binary: bool) -> Result<Bytes, DefaultReply> {
         match self {
             Self::TooLarge => Err(default_reply::TOO_LARGE),
-            Self::Gathered { octets, .. } if binary || BodyFacts::of(&octets).is_canonical() => {
-                Ok(octets.into())
-            }
-            Self::Gathered { .. } => Err(default_reply::BARE_LINE_END_IN_CONTENT),
+            Self::Gathered { octets, .. } if binary => Ok(octets.into()),
+            Self::Gathered { octets, .. } => match BodyFacts::of(&octets) {
+                facts if facts.is_canonical() => Ok(octets.into()),
+                facts if facts.lone_lf > 0 => Err(default_reply::BARE_LINE_FEED_IN_CONTENT),
+                _ => Err(default_reply::BARE_CARRIAGE_RETURN_IN_CONTENT),
+            },
         }
     }
 }

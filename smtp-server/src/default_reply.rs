@@ -33,6 +33,8 @@ pub(crate) const CANNOT_VERIFY: DefaultReply = reply(252, "2.5.0", "send a messa
 pub(crate) const START_CONTENT: DefaultReply = reply(354, "", "end data with <CRLF>.<CRLF>");
 
 pub(crate) const IDLE_TOO_LONG: DefaultReply = reply(421, "4.4.2", "idle for too long, closing");
+pub(crate) const SHUTTING_DOWN: DefaultReply = reply(421, "4.3.2", "shutting down, try later");
+pub(crate) const NOT_SMTP: DefaultReply = reply(421, "4.7.0", "this is an SMTP server, closing");
 pub(crate) const TOO_MANY_MESSAGES: DefaultReply =
     reply(421, "4.7.0", "too many messages in this session, closing");
 pub(crate) const TOO_MUCH_INPUT: DefaultReply = reply(421, "4.7.0", "too much input, closing");
@@ -76,8 +78,10 @@ pub(crate) const AUTHENTICATION_FAILED: DefaultReply = reply(535, "5.7.8", "auth
 pub(crate) const AUTHORIZATION_REFUSED: DefaultReply =
     reply(535, "5.7.8", "acting for another user is not supported");
 pub(crate) const AUTH_NEEDS_TLS: DefaultReply = reply(538, "5.7.11", "encryption required");
-pub(crate) const BARE_LINE_END_IN_CONTENT: DefaultReply =
+pub(crate) const BARE_LINE_FEED_IN_CONTENT: DefaultReply =
     reply(550, "5.6.11", "bare line feed refused");
+pub(crate) const BARE_CARRIAGE_RETURN_IN_CONTENT: DefaultReply =
+    reply(550, "5.6.11", "bare carriage return refused");
 pub(crate) const TOO_LARGE: DefaultReply = reply(552, "5.3.4", "message too large");
 pub(crate) const NEEDS_SMTPUTF8: DefaultReply = reply(553, "5.6.7", "address needs SMTPUTF8");
 pub(crate) const NOBODY_TO_DELIVER_TO: DefaultReply = reply(554, "5.5.1", "no valid recipients");

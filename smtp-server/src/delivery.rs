@@ -66,7 +66,7 @@ impl Session {
         match content {
             Ok(content) => {
                 let received = self.received(transaction, content);
-                self.events.push_back(ServerEvent::Message(received));
+                self.report(ServerEvent::Message(received));
                 Phase::AwaitingAnswer(Question::Message { answers })
             }
             Err(refusal) => {

@@ -82,6 +82,10 @@ pub enum ServerEvent {
     /// A command line, without its CRLF and with `AUTH` redacted, if
     /// [`ServerConfig::trace`](crate::ServerConfig::trace) is on. Not a question.
     Command(Bytes),
+    /// A reply, without its last CRLF and with challenges of `AUTH` redacted, if
+    /// [`ServerConfig::trace_replies`](crate::ServerConfig::trace_replies) is on. It is not
+    /// written yet. Not a question.
+    Reply(Bytes),
     /// The session is over: by `QUIT` or a reply `421`, or by this fault. Write the remaining
     /// output if possible, then close the connection.
     Closed(Option<ServerViolation>),
@@ -143,6 +147,10 @@ pub enum ServerViolation {
     /// A command contains an LF without CR: a relay in between may see a different line end
     /// than the server.
     BareLineFeed,
+    /// The client began a TLS handshake where a command should be.
+    TlsInPlaintext,
+    /// The client sent an HTTP request.
+    Http,
     /// A `BDAT` command has an invalid size, so the length of its content is unknown.
     MalformedChunk,
     /// More input arrived while a question was open than may wait.
@@ -177,6 +185,8 @@ impl fmt::Display for ServerViolation {
         formatter.write_str(match self {
             Self::StartTlsInjection => "plaintext after STARTTLS (possibly an injection)",
             Self::BareLineFeed => "a bare line feed in a command",
+            Self::TlsInPlaintext => "a tls handshake where a command should be",
+            Self::Http => "an http request instead of a command",
             Self::MalformedChunk => "a bdat command with an invalid size",
             Self::TooMuchInput { limit } => {
                 return write!(formatter, "more than {limit} octets before a reply");

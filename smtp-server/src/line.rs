@@ -30,6 +30,11 @@ impl LineReader {
         Self::Seeking { scanned: 0 }
     }
 
+    /// Whether the next octet begins a line: no line is being skipped.
+    pub(crate) fn is_at_start(&self) -> bool {
+        matches!(self, Self::Seeking { .. })
+    }
+
     /// Takes a line of at most `limit` octets, CRLF included, from the front of `input` and
     /// returns it without the CRLF. If there is no complete line, `input` is unchanged and must
     /// be passed again with more octets (skipped octets are gone).

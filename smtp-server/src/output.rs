@@ -3,16 +3,20 @@
 //! Knows the format of a reply (RFC 5321 §4.2.1) and whether enhanced codes are used. Must
 //! never know why a reply is sent.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use postwire_proto::Reply;
 
 use crate::default_reply::DefaultReply;
 
 /// Octets that were taken are freed once there are this many.
 const RECLAIMED: usize = 64 * 1024;
+
+/// The number of replies that may wait for the trace; later ones are not recorded.
+const MAX_RECORDED: usize = 1_024;
 
 pub(crate) struct Replies {
     octets: Vec<u8>,
@@ -22,17 +26,33 @@ pub(crate) struct Replies {
     /// The number of these octets that are written, if the driver reports it.
     written: Option<u64>,
     enhanced_codes: bool,
+    record: Option<Record>,
+}
+
+/// The replies written since the last look, for the trace.
+#[derive(Default)]
+struct Record {
+    /// Complete replies, without their last CRLF.
+    replies: VecDeque<Bytes>,
+    /// The lines so far of a reply of several lines.
+    begun: Vec<u8>,
 }
 
 impl Replies {
-    pub(crate) fn new(enhanced_codes: bool) -> Self {
+    pub(crate) fn new(enhanced_codes: bool, is_traced: bool) -> Self {
         Self {
             octets: Vec::new(),
             taken: 0,
             handed_over: 0,
             written: None,
             enhanced_codes,
+            record: is_traced.then(Record::default),
         }
+    }
+
+    /// The oldest reply written since the last look; `None` unless replies are traced.
+    pub(crate) fn next_traced(&mut self) -> Option<Bytes> {
+        self.record.as_mut()?.replies.pop_front()
     }
 
     /// Whether there are replies that the client has not taken.
@@ -85,19 +105,36 @@ impl Replies {
         self.octets.extend_from_slice(b"334 ");
         self.octets.extend_from_slice(encoded);
         self.octets.extend_from_slice(b"\r\n");
+        if let Some(record) = &mut self.record {
+            // A challenge may contain what the client said.
+            let shown: &[u8] = match encoded {
+                b"" => b"334 ",
+                _ => b"334 <redacted>",
+            };
+            record.push(Bytes::from_static(shown));
+        }
     }
 
     pub(crate) fn relay(&mut self, reply: &Reply) {
         self.reclaim();
         self.octets.extend_from_slice(reply.as_bytes());
+        if let Some(record) = &mut self.record {
+            let octets = reply.as_bytes();
+            let octets = octets.strip_suffix(b"\r\n").unwrap_or(octets);
+            record.push(Bytes::copy_from_slice(octets));
+        }
     }
 
     fn line(&mut self, code: u16, separator: char, text: impl fmt::Display) {
         use fmt::Write as _;
 
         self.reclaim();
+        let start = self.octets.len();
         // Writing to a vector never fails.
         let _ = write!(Line(&mut self.octets), "{code}{separator}{text}");
+        if let Some(record) = &mut self.record {
+            record.add_line(self.octets.get(start..).unwrap_or_default(), separator);
+        }
         self.octets.extend_from_slice(b"\r\n");
     }
 
@@ -105,6 +142,27 @@ impl Replies {
         if self.taken == self.octets.len() || self.taken >= RECLAIMED {
             self.octets.drain(..self.taken);
             self.taken = 0;
+        }
+    }
+}
+
+impl Record {
+    /// Adds a line. A blank after the code marks the last one of its reply.
+    fn add_line(&mut self, line: &[u8], separator: char) {
+        if !self.begun.is_empty() {
+            self.begun.extend_from_slice(b"\r\n");
+        }
+        self.begun.extend_from_slice(line);
+        if separator == ' ' {
+            let reply = core::mem::take(&mut self.begun);
+            self.push(reply.into());
+        }
+    }
+
+    /// Adds a reply, unless too many were never looked at.
+    fn push(&mut self, reply: Bytes) {
+        if self.replies.len() < MAX_RECORDED {
+            self.replies.push_back(reply);
         }
     }
 }
@@ -155,7 +213,7 @@ mod tests {
     #[test]
     fn enhanced_codes_can_be_left_out() {
         for (enhanced, expected) in [(true, "250 2.0.0 ok\r\n"), (false, "250 ok\r\n")] {
-            let mut replies = Replies::new(enhanced);
+            let mut replies = Replies::new(enhanced, false);
             replies.write(OK);
             assert_eq!(ReplyOutput(&mut replies).chunk(), expected.as_bytes());
         }
@@ -163,7 +221,7 @@ mod tests {
 
     #[test]
     fn no_text_ends_its_line() {
-        let mut replies = Replies::new(true);
+        let mut replies = Replies::new(true, false);
         replies.write_lines(250, &["a\r\n250 b", "c"]);
         assert_eq!(
             ReplyOutput(&mut replies).chunk(),
@@ -172,8 +230,26 @@ mod tests {
     }
 
     #[test]
+    fn replies_are_recorded_whole() {
+        let mut replies = Replies::new(true, true);
+        replies.write_lines(250, &["a", "b"]);
+        replies.write(OK);
+        replies.challenge(b"");
+        replies.challenge(b"c2VjcmV0");
+        for expected in [
+            &b"250-a\r\n250 b"[..],
+            b"250 2.0.0 ok",
+            b"334 ",
+            b"334 <redacted>",
+        ] {
+            assert_eq!(replies.next_traced().as_deref(), Some(expected));
+        }
+        assert_eq!(replies.next_traced(), None);
+    }
+
+    #[test]
     fn the_buffer_is_reused_even_if_never_empty() {
-        let mut replies = Replies::new(true);
+        let mut replies = Replies::new(true, false);
         replies.write(OK);
         for _ in 0..100_000 {
             replies.write(OK);

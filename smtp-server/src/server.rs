@@ -136,6 +136,12 @@ impl Server {
         self.answer(Some(reply))
     }
 
+    /// Ends the session with `421`, because the server ends (RFC 5321 §3.8). A message whose
+    /// content is incomplete, or for which the application has not answered, is not accepted.
+    pub fn shut_down(&mut self) {
+        self.session.shut_down();
+    }
+
     /// Sets random octets, at least 16 and fresh for this session, for the mechanisms that need
     /// them (SCRAM, CRAM-MD5). Without them these mechanisms are not offered. Call this before
     /// the client sends its first command.
@@ -236,7 +242,7 @@ impl Endpoint for Server {
     }
 
     fn poll_event(&mut self) -> Option<ServerEvent> {
-        self.session.events.pop_front()
+        self.session.next_event()
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

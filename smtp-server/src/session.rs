@@ -30,6 +30,9 @@ const MAX_RESPONSE: usize = 12_288 + 2;
 /// A client that leaves this many octets of replies unread does not read them at all.
 const MAX_REPLIES: usize = 1024 * 1024;
 
+/// The first octet of a TLS handshake, with which no command begins.
+const TLS_RECORD: u8 = 0x16;
+
 /// The number of events that may be unpolled before trace lines are dropped.
 const MAX_TRACE: usize = 1_024;
 
@@ -97,7 +100,7 @@ impl Session {
     /// Creates a session that waits for TLS before it sends anything.
     pub(crate) fn wrapped(config: Arc<ServerConfig>) -> Self {
         let mut session = Self {
-            replies: Replies::new(config.enhanced_status_codes),
+            replies: Replies::new(config.enhanced_status_codes, config.trace_replies),
             config,
             events: VecDeque::new(),
             phase: Phase::Handshake { greeted: false },
@@ -183,8 +186,33 @@ impl Session {
     }
 
     pub(crate) fn closed(&mut self, violation: Option<ServerViolation>) -> Phase {
-        self.events.push_back(ServerEvent::Closed(violation));
+        self.report(ServerEvent::Closed(violation));
         Phase::Closed
+    }
+
+    /// Queues an event, after the replies that were written before it.
+    pub(crate) fn report(&mut self, event: ServerEvent) {
+        while let Some(reply) = self.replies.next_traced() {
+            if self.events.len() < MAX_TRACE {
+                self.events.push_back(ServerEvent::Reply(reply));
+            }
+        }
+        self.events.push_back(event);
+    }
+
+    pub(crate) fn next_event(&mut self) -> Option<ServerEvent> {
+        let event = self.events.pop_front();
+        event.or_else(|| self.replies.next_traced().map(ServerEvent::Reply))
+    }
+
+    /// Ends the session because the server ends.
+    pub(crate) fn shut_down(&mut self) {
+        if !self.is_closed() {
+            if !self.is_awaiting_tls() {
+                self.replies.write(default_reply::SHUTTING_DOWN);
+            }
+            self.phase = self.closed(None);
+        }
     }
 
     /// Sends the reason and ends the session.
@@ -260,6 +288,9 @@ impl Session {
     /// Processes one line or run of octets, if there is one.
     fn step(&mut self, phase: Phase, input: &mut &[u8]) -> (Phase, Step) {
         let phase = match phase {
+            Phase::Command(_) if self.lines.is_at_start() && input.first() == Some(&TLS_RECORD) => {
+                self.not_smtp(ServerViolation::TlsInPlaintext)
+            }
             Phase::Command(transaction) => {
                 let Some(line) = self.lines.read(input, self.config.max_line) else {
                     return (Phase::Command(transaction), Step::Blocked);
@@ -304,7 +335,7 @@ impl Session {
     pub(crate) fn trace(&mut self, line: &[u8]) {
         if self.config.trace && self.events.len() < MAX_TRACE {
             let line = Bytes::copy_from_slice(line);
-            self.events.push_back(ServerEvent::Command(line));
+            self.report(ServerEvent::Command(line));
         }
     }
 }

@@ -129,6 +129,11 @@ impl ServerConnection {
         self.layer.machine.password(password)
     }
 
+    /// Ends the session with `421`, because the server ends; see [`Server::shut_down`].
+    pub fn shut_down(&mut self) {
+        self.layer.machine.shut_down();
+    }
+
     /// The TLS session, once it is established.
     pub fn tls(&self) -> Option<&TlsInfo> {
         self.layer.machine.tls()

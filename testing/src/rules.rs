@@ -28,7 +28,7 @@ pub enum Trigger<'a> {
     Auth,
     /// `MAIL`. The default is `250`.
     Mail,
-    /// `RCPT` with this address; upper and lower case of the domain are the same. The default is
+    /// `RCPT` with this mailbox, in whatever form ([`Address::is_same_mailbox`]). The default is
     /// `250`.
     Rcpt(&'a str),
     /// `RCPT` with any address.
@@ -105,8 +105,7 @@ impl Moment {
             | (Self::Content, Occasion::Content) => true,
             (Self::Rcpt(Some(expected)), Occasion::Rcpt(recipient))
             | (Self::Delivery(expected), Occasion::Delivery(recipient)) => {
-                expected.user() == recipient.user()
-                    && expected.domain().eq_ignore_ascii_case(recipient.domain())
+                expected.is_same_mailbox(recipient)
             }
             _ => false,
         }

@@ -12,8 +12,13 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
 use postwire_blocking::Socket;
+use socket2::{Domain, Type};
 
 use crate::print::text::SafeText;
+
+/// The number of connections that wait to be accepted; the system may allow fewer. A client
+/// beyond it tries again after a second, then after three.
+const BACKLOG: i32 = 4_096;
 
 /// Where to listen.
 pub(crate) enum ListenAddress {
@@ -62,19 +67,23 @@ pub(crate) enum Listener {
 impl Listener {
     /// Listens on an address and a port.
     pub(crate) fn tcp(address: SocketAddr) -> io::Result<Self> {
-        TcpListener::bind(address).map(Self::Tcp)
+        bind(address).map(Self::Tcp)
     }
 
-    /// Waits for the next connection.
-    pub(crate) fn accept(&self) -> io::Result<Socket> {
+    /// Waits for the next connection. Returns the client's address too.
+    pub(crate) fn accept(&self) -> io::Result<(Socket, String)> {
         Ok(match self {
             Self::Tcp(listener) => {
-                let (stream, _) = listener.accept()?;
-                stream.set_nodelay(true)?;
-                Socket::Tcp(stream)
+                let (stream, peer) = listener.accept()?;
+                // A client that has gone already is noticed by the first read.
+                let _ = stream.set_nodelay(true);
+                (Socket::Tcp(stream), peer.to_string())
             }
             #[cfg(unix)]
-            Self::Unix(listener) => Socket::Unix(listener.accept()?.0),
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept()?;
+                (Socket::Unix(stream), "the socket".to_owned())
+            }
         })
     }
 
@@ -86,6 +95,17 @@ impl Listener {
             Self::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
+}
+
+/// Listens on an address with a long backlog, which the standard library does not offer.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    // On Windows this would let another process take the port.
+    #[cfg(not(windows))]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// The place that is in use. Dropping it removes the file of a Unix socket.
@@ -126,7 +146,7 @@ mod unix {
     }
 
     impl SocketFile {
-        pub(super) fn path(&self) -> &Path {
+        pub(crate) fn path(&self) -> &Path {
             &self.path
         }
     }

@@ -3,18 +3,21 @@
 //! Every option is checked here, with the library's types where there is one, before the server
 //! listens.
 
-use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use postwire_blocking::proto::{
-    Address, Credentials, EnhancedCode, HelloName, Mechanism, Parameter, Protocol, Reply, ReplyCode,
+    Address, AddressError, Credentials, HelloName, Mechanism, Parameter, Protocol, Reply,
 };
 use postwire_blocking::tls::{Identity, ServerTls, ServerTlsParameters};
 use postwire_server::ServerConfig;
 
+use crate::arguments::UsageError;
+use crate::arguments::serve::{ServeArguments, ServeTls};
 use crate::arguments::server_options::{password_of, read_authorities, read_file};
-use crate::arguments::{ServeArguments, ServeTls, UsageError};
 use crate::serve::authority;
+use crate::serve::faults::{Faults, parse_refusal, parse_seconds};
+use crate::serve::journal::Log;
 use crate::serve::server::Settings;
 
 /// The default for the longest time that messages are held.
@@ -34,24 +37,119 @@ const EXTENSIONS_WITH_OPTIONS: [&str; 10] = [
     "STARTTLS",
 ];
 
-/// Builds the settings for clients.
+/// The mechanisms that check a user's password or token.
+const MECHANISMS_WITH_USERS: [Mechanism; 11] = [
+    Mechanism::SCRAM_SHA_512_PLUS,
+    Mechanism::SCRAM_SHA_256_PLUS,
+    Mechanism::SCRAM_SHA_1_PLUS,
+    Mechanism::SCRAM_SHA_512,
+    Mechanism::SCRAM_SHA_256,
+    Mechanism::SCRAM_SHA_1,
+    Mechanism::CRAM_MD5,
+    Mechanism::PLAIN,
+    Mechanism::LOGIN,
+    Mechanism::OAUTHBEARER,
+    Mechanism::XOAUTH2,
+];
+
+/// The settings for clients.
+pub(crate) struct Options {
+    pub(crate) settings: Settings,
+    /// The certificate of the generated authority, if it is to be written to a file.
+    pub(crate) authority: Option<(PathBuf, String)>,
+}
+
+/// Builds the settings for clients. Writes nothing: another server may be using the files.
 pub(crate) fn parse(
     arguments: &ServeArguments,
     hostname: &HelloName,
-) -> Result<Settings, UsageError> {
+) -> Result<Options, UsageError> {
     match (&arguments.cert, &arguments.key) {
         (Some(_), None) => return Err(UsageError::new("--cert", "needs --key")),
         (None, Some(_)) => return Err(UsageError::new("--key", "needs --cert")),
         _ => {}
     }
-    Ok(Settings {
-        config: Arc::new(parse_config(arguments, hostname.clone())?),
+    check_effects(arguments)?;
+    let faults = Faults::parse(&arguments.fault, &arguments.delay)?;
+    let config = parse_config(arguments, hostname.clone())?
+        .ask_at_opening(faults.concern_opening())
+        .trace(true)
+        .trace_replies(true);
+    let (tls, authority) = prepare_tls(arguments, hostname)?;
+    let settings = Settings {
+        config: Arc::new(config),
         protocol: protocol(arguments),
         users: parse_users(arguments)?,
-        refusals: parse_refusals(&arguments.reject)?,
+        refusals: parse_refusals(arguments, hostname)?,
+        faults,
         max_connections: arguments.max_connections,
-        tls: prepare_tls(arguments, hostname)?,
+        tls,
+        log: Log {
+            failures: true,
+            dialogue: arguments.trace,
+        },
+    };
+    Ok(Options {
+        settings,
+        authority,
     })
+}
+
+/// Refuses options that would have no effect.
+fn check_effects(arguments: &ServeArguments) -> Result<(), UsageError> {
+    let without_tls = arguments.tls == ServeTls::None;
+    let wrapper = arguments.tls == ServeTls::Wrapper;
+    let offers_requiretls = arguments.offer.iter();
+    let offers_requiretls = offers_requiretls.map(|given| given.eq_ignore_ascii_case("REQUIRETLS"));
+    let mut auth = arguments.auth.iter();
+    let names_variables = auth.all(|user| user.contains(':'));
+    for (is_useless, option, why) in [
+        (
+            without_tls && arguments.cert.is_some(),
+            "--cert",
+            "needs --tls starttls or --tls wrapper",
+        ),
+        (
+            without_tls && arguments.ca_out.is_some(),
+            "--ca-out",
+            "needs --tls starttls or --tls wrapper",
+        ),
+        (
+            without_tls && arguments.client_ca.is_some(),
+            "--client-ca",
+            "client certificates need TLS: add --tls",
+        ),
+        (
+            without_tls && arguments.require_tls,
+            "--require-tls",
+            "needs --tls starttls or --tls wrapper",
+        ),
+        (
+            wrapper && arguments.require_tls,
+            "--require-tls",
+            "has no effect with --tls wrapper, which requires TLS",
+        ),
+        (
+            arguments.plaintext_auth && (wrapper || arguments.require_tls),
+            "--plaintext-auth",
+            "has no effect where everything is under TLS",
+        ),
+        (
+            arguments.password_env.is_some() && names_variables,
+            "--password-env",
+            "has no effect: each user names a variable",
+        ),
+        (
+            without_tls && offers_requiretls.fold(false, |any, this| any | this),
+            "--offer",
+            "REQUIRETLS is offered under TLS only: add --tls",
+        ),
+    ] {
+        if is_useless {
+            return Err(UsageError::new(option, why));
+        }
+    }
+    Ok(())
 }
 
 fn protocol(arguments: &ServeArguments) -> Protocol {
@@ -71,34 +169,7 @@ fn parse_config(
         let why = "a login is not offered in plaintext: add --tls or --plaintext-auth";
         return Err(UsageError::new("--auth", why));
     }
-    if arguments.require_tls && arguments.tls == ServeTls::None {
-        return Err(UsageError::new(
-            "--require-tls",
-            "needs --tls starttls or --tls wrapper",
-        ));
-    }
-    if arguments.client_ca.is_some() && arguments.tls == ServeTls::None {
-        let why = "client certificates need TLS: add --tls";
-        return Err(UsageError::new("--client-ca", why));
-    }
-    let mut mechanisms = if wants_users {
-        vec![
-            Mechanism::SCRAM_SHA_512_PLUS,
-            Mechanism::SCRAM_SHA_256_PLUS,
-            Mechanism::SCRAM_SHA_1_PLUS,
-            Mechanism::SCRAM_SHA_512,
-            Mechanism::SCRAM_SHA_256,
-            Mechanism::SCRAM_SHA_1,
-            Mechanism::CRAM_MD5,
-            Mechanism::PLAIN,
-            Mechanism::LOGIN,
-            Mechanism::OAUTHBEARER,
-            Mechanism::XOAUTH2,
-        ]
-    } else {
-        Vec::new()
-    };
-    mechanisms.extend(arguments.client_ca.is_some().then_some(Mechanism::EXTERNAL));
+    let mechanisms = parse_mechanisms(arguments)?;
     let config = ServerConfig::new(hostname)
         .protocol(protocol(arguments))
         .auth(mechanisms)
@@ -112,13 +183,58 @@ fn parse_config(
         .smtp_utf8(!arguments.no_smtputf8)
         .dsn(!arguments.no_dsn)
         .enhanced_status_codes(!arguments.no_enhancedstatuscodes)
-        .max_recipients(arguments.max_recipients);
+        .max_recipients(arguments.max_recipients)
+        .bare_local_parts(takes_bare_local_parts(arguments));
+    let config = match &arguments.idle_timeout {
+        Some(seconds) => config.idle_timeout(parse_seconds("--idle-timeout", seconds)?),
+        None => config,
+    };
     let config = match arguments.size {
         Some(octets) => config.size(Some(octets)),
         None => config,
     };
     let mut offered = arguments.offer.iter();
     offered.try_fold(config, |config, given| offer(config, given))
+}
+
+fn takes_bare_local_parts(arguments: &ServeArguments) -> bool {
+    arguments.lmtp || arguments.bare_local_parts
+}
+
+/// The mechanisms to offer: those that are named, or all that can succeed.
+fn parse_mechanisms(arguments: &ServeArguments) -> Result<Vec<Mechanism>, UsageError> {
+    const OPTION: &str = "--mechanism";
+    let wants_users = !arguments.auth.is_empty();
+    let mut possible = if wants_users {
+        MECHANISMS_WITH_USERS.to_vec()
+    } else {
+        Vec::new()
+    };
+    possible.extend(arguments.client_ca.is_some().then_some(Mechanism::EXTERNAL));
+    if arguments.mechanism.is_empty() {
+        return Ok(possible);
+    }
+    let mut mechanisms = Vec::new();
+    for name in &arguments.mechanism {
+        let mechanism: Mechanism = name.parse().map_err(|why| UsageError::new(OPTION, why))?;
+        let why = if mechanism == Mechanism::ANONYMOUS || possible.contains(&mechanism) {
+            mechanisms.push(mechanism);
+            continue;
+        } else if mechanism == Mechanism::EXTERNAL {
+            "EXTERNAL needs --client-ca"
+        } else if MECHANISMS_WITH_USERS.contains(&mechanism) {
+            "this mechanism needs --auth"
+        } else {
+            "the server does not have this mechanism"
+        };
+        return Err(UsageError::new(OPTION, why));
+    }
+    let has_users = |mechanism: &Mechanism| MECHANISMS_WITH_USERS.contains(mechanism);
+    if wants_users && !mechanisms.iter().any(has_users) {
+        let why = "none of the mechanisms is for the users of --auth";
+        return Err(UsageError::new(OPTION, why));
+    }
+    Ok(mechanisms)
 }
 
 /// Reads `EXTENSION`, or `EXTENSION=SECONDS` for extensions with a limit.
@@ -175,92 +291,74 @@ fn parse_users(arguments: &ServeArguments) -> Result<Vec<Credentials>, UsageErro
 }
 
 /// Reads `ADDRESS=550` or `ADDRESS=550 5.1.1 no such user`.
-fn parse_refusals(rejects: &[String]) -> Result<Vec<(Address, Reply)>, UsageError> {
+fn parse_refusals(
+    arguments: &ServeArguments,
+    hostname: &HelloName,
+) -> Result<Vec<(Address, Reply)>, UsageError> {
     let refusal = |given: &String| {
         let usage_error = |why: String| UsageError::new("--reject", why);
         let (address, reply) = given
             .rsplit_once('=')
             .ok_or_else(|| usage_error("must be an address, =, and a reply".to_owned()))?;
-        let address = address
-            .parse()
-            .map_err(|why| usage_error(format!("{why}")))?;
-        let reply = parse_refusal(reply).ok_or_else(|| {
+        let address = match address.parse::<Address>() {
+            Err(AddressError::MissingAtSign) if takes_bare_local_parts(arguments) => {
+                Address::new(address, hostname.as_str())
+            }
+            parsed => parsed,
+        };
+        let address = address.map_err(|why| usage_error(format!("{why}")))?;
+        let enhanced = if reply.starts_with('5') {
+            (1, 1)
+        } else {
+            (2, 0)
+        };
+        let reply = parse_refusal(reply, enhanced, "recipient refused").ok_or_else(|| {
             usage_error("the reply must begin with a code from 400 to 599".to_owned())
         })?;
         Ok((address, reply))
     };
-    rejects.iter().map(refusal).collect()
+    arguments.reject.iter().map(refusal).collect()
 }
 
-fn parse_refusal(text: &str) -> Option<Reply> {
-    let (code, text) = text.split_once(' ').unwrap_or((text, ""));
-    let code = ReplyCode::new(code.parse().ok()?).filter(|code| code.is_negative())?;
-    let (enhanced, text) = match EnhancedCode::parse(text.as_bytes()) {
-        Some((enhanced, octets)) => (Some(enhanced), text.get(octets..)?.trim_start()),
-        None if code.is_permanent() => (EnhancedCode::new(5, 1, 1), text),
-        None => (EnhancedCode::new(4, 2, 0), text),
-    };
-    let text = if text.is_empty() {
-        "recipient refused"
-    } else {
-        text
-    };
-    Some(Reply::new(code, enhanced, &[text]))
-}
-
-fn prepare_tls(arguments: &ServeArguments, hostname: &HelloName) -> Result<ServerTls, UsageError> {
+/// The TLS parameters, and the certificate of the authority if it is to be written.
+fn prepare_tls(
+    arguments: &ServeArguments,
+    hostname: &HelloName,
+) -> Result<(ServerTls, Option<(PathBuf, String)>), UsageError> {
     if arguments.tls == ServeTls::None {
-        return Ok(ServerTls::None);
+        return Ok((ServerTls::None, None));
     }
     let authorities = match &arguments.client_ca {
         Some(file) => Some(read_authorities("--client-ca", file)?),
         None => None,
     };
-    let identity = identity(arguments, hostname)?;
+    let (identity, authority) = identity(arguments, hostname)?;
     let parameters = match &authorities {
         Some(authorities) => ServerTlsParameters::with_client_authorities(identity, authorities),
         None => ServerTlsParameters::new(identity),
     };
     let parameters = parameters.map_err(|why| UsageError::new("--cert", why))?;
-    Ok(match arguments.tls {
+    let tls = match arguments.tls {
         ServeTls::Wrapper => ServerTls::Wrapper(parameters),
         _ => ServerTls::StartTls(parameters),
-    })
+    };
+    Ok((tls, arguments.ca_out.clone().zip(authority)))
 }
 
-/// The given certificate, or a generated one.
-fn identity(arguments: &ServeArguments, hostname: &HelloName) -> Result<Identity, UsageError> {
+/// The given certificate, or a generated one with its authority.
+fn identity(
+    arguments: &ServeArguments,
+    hostname: &HelloName,
+) -> Result<(Identity, Option<String>), UsageError> {
     if let (Some(chain), Some(key)) = (&arguments.cert, &arguments.key) {
         let (chain, key) = (read_file("--cert", chain)?, read_file("--key", key)?);
-        return Identity::from_pem(&chain, &key).map_err(|why| UsageError::new("--cert", why));
+        let identity = Identity::from_pem(&chain, &key);
+        return Ok((
+            identity.map_err(|why| UsageError::new("--cert", why))?,
+            None,
+        ));
     }
     let generated =
         authority::generate(hostname.as_str()).map_err(|why| UsageError::new("--hostname", why))?;
-    if let Some(file) = &arguments.ca_out {
-        let usage_error = |error| UsageError::new("--ca-out", error);
-        fs::write(file, &generated.ca_pem).map_err(usage_error)?;
-    }
-    Ok(generated.server)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn refusals_are_a_code_and_an_optional_text() {
-        for (given, reply) in [
-            ("550", Some("550 5.1.1 recipient refused")),
-            ("450", Some("450 4.2.0 recipient refused")),
-            ("550 gone fishing", Some("550 5.1.1 gone fishing")),
-            ("452 4.2.2 mailbox full", Some("452 4.2.2 mailbox full")),
-            ("421 4.3.2", Some("421 4.3.2 recipient refused")),
-            ("250", None),
-            ("600", None),
-            ("", None),
-        ] {
-            let parsed = parse_refusal(given).map(|reply| reply.to_string());
-            assert_eq!(parsed.as_deref(), reply, "{given}");
-        }
-    }
+    Ok((generated.server, Some(generated.ca_pem)))
 }

@@ -1,41 +1,52 @@
 //! The embedded server of `serve` and `demo`: the library's server session over sockets, with
 //! one thread per connection.
 //!
-//! Knows which users may log in and which recipients are refused. Must never know what happens
-//! to a message: the [`Sink`] does.
+//! Accepts connections and ends them. Must never know what is said on one: the
+//! [`Conversation`] does.
 
-use std::io::Write;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use postwire_blocking::Socket;
 use postwire_blocking::proto::{
-    Address, Credentials, EnhancedCode, Mechanism, Protocol, Redaction, Reply, ReplyCode, Secret,
+    Address, Credentials, EnhancedCode, Protocol, Reply, ReplyCode, Secret,
 };
-use postwire_blocking::tls::{ServerConnection, ServerTls};
-use postwire_blocking::{Driver, Socket};
-use postwire_server::{Received, ServerConfig, ServerEvent};
+use postwire_blocking::tls::ServerTls;
+use postwire_server::ServerConfig;
 
-use crate::print::certificate::Certificate;
+use crate::print::output::print_error;
+use crate::serve::conversation::{Conversation, Sink, authentication_failed};
+use crate::serve::faults::Faults;
+use crate::serve::journal::{Journal, Log};
 use crate::serve::listener::Listener;
+use crate::serve::session::{Ending, SharedSocket};
 
-/// The destination of messages.
-pub(crate) trait Sink: Send + Sync {
-    /// Takes responsibility for a message, or returns the reply that refuses it. `client` is
-    /// the client's certificate, if it presented one.
-    fn take(&self, message: &Received, client: Option<&Certificate>) -> Result<(), Reply>;
-}
+/// The wait after an error of `accept` that lasts, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+
+/// The shortest time between two lines about errors of `accept`.
+const ACCEPT_REPORTS: Duration = Duration::from_secs(1);
+
+const TOO_MANY_CONNECTIONS: &str = "421 4.3.2 too many connections, try later";
+const SHUTTING_DOWN: &str = "421 4.3.2 shutting down, try later";
 
 /// How clients are served.
 pub(crate) struct Settings {
+    /// The journal needs both traces of it.
     pub(crate) config: Arc<ServerConfig>,
     pub(crate) protocol: Protocol,
     pub(crate) tls: ServerTls,
     pub(crate) users: Vec<Credentials>,
     /// Recipients that are refused, each with the reply.
     pub(crate) refusals: Vec<(Address, Reply)>,
+    pub(crate) faults: Faults,
     pub(crate) max_connections: usize,
+    pub(crate) log: Log,
 }
 
 /// A listening server, which serves clients once it [runs](Self::run).
@@ -44,10 +55,14 @@ pub(crate) struct Server {
     shared: Arc<Shared>,
 }
 
-struct Shared {
-    settings: Settings,
-    sink: Arc<dyn Sink>,
-    connections: AtomicUsize,
+/// What the connections share.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) ending: Ending,
+    accepted: AtomicU64,
+    open: Mutex<HashMap<u64, SharedSocket>>,
+    closed: Condvar,
 }
 
 impl Server {
@@ -56,7 +71,10 @@ impl Server {
         let shared = Shared {
             settings,
             sink,
-            connections: AtomicUsize::new(0),
+            ending: Ending::default(),
+            accepted: AtomicU64::new(0),
+            open: Mutex::default(),
+            closed: Condvar::new(),
         };
         Self {
             listener,
@@ -64,114 +82,166 @@ impl Server {
         }
     }
 
+    /// What ends the server while it runs.
+    pub(crate) fn ender(&self) -> Ender {
+        Ender(Arc::clone(&self.shared))
+    }
+
     /// Serves until the process ends.
     pub(crate) fn run(&self) -> ! {
+        // One descriptor in reserve, so that a client can be told when there are no more.
+        let mut spare = open_spare();
+        let mut reported: Option<Instant> = None;
         loop {
-            match self.listener.accept() {
-                Ok(socket) => self.admit(socket),
-                // Too many files are open, or the client has already closed.
-                Err(_) => thread::sleep(Duration::from_millis(50)),
+            let error = match self.listener.accept() {
+                Ok((socket, peer)) => {
+                    self.admit(socket, peer);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            if self.shared.settings.log.failures
+                && reported.is_none_or(|at| at.elapsed() > ACCEPT_REPORTS)
+            {
+                print_error(format_args!("cannot accept a connection: {error}"));
+                reported = Some(Instant::now());
+            }
+            if is_out_of_descriptors(&error) {
+                // Without the reserve nothing can be accepted either.
+                if spare.take().is_some()
+                    && let Ok((socket, peer)) = self.listener.accept()
+                {
+                    spare = open_spare();
+                    match spare {
+                        Some(_) => self.admit(socket, peer),
+                        None => self.refuse(socket, &peer, TOO_MANY_CONNECTIONS),
+                    }
+                }
+                spare = spare.or_else(open_spare);
+                if spare.is_none() {
+                    thread::sleep(ACCEPT_PAUSE);
+                }
+            } else if !is_of_one_client(&error) {
+                thread::sleep(ACCEPT_PAUSE);
             }
         }
     }
 
-    fn admit(&self, socket: Socket) {
-        let Some(slot) = ConnectionSlot::take(&self.shared) else {
-            return refuse_connection(socket, &self.shared.settings.tls);
+    fn admit(&self, socket: Socket, peer: String) {
+        let number = self.shared.accepted.fetch_add(1, Ordering::Relaxed) + 1;
+        let socket = SharedSocket(Arc::new(socket));
+        let Some(place) = Place::take(&self.shared, number, &socket) else {
+            return self.refuse_shared(&socket, &peer, TOO_MANY_CONNECTIONS);
         };
-        // Without a thread the socket is closed; the client can try later.
-        let _ = thread::Builder::new().spawn(move || converse(socket, &slot.0));
+        if self.shared.ending.has_begun() {
+            return self.refuse_shared(&socket, &peer, SHUTTING_DOWN);
+        }
+        let journal = Journal::new(self.shared.settings.log, number, peer);
+        let started = thread::Builder::new().spawn(move || {
+            Conversation::new(&place.shared, journal, &socket.0).run();
+        });
+        if let Err(error) = started
+            && self.shared.settings.log.failures
+        {
+            // The socket is closed; the client can try later.
+            print_error(format_args!(
+                "cannot start a thread for connection {number}: {error}"
+            ));
+        }
+    }
+
+    fn refuse(&self, socket: Socket, peer: &str, reply: &str) {
+        self.refuse_shared(&SharedSocket(Arc::new(socket)), peer, reply);
+    }
+
+    fn refuse_shared(&self, socket: &SharedSocket, peer: &str, reply: &str) {
+        if self.shared.settings.log.failures {
+            print_error(format_args!("connection from {peer} refused: {reply}"));
+        }
+        if !matches!(self.shared.settings.tls, ServerTls::Wrapper(_)) {
+            // A new socket has room for a line; an error here does not matter.
+            let _ = socket.clone().write_all(format!("{reply}\r\n").as_bytes());
+        }
+    }
+}
+
+fn open_spare() -> Option<File> {
+    cfg!(unix).then(|| File::open("/dev/null").ok()).flatten()
+}
+
+/// Whether the process or the system has no descriptor left: `EMFILE`, `ENFILE`.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
+}
+
+/// Whether only the connection that was to be accepted has failed.
+fn is_of_one_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted
+    )
+}
+
+/// Ends a running server.
+pub(crate) struct Ender(Arc<Shared>);
+
+impl Ender {
+    /// Says `421` to every open session, accepts no more, and waits until the sessions are over,
+    /// at most for this time.
+    pub(crate) fn end(&self, most: Duration) {
+        self.0.ending.begin();
+        let open = self.0.open();
+        for socket in open.values() {
+            socket.interrupt();
+        }
+        let are_open = |open: &mut HashMap<_, _>| !open.is_empty();
+        drop(self.0.closed.wait_timeout_while(open, most, are_open));
+    }
+}
+
+impl Shared {
+    fn open(&self) -> MutexGuard<'_, HashMap<u64, SharedSocket>> {
+        // A map is whole after each call.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One of the allowed concurrent connections.
-struct ConnectionSlot(Arc<Shared>);
-
-impl ConnectionSlot {
-    fn take(shared: &Arc<Shared>) -> Option<Self> {
-        let taken = shared.connections.fetch_add(1, Ordering::AcqRel);
-        // Released at once if the limit is exceeded.
-        let slot = Self(Arc::clone(shared));
-        (taken < shared.settings.max_connections).then_some(slot)
-    }
+struct Place {
+    shared: Arc<Shared>,
+    number: u64,
 }
 
-impl Drop for ConnectionSlot {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-fn refuse_connection(mut socket: Socket, tls: &ServerTls) {
-    if !matches!(tls, ServerTls::Wrapper(_)) {
-        // A new socket has room for a line; an error here does not matter.
-        let _ = socket.write_all(b"421 4.3.2 too many connections, try later\r\n");
-    }
-}
-
-fn converse(socket: Socket, shared: &Shared) {
-    let settings = &shared.settings;
-    let connection = ServerConnection::new(&settings.config, &settings.tls);
-    let mut driver = Driver::new(connection, socket);
-    while let Some(event) = driver.next_event() {
-        let (answers, refusal) = match event {
-            ServerEvent::Authenticate { mechanism, .. } if mechanism == Mechanism::EXTERNAL => {
-                let is_known = client_certificate(&mut driver).is_some();
-                (1, (!is_known).then(authentication_failed))
-            }
-            ServerEvent::Authenticate { user, secret, .. } => {
-                (1, settings.authenticate(&user, &secret))
-            }
-            ServerEvent::PasswordWanted { user, .. } => match settings.password(&user) {
-                Ok(password) => {
-                    if driver.machine_mut().password(password).is_err() {
-                        return;
-                    }
-                    (0, None)
-                }
-                Err(refusal) => (1, Some(refusal)),
-            },
-            ServerEvent::RcptTo { forward_path, .. } => (1, settings.refusal(&forward_path)),
-            ServerEvent::Message(message) => {
-                let answers = match settings.protocol {
-                    Protocol::Smtp => 1,
-                    Protocol::Lmtp => message.recipients.len(),
-                };
-                let client = client_certificate(&mut driver);
-                (answers, shared.sink.take(&message, client.as_ref()).err())
-            }
-            ServerEvent::MailFrom { .. } | ServerEvent::Data => (1, None),
-            _ => (0, None),
-        };
-        for _ in 0..answers {
-            let connection = driver.machine_mut();
-            let answered = match refusal.clone() {
-                Some(reply) => connection.respond(reply),
-                None => connection.accept(),
-            };
-            if answered.is_err() {
-                // The answer does not match the question: end the session instead of waiting
-                // forever.
-                return;
-            }
+impl Place {
+    fn take(shared: &Arc<Shared>, number: u64, socket: &SharedSocket) -> Option<Self> {
+        let mut open = shared.open();
+        if open.len() >= shared.settings.max_connections {
+            return None;
         }
+        open.insert(number, socket.clone());
+        Some(Self {
+            shared: Arc::clone(shared),
+            number,
+        })
     }
 }
 
-/// The client certificate from a completed handshake.
-fn client_certificate(driver: &mut Driver<ServerConnection, Socket>) -> Option<Certificate> {
-    let chain = driver.machine_mut().peer_certificates()?;
-    Certificate::parse(chain.first()?, &Redaction::default())
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.open().remove(&self.number);
+        self.shared.closed.notify_all();
+    }
 }
 
 impl Settings {
-    fn authenticate(&self, user: &str, secret: &Secret) -> Option<Reply> {
+    pub(crate) fn authenticate(&self, user: &str, secret: &Secret) -> Option<Reply> {
         let known = |known: &Credentials| known.user() == user && known.secret() == secret;
         (!self.users.iter().any(known)).then(authentication_failed)
     }
 
     /// The password, for a mechanism that does not reveal it.
-    fn password(&self, user: &str) -> Result<&Secret, Reply> {
+    pub(crate) fn password(&self, user: &str) -> Result<&Secret, Reply> {
         let mut users = self.users.iter();
         let known = users.find(|known| known.user() == user);
         known
@@ -179,15 +249,11 @@ impl Settings {
             .ok_or_else(authentication_failed)
     }
 
-    fn refusal(&self, recipient: &Address) -> Option<Reply> {
-        let of_this = |(refused, _): &&(Address, Reply)| refused == recipient;
+    pub(crate) fn refusal(&self, recipient: &Address) -> Option<Reply> {
+        let of_this = |(refused, _): &&(Address, Reply)| refused.is_same_mailbox(recipient);
         let refusal = self.refusals.iter().find(of_this);
         refusal.map(|(_, reply)| reply.clone())
     }
-}
-
-fn authentication_failed() -> Reply {
-    reply(const { code(535) }, (5, 7, 8), "authentication failed")
 }
 
 /// A reply code that is known to be valid.

@@ -21,8 +21,12 @@ mod script;
 #[cfg(unix)]
 mod sendmail;
 mod sends;
+#[cfg(unix)]
+mod serve;
 mod sessions;
 mod starttls;
 #[cfg(unix)]
 mod unix;
 mod usage;
+#[cfg(unix)]
+mod web;

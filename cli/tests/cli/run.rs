@@ -223,7 +223,7 @@ impl Serve {
             .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(fs::File::create(folder.path().join("stderr")).unwrap())
             .spawn()
             .expect("the server starts");
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -242,6 +242,29 @@ impl Serve {
     /// The certificate of its generated authority.
     pub(crate) fn authority(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
+    }
+
+    /// What it printed on standard error.
+    pub(crate) fn stderr(&self) -> String {
+        let stderr = fs::read_to_string(self.folder.path().join("stderr"));
+        let stderr = stderr.expect("it is UTF-8");
+        assert_no_secret(&stderr);
+        stderr
+    }
+
+    /// Waits until it prints this on standard error.
+    #[track_caller]
+    pub(crate) fn expect_on_stderr(&self, said: &str) {
+        let begun = Instant::now();
+        while !self.stderr().contains(said) {
+            assert!(begun.elapsed() < FAR_TOO_LONG, "{said}: {}", self.stderr());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
     }
 
     /// The next line of its output.
@@ -277,6 +300,10 @@ impl Serve {
 
 impl Drop for Serve {
     fn drop(&mut self) {
+        if thread::panicking() {
+            let stderr = fs::read_to_string(self.folder.path().join("stderr"));
+            eprintln!("{}", stderr.unwrap_or_default());
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -11,6 +11,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use core::str::FromStr;
 
 mod a_labels;
+mod equivalence;
 mod error;
 
 pub use error::AddressError;
@@ -35,7 +36,8 @@ const MAX_ADDRESS: usize = 254;
 /// converted to A-labels if the feature `idna` is on.
 ///
 /// Comparison is octet for octet: local parts are case-sensitive (RFC 5321 §2.4), and domains
-/// are not case-folded either.
+/// are not case-folded either. [`is_same_mailbox`](Self::is_same_mailbox) compares what the
+/// addresses mean.
 ///
 /// ```
 /// use postwire_proto::Address;

@@ -26,6 +26,7 @@ use super::*;
 mod authentication;
 mod content;
 mod cuts;
+mod ends;
 mod mail;
 mod session;
 
@@ -237,6 +238,7 @@ fn describe(event: ServerEvent) -> String {
             format!("message {reverse_path} {recipients} {content}{by}{tls}")
         }
         ServerEvent::Command(line) => format!("command {}", line.escape_ascii()),
+        ServerEvent::Reply(reply) => format!("reply {}", reply.escape_ascii()),
         ServerEvent::Closed(None) => "closed".into(),
         ServerEvent::Closed(Some(violation)) => format!("closed: {violation}"),
     }

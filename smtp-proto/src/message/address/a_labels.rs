@@ -3,6 +3,8 @@
 //!
 //! Knows domains. Must never know which servers need the ASCII form.
 
+use alloc::borrow::Cow;
+
 #[cfg(feature = "idna")]
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 
@@ -34,20 +36,35 @@ impl Address {
         if !self.user().is_ascii() {
             return None;
         }
-        let domain = Uts46::new().to_ascii(
-            self.domain().as_bytes(),
-            AsciiDenyList::EMPTY,
-            Hyphens::CheckFirstLast,
-            DnsLength::Verify,
-        );
         // The ASCII form may exceed the length limit of an address.
-        Self::new(self.user(), domain.ok()?).ok()
+        Self::new(self.user(), to_ascii(self.domain())?).ok()
     }
 
     #[cfg(not(feature = "idna"))]
     pub(crate) fn with_a_labels(&self) -> Option<Self> {
         self.is_ascii().then(|| self.clone())
     }
+}
+
+/// The domain in A-labels; unchanged if it has no such form, or without the feature `idna`.
+pub(super) fn domain_in_a_labels(domain: &str) -> Cow<'_, str> {
+    #[cfg(feature = "idna")]
+    if !domain.is_ascii() {
+        return to_ascii(domain).unwrap_or(Cow::Borrowed(domain));
+    }
+    Cow::Borrowed(domain)
+}
+
+#[cfg(feature = "idna")]
+fn to_ascii(domain: &str) -> Option<Cow<'_, str>> {
+    let hyphens = Hyphens::CheckFirstLast;
+    let ascii = Uts46::new().to_ascii(
+        domain.as_bytes(),
+        AsciiDenyList::EMPTY,
+        hyphens,
+        DnsLength::Verify,
+    );
+    ascii.ok()
 }
 
 impl Envelope {

@@ -30,13 +30,14 @@ fn data_ends_only_at_its_final_dot() {
 
 #[test]
 fn smuggled_line_ends_are_content_and_refused() {
-    for end in [
-        "\\n.\\n",
-        "\\n.\\r\\n",
-        "\\r\\n.\\n",
-        "\\r.\\r\\n",
-        "\\r\\n.\\r",
-        "\\r\\n.\\r\\r\\n",
+    for (end, named) in [
+        ("\\n.\\n", "line feed"),
+        ("\\n.\\r\\n", "line feed"),
+        ("\\r\\n.\\n", "line feed"),
+        ("\\r.\\r\\n", "carriage return"),
+        ("\\r\\n.\\r", "carriage return"),
+        ("\\r\\n.\\r\\r\\n", "carriage return"),
+        ("\\r.\\n", "line feed"),
     ] {
         play(
             config(),
@@ -45,8 +46,7 @@ fn smuggled_line_ends_are_content_and_refused() {
                 ENVELOPE,
                 DATA,
                 &format!("c: x{end}MAIL FROM:<evil@b>\\r\\n.\\r\\nNOOP\\r\\n"),
-                "S: 550 5.6.11 bare line feed refused
-                S: 250 2.0.0 ok",
+                &format!("S: 550 5.6.11 bare {named} refused\nS: 250 2.0.0 ok"),
             ],
         );
     }

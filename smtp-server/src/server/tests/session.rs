@@ -517,6 +517,10 @@ fn commands_can_be_traced() {
     for (line, shown) in [
         ("AUTH c2VjcmV0", "AUTH <redacted>"),
         ("authc2VjcmV0", "AUTH <redacted>"),
+        ("c2VjcmV0", "<redacted>"),
+        ("quit ", "quit "),
+        ("GET / HTTP/1.1", "GET / HTTP/1.1"),
+        ("", ""),
     ] {
         player.server = Server::new(player.server.session.config.clone());
         player.input(format!("{line}\r\n").as_bytes());
