@@ -1,7 +1,7 @@
 # `postwire serve` as a container, built from source. Nothing runs as root.
 #
 #   docker build --tag postwire .
-#   docker run --rm --publish 2525:2525 --volume mail:/mail postwire
+#   docker run --rm --publish 2525:2525 --publish 127.0.0.1:8025:8025 --volume mail:/mail postwire
 #
 # Other commands and options follow the name of the image:
 #
