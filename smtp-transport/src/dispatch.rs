@@ -4,7 +4,6 @@
 //! Knows the pool and the batch, and the order of the calls to them. Must never open, read or write
 //! a connection, read a clock or sleep: adapters execute the steps.
 
-mod counters;
 #[cfg(test)]
 mod model;
 mod sending;
@@ -18,11 +17,9 @@ use std::time::Duration;
 
 use postwire_proto::{BodySource, Envelope, Event, Instant, Pipelining, Report};
 
-pub use self::counters::Counters;
-pub(crate) use self::counters::Totals;
 pub use self::sending::{Sending, verdict};
 pub use self::step::{Drive, Glance, Message, Open, Step, Wait, WhenBlocked};
-use crate::pool::{PoolConnectionId, PoolShelf};
+use crate::pool::{Counters, PoolConnectionId, PoolShelf, Totals};
 use crate::{Session, TransportConfig};
 
 /// A connection of an adapter: a session and its stream.

@@ -42,12 +42,11 @@ mod url;
 pub use builder::TransportBuilder;
 pub use config::{SocketOptions, TransportConfig};
 pub use credentials::CredentialsSource;
-pub use dispatch::Counters;
 pub use error::ConfigError;
 pub use mailer::{AsyncMailer, Mailer, SendFuture};
 #[cfg(any(feature = "lettre", feature = "mail-builder"))]
 pub use outgoing::{Outgoing, OutgoingError};
-pub use pool::PoolConfig;
+pub use pool::{Counters, PoolConfig};
 /// The TLS layer: modes, parameters, certificates, and client and server connections.
 pub use postwire_tls as tls;
 /// The protocol itself: envelopes, bodies, reports, the session.

@@ -6,6 +6,7 @@
 
 mod assign;
 mod config;
+mod counters;
 mod estimate;
 #[cfg(test)]
 pub(crate) mod model;
@@ -15,14 +16,15 @@ mod shelf;
 
 use std::collections::VecDeque;
 
-use self::estimate::Estimate;
-use self::queue::{Queue, Waiting};
 use postwire_proto::Instant;
 
-use crate::dispatch::Counters;
+use self::estimate::Estimate;
+use self::queue::{Queue, Waiting};
 use crate::observe;
 
 pub use self::config::PoolConfig;
+pub use self::counters::Counters;
+pub(crate) use self::counters::Totals;
 pub(crate) use self::queue::Request;
 pub(crate) use self::shared::{QueuedMessage, SharedConnection, UnderWay};
 pub use self::shelf::WhenBlocked;

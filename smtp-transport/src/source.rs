@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::task::Poll;
 
-use crate::adapter::ChunkBuffer;
+use crate::chunk_buffer::ChunkBuffer;
 use bytes::Bytes;
 
 /// Reads content piece by piece from a reader, for the `send_stream` of the blocking adapter.

@@ -19,7 +19,7 @@ pub use self::sharing::WhenBlocked;
 use super::queue::Waiting;
 use super::shared::{QueuedMessage, SharedConnection, UnderWay};
 use super::{Pool, PoolAction, PoolConfig, PoolConnectionId, PoolTicket, Request};
-use crate::dispatch::{Counters, Totals};
+use crate::pool::{Counters, Totals};
 
 /// The maximum number of reports on abandoned messages that are kept.
 const ABANDONED: usize = 1_024;

@@ -64,11 +64,11 @@ impl Totals {
         total.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn retried(&self, messages: u64) {
+    pub(crate) fn retried(&self, messages: u64) {
         self.retries.fetch_add(messages, Relaxed);
     }
 
-    pub(super) fn flown(&self, flights: u64) {
+    pub(crate) fn flown(&self, flights: u64) {
         self.flights.fetch_add(flights, Relaxed);
     }
 
