@@ -45,7 +45,7 @@ pub(crate) enum Command {
 }
 
 /// The options that tell how to reach a server, for `send` and `probe`.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct ServerArguments {
     /// Trust the certificates in this PEM file instead of the system's: of authorities, or of the
     /// server itself
@@ -227,8 +227,8 @@ pub(crate) struct SendArguments {
 /// Inspect a server: addresses, greeting, TLS and certificates, capabilities, AUTH, limits.
 ///
 /// Sends no message. The first session does what `send` would do, and logs in if the URL or the
-/// options contain credentials. About eight further sessions, which do not log in and take at most
-/// 10 seconds for a stage, show each address, what each TLS mode would do, the versions of TLS,
+/// options contain credentials; it waits at most 30 seconds for a stage, or for --timeout. About eight
+/// further sessions, which do not log in and take at most 10 seconds for a stage, show each address, what each TLS mode would do, the versions of TLS,
 /// and the certificates, also where they are not accepted. The exit status is that of the first
 /// session, the same as for `send`.
 #[derive(Args, Debug)]

@@ -23,15 +23,18 @@ use self::result::{Learnt, ProbeResult};
 use self::survey::Survey;
 use self::target::Target;
 use crate::arguments::server_options;
-use crate::arguments::{ProbeArguments, UsageError};
+use crate::arguments::{ProbeArguments, ServerArguments, UsageError};
 use crate::print::exit::Exit;
 use crate::print::hints;
 use crate::print::output::{print_error, print_json, print_note};
 use crate::print::verbose;
 
+/// The time limit of each stage of the first session, in seconds, if none is given.
+const TIME_LIMIT: &str = "30";
+
 /// Inspects the server that the arguments name.
 pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
-    let options = &arguments.server_options;
+    let options = &with_time_limit(&arguments.server_options);
     verbose::begin(options.verbose);
     let url = target::url(&arguments.server);
     let builder = server_options::parse(("URL", &url), options)?;
@@ -73,6 +76,14 @@ pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
         return Ok(Exit::System);
     }
     Ok(failure.map_or(Exit::Accepted, Exit::of_error))
+}
+
+/// The options with a time limit. Without one, a port that expects TLS is silent for the minutes that
+/// RFC 5321 gives a greeting.
+fn with_time_limit(options: &ServerArguments) -> ServerArguments {
+    let mut options = options.clone();
+    options.timeout.get_or_insert_with(|| TIME_LIMIT.to_owned());
+    options
 }
 
 /// Makes the further sessions.

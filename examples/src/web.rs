@@ -3,15 +3,16 @@
 //!
 //! `POST /messages` with `{"to": "bob@example.net", "text": "Hello."}` sends a message. The request
 //! waits for the verdict of the mail server, so that its answer is about the message: `200` if it was
-//! accepted, `422` if it was refused, `503` if another attempt may succeed. Requests that arrive at the
-//! same time share connections.
+//! accepted, `422` if it was refused, `503` if another attempt may succeed, `504` if it may have arrived,
+//! `500` if this program has to be corrected (its password, its TLS). Requests that arrive at the same
+//! time share connections. A message is sent also if the browser hangs up meanwhile.
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use postwire_tokio::Transport;
-use postwire_tokio::proto::{Address, Envelope, Report, Retry};
+use postwire_tokio::proto::{Address, Envelope, Flaw, Report, Retry, SendError};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
@@ -83,13 +84,24 @@ async fn send(
             return (StatusCode::BAD_REQUEST, Json(Answer { outcome, text }));
         }
     };
-    let (status, report) = match transport.send(&envelope, text).await {
+    // In a task of its own: the future of a request is dropped if the browser hangs up.
+    let sending = tokio::spawn(async move { transport.send(&envelope, text).await });
+    let Ok(sent) = sending.await else {
+        let text = "the program failed".to_owned();
+        let outcome = "in_doubt";
+        return (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            Json(Answer { outcome, text }),
+        );
+    };
+    let (status, report) = match sent {
         Ok(report) => (StatusCode::OK, report),
         Err(error) => {
             let status = match error.retry() {
                 Retry::AtOnce(_) | Retry::Later(_) => StatusCode::SERVICE_UNAVAILABLE,
                 // The message may have arrived, so the client must not simply repeat the request.
                 Retry::InDoubt(_) => StatusCode::GATEWAY_TIMEOUT,
+                _ if is_ours(&error) => StatusCode::INTERNAL_SERVER_ERROR,
                 _ => StatusCode::UNPROCESSABLE_ENTITY,
             };
             (status, error.into_report())
@@ -100,6 +112,15 @@ async fn send(
         text: report.to_string(),
     };
     (status, Json(answer))
+}
+
+/// Whether this program or its configuration has to be corrected, whatever the message is.
+fn is_ours(error: &SendError) -> bool {
+    let flaw = error
+        .report()
+        .error()
+        .and_then(postwire_tokio::proto::Error::flaw);
+    flaw.is_some_and(|flaw| !matches!(flaw, Flaw::Content | Flaw::Requirement))
 }
 
 /// For a load balancer or a metrics page: the connections to the mail server.

@@ -3,23 +3,23 @@
 //! ```no_run
 //! use postwire_smol::{Transport, proto::{Credentials, Envelope}};
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! smol::block_on(async {
-//!     let transport = Transport::relay("mail.example.org")?
-//!         .credentials(Credentials::new("alice", "correct horse"))
-//!         .build()?;
-//!     let envelope = Envelope::new(
-//!         Some("alice@example.org".parse()?),
-//!         vec!["bob@example.net".parse()?],
-//!     )?;
-//!     let report = transport
-//!         .send(&envelope, "Subject: hello\r\n\r\nHello, Bob.\r\n")
-//!         .await?;
-//!     println!("{report}");
-//!     transport.shutdown().await;
-//!     Ok(())
-//! })
-//! # }
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     smol::block_on(async {
+//!         let transport = Transport::relay("mail.example.org")?
+//!             .credentials(Credentials::new("alice", "correct horse"))
+//!             .build()?;
+//!         let envelope = Envelope::new(
+//!             Some("alice@example.org".parse()?),
+//!             vec!["bob@example.net".parse()?],
+//!         )?;
+//!         let report = transport
+//!             .send(&envelope, "Subject: hello\r\n\r\nHello, Bob.\r\n")
+//!             .await?;
+//!         println!("{report}");
+//!         transport.shutdown().await;
+//!         Ok(())
+//!     })
+//! }
 //! ```
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

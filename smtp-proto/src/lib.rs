@@ -33,12 +33,19 @@
 //! use bytes::Buf;
 //! use postwire_proto::{Client, Clock, Endpoint, Event, Report};
 //!
+//! /// The shortest time limit that a socket takes.
+//! const SHORTEST: Duration = Duration::from_millis(1);
+//!
 //! /// Runs a session to its end.
 //! fn drive(client: &mut Client, stream: &mut TcpStream) -> Result<Vec<Report>> {
 //!     let clock = Clock::new();
 //!     let mut input = [0; 16 * 1024];
 //!     let mut reports = Vec::new();
 //!     loop {
+//!         let now = clock.now();
+//!         client.handle_timeout(now);                       // starts the deadline of what was handed over
+//!         let wait = client.poll_timeout().map(|at| at.saturating_duration_since(now));
+//!         stream.set_write_timeout(wait.map(|wait| wait.max(SHORTEST)))?; // a server that does not read
 //!         loop {
 //!             let mut output = client.output();             // slices of the message itself, not copies
 //!             let mut slices = [IoSlice::new(&[]); 16];
@@ -46,6 +53,7 @@
 //!             if n == 0 { break }
 //!             match stream.write_vectored(&slices[..n]) {
 //!                 Ok(taken) => output.advance(taken),
+//!                 Err(e) if e.kind() == Interrupted => {}
 //!                 Err(_) => break,                          // what the server said before is read first
 //!             }
 //!         }
@@ -70,6 +78,9 @@
 //!     Ok(reports)
 //! }
 //! ```
+//!
+//! [`own_loop`] has the loops for readiness, completion, two threads, boards and other TLS libraries.
+//! Connecting is part of none of them: [`Timeouts::connect`] is the program's to apply.
 //!
 //! `advance` *hands over* octets: from then on a reply may answer them, and a message whose
 //! last octet is among them is in doubt until it is answered. Where a write completes later

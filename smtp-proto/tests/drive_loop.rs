@@ -22,6 +22,10 @@ fn drive(client: &mut Client, stream: &mut Socket) -> io::Result<Vec<Report>> {
     let mut reports = Vec::new();
     // the loop begins
     loop {
+        let now = clock.now();
+        client.handle_timeout(now);                       // starts the deadline of what was handed over
+        let wait = client.poll_timeout().map(|at| at.saturating_duration_since(now));
+        stream.set_write_timeout(wait.map(|wait| wait.max(SHORTEST)))?; // a server that does not read
         loop {
             let mut output = client.output();             // slices of the message itself, not copies
             let mut slices = [IoSlice::new(&[]); 16];
@@ -29,6 +33,7 @@ fn drive(client: &mut Client, stream: &mut Socket) -> io::Result<Vec<Report>> {
             if n == 0 { break }
             match stream.write_vectored(&slices[..n]) {
                 Ok(taken) => output.advance(taken),
+                Err(e) if e.kind() == Interrupted => {}
                 Err(_) => break,                          // what the server said before is read first
             }
         }
@@ -54,11 +59,18 @@ fn drive(client: &mut Client, stream: &mut Socket) -> io::Result<Vec<Report>> {
     Ok(reports)
 }
 
+/// The shortest time limit that a socket takes.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// The results of successive reads, followed by the end of the stream.
 struct Socket {
     reads: VecDeque<Found>,
     timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
     refuses_writes: bool,
+    /// The server reads nothing after the envelope.
+    is_full: bool,
+    interruptions: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -74,6 +86,13 @@ impl Socket {
     fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         assert_ne!(timeout, Some(Duration::ZERO), "no socket takes that");
         self.timeout = timeout;
+        Ok(())
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "as a socket's own")]
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        assert_ne!(timeout, Some(Duration::ZERO), "no socket takes that");
+        self.write_timeout = timeout;
         Ok(())
     }
 }
@@ -101,6 +120,14 @@ impl Write for Socket {
         if self.refuses_writes && octets.starts_with(b"MAIL") {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
+        if self.interruptions > 0 {
+            self.interruptions -= 1;
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        if self.is_full && octets.starts_with(b"x\r\n") {
+            std::thread::sleep(self.write_timeout.expect("a deadline"));
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         Ok(octets.len())
     }
 
@@ -119,7 +146,10 @@ fn socket(last: &[Found]) -> Socket {
     Socket {
         reads: reads.chain(last.iter().copied()).collect(),
         timeout: None,
+        write_timeout: None,
         refuses_writes: false,
+        is_full: false,
+        interruptions: 0,
     }
 }
 
@@ -150,6 +180,22 @@ fn the_server_closes_the_connection() {
     assert!(matches!(report.outcome(), Outcome::InDoubt(_)), "{report}");
     let report = run(&mut socket(&[Found::Fault(io::ErrorKind::ConnectionReset)]));
     assert!(matches!(report.outcome(), Outcome::InDoubt(_)), "{report}");
+}
+
+#[test]
+fn the_server_stops_reading() {
+    let mut stalled = socket(&[Found::Silence(WouldBlock)]);
+    stalled.is_full = true;
+    let report = run(&mut stalled);
+    assert!(matches!(report.outcome(), Outcome::NotSent(_)), "{report}");
+}
+
+#[test]
+fn a_signal_interrupts_a_write() {
+    let mut interrupted = socket(&[Found::Words("250 queued\r\n221 bye\r\n")]);
+    interrupted.interruptions = 2;
+    let report = run(&mut interrupted);
+    assert!(report.is_accepted(), "{report}");
 }
 
 #[test]

@@ -7,16 +7,28 @@
 //! ```
 //! use std::sync::Arc;
 //!
-//! use postwire_tls::proto::{ClientConfig, Clock, Endpoint, HelloName, Security};
-//! use postwire_tls::{Connection, Tls};
+//! use postwire_tls::proto::{ClientConfig, Clock, Credentials, Endpoint, Security};
+//! use postwire_tls::{Connection, Tls, TlsParameters};
 //!
-//! let config = ClientConfig::new(HelloName::localhost(), Security::None);
-//! let mut connection = Connection::new(&Arc::new(config), &Tls::None);
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // With `add_root_certificate(Certificate::from_pem(pem)?)` for an authority of your own.
+//! let parameters = TlsParameters::builder("mail.example.org").build()?;
+//! let config = ClientConfig::without_hello_name(Security::Wrapper)
+//!     .credentials(Credentials::new("alice", "correct horse"));
+//! let mut connection = Connection::new(&Arc::new(config), &Tls::Wrapper(parameters));
+//! // EHLO has the socket's own address.
+//! connection.set_local_address("192.0.2.1".parse()?);
+//!
+//! // What the socket is given first: the beginning of a TLS handshake.
+//! let mut octets = [0; 3];
+//! bytes::Buf::copy_to_slice(&mut connection.output(), &mut octets);
+//! assert_eq!(octets, [22, 3, 1]);
+//! // What it brings then goes to `handle_input`, with the time.
 //! let clock = Clock::new();
-//!
-//! // What a socket would bring; then what it would be given.
-//! connection.handle_input(clock.now(), b"220 mail.example.org ESMTP\r\n");
-//! assert_eq!(bytes::Buf::chunk(&connection.output()), b"EHLO [127.0.0.1]\r\n");
+//! connection.handle_eof(clock.now());
+//! assert!(connection.is_closed());
+//! # Ok(())
+//! # }
 //! ```
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

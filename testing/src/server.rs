@@ -194,7 +194,7 @@ impl TestServer {
         self.shared.rules.clear();
     }
 
-    /// The messages that the server accepted, in order, each with its envelope, its user and its
+    /// The messages that the server accepted, in order, each with its envelope, its user (`authenticated`) and its
     /// TLS session.
     pub fn messages(&self) -> Vec<Received> {
         self.shared.mailbox.messages()

@@ -1,4 +1,4 @@
-//! The web program: `web SERVER-URL SENDER [ADDRESS:PORT]`, until Ctrl-C.
+//! The web program: `web SERVER-URL SENDER [ADDRESS:PORT]`, until Ctrl-C or SIGTERM.
 
 use postwire_examples::web::serve;
 use postwire_tokio::Transport;
@@ -16,12 +16,25 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     transport.test_connection().await?;
     let listener = TcpListener::bind(address).await?;
     println!("listening on {}", listener.local_addr()?);
-    let stop = async {
-        // Without a signal the program could not be stopped otherwise either.
-        let _ = tokio::signal::ctrl_c().await;
-    };
-    for report in serve(listener, transport, sender.parse()?, stop).await? {
+    for report in serve(listener, transport, sender.parse()?, stopped()).await? {
         eprintln!("a message whose request was cancelled: {report}");
     }
     Ok(())
+}
+
+/// Waits for Ctrl-C, or for the SIGTERM of a supervisor.
+async fn stopped() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminated.recv() => {}
+            }
+            return;
+        }
+    }
+    // Without a signal the program could not be stopped otherwise either.
+    let _ = tokio::signal::ctrl_c().await;
 }

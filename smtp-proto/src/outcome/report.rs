@@ -42,7 +42,6 @@ impl TransactionId {
 /// sent* ([`left_for_another_session`](Self::left_for_another_session)); the transport of every
 /// adapter sends to them over another connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "the message may have been rejected, or not sent"]
 pub struct Report {
     transaction: TransactionId,
     outcome: Outcome,

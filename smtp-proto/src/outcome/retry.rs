@@ -5,7 +5,8 @@
 use alloc::vec::Vec;
 
 use crate::{
-    Address, Disposition, Outcome, RecipientReport, RecipientStatus, Report, SendError, Stage,
+    Address, Disposition, Envelope, Outcome, RecipientReport, RecipientStatus, Report, SendError,
+    Stage,
 };
 
 /// Whether to send a message again without a change, and to which of its recipients.
@@ -54,6 +55,17 @@ impl Retry {
                 recipients
             }
         }
+    }
+
+    /// The envelope of the next attempt: the one that was sent, with the recipients to send to again
+    /// and its own parameters. `None` if there is to be no retry.
+    pub fn envelope(&self, sent: &Envelope) -> Option<Envelope> {
+        // Both are in the order of the envelope.
+        let mut again = self.recipients().iter().peekable();
+        let paths = sent.forward_paths().iter().enumerate();
+        let chosen = paths.filter(|(_, path)| again.next_if_eq(path).is_some());
+        let positions: Vec<usize> = chosen.map(|(position, _)| position).collect();
+        (!positions.is_empty()).then(|| sent.with_recipients_at(&positions))
     }
 }
 
@@ -174,6 +186,20 @@ mod tests {
     }
 
     use RecipientStatus::{Accepted, InDoubt, NotSent, Refused};
+
+    #[test]
+    fn the_next_envelope_has_the_recipients_of_the_retry_and_its_parameters() {
+        let sent = Envelope::new(None, (0..3).map(address).collect()).unwrap();
+        let sent = sent
+            .with_recipient_parameter(2, crate::Notify::NEVER)
+            .unwrap();
+        let again = |retry: Retry| retry.envelope(&sent);
+        assert_eq!(again(Retry::Never), None);
+        let two = again(Retry::Later(vec![address(0), address(2)])).unwrap();
+        assert_eq!(two.forward_paths(), [address(0), address(2)]);
+        assert_eq!(two.recipient_parameters(0).count(), 0);
+        assert_eq!(two.recipient_parameters(1).count(), 1);
+    }
 
     #[test]
     fn each_recipient_has_the_answer_that_it_was_given() {
