@@ -4,10 +4,10 @@
 mod executor;
 
 use postwire_async_std::Socket;
-use postwire_scenarios::acknowledgement::sets_the_option;
+use postwire_scenarios::acknowledgement::option;
 use socket2::SockRef;
 
-fn option(socket: &Socket) -> SockRef<'_> {
+fn socket(socket: &Socket) -> SockRef<'_> {
     match socket {
         Socket::Tcp(stream) => SockRef::from(stream),
         Socket::Unix(stream) => SockRef::from(stream),
@@ -16,5 +16,5 @@ fn option(socket: &Socket) -> SockRef<'_> {
 
 #[test]
 fn the_runtime_sets_the_option_of_its_sockets() {
-    sets_the_option::<executor::AsyncStd>(option);
+    option::check::<executor::AsyncStd>(socket);
 }

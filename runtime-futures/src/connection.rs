@@ -80,9 +80,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
     /// fails is [`Event::Closed`]: if `happened` then returns a break, no other address is tried.
     /// Events after the opening are left to [`next_event`](Self::next_event).
     ///
-    /// The runtime does not know the wrapped socket, and does not [acknowledge](Runtime::acknowledge)
-    /// for it.
-    ///
     /// # Errors
     ///
     /// The error of the last address that was tried, if no session can be opened.

@@ -3,11 +3,11 @@
 
 mod executor;
 
-use postwire_scenarios::acknowledgement::sets_the_option;
+use postwire_scenarios::acknowledgement::option;
 use postwire_smol::Socket;
 use socket2::SockRef;
 
-fn option(socket: &Socket) -> SockRef<'_> {
+fn socket(socket: &Socket) -> SockRef<'_> {
     match socket {
         Socket::Tcp(stream) => SockRef::from(stream),
         Socket::Unix(stream) => SockRef::from(stream),
@@ -16,5 +16,5 @@ fn option(socket: &Socket) -> SockRef<'_> {
 
 #[test]
 fn the_runtime_sets_the_option_of_its_sockets() {
-    sets_the_option::<executor::Smol>(option);
+    option::check::<executor::Smol>(socket);
 }

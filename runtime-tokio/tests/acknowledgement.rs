@@ -1,13 +1,14 @@
 //! The option `TCP_QUICKACK` of the sockets.
 #![cfg(any(target_os = "linux", target_os = "android"))]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod executor;
 
-use postwire_scenarios::acknowledgement::sets_the_option;
+use postwire_scenarios::acknowledgement::option;
 use postwire_tokio::Socket;
 use socket2::SockRef;
 
-fn option(socket: &Socket) -> SockRef<'_> {
+fn socket(socket: &Socket) -> SockRef<'_> {
     match socket {
         Socket::Tcp(stream) => SockRef::from(stream.get_ref()),
         Socket::Unix(stream) => SockRef::from(stream.get_ref()),
@@ -16,5 +17,5 @@ fn option(socket: &Socket) -> SockRef<'_> {
 
 #[test]
 fn the_runtime_sets_the_option_of_its_sockets() {
-    sets_the_option::<executor::MultiThread>(option);
+    option::check::<executor::MultiThread>(socket);
 }

@@ -6,26 +6,18 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Read, Write};
-#[cfg(any(target_os = "linux", target_os = "android"))]
-use std::net::{TcpListener, TcpStream};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use futures_lite::{AsyncRead, AsyncWrite};
-#[cfg(any(target_os = "linux", target_os = "android"))]
-use postwire_futures::Runtime;
 use postwire_server::ServerEvent;
 use postwire_tls::proto::{Body, Endpoint, Envelope, Instant};
 use postwire_tls::{ServerConnection, ServerTls};
 use postwire_transport::{TransportBuilder, TransportConfig};
-#[cfg(any(target_os = "linux", target_os = "android"))]
-use socket2::SockRef;
 
 use crate::certificates::{Authority, Flaw};
-#[cfg(any(target_os = "linux", target_os = "android"))]
-use crate::futures::Executor;
 use crate::server::config_with_all_extensions;
 
 /// The client's end of a connection. Clones are the same end.
@@ -258,20 +250,29 @@ pub fn check(send_twice: impl Fn(&TransportConfig, Wire, &Envelope, Body)) {
     }
 }
 
-/// Checks that a runtime sets the option of its TCP sockets. `option` is the socket's.
+/// The option of real sockets, on systems that have it.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub fn sets_the_option<E: Executor>(
-    option: for<'a> fn(&'a <E::Runtime as Runtime>::Stream) -> SockRef<'a>,
-) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let runtime = E::Runtime::default();
-    E::block_on(async {
-        let socket = runtime.connect(address, &Default::default()).await.unwrap();
-        let _peer: TcpStream = listener.accept().unwrap().0;
-        option(&socket).set_tcp_quickack(false).unwrap();
-        assert!(!option(&socket).tcp_quickack().unwrap());
-        runtime.acknowledge(&socket);
-        assert!(option(&socket).tcp_quickack().unwrap());
-    });
+pub mod option {
+    use std::net::TcpListener;
+
+    use postwire_futures::{Runtime, SocketOptions};
+    use socket2::SockRef;
+
+    use crate::futures::Executor;
+
+    /// Checks that a runtime sets the option of its TCP sockets.
+    pub fn check<E: Executor>(
+        socket: for<'a> fn(&'a <E::Runtime as Runtime>::Stream) -> SockRef<'a>,
+    ) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (runtime, options) = (E::Runtime::default(), SocketOptions::default());
+        E::block_on(async {
+            let stream = runtime.connect(address, &options).await.unwrap();
+            socket(&stream).set_tcp_quickack(false).unwrap();
+            assert!(!socket(&stream).tcp_quickack().unwrap());
+            runtime.acknowledge(&stream);
+            assert!(socket(&stream).tcp_quickack().unwrap());
+        });
+    }
 }
