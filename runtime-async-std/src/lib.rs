@@ -107,6 +107,14 @@ impl Runtime for AsyncStd {
         }
     }
 
+    // The option only saves time. If the socket has failed, the next read returns the error.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn acknowledge(&self, stream: &Socket) {
+        if let Socket::Tcp(stream) = stream {
+            let _ = socket2::SockRef::from(stream).set_tcp_quickack(true);
+        }
+    }
+
     fn sleep(&self, duration: Duration) -> Self::Sleep {
         Box::pin(task::sleep(duration))
     }

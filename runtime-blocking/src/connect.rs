@@ -105,13 +105,12 @@ fn connect_to_unix_socket(path: &Path, timeout: Duration) -> io::Result<Socket> 
     let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // The write timeout limits connecting as well. Zero would mean no limit.
     socket.set_write_timeout(Some(timeout.max(Duration::from_millis(1))))?;
-    match socket.connect(&address) {
-        Ok(()) => Ok(Socket::Unix(OwnedFd::from(socket).into())),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            Err(io::ErrorKind::TimedOut.into())
-        }
-        Err(error) => Err(error),
-    }
+    let connected = socket.connect(&address);
+    connected.map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
+        _ => error,
+    })?;
+    Ok(Socket::Unix(OwnedFd::from(socket).into()))
 }
 
 #[cfg(not(unix))]
@@ -154,8 +153,7 @@ fn resolve(host: &str, port: u16, limit: Duration) -> io::Result<Vec<SocketAddr>
     }
     let host = host.to_owned();
     within(limit, "postwire-resolve", move || {
-        let addresses = (host.as_str(), port).to_socket_addrs();
-        addresses.map(Iterator::collect)
+        Ok((host.as_str(), port).to_socket_addrs()?.collect())
     })
 }
 

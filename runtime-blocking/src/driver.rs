@@ -90,7 +90,8 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
     }
 
     /// Moves octets until there is an event or the driver has to wait for the peer. The stream then
-    /// has the read timeout for that wait.
+    /// has the read timeout for that wait, and what was read is acknowledged if the peer may wait
+    /// for that.
     pub(crate) fn next_wait(&mut self) -> Move<E::Event> {
         loop {
             let next = self.next_move();
@@ -104,6 +105,9 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
             } else if let (Move::Read(_), Err(error)) = (&next, self.limit_reads(wait)) {
                 self.flow.failed(error, now);
             } else {
+                if matches!(next, Move::Read(_)) && self.flow.owes_acknowledgement() {
+                    self.stream.acknowledge();
+                }
                 return next;
             }
         }
@@ -115,10 +119,7 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
 
     /// Writes what the stream takes, and returns the event if that causes one.
     pub(crate) fn flush(&mut self) -> Option<E::Event> {
-        match self.next_move() {
-            Move::Event(event) => Some(event),
-            _ => None,
-        }
+        self.next_move().event()
     }
 
     /// Writes all output, and waits for nothing else.
@@ -180,10 +181,8 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
 
     fn read(&mut self, read: impl FnOnce(&mut S, &mut [u8]) -> io::Result<usize>) {
         let (stream, clock) = (&mut self.stream, self.clock);
-        let read = self
-            .flow
-            .poll_read(|input| ended(read(stream, input)), || clock.now());
-        if read.is_pending() {
+        let read = |input: &mut [u8]| ended(read(stream, input));
+        if self.flow.poll_read(read, || clock.now()).is_pending() {
             self.advance_clock();
         }
     }
@@ -211,10 +210,8 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
 
 /// Sleeps until this thread is woken, or until the time `until`.
 pub(crate) fn park_until(clock: Clock, until: Option<Instant>) {
-    match until {
-        Some(until) => thread::park_timeout(until.saturating_duration_since(clock.now())),
-        None => thread::park(),
-    }
+    let left = |until: Instant| until.saturating_duration_since(clock.now());
+    thread::park_timeout(until.map_or(Duration::MAX, left));
 }
 
 thread_local! {

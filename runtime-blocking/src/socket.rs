@@ -10,6 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use crate::Stream;
+use crate::stream::pass_on;
 
 /// A connected socket.
 #[derive(Debug)]
@@ -58,12 +59,10 @@ impl Socket {
 
     /// The local IP address; `None` for a Unix socket or a stream of the program.
     pub fn local_address(&self) -> Option<IpAddr> {
-        match self {
-            Self::Tcp(stream) => stream.local_addr().ok().map(|address| address.ip()),
-            #[cfg(unix)]
-            Self::Unix(_) => None,
-            Self::Other(_) => None,
-        }
+        let Self::Tcp(stream) = self else {
+            return None;
+        };
+        stream.local_addr().ok().map(|address| address.ip())
     }
 
     /// Reads by this handle while another handle writes.
@@ -113,15 +112,5 @@ impl Write for Socket {
 }
 
 impl Stream for Socket {
-    fn read_now(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.stream().read_now(into)
-    }
-
-    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.stream().set_read_timeout(timeout)
-    }
-
-    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.stream().set_write_timeout(timeout)
-    }
+    pass_on!(self => self.stream());
 }

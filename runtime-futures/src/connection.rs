@@ -44,7 +44,9 @@ impl<R: Runtime> Connection<R::Stream, R> {
     /// An error at [`Stage::Connect`](postwire_transport::proto::Stage::Connect) if no address can
     /// be reached in time.
     pub async fn connect(runtime: R, config: &TransportConfig) -> Result<Self, Error> {
-        Self::connect_with(runtime, config, |stream| stream).await
+        let mut connection = Self::connect_with(runtime, config, |stream| stream).await?;
+        connection.driver.acknowledge = R::acknowledge;
+        Ok(connection)
     }
 
     /// Connects, and waits until the opening is complete: greeting, TLS and authentication as
@@ -65,8 +67,8 @@ impl<R: Runtime> Connection<R::Stream, R> {
         config: &TransportConfig,
         time: Option<Duration>,
     ) -> Result<Self, Error> {
-        let ignore = |_: &Self, _| ControlFlow::Continue(());
-        Self::open_around(runtime, config, time, |stream| stream, ignore).await
+        let (whole, ignore) = (|stream| stream, |_: &Self, _| ControlFlow::Continue(()));
+        Self::open_around(runtime, config, time, whole, R::acknowledge, ignore).await
     }
 }
 
@@ -87,7 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
         around: impl FnMut(R::Stream) -> S,
         happened: impl FnMut(&Self, Event) -> ControlFlow<()>,
     ) -> Result<Self, Error> {
-        Self::open_around(runtime, config, None, around, happened).await
+        Self::open_around(runtime, config, None, around, |_, _| {}, happened).await
     }
 
     async fn open_around(
@@ -95,6 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
         config: &TransportConfig,
         time: Option<Duration>,
         mut around: impl FnMut(R::Stream) -> S,
+        acknowledge: fn(&R, &S),
         mut happened: impl FnMut(&Self, Event) -> ControlFlow<()>,
     ) -> Result<Self, Error> {
         let begun = Instant::now();
@@ -104,6 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
             let stream = connect(&mut dial, &runtime, config, left()).await?;
             let machine = dial.session(runtime.local_address(&stream));
             let mut connection = Self::driving(machine, around(stream), runtime.clone());
+            connection.driver.acknowledge = acknowledge;
             connection.limit_time(dial.share(left()));
             let mut answer = ControlFlow::Continue(());
             while !connection.driver.machine_mut().stands()

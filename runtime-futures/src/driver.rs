@@ -24,6 +24,8 @@ pub struct Driver<E, S, R: Runtime> {
     runtime: R,
     clock: Clock,
     timer: Timer<R>,
+    /// [`Runtime::acknowledge`], or nothing for a stream that is not of the runtime.
+    pub(crate) acknowledge: fn(&R, &S),
     /// Whether octets were written and not flushed.
     unflushed: bool,
 }
@@ -45,6 +47,7 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
             runtime,
             clock: Clock::new(),
             timer: Timer::default(),
+            acknowledge: |_, _| {},
             unflushed: false,
         }
     }
@@ -80,9 +83,12 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
                     let _ = Pin::new(&mut self.stream).poll_close(cx);
                     return Poll::Ready(None);
                 }
-                Move::Read(_) | Move::Write(_) => {
+                next @ (Move::Read(_) | Move::Write(_)) => {
                     // A read may change the time until which to wait.
                     if !(self.poll_read(cx) | self.poll_deadline(cx)) {
+                        if matches!(next, Move::Read(_)) && self.flow.owes_acknowledgement() {
+                            (self.acknowledge)(&self.runtime, &self.stream);
+                        }
                         return Poll::Pending;
                     }
                 }
@@ -98,10 +104,7 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
 
     /// Writes what the stream takes, and returns the event if that causes one.
     pub(crate) fn flush(&mut self, cx: &mut Context<'_>) -> Option<E::Event> {
-        match self.next_move(cx) {
-            Move::Event(event) => Some(event),
-            _ => None,
-        }
+        self.next_move(cx).event()
     }
 
     /// Moves bytes as far as that is possible without waiting. No timer is started, because the
@@ -165,11 +168,8 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
             return false;
         };
         let left = deadline.saturating_duration_since(self.clock.now());
-        let is_due = left.is_zero()
-            || self
-                .timer
-                .poll(cx, &self.runtime, deadline, left)
-                .is_ready();
+        let (timer, runtime) = (&mut self.timer, &self.runtime);
+        let is_due = left.is_zero() || timer.poll(cx, runtime, deadline, left).is_ready();
         if is_due {
             self.flow.handle_timeout(self.clock.now());
         }

@@ -277,10 +277,8 @@ impl<R: Runtime, I: Iterator<Item = (Envelope, Body)>> Stream for SendAll<R, I> 
     type Item = Report;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Report>> {
-        let this = &mut *self;
-        let messages = &mut this.messages;
-        this.carrier
-            .poll_report(cx, || messages.next(), |_| Poll::Ready(None))
+        let Self { carrier, messages } = &mut *self;
+        carrier.poll_report(cx, || messages.next(), |_| Poll::Ready(None))
     }
 }
 

@@ -123,6 +123,14 @@ impl Runtime for Tokio {
         }
     }
 
+    // The option only saves time. If the socket has failed, the next read returns the error.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn acknowledge(&self, stream: &Socket) {
+        if let Socket::Tcp(stream) = stream {
+            let _ = SockRef::from(stream.get_ref()).set_tcp_quickack(true);
+        }
+    }
+
     fn sleep(&self, duration: Duration) -> Sleep {
         Sleep {
             runtime: Handle::current().id(),

@@ -9,6 +9,7 @@
     reason = "a test that cannot go on panics"
 )]
 
+pub mod acknowledgement;
 pub mod blocking;
 pub mod cancellation;
 pub mod certificates;

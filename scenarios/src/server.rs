@@ -370,6 +370,10 @@ impl Stream for Recorded {
     fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         Stream::set_write_timeout(&mut self.stream, timeout)
     }
+
+    fn acknowledge(&mut self) {
+        self.stream.acknowledge();
+    }
 }
 
 /// A server that runs `script` for one connection, and returns its result.

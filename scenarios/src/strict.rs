@@ -43,6 +43,10 @@ impl<R: Runtime> Runtime for Strict<R> {
         self.0.local_address(stream)
     }
 
+    fn acknowledge(&self, stream: &R::Stream) {
+        self.0.acknowledge(stream);
+    }
+
     fn sleep(&self, duration: Duration) -> Self::Sleep {
         StrictSleep(Some(self.0.sleep(duration)))
     }

@@ -1,5 +1,5 @@
 //! A state machine and the state of its driver: the read buffer, the error of a write, the deadline
-//! of the caller.
+//! of the caller, whether the peer may wait for an acknowledgement.
 //!
 //! Knows what each result of a read or a write means for the machine. Must never read, write or
 //! wait itself, nor know SMTP or TLS.
@@ -33,6 +33,9 @@ pub struct Flow<E> {
     flights: u64,
     /// Whether nothing was written since the last read.
     has_read: bool,
+    /// Whether the last octets that were read may still have to be acknowledged: nothing was
+    /// written since then, and no acknowledgement was asked for.
+    unacknowledged: bool,
     /// The error of a failed write. Nothing more is written, but reading continues to its end.
     write_error: Option<io::Error>,
 }
@@ -51,6 +54,16 @@ pub enum Move<V> {
     Write(Option<Instant>),
 }
 
+impl<V> Move<V> {
+    /// The event, if there is one.
+    pub fn event(self) -> Option<V> {
+        match self {
+            Self::Event(event) => Some(event),
+            _ => None,
+        }
+    }
+}
+
 impl<E: Endpoint> Flow<E> {
     /// Creates a flow for a machine at the start of its stream.
     pub fn new(machine: E) -> Self {
@@ -60,6 +73,7 @@ impl<E: Endpoint> Flow<E> {
             input: Vec::new(),
             flights: 0,
             has_read: true,
+            unacknowledged: false,
             write_error: None,
         }
     }
@@ -117,6 +131,8 @@ impl<E: Endpoint> Flow<E> {
             Ok(0) => self.machine.handle_eof(now),
             Ok(octets) => {
                 self.has_read = true;
+                // After a full buffer the next read usually finds more octets at once.
+                self.unacknowledged = octets < input.len();
                 self.machine.handle_input(now, &input[..octets]);
                 if self.machine.is_idle() {
                     self.input = Vec::new();
@@ -180,6 +196,7 @@ impl<E: Endpoint> Flow<E> {
                     output.advance(octets);
                     drop(output);
                     self.flights += u64::from(std::mem::take(&mut self.has_read));
+                    self.unacknowledged = false;
                     self.handle_timeout(now());
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -187,6 +204,18 @@ impl<E: Endpoint> Flow<E> {
             }
         }
         Poll::Ready(())
+    }
+
+    /// Whether the driver, before it waits to read, must have the system acknowledge at once what
+    /// was read. True at most once for each read.
+    ///
+    /// A peer with Nagle's algorithm (RFC 896) sends a second small segment only after the first
+    /// is acknowledged. A system delays its acknowledgement, usually by 40 ms, to send it with
+    /// octets of its own. If the session waits for the rest of a reply, or for a reply behind the
+    /// tickets of TLS 1.3, it has no such octets, and both ends wait. A write since the last read
+    /// carries the acknowledgement, and an idle session waits for nothing: `false` for both.
+    pub fn owes_acknowledgement(&mut self) -> bool {
+        std::mem::take(&mut self.unacknowledged) && !self.machine.is_idle()
     }
 
     /// Takes the number of flights since the last call: of first writes after a read.
@@ -204,3 +233,6 @@ impl<E: Endpoint> Flow<E> {
         self.write_error.get_or_insert(error);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! A stream in memory whose other end is the sink's session, in plaintext or under TLS.
 //!
-//! Counts the reads and writes of the client, which are system calls over a socket, and its
-//! flights. The peer answers within the client's own calls, so that every count is the same in
+//! Counts the reads, writes and acknowledgements of the client, which are system calls over a
+//! socket, and its flights. The peer answers within the client's own calls, so that every count is the same in
 //! each run.
 
 use std::io::{self, Cursor, IoSlice, Read, Write};
@@ -130,4 +130,8 @@ impl Write for Wire {
     }
 }
 
-impl Stream for Wire {}
+impl Stream for Wire {
+    fn acknowledge(&mut self) {
+        self.tally.calls.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -163,6 +163,10 @@ impl<S: Stream> Stream for Metered<S> {
     fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.stream.set_write_timeout(timeout)
     }
+
+    fn acknowledge(&mut self) {
+        self.stream.acknowledge();
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
