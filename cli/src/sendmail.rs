@@ -96,9 +96,12 @@ fn sender(arguments: &SendmailArguments, config: &Config) -> Result<Option<Addre
         return Ok(None);
     }
     let found = message::addresses(&text);
-    let address = found.first().map_or(text.as_str(), String::as_str);
-    let address = config.completed(address);
-    let address = address.map_err(|why| UsageError::new("-f", why))?;
+    let [address] = found.as_slice() else {
+        return Err(UsageError::new("-f", "a message has one sender"));
+    };
+    let completed = config.completed(address);
+    let address =
+        completed.map_err(|why| UsageError::new("-f", format_args!("{address:?}: {why}")))?;
     Ok(Some(address))
 }
 
@@ -118,8 +121,9 @@ fn addressed(
     let header = arguments.from_header.then(|| outgoing.recipients());
     for text in named.chain(header.into_iter().flatten()) {
         for address in config.expanded(&text) {
-            let address = config.completed(&address);
-            let address = address.map_err(|why| UsageError::new(WHERE, why))?;
+            let completed = config.completed(&address);
+            let address = completed
+                .map_err(|why| UsageError::new(WHERE, format_args!("{address:?}: {why}")))?;
             if !recipients.contains(&address) {
                 recipients.push(address);
             }

@@ -41,8 +41,8 @@ impl PlaintextMachine for Client {
         let _ = self.handle_tls_established(now, info);
     }
 
-    fn tls_failed(&mut self, now: Instant, error: TransportError) {
-        self.handle_tls_failed(now, error);
+    fn tls_failed(&mut self, now: Instant, failure: TlsFailure) {
+        self.handle_tls_failed(now, Arc::new(failure));
     }
 
     fn handle_injection(&mut self, now: Instant, received: &[u8]) {
@@ -105,8 +105,7 @@ impl Connection {
                 }
             }
             Err(error) => {
-                let error = Arc::new(TlsFailure::from(error));
-                self.layer.machine.tls_failed(now, error);
+                self.layer.machine.tls_failed(now, error.into());
             }
         }
     }

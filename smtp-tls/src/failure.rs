@@ -27,6 +27,8 @@ use crate::der::date;
 pub struct TlsFailure {
     kind: TlsFailureKind,
     source: Option<rustls::Error>,
+    /// Whether the peer is a client: the failure is one of a server.
+    with_a_client: bool,
 }
 
 /// The cause of a [`TlsFailure`].
@@ -92,6 +94,15 @@ impl TlsFailure {
         Self {
             kind: TlsFailureKind::Plaintext(text),
             source: None,
+            with_a_client: false,
+        }
+    }
+
+    /// The failure of a server, whose peer is a client.
+    pub(crate) fn with_a_client(self) -> Self {
+        Self {
+            with_a_client: true,
+            ..self
         }
     }
 
@@ -106,6 +117,7 @@ impl From<rustls::Error> for TlsFailure {
         Self {
             kind: kind(&error),
             source: Some(error),
+            with_a_client: false,
         }
     }
 }
@@ -113,12 +125,17 @@ impl From<rustls::Error> for TlsFailure {
 impl fmt::Display for TlsFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use TlsFailureKind as Kind;
+        let (peer, this) = if self.with_a_client {
+            ("client", "server")
+        } else {
+            ("server", "client")
+        };
         match &self.kind {
             Kind::Plaintext(text) if text.is_empty() => {
-                f.write_str("the server speaks plaintext on this port")
+                write!(f, "the {peer} speaks plaintext on this port")
             }
             Kind::Plaintext(text) => {
-                write!(f, "the server speaks plaintext on this port: {text}")
+                write!(f, "the {peer} speaks plaintext on this port: {text}")
             }
             Kind::Version => f.write_str("client and server have no TLS version in common"),
             Kind::Cipher => f.write_str(
@@ -168,7 +185,10 @@ impl fmt::Display for TlsFailure {
                 f.write_str("the server ended the handshake: it requires a client certificate")
             }
             Kind::Certificate(what) => write!(f, "the server's certificate {what}"),
-            Kind::Alert(what) => write!(f, "the server ended the handshake: {what}"),
+            Kind::Alert(what) => {
+                let what = what.replace("client's", &format!("{this}'s"));
+                write!(f, "the {peer} ended the handshake: {what}")
+            }
             Kind::Other(what) => f.write_str(what),
         }
     }

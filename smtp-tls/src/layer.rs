@@ -54,7 +54,7 @@ pub(crate) trait PlaintextMachine: Endpoint + Send {
     /// Whether TLS is to be established now.
     fn is_awaiting_tls(&self) -> bool;
     fn tls_established(&mut self, now: Instant, info: TlsInfo);
-    fn tls_failed(&mut self, now: Instant, error: TransportError);
+    fn tls_failed(&mut self, now: Instant, failure: TlsFailure);
     /// Reports that these plaintext octets arrived where TLS should begin.
     fn handle_injection(&mut self, now: Instant, received: &[u8]);
     /// The output to encrypt. Advancing it does not hand anything over yet.
@@ -366,7 +366,7 @@ impl Channel {
             if let Err(error) = self.session.read_tls(&mut input) {
                 self.failed = true;
                 let error = TlsFailure::from(rustls::Error::General(error.to_string()));
-                return machine.tls_failed(now, Arc::new(error));
+                return machine.tls_failed(now, error);
             }
             let processed = self.session.process_new_packets();
             if processed.is_ok() && !self.established && !self.session.is_handshaking() {
@@ -384,7 +384,7 @@ impl Channel {
                 }
                 Err(error) => {
                     self.failed = true;
-                    return machine.tls_failed(now, Arc::new(TlsFailure::from(error)));
+                    return machine.tls_failed(now, TlsFailure::from(error));
                 }
             }
         }
@@ -419,7 +419,7 @@ impl Channel {
         self.failed = true;
         let received = received.strip_suffix(b"\r").unwrap_or(&received);
         let received = received.escape_ascii().to_string();
-        machine.tls_failed(now, Arc::new(TlsFailure::plaintext(received)));
+        machine.tls_failed(now, TlsFailure::plaintext(received));
         true
     }
 

@@ -46,8 +46,8 @@ impl PlaintextMachine for Server {
         let _ = self.handle_tls_established(now, info);
     }
 
-    fn tls_failed(&mut self, now: Instant, error: TransportError) {
-        self.handle_transport_error(now, error);
+    fn tls_failed(&mut self, now: Instant, failure: TlsFailure) {
+        self.handle_transport_error(now, Arc::new(failure.with_a_client()));
     }
 
     fn handle_injection(&mut self, now: Instant, _said: &[u8]) {
@@ -108,8 +108,7 @@ impl ServerConnection {
                 self.layer.set_own_certificate(certificate);
             }
             Err(error) => {
-                let error = Arc::new(TlsFailure::from(error));
-                self.layer.machine.tls_failed(now, error);
+                self.layer.machine.tls_failed(now, error.into());
             }
         }
     }

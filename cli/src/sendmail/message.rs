@@ -33,6 +33,10 @@ impl Outgoing {
             let line = input.iter().position(|octet| *octet == b'\n');
             input.drain(..line.map_or(input.len(), |end| end + 1));
         }
+        // The parser drops a field whose line has no end.
+        if !input.is_empty() && !input.ends_with(b"\n") {
+            input.push(b'\n');
+        }
         let parsed = MessageParser::new().parse_headers(&input);
         let has = |name: HeaderName<'_>| {
             let message = parsed.as_ref();
@@ -110,12 +114,21 @@ fn addresses_in(message: &Message<'_>, names: &[HeaderName<'_>]) -> Vec<String> 
     found
 }
 
-/// The addresses in a text like `Bob <bob@example.net>, alice`.
+/// The addresses in a text like `Bob <bob@example.net>, alice`; the text itself if it has none.
+///
+/// A text with control characters, which could stand for more than they show, or with the colon of a
+/// group, is an address that the caller refuses.
 pub(crate) fn addresses(text: &str) -> Vec<String> {
-    let field = format!("To: {}\r\n\r\n", text.replace(['\r', '\n'], " "));
+    let before_a_literal = text.split('[').next().unwrap_or_default();
+    if text.contains(char::is_control) || before_a_literal.contains(':') {
+        return vec![text.to_owned()];
+    }
+    let field = format!("To: {text}\r\n\r\n");
     let parsed = MessageParser::new().parse_headers(field.as_bytes());
     let found = parsed.map(|message| addresses_in(&message, &[HeaderName::To]));
-    found.unwrap_or_default()
+    found
+        .filter(|found| !found.is_empty())
+        .unwrap_or_else(|| vec![text.to_owned()])
 }
 
 /// Whether the first line is a header field, or the empty line behind a header without fields.

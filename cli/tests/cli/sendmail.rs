@@ -234,3 +234,37 @@ fn git_sends_patches() {
     assert!(sent.contains("Subject: [PATCH] A change\r\n"), "{sent}");
     assert!(sent.contains("\r\n+text\r\n"), "{sent}");
 }
+
+#[test]
+fn the_last_field_counts_without_a_line_end() {
+    let mut server = Serve::start(&[]);
+    let installed = Installed::new(&server, "");
+    assert_silent(&installed.run(&["-t", "-i"], b"To: bob@b.example\nBcc: eve@e.example"));
+    let line = server.line();
+    assert!(
+        line.contains("<bob@b.example>") && line.contains("<eve@e.example>"),
+        "{line}"
+    );
+    assert!(!only_message(&server).contains("eve"));
+}
+
+#[test]
+fn an_argument_that_could_mean_something_else_is_refused() {
+    let server = Serve::start(&[]);
+    let installed = Installed::new(&server, "");
+    for arguments in [
+        [
+            "-f",
+            "a@a.example\r\nRCPT TO:<eve@e.example>",
+            "bob@b.example",
+        ],
+        ["-f", "a@a.example,c@a.example", "bob@b.example"],
+        ["-f", "a@a.example", "bob@b.example X: eve"],
+        ["-f", "a@a.example", "bob@b.example\nX: eve"],
+        ["-f", "a@a.example", ""],
+    ] {
+        let run = installed.run(&arguments, b"Subject: x\n\nx\n");
+        assert_eq!((run.status, &*run.stdout), (64, ""), "{run:#?}");
+    }
+    assert!(server.messages().is_empty());
+}

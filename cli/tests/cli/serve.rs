@@ -144,11 +144,14 @@ fn a_failed_handshake_leaves_a_line() {
     let url = format!("smtp://localhost:{}", server.port);
     // The client does not trust the authority.
     assert_eq!(run(&send_to(&url)).status, 77);
-    server.expect_on_stderr(": the connection failed: ");
+    server.expect_on_stderr(
+        ": the connection failed: the client ended the handshake: it does not know the authority \
+         of the server's certificate",
+    );
     let server = Serve::start(&["--tls", "wrapper"]);
     let mut client = Client::connect(server.port);
     client.say("EHLO me\r\n");
-    server.expect_on_stderr(": the connection failed: ");
+    server.expect_on_stderr("the client speaks plaintext on this port: EHLO me");
 }
 
 #[test]

@@ -311,11 +311,10 @@ fn messages_are_searched_marked_and_deleted() {
     assert_eq!(web.ask("DELETE", path, &[], "").text(), "ok");
     assert_eq!(web.subjects("/api/v1/messages"), all[2..]);
     // A body that is not understood deletes nothing.
-    assert_eq!(
-        web.ask("DELETE", "/api/v1/messages", &[], "{\"IDs\":1}")
-            .status,
-        400
-    );
+    for body in ["{\"IDs\":1}", "{\"ID\":[\"x\"]}", "[]", "1"] {
+        let answer = web.ask("DELETE", "/api/v1/messages", &[], body);
+        assert_eq!(answer.status, 400, "{body}");
+    }
     assert_eq!(web.ask("DELETE", "/api/v1/messages", &[], "").text(), "ok");
     assert_eq!(web.subjects("/api/v1/messages"), [""; 0]);
     let info = web.get("/api/v1/info").json();

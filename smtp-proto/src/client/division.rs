@@ -98,6 +98,10 @@ impl Transaction {
             Outcome::Rejected {
                 stage: Stage::Rcpt, ..
             } => false,
+            // Each refusal of the content is that of one recipient (RFC 2033 §4.2).
+            Outcome::Rejected {
+                stage: Stage::Body, ..
+            } if self.answers.counts_finals() => true,
             _ => return None,
         };
         let not_asked = portion.asked() < portion.total();

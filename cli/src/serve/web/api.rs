@@ -71,12 +71,16 @@ struct List<'a> {
 }
 
 /// The body of a request that names messages.
+///
+/// A name that is not known is an error: a request that means some messages must not select all.
 #[derive(Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
+#[serde(default, deny_unknown_fields, rename_all = "PascalCase")]
 struct Selection {
-    #[serde(rename = "IDs")]
+    #[serde(rename = "IDs", alias = "ids", alias = "Ids", alias = "IDS")]
     ids: Vec<String>,
+    #[serde(alias = "read")]
     read: bool,
+    #[serde(alias = "search")]
     search: String,
 }
 
@@ -86,11 +90,14 @@ impl Selection {
         if body.trim_ascii().is_empty() {
             return Ok(Self::default());
         }
-        // A client may say `null` where it has no list.
-        let selection = serde_json::from_slice::<Option<Self>>(body);
-        selection
-            .map(Option::unwrap_or_default)
-            .map_err(bad_request)
+        match serde_json::from_slice(body).map_err(bad_request)? {
+            // A client may say `null` where it has no list.
+            serde_json::Value::Null => Ok(Self::default()),
+            object @ serde_json::Value::Object(_) => {
+                serde_json::from_value(object).map_err(bad_request)
+            }
+            _ => Err(bad_request("the body is not an object")),
+        }
     }
 }
 
