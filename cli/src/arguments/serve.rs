@@ -96,7 +96,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, conflicts_with = "lmtp")]
     pub(crate) bare_local_parts: bool,
 
-    /// Accept no message larger than this many octets, and announce the limit (RFC 1870)
+    /// Accept no message larger than this many octets, and announce the limit (RFC 1870); 0 for none
     #[arg(long, value_name = "OCTETS")]
     pub(crate) size: Option<u64>,
 

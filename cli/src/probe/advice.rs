@@ -3,9 +3,11 @@
 //! Pure functions of what was learnt. Must never repeat text of the server.
 
 use postwire_blocking::proto::{Capabilities, Mechanism, Security};
+use postwire_blocking::tls::{TlsFailure, TlsFailureKind};
 
 use super::inspection::Inspection;
 use super::result::Learnt;
+use super::survey::tls_failure;
 
 /// A certificate that expires sooner deserves a warning: renewal usually happens 30 days ahead.
 const SOON_DAYS: i64 = 21;
@@ -51,12 +53,18 @@ fn about_addresses(learnt: &Learnt) -> Option<String> {
 
 fn about_certificates(learnt: &Learnt, advice: &mut Vec<String>) {
     let survey = &learnt.survey;
-    if survey.certificate_error.is_some() {
-        advice.push(
+    if let Some(error) = &survey.certificate_error {
+        // Trust does not help a certificate that has expired, or has another name.
+        let or_trusted = match tls_failure(error).map(TlsFailure::kind) {
+            Some(TlsFailureKind::UnknownIssuer | TlsFailureKind::UntrustedAuthority { .. }) => {
+                ", or is trusted with --ca"
+            }
+            _ => "",
+        };
+        advice.push(format!(
             "Clients that verify certificates refuse this server until its certificate is \
-             replaced, or is trusted with --ca."
-                .to_owned(),
-        );
+             replaced{or_trusted}."
+        ));
     } else if let Some(days) = survey.chain.iter().map(|it| it.days_left).min()
         && days < SOON_DAYS
     {

@@ -200,13 +200,17 @@ impl Survey {
     }
 }
 
+/// Why TLS failed, if it did.
+pub(super) fn tls_failure(error: &Error) -> Option<&TlsFailure> {
+    match error.kind() {
+        ErrorKind::Tls(cause) => cause.downcast_ref(),
+        _ => None,
+    }
+}
+
 /// Whether a certificate was presented and not accepted.
 fn is_about_certificate(error: &Error) -> bool {
-    let ErrorKind::Tls(cause) = error.kind() else {
-        return false;
-    };
-    let failure: Option<&TlsFailure> = cause.downcast_ref();
-    failure.is_some_and(|failure| {
+    tls_failure(error).is_some_and(|failure| {
         matches!(
             failure.kind(),
             TlsFailureKind::Expired { .. }
