@@ -57,6 +57,16 @@ impl Retry {
         }
     }
 
+    /// A stable name for logs: `never`, `later`, `at_once` or `in_doubt`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Later(_) => "later",
+            Self::AtOnce(_) => "at_once",
+            Self::InDoubt(_) => "in_doubt",
+        }
+    }
+
     /// The envelope of the next attempt: the one that was sent, with the recipients to send to again
     /// and its own parameters. `None` if there is to be no retry.
     pub fn envelope(&self, sent: &Envelope) -> Option<Envelope> {

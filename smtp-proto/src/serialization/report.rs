@@ -125,6 +125,9 @@ struct ReportFields<'a> {
     outcome: &'static str,
     /// Whether some recipients were accepted and others were not.
     partial: bool,
+    /// Whether to send it again: the `disposition` of an error alone does not say that a message may
+    /// have arrived.
+    retry: &'static str,
     stage: Option<Stage>,
     reply: Option<&'a Reply>,
     error: Option<&'a Error>,
@@ -137,6 +140,7 @@ impl Serialize for Report {
             transaction: self.transaction().index(),
             outcome: self.outcome().as_str(),
             partial: self.is_partial(),
+            retry: self.retry().as_str(),
             stage: self.stage(),
             reply: self.reply(),
             error: self.error(),

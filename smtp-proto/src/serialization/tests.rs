@@ -132,6 +132,7 @@ fn reports() {
             "transaction": 0,
             "outcome": "rejected",
             "partial": false,
+            "retry": "never",
             "stage": "rcpt",
             "reply": reply,
             "error": null,
@@ -145,6 +146,12 @@ fn reports() {
         serde_json::to_value(report.outcome()).unwrap(),
         json!({"outcome": "rejected", "stage": "rcpt", "reply": reply})
     );
+
+    // The error alone would say `retry_at_once`, but the message may have arrived.
+    let lost = Error::new(Stage::Body, ErrorKind::ConnectionClosed);
+    let written = serde_json::to_value(Report::in_doubt(&envelope(), lost)).unwrap();
+    assert_eq!(written["retry"], "in_doubt");
+    assert_eq!(written["error"]["disposition"], "retry_at_once");
 
     let refused = "535 5.7.8 no".parse().unwrap();
     let error = Error::new(Stage::Auth, ErrorKind::Refused(refused));
