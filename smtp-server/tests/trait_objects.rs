@@ -93,7 +93,6 @@ fn run(most: usize, chunking: bool) -> Vec<Bytes> {
         complete(&mut forth, &mut client, &mut server);
         while let Some(event) = server.poll_event() {
             match event {
-                ServerEvent::StartTls => {}
                 ServerEvent::PasswordWanted { .. } => {
                     assert_eq!(server.accept(), Err(ServerMisuse::PasswordWanted));
                     server.password(&"correct horse".into()).unwrap();
