@@ -278,7 +278,7 @@ fn of_refusal(
         }
     } else if code == 530 && !asked.logs_in {
         "the server requires a login: add --user and --password-env"
-    } else if is_about_hello(stage, code, &text) {
+    } else if is_about_hello(stage, reply, &text) {
         "the name that this client gives is set with --hello"
     } else if stage == Stage::Body && matches!(code, 500 | 502 | 503) {
         "if the server offers CHUNKING without supporting it, use --chunking off"
@@ -312,16 +312,15 @@ fn of_protocol(
 }
 
 /// Whether a refusal may be about the client's name. `text` must be in lower case.
-fn is_about_hello(stage: Stage, code: u16, text: &str) -> bool {
-    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    match code {
-        501 | 504 if stage == Stage::Ehlo => true,
-        // These codes are about commands, not about their arguments.
-        500 | 502 | 503 => false,
-        _ if says(&["helo", "ehlo", "lhlo"]) => true,
-        // At later stages the text may be about any name.
-        _ => stage == Stage::Ehlo && says(&["host name", "hostname"]),
+fn is_about_hello(stage: Stage, reply: &Reply, text: &str) -> bool {
+    if stage == Stage::Ehlo {
+        let error = Error::new(stage, ErrorKind::Refused(reply.clone()));
+        return error.flaw() == Some(Flaw::HelloName);
     }
+    // Many servers refuse the name only when they refuse a recipient. Other codes than these are
+    // about commands, not about their arguments.
+    let words = ["helo", "ehlo", "lhlo"];
+    !matches!(reply.code().get(), 500 | 502 | 503) && words.iter().any(|word| text.contains(word))
 }
 
 #[cfg(test)]

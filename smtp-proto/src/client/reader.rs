@@ -4,7 +4,7 @@
 //! the phase or the transaction.
 
 use super::dialogue::Dialogue;
-use super::ending::Ending;
+use super::ending::{Ending, Failing};
 use super::expectation::{Awaited, Expectation, ReplyClass, Step};
 use super::open::{Change, Serial};
 use super::opening::Next;
@@ -20,7 +20,7 @@ impl Session {
         self.deadlines.on_received();
         let head = self.dialogue.head();
         let head = head.filter(|head| head.complete_at <= self.dialogue.output.taken());
-        if let Some(error) = self.closing.take() {
+        if let Some(Failing::Closing(error)) = self.failing.take() {
             // The server sends more after its 421, so it is unknown what the server accepted.
             return self.finish(Ending::AtOnce(error));
         }

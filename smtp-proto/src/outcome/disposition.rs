@@ -163,22 +163,28 @@ impl Flaw {
             (Stage::Auth, 432 | 534) => Some(Self::Mechanism),
             (Stage::Auth, 538) => Some(Self::Unprotected),
             (Stage::Auth, _) if reply.code().is_permanent() => Some(Self::Login),
-            (Stage::Ehlo, code) if !matches!(code, 500 | 502) && is_about_name(reply) => {
-                Some(Self::HelloName)
-            }
+            (Stage::Ehlo, _) if is_about_name(reply) => Some(Self::HelloName),
             _ => None,
         }
     }
 }
 
-/// Whether a refusal of `EHLO` is about the client's name: its text says so, or its enhanced
-/// code is one of policy (RFC 3463 §3.8).
+/// Whether a refusal of `EHLO` is about the client's name, its only argument: its code or its
+/// text says so, or its enhanced code is one of policy (RFC 3463 §3.8).
 fn is_about_name(reply: &Reply) -> bool {
+    match reply.code().get() {
+        // The argument is wrong (RFC 5321 §4.2.2).
+        501 | 504 => return true,
+        // The command is wrong.
+        500 | 502 | 503 => return false,
+        _ => {}
+    }
     let by_policy = reply
         .enhanced()
         .is_some_and(|enhanced| (enhanced.class(), enhanced.subject()) == (5, 7));
     let text = reply.to_string().to_ascii_lowercase();
-    by_policy || ["helo", "ehlo"].iter().any(|word| text.contains(word))
+    let words = ["helo", "ehlo", "lhlo", "host name", "hostname"];
+    by_policy || words.iter().any(|word| text.contains(word))
 }
 
 impl Error {

@@ -70,6 +70,7 @@ impl Used {
     ) -> Result<(), ErrorKind> {
         let before = self.domains.len();
         let mut positions = Vec::new();
+        let mut without_room = BTreeSet::new();
         for position in message.portion.positions() {
             let Some(address) = message.envelope.forward_paths().get(position) else {
                 continue;
@@ -77,6 +78,7 @@ impl Used {
             let domain = address.domain().to_ascii_lowercase().into_boxed_str();
             if !self.domains.contains(&domain) {
                 if self.domains.len() == most {
+                    without_room.insert(domain);
                     continue;
                 }
                 added.push(domain.clone());
@@ -90,7 +92,8 @@ impl Used {
         if before > 0 {
             return Err(ErrorKind::SessionFull);
         }
-        message.keep_recipients("RCPTDOMAINMAX", most, positions)
+        let wanted = most.saturating_add(without_room.len());
+        message.keep_recipients("RCPTDOMAINMAX", wanted, most, positions)
     }
 }
 

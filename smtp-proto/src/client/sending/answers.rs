@@ -176,10 +176,6 @@ impl Answers {
 
     /// Whether the content gets one final reply for each recipient (LMTP).
     pub(in crate::client) fn counts_finals(&self) -> bool {
-        self.answered_apart()
-    }
-
-    fn answered_apart(&self) -> bool {
         matches!(self.content, Finals::Lmtp(_))
     }
 
@@ -404,7 +400,7 @@ impl Transaction {
         if let Answer::No(reply) = &answers.mail {
             return Some((Stage::Mail, reply));
         }
-        if answers.answered_apart() {
+        if answers.counts_finals() {
             return None;
         }
         let counts = &answers.counts;

@@ -119,6 +119,7 @@ impl Transaction {
         answers.clear();
         *spare = answers;
         Report::new(self.message.id, outcome, recipients)
+            .with_separate_finals(self.answers.counts_finals())
     }
 
     /// The results for the recipients: in a first transaction for all recipients in the order of
