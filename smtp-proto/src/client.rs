@@ -243,7 +243,7 @@ impl Client {
     /// for this session alone.
     ///
     /// Without a nonce the session does not use these mechanisms. Call this method before the
-    /// session receives the reply to `EHLO`.
+    /// session receives the reply to `EHLO`; later it has no effect.
     pub fn set_nonce(&mut self, nonce: &[u8]) {
         if let Phase::Opening(opening) = &mut self.session.phase {
             opening.login.nonce = nonce.to_vec();
@@ -253,7 +253,7 @@ impl Client {
     /// Sets the local IP address of the connection, which `EHLO` uses if the client has no name
     /// ([`ClientConfig::without_hello_name`]).
     ///
-    /// Call this method before the session receives the greeting.
+    /// Call this method before the session receives the greeting; later it has no effect.
     pub fn set_local_address(&mut self, address: IpAddr) {
         if let Phase::Opening(opening) = &mut self.session.phase {
             // For the server, an IPv4-mapped address is IPv4 (RFC 4291 §2.5.5.2).

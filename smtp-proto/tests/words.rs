@@ -252,7 +252,7 @@ fn a_mistake_in_an_address_is_described() {
     let refused = "h\u{f6}st".parse::<HelloName>().unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "the character at position 1 is not ascii"
+        "the character at position 1 is not ASCII"
     );
 }
 

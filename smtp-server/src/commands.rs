@@ -298,7 +298,7 @@ impl Session {
         })
     }
 
-    /// RFC 4954 §4.
+    /// Handles `AUTH` (RFC 4954 §4).
     fn auth(
         &mut self,
         transaction: Option<Transaction>,

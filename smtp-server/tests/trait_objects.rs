@@ -183,7 +183,7 @@ fn calls_at_the_wrong_time_are_refused() {
     assert_eq!(established, Err(ServerMisuse::NoHandshake));
     for (misuse, words) in [
         (ServerMisuse::NoQuestion, "no question is open"),
-        (ServerMisuse::NoHandshake, "no tls handshake was requested"),
+        (ServerMisuse::NoHandshake, "no TLS handshake was requested"),
     ] {
         assert_eq!(misuse.to_string(), words);
     }

@@ -154,7 +154,7 @@ fn of_mechanisms(
              --allow-plaintext-auth{others}"
         ))
     } else if !options.is_empty() {
-        Some(options.join(" or "))
+        Some(format!("allow the mechanism with {}", options.join(" or ")))
     } else {
         withheld.then(|| {
             "use TLS (smtps://, or ?tls=required), or --allow-plaintext-auth on a \
@@ -240,7 +240,7 @@ fn of_tls(failure: &TlsFailure, asked: &RequestedOptions) -> Option<&'static str
             "to trust a private authority, or the server's own certificate, use --ca FILE"
         }
         TlsFailureKind::NotForServers => {
-            "the server needs a certificate for servers, or one without a restricted use; to \
+            "the extended key usage of the server's certificate must allow server authentication; to \
              trust exactly this certificate, use --ca FILE"
         }
         TlsFailureKind::ClientCertificateRequired => {
@@ -278,7 +278,7 @@ fn of_refusal(
         }
     } else if code == 530 && !asked.logs_in {
         "the server requires a login: add --user and --password-env"
-    } else if is_about_hello(stage, reply, &text) {
+    } else if is_about_hello(code, &text) {
         "the name that this client gives is set with --hello"
     } else if stage == Stage::Body && matches!(code, 500 | 502 | 503) {
         "if the server offers CHUNKING without supporting it, use --chunking off"
@@ -311,16 +311,12 @@ fn of_protocol(
     })
 }
 
-/// Whether a refusal may be about the client's name. `text` must be in lower case.
-fn is_about_hello(stage: Stage, reply: &Reply, text: &str) -> bool {
-    if stage == Stage::Ehlo {
-        let error = Error::new(stage, ErrorKind::Refused(reply.clone()));
-        return error.flaw() == Some(Flaw::HelloName);
-    }
-    // Many servers refuse the name only when they refuse a recipient. Other codes than these are
-    // about commands, not about their arguments.
+/// Whether a refusal after `EHLO` may be about the client's name, as of servers that refuse it with
+/// the first recipient. `text` must be in lower case.
+fn is_about_hello(code: u16, text: &str) -> bool {
     let words = ["helo", "ehlo", "lhlo"];
-    !matches!(reply.code().get(), 500 | 502 | 503) && words.iter().any(|word| text.contains(word))
+    // These codes are about commands, not about their arguments.
+    !matches!(code, 500 | 502 | 503) && words.iter().any(|word| text.contains(word))
 }
 
 #[cfg(test)]

@@ -171,12 +171,11 @@ impl Session {
         if !self.is_handshake_due() {
             return;
         }
-        let mut received = match self.failing.take() {
-            Some(Failing::Injected(received)) => received,
-            _ => {
-                self.dialogue.wait_is_over();
-                Vec::new()
-            }
+        let mut received = if let Some(Failing::Injected(received)) = self.failing.take() {
+            received
+        } else {
+            self.dialogue.wait_is_over();
+            Vec::new()
         };
         let end = input.iter().position(|octet| *octet == b'\n');
         let line = &input[..end.unwrap_or(input.len())];

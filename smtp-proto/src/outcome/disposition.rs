@@ -218,13 +218,13 @@ impl Error {
         };
         match self.flaw()? {
             Flaw::Mechanism if reply.code().is_transient() => {
-                Some("log in once by PLAIN under TLS")
+                Some("this mechanism works only after one login with PLAIN over TLS")
             }
             Flaw::Mechanism => {
                 Some("use a stronger mechanism, or a password that the provider makes for programs")
             }
             Flaw::Unprotected => Some("use TLS"),
-            Flaw::HelloName => Some("set hello_name to a name that this server accepts"),
+            Flaw::HelloName => Some("send a name in EHLO that this server accepts"),
             _ => None,
         }
     }
@@ -239,8 +239,9 @@ impl Error {
     /// Whether a session that could not be opened is worth an attempt with another address of the
     /// server (RFC 5321 §5.1).
     ///
-    /// True if this address refused the session in its greeting, or closed the connection or sent
-    /// nothing before its greeting (the server speaks first, after a TLS handshake if there is one).
+    /// True if this address refused the session in its greeting, sent something else as its greeting,
+    /// or closed the connection or sent nothing before it (the server speaks first, after a TLS
+    /// handshake if there is one).
     /// Every other failure says something about the server, not about one of its addresses.
     pub fn is_worth_another_address(&self) -> bool {
         match (self.stage(), self.kind()) {

@@ -130,7 +130,7 @@ fn query_value(query: Option<&str>, name: &str) -> Option<String> {
 fn parse_search(query: Option<&str>) -> Result<Query, (StatusCode, String)> {
     let text = query_value(query, "query").unwrap_or_default();
     match text.trim() {
-        "" => Err(bad_request("there is no query")),
+        "" => Err(bad_request("the parameter `query` is missing")),
         text => Query::parse(text).map_err(bad_request),
     }
 }
