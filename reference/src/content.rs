@@ -108,7 +108,7 @@ impl Recorder {
         match refusal {
             Some(reply) if self.dialect.unread_chunks || self.dialect.bdat == Bdat::Unknown => {
                 if size > 0 {
-                    self.lose_framing("the server does not read the octets of a chunk");
+                    self.mislead("the server does not read the octets of a chunk");
                 }
                 if let Some(transaction) = &mut self.transaction {
                     transaction.chunk_failed = true;

@@ -309,40 +309,4 @@ impl Dialect {
             },
         }
     }
-
-    /// Whether the server misleads a client in a way that the client cannot always
-    /// notice.
-    ///
-    /// A client that follows every RFC can then report wrongly what became of a
-    /// message, or have a chunk executed as commands. A test still demands that the
-    /// client ends, reports each message once and commits no offence, but does not
-    /// hold the rest of [`judge`](crate::judge()) against it. These dialects mislead:
-    ///
-    /// - a reply that nobody asked for, which shifts those behind it: a surplus reply,
-    ///   a second greeting, one LMTP final reply too many or too few;
-    /// - a transaction that stays open although it has ended for the client: `RSET`
-    ///   forgotten, or a failed content that keeps it;
-    /// - chunks that are offered and not read when they are refused;
-    /// - pipelined commands that are dropped behind an error, because the replies to
-    ///   later ones then answer earlier ones, and chunks whose `BDAT` is dropped;
-    /// - a 221 for a content;
-    /// - LMTP that reads a content for no recipient, and answers it.
-    pub fn misleads(&self) -> bool {
-        let offers = |offered: fn(&Keywords) -> bool| {
-            offered(&self.keywords) || self.keywords_after_tls.as_ref().is_some_and(offered)
-        };
-        let chunks = offers(|keywords| keywords.chunking);
-        let pipelining = offers(|keywords| keywords.pipelining);
-        self.surplus_after.is_some()
-            || self.second_greeting.is_some()
-            || (self.protocol == Protocol::Lmtp
-                && (self.lmtp_finals != LmtpFinals::EachRecipient
-                    || self.data_without_recipients == DataWithoutRecipients::Invited))
-            || self.rset == Rset::Forgotten
-            || self.failed_content_keeps_transaction
-            || (chunks && (self.unread_chunks || self.bdat == Bdat::Unknown))
-            || (pipelining && self.drops_after_error)
-            || (chunks && pipelining && self.forgets_behind_dot)
-            || self.farewell_for_content.is_some()
-    }
 }

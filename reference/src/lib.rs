@@ -38,6 +38,7 @@ mod dialogue;
 mod judge;
 mod keywords;
 mod lines;
+mod misleading;
 mod offence;
 mod parameters;
 mod random;
@@ -54,6 +55,7 @@ pub use crate::{
     judge::{Reported, Sent, Status, Verdict, judge, judge_unordered},
     keywords::{Keywords, Mechanism},
     lines::LineEnds,
+    misleading::Misleading,
     offence::Offence,
     recorder::{Recorder, Taken},
 };

@@ -111,7 +111,7 @@ pub struct Recorder {
     turn_checked: bool,
     /// The last command, if it must be the last of its group.
     pub(crate) last_of_group: Option<String>,
-    framing_lost_after: Option<usize>,
+    misled_after: Option<usize>,
     taken: Vec<Taken>,
     offences: Vec<Offence>,
     dialogue: Dialogue,
@@ -140,7 +140,7 @@ impl Recorder {
             replies: 0,
             turn_checked: false,
             last_of_group: None,
-            framing_lost_after: None,
+            misled_after: None,
             taken: Vec::new(),
             offences: Vec::new(),
             dialogue: Dialogue::default(),
@@ -216,11 +216,12 @@ impl Recorder {
     /// Input is out of turn if an answer that the client waits for was not yet given
     /// to [`say`](Self::say): the client cannot have read it. It does not matter in
     /// how many pieces the input comes, and a withheld answer counts. Each line is
-    /// looked at once, when its first octet is there. Answers that nobody asked for,
-    /// and those that are never said, are not waited for. If the test calls `say` late,
-    /// the check only gets stricter for a client that cannot have read the answer
-    /// anyway; if it calls `say` before it moves what the client wrote, the check may
-    /// miss an offence, but never invents one.
+    /// looked at once, when its first octet is there. A reply that nobody asked for is
+    /// not waited for, and once it is said, it stands in for an answer, because the
+    /// client may have read it as one. Answers that are never said are not waited for.
+    ///
+    /// If the test calls `say` before it moves what the client wrote, the check may miss
+    /// an offence, but it never invents one.
     pub(crate) fn check_turn(&mut self) {
         if self.turn_checked || self.input.is_empty() {
             return;
@@ -260,14 +261,14 @@ impl Recorder {
             self.check_turn_behind();
             self.input.clear();
             self.turn_checked = false;
-            self.lose_framing("the server drops input");
+            self.mislead("the server drops input");
         }
     }
 
-    /// Notes that octets which the server reads from now on may be no commands.
-    pub(crate) fn lose_framing(&mut self, why: &str) {
+    /// Notes that from now on offences may not be the client's.
+    pub(crate) fn mislead(&mut self, why: &str) {
         self.dialogue.note(why);
-        self.framing_lost_after.get_or_insert(self.offences.len());
+        self.misled_after.get_or_insert(self.offences.len());
     }
 
     /// The client closes its side. What is incomplete is lost, and the server closes
@@ -344,12 +345,13 @@ impl Recorder {
     }
 
     /// How many offences there were when the server, by its own fault, first dropped
-    /// input or left a chunk unread.
+    /// input, left a chunk unread, or answered what nobody asked.
     ///
-    /// What it reads as commands from then on may be the rest of a line or of a
-    /// chunk, so later offences may not be the client's.
-    pub fn framing_lost_after(&self) -> Option<usize> {
-        self.framing_lost_after
+    /// What the server reads as commands from then on may be the rest of a line or of a
+    /// chunk, and the client may have read the wrong reply as an answer. So later
+    /// offences may not be the client's.
+    pub fn misled_after(&self) -> Option<usize> {
+        self.misled_after
     }
 
     /// Both directions in order, with notes, for the message of a failed test.
@@ -430,6 +432,7 @@ impl Recorder {
     /// Says a reply that answers nothing.
     pub(crate) fn answer_unasked(&mut self, reply: &Reply) {
         if self.is_executing() && !self.half_closed {
+            self.mislead("the server answers what nobody asked");
             self.queue(reply, false, false, false);
         }
     }

@@ -96,6 +96,8 @@ struct Queued {
 pub(crate) struct Outgoing {
     ready: VecDeque<Queued>,
     withheld: VecDeque<Queued>,
+    /// How many replies were said that nobody waited for.
+    surplus_said: usize,
 }
 
 impl Outgoing {
@@ -114,12 +116,11 @@ impl Outgoing {
         self.ready.append(&mut self.withheld);
     }
 
-    /// Whether a reply that the client waits for is not said yet.
+    /// Whether the client still waits for a reply. It cannot tell replies that nobody
+    /// asked for from others, so it may have read one of those instead.
     pub(crate) fn is_owing(&self) -> bool {
-        self.ready
-            .iter()
-            .chain(&self.withheld)
-            .any(|reply| reply.owed)
+        let unsaid = self.ready.iter().chain(&self.withheld);
+        unsaid.filter(|reply| reply.owed).count() > self.surplus_said
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -127,16 +128,18 @@ impl Outgoing {
     }
 
     pub(crate) fn take_one(&mut self) -> Vec<u8> {
-        self.ready
-            .pop_front()
-            .map(|reply| reply.octets)
-            .unwrap_or_default()
+        let Some(reply) = self.ready.pop_front() else {
+            return Vec::new();
+        };
+        self.surplus_said += usize::from(!reply.owed);
+        reply.octets
     }
 
     pub(crate) fn take_all(&mut self) -> Vec<u8> {
-        self.ready
-            .drain(..)
-            .flat_map(|reply| reply.octets)
-            .collect()
+        let mut said = Vec::new();
+        while !self.ready.is_empty() {
+            said.extend(self.take_one());
+        }
+        said
     }
 }

@@ -34,7 +34,7 @@ fn a_refused_chunk_is_read() {
     let chunk = chunk(&format!("RSET\r\n{SMUGGLED}"), true);
     assert_eq!(ask_codes(&mut server, chunk), [503]);
     assert_eq!(ask_codes(&mut server, "NOOP\r\n"), [250]);
-    assert_eq!(server.framing_lost_after(), None);
+    assert_eq!(server.misled_after(), None);
     assert!(server.taken().is_empty());
     let mut server = addressed(
         Dialect {
@@ -62,7 +62,7 @@ fn a_refused_chunk_that_is_not_read_is_executed() {
     let answers = ask_codes(&mut server, chunk);
     assert_eq!(answers, [554, 250, 250, 250, 354, 250]);
     smuggled(&server);
-    assert_eq!(server.framing_lost_after(), Some(0));
+    assert_eq!(server.misled_after(), Some(0));
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn an_unknown_bdat_is_executed_too() {
     assert_eq!(answers, [500, 500]);
     let line = "Subject: x".to_owned();
     assert_eq!(server.offences(), [Offence::UnknownCommand(line)]);
-    assert_eq!(server.framing_lost_after(), Some(0));
+    assert_eq!(server.misled_after(), Some(0));
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn what_follows_the_dot_is_read_or_forgotten() {
             &[250; 3]
         };
         assert_eq!(answers, expected);
-        assert_eq!(server.framing_lost_after().is_some(), forgets_behind_dot);
+        assert_eq!(server.misled_after().is_some(), forgets_behind_dot);
         // What comes later is read.
         assert_eq!(ask_codes(&mut server, "RSET\r\n"), [250]);
         assert_eq!(server.offences(), []);
@@ -196,7 +196,7 @@ fn input_behind_an_error_is_dropped() {
     });
     let group = "MAIL FROM:<a@b>\r\nRCPT TO:<no@d>\r\nRCPT TO:<c@d>\r\nDATA\r\n";
     assert_eq!(ask_codes(&mut server, group), [250, 550]);
-    assert_eq!(server.framing_lost_after(), Some(0));
+    assert_eq!(server.misled_after(), Some(0));
     assert_eq!(ask_codes(&mut server, "RCPT TO:<c@d>\r\n"), [250]);
 }
 

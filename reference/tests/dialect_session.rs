@@ -6,8 +6,8 @@ mod common;
 
 use common::{addressed, ask, ask_codes, codes, greeted, said};
 use postwire_reference::{
-    AfterClosing, Bdat, Closing, Dialect, Keywords, LmtpFinals, Mechanism, Offence, Protocol,
-    Recorder, ReplyFlow, ReplyForm, Rset, SecondGreeting,
+    AfterClosing, Closing, Dialect, Keywords, Mechanism, Offence, Protocol, Recorder, ReplyFlow,
+    ReplyForm, Rset, SecondGreeting,
 };
 
 const ANN: &str = "ann@server.example";
@@ -362,31 +362,6 @@ fn the_server_stops_writing_but_executes() {
     assert!(!server.has_hung_up());
     assert_eq!(server.taken().len(), 1);
     assert!(!server.taken()[0].said);
-}
-
-#[test]
-fn misleading_dialects_are_named() {
-    assert!(!Dialect::default().misleads());
-    assert!(!Dialect::lmtp().misleads());
-    let misleading = [
-        Dialect {
-            surplus_after: Some(1),
-            ..Dialect::default()
-        },
-        Dialect {
-            rset: Rset::Forgotten,
-            ..Dialect::default()
-        },
-        Dialect {
-            bdat: Bdat::Unknown,
-            ..Dialect::default()
-        },
-        Dialect {
-            lmtp_finals: LmtpFinals::OneMore,
-            ..Dialect::lmtp()
-        },
-    ];
-    assert!(misleading.iter().all(Dialect::misleads));
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod common;
 
 use client::{Client, Habits};
 use postwire_reference::{
-    Dialect, Protocol, Recorder, ReplyFlow, Reported, Sent, Status, Verdict, judge,
+    Dialect, Misleading, Protocol, Recorder, ReplyFlow, Reported, Sent, Status, Verdict, judge,
 };
 
 /// A message whose recipients and content give a server something to refuse.
@@ -42,8 +42,20 @@ fn report(message: &Sent, statuses: Vec<Status>) -> Reported {
     }
 }
 
+/// Whether the client is safe from what the dialect does.
+fn is_safe(dialect: &Dialect, habits: Habits) -> bool {
+    dialect.misleading().iter().all(|way| match way {
+        Misleading::MissingReply | Misleading::ContentForNobody => true,
+        Misleading::OpenTransaction | Misleading::DroppedInput => !habits.groups,
+        Misleading::UnreadChunk => habits.chunks.is_none(),
+        Misleading::SurplusReply | Misleading::FarewellForContent => false,
+    })
+}
+
 /// Runs three messages through one connection; says how many recipients were accepted.
+/// The client must commit no offence, and satisfy the judge if it can.
 fn run(seed: u64, dialect: Dialect, habits: Habits) -> usize {
+    let is_judged = is_safe(&dialect, habits);
     let messages: Vec<Sent> = (0..3).map(|id| message(id, seed as usize)).collect();
     let is_lmtp = dialect.protocol == Protocol::Lmtp;
     let mut client = Client::connect(Recorder::new(dialect), is_lmtp, habits);
@@ -58,10 +70,10 @@ fn run(seed: u64, dialect: Dialect, habits: Habits) -> usize {
         "seed {seed}, {habits:?}\n{reports:#?}\n{}",
         server.dialogue()
     );
-    judge(&messages, &reports, &taken).unwrap_or_else(|error| panic!("{error}\n{context}"));
-    let own = server
-        .framing_lost_after()
-        .unwrap_or(server.offences().len());
+    if is_judged {
+        judge(&messages, &reports, &taken).unwrap_or_else(|error| panic!("{error}\n{context}"));
+    }
+    let own = server.misled_after().unwrap_or(server.offences().len());
     assert_eq!(server.offences()[..own], [], "{context}");
     let statuses = reports.iter().flat_map(|report| &report.recipients);
     statuses
@@ -79,17 +91,15 @@ fn habits(seed: u64) -> Habits {
 }
 
 #[test]
-fn a_careful_client_passes_in_every_honest_dialect() {
-    let (mut honest, mut accepted) = (0, 0);
+fn a_careful_client_passes_in_every_dialect() {
+    let (mut judged, mut accepted) = (0, 0);
     for seed in 0..8_000 {
         let dialect = Dialect::random(seed);
-        if !dialect.misleads() {
-            honest += 1;
-            accepted += run(seed, dialect, habits(seed));
-        }
+        judged += usize::from(is_safe(&dialect, habits(seed)));
+        accepted += run(seed, dialect, habits(seed));
     }
-    assert!(honest > 4_000, "{honest}");
-    assert!(accepted > honest, "{accepted}");
+    assert!(judged > 5_000, "{judged}");
+    assert!(accepted > 8_000, "{accepted}");
 }
 
 #[test]
