@@ -165,6 +165,9 @@ impl Recorder {
                 }
             }
             Rset::Forgotten => {
+                if self.transaction.is_some() {
+                    self.mislead("the server keeps the transaction");
+                }
                 self.answer(&Reply::new(250, "2.0.0", "ok"));
             }
             Rset::Refused(code) => {

@@ -273,6 +273,7 @@ impl Recorder {
             self.accept_content(&transaction, by_bdat);
         }
         if is_refused && self.dialect.failed_content_keeps_transaction {
+            self.mislead("the server keeps the transaction");
             transaction.content.clear();
             transaction.chunks = 0;
             transaction.end_tried = true;

@@ -42,7 +42,7 @@ pub enum Offence {
     /// and says `QUIT` shows up here.
     Pipelined(String),
     /// Octets came behind a command that must be the last of its group, before its
-    /// answer (RFC 2920 §3.1).
+    /// answer (RFC 2920 §3.1). `QUIT` counts here too.
     BehindLastOfGroup {
         /// The command that must be the last one.
         last: String,

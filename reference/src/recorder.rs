@@ -345,7 +345,8 @@ impl Recorder {
     }
 
     /// How many offences there were when the server, by its own fault, first dropped
-    /// input, left a chunk unread, or answered what nobody asked.
+    /// input, left a chunk unread, answered what nobody asked, or kept a transaction
+    /// that has ended for the client.
     ///
     /// What the server reads as commands from then on may be the rest of a line or of a
     /// chunk, and the client may have read the wrong reply as an answer. So later

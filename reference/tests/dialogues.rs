@@ -368,3 +368,17 @@ fn rfc_3207_section_4_2_everything_is_forgotten() {
     assert!(server.taken()[0].under_tls);
     assert_eq!(server.offences().len(), 1);
 }
+
+#[test]
+fn rfc_8314_tls_comes_before_the_greeting() {
+    let mut dialect = Dialect::default();
+    dialect.keywords.starttls = true;
+    dialect.tls_demanded = true;
+    let mut server = postwire_reference::Recorder::new(dialect);
+    server.tls_established();
+    assert_eq!(common::codes(&common::said(&mut server)), [220]);
+    let hello = common::ask(&mut server, "EHLO client.example\r\n");
+    assert!(!hello.contains("STARTTLS"), "{hello}");
+    assert_eq!(common::ask_codes(&mut server, "MAIL FROM:<a@b>\r\n"), [250]);
+    assert_eq!(server.offences(), []);
+}
