@@ -152,8 +152,7 @@ fn check_parameter(parameter: &str) -> Option<String> {
         && name
             .chars()
             .all(|char| char.is_ascii_alphanumeric() || char == '-');
-    // A value may hold a `=` only by RFC 5321's letter not at all; DSN's xtext
-    // encodes it.
+    // RFC 5321 §4.1.2: a value holds no `=`; xtext encodes it.
     let value_is_right = value.is_none_or(|value| {
         !value.is_empty()
             && value
