@@ -31,8 +31,9 @@ pub(crate) enum Awaited {
     /// A command of the transaction with this number.
     Transaction(Serial, Step),
     Rset,
-    /// `NOOP` after a refused first `BDAT`. Its reply has no meaning: if the server did not read
-    /// the octet of the `BDAT`, that octet is now the start of this line.
+    /// `RSET` after a refused first `BDAT`. Its reply has no meaning: if the server did not read
+    /// the octet of the `BDAT`, that octet is now the start of this line, and a `RSET` of its own
+    /// follows where one is needed.
     Resync,
     /// A command that is not part of a message.
     Command,

@@ -127,7 +127,8 @@ impl Pipeline {
     /// was anything to do.
     fn reset_if_needed(&mut self, dialogue: &mut Dialogue) -> bool {
         if mem::take(&mut self.needs_resync) {
-            dialogue.write_command(Awaited::Resync, |out| out.extend_from_slice(b"NOOP\r\n"));
+            // Not NOOP, which must be the last command of its group (RFC 2920 §3.1).
+            dialogue.write_command(Awaited::Resync, |out| out.extend_from_slice(b"RSET\r\n"));
             return true;
         }
         let needed = self.open.needs_reset();
@@ -361,7 +362,8 @@ impl Pipeline {
     }
 
     /// Begins the content after a `354`. If no recipient was accepted, writes a lone dot
-    /// (RFC 2920 §3.1). Returns the error that ends the session if the content is not available.
+    /// (RFC 2920 §3.1). Returns the error that ends the session if the content is not available, or
+    /// if even the dot would deliver an empty message.
     pub(super) fn go_ahead(&mut self, dialogue: &mut Dialogue) -> Option<Error> {
         let Some(transaction) = self.current_mut() else {
             debug_assert!(
@@ -375,6 +377,14 @@ impl Pipeline {
                 return Some(failure.clone());
             }
             transaction.begin_dotted();
+        } else if let Some(reply) = transaction.answers.refusal_within_a_transaction() {
+            let kind = ErrorKind::OutOfSequence(reply.clone());
+            let error = Error::new(Stage::Mail, kind);
+            if reply.code().get() == 503 {
+                // The refusal is not about this message, which another session can send.
+                transaction.fail(error.clone());
+            }
+            return Some(error);
         } else {
             dialogue
                 .output

@@ -148,6 +148,17 @@ impl Answers {
         self.mail_accepted() && self.counts.accepted > 0
     }
 
+    /// The refusal of `MAIL`, if the server has a transaction open nevertheless: that of an earlier
+    /// message, or one without a sender.
+    pub(in crate::client) fn refusal_within_a_transaction(&self) -> Option<&Reply> {
+        match &self.mail {
+            Answer::No(reply) if self.counts.accepted > 0 || is_out_of_sequence(reply) => {
+                Some(reply)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the server accepted the content for any recipient.
     pub(in crate::client) fn content_accepted(&self) -> bool {
         matches!(self.content.of_message(), Answer::Yes(_))
