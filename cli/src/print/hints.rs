@@ -1,7 +1,8 @@
-//! Hints about a failure: a table from what must change ([`Flaw`]) to advice in terms of this
-//! command's options.
+//! Hints about a failure: advice in terms of this command's options, from what must change
+//! ([`Flaw`]), the kind and stage of the error, and the code and words of the reply.
 //!
-//! Knows the requested options and the facts about the session. Must never decide anything.
+//! Knows the requested options and the facts about the session. Must never decide anything: a hint
+//! is text for people.
 
 use postwire_blocking::proto::{
     Capabilities, Disposition, Error, ErrorKind, Flaw, Mechanism, Outcome, Protocol, Reply, Report,

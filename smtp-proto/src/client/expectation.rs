@@ -1,6 +1,6 @@
 //! Expected replies: for each command, the codes that are positive and those that are negative
-//! (RFC 5321 §4.2, §4.3.2). Every other code is a violation. Must never know what follows from a
-//! reply.
+//! (RFC 5321 §4.2, §4.3.2). Every other code ends the session, or is a violation. Must never know
+//! what follows from a reply.
 
 use core::time::Duration;
 

@@ -1,7 +1,7 @@
 //! The reading cursor: passes each complete reply to the command that it answers.
 //!
-//! Knows which replies are impossible at this point. What a possible reply means is decided by
-//! the phase or the transaction.
+//! Knows which replies are impossible at this point, and what a reply to a command of a transaction
+//! changes in the session. What it means for the message is decided by the transaction.
 
 use super::dialogue::Dialogue;
 use super::ending::{Ending, Failing};

@@ -1,8 +1,9 @@
 //! What to do about an error: one table that maps a kind, a stage and a reply to an answer.
 //!
-//! Every question about the next action reads this table: whether a retry helps, which advice an
-//! error gives, whether a session was lost, whether a server accepts no more sessions. Must never
-//! know how a retry is made.
+//! Every question about the next action is answered here: whether a retry helps, which advice an
+//! error gives, whether a session was lost, whether a server accepts no more sessions, whether to
+//! try another address. Some of the answers need more than the table says, and look at the stage,
+//! the kind and the code of an error as well. Must never know how a retry is made.
 
 use alloc::string::ToString as _;
 
