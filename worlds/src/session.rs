@@ -10,7 +10,9 @@ use postwire_proto::{
     Body, BodySource, Client, ClientConfig, Credentials, Endpoint as _, Event, HelloName, Instant,
     Mechanism, Pipelining, Security, StreamFacts, TlsInfo,
 };
-use postwire_reference::{Bdat, Dialect, Misleading, Offence, Recorder, Reported, Rset, judge};
+use postwire_reference::{
+    Bdat, Dialect, LmtpFinals, Misleading, Offence, Recorder, Reported, Rset, judge,
+};
 
 use crate::choices::Choices;
 use crate::messages::{Message, message, reported};
@@ -47,6 +49,7 @@ pub struct World {
     closed: usize,
     /// How much of each stream was passed on.
     passed: Vec<usize>,
+    timed_out: bool,
 }
 
 impl World {
@@ -116,6 +119,7 @@ impl World {
             heard: 0,
             reports: Vec::new(),
             closed: 0,
+            timed_out: false,
         }
     }
 
@@ -254,7 +258,24 @@ impl World {
         }
         self.now = self.now.max(next);
         self.client.handle_timeout(self.now);
+        if self.client.is_closed() {
+            self.timed_out = true;
+        }
         Ok(())
+    }
+
+    /// Whether this server, over this wire, answers everything that a careful client asks.
+    fn is_responsive(&self) -> bool {
+        let dialect = &self.dialect;
+        self.fault.is_none()
+            && self.is_safe()
+            && self.pipelining != Pipelining::Bold
+            && dialect.vanish_at.is_none()
+            && dialect.vanish_after_taking.is_none()
+            && dialect.half_close_at.is_none()
+            && dialect.closing.is_none()
+            && dialect.lmtp_finals == LmtpFinals::EachRecipient
+            && !dialect.drops_after_error
     }
 
     /// Whether the client promises the truth about what this dialect does.
@@ -278,8 +299,14 @@ impl World {
                         Bdat::Refused | Bdat::Unknown | Bdat::Accepted
                     )
             }
-            Misleading::DroppedInput => !pipelines,
-            Misleading::SurplusReply => false,
+            // Nothing follows the end of a content, and no content its DATA.
+            Misleading::DroppedInput => !pipelines || (!bold && !self.dialect.drops_after_error),
+            // LMTP's verdicts wait for the reply to a later command.
+            Misleading::SurplusReply => {
+                !bold
+                    && self.dialect.surplus_after.is_none()
+                    && self.dialect.second_greeting.is_none()
+            }
         })
     }
 
@@ -306,6 +333,9 @@ impl World {
         if is_judged {
             let taken: Vec<_> = self.server.taken().iter().collect();
             judge(&sent, &self.reports, &taken)?;
+        }
+        if self.timed_out && self.is_responsive() {
+            return Err("the client waited for a reply that does not come".to_owned());
         }
         let own = self.server.misled_after().unwrap_or(usize::MAX);
         let offences = self.server.offences().iter().take(own);

@@ -237,6 +237,7 @@ impl Pipeline {
         reply: ReplyRef<'_>,
         dialogue: &mut Dialogue,
     ) -> Result<(), Ending> {
+        let received = reply;
         let reply = match step {
             Step::Rcpt(_) => Some(self.kept_rcpt_reply(reply, dialogue)),
             step if yes && !step.ends_content() => None,
@@ -268,7 +269,7 @@ impl Pipeline {
                 transaction.take_rcpt(index, answer, sent_ahead, &mut spare);
             }
             (Step::Data, true, _) => {
-                if let Some(error) = self.go_ahead(dialogue) {
+                if let Some(error) = self.go_ahead(received, dialogue) {
                     return Err(Ending::ForOneMessage(error));
                 }
             }

@@ -17,7 +17,7 @@ use super::requests::Requests;
 use super::sending::{Bdat, Content, GUARANTEED_RECIPIENTS, Plan, Progress, Transaction};
 use super::trace::{Speaker, TraceLine};
 use crate::message::parameters::ServerProperties;
-use crate::{Error, ErrorKind, Event, Pipelining, Protocol, Stage, command};
+use crate::{Error, ErrorKind, Event, Pipelining, Protocol, ReplyRef, Stage, Violation, command};
 
 /// The result of one step of the writing cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -362,9 +362,14 @@ impl Pipeline {
     }
 
     /// Begins the content after a `354`. If no recipient was accepted, writes a lone dot
-    /// (RFC 2920 §3.1). Returns the error that ends the session if the content is not available, or
-    /// if even the dot would deliver an empty message.
-    pub(super) fn go_ahead(&mut self, dialogue: &mut Dialogue) -> Option<Error> {
+    /// (RFC 2920 §3.1). Returns the error that ends the session if the content is not available, if
+    /// even the dot would deliver an empty message, or if it is unknown how many replies the dot
+    /// gets.
+    pub(super) fn go_ahead(
+        &mut self,
+        received: ReplyRef<'_>,
+        dialogue: &mut Dialogue,
+    ) -> Option<Error> {
         let Some(transaction) = self.current_mut() else {
             debug_assert!(
                 false,
@@ -385,6 +390,10 @@ impl Pipeline {
                 transaction.fail(error.clone());
             }
             return Some(error);
+        } else if dialogue.config.protocol == Protocol::Lmtp {
+            // DATA must fail without an accepted recipient (RFC 2033 §4.2).
+            let violation = Violation::UnexpectedReply(dialogue.owned(received));
+            return Some(Error::new(Stage::Data, ErrorKind::Violation(violation)));
         } else {
             dialogue
                 .output
@@ -488,7 +497,6 @@ impl Pipeline {
     /// Expects the replies to the content, which is completely in the output.
     fn content_complete(&mut self, dialogue: &mut Dialogue) {
         let complete_at = dialogue.output.queued();
-        let lmtp = dialogue.config.protocol == Protocol::Lmtp;
         let Some(transaction) = self.current_mut() else {
             debug_assert!(
                 false,
@@ -506,24 +514,14 @@ impl Pipeline {
             Progress::SourceFailed(error) => Progress::Failed(error),
             _ => Progress::Complete,
         };
-        // RFC 2033 §4.2: without an accepted recipient, the dot gets no reply.
-        let answered = !(lmtp && lone_dot);
-        if answered {
-            transaction.outstanding += 1;
-        }
-        if !after_data {
+        transaction.outstanding += 1;
+        let step = if after_data {
+            Step::EndOfData
+        } else {
             self.open.change(Change::LastBdatWritten, serial);
-        } else if !answered {
-            self.open.change(Change::ContentAnswered, serial);
-        }
-        if answered {
-            let step = if after_data {
-                Step::EndOfData
-            } else {
-                Step::LastChunk
-            };
-            dialogue.expect(Awaited::Transaction(serial, step));
-        }
+            Step::LastChunk
+        };
+        dialogue.expect(Awaited::Transaction(serial, step));
         if let Some(octets) = octets
             && dialogue.config.trace
             && !lone_dot
