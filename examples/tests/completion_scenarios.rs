@@ -1,0 +1,28 @@
+//! The scenarios of every adapter, and the chaos test, with compio.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod executor;
+
+use executor::{Chosen, Polling};
+use postwire_scenarios::futures::FuturesAdapter;
+use postwire_scenarios::{chaos, scenarios};
+
+#[test]
+fn every_scenario() {
+    scenarios::run_all(&FuturesAdapter(Chosen));
+}
+
+#[test]
+fn every_scenario_by_readiness() {
+    scenarios::run_all(&FuturesAdapter(Polling));
+}
+
+#[test]
+fn every_message_has_one_true_verdict() {
+    chaos::run(&FuturesAdapter(Chosen), chaos::messages(), 44);
+}
+
+#[test]
+fn every_message_has_one_true_verdict_by_readiness() {
+    chaos::run(&FuturesAdapter(Polling), chaos::messages(), 45);
+}
