@@ -151,15 +151,13 @@ impl CompioStream {
 impl Drop for CompioStream {
     /// Closes the connection at once, even if the runtime does not run any more.
     fn drop(&mut self) {
-        let outgoing = self.outgoing.lock();
+        let mut outgoing = self.outgoing.lock();
+        let octets = mem::take(&mut outgoing.octets);
         let socket = self.socket.as_sock_ref();
-        // QUIT is handed over just before, and its write would not begin any more. An octet of a
-        // write in flight may be on its way, and none may pass it.
-        if !outgoing.is_writing
-            && !outgoing.octets.is_empty()
-            && socket.set_nonblocking(true).is_ok()
-        {
-            let _ = socket.send(&outgoing.octets);
+        // A QUIT that was handed over just before. No write of it will begin. None of its octets
+        // may overtake those of a write in flight.
+        if !outgoing.is_writing && !octets.is_empty() && socket.set_nonblocking(true).is_ok() {
+            let _ = socket.send(&octets);
         }
         // The tasks close the socket itself when their operations have ended.
         let _ = socket.shutdown(Shutdown::Both);

@@ -8,7 +8,6 @@ use postwire_examples::completion::Compio;
 use postwire_scenarios::futures::Executor;
 
 /// The driver that compio chooses: `io_uring` where the system allows it. A runtime for each future.
-#[allow(dead_code, reason = "not in every test")]
 pub(crate) struct Chosen;
 
 impl Executor for Chosen {
@@ -23,12 +22,11 @@ impl Executor for Chosen {
     fn spawn<T: Send + 'static>(
         task: impl Future<Output = T> + Send + 'static,
     ) -> impl Future<Output = T> {
-        joined(task)
+        spawn_here(task)
     }
 }
 
 /// Readiness, as where the system forbids `io_uring`. A runtime for each future.
-#[allow(dead_code, reason = "not in every test")]
 pub(crate) struct Polling;
 
 impl Executor for Polling {
@@ -45,14 +43,12 @@ impl Executor for Polling {
     fn spawn<T: Send + 'static>(
         task: impl Future<Output = T> + Send + 'static,
     ) -> impl Future<Output = T> {
-        joined(task)
+        spawn_here(task)
     }
 }
 
-/// Runs a future concurrently, on the same thread; returns a future that waits for its result.
-pub(crate) fn joined<T: 'static>(
-    task: impl Future<Output = T> + 'static,
-) -> impl Future<Output = T> {
+/// Runs a future concurrently, on the same thread.
+fn spawn_here<T: 'static>(task: impl Future<Output = T> + 'static) -> impl Future<Output = T> {
     let task = spawn(task);
     async { task.await.unwrap() }
 }

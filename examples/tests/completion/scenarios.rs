@@ -1,11 +1,10 @@
-//! The scenarios of every adapter, and the chaos test, with compio.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+//! The scenarios of every adapter, and the chaos test: a server that kills connections at random,
+//! where every message gets one true verdict.
 
-mod executor;
-
-use executor::{Chosen, Polling};
 use postwire_scenarios::futures::FuturesAdapter;
 use postwire_scenarios::{chaos, scenarios};
+
+use crate::executor::{Chosen, Polling};
 
 #[test]
 fn every_scenario() {
