@@ -313,12 +313,11 @@ async fn write(socket: Socket, task: Writing) {
         let octets = poll_fn(|cx| {
             outgoing.task.register(cx.waker());
             let mut outgoing = outgoing.lock();
-            outgoing.is_writing = !outgoing.octets.is_empty();
-            if outgoing.is_writing {
-                Poll::Ready(mem::take(&mut outgoing.octets))
-            } else {
-                Poll::Pending
+            if outgoing.octets.is_empty() {
+                return Poll::Pending;
             }
+            outgoing.is_writing = true;
+            Poll::Ready(mem::take(&mut outgoing.octets))
         });
         let mut octets = Bytes::from(octets.await);
         // There is room for the next octets.
