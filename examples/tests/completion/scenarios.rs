@@ -4,7 +4,7 @@
 use postwire_scenarios::futures::FuturesAdapter;
 use postwire_scenarios::{chaos, scenarios};
 
-use crate::executor::{Chosen, Polling};
+use crate::executor::{Chosen, Polling, SeveralThreads};
 
 #[test]
 fn every_scenario() {
@@ -24,4 +24,9 @@ fn every_message_has_one_true_verdict() {
 #[test]
 fn every_message_has_one_true_verdict_by_readiness() {
     chaos::run(&FuturesAdapter(Polling), chaos::messages(), 45);
+}
+
+#[test]
+fn every_message_has_one_true_verdict_on_several_threads() {
+    chaos::run(&FuturesAdapter(SeveralThreads), chaos::messages(), 46);
 }
