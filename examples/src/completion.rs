@@ -1,17 +1,18 @@
-//! The whole transport by completions: the [`Runtime`] of [compio](https://docs.rs/compio), which
-//! uses `io_uring` on Linux, and readiness where the system forbids it.
+//! A whole transport by completions: the [`Runtime`] of [compio](https://docs.rs/compio), which
+//! uses `io_uring` on Linux, and readiness if the system forbids it.
 //!
 //! The pool, retries, the race of addresses, TLS, time limits and streaming are those of
 //! [`postwire_futures::Transport`]. A program copies this file and `completion/stream.rs`.
 //!
-//! compio has a runtime for each thread, and its futures stay there. What [`Runtime`] asks for may
-//! move: each connection attempt, resolution and timer is a task of the thread that wants it, and
-//! [`JoinHandle`], which waits for it, is `Send` and `Sync`. The feature `sync` of compio makes its
-//! sockets so.
+//! compio has a runtime for each thread, and its futures stay on that thread. Those of [`Runtime`]
+//! are `Send`, so each attempt to connect, each resolution and each timer is a task of the current
+//! thread; the [`JoinHandle`] that waits for it is `Send` and `Sync`. So are compio's sockets, with
+//! its feature `sync`.
 //!
-//! A connection needs the runtime in which it was opened. Threads may share a [`Transport`], but one
-//! for each thread saves the wake-ups between them. Connections of a runtime that has ended are lost,
-//! and the transport opens others.
+//! A connection needs the runtime in which it was opened. If that runtime has ended, the connection
+//! is lost, and the transport opens another. Threads may share a [`Transport`]; with one for each
+//! thread, they do not wake each other. Drop a runtime that does not run any more: other threads
+//! may wait until it notices that they dropped its connections.
 
 mod stream;
 
