@@ -57,9 +57,9 @@ fn a_runtime_that_has_ended_leaves_nothing_that_counts() {
 #[test]
 fn a_timer_ends_wherever_it_is_polled() {
     let sleep = |ms| Compio.sleep(Duration::from_millis(ms));
-    let of_ended = runtime().block_on(async { sleep(1) });
+    let of_ended = runtime().enter(|| sleep(1));
     let of_idle_runtime = runtime();
-    let of_idle = of_idle_runtime.block_on(async { sleep(1) });
+    let of_idle = of_idle_runtime.enter(|| sleep(1));
     let awake = thread::spawn(move || {
         runtime().block_on(async {
             of_ended.await;
