@@ -11,7 +11,8 @@ use postwire_proto::{
     Mechanism, Pipelining, Security, StreamFacts, TlsInfo,
 };
 use postwire_reference::{
-    Bdat, Dialect, LmtpFinals, Misleading, Offence, Recorder, Reported, Rset, judge,
+    AfterClosing, Bdat, Closing, Dialect, LmtpFinals, Misleading, Offence, Recorder, Reported,
+    Rset, judge,
 };
 
 use crate::choices::Choices;
@@ -56,10 +57,23 @@ impl World {
     /// The world of these choices.
     pub fn new(choices: &mut Choices) -> Self {
         let mut dialect = Dialect::random(choices.number());
+        if choices.once_in(8) {
+            // By chance alone, few servers offer BDAT without reading what it announces.
+            dialect.keywords.chunking = true;
+            dialect.bdat = choices.pick(&[Bdat::Unknown, Bdat::Refused, Bdat::Accepted]);
+            dialect.bdat_refusal = choices.pick(&[500, 502, 503, 554, 451]);
+            dialect.unread_chunks = true;
+        }
         let security = if dialect.keywords.starttls {
             choices.pick(&[Security::Required, Security::Opportunistic, Security::None])
         } else {
-            choices.pick(&[Security::Opportunistic, Security::None, Security::None])
+            choices.pick(&[
+                Security::Opportunistic,
+                Security::None,
+                Security::None,
+                Security::None,
+                Security::Required,
+            ])
         };
         // What is said in plaintext is an offence then.
         dialect.tls_demanded = security == Security::Required;
@@ -281,8 +295,13 @@ impl World {
     /// Whether the client promises the truth about what this dialect does.
     fn is_safe(&self) -> bool {
         let bold = self.pipelining == Pipelining::Bold;
-        if bold && matches!(self.dialect.rset, Rset::Refused(_)) {
-            // The next message follows RSET before its reply.
+        // Under Bold, the content of the next message follows RSET before its reply.
+        if bold && !executes_every_reset(&self.dialect) {
+            return false;
+        }
+        let is_lmtp = self.dialect.protocol == postwire_reference::Protocol::Lmtp;
+        // A 421 counts for the recipients of LMTP that get no reply behind it.
+        if is_lmtp && self.dialect.closing.as_ref().is_some_and(continues) {
             return false;
         }
         let pipelines = self.pipelining != Pipelining::Off;
@@ -337,7 +356,12 @@ impl World {
         if self.timed_out && self.is_responsive() {
             return Err("the client waited for a reply that does not come".to_owned());
         }
-        let own = self.server.misled_after().unwrap_or(usize::MAX);
+        let own = if self.pipelining == Pipelining::Off || executes_every_reset(&self.dialect) {
+            self.server.misled_after().unwrap_or(usize::MAX)
+        } else {
+            // The commands of the next message follow RSET before its reply.
+            0
+        };
         let offences = self.server.offences().iter().take(own);
         let offences: Vec<&Offence> = offences.collect();
         if !offences.is_empty() {
@@ -383,6 +407,16 @@ impl World {
         let _ = writeln!(text, "--- dialogue\n{}", self.server.dialogue());
         text
     }
+}
+
+/// Whether the server goes on after its 421.
+fn continues(closing: &Closing) -> bool {
+    closing.then == AfterClosing::Continue
+}
+
+/// Whether the server ends its transaction at each `RSET`, or says that it does.
+fn executes_every_reset(dialect: &Dialect) -> bool {
+    !matches!(dialect.rset, Rset::Refused(_)) && !dialect.closing.as_ref().is_some_and(continues)
 }
 
 /// What a world came to, to see that the tests reach something.
