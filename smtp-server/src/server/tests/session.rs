@@ -516,6 +516,8 @@ fn commands_can_be_traced() {
         "]);
     for (line, shown) in [
         ("AUTH c2VjcmV0", "AUTH <redacted>"),
+        (" AUTH PLAIN c2VjcmV0", "AUTH PLAIN <redacted>"),
+        ("\t  auth LOGIN c2VjcmV0", "AUTH LOGIN <redacted>"),
         ("authc2VjcmV0", "AUTH <redacted>"),
         ("c2VjcmV0", "<redacted>"),
         ("quit ", "quit "),
