@@ -157,6 +157,7 @@ impl Recorder {
         self.check_bare(line, arguments);
         if let Some(transaction) = &mut self.transaction {
             transaction.end_tried = true;
+            transaction.reset_tried = true;
         }
         match self.dialect.rset {
             Rset::Accepted => {

@@ -31,8 +31,11 @@ impl Recorder {
             || transaction.chunk_failed
             || transaction.states("BODY=BINARYMIME");
         let without_recipients = transaction.recipients.is_empty();
+        let reset_tried = transaction.reset_tried;
         if mixed {
-            self.offend(Offence::MixedContentCommands(line.to_owned()));
+            if !reset_tried {
+                self.offend(Offence::MixedContentCommands(line.to_owned()));
+            }
             self.answer(&Reply::new(503, "5.5.1", "BDAT only"));
             return;
         }

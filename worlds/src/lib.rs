@@ -9,4 +9,9 @@
 
 pub mod choices;
 pub mod messages;
+pub mod oracle;
+pub mod peer;
+pub mod runs;
+pub mod scene;
+pub mod secured;
 pub mod session;
