@@ -249,6 +249,10 @@ impl Recorder {
 
     /// Notes what is wrong with a content.
     fn check_content(&mut self, transaction: &Transaction, by_bdat: bool) {
+        if transaction.reset_tried {
+            // It may be declared by a later MAIL, which was refused.
+            return;
+        }
         let binary = transaction.states("BODY=BINARYMIME");
         if !(by_bdat && binary) && has_bare_line_end(&transaction.content) {
             self.offend(Offence::BareLineEndInContent);

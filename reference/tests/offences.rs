@@ -351,4 +351,12 @@ fn the_order_of_commands() {
     let group = "RSET\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n";
     assert_eq!(ask_codes(&mut server, group), [502, 503, 250, 503]);
     assert_eq!(server.offences(), []);
+    let refuses = Dialect {
+        rset: Rset::Refused(502),
+        ..Dialect::default()
+    };
+    let mut server = addressed(refuses, &[ANN]);
+    let group = "RSET\r\nMAIL FROM:<a@b> BODY=8BITMIME\r\nRCPT TO:<c@d>\r\nBDAT 2 LAST\r\n\u{fc}";
+    assert_eq!(ask_codes(&mut server, group), [502, 503, 250, 250]);
+    assert_eq!(server.offences(), []);
 }
