@@ -359,4 +359,13 @@ fn the_order_of_commands() {
     let group = "RSET\r\nMAIL FROM:<a@b> BODY=8BITMIME\r\nRCPT TO:<c@d>\r\nBDAT 2 LAST\r\n\u{fc}";
     assert_eq!(ask_codes(&mut server, group), [502, 503, 250, 250]);
     assert_eq!(server.offences(), []);
+    let mut limited = Dialect {
+        rset: Rset::Refused(502),
+        ..Dialect::default()
+    };
+    limited.keywords.rcpt_max = Some(1);
+    let mut server = addressed(limited, &[ANN]);
+    let group = "RSET\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n";
+    assert_eq!(ask_codes(&mut server, group), [502, 503, 452]);
+    assert_eq!(server.offences(), []);
 }

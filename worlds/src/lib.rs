@@ -8,6 +8,7 @@
 //! For the tests and the fuzzers of this project.
 
 pub mod choices;
+pub mod dispatch;
 pub mod messages;
 pub mod oracle;
 pub mod peer;

@@ -5,14 +5,17 @@ use std::fmt::Write as _;
 
 use postwire_proto::Pipelining;
 use postwire_reference::{
-    Bdat, Dialect, LmtpFinals, Misleading, Offence, Protocol, Recorder, Reported, Rset, Sent,
+    AfterClosing, Bdat, Closing, Dialect, LmtpFinals, Misleading, Offence, Protocol, Recorder,
+    Reported, Rset, Sent,
 };
 
 /// Whether the client promises the truth about what this dialect does.
 pub fn is_safe(dialect: &Dialect, pipelining: Pipelining) -> bool {
     let bold = pipelining == Pipelining::Bold;
-    if bold && matches!(dialect.rset, Rset::Refused(_)) {
-        // The next message follows RSET before its reply.
+    let goes_on = |closing: Closing| closing.then == AfterClosing::Continue;
+    if bold && (matches!(dialect.rset, Rset::Refused(_)) || dialect.closing.is_some_and(goes_on)) {
+        // The next message follows RSET before its reply. That may be a 421 behind which the
+        // server goes on, although it has to close (RFC 5321 §3.8).
         return false;
     }
     let pipelines = pipelining != Pipelining::Off;
