@@ -157,6 +157,7 @@ impl Recorder {
         self.check_bare(line, arguments);
         if let Some(transaction) = &mut self.transaction {
             transaction.end_tried = true;
+            transaction.reset_tried = true;
         }
         match self.dialect.rset {
             Rset::Accepted => {
@@ -245,13 +246,16 @@ impl Recorder {
             return;
         };
         let accepted = transaction.recipients.len();
+        let reset_tried = transaction.reset_tried;
         let address = command.address;
         let domain = match address.rsplit_once('@') {
             Some((_, domain)) => domain.to_ascii_lowercase(),
             None => String::new(),
         };
         let refusal = if offered.rcpt_max.is_some_and(|most| accepted >= most) {
-            self.offend(Offence::OverRcptMax(line.to_owned()));
+            if !reset_tried {
+                self.offend(Offence::OverRcptMax(line.to_owned()));
+            }
             Some(Reply::new(452, "4.5.3", "too many recipients"))
         } else if offered
             .rcpt_domain_max

@@ -31,8 +31,11 @@ impl Recorder {
             || transaction.chunk_failed
             || transaction.states("BODY=BINARYMIME");
         let without_recipients = transaction.recipients.is_empty();
+        let reset_tried = transaction.reset_tried;
         if mixed {
-            self.offend(Offence::MixedContentCommands(line.to_owned()));
+            if !reset_tried {
+                self.offend(Offence::MixedContentCommands(line.to_owned()));
+            }
             self.answer(&Reply::new(503, "5.5.1", "BDAT only"));
             return;
         }
@@ -246,6 +249,10 @@ impl Recorder {
 
     /// Notes what is wrong with a content.
     fn check_content(&mut self, transaction: &Transaction, by_bdat: bool) {
+        if transaction.reset_tried {
+            // It may be declared by a later MAIL, which was refused.
+            return;
+        }
         let binary = transaction.states("BODY=BINARYMIME");
         if !(by_bdat && binary) && has_bare_line_end(&transaction.content) {
             self.offend(Offence::BareLineEndInContent);

@@ -54,6 +54,9 @@ pub(crate) struct Transaction {
     pub(crate) chunk_failed: bool,
     /// The client tried to end it: by `RSET`, by `BDAT`, or by a content.
     pub(crate) end_tried: bool,
+    /// The client tried to end it by `RSET`. RFC 5321 §4.1.1.5 demands a 250, so the client
+    /// may take what follows for its next transaction.
+    pub(crate) reset_tried: bool,
 }
 
 /// What the next octets of the client are.

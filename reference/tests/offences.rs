@@ -3,7 +3,9 @@
 mod common;
 
 use common::{addressed, ask, ask_codes, greeted, said};
-use postwire_reference::{Dialect, Keywords, LineEnds, Mechanism, Offence, Recorder, ReplyFlow};
+use postwire_reference::{
+    Dialect, Keywords, LineEnds, Mechanism, Offence, Recorder, ReplyFlow, Rset,
+};
 
 const ANN: &str = "ann@server.example";
 
@@ -338,4 +340,32 @@ fn the_order_of_commands() {
     ask(&mut server, "BDAT 1\r\nx");
     assert_eq!(ask_codes(&mut server, "DATA\r\n"), [503]);
     only(&server, &Offence::MixedContentCommands("DATA".to_owned()));
+
+    // No server may refuse RSET, so what is pipelined behind it is of the next transaction.
+    let refuses = Dialect {
+        rset: Rset::Refused(502),
+        ..Dialect::default()
+    };
+    let mut server = addressed(refuses, &[ANN]);
+    ask(&mut server, "BDAT 1\r\nx");
+    let group = "RSET\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n";
+    assert_eq!(ask_codes(&mut server, group), [502, 503, 250, 503]);
+    assert_eq!(server.offences(), []);
+    let refuses = Dialect {
+        rset: Rset::Refused(502),
+        ..Dialect::default()
+    };
+    let mut server = addressed(refuses, &[ANN]);
+    let group = "RSET\r\nMAIL FROM:<a@b> BODY=8BITMIME\r\nRCPT TO:<c@d>\r\nBDAT 2 LAST\r\n\u{fc}";
+    assert_eq!(ask_codes(&mut server, group), [502, 503, 250, 250]);
+    assert_eq!(server.offences(), []);
+    let mut limited = Dialect {
+        rset: Rset::Refused(502),
+        ..Dialect::default()
+    };
+    limited.keywords.rcpt_max = Some(1);
+    let mut server = addressed(limited, &[ANN]);
+    let group = "RSET\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n";
+    assert_eq!(ask_codes(&mut server, group), [502, 503, 452]);
+    assert_eq!(server.offences(), []);
 }

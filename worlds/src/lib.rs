@@ -8,5 +8,11 @@
 //! For the tests and the fuzzers of this project.
 
 pub mod choices;
+pub mod dispatch;
 pub mod messages;
+pub mod oracle;
+pub mod peer;
+pub mod runs;
+pub mod scene;
+pub mod secured;
 pub mod session;
