@@ -16,3 +16,4 @@ pub mod runs;
 pub mod scene;
 pub mod secured;
 pub mod session;
+pub mod sockets;
