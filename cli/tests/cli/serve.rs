@@ -343,13 +343,14 @@ fn faults_come_on_demand() {
 #[test]
 fn the_end_is_said_to_open_sessions() {
     for signal in ["-INT", "-TERM"] {
-        let server = Serve::start(&["--delay", "rcpt:30"]);
+        let server = Serve::start(&["--delay", "rcpt:30", "--trace"]);
         let mut idle = Client::connect(server.port);
         idle.dialogue(&["EHLO me"]);
         let mut sending = Client::connect(server.port);
         sending.dialogue(&["EHLO me", "MAIL FROM:<>"]);
         // The end does not wait for the delay.
         sending.say("RCPT TO:<a@b>\r\n");
+        server.expect_on_stderr("RCPT TO:<a@b>\n");
         let begun = Instant::now();
         let process = server.process().to_string();
         let sent = Command::new("kill").args([signal, &process]).status();
