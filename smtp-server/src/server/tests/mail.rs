@@ -245,10 +245,16 @@ fn data_without_recipients_can_be_taken() {
         config.clone(),
         &[HELLO, talk, "S: 554 5.5.1 no valid recipients"],
     );
-    play(
-        config.protocol(Protocol::Lmtp),
-        &[LHLO, talk, "C: QUIT\nS: 221 2.0.0 goodbye\nQ: closed"],
-    );
+    // RFC 2033 §4.2: in LMTP, DATA must fail.
+    let talk = "
+        C: MAIL FROM:<a@b>
+        Q: mail <a@b>
+        A: yes
+        S: 250 2.1.0 sender ok
+        C: DATA
+        S: 503 5.5.1 no valid recipients
+    ";
+    play(config.protocol(Protocol::Lmtp), &[LHLO, talk]);
 }
 
 #[test]
