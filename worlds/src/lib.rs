@@ -12,6 +12,7 @@ pub mod dispatch;
 pub mod messages;
 pub mod oracle;
 pub mod peer;
+pub mod record;
 pub mod runs;
 pub mod scene;
 pub mod secured;

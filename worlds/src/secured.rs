@@ -6,20 +6,16 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Buf as _;
-use postwire_proto::{Endpoint as _, Event, Instant, Security};
-use postwire_reference::{Dialect, Reported, Verdict, canonical, judge};
+use postwire_proto::{Endpoint as _, Instant, Security};
+use postwire_reference::{Dialect, Verdict, canonical};
 use postwire_tls::{Connection, Tls};
 
 use crate::choices::Choices;
-use crate::messages::reported;
-use crate::oracle::{
-    Outcomes, answers_everything, check_offences, describe_dialect, describe_reports,
-    describe_server, is_safe, sent_by,
-};
+use crate::oracle::{Outcomes, describe_dialect, describe_reports, describe_server};
 use crate::peer::{Peer, ServerTls, client_parameters};
+use crate::record::Record;
 use crate::scene::{Scene, cuts};
 
 /// What happens to the wire, at an octet of one direction.
@@ -64,9 +60,7 @@ pub struct World {
     back: VecDeque<u8>,
     read: usize,
     eof_was_read: bool,
-    reports: Vec<Reported>,
-    closed: usize,
-    timed_out: bool,
+    record: Record,
 }
 
 impl World {
@@ -126,9 +120,7 @@ impl World {
             back: VecDeque::new(),
             read: 0,
             eof_was_read: false,
-            reports: Vec::new(),
-            closed: 0,
-            timed_out: false,
+            record: Record::default(),
         }
     }
 
@@ -168,7 +160,7 @@ impl World {
                 nudged = true;
                 self.peer.nudge();
             } else {
-                self.advance_clock()?;
+                self.record.advance_clock(&mut self.client, &mut self.now)?;
             }
         }
         Err("the session does not end".to_owned())
@@ -301,80 +293,30 @@ impl World {
 
     fn hear_events(&mut self) {
         while let Some(event) = self.client.poll_event() {
-            match event {
-                Event::Report(report) => {
-                    let id = usize::try_from(report.transaction().index()).unwrap_or(usize::MAX);
-                    self.reports.push(reported(id, &report));
-                }
-                Event::BodyWanted(id) => {
-                    let at = usize::try_from(id.index()).unwrap_or(usize::MAX);
-                    // The message may have its verdict by now.
-                    let _ = match self.scene.next_piece(at) {
-                        Some(chunk) => self.client.body_chunk(id, chunk),
-                        None => self.client.body_end(id),
-                    };
-                }
-                Event::Closed(_) => self.closed += 1,
-                _ => {}
-            }
+            // The message may have its verdict by now.
+            let _ = match self.record.hear(event, &mut self.scene) {
+                Some((id, Some(piece))) => self.client.body_chunk(id, piece),
+                Some((id, None)) => self.client.body_end(id),
+                None => continue,
+            };
         }
-    }
-
-    fn advance_clock(&mut self) -> Result<(), String> {
-        let next = self.client.poll_timeout();
-        let next = next.ok_or("the client waits for something without a deadline")?;
-        if next > self.now + Duration::from_secs(601) {
-            return Err("a deadline is beyond its bounds".to_owned());
-        }
-        self.now = self.now.max(next);
-        self.client.handle_timeout(self.now);
-        if self.client.is_closed() {
-            self.timed_out = true;
-        }
-        Ok(())
     }
 
     fn verdict(&self) -> Result<Outcomes, String> {
-        if self.closed != 1 {
-            return Err(format!("the client closed {} times", self.closed));
-        }
-        let Scene {
-            dialect,
-            pipelining,
-            messages,
-            ..
-        } = &self.scene;
-        let sent = messages.iter().map(|message| &message.sent);
-        let sent = sent_by(sent, dialect.protocol);
-        let ids: Vec<_> = self.reports.iter().map(|report| report.id).collect();
-        if ids != (0..sent.len()).collect::<Vec<_>>() {
-            return Err(format!("the reports are about {ids:?}"));
-        }
+        let is_undisturbed = self.trusts && self.fault.is_none();
         let server = self.peer.recorder();
-        let is_judged = is_safe(dialect, *pipelining);
-        if is_judged {
-            let taken: Vec<_> = server.taken().iter().collect();
-            judge(&sent, &self.reports, &taken)?;
+        let outcomes = self.record.verdict(&self.scene, server, is_undisturbed)?;
+        if outcomes.is_judged {
             self.check_doubts()?;
         }
-        let is_responsive =
-            self.trusts && self.fault.is_none() && answers_everything(dialect, *pipelining);
-        if self.timed_out && is_responsive {
-            return Err("the client waited for a reply that does not come".to_owned());
-        }
-        check_offences(server)?;
         self.check_tls()?;
-        Ok(Outcomes {
-            is_judged,
-            taken: server.taken().len(),
-            messages: sent.len(),
-        })
+        Ok(outcomes)
     }
 
     /// A message is in doubt only if all of its content was handed over.
     fn check_doubts(&self) -> Result<(), String> {
         let heard = self.peer.heard();
-        for report in &self.reports {
+        for report in &self.record.reports {
             let content = &self.scene.messages[report.id].content;
             // Without the first octet, which may be a chunk of its own.
             let mark = format!("-Id: {}\r\n", report.id);
@@ -428,7 +370,7 @@ impl World {
             self.written,
             self.read,
             describe_dialect(&self.scene.dialect),
-            describe_reports(&self.reports),
+            describe_reports(&self.record.reports),
             describe_server(self.peer.recorder()),
         )
     }

@@ -2,18 +2,14 @@
 //! clock. TLS is a name only: the handshake succeeds at once and changes no octet.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Buf as _;
-use postwire_proto::{Client, Endpoint as _, Event, Instant, Security, TlsInfo};
-use postwire_reference::{Dialect, Recorder, Reported, judge};
+use postwire_proto::{Client, Endpoint as _, Instant, Security, TlsInfo};
+use postwire_reference::{Dialect, Recorder};
 
 use crate::choices::Choices;
-use crate::messages::reported;
-use crate::oracle::{
-    Outcomes, answers_everything, check_offences, describe_dialect, describe_reports,
-    describe_server, is_safe, sent_by,
-};
+use crate::oracle::{Outcomes, describe_dialect, describe_reports, describe_server};
+use crate::record::Record;
 use crate::scene::{Scene, cuts};
 
 /// What happens to the wire.
@@ -39,9 +35,7 @@ pub struct World {
     now: Instant,
     written: usize,
     heard: usize,
-    reports: Vec<Reported>,
-    closed: usize,
-    timed_out: bool,
+    record: Record,
 }
 
 impl World {
@@ -76,9 +70,7 @@ impl World {
             now: Instant::EPOCH,
             written: 0,
             heard: 0,
-            reports: Vec::new(),
-            closed: 0,
-            timed_out: false,
+            record: Record::default(),
         }
     }
 
@@ -114,7 +106,7 @@ impl World {
                 nudged = true;
                 self.server.nudge();
             } else {
-                self.advance_clock()?;
+                self.record.advance_clock(&mut self.client, &mut self.now)?;
             }
         }
         Err("the session does not end".to_owned())
@@ -180,70 +172,19 @@ impl World {
 
     fn hear_events(&mut self) {
         while let Some(event) = self.client.poll_event() {
-            match event {
-                Event::Report(report) => {
-                    let id = usize::try_from(report.transaction().index()).unwrap_or(usize::MAX);
-                    self.reports.push(reported(id, &report));
-                }
-                Event::BodyWanted(id) => {
-                    let at = usize::try_from(id.index()).unwrap_or(usize::MAX);
-                    // The message may have its verdict by now.
-                    let _ = match self.scene.next_piece(at) {
-                        Some(chunk) => self.client.body_chunk(id, chunk),
-                        None => self.client.body_end(id),
-                    };
-                }
-                Event::Closed(_) => self.closed += 1,
-                _ => {}
-            }
+            // The message may have its verdict by now.
+            let _ = match self.record.hear(event, &mut self.scene) {
+                Some((id, Some(piece))) => self.client.body_chunk(id, piece),
+                Some((id, None)) => self.client.body_end(id),
+                None => continue,
+            };
         }
-    }
-
-    fn advance_clock(&mut self) -> Result<(), String> {
-        let next = self.client.poll_timeout();
-        let next = next.ok_or("the client waits for something without a deadline")?;
-        if next > self.now + Duration::from_secs(601) {
-            return Err("a deadline is beyond its bounds".to_owned());
-        }
-        self.now = self.now.max(next);
-        self.client.handle_timeout(self.now);
-        if self.client.is_closed() {
-            self.timed_out = true;
-        }
-        Ok(())
     }
 
     fn verdict(&self) -> Result<Outcomes, String> {
-        if self.closed != 1 {
-            return Err(format!("the client closed {} times", self.closed));
-        }
-        let Scene {
-            dialect,
-            pipelining,
-            messages,
-            ..
-        } = &self.scene;
-        let sent = messages.iter().map(|message| &message.sent);
-        let sent = sent_by(sent, dialect.protocol);
-        let ids: Vec<_> = self.reports.iter().map(|report| report.id).collect();
-        if ids != (0..sent.len()).collect::<Vec<_>>() {
-            return Err(format!("the reports are about {ids:?}"));
-        }
-        let is_judged = is_safe(dialect, *pipelining);
-        if is_judged {
-            let taken: Vec<_> = self.server.taken().iter().collect();
-            judge(&sent, &self.reports, &taken)?;
-        }
-        let is_responsive = self.fault.is_none() && answers_everything(dialect, *pipelining);
-        if self.timed_out && is_responsive {
-            return Err("the client waited for a reply that does not come".to_owned());
-        }
-        check_offences(&self.server)?;
-        Ok(Outcomes {
-            is_judged,
-            taken: self.server.taken().len(),
-            messages: sent.len(),
-        })
+        let is_undisturbed = self.fault.is_none();
+        self.record
+            .verdict(&self.scene, &self.server, is_undisturbed)
     }
 
     fn describe(&self, why: &str) -> String {
@@ -255,7 +196,7 @@ impl World {
             self.scene.streamed,
             self.cuts,
             describe_dialect(&self.scene.dialect),
-            describe_reports(&self.reports),
+            describe_reports(&self.record.reports),
             describe_server(&self.server),
         )
     }

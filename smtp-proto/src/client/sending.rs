@@ -10,7 +10,7 @@ mod verdict;
 
 use alloc::boxed::Box;
 
-pub(super) use self::answers::{Answer, Answers};
+pub(super) use self::answers::{Answer, Answers, is_out_of_sequence};
 pub(super) use self::content::Content;
 pub(super) use self::plan::{Bdat, Plan};
 pub(super) use self::verdict::{Concluded, GUARANTEED_RECIPIENTS};

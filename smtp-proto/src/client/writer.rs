@@ -14,7 +14,9 @@ use super::expectation::{Awaited, Step};
 use super::open::Change;
 use super::pipeline::Pipeline;
 use super::requests::Requests;
-use super::sending::{Bdat, Content, GUARANTEED_RECIPIENTS, Plan, Progress, Transaction};
+use super::sending::{
+    Bdat, Content, GUARANTEED_RECIPIENTS, Plan, Progress, Transaction, is_out_of_sequence,
+};
 use super::trace::{Speaker, TraceLine};
 use crate::message::parameters::ServerProperties;
 use crate::{Error, ErrorKind, Event, Pipelining, Protocol, ReplyRef, Stage, Violation, command};
@@ -385,7 +387,7 @@ impl Pipeline {
         } else if let Some(reply) = transaction.answers.refusal_within_a_transaction() {
             let kind = ErrorKind::OutOfSequence(reply.clone());
             let error = Error::new(Stage::Mail, kind);
-            if reply.code().get() == 503 {
+            if is_out_of_sequence(reply) {
                 // The refusal is not about this message, which another session can send.
                 transaction.fail(error.clone());
             }

@@ -425,7 +425,7 @@ impl Transaction {
 }
 
 /// Whether the reply is `503 bad sequence of commands` (RFC 5321 §4.2.3).
-fn is_out_of_sequence(reply: &Reply) -> bool {
+pub(in crate::client) fn is_out_of_sequence(reply: &Reply) -> bool {
     reply.code().get() == 503
 }
 
