@@ -12,6 +12,7 @@ pub(crate) mod sendmail;
 pub(crate) mod serve;
 pub(crate) mod server_options;
 
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -230,7 +231,7 @@ pub(crate) struct SendArguments {
 /// options contain credentials; it waits at most 30 seconds for a stage, or for --timeout. About eight
 /// further sessions, which do not log in and take at most 10 seconds for a stage, show each address, what each TLS mode would do, the versions of TLS,
 /// and the certificates, also where they are not accepted. The exit status is that of the first
-/// session, the same as for `send`.
+/// session, the same as for `send`; 71 means that the file of --chain-out cannot be written.
 #[derive(Args, Debug)]
 pub(crate) struct ProbeArguments {
     /// The server URL, as for send; or HOST or HOST:PORT, which means TLS if it is offered, on
@@ -387,6 +388,19 @@ impl From<UsageError> for Exit {
     }
 }
 
+/// Prints the help or the version.
+fn print_help(error: &clap::Error) -> Exit {
+    let printed = error.print().and_then(|()| io::stdout().flush());
+    match printed {
+        // A reader that closed its end of the pipe needs no more output.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            print_error(format_args!("cannot write to standard output: {error}"));
+            Exit::System
+        }
+        _ => Exit::Accepted,
+    }
+}
+
 /// Prints the parser's error; help and version are not errors.
 ///
 /// The parser's own messages repeat the arguments, one of which may be a password, so this
@@ -394,9 +408,7 @@ impl From<UsageError> for Exit {
 pub(crate) fn print_parse_error(error: &clap::Error) -> Exit {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // A reader that closed its end of the pipe needs no more output.
-            let _ = error.print();
-            return Exit::Accepted;
+            return print_help(error);
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = error.print();

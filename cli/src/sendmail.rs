@@ -3,6 +3,7 @@
 //! Everything that differs from `send` is here: the configuration is a file, recipients may be in
 //! the header, and fields that the message lacks are added. There is no queue.
 
+mod address_list;
 mod config;
 mod message;
 

@@ -1,4 +1,5 @@
-//! Random dialects: a seed makes the same dialect on every machine.
+//! Random dialects: from a seed, which makes the same dialect on every machine, or from the numbers
+//! of the caller.
 
 use crate::{
     dialect::{
@@ -10,20 +11,21 @@ use crate::{
 };
 
 /// The generator `SplitMix64`.
-struct Random(u64);
+fn split_mix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut mixed = *state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
+}
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
+/// A source of numbers.
+struct Random<'a>(&'a mut dyn FnMut() -> u64);
 
+impl Random<'_> {
     /// A number from 0 up to, and without, `end`.
     fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
+        ((self.0)() % end as u64) as usize
     }
 
     fn one_in(&mut self, count: usize) -> bool {
@@ -44,7 +46,13 @@ impl Dialect {
     /// The same seed makes the same dialect everywhere. It never demands
     /// authentication or TLS: a test that has both sets them itself.
     pub fn random(seed: u64) -> Self {
-        let mut random = Random(seed);
+        let mut state = seed;
+        Self::from_numbers(&mut || split_mix(&mut state))
+    }
+
+    /// The dialect that these numbers choose, which may be an endless stream of any kind.
+    pub fn from_numbers(next: &mut dyn FnMut() -> u64) -> Self {
+        let mut random = Random(next);
         let mut dialect = Self {
             keywords: keywords(&mut random),
             ..Self::default()
@@ -66,8 +74,8 @@ impl Dialect {
     }
 }
 
-fn keywords(random: &mut Random) -> Keywords {
-    let limit = |random: &mut Random| random.one_in(6).then(|| 1 + random.below(4));
+fn keywords(random: &mut Random<'_>) -> Keywords {
+    let limit = |random: &mut Random<'_>| random.one_in(6).then(|| 1 + random.below(4));
     let chunking = !random.one_in(3);
     Keywords {
         pipelining: !random.one_in(3),
@@ -97,7 +105,7 @@ fn keywords(random: &mut Random) -> Keywords {
 }
 
 /// Adds one deviation to a dialect.
-fn deviate(dialect: &mut Dialect, which: usize, random: &mut Random) {
+fn deviate(dialect: &mut Dialect, which: usize, random: &mut Random<'_>) {
     let reply = 1 + random.below(16);
     match which {
         0 => dialect.ehlo_refused = Some(random.pick(&[500, 502, 550])),
@@ -196,8 +204,8 @@ mod tests {
 
     #[test]
     fn the_generator_is_splitmix64() {
-        let mut random = Random(1_234_567);
-        let first = [random.next(), random.next()];
+        let mut state = 1_234_567;
+        let first = [split_mix(&mut state), split_mix(&mut state)];
         assert_eq!(
             first,
             [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]
@@ -215,7 +223,12 @@ mod tests {
     fn every_deviation_deviates() {
         for which in 0..DEVIATIONS {
             let mut dialect = Dialect::default();
-            deviate(&mut dialect, which, &mut Random(3));
+            let mut state = 3;
+            deviate(
+                &mut dialect,
+                which,
+                &mut Random(&mut || split_mix(&mut state)),
+            );
             assert_ne!(dialect, Dialect::default(), "{which}");
         }
     }

@@ -1,5 +1,6 @@
 //! A connection: one session over one stream. Must never know what a reply means.
 
+use std::any::Any;
 use std::future::poll_fn;
 use std::io;
 use std::ops::{ControlFlow, Deref, DerefMut};
@@ -44,9 +45,7 @@ impl<R: Runtime> Connection<R::Stream, R> {
     /// An error at [`Stage::Connect`](postwire_transport::proto::Stage::Connect) if no address can
     /// be reached in time.
     pub async fn connect(runtime: R, config: &TransportConfig) -> Result<Self, Error> {
-        let mut connection = Self::connect_with(runtime, config, |stream| stream).await?;
-        connection.driver.acknowledge = R::acknowledge;
-        Ok(connection)
+        Self::connect_with(runtime, config, |stream| stream).await
     }
 
     /// Connects, and waits until the opening is complete: greeting, TLS and authentication as
@@ -68,7 +67,7 @@ impl<R: Runtime> Connection<R::Stream, R> {
         time: Option<Duration>,
     ) -> Result<Self, Error> {
         let (whole, ignore) = (|stream| stream, |_: &Self, _| ControlFlow::Continue(()));
-        Self::open_around(runtime, config, time, whole, R::acknowledge, ignore).await
+        Self::open_around(runtime, config, time, whole, ignore).await
     }
 }
 
@@ -88,8 +87,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
         config: &TransportConfig,
         around: impl FnMut(R::Stream) -> S,
         happened: impl FnMut(&Self, Event) -> ControlFlow<()>,
-    ) -> Result<Self, Error> {
-        Self::open_around(runtime, config, None, around, |_, _| {}, happened).await
+    ) -> Result<Self, Error>
+    where
+        S: 'static,
+    {
+        Self::open_around(runtime, config, None, around, happened).await
     }
 
     async fn open_around(
@@ -97,9 +99,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
         config: &TransportConfig,
         time: Option<Duration>,
         mut around: impl FnMut(R::Stream) -> S,
-        acknowledge: fn(&R, &S),
         mut happened: impl FnMut(&Self, Event) -> ControlFlow<()>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, Error>
+    where
+        S: 'static,
+    {
         let begun = Instant::now();
         let left = || time.map(|time| time.saturating_sub(begun.elapsed()));
         let mut dial = Dial::new(config);
@@ -107,7 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
             let stream = connect(&mut dial, &runtime, config, left()).await?;
             let machine = dial.session(runtime.local_address(&stream));
             let mut connection = Self::driving(machine, around(stream), runtime.clone());
-            connection.driver.acknowledge = acknowledge;
+            connection.driver.acknowledge = acknowledge_own;
             connection.limit_time(dial.share(left()));
             let mut answer = ControlFlow::Continue(());
             while !connection.driver.machine_mut().stands()
@@ -132,10 +136,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
         runtime: R,
         config: &TransportConfig,
         around: impl FnOnce(R::Stream) -> S,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, Error>
+    where
+        S: 'static,
+    {
         let stream = connect(&mut Dial::new(config), &runtime, config, None).await?;
         let machine = SessionMachine::new(config, runtime.local_address(&stream));
-        Ok(Self::driving(machine, around(stream), runtime))
+        let mut connection = Self::driving(machine, around(stream), runtime);
+        connection.driver.acknowledge = acknowledge_own;
+        Ok(connection)
     }
 
     /// Creates a session over a connected stream. The host and port of `config` are not used.
@@ -271,6 +280,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
     /// Reads what the server has sent already, without waiting.
     pub(crate) fn glance(&mut self, cx: &mut Context<'_>) {
         self.driver.glance(cx);
+    }
+}
+
+/// [`Runtime::acknowledge`] for a stream that is a socket of the runtime.
+fn acknowledge_own<R: Runtime, S: 'static>(runtime: &R, stream: &S) {
+    if let Some(socket) = (stream as &dyn Any).downcast_ref() {
+        runtime.acknowledge(socket);
     }
 }
 

@@ -330,7 +330,7 @@ fn dialects(choices: &mut Choices, protocol: Protocol, pipelining: Pipelining) -
     let mut draw = |any: bool| loop {
         let dialect = Dialect {
             protocol,
-            ..Dialect::random(choices.number())
+            ..Dialect::from_numbers(&mut || choices.number())
         };
         if any || is_safe(&dialect, pipelining) {
             return dialect;

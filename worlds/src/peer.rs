@@ -6,7 +6,10 @@ use std::sync::{Arc, OnceLock};
 
 use postwire_reference::{Dialect, Recorder};
 use postwire_tls::{Certificate, CertificateStore, TlsParameters};
-use rustls::crypto::aws_lc_rs;
+#[cfg(feature = "aws-lc-rs")]
+use rustls::crypto::aws_lc_rs as provider;
+#[cfg(not(feature = "aws-lc-rs"))]
+use rustls::crypto::ring as provider;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, version};
 
@@ -34,7 +37,7 @@ fn keys() -> &'static Keys {
         let config = |versions| {
             let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
             let config =
-                ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+                ServerConfig::builder_with_provider(Arc::new(provider::default_provider()))
                     .with_protocol_versions(versions)
                     .unwrap()
                     .with_no_client_auth()

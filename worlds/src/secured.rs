@@ -66,7 +66,7 @@ pub struct World {
 impl World {
     /// The world of these choices.
     pub fn new(choices: &mut Choices) -> Self {
-        let mut dialect = Dialect::random(choices.number());
+        let mut dialect = Dialect::from_numbers(&mut || choices.number());
         let security = choices.pick(&[
             Security::Required,
             Security::Required,

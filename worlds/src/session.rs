@@ -41,7 +41,7 @@ pub struct World {
 impl World {
     /// The world of these choices.
     pub fn new(choices: &mut Choices) -> Self {
-        let dialect = Dialect::random(choices.number());
+        let dialect = Dialect::from_numbers(&mut || choices.number());
         let security = if dialect.keywords.starttls {
             choices.pick(&[Security::Required, Security::Opportunistic, Security::None])
         } else {

@@ -48,7 +48,7 @@ impl World {
             let mut dialect = Dialect {
                 protocol,
                 tls_demanded: mode == Mode::StartTls,
-                ..Dialect::random(choices.number())
+                ..Dialect::from_numbers(&mut || choices.number())
             };
             dialect.keywords.starttls |= mode == Mode::StartTls;
             if is_safe(&dialect, pipelining) {

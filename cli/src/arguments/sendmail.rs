@@ -15,6 +15,7 @@ const CONFIGURATION: &str = r#"The configuration is ~/.config/postwire/sendmail.
     from = "cron@example.org"             # the sender, unless -f names one
     hello = "client.example.org"          # the name at EHLO
     timeout = 60                          # seconds for the whole message
+    allow-8bit = true                     # send 8-bit text to a server without 8BITMIME
     [aliases]
     root = "admin@example.org"            # or a list"#;
 

@@ -4,6 +4,8 @@
 //! know the meaning of the octets.
 
 use std::io::{self, IoSlice, Read, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,6 +15,8 @@ use std::time::Duration;
 use futures_io::{AsyncRead, AsyncWrite};
 use indicatif::ProgressBar;
 use postwire_blocking::Stream;
+use postwire_blocking::transport::SocketOptions;
+use postwire_futures::Runtime;
 
 /// The counters of a stream. Clones share the counters.
 #[derive(Clone, Debug)]
@@ -211,6 +215,55 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_close(cx)
+    }
+}
+
+/// A runtime whose sockets have a [`Meter`], all of them the same one.
+#[derive(Clone, Debug)]
+pub(crate) struct MeteredRuntime<R> {
+    runtime: R,
+    meter: Meter,
+}
+
+impl<R> MeteredRuntime<R> {
+    /// Counts the octets of all sockets of `runtime`.
+    pub(crate) fn new(runtime: R, meter: Meter) -> Self {
+        Self { runtime, meter }
+    }
+}
+
+impl<R: Runtime> Runtime for MeteredRuntime<R> {
+    type Stream = Metered<R::Stream>;
+    type Sleep = R::Sleep;
+
+    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        self.runtime.resolve(host, port).await
+    }
+
+    async fn connect(
+        &self,
+        address: SocketAddr,
+        options: &SocketOptions,
+    ) -> io::Result<Self::Stream> {
+        let socket = self.runtime.connect(address, options).await?;
+        Ok(Metered::new(socket, self.meter.clone()))
+    }
+
+    async fn connect_unix(&self, path: &Path) -> io::Result<Self::Stream> {
+        let socket = self.runtime.connect_unix(path).await?;
+        Ok(Metered::new(socket, self.meter.clone()))
+    }
+
+    fn local_address(&self, socket: &Self::Stream) -> Option<IpAddr> {
+        self.runtime.local_address(&socket.stream)
+    }
+
+    fn acknowledge(&self, socket: &Self::Stream) {
+        self.runtime.acknowledge(&socket.stream);
+    }
+
+    fn sleep(&self, duration: Duration) -> Self::Sleep {
+        self.runtime.sleep(duration)
     }
 }
 

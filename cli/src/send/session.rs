@@ -24,7 +24,7 @@ use postwire_tokio::Tokio;
 use crate::arguments::Runtime;
 use crate::print::facts::SessionFacts;
 use crate::send::interrupt::Interrupt;
-use crate::send::meter::{Meter, Metered};
+use crate::send::meter::{Meter, Metered, MeteredRuntime};
 
 /// A session that blocks the current thread.
 pub(crate) struct Session {
@@ -207,7 +207,8 @@ impl BlockOn for Tokio {
     }
 }
 
-type AsyncConnection<R> = postwire_futures::Connection<Metered<<R as AsyncRuntime>::Stream>, R>;
+type AsyncConnection<R> =
+    postwire_futures::Connection<Metered<<R as AsyncRuntime>::Stream>, MeteredRuntime<R>>;
 
 fn open_async<R: BlockOn>(
     runtime: R,
@@ -216,12 +217,13 @@ fn open_async<R: BlockOn>(
     interrupt: &Interrupt,
     traced: &mut dyn FnMut(&TraceLine),
 ) -> Result<AsyncConnection<R>, Failed> {
+    let runtime = MeteredRuntime::new(runtime, meter.clone());
     let around = |socket| {
         interrupt.replace_action(|| {});
-        Metered::new(socket, meter.clone())
+        socket
     };
     let mut facts = SessionFacts::default();
-    let happened = |session: &postwire_futures::Connection<_, R>, event| {
+    let happened = |session: &AsyncConnection<R>, event| {
         facts = SessionFacts::of(session);
         opening(event, interrupt, traced)
     };

@@ -40,6 +40,8 @@ struct Settings {
     hello: Option<String>,
     timeout: Option<f64>,
     #[serde(default)]
+    allow_8bit: bool,
+    #[serde(default)]
     aliases: BTreeMap<String, OneOrMore>,
 }
 
@@ -116,7 +118,9 @@ impl Config {
         let of_usage =
             |error: UsageError| wrong(error.to_string().trim_start_matches('-').to_owned());
         let builder = server_options::parse(("server", &file.server), &options);
-        let mut builder = builder.map_err(of_usage)?;
+        let builder = builder.map_err(of_usage)?;
+        let mut builder =
+            builder.client(|client| client.allow_8bit_without_8bitmime(file.allow_8bit));
         match (file.user, file.password_file) {
             (None, None) => {}
             (Some(user), Some(password)) => {

@@ -6,9 +6,10 @@ use mail_builder::headers::Header;
 use mail_builder::headers::address::Address as Mailbox;
 use mail_builder::headers::date::Date;
 use mail_builder::headers::message_id::generate_message_id_header;
-use mail_parser::{HeaderName, HeaderValue, Message, MessageParser};
+use mail_parser::{HeaderName, Message, MessageParser};
 use postwire_blocking::proto::Address;
 
+use super::address_list;
 use crate::send::bcc::WithoutBcc;
 
 /// The first line of a message in a mailbox file, which is not part of it.
@@ -101,14 +102,10 @@ fn recipients(message: &Message<'_>) -> Vec<String> {
 fn addresses_in(message: &Message<'_>, names: &[HeaderName<'_>]) -> Vec<String> {
     let mut found = Vec::new();
     for header in message.headers() {
-        if let HeaderValue::Address(addresses) = &header.value
-            && names.contains(&header.name)
-        {
-            // A local part without a domain is taken for a name.
-            let texts = addresses
-                .iter()
-                .filter_map(|one| one.address.as_deref().or(one.name.as_deref()));
-            found.extend(texts.map(str::to_owned));
+        if names.contains(&header.name) {
+            let value = header.offset_start as usize..header.offset_end as usize;
+            let value = message.raw_message.get(value).unwrap_or_default();
+            found.extend(address_list::addresses(&String::from_utf8_lossy(value)));
         }
     }
     found
@@ -123,12 +120,11 @@ pub(crate) fn addresses(text: &str) -> Vec<String> {
     if text.contains(char::is_control) || before_a_literal.contains(':') {
         return vec![text.to_owned()];
     }
-    let field = format!("To: {text}\r\n\r\n");
-    let parsed = MessageParser::new().parse_headers(field.as_bytes());
-    let found = parsed.map(|message| addresses_in(&message, &[HeaderName::To]));
+    let found = address_list::addresses(text);
+    if found.is_empty() {
+        return vec![text.to_owned()];
+    }
     found
-        .filter(|found| !found.is_empty())
-        .unwrap_or_else(|| vec![text.to_owned()])
 }
 
 /// Whether the first line is a header field, or the empty line behind a header without fields.
@@ -231,6 +227,20 @@ mod tests {
             addresses("Bob <bob@b.example>, root"),
             ["bob@b.example", "root"]
         );
+    }
+
+    #[test]
+    fn a_local_part_keeps_its_quotes() {
+        let header = "To: J <\"john doe\"@b.example>, <\"a@b\"@c.example>,\n \
+                      Q <\"q\\\"q\"@d.example>, john doe@e.example\n\n";
+        let expected = [
+            "\"john doe\"@b.example",
+            "\"a@b\"@c.example",
+            "\"q\\\"q\"@d.example",
+            // An error, and not lost.
+            "john doe@e.example",
+        ];
+        assert_eq!(outgoing(header).recipients(), expected);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Text that may become part of a command.
+//! Text that may become part of a command, and its A-labels.
 
 use postwire_proto::{Address, Envelope, HelloName};
 
@@ -47,9 +47,32 @@ fn check_address(text: &str, address: &Address) {
     let outside = if quoted { domain } else { text };
     assert!(!outside.contains([' ', '<', '>']), "{text:?}");
     assert_eq!(address.is_ascii(), text.is_ascii());
+    check_a_labels(address);
     // The path as a server finds its end: at the first `>` outside quotes.
     let path = format!("<{text}>");
     assert_eq!(end_of_path(&path), Some(path.len()), "{path:?}");
+}
+
+/// The address with A-labels (RFC 5890 §2.3.2.1) is another name of the same mailbox.
+fn check_a_labels(address: &Address) {
+    let Some(with_a_labels) = address.with_a_labels() else {
+        return;
+    };
+    assert_eq!(with_a_labels.user(), address.user());
+    assert!(with_a_labels.domain().is_ascii());
+    assert_eq!(with_a_labels.as_str().parse().as_ref(), Ok(&with_a_labels));
+    let again = with_a_labels.with_a_labels();
+    assert!(
+        again.is_none_or(|again| again == with_a_labels),
+        "{address}"
+    );
+    if address.domain().is_ascii() {
+        assert!(
+            address
+                .domain()
+                .eq_ignore_ascii_case(with_a_labels.domain())
+        );
+    }
 }
 
 /// Only a local part may be quoted, and only as a whole.

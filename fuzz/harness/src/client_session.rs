@@ -43,6 +43,7 @@ pub fn client_session(octets: &[u8]) {
 #[derive(Debug)]
 struct Setup {
     config: Arc<ClientConfig>,
+    /// Whether there are credentials, from the beginning or later.
     with_credentials: bool,
     plaintext_auth: bool,
     first_messages: Vec<u8>,
@@ -75,7 +76,12 @@ impl Setup {
             (Pipelining::Careful, 0),
         ]);
         let outstanding = input.one_of([1_000, 1, 2, 5]);
-        let overall = input.one_of([None, Some(Duration::from_secs(600))]);
+        let (overall, late) = input.one_of([
+            (None, false),
+            (Some(Duration::from_secs(600)), false),
+            (None, true),
+            (Some(Duration::from_secs(600)), true),
+        ]);
         let end = input.one_of([End::Eof, End::Abort, End::Error, End::Time]);
         let queued = input.one_of([1, 0, 2, 3, 8]);
         let first_messages = input.take(queued).collect();
@@ -99,7 +105,9 @@ impl Setup {
         if lmtp {
             config = config.protocol(Protocol::Lmtp);
         }
-        if with_credentials {
+        if late {
+            config = config.late_credentials(true);
+        } else if with_credentials {
             config = config.credentials(plaintext::credentials());
         }
         if prefer_login {
@@ -115,7 +123,7 @@ impl Setup {
         }
         Self {
             config: Arc::new(config),
-            with_credentials,
+            with_credentials: with_credentials || late,
             plaintext_auth,
             first_messages,
             end,
@@ -141,6 +149,8 @@ struct Run<'a> {
     written: Written,
     events: Vec<String>,
     contents: Vec<Content>,
+    /// The messages, as the client calls them.
+    ids: Vec<TransactionId>,
     verdicts: Vec<Outcome>,
     /// The number of commands that were queued, and that were answered.
     asked: u64,
@@ -163,6 +173,7 @@ impl<'a> Run<'a> {
             written: Written::default(),
             events: Vec::new(),
             contents: Vec::new(),
+            ids: Vec::new(),
             verdicts: Vec::new(),
             asked: 0,
             answered: 0,
@@ -254,6 +265,34 @@ impl<'a> Run<'a> {
                     client.body_chunk(id, chunk.collect::<Bytes>())
                 });
             }
+            // The same for any message, whether it is wanted or not.
+            b'C' => {
+                let id = self.any_message(script.octet());
+                self.misuse(id, |client, id| {
+                    client.body_chunk(id, Bytes::from_static(b"x"))
+                });
+            }
+            b'N' => {
+                let id = self.any_message(script.octet());
+                self.misuse(id, Client::body_end);
+            }
+            b'K' => {
+                let id = self.any_message(script.octet());
+                self.misuse(id, |client, id| {
+                    client.body_failed(id, Arc::new(std::fmt::Error))
+                });
+            }
+            // Credentials that come late, or do not come; an error if none are wanted.
+            b'u' => drop(self.client.credentials(plaintext::credentials())),
+            b'U' => drop(self.client.credentials_failed(Arc::new(std::fmt::Error))),
+            // Reports of a driver, which may be wrong.
+            b'h' => self.client.handle_handed_over(script.octet().into()),
+            b'W' => {
+                let octets = script.octet().into();
+                self.client.handle_written(self.now, octets);
+            }
+            b'M' => self.client.release_memory(),
+            b'X' => self.client.expire(),
             b'n' => self.feed(|client, id, _| client.body_end(id)),
             b'k' => self.feed(|client, id, _| client.body_failed(id, Arc::new(std::fmt::Error))),
             _ => self.settle(),
@@ -269,6 +308,7 @@ impl<'a> Run<'a> {
         let id = self.client.enqueue(envelope, content.body());
         assert_eq!(id.index(), self.contents.len() as u64);
         self.contents.push(content);
+        self.ids.push(id);
     }
 
     fn ask(&mut self, choice: u8) {
@@ -287,6 +327,26 @@ impl<'a> Run<'a> {
         let content = self.contents[usize::try_from(id.index()).expect("a small number")];
         if feed(&mut self.client, id, content).is_err() {
             // The message has its verdict, or is complete.
+            self.wanted = None;
+        }
+    }
+
+    fn any_message(&self, choice: u8) -> Option<TransactionId> {
+        self.ids
+            .get(usize::from(choice) % self.ids.len().max(1))
+            .copied()
+    }
+
+    /// A call for a message, which may have its verdict, or wait for its turn.
+    fn misuse<M>(
+        &mut self,
+        id: Option<TransactionId>,
+        call: impl FnOnce(&mut Client, TransactionId) -> Result<(), M>,
+    ) {
+        let Some(id) = id else {
+            return;
+        };
+        if call(&mut self.client, id).is_err() && self.wanted == Some(id) {
             self.wanted = None;
         }
     }

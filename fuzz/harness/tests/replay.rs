@@ -52,6 +52,41 @@ fn pair() {
 }
 
 #[test]
+fn session() {
+    replay("session");
+}
+
+#[test]
+fn secured() {
+    replay("secured");
+}
+
+#[test]
+fn dispatch() {
+    replay("dispatch");
+}
+
+#[test]
+fn body() {
+    replay("body");
+}
+
+#[test]
+fn mechanism() {
+    replay("mechanism");
+}
+
+#[test]
+fn certificate() {
+    replay("certificate");
+}
+
+#[test]
+fn url() {
+    replay("url");
+}
+
+#[test]
 fn every_target_is_replayed() {
     let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus");
     let mut names: Vec<String> = fs::read_dir(corpora)

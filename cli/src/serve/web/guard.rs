@@ -63,6 +63,9 @@ fn refusal(
     headers: &HeaderMap,
 ) -> Option<&'static str> {
     let text = |name: &HeaderName| headers.get(name)?.to_str().ok();
+    if headers.get_all(header::HOST).iter().count() > 1 {
+        return Some("requests with several Host fields are not answered\n");
+    }
     let host = text(&header::HOST).unwrap_or_default();
     if !is_own_name(names, host_of(host)) {
         return Some("requests for this host name are not answered; see --web-name\n");
@@ -111,7 +114,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-            headers.insert(name, HeaderValue::from_str(value).unwrap());
+            headers.append(name, HeaderValue::from_str(value).unwrap());
         }
         let names = ["sink".to_owned()];
         refusal(&names, &Method::GET, path, &headers).is_some()
@@ -142,6 +145,8 @@ mod tests {
             assert!(is_refused("/", &[("host", host)]), "{host}");
         }
         assert!(is_refused("/", &[]));
+        let twice = [("host", "localhost"), ("host", "evil.example")];
+        assert!(is_refused("/", &twice));
     }
 
     #[test]

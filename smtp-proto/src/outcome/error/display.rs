@@ -12,6 +12,9 @@ impl fmt::Display for Error {
         write!(f, "{}: ", self.stage())?;
         match self.kind() {
             ErrorKind::Refused(reply) => self.write_refused(reply, f),
+            ErrorKind::EndedByServer(reply) if reply.code().get() == 220 => {
+                write!(f, "the server greeted again, as in a new session: {reply}")
+            }
             ErrorKind::EndedByServer(reply) => {
                 write!(f, "the server ended the session: {reply}")
             }
