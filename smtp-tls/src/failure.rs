@@ -99,6 +99,7 @@ impl TlsFailure {
     }
 
     /// The failure of a server, whose peer is a client.
+    #[cfg(feature = "server")]
     pub(crate) fn with_a_client(self) -> Self {
         Self {
             with_a_client: true,
