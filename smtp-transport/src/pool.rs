@@ -28,7 +28,7 @@ pub(crate) use self::counters::Totals;
 pub(crate) use self::queue::Request;
 pub(crate) use self::shared::{QueuedMessage, SharedConnection, UnderWay};
 pub use self::shelf::WhenBlocked;
-pub(crate) use self::shelf::{PoolGrant, PoolShelf};
+pub(crate) use self::shelf::{PoolEffects, PoolGrant, PoolShelf};
 
 /// The maximum octets of the messages that share a connection at a time. A larger message gets a
 /// connection of its own.
