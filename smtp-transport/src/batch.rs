@@ -83,7 +83,7 @@ pub(crate) struct Waiting {
     /// recipients.
     so_far: Option<Box<(Report, Vec<usize>)>>,
     /// The error by which the server ended the session on which the message was queued.
-    last_words: Option<Box<Error>>,
+    last_words: Option<Error>,
 }
 
 impl Waiting {
@@ -117,7 +117,7 @@ impl Waiting {
     /// own error is preferred to `error`, because it explains more.
     fn give_up(&mut self, error: Error) {
         let error = match self.last_words.take() {
-            Some(words) if error.reply().is_none() => *words,
+            Some(words) if error.reply().is_none() => words,
             _ => error,
         };
         let report = Report::not_sent(&self.envelope, error);
@@ -401,7 +401,7 @@ impl Batch {
         let again = if report.may_retry_on_new_connection(worn, at_hand) {
             message.state = State::TurnedBack;
             let said = report.error().filter(|error| error.reply().is_some());
-            message.last_words = said.cloned().map(Box::new);
+            message.last_words = said.cloned();
             true
         } else {
             message.take(report)
