@@ -3,7 +3,6 @@
 //! Counts, and decides whether one more transaction fits. Must never send anything.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use crate::client::message::Message;
@@ -13,8 +12,8 @@ use crate::{ErrorKind, LimitsParameters};
 #[derive(Debug, Default)]
 pub(in crate::client) struct Used {
     transactions: u32,
-    /// The domains of the recipients, in lower case; recorded only if there is a limit.
-    domains: BTreeSet<Box<str>>,
+    /// The domains of the recipients, in lower case and in order; recorded only if there is a limit.
+    domains: Vec<Box<str>>,
 }
 
 impl Used {
@@ -35,7 +34,9 @@ impl Used {
         if fits.is_err() {
             // A message that is not sent does not count.
             for domain in &added {
-                self.domains.remove(domain);
+                if let Ok(place) = self.domains.binary_search(domain) {
+                    self.domains.remove(place);
+                }
             }
         } else {
             self.transactions = self.transactions.saturating_add(1);
@@ -75,12 +76,12 @@ impl Used {
                 continue;
             };
             let domain = address.domain().to_ascii_lowercase().into_boxed_str();
-            if !self.domains.contains(&domain) {
+            if let Err(place) = self.domains.binary_search(&domain) {
                 if self.domains.len() == most {
                     continue;
                 }
                 added.push(domain.clone());
-                self.domains.insert(domain);
+                self.domains.insert(place, domain);
             }
             positions.push(position);
         }
