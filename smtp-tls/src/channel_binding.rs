@@ -6,35 +6,31 @@
 mod server_end_point;
 
 use postwire_proto::ChannelBinding;
+use rustls::ProtocolVersion;
 use rustls::pki_types::CertificateDer;
-use rustls::{Connection, ProtocolVersion};
 
 #[cfg(feature = "scram")]
 use self::server_end_point::server_end_point;
+use crate::layer::TlsSession;
 
 /// The channel binding of an established session. `own_certificate` is the server's.
 pub(crate) fn channel_binding(
-    session: &Connection,
-    own_certificate: Option<&CertificateDer<'_>>,
+    session: &dyn TlsSession,
+    own_certificate: Option<&CertificateDer<'static>>,
 ) -> Option<ChannelBinding> {
-    match session.protocol_version()? {
+    match session.state().protocol_version()? {
         ProtocolVersion::TLSv1_3 => exporter(session),
-        ProtocolVersion::TLSv1_2 => {
-            let certificate = match session {
-                Connection::Client(session) => session.peer_certificates()?.first(),
-                Connection::Server(_) => own_certificate,
-            };
-            server_end_point(certificate?)
-        }
+        ProtocolVersion::TLSv1_2 => server_end_point(session.server_certificate(own_certificate)?),
         _ => None,
     }
 }
 
 /// `tls-exporter` (RFC 9266 §2), which is secure with TLS 1.3.
-fn exporter(session: &Connection) -> Option<ChannelBinding> {
-    let value = session
-        .export_keying_material(vec![0; 32], b"EXPORTER-Channel-Binding", Some(b""))
-        .ok()?;
+fn exporter(session: &dyn TlsSession) -> Option<ChannelBinding> {
+    let mut value = vec![0; 32];
+    let exported =
+        session.export_keying_material(&mut value, b"EXPORTER-Channel-Binding", Some(b""));
+    exported.ok()?;
     Some(ChannelBinding::TlsExporter(value))
 }
 
