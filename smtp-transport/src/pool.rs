@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 use postwire_proto::Instant;
 
 use self::estimate::Estimate;
-use self::queue::{Queue, Waiting};
+use self::queue::{Queue, Waiting, take_at};
 use crate::observe;
 
 pub use self::config::PoolConfig;
@@ -248,7 +248,7 @@ impl Pool {
             matches!(action, PoolAction::Use(to, _) | PoolAction::Open(to, _) | PoolAction::Refuse(to)
                 if *to == ticket)
         });
-        match given.and_then(|position| self.actions.remove(position)) {
+        match given.and_then(|place| take_at(&mut self.actions, place)) {
             Some(PoolAction::Use(_, id)) => {
                 if let Some(connection) = self.find(id) {
                     connection.state = State::Idle { since: now };

@@ -61,6 +61,15 @@ impl Waiting {
 const SHARES: usize = 2;
 const KINDS: usize = 3;
 
+/// Takes an element out of a queue, usually one of the first. `VecDeque::remove` has a lot of code
+/// for moving many elements.
+pub(super) fn take_at<T>(queue: &mut VecDeque<T>, place: usize) -> Option<T> {
+    for place in (0..place).rev() {
+        queue.swap(place, place + 1);
+    }
+    queue.pop_front()
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     /// Each in the order of the tickets, which is nearly always the order in which they are
@@ -71,16 +80,19 @@ pub(super) struct Queue {
 impl Queue {
     pub(super) fn insert(&mut self, ticket: PoolTicket, waiting: Waiting) {
         let queue = &mut self.waiting[waiting.kind()];
-        match queue.binary_search_by_key(&ticket, |(other, _)| *other) {
-            Ok(place) => queue[place] = (ticket, waiting),
-            Err(place) => queue.insert(place, (ticket, waiting)),
+        queue.push_back((ticket, waiting));
+        // Only a waiter that takes its old place again is not the last one.
+        let mut place = queue.len() - 1;
+        while place > 0 && queue[place - 1].0 > ticket {
+            queue.swap(place - 1, place);
+            place -= 1;
         }
     }
 
     pub(super) fn remove(&mut self, ticket: PoolTicket) {
         for queue in &mut self.waiting {
             if let Ok(place) = queue.binary_search_by_key(&ticket, |(other, _)| *other) {
-                queue.remove(place);
+                take_at(queue, place);
             }
         }
     }

@@ -10,6 +10,7 @@ use std::task::Waker;
 use postwire_proto::{Instant, Outcome, Report};
 
 use super::{PoolGrant, PoolShelf, Queues, Shared, State, Watch};
+use crate::pool::queue::take_at;
 use crate::pool::shared::{Joining, QueuedMessage, SharedConnection, UnderWay};
 use crate::pool::{PoolConnectionId, PoolTicket};
 
@@ -435,7 +436,7 @@ impl<C> PoolShelf<C> {
         let octets = waiter.waiting.octets();
         let joining = &mut self.shared.get_mut(id)?.joining;
         let at = joining.iter().position(|joining| *joining == ticket)?;
-        joining.remove(at);
+        take_at(joining, at);
         // The order matters: the waiter must not join the same connection again if it may open one.
         self.wait_again(now, ticket, None);
         self.pool.left(now, id, octets);
