@@ -175,6 +175,9 @@ impl Redaction {
         if bytes.contains(&b'%') {
             self.find(&View::from_percent_encoding(bytes), &mut found);
         }
+        if found.is_empty() {
+            return found;
+        }
         // A heap is sorted by less code than a list.
         let starts = found.into_iter().map(|range| (range.start, range.end));
         let sorted = starts.collect::<BinaryHeap<_>>().into_sorted_vec();

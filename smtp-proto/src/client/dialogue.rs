@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use super::events::EventQueue;
 use super::expectation::{Awaited, Expectation};
 use super::output::OutputQueue;
-use super::session::{KEPT_REPLIES, release};
+use super::session::KEPT_REPLIES;
 use super::trace::{Speaker, TraceLine};
 use crate::{Capabilities, ClientConfig, Mechanism, Redaction, Reply, ReplyRef, TlsInfo, command};
 
@@ -127,7 +127,7 @@ impl Dialogue {
     pub(super) fn release_memory(&mut self) {
         self.output.release();
         self.events.release_memory();
-        release(&mut self.awaited, KEPT_REPLIES);
+        self.awaited.shrink_to(KEPT_REPLIES);
     }
 
     /// Discards the output and all expectations.

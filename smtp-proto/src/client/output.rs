@@ -16,7 +16,6 @@ use alloc::vec::Vec;
 
 use bytes::{Buf, Bytes};
 
-use super::session::release;
 use crate::Secret;
 use crate::message::body::{SHORT, Segment};
 
@@ -101,7 +100,7 @@ impl OutputQueue {
         if self.chunks.is_empty() {
             self.reclaim();
             self.text.shrink_to(KEPT_WHEN_RELEASED);
-            release(&mut self.chunks, KEPT_CHUNKS_WHEN_RELEASED);
+            self.chunks.shrink_to(KEPT_CHUNKS_WHEN_RELEASED);
         }
     }
 

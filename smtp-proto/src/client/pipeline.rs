@@ -16,7 +16,7 @@ use super::message::Message;
 use super::open::{Change, OpenAtServer, Serial};
 use super::requests::Requests;
 use super::sending::{Answer, Bdat, Content, Plan, Progress, Transaction};
-use super::session::{KEPT_MESSAGES, KEPT_REPLIES, release};
+use super::session::{KEPT_MESSAGES, KEPT_REPLIES};
 use crate::{Capabilities, CommandId, Error, Event, Misuse, Pipelining, Reply, TransactionId};
 
 #[derive(Debug)]
@@ -128,7 +128,7 @@ impl Pipeline {
     }
 
     pub(super) fn release_memory(&mut self) {
-        release(&mut self.begun, KEPT_MESSAGES);
+        self.begun.shrink_to(KEPT_MESSAGES);
         self.spare_answers.shrink_to(KEPT_REPLIES);
     }
 

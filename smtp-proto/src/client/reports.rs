@@ -7,7 +7,7 @@ use alloc::collections::VecDeque;
 
 use super::events::EventQueue;
 use super::sending::Concluded;
-use super::session::{KEPT_MESSAGES, release};
+use super::session::KEPT_MESSAGES;
 use crate::{Event, Report, TransactionId};
 
 /// The messages that have begun, the oldest first, until each one's report is complete.
@@ -88,7 +88,7 @@ impl Reports {
     }
 
     pub(super) fn release_memory(&mut self) {
-        release(&mut self.pending, KEPT_MESSAGES);
+        self.pending.shrink_to(KEPT_MESSAGES);
     }
 
     fn emit_complete(&mut self, events: &mut EventQueue) {

@@ -10,7 +10,7 @@ use super::commands::QueuedCommand;
 use super::events::EventQueue;
 use super::message::Message;
 use super::reports::Reports;
-use super::session::{KEPT_MESSAGES, release};
+use super::session::KEPT_MESSAGES;
 use crate::{BodySource, Command, CommandId, Envelope, Error, Event, TransactionId};
 
 #[derive(Debug, Default)]
@@ -57,8 +57,8 @@ impl Requests {
     }
 
     pub(super) fn release_memory(&mut self) {
-        release(&mut self.messages, KEPT_MESSAGES);
-        release(&mut self.commands, 0);
+        self.messages.shrink_to(KEPT_MESSAGES);
+        self.commands.shrink_to_fit();
         self.reports.release_memory();
     }
 

@@ -9,7 +9,6 @@
 //! phase is `Ready`. Must never know what a particular reply means.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -29,14 +28,6 @@ use crate::{ClientConfig, Command, CommandId, Error, ErrorKind, Event, Stage};
 /// program that sends one message after the other allocates none for the next one.
 pub(super) const KEPT_MESSAGES: usize = 1;
 pub(super) const KEPT_REPLIES: usize = 4;
-
-/// Releases the memory of an empty queue, except that for `kept` elements. `VecDeque::shrink_to` has
-/// a lot of code for elements.
-pub(super) fn release<T>(queue: &mut VecDeque<T>, kept: usize) {
-    if queue.is_empty() && queue.capacity() > kept {
-        *queue = VecDeque::with_capacity(kept);
-    }
-}
 
 pub(super) struct Session {
     pub(super) phase: Phase,
