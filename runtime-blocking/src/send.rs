@@ -241,7 +241,7 @@ impl Carrier {
                         park_until(clock, until);
                     }
                 }
-                Step::Glance(glance) => glance.look(|connection| connection.glance()),
+                Step::Glance(glance) => glance.look(Connection::glance),
                 Step::Open(open) => {
                     let opened = self.transport.open(open.time_left());
                     open.opened(clock.now(), opened);
