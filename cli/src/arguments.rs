@@ -422,7 +422,7 @@ pub(crate) fn print_parse_error(error: &clap::Error) -> Exit {
                     &format!("there is no such option{suggestion}"),
                 )
             }
-            _ => "there is a surplus argument (not shown, as it may contain a secret)".to_owned(),
+            _ => "unexpected argument (not shown, as it may contain a secret)".to_owned(),
         },
         ErrorKind::InvalidSubcommand => {
             "there is no such command; the commands are send, sendmail, serve, probe, demo, \

@@ -25,7 +25,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use postwire_blocking::proto::{HelloName, Reply};
+use postwire_blocking::proto::{HelloName, Reply, escape_non_utf8};
 use postwire_server::Received;
 
 use self::conversation::{Arrival, Sink};
@@ -41,7 +41,7 @@ use crate::arguments::serve::ServeArguments;
 use crate::print::certificate::Certificate;
 use crate::print::exit::Exit;
 use crate::print::output::{print_error, print_result};
-use crate::print::text::{SafeText, escape_non_utf8};
+use crate::print::text::SafeText;
 
 /// The time that Ctrl-C waits for a message that is being stored.
 const STORE_TIMEOUT: Duration = Duration::from_millis(700);

@@ -7,7 +7,7 @@
 //! | [`concurrency`] | how many connections, how sends share them, how to shut down |
 //! | [`time_limits`] | which limit ends which wait |
 //! | [`testing`] | how to test an application without a mail server |
-//! | [`servers`] | port, mode and login of well-known servers, and what they do not bear |
+//! | [`servers`] | port, mode and login of well-known servers, and what they do not support |
 //! | [`troubleshooting`] | each error, its cause, and what to do |
 //! | [`embedding`] | a session in an event loop of your own |
 //! | [`adapters`] | an adapter for another runtime |

@@ -297,7 +297,7 @@ impl<S: Stream> Line for Connection<S> {
 
     fn depart(mut self) {
         self.begin_quit();
-        self.driver.write_out();
+        while self.driver.flush().is_some() {}
     }
 }
 

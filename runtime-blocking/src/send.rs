@@ -148,7 +148,8 @@ impl Transport {
     }
 
     /// Opens a session as configured (greeting, TLS, authentication) and ends it by `QUIT`, outside
-    /// the pool, for example when a program starts.
+    /// the pool, for example when a program starts. The timeouts of each stage apply, and
+    /// `TransportBuilder::timeout` to the whole.
     ///
     /// # Errors
     ///

@@ -33,8 +33,12 @@ use std::time::Duration;
 /// ```
 pub trait Stream: Read + Write {
     /// Sets the time after which a waiting read fails with
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut). Never
-    /// zero.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut). `None`
+    /// is no limit. The time is never zero.
+    ///
+    /// # Errors
+    ///
+    /// The error of the system. The session ends with it.
     fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let _ = timeout;
         Ok(())
@@ -50,7 +54,12 @@ pub trait Stream: Read + Write {
     }
 
     /// Sets the time after which a waiting write fails with
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut).
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut). `None`
+    /// is no limit. The time is never zero.
+    ///
+    /// # Errors
+    ///
+    /// The error of the system. The session ends with it.
     fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let _ = timeout;
         Ok(())

@@ -24,6 +24,10 @@ use crate::strict::Strict;
 /// The interval for polling a condition that has no waker.
 const TURN: Duration = Duration::from_millis(5);
 
+/// The polls after which a future is dropped, at most: by then, a runtime that reads and writes
+/// while it polls has sent many a message.
+const POLLS: usize = 4;
+
 /// The number of concurrent sends at the end: more than the pool serves at once.
 const CROWD: usize = 64;
 
@@ -74,6 +78,8 @@ struct Sender<R: Runtime> {
     envelope: Envelope,
     reported: HashMap<usize, Report>,
     dropped: usize,
+    /// The most polls before a future is dropped.
+    most_polls: usize,
 }
 
 fn content(number: usize) -> String {
@@ -81,7 +87,7 @@ fn content(number: usize) -> String {
 }
 
 impl<R: Runtime + Default> Sender<R> {
-    fn new(server: &Embedded, connections: usize) -> Self {
+    fn new(server: &Embedded, connections: usize, most_polls: usize) -> Self {
         let url = format!("smtp://127.0.0.1:{}?tls=none", server.port());
         let sender = Some("sender@sender.example".parse().unwrap());
         let recipient = "recipient@recipient.example".parse().unwrap();
@@ -94,6 +100,7 @@ impl<R: Runtime + Default> Sender<R> {
             envelope: Envelope::new(sender, vec![recipient]).unwrap(),
             reported: HashMap::new(),
             dropped: 0,
+            most_polls,
         }
     }
 
@@ -101,7 +108,7 @@ impl<R: Runtime + Default> Sender<R> {
     async fn drop_midway(&mut self, numbers: Range<usize>) {
         for number in numbers {
             let sending = self.transport.send(&self.envelope, content(number));
-            let report = match poll_at_most(number % 4 + 1, sending).await {
+            let report = match poll_at_most(number % self.most_polls + 1, sending).await {
                 Some(Ok(report)) => Some(report),
                 Some(Err(error)) => panic!("{number}: {error}"),
                 None => {
@@ -164,8 +171,14 @@ impl<R: Runtime + Default> Sender<R> {
 /// Drops `futures` sends, each after a different number of polls, and compares the reports with
 /// the stored messages.
 pub fn run<E: Executor>(futures: usize) {
+    run_within::<E>(futures, POLLS);
+}
+
+/// Like [`run`], for a runtime that polls a future more often before its message is accepted: each
+/// future is dropped after at most so many polls.
+pub fn run_within<E: Executor>(futures: usize, most_polls: usize) {
     let server = Embedded::start(config_with_all_extensions(), ServerTls::None);
-    let mut sender = Sender::<Strict<E::Runtime>>::new(&server, 2);
+    let mut sender = Sender::<Strict<E::Runtime>>::new(&server, 2, most_polls);
     E::block_on(async {
         sender.drop_midway(0..futures).await;
         sender.send_from_a_crowd().await;
@@ -273,8 +286,13 @@ pub fn leaves_a_trace<E: Executor>() {
 /// Drops `futures` sends and counts the memory in use. It must be the only test of its program,
 /// with a counting allocator: [`crate::memory`].
 pub fn count_memory<E: Executor>(futures: usize) {
+    count_memory_within::<E>(futures, POLLS);
+}
+
+/// Like [`count_memory`], with this limit of polls, as for [`run_within`].
+pub fn count_memory_within<E: Executor>(futures: usize, most_polls: usize) {
     let server = Embedded::start_without_recording(config_with_all_extensions(), ServerTls::None);
-    let mut sender = Sender::<Strict<E::Runtime>>::new(&server, 1);
+    let mut sender = Sender::<Strict<E::Runtime>>::new(&server, 1, most_polls);
     let [first, last] = [0..100, 100..futures].map(|numbers| {
         E::block_on(async {
             sender.drop_midway(numbers).await;

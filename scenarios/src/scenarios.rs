@@ -482,22 +482,6 @@ fn injection(adapter: &dyn Adapter) {
     }
 }
 
-const MECHANISMS: [Mechanism; 13] = [
-    Mechanism::SCRAM_SHA_512_PLUS,
-    Mechanism::SCRAM_SHA_256_PLUS,
-    Mechanism::SCRAM_SHA_1_PLUS,
-    Mechanism::SCRAM_SHA_512,
-    Mechanism::SCRAM_SHA_256,
-    Mechanism::SCRAM_SHA_1,
-    Mechanism::CRAM_MD5,
-    Mechanism::PLAIN,
-    Mechanism::LOGIN,
-    Mechanism::OAUTHBEARER,
-    Mechanism::XOAUTH2,
-    Mechanism::EXTERNAL,
-    Mechanism::ANONYMOUS,
-];
-
 fn credentials_for(mechanism: Mechanism, secret: &str) -> Credentials {
     // A mechanism without a secret has a right or a wrong name instead.
     let name = if secret == PASSWORD { USER } else { "eve" };
@@ -515,7 +499,7 @@ fn credentials_for(mechanism: Mechanism, secret: &str) -> Credentials {
 /// Each mechanism, with right and with wrong credentials.
 fn authentication(adapter: &dyn Adapter) {
     let authority = Authority::new();
-    for mechanism in MECHANISMS {
+    for &mechanism in Mechanism::all() {
         let tls = ServerTls::Wrapper(authority.server(Flaw::None));
         let config = config_with_all_extensions()
             .auth([mechanism])

@@ -40,7 +40,6 @@ use bytes::{Buf, Bytes};
 pub use self::commands::CommandId;
 use self::ending::Ending;
 use self::message::Source;
-use self::opening::OpeningStep;
 pub use self::output::Output;
 use self::session::{Phase, Session};
 pub use self::trace::{Speaker, TraceLine};
@@ -244,7 +243,7 @@ impl Client {
     /// for this session alone.
     ///
     /// Without a nonce the session does not use these mechanisms. Call this method before the
-    /// session receives the reply to `EHLO`.
+    /// session receives the reply to `EHLO`; later it has no effect.
     pub fn set_nonce(&mut self, nonce: &[u8]) {
         if let Phase::Opening(opening) = &mut self.session.phase {
             opening.login.nonce = nonce.to_vec();
@@ -254,7 +253,7 @@ impl Client {
     /// Sets the local IP address of the connection, which `EHLO` uses if the client has no name
     /// ([`ClientConfig::without_hello_name`]).
     ///
-    /// Call this method before the session receives the greeting.
+    /// Call this method before the session receives the greeting; later it has no effect.
     pub fn set_local_address(&mut self, address: IpAddr) {
         if let Phase::Opening(opening) = &mut self.session.phase {
             // For the server, an IPv4-mapped address is IPv4 (RFC 4291 §2.5.5.2).
@@ -312,17 +311,11 @@ impl Client {
     ///
     /// [`Misuse::NoHandshake`] if the session does not wait for a handshake.
     pub fn handle_tls_established(&mut self, now: Instant, info: TlsInfo) -> Result<(), Misuse> {
-        let Session {
-            phase, dialogue, ..
-        } = &mut self.session;
-        let Phase::Opening(opening) = phase else {
-            return Err(Misuse::NoHandshake);
-        };
-        if !matches!(opening.step, OpeningStep::Handshake) {
+        if !self.is_awaiting_tls() {
             return Err(Misuse::NoHandshake);
         }
         self.reader.reset();
-        opening.tls_established(info, dialogue);
+        self.session.tls_established(info);
         self.session.pump();
         self.advance_clock(now);
         Ok(())
@@ -338,8 +331,7 @@ impl Client {
     /// Whether the session waits for the TLS handshake. [`Event::StartTls`] was reported or is
     /// next to be polled.
     pub fn is_awaiting_tls(&self) -> bool {
-        let step = self.session.phase.opening_step();
-        matches!(step, Some(OpeningStep::Handshake))
+        self.session.is_handshake_due() && self.session.failing.is_none()
     }
 
     /// The octets to encrypt: [`Endpoint::output`] for a TLS layer.
@@ -443,7 +435,7 @@ impl Client {
             && self.session.is_nothing_asked()
             && self.session.dialogue.is_nothing_awaited()
             && self.session.dialogue.output.pending() == 0
-            && self.session.malformed.is_none()
+            && self.session.failing.is_none()
             && !self.reader.is_within_reply()
     }
 }
@@ -454,10 +446,7 @@ impl Endpoint for Client {
     fn handle_input(&mut self, now: Instant, mut input: &[u8]) {
         let Self { reader, session } = self;
         while !input.is_empty() && !matches!(session.phase, Phase::Closed) {
-            if matches!(
-                session.phase.opening_step(),
-                Some(OpeningStep::Handshake | OpeningStep::Injected(_))
-            ) {
+            if session.is_handshake_due() {
                 session.injected(input);
                 break;
             }

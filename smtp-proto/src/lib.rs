@@ -205,7 +205,7 @@ pub use sasl::{
     ChannelBinding, Credentials, Exchange, Mechanism, SaslContext, SaslError, Secret,
     UnknownMechanism,
 };
-pub use shown::is_safe_to_show;
+pub use shown::{escape_non_utf8, is_safe_to_show};
 #[cfg(feature = "std")]
 pub use time::Clock;
 pub use time::Instant;

@@ -184,11 +184,7 @@ impl Mechanism {
         if !self.0.accepts(credentials) {
             return Err(SaslError::WrongCredentialKind);
         }
-        if matches!(
-            self.0.kind,
-            CredentialKind::Password | CredentialKind::Token
-        ) && credentials.secret().is_empty()
-        {
+        if self.has_secret() && credentials.secret().is_empty() {
             return Err(SaslError::EmptySecret);
         }
         (self.0.start)(credentials, context)
@@ -203,6 +199,21 @@ impl Mechanism {
     pub fn is_possible_with(self, context: &SaslContext<'_>) -> bool {
         (!self.0.needs_nonce || !context.nonce.is_empty())
             && (!self.0.binds_channel || context.channel_binding.is_some())
+    }
+
+    /// Every mechanism that this build supports (see the features `scram` and `cram-md5`), the
+    /// preferred one first.
+    pub const fn all() -> &'static [Self] {
+        MECHANISMS
+    }
+
+    /// Whether it authenticates a user with a password or a token, rather than with a certificate
+    /// or not at all.
+    pub fn has_secret(&self) -> bool {
+        matches!(
+            self.0.kind,
+            CredentialKind::Password | CredentialKind::Token
+        )
     }
 
     /// The mechanisms that are tried with a user and a password by default, the preferred one

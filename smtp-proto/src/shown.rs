@@ -3,6 +3,7 @@
 //! Knows characters. Must never know where the text comes from: a server or a certificate must
 //! not be able to move the cursor or hide output.
 
+use alloc::string::String;
 use core::fmt;
 
 /// Foreign bytes, escaped so that they can be shown on one line of a terminal or a log.
@@ -49,8 +50,24 @@ pub fn is_safe_to_show(character: char) -> bool {
         )
 }
 
-fn write_octets(formatter: &mut fmt::Formatter<'_>, octets: &[u8]) -> fmt::Result {
+/// Converts octets to text; octets that are not UTF-8 appear as `\x..`. The text may still hold
+/// characters that are not [safe to show](is_safe_to_show).
+///
+/// ```
+/// assert_eq!(postwire_proto::escape_non_utf8(b"gr\xfcn"), r"gr\xfcn");
+/// ```
+pub fn escape_non_utf8(octets: &[u8]) -> String {
+    let mut text = String::with_capacity(octets.len());
+    for chunk in octets.utf8_chunks() {
+        text.push_str(chunk.valid());
+        // Writing to a string never fails.
+        let _ = write_octets(&mut text, chunk.invalid());
+    }
+    text
+}
+
+fn write_octets(into: &mut impl fmt::Write, octets: &[u8]) -> fmt::Result {
     octets
         .iter()
-        .try_for_each(|octet| write!(formatter, "\\x{octet:02x}"))
+        .try_for_each(|octet| write!(into, "\\x{octet:02x}"))
 }

@@ -298,7 +298,7 @@ impl Session {
         })
     }
 
-    /// RFC 4954 §4.
+    /// Handles `AUTH` (RFC 4954 §4).
     fn auth(
         &mut self,
         transaction: Option<Transaction>,
@@ -442,7 +442,12 @@ fn is_http(line: &[u8]) -> bool {
 /// is a single word that is no command: a client may send its password without waiting for the
 /// reply to a refused `AUTH`.
 fn redacted(line: &[u8]) -> Cow<'_, [u8]> {
-    match line.split_at_checked(4) {
+    // Whatever stands before the word: this is no AUTH, but it holds what an AUTH holds.
+    let blanks = line
+        .iter()
+        .take_while(|octet| !octet.is_ascii_alphanumeric());
+    let word = line.get(blanks.count()..).unwrap_or_default();
+    match word.split_at_checked(4) {
         Some((verb, arguments)) if verb.eq_ignore_ascii_case(b"AUTH") => {
             let mechanism = arguments
                 .split(|&octet| octet == b' ')

@@ -311,7 +311,8 @@ impl ServerConfig {
     }
 
     /// Sets whether `DATA` is answered with `354` although no recipient was accepted; the
-    /// content is then refused, as some old servers do (RFC 2920 §3.1). Off by default.
+    /// content is then refused, as some old servers do (RFC 2920 §3.1). Off by default; no effect in
+    /// LMTP, where `DATA` must fail (RFC 2033 §4.2).
     #[must_use]
     pub fn data_without_recipients(mut self, accept: bool) -> Self {
         self.data_without_recipients = accept;

@@ -53,21 +53,21 @@ pub(crate) const INVALID_SENDER: DefaultReply = reply(501, "5.1.7", "invalid rev
 pub(crate) const INVALID_RECIPIENT: DefaultReply = reply(501, "5.1.3", "invalid forward-path");
 pub(crate) const INVALID_PARAMETER: DefaultReply = reply(501, "5.5.4", "invalid parameter");
 pub(crate) const DELIVERY_TIME_TOO_SHORT: DefaultReply =
-    reply(501, "5.5.4", "not within so short a time");
-pub(crate) const HOLD_TOO_LONG: DefaultReply = reply(501, "5.5.4", "not held for so long");
+    reply(501, "5.5.4", "the delivery time is too short");
+pub(crate) const HOLD_TOO_LONG: DefaultReply = reply(501, "5.5.4", "the hold time is too long");
 pub(crate) const INVALID_CHUNK: DefaultReply = reply(501, "5.5.4", "invalid chunk size, closing");
 pub(crate) const INVALID_RESPONSE: DefaultReply = reply(501, "5.5.2", "invalid response");
 pub(crate) const AUTH_CANCELLED: DefaultReply = reply(501, "5.7.0", "authentication cancelled");
 pub(crate) const NOT_IMPLEMENTED: DefaultReply = reply(502, "5.5.1", "command not implemented");
 
-pub(crate) const HELLO_FIRST: DefaultReply = reply(503, "5.5.1", "introduce yourself first");
+pub(crate) const HELLO_FIRST: DefaultReply = reply(503, "5.5.1", "send EHLO first");
 pub(crate) const MAIL_FIRST: DefaultReply = reply(503, "5.5.1", "MAIL first");
 pub(crate) const NESTED_MAIL: DefaultReply = reply(503, "5.5.1", "a transaction is open");
 pub(crate) const NO_VALID_RECIPIENTS: DefaultReply = reply(503, "5.5.1", "no valid recipients");
-pub(crate) const CONTENT_BEGUN: DefaultReply = reply(503, "5.5.1", "BDAT has begun");
+pub(crate) const CONTENT_BEGUN: DefaultReply = reply(503, "5.5.1", "DATA cannot follow BDAT");
 pub(crate) const CONTENT_FAILED: DefaultReply = reply(503, "5.5.1", "an earlier BDAT failed");
 pub(crate) const BINARY_NEEDS_BDAT: DefaultReply = reply(503, "5.5.1", "BINARYMIME needs BDAT");
-pub(crate) const TLS_ALREADY: DefaultReply = reply(503, "5.5.1", "TLS is active");
+pub(crate) const TLS_ALREADY: DefaultReply = reply(503, "5.5.1", "already under TLS");
 pub(crate) const AUTHENTICATED_ALREADY: DefaultReply = reply(503, "5.5.1", "authenticated already");
 pub(crate) const UNKNOWN_MECHANISM: DefaultReply = reply(504, "5.5.4", "mechanism not offered");
 

@@ -17,10 +17,7 @@ impl Session {
     /// Handles the final dot.
     pub(crate) fn content_ended(&mut self, transaction: Transaction, content: Content) -> Phase {
         if transaction.recipients.is_empty() {
-            // RFC 2033 §4.2: in LMTP, one reply per recipient means no reply here.
-            if self.config.protocol == Protocol::Smtp {
-                self.replies.write(default_reply::NOBODY_TO_DELIVER_TO);
-            }
+            self.replies.write(default_reply::NOBODY_TO_DELIVER_TO);
             return Phase::Command(None);
         }
         self.deliver(transaction, content.finish(false))

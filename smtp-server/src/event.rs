@@ -185,15 +185,15 @@ impl fmt::Display for ServerViolation {
         formatter.write_str(match self {
             Self::StartTlsInjection => "plaintext after STARTTLS (possibly an injection)",
             Self::BareLineFeed => "a bare line feed in a command",
-            Self::TlsInPlaintext => "a tls handshake where a command should be",
-            Self::Http => "an http request instead of a command",
-            Self::MalformedChunk => "a bdat command with an invalid size",
+            Self::TlsInPlaintext => "a TLS handshake where a command should be",
+            Self::Http => "an HTTP request instead of a command",
+            Self::MalformedChunk => "a BDAT command with an invalid size",
             Self::TooMuchInput { limit } => {
                 return write!(formatter, "more than {limit} octets before a reply");
             }
             Self::RepliesNotRead => "the client does not read the replies",
             Self::IdleTimeout => "the client was idle for too long",
-            Self::ConnectionClosed => "the client closed the connection without quit",
+            Self::ConnectionClosed => "the client closed the connection without QUIT",
             Self::Transport(error) => return write!(formatter, "the connection failed: {error}"),
         })
     }
@@ -231,7 +231,7 @@ impl fmt::Display for ServerMisuse {
                 formatter.write_str("the open question must be answered with a password")
             }
             Self::WrongReplyCode(code) => write!(formatter, "{code} does not answer the question"),
-            Self::NoHandshake => formatter.write_str("no tls handshake was requested"),
+            Self::NoHandshake => formatter.write_str("no TLS handshake was requested"),
         }
     }
 }

@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use postwire_proto::Address;
+use postwire_proto::{Address, Protocol};
 
 use crate::config::ServerConfig;
 use crate::content::Content;
@@ -82,7 +82,9 @@ impl Transaction {
         if self.is_binary() {
             return Err(default_reply::BINARY_NEEDS_BDAT);
         }
-        if self.recipients.is_empty() && !config.data_without_recipients {
+        // In LMTP, DATA must fail (RFC 2033 §4.2).
+        let may_go_on = config.data_without_recipients && config.protocol == Protocol::Smtp;
+        if self.recipients.is_empty() && !may_go_on {
             return Err(default_reply::NO_VALID_RECIPIENTS);
         }
         Ok(())

@@ -126,32 +126,45 @@ impl Connection {
         self.layer.machine.enqueue(envelope, body)
     }
 
-    /// Queues a command that is not part of sending a message; see [`Client::command`].
+    /// Queues a command that is not part of a message; see [`Client::command`].
     pub fn command(&mut self, command: Command) -> CommandId {
         self.layer.machine.command(command)
     }
 
-    /// Gives the next piece of a streamed body; see [`Client::body_chunk`].
+    /// Passes the next piece of a streamed body; see [`Client::body_chunk`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::body_chunk`].
     pub fn body_chunk(&mut self, id: TransactionId, chunk: Bytes) -> Result<(), Misuse> {
         self.layer.machine.body_chunk(id, chunk)
     }
 
     /// Ends a streamed body; see [`Client::body_end`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::body_end`].
     pub fn body_end(&mut self, id: TransactionId) -> Result<(), Misuse> {
         self.layer.machine.body_end(id)
     }
 
     /// Reports that the source of a streamed body failed; see [`Client::body_failed`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::body_failed`].
     pub fn body_failed(&mut self, id: TransactionId, error: TransportError) -> Result<(), Misuse> {
         self.layer.machine.body_failed(id, error)
     }
 
-    /// Gives the next item of a streamed body, as an iterator or stream returns it; `None` ends
+    /// Passes the next item of a streamed body, as an iterator or stream returns it; `None` ends
     /// the body.
     ///
     /// # Errors
     ///
-    /// Returns an error if the content is no longer wanted because the message has its verdict.
+    /// [`Misuse::NoSuchTransaction`] or [`Misuse::NotStreaming`] if the content is no longer wanted,
+    /// because the message has its verdict.
     pub fn body_next(
         &mut self,
         id: TransactionId,
@@ -164,21 +177,30 @@ impl Connection {
         }
     }
 
-    /// Gives the credentials that were asked for; see [`Client::credentials`].
+    /// Passes the credentials that the session asked for; see [`Client::credentials`].
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::NoCredentialsWanted`] if the session does not wait for credentials.
     pub fn credentials(&mut self, credentials: Credentials) -> Result<(), Misuse> {
         self.layer.machine.credentials(credentials)
     }
 
     /// Reports that there are no credentials; see [`Client::credentials_failed`].
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::NoCredentialsWanted`] if the session does not wait for credentials.
     pub fn credentials_failed(&mut self, error: TransportError) -> Result<(), Misuse> {
         self.layer.machine.credentials_failed(error)
     }
 
-    /// Gives the result of fetching the credentials that were asked for.
+    /// Passes the result of fetching the credentials that the session asked for.
     ///
     /// # Errors
     ///
-    /// Returns an error if the credentials are no longer wanted because the session has ended.
+    /// [`Misuse::NoCredentialsWanted`] if the credentials are no longer wanted, because the session
+    /// has ended.
     pub fn credentials_fetched(
         &mut self,
         fetched: Result<Credentials, TransportError>,

@@ -173,7 +173,8 @@ impl<T> TransportBuilder<T> {
     /// its own resolver.
     ///
     /// The host is still the name that a certificate must contain. Each address has its own port.
-    /// The addresses are tried in this order, with the two address families in turn.
+    /// IPv6 and IPv4 addresses are tried alternately, beginning with the family of the first
+    /// address; within a family the order is kept.
     ///
     /// ```
     /// use postwire_transport::{TransportBuilder, TransportConfig};

@@ -15,7 +15,8 @@ use postwire_proto::{Credentials, Error, TransportError};
 /// Each connection that authenticates calls the source once, without an error. If the server
 /// refuses the credentials with `535` (RFC 4954 §4.2), the connection calls the source again,
 /// with that error, for newer ones. The time limit is
-/// [`Timeouts::auth`](crate::proto::Timeouts::auth).
+/// [`Timeouts::auth`](crate::proto::Timeouts::auth). If the server ends the session in the
+/// meantime, an async adapter stops waiting at once, and the blocking one when the source returns.
 ///
 /// Set with [`TransportBuilder::late_credentials`](crate::TransportBuilder::late_credentials).
 /// Cheap to clone.

@@ -1,8 +1,9 @@
 //! The sends of a transport: the pool and the waiting sends behind one lock, and a state machine
 //! for each send that returns its next step.
 //!
-//! Knows the pool and the batch, and the order of the calls to them. Must never open, read or write
-//! a connection, read a clock or sleep: adapters execute the steps.
+//! Knows the pool and the batch, and the order of the calls to them. Must never open or read a
+//! connection, read a clock or sleep: adapters execute the steps. Writes only the `QUIT` of a
+//! connection that the pool closes, by `Line::depart`.
 
 #[cfg(test)]
 mod model;

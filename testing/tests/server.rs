@@ -325,7 +325,7 @@ fn extensions_can_be_turned_off() {
         .start();
     for client in clients(&server, as_given) {
         let error = (client.send)(&to_bob()).unwrap_err();
-        assert!(error.to_string().contains("accepts 10"), "{error}");
+        assert!(error.to_string().contains("accepts at most 10"), "{error}");
     }
     let server = TestServer::builder()
         .config(|config| config.chunking(false).pipelining(false))

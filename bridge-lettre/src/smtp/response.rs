@@ -149,17 +149,17 @@ pub enum Severity {
 /// The second digit of a code. Servers send digits from 6 as well, which lettre rejects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Category {
-    /// x0z
+    /// Second digit 0: syntax.
     Syntax = 0,
-    /// x1z
+    /// Second digit 1: information.
     Information = 1,
-    /// x2z
+    /// Second digit 2: connections.
     Connections = 2,
-    /// x3z
+    /// Second digit 3: not specified.
     Unspecified3 = 3,
-    /// x4z
+    /// Second digit 4: not specified.
     Unspecified4 = 4,
-    /// x5z
+    /// Second digit 5: the mail system.
     MailSystem = 5,
     /// x6z
     Unspecified6 = 6,

@@ -1,7 +1,8 @@
-//! Hints about a failure: a table from what must change ([`Flaw`]) to advice in terms of this
-//! command's options.
+//! Hints about a failure: advice in terms of this command's options, from what must change
+//! ([`Flaw`]), the kind and stage of the error, and the code and words of the reply.
 //!
-//! Knows the requested options and the facts about the session. Must never decide anything.
+//! Knows the requested options and the facts about the session. Must never decide anything: a hint
+//! is text for people.
 
 use postwire_blocking::proto::{
     Capabilities, Disposition, Error, ErrorKind, Flaw, Mechanism, Outcome, Protocol, Reply, Report,
@@ -154,7 +155,7 @@ fn of_mechanisms(
              --allow-plaintext-auth{others}"
         ))
     } else if !options.is_empty() {
-        Some(options.join(" or "))
+        Some(format!("allow the mechanism with {}", options.join(" or ")))
     } else {
         withheld.then(|| {
             "use TLS (smtps://, or ?tls=required), or --allow-plaintext-auth on a \
@@ -240,7 +241,7 @@ fn of_tls(failure: &TlsFailure, asked: &RequestedOptions) -> Option<&'static str
             "to trust a private authority, or the server's own certificate, use --ca FILE"
         }
         TlsFailureKind::NotForServers => {
-            "the server needs a certificate for servers, or one without a restricted use; to \
+            "the extended key usage of the server's certificate must allow server authentication; to \
              trust exactly this certificate, use --ca FILE"
         }
         TlsFailureKind::ClientCertificateRequired => {
@@ -278,7 +279,7 @@ fn of_refusal(
         }
     } else if code == 530 && !asked.logs_in {
         "the server requires a login: add --user and --password-env"
-    } else if is_about_hello(stage, code, &text) {
+    } else if is_about_hello(code, &text) {
         "the name that this client gives is set with --hello"
     } else if stage == Stage::Body && matches!(code, 500 | 502 | 503) {
         "if the server offers CHUNKING without supporting it, use --chunking off"
@@ -311,17 +312,12 @@ fn of_protocol(
     })
 }
 
-/// Whether a refusal may be about the client's name. `text` must be in lower case.
-fn is_about_hello(stage: Stage, code: u16, text: &str) -> bool {
-    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    match code {
-        501 | 504 if stage == Stage::Ehlo => true,
-        // These codes are about commands, not about their arguments.
-        500 | 502 | 503 => false,
-        _ if says(&["helo", "ehlo", "lhlo"]) => true,
-        // At later stages the text may be about any name.
-        _ => stage == Stage::Ehlo && says(&["host name", "hostname"]),
-    }
+/// Whether a refusal after `EHLO` may be about the client's name, as of servers that refuse it with
+/// the first recipient. `text` must be in lower case.
+fn is_about_hello(code: u16, text: &str) -> bool {
+    let words = ["helo", "ehlo", "lhlo"];
+    // These codes are about commands, not about their arguments.
+    !matches!(code, 500 | 502 | 503) && words.iter().any(|word| text.contains(word))
 }
 
 #[cfg(test)]

@@ -7,12 +7,10 @@ use std::io;
 
 use postwire_blocking::proto::{
     Address, Mechanism, Outcome, RecipientReport, RecipientStatus, Reply, Report, Stage, TlsInfo,
-    is_safe_to_show,
+    escape_non_utf8, is_safe_to_show,
 };
 use serde::Serialize;
 use serde_json::ser::Formatter;
-
-use crate::print::text::escape_non_utf8;
 
 /// The result of one message.
 #[derive(Serialize)]

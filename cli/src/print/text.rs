@@ -24,19 +24,6 @@ impl fmt::Display for SafeText<'_> {
     }
 }
 
-/// Converts octets to text; octets that are not UTF-8 appear as `\x..`.
-pub(crate) fn escape_non_utf8(octets: &[u8]) -> String {
-    let mut text = String::with_capacity(octets.len());
-    for chunk in octets.utf8_chunks() {
-        text.push_str(chunk.valid());
-        for octet in chunk.invalid() {
-            // Writing to a string never fails.
-            let _ = write!(text, "\\x{octet:02x}");
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,13 +32,5 @@ mod tests {
     fn control_characters_are_escaped() {
         let shown = SafeText("a\u{1b}[2J\r\n\u{9b}\u{202e}\u{fc}").to_string();
         assert_eq!(shown, "a\\u{1b}[2J\\u{d}\\u{a}\\u{9b}\\u{202e}\u{fc}");
-    }
-
-    #[test]
-    fn octets_that_are_not_text_are_kept() {
-        assert_eq!(
-            escape_non_utf8(b"gr\xfc\xc3\xbcn\xff"),
-            "gr\\xfc\u{fc}n\\xff"
-        );
     }
 }

@@ -1,11 +1,13 @@
 //! The result of a probe as a table, for people to read.
 
+use postwire_blocking::proto::escape_non_utf8;
+
 use super::result::{
     CapabilitiesObject, Learnt, Limits, ModeObject, ProbeResult, Size, VersionObject,
 };
 use crate::print::certificate::Certificate;
 use crate::print::output::print_result;
-use crate::print::text::{SafeText, escape_non_utf8};
+use crate::print::text::SafeText;
 
 /// Prints the table.
 pub(super) fn print(result: &ProbeResult<'_>, learnt: &Learnt) {

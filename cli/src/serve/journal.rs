@@ -6,10 +6,11 @@
 use std::fmt::Display;
 use std::mem;
 
+use postwire_blocking::proto::escape_non_utf8;
 use postwire_server::ServerViolation;
 
 use crate::print::output::{print_error, print_note};
-use crate::print::text::{SafeText, escape_non_utf8};
+use crate::print::text::SafeText;
 
 /// The number of failures of one session that are printed: a client must not fill a log.
 const MAX_FAILURES: usize = 100;

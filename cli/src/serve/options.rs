@@ -37,21 +37,6 @@ const EXTENSIONS_WITH_OPTIONS: [&str; 10] = [
     "STARTTLS",
 ];
 
-/// The mechanisms that check a user's password or token.
-const MECHANISMS_WITH_USERS: [Mechanism; 11] = [
-    Mechanism::SCRAM_SHA_512_PLUS,
-    Mechanism::SCRAM_SHA_256_PLUS,
-    Mechanism::SCRAM_SHA_1_PLUS,
-    Mechanism::SCRAM_SHA_512,
-    Mechanism::SCRAM_SHA_256,
-    Mechanism::SCRAM_SHA_1,
-    Mechanism::CRAM_MD5,
-    Mechanism::PLAIN,
-    Mechanism::LOGIN,
-    Mechanism::OAUTHBEARER,
-    Mechanism::XOAUTH2,
-];
-
 /// The settings for clients.
 pub(crate) struct Options {
     pub(crate) settings: Settings,
@@ -206,7 +191,11 @@ fn parse_mechanisms(arguments: &ServeArguments) -> Result<Vec<Mechanism>, UsageE
     const OPTION: &str = "--mechanism";
     let wants_users = !arguments.auth.is_empty();
     let mut possible = if wants_users {
-        MECHANISMS_WITH_USERS.to_vec()
+        Mechanism::all()
+            .iter()
+            .copied()
+            .filter(Mechanism::has_secret)
+            .collect()
     } else {
         Vec::new()
     };
@@ -222,15 +211,14 @@ fn parse_mechanisms(arguments: &ServeArguments) -> Result<Vec<Mechanism>, UsageE
             continue;
         } else if mechanism == Mechanism::EXTERNAL {
             "EXTERNAL needs --client-ca"
-        } else if MECHANISMS_WITH_USERS.contains(&mechanism) {
+        } else if mechanism.has_secret() {
             "this mechanism needs --auth"
         } else {
             "the server does not have this mechanism"
         };
         return Err(UsageError::new(OPTION, why));
     }
-    let has_users = |mechanism: &Mechanism| MECHANISMS_WITH_USERS.contains(mechanism);
-    if wants_users && !mechanisms.iter().any(has_users) {
+    if wants_users && !mechanisms.iter().any(Mechanism::has_secret) {
         let why = "none of the mechanisms is for the users of --auth";
         return Err(UsageError::new(OPTION, why));
     }

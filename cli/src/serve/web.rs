@@ -26,7 +26,7 @@ use crate::serve::inbox::Inbox;
 use crate::serve::listener;
 
 /// The policy of the page: its own script and style, its own requests, and the frame of a
-/// message. Nothing can be made of text but text.
+/// message. Trusted Types forbid the page to turn text into HTML or script.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
      connect-src 'self'; img-src data:; frame-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";

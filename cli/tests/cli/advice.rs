@@ -79,7 +79,11 @@ fn a_login_with_a_mechanism_that_must_be_configured() {
     let sent = run(&arguments);
     assert_eq!(sent.status, 77);
     assert!(sent.stdout.contains("NTLM is not supported"), "{sent:#?}");
-    assert!(sent.stderr.contains("hint: --auth XOAUTH2"), "{sent:#?}");
+    assert!(
+        sent.stderr
+            .contains("hint: allow the mechanism with --auth XOAUTH2"),
+        "{sent:#?}"
+    );
 }
 
 #[test]
@@ -304,7 +308,7 @@ fn a_refused_hello_name_is_reported_once() {
     arguments.retain(|argument| argument != "--json");
     let sent = run(&arguments);
     assert_eq!(sent.status, 69, "{sent:#?}");
-    let advice = "; set hello_name to a name that this server accepts\n";
+    let advice = "; send a name in EHLO that this server accepts\n";
     assert!(sent.stdout.ends_with(advice), "{sent:#?}");
     assert_eq!(sent.stderr, "hint: set the name with --hello NAME\n");
 }

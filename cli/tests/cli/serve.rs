@@ -79,7 +79,7 @@ fn each_failure_leaves_a_line() {
     let reply = connect().dialogue(&["EHLO me", "AUTH PLAIN AGFsaWNlAHdyb25n"]);
     assert_eq!(reply, "535 5.7.8 authentication failed");
     server.expect_on_stderr(": login of alice by PLAIN: 535 5.7.8 authentication failed\n");
-    server.expect_on_stderr(": the client closed the connection without quit\n");
+    server.expect_on_stderr(": the client closed the connection without QUIT\n");
 
     // A client that does not wait for the reply to AUTH gives its password to nobody.
     let mut client = connect();
@@ -119,8 +119,8 @@ fn each_failure_leaves_a_line() {
 
     for (octets, said) in [
         (&b"NOOP\nNOOP\r\n"[..], "a bare line feed in a command"),
-        (b"GET / HTTP/1.1\r\nHost: localhost\r\n", "an http request"),
-        (b"\x16\x03\x01\x02\0\x01\0", "a tls handshake where"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n", "an HTTP request"),
+        (b"\x16\x03\x01\x02\0\x01\0", "a TLS handshake where"),
         (b"", "the client was idle for too long"),
     ] {
         let mut client = connect();
@@ -343,13 +343,14 @@ fn faults_come_on_demand() {
 #[test]
 fn the_end_is_said_to_open_sessions() {
     for signal in ["-INT", "-TERM"] {
-        let server = Serve::start(&["--delay", "rcpt:30"]);
+        let server = Serve::start(&["--delay", "rcpt:30", "--trace"]);
         let mut idle = Client::connect(server.port);
         idle.dialogue(&["EHLO me"]);
         let mut sending = Client::connect(server.port);
         sending.dialogue(&["EHLO me", "MAIL FROM:<>"]);
         // The end does not wait for the delay.
         sending.say("RCPT TO:<a@b>\r\n");
+        server.expect_on_stderr("RCPT TO:<a@b>\n");
         let begun = Instant::now();
         let process = server.process().to_string();
         let sent = Command::new("kill").args([signal, &process]).status();

@@ -18,7 +18,7 @@ use lettre::message::dkim::{
 use lettre::message::header::HeaderName;
 use postwire_blocking::Transport;
 use postwire_blocking::transport::Outgoing;
-use postwire_scenarios::server::{Embedded, config_with_all_extensions};
+use postwire_testing::TestServer;
 
 /// The private key of RFC 8463 appendix A.2. The DNS record `news._domainkey.example.org` has the
 /// public one: `v=DKIM1; k=ed25519; p=…`.
@@ -51,16 +51,12 @@ fn signed() -> Result<Message, Box<dyn std::error::Error>> {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let server = Embedded::start(
-        config_with_all_extensions(),
-        postwire_scenarios::plaintext(),
-    );
-    let here = format!("smtp://127.0.0.1:{}?tls=none", server.port());
-    let url = std::env::args().nth(1).unwrap_or(here);
+    let server = TestServer::start();
+    let url = std::env::args().nth(1).unwrap_or(server.url());
     let transport: Transport = Transport::from_url(url)?.build()?;
     let message = Outgoing::try_from(&signed()?)?;
     println!("{}", transport.send(&message.envelope, message.body)?);
-    for received in server.recording().stored {
+    for received in server.messages() {
         verify::verify(&received.content, PUBLIC_KEY)?;
         println!("the signature of what arrived is valid");
     }
@@ -75,17 +71,13 @@ mod tests {
 
     #[test]
     fn what_arrives_has_a_valid_signature() {
-        let server = Embedded::start(
-            config_with_all_extensions(),
-            postwire_scenarios::plaintext(),
-        );
-        let url = format!("smtp://127.0.0.1:{}?tls=none", server.port());
-        let transport: Transport = Transport::from_url(url).unwrap().build().unwrap();
+        let server = TestServer::start();
+        let transport: Transport = server.transport().build().unwrap();
         let message = Outgoing::try_from(&signed().unwrap()).unwrap();
         assert_eq!(message.envelope.forward_paths().len(), 2);
         let sent = transport.send(&message.envelope, message.body);
         assert!(sent.unwrap().is_accepted());
-        let content = server.recording().stored[0].content.to_vec();
+        let content = server.wait_for(1)[0].content.to_vec();
         verify::verify(&content, PUBLIC_KEY).unwrap();
 
         let text = String::from_utf8(content).unwrap();

@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use compio::BufResult;
+use compio::driver::{DriverType, ProactorBuilder};
 use compio::io::{AsyncRead, AsyncWrite};
 use compio::net::TcpStream;
-use compio::runtime::Runtime;
+use compio::runtime::RuntimeBuilder;
 use compio::time::sleep;
 use futures_lite::future::or;
 use postwire_scenarios::certificates::{Authority, Flaw};
@@ -45,7 +46,9 @@ enum Completion {
 type Operation<'a> = Pin<Box<dyn Future<Output = Completion> + 'a>>;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let runtime = match Runtime::new() {
+    let mut driver = ProactorBuilder::new();
+    driver.driver_type(DriverType::IoUring);
+    let runtime = match RuntimeBuilder::new().with_proactor(driver).build() {
         Ok(runtime) => runtime,
         Err(error) => {
             println!("SKIPPED io_uring: the system does not allow it: {error}");

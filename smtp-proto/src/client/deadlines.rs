@@ -4,6 +4,7 @@
 
 use core::time::Duration;
 
+use super::ending::Failing;
 use super::opening::OpeningStep;
 use super::session::{Phase, Session};
 use super::timers::{Timer, Timers};
@@ -52,13 +53,8 @@ impl Session {
         let written = head.is_some_and(|head| head.complete_at <= output.written());
         let others_turn = matches!(
             self.phase.opening_step(),
-            Some(
-                OpeningStep::Handshake
-                    | OpeningStep::Injected(_)
-                    | OpeningStep::CredentialsWanted(_)
-            )
-        ) || self.malformed.is_some()
-            || self.closing.is_some();
+            Some(OpeningStep::Handshake | OpeningStep::CredentialsWanted(_))
+        ) || self.failing.is_some();
         let waits_over = self.dialogue.waits_over();
         if !written && !others_turn {
             timers.reply = Timer::Off;
@@ -124,14 +120,13 @@ impl Session {
     /// The time limit for the next reply or event.
     fn reply_timeout(&self) -> Duration {
         let timeouts = &self.dialogue.config.timeouts;
-        if self.closing.is_some() {
-            return timeouts.quit;
-        }
-        if self.malformed.is_some() {
-            return REST_OF_LINE_TIMEOUT.min(timeouts.mail);
+        match self.failing {
+            Some(Failing::Closing(_)) => return timeouts.quit,
+            Some(Failing::Malformed { .. }) => return REST_OF_LINE_TIMEOUT.min(timeouts.mail),
+            Some(Failing::Injected(_)) => return REST_OF_LINE_TIMEOUT.min(timeouts.tls),
+            None => {}
         }
         match self.phase.opening_step() {
-            Some(OpeningStep::Injected(_)) => return REST_OF_LINE_TIMEOUT.min(timeouts.tls),
             Some(OpeningStep::CredentialsWanted(_)) => return timeouts.auth,
             Some(OpeningStep::Handshake) => return timeouts.tls,
             _ => {}

@@ -40,17 +40,18 @@ impl Message {
         Ok(())
     }
 
-    /// Removes all other recipients. `most` is the server's limit on the number of domains.
+    /// Removes all other recipients: the server allows `most` domains, and `wanted` are needed.
     fn keep_recipients(
         &mut self,
         limit: &'static str,
+        wanted: usize,
         most: usize,
         positions: Vec<usize>,
     ) -> Result<(), ErrorKind> {
         if positions.is_empty() {
             return Err(ErrorKind::SessionFull);
         }
-        self.allow_fewer_recipients(limit, most.saturating_add(1), most)?;
+        self.allow_fewer_recipients(limit, wanted, most)?;
         self.portion.keep_only(positions);
         Ok(())
     }

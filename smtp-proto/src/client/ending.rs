@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use super::dialogue::Dialogue;
 use super::expectation::Awaited;
-use super::opening::{Opening, OpeningStep};
+use super::opening::OpeningStep;
 use super::session::{Leaving, Phase, Session};
 use crate::{Error, ErrorKind, Event, ReplyError, ReplyRef, Stage, Violation};
 
@@ -45,11 +45,17 @@ impl Ending {
     }
 }
 
-/// Text from the server that is not a reply, and the error for it.
+/// Why a session is about to end: it waits for what the server still says, or for a deadline, and
+/// writes nothing more.
 #[derive(Debug)]
-pub(super) struct MalformedLine {
-    error: ReplyError,
-    quote: String,
+pub(super) enum Failing {
+    /// Text that is not a reply arrived, and the rest of its line is missing.
+    Malformed { error: ReplyError, quote: String },
+    /// Plaintext arrived where the TLS handshake was due; this is the beginning of its first line.
+    Injected(Vec<u8>),
+    /// The server's `421` arrived while content is unanswered: the server may still answer it. If
+    /// the server closes the connection first, it did not accept the content.
+    Closing(Error),
 }
 
 impl Session {
@@ -67,7 +73,7 @@ impl Session {
             Ending::AtOnce(error) => self.end_having(taken, error),
             Ending::Closing(error) if self.has_unanswered_content(taken) => {
                 self.dialogue.wait_is_over();
-                self.closing = Some(error);
+                self.failing = Some(Failing::Closing(error));
             }
             Ending::Closing(error) => self.end_having(0, error),
             Ending::ForOneMessage(error) => {
@@ -105,16 +111,12 @@ impl Session {
     /// Ends the session at once with an error of this kind, or with the earlier error of a
     /// session that was already failing.
     pub(super) fn end(&mut self, kind: ErrorKind) {
-        if !matches!(kind, ErrorKind::Aborted) {
-            if let Some(error) = self.closing.take() {
-                return self.end_having(0, error);
-            }
-            if self.malformed.is_some() {
-                return self.end_malformed();
-            }
-            if let Some(received) = self.phase.take_injected() {
-                return self.end_injected(&received);
-            }
+        match self.failing.take() {
+            _ if matches!(kind, ErrorKind::Aborted) => {}
+            Some(Failing::Closing(error)) => return self.end_having(0, error),
+            Some(Failing::Malformed { error, quote }) => return self.end_malformed(error, quote),
+            Some(Failing::Injected(received)) => return self.end_injected(&received),
+            None => {}
         }
         let error = self.error_at_end(kind);
         self.finish(Ending::AtOnce(error));
@@ -145,20 +147,18 @@ impl Session {
     /// Handles text that is not a reply. Unless the line is complete, waits for the rest of it,
     /// so that the error does not depend on how the text was split.
     pub(super) fn on_malformed_line(&mut self, error: ReplyError, received: &[u8], is_whole: bool) {
-        if self.malformed.is_none() {
+        if !matches!(self.failing, Some(Failing::Malformed { .. })) {
             self.dialogue.wait_is_over();
         }
         let quote = self.dialogue.redaction.shown(received);
-        self.malformed = Some(MalformedLine { error, quote });
         if is_whole {
-            self.end_malformed();
+            self.end_malformed(error, quote);
+        } else {
+            self.failing = Some(Failing::Malformed { error, quote });
         }
     }
 
-    fn end_malformed(&mut self) {
-        let Some(MalformedLine { error, quote }) = self.malformed.take() else {
-            return;
-        };
+    fn end_malformed(&mut self, error: ReplyError, quote: String) {
         self.dialogue.trace_server(&quote);
         let kind = ErrorKind::Violation(Violation::Reply(error));
         let error = Error::new(self.stage(), kind).with_quote(quote);
@@ -168,13 +168,22 @@ impl Session {
     /// Handles plaintext that arrived where the TLS handshake was due. The error does not depend
     /// on how the text was split.
     pub(super) fn injected(&mut self, input: &[u8]) {
-        let Phase::Opening(opening) = &mut self.phase else {
+        if !self.is_handshake_due() {
             return;
+        }
+        let mut received = if let Some(Failing::Injected(received)) = self.failing.take() {
+            received
+        } else {
+            self.dialogue.wait_is_over();
+            Vec::new()
         };
-        if opening.inject(input, &mut self.dialogue)
-            && let Some(received) = self.phase.take_injected()
-        {
+        let end = input.iter().position(|octet| *octet == b'\n');
+        let line = &input[..end.unwrap_or(input.len())];
+        received.extend_from_slice(&line[..line.len().min(QUOTED - received.len())]);
+        if end.is_some() || received.len() == QUOTED {
             self.end_injected(&received);
+        } else {
+            self.failing = Some(Failing::Injected(received));
         }
     }
 
@@ -205,6 +214,7 @@ impl Session {
 
     pub(super) fn close(&mut self, error: Option<Error>) {
         self.enter(Phase::Closed);
+        self.failing = None;
         self.dialogue.discard_all();
         self.dialogue.events.push_back(Event::Closed(error));
     }
@@ -225,23 +235,5 @@ impl Session {
         }
         requests.conclude_commands(error, events);
         self.deadlines.begin_overall_anew();
-    }
-}
-
-impl Opening {
-    /// Keeps the first line of the plaintext that arrived where the TLS handshake was due.
-    /// Returns whether the line is complete or as long as the quote may be.
-    fn inject(&mut self, input: &[u8], dialogue: &mut Dialogue) -> bool {
-        if matches!(self.step, OpeningStep::Handshake) {
-            dialogue.wait_is_over();
-            self.enter(OpeningStep::Injected(Vec::new()));
-        }
-        let OpeningStep::Injected(received) = &mut self.step else {
-            return false;
-        };
-        let end = input.iter().position(|octet| *octet == b'\n');
-        let line = &input[..end.unwrap_or(input.len())];
-        received.extend_from_slice(&line[..line.len().min(QUOTED - received.len())]);
-        end.is_some() || received.len() == QUOTED
     }
 }

@@ -1,6 +1,6 @@
 //! Expected replies: for each command, the codes that are positive and those that are negative
-//! (RFC 5321 §4.2, §4.3.2). Every other code is a violation. Must never know what follows from a
-//! reply.
+//! (RFC 5321 §4.2, §4.3.2). Every other code ends the session, or is a violation. Must never know
+//! what follows from a reply.
 
 use core::time::Duration;
 
@@ -31,8 +31,9 @@ pub(crate) enum Awaited {
     /// A command of the transaction with this number.
     Transaction(Serial, Step),
     Rset,
-    /// `NOOP` after a refused first `BDAT`. Its reply has no meaning: if the server did not read
-    /// the octet of the `BDAT`, that octet is now the start of this line.
+    /// `RSET` after a refused first `BDAT`. Its reply has no meaning: if the server did not read
+    /// the octet of the `BDAT`, that octet is now the start of this line, and a `RSET` of its own
+    /// follows where one is needed.
     Resync,
     /// A command that is not part of a message.
     Command,

@@ -27,10 +27,10 @@ pub(super) enum Change {
     MailAccepted,
     /// `MAIL` was refused, and no `BDAT` was written after it.
     MailRefused,
-    /// The session stopped writing a message whose `MAIL` was written and not refused.
+    /// The session stopped writing a message whose `MAIL` was accepted, or may still be.
     Abandoned,
-    /// A reply ended the transaction regardless of its code: the reply to the content of `DATA`,
-    /// or to the last `BDAT` after a refused `MAIL`.
+    /// The content ended the transaction regardless of the code of its reply: the reply to the
+    /// content of `DATA`, or to the last `BDAT` after a refused `MAIL`.
     ContentAnswered,
     /// The last `BDAT` was written.
     LastBdatWritten,

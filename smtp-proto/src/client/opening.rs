@@ -5,7 +5,6 @@
 //! never know about messages.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use super::authentication::{Authentication, Login};
 use super::dialogue::Dialogue;
@@ -30,9 +29,6 @@ pub(super) struct Opening {
 pub(super) enum OpeningStep {
     /// The TLS handshake, which the driver performs.
     Handshake,
-    /// Plaintext arrived where the TLS handshake was due. Holds what has arrived of the first
-    /// line; the session waits for the rest, writes nothing and ignores the meaning of the text.
-    Injected(Vec<u8>),
     Greeting,
     Ehlo,
     Helo {
@@ -45,7 +41,7 @@ pub(super) enum OpeningStep {
 }
 
 /// The steps that may follow each step of an opening. `Ready` ends the opening.
-pub(super) const STEPS: [(&str, &[&str]); 8] = [
+pub(super) const STEPS: [(&str, &[&str]); 7] = [
     ("Greeting", &["Ehlo"]),
     (
         "Ehlo",
@@ -62,8 +58,7 @@ pub(super) const STEPS: [(&str, &[&str]); 8] = [
         "StartTls",
         &["Handshake", "CredentialsWanted", "Authenticating", "Ready"],
     ),
-    ("Handshake", &["Greeting", "Ehlo", "Injected"]),
-    ("Injected", &[]),
+    ("Handshake", &["Greeting", "Ehlo"]),
     ("CredentialsWanted", &["Authenticating"]),
     (
         "Authenticating",
@@ -75,7 +70,6 @@ impl OpeningStep {
     fn name(&self) -> &'static str {
         match self {
             Self::Handshake => "Handshake",
-            Self::Injected(_) => "Injected",
             Self::Greeting => "Greeting",
             Self::Ehlo => "Ehlo",
             Self::Helo { .. } => "Helo",
@@ -164,9 +158,7 @@ impl Opening {
                     authentication.on_refusal(owned, login, dialogue)
                 }
             }
-            step @ (OpeningStep::Handshake
-            | OpeningStep::Injected(_)
-            | OpeningStep::CredentialsWanted(_)) => {
+            step @ (OpeningStep::Handshake | OpeningStep::CredentialsWanted(_)) => {
                 debug_assert!(
                     false,
                     "a reply arrived in the step {step:?}, which expects none"

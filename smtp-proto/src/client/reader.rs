@@ -1,10 +1,10 @@
 //! The reading cursor: passes each complete reply to the command that it answers.
 //!
-//! Knows which replies are impossible at this point. What a possible reply means is decided by
-//! the phase or the transaction.
+//! Knows which replies are impossible at this point, and what a reply to a command of a transaction
+//! changes in the session. What it means for the message is decided by the transaction.
 
 use super::dialogue::Dialogue;
-use super::ending::Ending;
+use super::ending::{Ending, Failing};
 use super::expectation::{Awaited, Expectation, ReplyClass, Step};
 use super::open::{Change, Serial};
 use super::opening::Next;
@@ -20,7 +20,7 @@ impl Session {
         self.deadlines.on_received();
         let head = self.dialogue.head();
         let head = head.filter(|head| head.complete_at <= self.dialogue.output.taken());
-        if let Some(error) = self.closing.take() {
+        if let Some(Failing::Closing(error)) = self.failing.take() {
             // The server sends more after its 421, so it is unknown what the server accepted.
             return self.finish(Ending::AtOnce(error));
         }
@@ -237,6 +237,7 @@ impl Pipeline {
         reply: ReplyRef<'_>,
         dialogue: &mut Dialogue,
     ) -> Result<(), Ending> {
+        let received = reply;
         let reply = match step {
             Step::Rcpt(_) => Some(self.kept_rcpt_reply(reply, dialogue)),
             step if yes && !step.ends_content() => None,
@@ -268,7 +269,7 @@ impl Pipeline {
                 transaction.take_rcpt(index, answer, sent_ahead, &mut spare);
             }
             (Step::Data, true, _) => {
-                if let Some(error) = self.go_ahead(dialogue) {
+                if let Some(error) = self.go_ahead(received, dialogue) {
                     return Err(Ending::ForOneMessage(error));
                 }
             }

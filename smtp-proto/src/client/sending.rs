@@ -8,7 +8,7 @@ mod content;
 mod plan;
 mod verdict;
 
-pub(super) use self::answers::{Answer, Answers};
+pub(super) use self::answers::{Answer, Answers, is_out_of_sequence};
 pub(super) use self::content::Content;
 pub(super) use self::plan::{Bdat, Plan};
 pub(super) use self::verdict::{Concluded, GUARANTEED_RECIPIENTS};

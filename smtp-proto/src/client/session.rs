@@ -10,19 +10,18 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::fmt;
 
 use super::deadlines::Deadlines;
 use super::dialogue::Dialogue;
-use super::ending::{Ending, MalformedLine};
+use super::ending::{Ending, Failing};
 use super::open::Serial;
 use super::opening::{Opening, OpeningStep};
 use super::pipeline::Pipeline;
 use super::requests::Requests;
 use super::sending::Transaction;
 use super::writer::Cursor;
-use crate::{ClientConfig, Command, CommandId, Error, ErrorKind, Event, Stage};
+use crate::{ClientConfig, Command, CommandId, Error, ErrorKind, Event, Stage, TlsInfo};
 
 /// The number of messages, and of replies, for which a session keeps memory when it is idle: a
 /// program that sends one message after the other allocates none for the next one.
@@ -34,11 +33,8 @@ pub(super) struct Session {
     pub(super) dialogue: Dialogue,
     pub(super) requests: Requests,
     pub(super) deadlines: Deadlines,
-    /// Text from the server that is not a reply, while the rest of its line is missing.
-    pub(super) malformed: Option<MalformedLine>,
-    /// The server's `421`, while content is unanswered: the server may still answer it. If the
-    /// server closes the connection first, it did not accept the content.
-    pub(super) closing: Option<Error>,
+    /// Why the session is about to end. It writes nothing more.
+    pub(super) failing: Option<Failing>,
 }
 
 /// The phase of a session.
@@ -121,16 +117,6 @@ impl Phase {
             _ => None,
         }
     }
-
-    /// Takes the plaintext that arrived where the TLS handshake was due.
-    pub(super) fn take_injected(&mut self) -> Option<Vec<u8>> {
-        if let Self::Opening(opening) = self
-            && let OpeningStep::Injected(received) = &mut opening.step
-        {
-            return Some(core::mem::take(received));
-        }
-        None
-    }
 }
 
 impl Session {
@@ -141,8 +127,7 @@ impl Session {
             dialogue,
             requests: Requests::default(),
             deadlines: Deadlines::default(),
-            malformed: None,
-            closing: None,
+            failing: None,
         }
     }
 
@@ -214,7 +199,7 @@ impl Session {
         let Phase::Ready(pipeline) = &mut self.phase else {
             return false;
         };
-        if self.closing.is_some() {
+        if self.failing.is_some() {
             return false;
         }
         let (dialogue, requests) = (&mut self.dialogue, &mut self.requests);
@@ -258,15 +243,29 @@ impl Session {
         }
     }
 
+    // ---- TLS
+
+    /// Whether the TLS handshake is the next thing that happens on the connection.
+    pub(super) fn is_handshake_due(&self) -> bool {
+        matches!(self.phase.opening_step(), Some(OpeningStep::Handshake))
+    }
+
+    /// Continues after the TLS handshake.
+    pub(super) fn tls_established(&mut self, info: TlsInfo) {
+        if let Phase::Opening(opening) = &mut self.phase {
+            opening.tls_established(info, &mut self.dialogue);
+        }
+    }
+
     // ---- the present state
 
     /// The stage of an error that occurs now.
     pub(super) fn stage(&self) -> Stage {
         let awaited = self.dialogue.head().map(|head| head.command.stage());
         match &self.phase {
+            _ if matches!(self.failing, Some(Failing::Injected(_))) => Stage::StartTls,
             Phase::Opening(opening) => match opening.step {
                 OpeningStep::Handshake => Stage::Tls,
-                OpeningStep::Injected(_) => Stage::StartTls,
                 OpeningStep::CredentialsWanted(_) => Stage::Auth,
                 _ => awaited.unwrap_or(Stage::Mail),
             },
@@ -288,7 +287,8 @@ impl Session {
     }
 
     /// Continues with the credentials that the program provides, or ends because there are none.
-    /// Returns `false` if the session does not wait for credentials.
+    /// Returns `false` if the session does not wait for credentials. A session that is about to
+    /// end ignores them.
     pub(super) fn log_in(&mut self, credentials: Result<crate::Credentials, Error>) -> bool {
         let Phase::Opening(opening) = &mut self.phase else {
             return false;
@@ -296,6 +296,9 @@ impl Session {
         let OpeningStep::CredentialsWanted(capabilities) = &opening.step else {
             return false;
         };
+        if self.failing.is_some() {
+            return true;
+        }
         let capabilities = Arc::clone(capabilities);
         let begun = match credentials {
             Ok(credentials) => {

@@ -14,10 +14,12 @@ use super::expectation::{Awaited, Step};
 use super::open::Change;
 use super::pipeline::Pipeline;
 use super::requests::Requests;
-use super::sending::{Bdat, Content, GUARANTEED_RECIPIENTS, Plan, Progress, Transaction};
+use super::sending::{
+    Bdat, Content, GUARANTEED_RECIPIENTS, Plan, Progress, Transaction, is_out_of_sequence,
+};
 use super::trace::{Speaker, TraceLine};
 use crate::message::parameters::ServerProperties;
-use crate::{Error, ErrorKind, Event, Pipelining, Protocol, Stage, command};
+use crate::{Error, ErrorKind, Event, Pipelining, Protocol, ReplyRef, Stage, Violation, command};
 
 /// The result of one step of the writing cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +129,8 @@ impl Pipeline {
     /// was anything to do.
     fn reset_if_needed(&mut self, dialogue: &mut Dialogue) -> bool {
         if mem::take(&mut self.needs_resync) {
-            dialogue.write_command(Awaited::Resync, |out| out.extend_from_slice(b"NOOP\r\n"));
+            // Not NOOP, which must be the last command of its group (RFC 2920 §3.1).
+            dialogue.write_command(Awaited::Resync, |out| out.extend_from_slice(b"RSET\r\n"));
             return true;
         }
         let needed = self.open.needs_reset();
@@ -361,8 +364,14 @@ impl Pipeline {
     }
 
     /// Begins the content after a `354`. If no recipient was accepted, writes a lone dot
-    /// (RFC 2920 §3.1). Returns the error that ends the session if the content is not available.
-    pub(super) fn go_ahead(&mut self, dialogue: &mut Dialogue) -> Option<Error> {
+    /// (RFC 2920 §3.1). Returns the error that ends the session if the content is not available, if
+    /// even the dot would deliver an empty message, or if it is unknown how many replies the dot
+    /// gets.
+    pub(super) fn go_ahead(
+        &mut self,
+        received: ReplyRef<'_>,
+        dialogue: &mut Dialogue,
+    ) -> Option<Error> {
         let Some(transaction) = self.current_mut() else {
             debug_assert!(
                 false,
@@ -375,6 +384,18 @@ impl Pipeline {
                 return Some(failure.clone());
             }
             transaction.begin_dotted();
+        } else if let Some(reply) = transaction.answers.refusal_within_a_transaction() {
+            let kind = ErrorKind::OutOfSequence(reply.clone());
+            let error = Error::new(Stage::Mail, kind);
+            if is_out_of_sequence(reply) {
+                // The refusal is not about this message, which another session can send.
+                transaction.fail(error.clone());
+            }
+            return Some(error);
+        } else if dialogue.config.protocol == Protocol::Lmtp {
+            // DATA must fail without an accepted recipient (RFC 2033 §4.2).
+            let violation = Violation::UnexpectedReply(dialogue.owned(received));
+            return Some(Error::new(Stage::Data, ErrorKind::Violation(violation)));
         } else {
             dialogue
                 .output
@@ -478,7 +499,6 @@ impl Pipeline {
     /// Expects the replies to the content, which is completely in the output.
     fn content_complete(&mut self, dialogue: &mut Dialogue) {
         let complete_at = dialogue.output.queued();
-        let lmtp = dialogue.config.protocol == Protocol::Lmtp;
         let Some(transaction) = self.current_mut() else {
             debug_assert!(
                 false,
@@ -496,24 +516,14 @@ impl Pipeline {
             Progress::SourceFailed(error) => Progress::Failed(error),
             _ => Progress::Complete,
         };
-        // RFC 2033 §4.2: without an accepted recipient, the dot gets no reply.
-        let answered = !(lmtp && lone_dot);
-        if answered {
-            transaction.outstanding += 1;
-        }
-        if !after_data {
+        transaction.outstanding += 1;
+        let step = if after_data {
+            Step::EndOfData
+        } else {
             self.open.change(Change::LastBdatWritten, serial);
-        } else if !answered {
-            self.open.change(Change::ContentAnswered, serial);
-        }
-        if answered {
-            let step = if after_data {
-                Step::EndOfData
-            } else {
-                Step::LastChunk
-            };
-            dialogue.expect(Awaited::Transaction(serial, step));
-        }
+            Step::LastChunk
+        };
+        dialogue.expect(Awaited::Transaction(serial, step));
         if let Some(octets) = octets
             && dialogue.config.trace
             && !lone_dot

@@ -16,34 +16,35 @@ use crate::ReplyLimits;
 pub struct Limits {
     /// The limits on a single reply.
     pub reply: ReplyLimits,
-    /// The number of capabilities that an `EHLO` reply may list. 128.
+    /// The number of capabilities that an `EHLO` reply may list. Default 128.
     pub capabilities: usize,
-    /// The number of challenges that an authentication may take. 8.
+    /// The number of challenges that an authentication may take. Default 8.
     pub auth_rounds: usize,
     /// The number of hash iterations that a server may demand for a password, which bounds the
-    /// time that the client spends. 200,000, which take about a tenth of a second of one
+    /// time that the client spends. Default 200,000, which take about a tenth of a second of one
     /// processor. The calculation blocks the caller's thread: other tasks on the same executor
     /// thread wait. If a server demands more, the client does not log in.
     pub auth_iterations: u32,
     /// The octets of content that may be under way with `BDAT` before the client knows whether
-    /// their recipients are accepted, under [`Pipelining::Bold`](crate::Pipelining::Bold). 256
-    /// KiB. If the connection breaks, at most this much content is in doubt.
+    /// their recipients are accepted, under [`Pipelining::Bold`](crate::Pipelining::Bold). Default
+    /// 256 KiB. If the connection breaks, at most this much content is in doubt.
     pub speculation: u64,
     /// The octets that a report keeps of each reply to `RCPT`; the rest is cut off, at a line's
-    /// end where possible. 1,024.
+    /// end where possible. Default 1,024.
     ///
     /// The replies in a report take at most this number times the number of recipients; a reply
     /// that equals the one before is stored once.
     pub recipient_reply: usize,
-    /// The number of replies that may be outstanding at once (RFC 2920 §3.1). 1,000.
+    /// The number of replies that may be outstanding at once (RFC 2920 §3.1). Default 1,000;
+    /// at least 1.
     ///
     /// It bounds the replies that the server writes while nobody reads: a driver that writes
     /// and reads in turn cannot deadlock with replies of ordinary length.
     pub outstanding_replies: usize,
-    /// The number of trace lines that are kept for a caller that does not poll. 1,024.
+    /// The number of trace lines that are kept for a caller that does not poll. Default 1,024.
     pub trace_lines: usize,
     /// The octets of output that are materialised ahead of the socket: encoded content and
-    /// commands. 256 KiB; at least 512 octets.
+    /// commands. Default 256 KiB; at least 512 octets.
     ///
     /// A smaller window saves memory and makes flights smaller. Content that needs no encoding
     /// is not copied and takes none of this memory.

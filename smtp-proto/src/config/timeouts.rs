@@ -24,45 +24,45 @@ use core::time::Duration;
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// Resolving a name and connecting, for all addresses together. 30 seconds.
+    /// Resolving a name and connecting, for all addresses together. Default 30 seconds.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub connect: Duration,
-    /// The TLS handshake. 1 minute.
+    /// The TLS handshake. Default 1 minute.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub tls: Duration,
-    /// The greeting, from the moment the connection is established. 5 minutes.
+    /// The greeting, from the moment the connection is established. Default 5 minutes.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub greeting: Duration,
-    /// The reply to `EHLO`, `HELO` or `LHLO`. 5 minutes.
+    /// The reply to `EHLO`, `HELO` or `LHLO`. Default 5 minutes.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub ehlo: Duration,
-    /// The reply to `STARTTLS`. 2 minutes.
+    /// The reply to `STARTTLS`. Default 2 minutes.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub starttls: Duration,
-    /// Each reply in an authentication exchange, and the wait for late credentials. 2 minutes.
+    /// Each reply in an authentication exchange, and the wait for late credentials. Default 2 minutes.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub auth: Duration,
-    /// The reply to `MAIL`, `RSET` or a [`Command`](crate::Command). 5 minutes.
+    /// The reply to `MAIL`, `RSET` or a [`Command`](crate::Command). Default 5 minutes.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub mail: Duration,
-    /// The reply to each `RCPT`. 5 minutes.
+    /// The reply to each `RCPT`. Default 5 minutes.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub rcpt: Duration,
-    /// The `354` to `DATA`. 2 minutes.
+    /// The `354` to `DATA`. Default 2 minutes.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub data: Duration,
-    /// Writing without any progress. 3 minutes.
+    /// Writing without any progress. Default 3 minutes.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub body: Duration,
-    /// The reply to the end of the content. 10 minutes: a client that gives up earlier causes
+    /// The reply to the end of the content. Default 10 minutes: a client that gives up earlier causes
     /// duplicates.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub end_of_data: Duration,
-    /// The reply to `QUIT`. 5 seconds: no message depends on it.
+    /// The reply to `QUIT`. Default 5 seconds: no message depends on it.
     #[cfg_attr(feature = "serde", serde(with = "crate::seconds"))]
     pub quit: Duration,
     /// The first reply after the session was idle for more than a second, if this is shorter
-    /// than the stage's own limit. 10 seconds.
+    /// than the stage's own limit. Default 10 seconds.
     ///
     /// A connection that died while it was idle looks alive until a command is sent. Only
     /// `MAIL`, `RSET` or a [`Command`](crate::Command) is outstanding then, so the message is

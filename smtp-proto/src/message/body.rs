@@ -233,7 +233,11 @@ impl StreamFacts {
         self
     }
 
-    /// Sets the facts that a scan of the whole content found beforehand.
+    /// Sets the facts that a scan of the whole content found beforehand, with
+    /// [`BodyFacts`]. By default nothing is known.
+    ///
+    /// The content is not checked against the facts: a declaration of 8-bit content or of its size
+    /// that does not fit is sent as given here.
     #[must_use]
     pub fn measured(mut self, facts: BodyFacts) -> Self {
         self.measured = Some(facts);

@@ -20,6 +20,9 @@ pub enum Recipients {
     #[default]
     Any,
     /// The message goes to all recipients or to none: after one refusal it is not sent.
+    ///
+    /// In LMTP this holds for refusals before the content only: the server then decides for each
+    /// recipient (RFC 2033 §4.2), and the report may be partial.
     All,
 }
 

@@ -1,8 +1,9 @@
 //! What to do about an error: one table that maps a kind, a stage and a reply to an answer.
 //!
-//! Every question about the next action reads this table: whether a retry helps, which advice an
-//! error gives, whether a session was lost, whether a server accepts no more sessions. Must never
-//! know how a retry is made.
+//! Every question about the next action is answered here: whether a retry helps, which advice an
+//! error gives, whether a session was lost, whether a server accepts no more sessions, whether to
+//! try another address. Some of the answers need more than the table says, and look at the stage,
+//! the kind and the code of an error as well. Must never know how a retry is made.
 
 use alloc::string::ToString as _;
 
@@ -163,22 +164,28 @@ impl Flaw {
             (Stage::Auth, 432 | 534) => Some(Self::Mechanism),
             (Stage::Auth, 538) => Some(Self::Unprotected),
             (Stage::Auth, _) if reply.code().is_permanent() => Some(Self::Login),
-            (Stage::Ehlo, code) if !matches!(code, 500 | 502) && is_about_name(reply) => {
-                Some(Self::HelloName)
-            }
+            (Stage::Ehlo, _) if is_about_name(reply) => Some(Self::HelloName),
             _ => None,
         }
     }
 }
 
-/// Whether a refusal of `EHLO` is about the client's name: its text says so, or its enhanced
-/// code is one of policy (RFC 3463 §3.8).
+/// Whether a refusal of `EHLO` is about the client's name, its only argument: its code or its
+/// text says so, or its enhanced code is one of policy (RFC 3463 §3.8).
 fn is_about_name(reply: &Reply) -> bool {
+    match reply.code().get() {
+        // The argument is wrong (RFC 5321 §4.2.2).
+        501 | 504 => return true,
+        // The command is wrong.
+        500 | 502 | 503 => return false,
+        _ => {}
+    }
     let by_policy = reply
         .enhanced()
         .is_some_and(|enhanced| (enhanced.class(), enhanced.subject()) == (5, 7));
     let text = reply.to_string().to_ascii_lowercase();
-    by_policy || ["helo", "ehlo"].iter().any(|word| text.contains(word))
+    let words = ["helo", "ehlo", "lhlo", "host name", "hostname"];
+    by_policy || words.iter().any(|word| text.contains(word))
 }
 
 impl Error {
@@ -212,13 +219,13 @@ impl Error {
         };
         match self.flaw()? {
             Flaw::Mechanism if reply.code().is_transient() => {
-                Some("log in once by PLAIN under TLS")
+                Some("this mechanism works only after one login with PLAIN over TLS")
             }
             Flaw::Mechanism => {
                 Some("use a stronger mechanism, or a password that the provider makes for programs")
             }
             Flaw::Unprotected => Some("use TLS"),
-            Flaw::HelloName => Some("set hello_name to a name that this server accepts"),
+            Flaw::HelloName => Some("send a name in EHLO that this server accepts"),
             _ => None,
         }
     }
@@ -233,8 +240,9 @@ impl Error {
     /// Whether a session that could not be opened is worth an attempt with another address of the
     /// server (RFC 5321 §5.1).
     ///
-    /// True if this address refused the session in its greeting, or closed the connection or sent
-    /// nothing before its greeting (the server speaks first, after a TLS handshake if there is one).
+    /// True if this address refused the session in its greeting, sent something else as its greeting,
+    /// or closed the connection or sent nothing before it (the server speaks first, after a TLS
+    /// handshake if there is one).
     /// Every other failure says something about the server, not about one of its addresses.
     pub fn is_worth_another_address(&self) -> bool {
         match (self.stage(), self.kind()) {

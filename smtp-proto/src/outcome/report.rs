@@ -48,6 +48,8 @@ pub struct Report {
     recipients: Vec<RecipientReport>,
     /// The error because of which a further transaction of an accepted message was not sent.
     rest_error: Option<Error>,
+    /// Whether the content was refused for some recipients only, so that others may accept it.
+    refused_for_some: bool,
 }
 
 /// The result of sending a message as a whole.
@@ -126,7 +128,22 @@ impl Report {
             outcome,
             recipients,
             rest_error: None,
+            refused_for_some: false,
         }
+    }
+
+    /// Records whether each refusal of the content is that of one recipient (RFC 2033 §4.2).
+    pub(crate) fn with_separate_finals(mut self, separate: bool) -> Self {
+        self.refused_for_some = separate
+            && matches!(
+                self.outcome,
+                Outcome::Rejected {
+                    stage: Stage::Body,
+                    ..
+                }
+            )
+            && self.recipients.iter().any(RecipientReport::is_not_sent);
+        self
     }
 
     /// Creates the report on a message that the server accepted for all recipients, without a
@@ -216,7 +233,7 @@ impl Report {
             return;
         }
         let mut recipients = self.recipients.iter();
-        if recipients.all(|recipient| recipient.status != RecipientStatus::NotSent) {
+        if !recipients.any(RecipientReport::is_not_sent) {
             self.rest_error = None;
         }
     }
@@ -234,12 +251,10 @@ impl Report {
                     stage: Stage::Rcpt,
                     ..
                 }
-        );
+        ) || self.refused_for_some;
         let recipients = self.recipients.iter().enumerate();
         recipients
-            .filter(|(_, recipient)| {
-                asked_for_others && recipient.status == RecipientStatus::NotSent
-            })
+            .filter(|(_, recipient)| asked_for_others && recipient.is_not_sent())
             .map(|(position, _)| position)
             .collect()
     }
@@ -390,6 +405,10 @@ impl RecipientReport {
 
     fn is_accepted(&self) -> bool {
         self.status == RecipientStatus::Accepted
+    }
+
+    fn is_not_sent(&self) -> bool {
+        self.status == RecipientStatus::NotSent
     }
 
     /// Whether the server took responsibility for the recipient.

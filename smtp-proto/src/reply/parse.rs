@@ -49,7 +49,7 @@ pub struct InvalidReply;
 
 impl fmt::Display for InvalidReply {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("not a reply of one line: a code from 200 to 599, a blank and text")
+        formatter.write_str("not a reply of one line: a code from 200 to 599, a space and text")
     }
 }
 

@@ -103,7 +103,7 @@ impl fmt::Display for ReplyError {
         match self {
             Self::InvalidCode => formatter.write_str("a reply line has no valid code"),
             Self::InvalidSeparator => {
-                formatter.write_str("a reply code is followed by neither blank nor hyphen")
+                formatter.write_str("a reply code is not followed by a space or a hyphen")
             }
             Self::CodeMismatch { first, other } => {
                 write!(

@@ -152,9 +152,9 @@ enum Step {
     Final {
         signature: Secret,
     },
-    /// The reply: the server has proved its identity.
+    /// Waits for the reply to `AUTH`; the server has proved its identity.
     Verified,
-    /// The reply: the server has already described its refusal.
+    /// Waits for the reply to `AUTH`; the server has already sent its refusal (`e=`).
     Refused,
     Nothing,
 }

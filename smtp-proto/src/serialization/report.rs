@@ -3,14 +3,13 @@
 
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
-use core::fmt::Write as _;
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::{
     Address, Disposition, Error, ErrorKind, Flaw, Outcome, RecipientReport, RecipientStatus, Reply,
-    Report, Stage,
+    Report, Stage, escape_non_utf8,
 };
 
 /// A reply: its code, its enhanced code, and its lines as text.
@@ -26,23 +25,10 @@ impl Serialize for Reply {
         ReplyFields {
             code: self.code().get(),
             enhanced: self.enhanced().map(|code| code.to_string()),
-            text: self.text_lines().map(as_text).collect(),
+            text: self.text_lines().map(escape_non_utf8).collect(),
         }
         .serialize(serializer)
     }
-}
-
-/// The octets as text; those that are not UTF-8 appear as `\x..`.
-fn as_text(octets: &[u8]) -> String {
-    let mut text = String::with_capacity(octets.len());
-    for chunk in octets.utf8_chunks() {
-        text.push_str(chunk.valid());
-        for octet in chunk.invalid() {
-            // Writing to a string never fails.
-            let _ = write!(text, "\\x{octet:02x}");
-        }
-    }
-    text
 }
 
 #[derive(Serialize)]

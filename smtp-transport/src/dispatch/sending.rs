@@ -52,7 +52,8 @@ impl<L: Line> Sending<L> {
     }
 
     /// Pauses the send. Its place in the queue, or its right to open a connection, goes to another
-    /// send. A connection in use is kept, because messages may be under way on it.
+    /// send. A connection in use is kept, because messages may be under way on it; if other sends
+    /// share it, they drive it meanwhile.
     pub fn pause(&mut self, now: Instant) {
         self.any.pause(now);
     }
@@ -209,8 +210,10 @@ impl AnySending {
     fn pause(&mut self, now: Instant) {
         self.now = now;
         self.wait = None;
+        self.park(Waker::noop());
         match self.hold {
             Hold::Lease(_) => {}
+            Hold::Place(ticket) if self.dispatch.with_shelf(|shelf| shelf.step_aside(ticket)) => {}
             _ => self.give_back(),
         }
     }

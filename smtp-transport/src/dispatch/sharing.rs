@@ -1,7 +1,8 @@
 //! Sends that share a connection: whichever of them is polled drives it, and delivers the reports of
 //! the others.
 //!
-//! Must never decide who joins a connection, nor open, read or write one.
+//! Must never decide who joins a connection, nor open or read one. Writes only what the stream takes
+//! without waiting, by `Line::flush`.
 
 use std::mem;
 use std::task::Waker;

@@ -250,6 +250,7 @@ impl AnySending {
         };
         Ok(())
     }
+
     /// Begins to use the idle connection that was checked, if it is still open.
     fn looked(&mut self) {
         let (now, deadline) = (self.now, self.deadline());
@@ -289,6 +290,7 @@ impl AnySending {
             }
         }
     }
+
     /// The connection that this send drives.
     fn line(&mut self) -> &mut AnyLine {
         match &mut self.hold {

@@ -31,7 +31,8 @@ pub struct PoolConfig {
     /// The maximum number of connections, including those that are being opened. Default 8; at
     /// least 1.
     pub max_connections: usize,
-    /// The maximum number of idle connections that are kept. Default 8.
+    /// The maximum number of idle connections that are kept. Default 8; with 0, each connection ends
+    /// after its last message.
     pub max_idle: usize,
     /// The number of idle connections that are kept regardless of `idle_timeout`, so that a message
     /// after a long pause need not wait for a new one. Default 0.
@@ -39,12 +40,12 @@ pub struct PoolConfig {
     /// A server closes them after some minutes all the same, and `max_lifetime` applies to them.
     /// They are not opened in advance.
     pub min_idle: usize,
-    /// The maximum number of messages on one connection at a time. Default 100; with 1, sends never
-    /// share a connection.
+    /// The maximum number of messages on one connection at a time. Default 100; at least 1, with
+    /// which sends never share a connection.
     ///
     /// Messages up to 1 MiB share connections, so that their commands travel in the same flights.
     /// The limit applies to [`Pipelining::Bold`](postwire_proto::Pipelining::Bold); in the other
-    /// modes more than two messages have no use.
+    /// modes a connection has at most two messages.
     pub max_queued: usize,
     /// The time that an idle connection is kept. Default 60 seconds, because servers close idle
     /// connections after a few minutes.
@@ -53,10 +54,12 @@ pub struct PoolConfig {
     /// The time after which a connection is not used again. Default 10 minutes.
     #[cfg_attr(feature = "serde", serde(with = "postwire_proto::seconds"))]
     pub max_lifetime: Duration,
-    /// The number of messages after which a connection is not used again. Default 1,000.
+    /// The number of messages after which a connection is not used again. Default 1,000; at
+    /// least 1.
     pub max_messages: u64,
     /// The time that a message waits for a connection while all are in use, or while the pool
-    /// pauses. Default 5 minutes. With `None`, only `TransportBuilder::timeout` limits the wait.
+    /// pauses. Default 5 minutes. With `None`, as with [`Duration::MAX`], only
+    /// `TransportBuilder::timeout` limits the wait.
     #[cfg_attr(feature = "serde", serde(with = "postwire_proto::seconds::option"))]
     pub acquire_timeout: Option<Duration>,
     /// The time that `shutdown()` waits for messages that are queued or under way. Default 30
@@ -103,6 +106,20 @@ impl PoolConfig {
     #[must_use]
     pub fn max_queued(mut self, messages: usize) -> Self {
         self.max_queued = messages;
+        self
+    }
+
+    /// Sets the pause after a server accepts no more sessions.
+    #[must_use]
+    pub fn first_pause(mut self, pause: Duration) -> Self {
+        self.first_pause = pause;
+        self
+    }
+
+    /// Sets the longest pause.
+    #[must_use]
+    pub fn longest_pause(mut self, pause: Duration) -> Self {
+        self.longest_pause = pause;
         self
     }
 

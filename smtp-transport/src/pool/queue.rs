@@ -40,7 +40,7 @@ impl Waiting {
         }
     }
 
-    /// The size of the message; 0 without one.
+    /// The size of the message in octets; 0 without one.
     pub(crate) fn octets(self) -> u64 {
         match self.request {
             Request::Connection => 0,

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
-use postwire_proto::{Error, ErrorKind, Stage};
+use postwire_proto::Error;
 
 use super::ConnectError;
 use super::race::{AddressRace, RaceStep};
@@ -78,11 +78,7 @@ impl<'a> Dial<'a> {
         if let Some(error) = self.failed.take() {
             return DialStep::Fail(error);
         }
-        let path = if self.config.by_connector {
-            Some(Path::new(""))
-        } else {
-            self.config.unix_socket()
-        };
+        let path = self.path();
         match (&mut self.race, path) {
             (None, Some(path)) => DialStep::ConnectUnix(ConnectUnix { dial: self, path }),
             (None, None) => DialStep::Resolve(Resolve(self)),
@@ -125,8 +121,34 @@ impl<'a> Dial<'a> {
 
     /// Ends connecting after its time limit, and returns the error of the session.
     pub fn timed_out(&mut self) -> Error {
-        let late = || Error::new(Stage::Connect, ErrorKind::TimedOut);
-        self.race.as_mut().map_or_else(late, AddressRace::timed_out)
+        let late = || io::ErrorKind::TimedOut.into();
+        let path = self.path();
+        match (&mut self.race, path) {
+            (Some(race), _) => race.timed_out(),
+            (None, Some(path)) => self.path_error(path, late()).into_error(),
+            (None, None) => self.unresolved(late()).into_error(),
+        }
+    }
+
+    /// The path of the Unix socket; empty for a function of the program.
+    fn path(&self) -> Option<&'a Path> {
+        if self.config.by_connector {
+            Some(Path::new(""))
+        } else {
+            self.config.unix_socket()
+        }
+    }
+
+    fn path_error(&self, path: &Path, error: io::Error) -> ConnectError {
+        if self.config.by_connector {
+            ConnectError::connector(self.config.host(), self.config.port(), error)
+        } else {
+            ConnectError::unix_socket(path, error)
+        }
+    }
+
+    fn unresolved(&self, error: io::Error) -> ConnectError {
+        ConnectError::unresolved(self.config.host(), self.config.port(), error)
     }
 
     /// Creates the session over the connected stream with this local address. The adapter drives
@@ -188,10 +210,7 @@ impl<'a> Resolve<'_, 'a> {
         let config = self.0.config;
         match addresses {
             Ok(addresses) => self.0.race = Some(AddressRace::new(config, addresses)),
-            Err(error) => {
-                let error = ConnectError::unresolved(config.host(), config.port(), error);
-                self.0.failed = Some(error.into_error());
-            }
+            Err(error) => self.0.failed = Some(self.0.unresolved(error).into_error()),
         }
     }
 }
@@ -212,12 +231,7 @@ impl<'a> ConnectUnix<'_, 'a> {
 
     /// Records that connecting failed.
     pub fn failed(self, error: io::Error) {
-        let config = self.dial.config;
-        let error = if config.by_connector {
-            ConnectError::connector(config.host(), config.port(), error)
-        } else {
-            ConnectError::unix_socket(self.path, error)
-        };
+        let error = self.dial.path_error(self.path, error);
         self.dial.failed = Some(error.into_error());
     }
 }

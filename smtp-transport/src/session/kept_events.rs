@@ -28,7 +28,7 @@ impl KeptEvents {
                 self.0.push_back(event);
             }
             Event::BodyWanted(id) => {
-                let why = "no call provides the streamed content: use send_stream, or take the events of the connection";
+                let why = "a streamed body was enqueued, but nothing provides its content: use send_stream, or take the events of the connection";
                 // This fails only if the message has its verdict already.
                 let _ = connection.body_next(id, Some(Err(io::Error::other(why))));
             }

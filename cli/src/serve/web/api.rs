@@ -130,7 +130,7 @@ fn query_value(query: Option<&str>, name: &str) -> Option<String> {
 fn parse_search(query: Option<&str>) -> Result<Query, (StatusCode, String)> {
     let text = query_value(query, "query").unwrap_or_default();
     match text.trim() {
-        "" => Err(bad_request("there is no query")),
+        "" => Err(bad_request("the parameter `query` is missing")),
         text => Query::parse(text).map_err(bad_request),
     }
 }
@@ -203,6 +203,16 @@ fn unless_unchanged(
     response
 }
 
+/// The identifiers, with that of the latest message for the word `latest`.
+fn with_latest(inbox: &Inbox, mut ids: Vec<String>) -> Vec<String> {
+    for id in ids.iter_mut().filter(|id| *id == "latest") {
+        if let Some(latest) = inbox.get(id) {
+            id.clone_from(&latest.id);
+        }
+    }
+    ids
+}
+
 async fn set_read(State(inbox): Shared, body: Bytes) -> Answer {
     let Selection { ids, read, search } = Selection::parse(&body)?;
     if !search.is_empty() && !ids.is_empty() {
@@ -210,7 +220,7 @@ async fn set_read(State(inbox): Shared, body: Bytes) -> Answer {
     }
     let ids = match search.trim() {
         "" if ids.is_empty() => None,
-        "" => Some(ids),
+        "" => Some(with_latest(&inbox, ids)),
         search => Some(matching(
             &inbox,
             &Query::parse(search).map_err(bad_request)?,
@@ -224,6 +234,7 @@ async fn set_read(State(inbox): Shared, body: Bytes) -> Answer {
 
 async fn delete_messages(State(inbox): Shared, body: Bytes) -> Answer {
     let Selection { ids, .. } = Selection::parse(&body)?;
+    let ids = with_latest(&inbox, ids);
     inbox.delete(|message| ids.is_empty() || ids.contains(&message.id));
     Ok("ok".into_response())
 }

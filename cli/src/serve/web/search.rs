@@ -52,6 +52,22 @@ const FIELDS: [(&str, Field); 8] = [
     ("message-id:", Field::MessageId),
 ];
 
+/// Filters of Mailpit, and of the search of well-known mail programs, that are not supported. As
+/// words they would silently find nothing.
+const FILTERS_ELSEWHERE: [&str; 11] = [
+    "before:",
+    "after:",
+    "larger:",
+    "smaller:",
+    "older:",
+    "newer:",
+    "older_than:",
+    "newer_than:",
+    "size:",
+    "is:",
+    "has:",
+];
+
 impl Query {
     /// Reads a query. An error says which filter is not supported.
     pub(crate) fn parse(query: &str) -> Result<Self, String> {
@@ -91,8 +107,7 @@ fn parse_condition(word: &str) -> Result<Condition, String> {
         "is:tagged" => Condition::Never,
         _ if word.starts_with("tag:") => Condition::Never,
         _ => {
-            let unsupported = ["before:", "after:", "larger:", "smaller:"];
-            if let Some(filter) = unsupported.iter().find(|it| word.starts_with(**it)) {
+            if let Some(filter) = FILTERS_ELSEWHERE.iter().find(|it| word.starts_with(**it)) {
                 return Err(format!("the filter {filter} is not supported"));
             }
             Condition::In(Field::Anywhere, word.to_owned())

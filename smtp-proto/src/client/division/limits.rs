@@ -71,6 +71,7 @@ impl Used {
     ) -> Result<(), ErrorKind> {
         let before = self.domains.len();
         let mut positions = Vec::new();
+        let mut without_room = Vec::new();
         for position in message.portion.positions() {
             let Some(address) = message.envelope.forward_paths().get(position) else {
                 continue;
@@ -78,6 +79,9 @@ impl Used {
             let domain = address.domain().to_ascii_lowercase().into_boxed_str();
             if let Err(place) = self.domains.binary_search(&domain) {
                 if self.domains.len() == most {
+                    if let Err(place) = without_room.binary_search(&domain) {
+                        without_room.insert(place, domain);
+                    }
                     continue;
                 }
                 added.push(domain.clone());
@@ -91,7 +95,8 @@ impl Used {
         if before > 0 {
             return Err(ErrorKind::SessionFull);
         }
-        message.keep_recipients("RCPTDOMAINMAX", most, positions)
+        let wanted = most.saturating_add(without_room.len());
+        message.keep_recipients("RCPTDOMAINMAX", wanted, most, positions)
     }
 }
 

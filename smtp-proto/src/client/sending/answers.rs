@@ -148,6 +148,17 @@ impl Answers {
         self.mail_accepted() && self.counts.accepted > 0
     }
 
+    /// The refusal of `MAIL`, if the server has a transaction open nevertheless: that of an earlier
+    /// message, or one without a sender.
+    pub(in crate::client) fn refusal_within_a_transaction(&self) -> Option<&Reply> {
+        match &self.mail {
+            Answer::No(reply) if self.counts.accepted > 0 || is_out_of_sequence(reply) => {
+                Some(reply)
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the server accepted the content for any recipient.
     pub(in crate::client) fn content_accepted(&self) -> bool {
         matches!(self.content.of_message(), Answer::Yes(_))
@@ -176,10 +187,6 @@ impl Answers {
 
     /// Whether the content gets one final reply for each recipient (LMTP).
     pub(in crate::client) fn counts_finals(&self) -> bool {
-        self.answered_apart()
-    }
-
-    fn answered_apart(&self) -> bool {
         matches!(self.content, Finals::Lmtp(_))
     }
 
@@ -404,7 +411,7 @@ impl Transaction {
         if let Answer::No(reply) = &answers.mail {
             return Some((Stage::Mail, reply));
         }
-        if answers.answered_apart() {
+        if answers.counts_finals() {
             return None;
         }
         let counts = &answers.counts;
@@ -418,7 +425,7 @@ impl Transaction {
 }
 
 /// Whether the reply is `503 bad sequence of commands` (RFC 5321 §4.2.3).
-fn is_out_of_sequence(reply: &Reply) -> bool {
+pub(in crate::client) fn is_out_of_sequence(reply: &Reply) -> bool {
     reply.code().get() == 503
 }
 

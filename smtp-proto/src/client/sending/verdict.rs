@@ -20,7 +20,8 @@ pub(in crate::client) struct Concluded {
     pub(in crate::client) report: Report,
     /// Whether the message had an earlier transaction.
     pub(in crate::client) is_further: bool,
-    /// The positions of a further transaction's recipients in the envelope.
+    /// The positions of this transaction's recipients in the envelope; empty for the first
+    /// transaction of a message.
     pub(in crate::client) positions: Vec<usize>,
     /// The message with its remaining recipients, for a further transaction.
     pub(in crate::client) rest: Option<Box<Message>>,
@@ -119,6 +120,7 @@ impl Transaction {
         answers.clear();
         *spare = answers;
         Report::new(self.message.id, outcome, recipients)
+            .with_separate_finals(self.answers.counts_finals())
     }
 
     /// The results for the recipients: in a first transaction for all recipients in the order of

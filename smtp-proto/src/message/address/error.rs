@@ -117,7 +117,7 @@ impl fmt::Display for AddressError {
             Self::NotAscii { position } => {
                 write!(
                     formatter,
-                    "the character at position {position} is not ascii"
+                    "the character at position {position} is not ASCII"
                 )
             }
         }

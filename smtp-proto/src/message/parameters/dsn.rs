@@ -76,7 +76,7 @@ impl EnvelopeId {
         let printable = |octet: u8| octet.is_ascii_graphic() || octet == b' ';
         if identifier.is_empty() || !identifier.bytes().all(printable) {
             return Err(ParameterError::Malformed {
-                expected: "an envelope identifier of printable ascii characters",
+                expected: "an envelope identifier of printable ASCII characters",
             });
         }
         let encoded = xtext::encode(identifier);
@@ -242,7 +242,7 @@ impl OriginalRecipient {
             || !address.bytes().all(printable)
         {
             return Err(ParameterError::Malformed {
-                expected: "an address of printable ascii characters, and its type",
+                expected: "an address of printable ASCII characters, and its type",
             });
         }
         Self::bounded(alloc::format!("{address_type};{}", xtext::encode(address)))

@@ -33,7 +33,7 @@ impl fmt::Display for ParameterError {
                 "a keyword must consist of letters, digits and hyphens and must not begin with a hyphen",
             ),
             Self::InvalidValue => formatter.write_str(
-                "a value must consist of printable ascii characters other than a blank and \"=\"",
+                "a value must consist of printable ASCII characters other than a space and \"=\"",
             ),
             Self::Reserved => formatter.write_str(
                 "size, body and smtputf8 follow from the message and cannot be given as parameters",

@@ -71,11 +71,11 @@ impl fmt::Display for Error {
                 allowed,
             } => write!(
                 f,
-                "the message wants {wanted} and the server's limit by {limit} is {allowed}"
+                "the message needs {wanted}; the server allows {allowed} ({limit})"
             ),
             ErrorKind::TooLarge { octets, limit } => write!(
                 f,
-                "the message has {octets} octets and the server accepts {limit}"
+                "the message has {octets} octets; the server accepts at most {limit}"
             ),
             ErrorKind::Unsendable(why) => write!(f, "{why}"),
             ErrorKind::Source(error) => write!(f, "the source of the content failed: {error}"),

@@ -141,9 +141,9 @@ fn data_and_bdat_do_not_mix() {
             c: BDAT 1\\r\\nx
             S: 250 2.0.0 chunk received
             C: DATA
-            S: 503 5.5.1 BDAT has begun
+            S: 503 5.5.1 DATA cannot follow BDAT
             C: RCPT TO:<e@f>
-            S: 503 5.5.1 BDAT has begun
+            S: 503 5.5.1 DATA cannot follow BDAT
             C: BDAT 0 LAST
             Q: message <a@b.example> <c@d.example> x
             A: yes
@@ -214,7 +214,7 @@ fn a_chunk_of_unknown_size_ends_the_session() {
             "
             c: BDAT x\\r\\nNOOP\\r\\n
             S: 501 5.5.4 invalid chunk size, closing
-            Q: closed: a bdat command with an invalid size
+            Q: closed: a BDAT command with an invalid size
             ",
         ],
     );

@@ -10,7 +10,7 @@ fn other_protocols_end_the_session() {
         S: 220 mx.example ESMTP ready
         C: POST / HTTP/1.1
         S: 421 4.7.0 this is an SMTP server, closing
-        Q: closed: an http request instead of a command
+        Q: closed: an HTTP request instead of a command
         C: EHLO me
         "],
     );
@@ -20,7 +20,7 @@ fn other_protocols_end_the_session() {
         S: 220 mx.example ESMTP ready
         c: \\x16\\x03\\x01
         S: 421 4.7.0 this is an SMTP server, closing
-        Q: closed: a tls handshake where a command should be
+        Q: closed: a TLS handshake where a command should be
         c: \\x02\\0\\n
         "],
     );
@@ -126,6 +126,6 @@ fn replies_are_traced_in_order_with_commands() {
         S: 421 this is an SMTP server, closing
         Q: command POST / HTTP/1.1
         Q: reply 421 this is an SMTP server, closing
-        Q: closed: an http request instead of a command
+        Q: closed: an HTTP request instead of a command
         "]);
 }

@@ -245,10 +245,16 @@ fn data_without_recipients_can_be_taken() {
         config.clone(),
         &[HELLO, talk, "S: 554 5.5.1 no valid recipients"],
     );
-    play(
-        config.protocol(Protocol::Lmtp),
-        &[LHLO, talk, "C: QUIT\nS: 221 2.0.0 goodbye\nQ: closed"],
-    );
+    // RFC 2033 §4.2: in LMTP, DATA must fail.
+    let talk = "
+        C: MAIL FROM:<a@b>
+        Q: mail <a@b>
+        A: yes
+        S: 250 2.1.0 sender ok
+        C: DATA
+        S: 503 5.5.1 no valid recipients
+    ";
+    play(config.protocol(Protocol::Lmtp), &[LHLO, talk]);
 }
 
 #[test]
@@ -282,9 +288,9 @@ fn promises_are_accepted_where_they_are_offered() {
             S: 250-LIMITS RCPTMAX=9 MAILMAX=2
             S: 250 XFOO
             C: MAIL FROM:<a@b> BY=59;R
-            S: 501 5.5.4 not within so short a time
+            S: 501 5.5.4 the delivery time is too short
             C: MAIL FROM:<a@b> HOLDFOR=3601
-            S: 501 5.5.4 not held for so long
+            S: 501 5.5.4 the hold time is too long
             C: MAIL FROM:<a@b> HOLDFOR=1 HOLDUNTIL=2030-01-31T12:00:00Z
             S: 501 5.5.4 invalid parameter
             C: MAIL FROM:<a@b> REQUIRETLS

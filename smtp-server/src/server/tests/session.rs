@@ -60,13 +60,13 @@ fn commands_out_of_order_are_refused() {
         &["
         S: 220 mx.example ESMTP ready
         C: MAIL FROM:<a@b>
-        S: 503 5.5.1 introduce yourself first
+        S: 503 5.5.1 send EHLO first
         C: RCPT TO:<a@b>
-        S: 503 5.5.1 introduce yourself first
+        S: 503 5.5.1 send EHLO first
         C: DATA
-        S: 503 5.5.1 introduce yourself first
+        S: 503 5.5.1 send EHLO first
         C: AUTH PLAIN =
-        S: 503 5.5.1 introduce yourself first
+        S: 503 5.5.1 send EHLO first
         C: LHLO me
         S: 500 5.5.1 unknown command
         C: HELO me
@@ -84,7 +84,7 @@ fn commands_out_of_order_are_refused() {
         C: MAIL FROM:<>
         S: 503 5.5.1 a transaction is open
         C: AUTH PLAIN =
-        S: 503 5.5.1 introduce yourself first
+        S: 503 5.5.1 send EHLO first
         C: DATA
         S: 503 5.5.1 no valid recipients
         C: RSET
@@ -203,11 +203,11 @@ fn tls_discards_what_was_learnt_before() {
     assert_eq!(player.server.tls(), Some(&tls()));
     player.play(&["
         C: MAIL FROM:<a@b>
-        S: 503 5.5.1 introduce yourself first
+        S: 503 5.5.1 send EHLO first
         C: HELO me
         S: 250 mx.example greets me
         C: STARTTLS
-        S: 503 5.5.1 TLS is active
+        S: 503 5.5.1 already under TLS
         C: MAIL FROM:<a@b>
         S: 530 5.7.0 authentication required
         "]);
@@ -430,7 +430,7 @@ fn the_end_of_input_waits_for_answers() {
         Q: message <a@b.example> <c@d.example> 
         A: yes
         S: 250 2.0.0 message accepted
-        Q: closed: the client closed the connection without quit
+        Q: closed: the client closed the connection without QUIT
         "]);
     assert!(player.server.is_closed());
 }
@@ -462,7 +462,7 @@ fn the_application_can_be_asked_at_the_opening() {
         A: 550 not you
         S: 550 not you
         C: MAIL FROM:<>
-        S: 503 introduce yourself first
+        S: 503 send EHLO first
         C: HELO me
         Q: hello me
         A: yes
@@ -516,6 +516,8 @@ fn commands_can_be_traced() {
         "]);
     for (line, shown) in [
         ("AUTH c2VjcmV0", "AUTH <redacted>"),
+        (" AUTH PLAIN c2VjcmV0", "AUTH PLAIN <redacted>"),
+        ("\t  auth LOGIN c2VjcmV0", "AUTH LOGIN <redacted>"),
         ("authc2VjcmV0", "AUTH <redacted>"),
         ("c2VjcmV0", "<redacted>"),
         ("quit ", "quit "),

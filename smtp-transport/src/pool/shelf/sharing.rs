@@ -367,8 +367,40 @@ impl<C> PoolShelf<C> {
         }
     }
 
+    /// Lets another send drive the connection on which the message of this waiter is queued, until
+    /// this one polls again. Returns whether the waiter keeps its ticket, because its message is
+    /// under way or reported.
+    pub(crate) fn step_aside(&mut self, ticket: PoolTicket) -> bool {
+        let Some(waiter) = self.waiters.get_mut(&ticket) else {
+            return false;
+        };
+        let id = match waiter.state {
+            State::Granted(PoolGrant::Report(..) | PoolGrant::Over) => return true,
+            State::Joined(id) if waiter.message.is_none() => id,
+            _ => return false,
+        };
+        waiter.waker = None;
+        let drives = self
+            .shared
+            .get(id)
+            .is_some_and(|shared| match shared.watch {
+                Watch::Nobody => false,
+                Watch::Woken(watch) | Watch::Reading(watch) | Watch::Readable(watch) => {
+                    watch == ticket
+                }
+            });
+        if drives {
+            self.wake_another_driver(id, Some(ticket));
+        }
+        true
+    }
+
     /// Wakes a send whose message is on this connection. Returns `false` if there is none.
     pub(super) fn wake_a_driver(&mut self, id: PoolConnectionId) -> bool {
+        self.wake_another_driver(id, None)
+    }
+
+    fn wake_another_driver(&mut self, id: PoolConnectionId, except: Option<PoolTicket>) -> bool {
         let Some(shared) = self.shared.get(id) else {
             return false;
         };
@@ -377,7 +409,7 @@ impl<C> PoolShelf<C> {
             let mut tickets = under_way
                 .map(|message| message.ticket)
                 .chain(shared.joining.iter().copied());
-            tickets.find(|ticket| self.waiters.contains_key(ticket))
+            tickets.find(|ticket| Some(*ticket) != except && self.waiters.contains_key(ticket))
         };
         if let Some(shared) = self.shared.get_mut(id) {
             shared.watch = next.map_or(Watch::Nobody, Watch::Woken);
@@ -410,9 +442,9 @@ impl<C> PoolShelf<C> {
         if shared.parked.is_some() {
             match shared.watch {
                 Watch::Woken(driver) => self.wake(driver),
-                // A thread that waits for the stream cannot be woken.
-                Watch::Reading(_) => self.wake(ticket),
-                Watch::Readable(_) | Watch::Nobody => {}
+                // A thread that waits for the stream, or a send that is paused, cannot be woken.
+                Watch::Reading(_) | Watch::Nobody => self.wake(ticket),
+                Watch::Readable(_) => {}
             }
         }
     }
