@@ -27,6 +27,9 @@ use crate::pool::{Counters, PoolConnectionId, PoolEffects, PoolShelf, Totals};
 use crate::{Session, TransportConfig};
 
 /// A connection of an adapter: a session and its stream.
+///
+/// A transport takes a connection that is `Send`, `Sync` and `'static` ([`Open::opened`]), and keeps
+/// it behind one pointer.
 pub trait Line {
     /// The session of the connection.
     fn session(&mut self) -> &mut Session;
@@ -42,28 +45,6 @@ pub trait Line {
 
     /// Sends `QUIT` if that is possible without waiting, and closes the connection.
     fn depart(self);
-}
-
-impl<L: Line> Line for Box<L> {
-    fn session(&mut self) -> &mut Session {
-        (**self).session()
-    }
-
-    fn limit_time(&mut self, left: Option<Duration>) {
-        (**self).limit_time(left);
-    }
-
-    fn take_flights(&mut self) -> u64 {
-        (**self).take_flights()
-    }
-
-    fn flush(&mut self) -> Option<Event> {
-        (**self).flush()
-    }
-
-    fn depart(self) {
-        (*self).depart();
-    }
 }
 
 /// A [`Line`] of any adapter. All connections of a transport are of one type, which
