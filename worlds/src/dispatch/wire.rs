@@ -182,7 +182,10 @@ impl FarEnd {
             _ => None,
         };
         let arriving = self.arriving.front().map(|(at, _)| *at);
-        let eof = self.eof.filter(|_| !self.eof_was_read);
+        // What was said before a break still arrives before the end.
+        let eof = self
+            .eof
+            .filter(|_| self.arriving.is_empty() && !self.eof_was_read);
         arriving.into_iter().chain(eof).chain(leaves).min()
     }
 
