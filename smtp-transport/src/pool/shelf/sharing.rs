@@ -348,6 +348,8 @@ impl<C> PoolShelf<C> {
         shared.joining.retain(|joining| *joining != ticket);
         if shared.joining.len() < joining {
             self.pool.left(now, id, octets);
+            // Whoever takes the place can drive the connection.
+            self.carry_out();
         }
         let Some(shared) = self.shared.get_mut(id) else {
             return;
