@@ -54,7 +54,7 @@
 //! | `async-std1` | [`AsyncSmtpTransport`] for `AsyncStd1Executor` |
 //! | `aws-lc-rs` (default), `ring` | who does the cryptography; `ring` halves the time of a build |
 //! | `platform-verifier` (default), `webpki-roots` | which certificates are trusted |
-//! | `scram` (default), `cram-md5`, `tracing` | as in postwire's adapters |
+//! | `scram` (default), `simd` (default), `cram-md5`, `tracing` | as in postwire's adapters |
 //! | `serde`, `mime03`, `file-transport`, `file-transport-envelope`, `sendmail-transport` | as in lettre |
 //!
 //! lettre's `builder` is always on. Its `dkim`, which needs a crate with an unresolved advisory

@@ -7,6 +7,6 @@ use crate::Transport;
 
 impl Mailer for Transport {
     fn send(&self, envelope: &Envelope, body: Body) -> Result<Report, SendError> {
-        Transport::send(self, envelope, body)
+        self.send_body(envelope, body)
     }
 }

@@ -19,7 +19,7 @@ use crate::{Connection, Socket, Stream};
 /// Cheap to clone, and usable from several threads. Clones share the pool.
 #[derive(Clone)]
 pub struct Transport {
-    dispatch: Arc<Dispatch<Box<Connection>>>,
+    dispatch: Arc<Dispatch<Connection>>,
     connector: Option<Connector>,
     clock: Clock,
 }
@@ -86,8 +86,13 @@ impl Transport {
     /// [`SendError`] if the message is not accepted, or not for every recipient. It contains the
     /// whole report, and says [whether to retry](SendError::retry).
     pub fn send(&self, envelope: &Envelope, body: impl Into<Body>) -> Result<Report, SendError> {
-        let sending = self.dispatch.send_one(envelope, body.into());
-        self.report_on(sending, envelope, [])
+        self.send_body(envelope, body.into())
+    }
+
+    /// Not generic, so that it is compiled once, and not in each program.
+    pub(crate) fn send_body(&self, envelope: &Envelope, body: Body) -> Result<Report, SendError> {
+        let sending = self.dispatch.send_one(envelope, body);
+        self.report_on(sending, envelope, &mut || None)
     }
 
     /// Sends one message whose content is read piece by piece, for example the
@@ -104,21 +109,21 @@ impl Transport {
     ) -> Result<Report, SendError> {
         let (facts, chunks) = body.into_parts();
         let sending = self.dispatch.send_one(envelope, facts);
-        self.report_on(sending, envelope, chunks)
+        let mut chunks = chunks.into_iter();
+        self.report_on(sending, envelope, &mut || chunks.next())
     }
 
     fn report_on(
         &self,
-        sending: Sending<Box<Connection>>,
+        sending: Sending<Connection>,
         envelope: &Envelope,
-        chunks: impl IntoIterator<Item = io::Result<Bytes>>,
+        next_chunk: &mut dyn FnMut() -> Option<io::Result<Bytes>>,
     ) -> Result<Report, SendError> {
-        let mut chunks = chunks.into_iter();
-        let report = self.carrier(sending).next_report(|| None, || chunks.next());
-        verdict(report, envelope)
+        let mut carrier = self.carrier(sending);
+        verdict(carrier.next_report(&mut || None, next_chunk), envelope)
     }
 
-    fn carrier(&self, sending: Sending<Box<Connection>>) -> Carrier {
+    fn carrier(&self, sending: Sending<Connection>) -> Carrier {
         Carrier {
             transport: self.clone(),
             sending,
@@ -201,7 +206,8 @@ impl<I: Iterator<Item = (Envelope, Body)>> Iterator for SendAll<I> {
 
     fn next(&mut self) -> Option<Report> {
         let messages = &mut self.messages;
-        self.carrier.next_report(|| messages.next(), || None)
+        self.carrier
+            .next_report(&mut || messages.next(), &mut || None)
     }
 }
 
@@ -215,7 +221,7 @@ type Read = (Arc<Socket>, [u8; INPUT], io::Result<usize>);
 #[derive(Debug)]
 struct Carrier {
     transport: Transport,
-    sending: Sending<Box<Connection>>,
+    sending: Sending<Connection>,
     /// What this thread has read from a shared connection, which has not taken it yet.
     read: Option<Read>,
 }
@@ -223,8 +229,8 @@ struct Carrier {
 impl Carrier {
     fn next_report(
         &mut self,
-        mut next_message: impl FnMut() -> Option<(Envelope, Body)>,
-        mut next_chunk: impl FnMut() -> Option<io::Result<Bytes>>,
+        next_message: &mut dyn FnMut() -> Option<(Envelope, Body)>,
+        next_chunk: &mut dyn FnMut() -> Option<io::Result<Bytes>>,
     ) -> Option<Report> {
         let clock = self.transport.clock;
         loop {
@@ -236,10 +242,10 @@ impl Carrier {
                         park_until(clock, until);
                     }
                 }
-                Step::Glance(glance) => glance.look(|connection| connection.glance()),
+                Step::Glance(glance) => glance.look(Connection::glance),
                 Step::Open(open) => {
                     let opened = self.transport.open(open.time_left());
-                    open.opened(clock.now(), opened.map(Box::new));
+                    open.opened(clock.now(), opened);
                 }
                 Step::Drive(mut drive) => {
                     if drive.wants_chunk() {
@@ -267,7 +273,7 @@ impl Carrier {
 /// `read` is what this thread has read by the second handle. Returns what it reads next.
 fn drive_shared(
     clock: Clock,
-    mut drive: Drive<'_, Box<Connection>>,
+    mut drive: Drive<'_, Connection>,
     socket: Arc<Socket>,
     read: Option<Read>,
 ) -> Option<Read> {

@@ -25,7 +25,7 @@ type Live<R> = Connection<<R as Runtime>::Stream, R>;
 /// Cheap to clone. Clones share the pool. Adapters define an alias of this type with their own
 /// runtime.
 pub struct Transport<R: Runtime> {
-    dispatch: Arc<Dispatch<Box<Live<R>>>>,
+    dispatch: Arc<Dispatch<Live<R>>>,
     runtime: R,
     clock: Clock,
 }
@@ -147,7 +147,7 @@ impl<R: Runtime> Transport<R> {
 
     async fn report_on(
         &self,
-        sending: Sending<Box<Live<R>>>,
+        sending: Sending<Live<R>>,
         envelope: &Envelope,
         chunks: impl Stream<Item = io::Result<Bytes>> + Send,
     ) -> Result<Report, SendError> {
@@ -158,7 +158,7 @@ impl<R: Runtime> Transport<R> {
         verdict(report.await, envelope)
     }
 
-    fn carrier(&self, sending: Sending<Box<Live<R>>>) -> Carrier<R> {
+    fn carrier(&self, sending: Sending<Live<R>>) -> Carrier<R> {
         Carrier {
             transport: self.clone(),
             sending,
@@ -299,7 +299,7 @@ type Opening<R> = Mutex<Pin<Box<dyn Future<Output = Result<Live<R>, Error>> + Se
 /// Executes the steps of one send.
 struct Carrier<R: Runtime> {
     transport: Transport<R>,
-    sending: Sending<Box<Live<R>>>,
+    sending: Sending<Live<R>>,
     /// The connection that is being opened.
     opening: Option<Opening<R>>,
     timer: Timer<R>,
@@ -338,7 +338,7 @@ impl<R: Runtime> Carrier<R> {
                     let opening = opening.get_mut().unwrap_or_else(PoisonError::into_inner);
                     let opened = ready!(opening.as_mut().poll(cx));
                     self.opening = None;
-                    open.opened(clock.now(), opened.map(Box::new));
+                    open.opened(clock.now(), opened);
                 }
                 Step::Drive(mut drive) => {
                     if drive.wants_chunk()

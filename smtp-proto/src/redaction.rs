@@ -4,6 +4,7 @@
 //! secret. Must never know where the text is shown.
 
 use alloc::borrow::Cow;
+use alloc::collections::BinaryHeap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -174,7 +175,14 @@ impl Redaction {
         if bytes.contains(&b'%') {
             self.find(&View::from_percent_encoding(bytes), &mut found);
         }
-        found.sort_unstable_by_key(|range| range.start);
+        if found.is_empty() {
+            return found;
+        }
+        // A heap is sorted by less code than a list.
+        let starts = found.into_iter().map(|range| (range.start, range.end));
+        let sorted = starts.collect::<BinaryHeap<_>>().into_sorted_vec();
+        let mut found: Vec<Range<usize>> =
+            sorted.into_iter().map(|(start, end)| start..end).collect();
         found.dedup_by(|later, earlier| {
             let touches = later.start <= earlier.end;
             if touches {

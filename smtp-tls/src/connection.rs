@@ -97,7 +97,6 @@ impl Connection {
         let max_fragment = config.max_fragment_size;
         match rustls::ClientConnection::new(config, parameters.server_name()) {
             Ok(session) => {
-                let session = session.into();
                 self.layer
                     .start_tls(session, self.after_plaintext, max_fragment);
                 if parameters.verifies() {

@@ -15,10 +15,12 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use postwire_proto::{Endpoint, Instant, TlsInfo, TransportError};
 use rustls::pki_types::CertificateDer;
-use rustls::{HandshakeKind, ProtocolVersion};
+use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 
+mod session;
 mod wire;
 
+pub(crate) use session::TlsSession;
 use wire::{Record, TlsOutput, WirePositions, pop_record_until};
 
 use crate::TlsFailure;
@@ -80,8 +82,7 @@ enum Tls {
 }
 
 #[derive(Debug)]
-struct Channel {
-    session: rustls::Connection,
+struct Channel<S: ?Sized = dyn TlsSession> {
     /// The certificate of a server; the rustls session does not provide it.
     own_certificate: Option<CertificateDer<'static>>,
     /// Whether the session is only established if the peer's certificate is valid.
@@ -110,6 +111,7 @@ struct Channel {
     failed: bool,
     /// Whether records were dropped: nothing more is written.
     dropped: bool,
+    session: S,
 }
 
 /// The beginning of a line that a peer sent in plaintext, and when it began.
@@ -149,11 +151,10 @@ impl<E: PlaintextMachine> TlsLayer<E> {
     /// configuration.
     pub(crate) fn start_tls(
         &mut self,
-        session: rustls::Connection,
+        mut session: impl TlsSession + 'static,
         after_plaintext: bool,
         max_fragment: Option<usize>,
     ) {
-        let mut session = session;
         session.set_buffer_limit(None);
         let wire = &self.wire;
         let late = Record {
@@ -162,7 +163,6 @@ impl<E: PlaintextMachine> TlsLayer<E> {
         };
         let record = max_fragment.map_or(RECORD, |most| most.saturating_sub(RECORD_HEADER));
         self.tls = Tls::On(Box::new(Channel {
-            session,
             record: record.clamp(1, RECORD),
             own_certificate: None,
             verifies: false,
@@ -180,6 +180,7 @@ impl<E: PlaintextMachine> TlsLayer<E> {
             close_notify_received: false,
             failed: false,
             dropped: false,
+            session,
         }));
     }
 
@@ -198,10 +199,10 @@ impl<E: PlaintextMachine> TlsLayer<E> {
         }
     }
 
-    pub(crate) fn session(&self) -> Option<&rustls::Connection> {
+    pub(crate) fn session(&self) -> Option<&CommonState> {
         match &self.tls {
             Tls::Off => None,
-            Tls::On(channel) => Some(&channel.session),
+            Tls::On(channel) => Some(channel.session.state()),
         }
     }
 
@@ -369,7 +370,7 @@ impl Channel {
                 return machine.tls_failed(now, error);
             }
             let processed = self.session.process_new_packets();
-            if processed.is_ok() && !self.established && !self.session.is_handshaking() {
+            if processed.is_ok() && !self.established && !self.session.state().is_handshaking() {
                 self.established = true;
                 let info = info(&self.session, self.own_certificate.as_ref());
                 machine.tls_established(now, info.with_certificate_verified(self.verifies));
@@ -476,7 +477,7 @@ impl Channel {
         }
         if machine.is_closed() && !self.close_notify_sent {
             self.close_notify_sent = true;
-            self.session.send_close_notify();
+            self.session.state_mut().send_close_notify();
         }
         self.collect();
         machine.tls_progress(0, !self.ciphertext.is_empty() || !wire.is_written());
@@ -484,7 +485,7 @@ impl Channel {
 
     /// Collects the encrypted octets.
     fn collect(&mut self) {
-        while self.session.wants_write() {
+        while self.session.state().wants_write() {
             // Writing to memory never fails.
             if self.session.write_tls(&mut self.ciphertext).is_err() {
                 debug_assert!(false, "a vector takes all octets");
@@ -550,17 +551,18 @@ impl Channel {
     }
 }
 
-fn info(session: &rustls::Connection, own_certificate: Option<&CertificateDer<'_>>) -> TlsInfo {
-    let version = match session.protocol_version() {
+fn info(session: &dyn TlsSession, own_certificate: Option<&CertificateDer<'static>>) -> TlsInfo {
+    let state = session.state();
+    let version = match state.protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
         Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
         _ => "unknown",
     };
-    let cipher = session
+    let cipher = state
         .negotiated_cipher_suite()
         .and_then(|suite| suite.suite().as_str())
         .unwrap_or("unknown");
-    let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
+    let resumed = state.handshake_kind() == Some(HandshakeKind::Resumed);
     let info = TlsInfo::new(version, cipher).with_resumed(resumed);
     match channel_binding(session, own_certificate) {
         Some(binding) => info.with_channel_binding(binding),

@@ -102,7 +102,6 @@ impl ServerConnection {
         match rustls::ServerConnection::new(config) {
             Ok(session) => {
                 let certificate = parameters.certificate().cloned();
-                let session = session.into();
                 self.layer
                     .start_tls(session, self.after_plaintext, max_fragment);
                 self.layer.set_own_certificate(certificate);

@@ -83,7 +83,7 @@ pub(crate) struct Waiting {
     /// recipients.
     so_far: Option<Box<(Report, Vec<usize>)>>,
     /// The error by which the server ended the session on which the message was queued.
-    last_words: Option<Box<Error>>,
+    last_words: Option<Error>,
 }
 
 impl Waiting {
@@ -117,7 +117,7 @@ impl Waiting {
     /// own error is preferred to `error`, because it explains more.
     fn give_up(&mut self, error: Error) {
         let error = match self.last_words.take() {
-            Some(words) if error.reply().is_none() => *words,
+            Some(words) if error.reply().is_none() => words,
             _ => error,
         };
         let report = Report::not_sent(&self.envelope, error);
@@ -148,8 +148,8 @@ enum Connection {
     Dying {
         worn: bool,
     },
-    /// No connection is available.
-    Failed(Error),
+    /// No connection is available, for this reason, or because the last session is over.
+    Failed(Option<Error>),
 }
 
 /// The next step for a batch.
@@ -250,7 +250,7 @@ impl Batch {
             self.leave();
         }
         if let Connection::Failed(error) = &self.connection {
-            let error = error.clone();
+            let error = error.clone().unwrap_or_else(session_over);
             self.take_up_turned_back();
             while let Some(message) = self.next_new() {
                 message.give_up(error.clone());
@@ -368,7 +368,7 @@ impl Batch {
 
     /// Records that there is no other connection, so that nothing more is sent.
     pub fn failed(&mut self, error: Error) {
-        self.connection = Connection::Failed(error);
+        self.connection = Connection::Failed(Some(error));
     }
 
     /// Records the session's report on the oldest message that was queued on it.
@@ -401,7 +401,7 @@ impl Batch {
         let again = if report.may_retry_on_new_connection(worn, at_hand) {
             message.state = State::TurnedBack;
             let said = report.error().filter(|error| error.reply().is_some());
-            message.last_words = said.cloned().map(Box::new);
+            message.last_words = said.cloned();
             true
         } else {
             message.take(report)
@@ -417,10 +417,9 @@ impl Batch {
 
     /// Records that the session is over, after its reports on all messages that were queued on it.
     pub fn disconnected(&mut self) {
-        let over = Error::new(Stage::Mail, ErrorKind::SessionOver);
         while let Some(number) = self.given.pop_front() {
             if let Some(message) = self.numbered(number) {
-                message.give_up(over.clone());
+                message.give_up(session_over());
             }
         }
         self.leave();
@@ -436,8 +435,7 @@ impl Batch {
                 (State::Settled(report), _) => reports.push(report),
                 (_, Some(so_far)) => reports.push(so_far.0),
                 (State::TurnedBack, None) => {
-                    let over = Error::new(Stage::Mail, ErrorKind::SessionOver);
-                    reports.push(Report::not_sent(&message.envelope, over));
+                    reports.push(Report::not_sent(&message.envelope, session_over()));
                 }
                 (State::New | State::Given, None) => {}
             }
@@ -460,7 +458,7 @@ impl Batch {
         self.connection = if worn {
             Connection::None
         } else {
-            Connection::Failed(Error::new(Stage::Mail, ErrorKind::SessionOver))
+            Connection::Failed(None)
         };
     }
 
@@ -477,6 +475,10 @@ impl Batch {
             _ => None,
         }
     }
+}
+
+fn session_over() -> Error {
+    Error::new(Stage::Mail, ErrorKind::SessionOver)
 }
 
 fn octets(body: &BodySource) -> u64 {

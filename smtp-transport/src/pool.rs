@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 use postwire_proto::Instant;
 
 use self::estimate::Estimate;
-use self::queue::{Queue, Waiting};
+use self::queue::{Queue, Waiting, take_at};
 use crate::observe;
 
 pub use self::config::PoolConfig;
@@ -28,7 +28,7 @@ pub(crate) use self::counters::Totals;
 pub(crate) use self::queue::Request;
 pub(crate) use self::shared::{QueuedMessage, SharedConnection, UnderWay};
 pub use self::shelf::WhenBlocked;
-pub(crate) use self::shelf::{PoolGrant, PoolShelf};
+pub(crate) use self::shelf::{PoolEffects, PoolGrant, PoolShelf};
 
 /// The maximum octets of the messages that share a connection at a time. A larger message gets a
 /// connection of its own.
@@ -248,7 +248,7 @@ impl Pool {
             matches!(action, PoolAction::Use(to, _) | PoolAction::Open(to, _) | PoolAction::Refuse(to)
                 if *to == ticket)
         });
-        match given.and_then(|position| self.actions.remove(position)) {
+        match given.and_then(|place| take_at(&mut self.actions, place)) {
             Some(PoolAction::Use(_, id)) => {
                 if let Some(connection) = self.find(id) {
                     connection.state = State::Idle { since: now };

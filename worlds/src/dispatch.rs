@@ -4,12 +4,11 @@
 //! What was taken on all connections together is judged against the reports of all sends, those of
 //! the sends that were dropped included.
 
+mod cells;
 mod sender;
 mod wire;
 
-use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -23,6 +22,7 @@ use postwire_reference::{
 use postwire_transport::adapter::Dispatch;
 use postwire_transport::{TransportBuilder, TransportConfig};
 
+use self::cells::{Cell, RefCell};
 use self::sender::{Kind, Sender, Stop};
 use self::wire::{Common, FarEnd, Wire};
 use crate::choices::Choices;
@@ -38,7 +38,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(20);
 
 /// A transport, its senders and servers.
 pub struct World {
-    common: Rc<Common>,
+    common: Arc<Common>,
     dispatch: Arc<Dispatch<Wire>>,
     pipelining: Pipelining,
     protocol: Protocol,
@@ -74,7 +74,7 @@ impl World {
         let all_are_threads = choices.once_in(3);
         let latency = 1 + choices.below(200);
         let blocks = choices.pick(&[0, 0, 5, 50]);
-        let common = Rc::new(Common {
+        let common = Arc::new(Common {
             now: Cell::new(Instant::EPOCH),
             choices: RefCell::new(choices.clone()),
             config: config.clone(),

@@ -165,6 +165,11 @@ impl OutputQueue {
         self.reclaim();
         let before = self.text.len();
         write(&mut self.text);
+        self.text_added(before)
+    }
+
+    /// Queues the text from the position `before` of the buffer on, and returns it.
+    fn text_added(&mut self, before: usize) -> &[u8] {
         let added = (self.text.len() - before) as u64;
         let end = self.text_base + self.text.len() as u64;
         self.queued += added;

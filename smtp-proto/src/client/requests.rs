@@ -4,7 +4,6 @@
 //! Knows the order, and that every message gets one report and every command one reply. Must
 //! never know the server's capabilities.
 
-use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
 use super::commands::QueuedCommand;
@@ -28,7 +27,7 @@ pub(super) struct Requests {
 enum Queued {
     Message(Message),
     /// A message that is certain not to be sent.
-    Refused(Message, Box<Error>),
+    Refused(Message, Error),
 }
 
 impl Queued {
@@ -52,7 +51,7 @@ impl Requests {
         let message = Message::new(id, envelope, body);
         self.messages.push_back(match refused {
             None => Queued::Message(message),
-            Some(error) => Queued::Refused(message, Box::new(error)),
+            Some(error) => Queued::Refused(message, error),
         });
         id
     }
@@ -87,7 +86,7 @@ impl Requests {
 
     fn conclude_first(&mut self, events: &mut EventQueue) {
         if let Some(Queued::Refused(message, error)) = self.messages.pop_front() {
-            self.conclude_unsent(message, *error, events);
+            self.conclude_unsent(message, error, events);
         }
     }
 
@@ -142,8 +141,7 @@ impl Requests {
         if let Some(at) = messages.position(|queued| queued.message().id == id)
             && let Some(Queued::Message(message)) = self.messages.remove(at)
         {
-            self.messages
-                .insert(at, Queued::Refused(message, Box::new(error)));
+            self.messages.insert(at, Queued::Refused(message, error));
         }
     }
 
@@ -175,7 +173,7 @@ impl Requests {
         while let Some(queued) = self.messages.pop_front() {
             match queued {
                 Queued::Message(message) => self.conclude_unsent(message, error.clone(), events),
-                Queued::Refused(message, why) => self.conclude_unsent(message, *why, events),
+                Queued::Refused(message, why) => self.conclude_unsent(message, why, events),
             }
         }
     }

@@ -8,8 +8,6 @@ mod content;
 mod plan;
 mod verdict;
 
-use alloc::boxed::Box;
-
 pub(super) use self::answers::{Answer, Answers, is_out_of_sequence};
 pub(super) use self::content::Content;
 pub(super) use self::plan::{Bdat, Plan};
@@ -47,7 +45,7 @@ pub(super) enum Progress {
     /// `DATA` was written, and its `354` is outstanding.
     AwaitingGoAhead,
     /// `DATA` was written, and the source of the content failed before the `354`.
-    SourceFailed(Box<Error>),
+    SourceFailed(Error),
     /// The content is being written.
     Content(Content),
     /// The whole content was written.
@@ -55,7 +53,7 @@ pub(super) enum Progress {
     /// The server refused the message before its content.
     Abandoned,
     /// The message is certainly not sent, whatever the outstanding replies say.
-    Failed(Box<Error>),
+    Failed(Error),
 }
 
 impl Progress {
@@ -91,12 +89,12 @@ impl Transaction {
 
     /// Marks the message as not sent, whatever the outstanding replies say.
     pub(super) fn fail(&mut self, error: Error) {
-        self.progress = Progress::Failed(Box::new(error));
+        self.progress = Progress::Failed(error);
     }
 
     /// Records that the source of the content failed before the `354`.
     pub(super) fn lose_source(&mut self, error: Error) {
-        self.progress = Progress::SourceFailed(Box::new(error));
+        self.progress = Progress::SourceFailed(error);
         self.message.source.ended = true;
     }
 

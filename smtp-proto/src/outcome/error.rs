@@ -12,8 +12,9 @@ mod stage;
 mod unsendable;
 mod violation;
 
-use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
+use core::fmt;
 
 pub use self::kind::ErrorKind;
 pub use self::misuse::Misuse;
@@ -27,16 +28,15 @@ use crate::{Mechanism, Reply};
 /// Two errors are equal if their stages, kinds and details are equal. Errors of other crates
 /// that some kinds contain ([`TransportError`](crate::TransportError)) are compared by their
 /// text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error {
+#[derive(Clone, PartialEq, Eq)]
+pub struct Error(Arc<Facts>);
+
+/// The facts of an error, which its clones share: a pointer is cheap to move and to drop wherever
+/// an error may occur.
+#[derive(Clone, PartialEq, Eq)]
+struct Facts {
     stage: Stage,
     kind: ErrorKind,
-    more: Option<Box<More>>,
-}
-
-/// Additional details of an error.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct More {
     detail: Option<String>,
     quote: Option<String>,
     login: Option<Login>,
@@ -53,25 +53,31 @@ impl Error {
     /// Creates an error of this kind at this stage. For adapters, which report failures of
     /// their own.
     pub fn new(stage: Stage, kind: ErrorKind) -> Self {
-        Self {
+        Self(Arc::new(Facts {
             stage,
             kind,
-            more: None,
-        }
+            detail: None,
+            quote: None,
+            login: None,
+        }))
+    }
+
+    fn facts_mut(&mut self) -> &mut Facts {
+        Arc::make_mut(&mut self.0)
     }
 
     /// Sets the [`detail`](Self::detail) of the error, unless `detail` is `None`. For adapters.
     #[must_use]
     pub fn with_detail(mut self, detail: Option<String>) -> Self {
         if detail.is_some() {
-            self.more.get_or_insert_default().detail = detail;
+            self.facts_mut().detail = detail;
         }
         self
     }
 
     /// Sets the [`quote`](Self::quote) of the error.
     pub(crate) fn with_quote(mut self, quote: String) -> Self {
-        self.more.get_or_insert_default().quote = Some(quote);
+        self.facts_mut().quote = Some(quote);
         self
     }
 
@@ -80,17 +86,17 @@ impl Error {
     /// The first 100 octets of a line that is not a reply, of lines that contradict each other,
     /// or of a reply whose end is missing.
     pub fn quote(&self) -> Option<&str> {
-        self.more.as_ref()?.quote.as_deref()
+        self.0.quote.as_deref()
     }
 
     /// Sets the mechanism of the failed login and the other mechanisms that the server offers.
     pub(crate) fn of_login(mut self, mechanism: Mechanism, others: String) -> Self {
-        self.more.get_or_insert_default().login = Some(Login { mechanism, others });
+        self.facts_mut().login = Some(Login { mechanism, others });
         self
     }
 
     fn login(&self) -> Option<&Login> {
-        self.more.as_ref()?.login.as_ref()
+        self.0.login.as_ref()
     }
 
     /// The mechanism of the login that failed.
@@ -106,22 +112,22 @@ impl Error {
     /// Additional details: words of the server outside its reply (the JSON of OAUTHBEARER or
     /// XOAUTH2, the reason of SCRAM), escaped, or the addresses that could not be reached.
     pub fn detail(&self) -> Option<&str> {
-        self.more.as_ref()?.detail.as_deref()
+        self.0.detail.as_deref()
     }
 
     /// The stage of the session at which the error occurred.
     pub fn stage(&self) -> Stage {
-        self.stage
+        self.0.stage
     }
 
     /// The kind of the error, with its data.
     pub fn kind(&self) -> &ErrorKind {
-        &self.kind
+        &self.0.kind
     }
 
     /// The server's reply, if a reply caused the error.
     pub fn reply(&self) -> Option<&Reply> {
-        match &self.kind {
+        match &self.0.kind {
             ErrorKind::Refused(reply)
             | ErrorKind::EndedByServer(reply)
             | ErrorKind::ResetRefused(reply)
@@ -134,11 +140,30 @@ impl Error {
     }
 }
 
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Facts {
+            stage,
+            kind,
+            detail,
+            quote,
+            login,
+        } = &*self.0;
+        f.debug_struct("Error")
+            .field("stage", stage)
+            .field("kind", kind)
+            .field("detail", detail)
+            .field("quote", quote)
+            .field("login", login)
+            .finish()
+    }
+}
+
 /// `Display` includes the text of the inner error, so `source` returns the source of the inner
 /// error. [`Error::kind`] contains the inner error itself.
 impl core::error::Error for Error {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match &self.kind {
+        match &self.0.kind {
             ErrorKind::Violation(violation) => violation.source(),
             ErrorKind::Transport(error)
             | ErrorKind::Tls(error)

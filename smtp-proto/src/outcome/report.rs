@@ -47,7 +47,7 @@ pub struct Report {
     outcome: Outcome,
     recipients: Vec<RecipientReport>,
     /// The error because of which a further transaction of an accepted message was not sent.
-    rest_error: Option<Box<Error>>,
+    rest_error: Option<Error>,
     /// Whether the content was refused for some recipients only, so that others may accept it.
     refused_for_some: bool,
 }
@@ -226,9 +226,9 @@ impl Report {
     fn keep_error_of(&mut self, further: &Outcome) {
         let has_reply = |error: &Error| error.reply().is_some();
         if let Outcome::NotSent(error) = further {
-            let earlier = self.rest_error.as_deref();
+            let earlier = self.rest_error.as_ref();
             if has_reply(error) || !earlier.is_some_and(has_reply) {
-                self.rest_error = Some(Box::new(error.clone()));
+                self.rest_error = Some(error.clone());
             }
             return;
         }
@@ -317,7 +317,7 @@ impl Report {
     pub fn error(&self) -> Option<&Error> {
         match &self.outcome {
             Outcome::NotSent(error) | Outcome::InDoubt(error) => Some(error),
-            Outcome::Accepted(_) => self.rest_error.as_deref(),
+            Outcome::Accepted(_) => self.rest_error.as_ref(),
             Outcome::Rejected { .. } => None,
         }
     }

@@ -5,12 +5,11 @@
 //! paused or dropped. The sessions are real. The server is a script that stores the messages that
 //! it accepts. At the end, every report is compared with the stored messages.
 
+mod cells;
 mod flights;
 mod wire;
 
-use std::cell::{Cell, RefCell};
 use std::collections::{HashSet, VecDeque};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -19,8 +18,9 @@ use postwire_proto::{
     Body, Envelope, Error, ErrorKind, Instant, Outcome, Pipelining, Report, Stage, StreamFacts,
 };
 
+use self::cells::{Cell, RefCell};
 use self::wire::{Common, Habits, Wire};
-use super::{Dispatch, Line, Sending, Step, WhenBlocked};
+use super::{Dispatch, Line, Sending, Step, WhenBlocked, as_own};
 use crate::pool::model::{Random, Woken};
 use crate::{TransportBuilder, TransportConfig};
 
@@ -106,7 +106,7 @@ impl Sender {
     }
 
     /// Executes the steps that are possible now.
-    fn act(&mut self, common: &Rc<Common>) {
+    fn act(&mut self, common: &Arc<Common>) {
         self.has_begun = true;
         self.began.get_or_insert(common.now.get());
         let now = common.now.get();
@@ -248,7 +248,7 @@ fn envelope(number: usize) -> Envelope {
 }
 
 struct World {
-    common: Rc<Common>,
+    common: Arc<Common>,
     dispatch: Arc<Dispatch<Wire>>,
     senders: Vec<Sender>,
     messages: usize,
@@ -309,7 +309,7 @@ impl World {
 
     fn without_senders(random: Random, habits: Habits, config: TransportConfig) -> Self {
         let dispatch = Dispatch::new(config.clone());
-        let common = Rc::new(Common {
+        let common = Arc::new(Common {
             now: Cell::new(Instant::EPOCH),
             live: Cell::new(0),
             random: RefCell::new(random),
@@ -334,7 +334,7 @@ impl World {
     }
 
     fn comes(&mut self) {
-        let common = Rc::clone(&self.common);
+        let common = Arc::clone(&self.common);
         let at = common.later(1_000);
         let streams = common.one_in(5);
         let shares = !streams && !common.one_in(3);
@@ -442,7 +442,8 @@ impl World {
     /// Checks that nothing is left to do now on a connection that several sends share and that none
     /// of them drives.
     fn check_parked(&self, now: Instant) {
-        self.dispatch.lock().check_parked(|wire| {
+        self.dispatch.lock().check_parked(|line| {
+            let wire: &mut Wire = as_own(line);
             assert!(!wire.can_read(), "{now:?}: nobody reads");
             let deadline = wire.deadline();
             assert!(

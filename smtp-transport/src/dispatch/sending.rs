@@ -8,6 +8,7 @@
 //! send returns it again. Must never open, read or write a connection, read a clock or sleep.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::mem;
 use std::sync::Arc;
 use std::task::Waker;
@@ -17,8 +18,8 @@ use postwire_proto::{
     BodySource, Envelope, Error, ErrorKind, Instant, Report, SendError, Stage, TransactionId,
 };
 
-use super::step::{Drive, Driven, Glance, Message, Open, Step, Wait};
-use super::{Dispatch, Line};
+use super::step::Step;
+use super::{AnyDispatch, AnyLine, Line};
 use crate::batch::{Batch, BatchStep};
 use crate::observe;
 use crate::pool::{
@@ -31,9 +32,51 @@ use crate::pool::{
 /// [`leave`](Self::leave) otherwise. Both release what the send holds of the pool, so that no other
 /// send waits for an unused connection.
 pub struct Sending<L: Line> {
-    pub(super) dispatch: Arc<Dispatch<L>>,
+    any: AnySending,
+    line: PhantomData<fn() -> L>,
+}
+
+impl<L: Line> Sending<L> {
+    pub(super) fn new(any: AnySending) -> Self {
+        Self {
+            any,
+            line: PhantomData,
+        }
+    }
+
+    /// Returns the next step. The time limit for the next report counts from the first call after
+    /// the last report.
+    pub fn next_step(&mut self, now: Instant) -> Step<'_, L> {
+        let next = self.any.next_step(now);
+        Step::new(next, &mut self.any)
+    }
+
+    /// Pauses the send. Its place in the queue, or its right to open a connection, goes to another
+    /// send. A connection in use is kept, because messages may be under way on it; if other sends
+    /// share it, they drive it meanwhile.
+    pub fn pause(&mut self, now: Instant) {
+        self.any.pause(now);
+    }
+
+    /// Ends the send. Its remaining reports are kept as abandoned ones.
+    pub fn leave(&mut self, now: Instant) {
+        self.any.leave(now);
+    }
+}
+
+impl<L: Line> fmt::Debug for Sending<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sending")
+            .field("batch", &self.any.batch)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A [`Sending`] over connections of any type.
+pub(super) struct AnySending {
+    pub(super) dispatch: Arc<AnyDispatch>,
     pub(super) batch: Batch,
-    pub(super) hold: Hold<L>,
+    pub(super) hold: Hold,
     /// The size of the message, if it may share a connection.
     shares: Option<u64>,
     /// The deadline of the next report; `None` before the caller waits for it.
@@ -47,28 +90,39 @@ pub struct Sending<L: Line> {
 type Deadline = Option<Instant>;
 
 /// What a send holds of the pool.
-pub(super) enum Hold<L> {
+pub(super) enum Hold {
     Nothing,
     /// A place in the queue for a connection, or on a connection that another send drives.
     Place(PoolTicket),
     /// A connection that was idle, and that the server may have closed.
-    Unseen(PoolTicket, PoolConnectionId, L),
+    Unseen(PoolTicket, PoolConnectionId, AnyLine),
     /// The right to open a connection.
     Right(PoolTicket, PoolConnectionId),
-    Lease(Lease<L>),
+    Lease(Lease),
     /// A connection with messages of several sends, one of them of this send.
-    Shared(PoolTicket, SharedConnection<L>),
+    Shared(PoolTicket, SharedConnection<AnyLine>),
 }
 
 /// A connection in use.
-pub(super) struct Lease<L> {
+pub(super) struct Lease {
     id: PoolConnectionId,
-    pub(super) line: L,
+    pub(super) line: AnyLine,
     messages: u64,
 }
 
-impl<L: Line> Sending<L> {
-    pub(super) fn new(dispatch: &Arc<Dispatch<L>>) -> Self {
+/// The next step of a send, without what it borrows.
+pub(super) enum Next {
+    Message,
+    Wait,
+    Glance,
+    Open(PoolConnectionId),
+    Drive,
+    Report(Report),
+    Done,
+}
+
+impl AnySending {
+    pub(super) fn new(dispatch: &Arc<AnyDispatch>) -> Self {
         Self {
             dispatch: Arc::clone(dispatch),
             batch: Batch::new(dispatch.config.pool().max_messages),
@@ -100,9 +154,7 @@ impl<L: Line> Sending<L> {
         self.batch.end();
     }
 
-    /// Returns the next step. The time limit for the next report counts from the first call after
-    /// the last report.
-    pub fn next_step(&mut self, now: Instant) -> Step<'_, L> {
+    fn next_step(&mut self, now: Instant) -> Next {
         self.now = now;
         if self.wait.is_none() {
             let timeout = self.dispatch.config.timeout();
@@ -111,22 +163,22 @@ impl<L: Line> Sending<L> {
         }
         loop {
             match self.hold {
-                Hold::Place(_) => return Step::Wait(Wait(self)),
-                Hold::Unseen(..) => return Step::Glance(Glance { sending: self }),
-                Hold::Right(_, id) => return Step::Open(Open { sending: self, id }),
+                Hold::Place(_) => return Next::Wait,
+                Hold::Unseen(..) => return Next::Glance,
+                Hold::Right(_, id) => return Next::Open(id),
                 Hold::Shared(..) => {
                     self.queue_joined();
-                    return self.drive();
+                    return Next::Drive;
                 }
                 Hold::Nothing | Hold::Lease(_) => {}
             }
             if self.batch.wants_more() {
-                return Step::Message(Message(self));
+                return Next::Message;
             }
             match self.batch.next_step() {
                 BatchStep::Connect => self.queue_up(),
                 BatchStep::Enqueue { envelope, body, .. } => self.enqueue(envelope, body),
-                BatchStep::Await if matches!(self.hold, Hold::Lease(_)) => return self.drive(),
+                BatchStep::Await if matches!(self.hold, Hold::Lease(_)) => return Next::Drive,
                 BatchStep::Await => self.batch.disconnected(),
                 BatchStep::Report(report) => {
                     self.count(&report);
@@ -134,22 +186,15 @@ impl<L: Line> Sending<L> {
                         self.give_back();
                     }
                     self.wait = None;
-                    return Step::Report(report);
+                    return Next::Report(report);
                 }
                 BatchStep::Done => {
                     self.give_back();
                     self.wait = None;
-                    return Step::Done;
+                    return Next::Done;
                 }
             }
         }
-    }
-
-    fn drive(&mut self) -> Step<'_, L> {
-        Step::Drive(Drive {
-            sending: self,
-            line: Driven::Waits,
-        })
     }
 
     fn count(&mut self, report: &Report) {
@@ -162,10 +207,7 @@ impl<L: Line> Sending<L> {
         }
     }
 
-    /// Pauses the send. Its place in the queue, or its right to open a connection, goes to another
-    /// send. A connection in use is kept, because messages may be under way on it; if other sends
-    /// share it, they drive it meanwhile.
-    pub fn pause(&mut self, now: Instant) {
+    fn pause(&mut self, now: Instant) {
         self.now = now;
         self.wait = None;
         self.park(Waker::noop());
@@ -176,8 +218,7 @@ impl<L: Line> Sending<L> {
         }
     }
 
-    /// Ends the send. Its remaining reports are kept as abandoned ones.
-    pub fn leave(&mut self, now: Instant) {
+    fn leave(&mut self, now: Instant) {
         self.now = now;
         self.park(Waker::noop());
         if let Hold::Lease(lease) = &mut self.hold {
@@ -246,12 +287,13 @@ impl<L: Line> Sending<L> {
         &mut self,
         ticket: PoolTicket,
         id: PoolConnectionId,
-        line: L,
+        line: AnyLine,
         is_reused: bool,
     ) {
         let now = self.now;
         if self.shares.is_some() {
-            let share = |shelf: &mut PoolShelf<L>| shelf.share(now, id, ticket, line, is_reused);
+            let share =
+                |shelf: &mut PoolShelf<AnyLine>| shelf.share(now, id, ticket, line, is_reused);
             self.hold = Hold::Shared(ticket, self.dispatch.with_shelf(share));
             return;
         }
@@ -324,17 +366,9 @@ pub fn verdict(report: Option<Report>, envelope: &Envelope) -> Result<Report, Se
     report.unwrap_or_else(over).into_result()
 }
 
-impl<L: Line> Drop for Sending<L> {
-    /// Ends the send like [`leave`](Self::leave), at the last known time.
+impl Drop for AnySending {
+    /// Ends the send, at the last known time.
     fn drop(&mut self) {
         self.leave(self.now);
-    }
-}
-
-impl<L: Line> fmt::Debug for Sending<L> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sending")
-            .field("batch", &self.batch)
-            .finish_non_exhaustive()
     }
 }

@@ -9,11 +9,10 @@ use std::task::Waker;
 
 use postwire_proto::{Event, Instant, Report};
 
-use super::Line;
-use super::sending::{Hold, Sending};
+use super::sending::{AnySending, Hold};
 use crate::pool::{QueuedMessage, SharedConnection, UnderWay, WhenBlocked};
 
-impl<L: Line> Sending<L> {
+impl AnySending {
     /// Queues the messages that joined the connection which this send drives.
     pub(super) fn queue_joined(&mut self) {
         let now = self.now;

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io;
+use std::marker::PhantomData;
 use std::mem;
 use std::task::Waker;
 use std::time::Duration;
@@ -12,8 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use postwire_proto::{Body, Envelope, Error, ErrorKind, Event, Instant, Report, Stage};
 
-use super::Line;
-use super::sending::{Hold, Sending};
+use super::sending::{AnySending, Hold, Next};
+use super::{AnyLine, Line, as_own};
 use crate::observe;
 pub use crate::pool::WhenBlocked;
 use crate::pool::{PoolConnectionId, PoolGrant, PoolShelf};
@@ -38,21 +39,48 @@ pub enum Step<'a, L: Line> {
     Done,
 }
 
+impl<'a, L: Line> Step<'a, L> {
+    pub(super) fn new(next: Next, sending: &'a mut AnySending) -> Self {
+        let line = PhantomData;
+        match next {
+            Next::Message => Self::Message(Message { sending, line }),
+            Next::Wait => Self::Wait(Wait { sending, line }),
+            Next::Glance => Self::Glance(Glance { sending, line }),
+            Next::Open(id) => Self::Open(Open { sending, id, line }),
+            Next::Drive => Self::Drive(Drive {
+                sending,
+                driven: Driven::Waits,
+                line,
+            }),
+            Next::Report(report) => Self::Report(report),
+            Next::Done => Self::Done,
+        }
+    }
+}
+
 /// The step of taking the next message.
-pub struct Message<'a, L: Line>(pub(super) &'a mut Sending<L>);
+pub struct Message<'a, L: Line> {
+    sending: &'a mut AnySending,
+    line: PhantomData<fn() -> L>,
+}
 
 /// The step of waiting for a connection.
-pub struct Wait<'a, L: Line>(pub(super) &'a mut Sending<L>);
+pub struct Wait<'a, L: Line> {
+    sending: &'a mut AnySending,
+    line: PhantomData<fn() -> L>,
+}
 
 /// The step of checking an idle connection.
 pub struct Glance<'a, L: Line> {
-    pub(super) sending: &'a mut Sending<L>,
+    sending: &'a mut AnySending,
+    line: PhantomData<fn() -> L>,
 }
 
 /// The step of opening a connection.
 pub struct Open<'a, L: Line> {
-    pub(super) sending: &'a mut Sending<L>,
-    pub(super) id: PoolConnectionId,
+    sending: &'a mut AnySending,
+    id: PoolConnectionId,
+    line: PhantomData<fn() -> L>,
 }
 
 /// The step of moving the octets of a connection.
@@ -61,13 +89,14 @@ pub struct Open<'a, L: Line> {
 /// the step with [`park`](Self::park), a thread with [`park_to_read`](Self::park_to_read). A thread
 /// whose stream has no second handle keeps the connection while it reads.
 pub struct Drive<'a, L: Line> {
-    pub(super) sending: &'a mut Sending<L>,
-    pub(super) line: Driven,
+    sending: &'a mut AnySending,
+    driven: Driven,
+    line: PhantomData<fn() -> L>,
 }
 
 /// Whether an event of the driven connection arrived.
 #[derive(PartialEq)]
-pub(super) enum Driven {
+enum Driven {
     Waits,
     HadEvent,
 }
@@ -76,8 +105,8 @@ impl<L: Line> Message<'_, L> {
     /// Takes the next message; `None` if there are no more.
     pub fn give(self, message: Option<(Envelope, Body)>) {
         match message {
-            Some((envelope, body)) => self.0.add(envelope, body.into()),
-            None => self.0.end(),
+            Some((envelope, body)) => self.sending.add(envelope, body.into()),
+            None => self.sending.end(),
         }
     }
 }
@@ -90,62 +119,22 @@ impl<L: Line> Wait<'_, L> {
     /// The time at which to poll again, unless the waker is woken earlier; `None` if only the waker
     /// ends the wait. The waker is also woken if that time changes.
     pub fn poll(&mut self, now: Instant, waker: &Waker) -> Result<(), Option<Instant>> {
-        let sending = &mut *self.0;
-        sending.now = now;
-        let Hold::Place(ticket) = sending.hold else {
-            return Ok(());
-        };
-        let look = |shelf: &mut PoolShelf<L>| shelf.poll_grant(now, ticket, waker);
-        let failed = |kind| Error::new(Stage::Connect, kind);
-        sending.hold = match sending.dispatch.with_shelf(look)? {
-            PoolGrant::Use(id, line) => Hold::Unseen(ticket, id, line),
-            PoolGrant::Open(id) => Hold::Right(ticket, id),
-            PoolGrant::Drive(shared) => Hold::Shared(ticket, shared),
-            PoolGrant::Report(report, is_reused) => {
-                sending.settle(*report, is_reused);
-                Hold::Nothing
-            }
-            PoolGrant::Over => {
-                sending.session_is_over();
-                Hold::Nothing
-            }
-            PoolGrant::Refuse => {
-                sending.batch.failed(failed(ErrorKind::ShutDown));
-                Hold::Nothing
-            }
-            PoolGrant::TimedOut => {
-                sending.batch.failed(failed(ErrorKind::TimedOut));
-                Hold::Nothing
-            }
-        };
-        Ok(())
+        self.sending.poll_wait(now, waker)
     }
 }
 
-impl<L: Line> Glance<'_, L> {
+impl<L: Line + 'static> Glance<'_, L> {
     /// Checks the connection by `glance`, which reads what the server has sent already, without
     /// waiting.
     pub fn look(self, glance: impl FnOnce(&mut L)) {
-        let sending = self.sending;
-        let (now, deadline) = (sending.now, sending.deadline());
-        match mem::replace(&mut sending.hold, Hold::Nothing) {
-            Hold::Unseen(ticket, id, mut line) => {
-                glance(&mut line);
-                if line.session().is_idle() {
-                    return sending.lease(ticket, id, line, true);
-                }
-                drop(line);
-                sending
-                    .dispatch
-                    .with_shelf(|shelf| shelf.found_dead(now, id, ticket, deadline));
-                sending.hold = Hold::Place(ticket);
-            }
-            hold => sending.hold = hold,
+        if let Hold::Unseen(_, _, line) = &mut self.sending.hold {
+            glance(as_own(line));
         }
+        self.sending.looked();
     }
 }
 
-impl<L: Line> Open<'_, L> {
+impl<L: Line + Send + Sync + 'static> Open<'_, L> {
     /// The time limit for opening the connection.
     pub fn time_left(&self) -> Option<Duration> {
         self.sending.time_left()
@@ -153,42 +142,19 @@ impl<L: Line> Open<'_, L> {
 
     /// Takes the connection with a ready session, or the error if there is none.
     pub fn opened(self, now: Instant, opened: Result<L, Error>) {
-        let (sending, id) = (self.sending, self.id);
-        sending.now = now;
-        let Hold::Right(ticket, _) = mem::replace(&mut sending.hold, Hold::Nothing) else {
-            debug_assert!(
-                false,
-                "a connection was opened without the right to open one"
-            );
-            return;
-        };
-        match opened {
-            Ok(line) => sending.lease(ticket, id, line, false),
-            Err(error) => {
-                observe::not_opened(&error);
-                let no_room = error.server_has_no_room();
-                sending.dispatch.with_shelf(|shelf| {
-                    shelf.cancel(now, ticket);
-                    shelf.open_failed(now, id, no_room);
-                });
-                sending.batch.failed(error);
-            }
-        }
+        let opened = opened.map(|line| Box::new(line) as AnyLine);
+        self.sending.opened(now, self.id, opened);
     }
 }
 
-impl<L: Line> Drive<'_, L> {
+impl<L: Line + 'static> Drive<'_, L> {
     /// The connection.
     ///
     /// # Panics
     ///
     /// Never: a send that drives has a connection.
     pub fn line(&mut self) -> &mut L {
-        match &mut self.sending.hold {
-            Hold::Lease(lease) => &mut lease.line,
-            Hold::Shared(_, shared) => &mut shared.connection,
-            _ => unreachable!("a send drives the connection that it holds"),
-        }
+        as_own(self.sending.line())
     }
 
     /// Whether the session needs the next piece of streamed content. An adapter that can do both
@@ -199,22 +165,19 @@ impl<L: Line> Drive<'_, L> {
 
     /// Takes the next piece of streamed content; `None` ends the content.
     pub fn give_chunk(&mut self, next: Option<io::Result<Bytes>>) {
-        if let Some(id) = self.sending.wanted.take() {
-            self.sending.batch.stream_was_touched();
-            self.line().session().body_next(id, next);
-        }
+        self.sending.give_chunk(next);
     }
 
     /// Puts the connection down while the future waits for its stream, which wakes the same waker.
     pub fn park(mut self, waker: &Waker) {
-        self.line = Driven::HadEvent;
+        self.driven = Driven::HadEvent;
         self.sending.park(waker);
     }
 
     /// Keeps the connection, like a thread that waits in a read or a write. The next step drives it
     /// again.
     pub fn keep(mut self) {
-        self.line = Driven::HadEvent;
+        self.driven = Driven::HadEvent;
     }
 
     /// Whether other sends may use the connection while this one waits for the stream.
@@ -230,7 +193,7 @@ impl<L: Line> Drive<'_, L> {
     /// next step says what to wait for.
     #[must_use]
     pub fn park_to_read(mut self, waker: &Waker, until: Option<Instant>) -> bool {
-        self.line = Driven::HadEvent;
+        self.driven = Driven::HadEvent;
         self.sending.park_to_read(waker, until)
     }
 
@@ -242,28 +205,121 @@ impl<L: Line> Drive<'_, L> {
 
     /// Takes the next event of the session at the time `now`; `None` if the session is over.
     pub fn on_event(mut self, now: Instant, event: Option<Event>) {
-        self.line = Driven::HadEvent;
-        let sending = &mut *self.sending;
-        sending.now = now;
-        if let Hold::Shared(..) = sending.hold {
-            return sending.on_shared_event(event);
-        }
-        match event {
-            Some(Event::Report(report)) => {
-                sending.wanted = None;
-                sending.batch.reported(report);
-            }
-            Some(Event::BodyWanted(id)) => sending.wanted = Some(id),
-            Some(_) => {}
-            None => sending.batch.disconnected(),
-        }
+        self.driven = Driven::HadEvent;
+        self.sending.on_event(now, event);
     }
 }
 
 impl<L: Line> Drop for Drive<'_, L> {
     fn drop(&mut self) {
-        if self.line == Driven::Waits {
+        if self.driven == Driven::Waits {
             self.sending.park(Waker::noop());
+        }
+    }
+}
+
+/// The answers to the steps of a send over connections of any type.
+impl AnySending {
+    fn poll_wait(&mut self, now: Instant, waker: &Waker) -> Result<(), Option<Instant>> {
+        self.now = now;
+        let Hold::Place(ticket) = self.hold else {
+            return Ok(());
+        };
+        let look = |shelf: &mut PoolShelf<AnyLine>| shelf.poll_grant(now, ticket, waker);
+        let failed = |kind| Error::new(Stage::Connect, kind);
+        self.hold = match self.dispatch.with_shelf(look)? {
+            PoolGrant::Use(id, line) => Hold::Unseen(ticket, id, line),
+            PoolGrant::Open(id) => Hold::Right(ticket, id),
+            PoolGrant::Drive(shared) => Hold::Shared(ticket, shared),
+            PoolGrant::Report(report, is_reused) => {
+                self.settle(*report, is_reused);
+                Hold::Nothing
+            }
+            PoolGrant::Over => {
+                self.session_is_over();
+                Hold::Nothing
+            }
+            PoolGrant::Refuse => {
+                self.batch.failed(failed(ErrorKind::ShutDown));
+                Hold::Nothing
+            }
+            PoolGrant::TimedOut => {
+                self.batch.failed(failed(ErrorKind::TimedOut));
+                Hold::Nothing
+            }
+        };
+        Ok(())
+    }
+
+    /// Begins to use the idle connection that was checked, if it is still open.
+    fn looked(&mut self) {
+        let (now, deadline) = (self.now, self.deadline());
+        match mem::replace(&mut self.hold, Hold::Nothing) {
+            Hold::Unseen(ticket, id, mut line) => {
+                if line.session().is_idle() {
+                    return self.lease(ticket, id, line, true);
+                }
+                drop(line);
+                self.dispatch
+                    .with_shelf(|shelf| shelf.found_dead(now, id, ticket, deadline));
+                self.hold = Hold::Place(ticket);
+            }
+            hold => self.hold = hold,
+        }
+    }
+
+    fn opened(&mut self, now: Instant, id: PoolConnectionId, opened: Result<AnyLine, Error>) {
+        self.now = now;
+        let Hold::Right(ticket, _) = mem::replace(&mut self.hold, Hold::Nothing) else {
+            debug_assert!(
+                false,
+                "a connection was opened without the right to open one"
+            );
+            return;
+        };
+        match opened {
+            Ok(line) => self.lease(ticket, id, line, false),
+            Err(error) => {
+                observe::not_opened(&error);
+                let no_room = error.server_has_no_room();
+                self.dispatch.with_shelf(|shelf| {
+                    shelf.cancel(now, ticket);
+                    shelf.open_failed(now, id, no_room);
+                });
+                self.batch.failed(error);
+            }
+        }
+    }
+
+    /// The connection that this send drives.
+    fn line(&mut self) -> &mut AnyLine {
+        match &mut self.hold {
+            Hold::Lease(lease) => &mut lease.line,
+            Hold::Shared(_, shared) => &mut shared.connection,
+            _ => unreachable!("a send drives the connection that it holds"),
+        }
+    }
+
+    fn give_chunk(&mut self, next: Option<io::Result<Bytes>>) {
+        if let Some(id) = self.wanted.take() {
+            self.batch.stream_was_touched();
+            self.line().session().body_next(id, next);
+        }
+    }
+
+    fn on_event(&mut self, now: Instant, event: Option<Event>) {
+        self.now = now;
+        if let Hold::Shared(..) = self.hold {
+            return self.on_shared_event(event);
+        }
+        match event {
+            Some(Event::Report(report)) => {
+                self.wanted = None;
+                self.batch.reported(report);
+            }
+            Some(Event::BodyWanted(id)) => self.wanted = Some(id),
+            Some(_) => {}
+            None => self.batch.disconnected(),
         }
     }
 }

@@ -4,6 +4,9 @@
 //! Closes a connection only to make room for a waiter that needs a new one. Must never close one
 //! because of its age.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use postwire_proto::Instant;
 
 use super::queue::{Request, Waiting};
@@ -128,14 +131,14 @@ impl Pool {
         let Request::Message { octets } = waiting.request else {
             return None;
         };
-        let mut shared: Vec<_> = self
-            .connections
-            .iter()
-            .filter_map(|connection| Some((connection.load()?, connection)))
+        let shared = self.connections.iter().enumerate();
+        let mut shared: BinaryHeap<_> = shared
+            .filter_map(|(at, connection)| {
+                Some(Reverse((connection.load()?.messages, connection.id, at)))
+            })
             .collect();
-        shared.sort_by_key(|(load, connection)| (load.messages, connection.id));
         let reserved = self.queue.older_without_sharing(ticket, shared.len());
-        let takes = |(load, connection): &&(&Load, &Connection)| {
+        let takes = |load: &Load, connection: &Connection| {
             let sent = connection.messages.saturating_add(load.messages as u64);
             load.is_usable
                 && load.messages < self.places
@@ -143,8 +146,15 @@ impl Pool {
                 && sent < self.config.max_messages
                 && self.now < connection.opened + self.config.max_lifetime
         };
-        let found = shared.iter().skip(reserved).find(takes);
-        found.map(|(_, connection)| connection.id)
+        let by_load = std::iter::from_fn(|| Some(&self.connections[shared.pop()?.0.2]));
+        let mut found = by_load.skip(reserved);
+        found
+            .find(|connection| {
+                connection
+                    .load()
+                    .is_some_and(|load| takes(load, connection))
+            })
+            .map(|connection| connection.id)
     }
 
     pub(super) fn may_open(&self) -> bool {

@@ -3,7 +3,7 @@
 //! Keeps apart who can be served in different ways, so that the first waiter of each kind is found
 //! without a search. Must never know the connections.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use postwire_proto::Instant;
 
@@ -61,24 +61,44 @@ impl Waiting {
 const SHARES: usize = 2;
 const KINDS: usize = 3;
 
+/// Takes an element out of a queue, usually one of the first. `VecDeque::remove` has a lot of code
+/// for moving many elements.
+pub(super) fn take_at<T>(queue: &mut VecDeque<T>, place: usize) -> Option<T> {
+    for place in (0..place).rev() {
+        queue.swap(place, place + 1);
+    }
+    queue.pop_front()
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    waiting: [BTreeMap<PoolTicket, Waiting>; KINDS],
+    /// Each in the order of the tickets, which is nearly always the order in which they are
+    /// inserted.
+    waiting: [VecDeque<(PoolTicket, Waiting)>; KINDS],
 }
 
 impl Queue {
     pub(super) fn insert(&mut self, ticket: PoolTicket, waiting: Waiting) {
-        self.waiting[waiting.kind()].insert(ticket, waiting);
+        let queue = &mut self.waiting[waiting.kind()];
+        queue.push_back((ticket, waiting));
+        // Only a waiter that takes its old place again is not the last one.
+        let mut place = queue.len() - 1;
+        while place > 0 && queue[place - 1].0 > ticket {
+            queue.swap(place - 1, place);
+            place -= 1;
+        }
     }
 
     pub(super) fn remove(&mut self, ticket: PoolTicket) {
         for queue in &mut self.waiting {
-            queue.remove(&ticket);
+            if let Ok(place) = queue.binary_search_by_key(&ticket, |(other, _)| *other) {
+                take_at(queue, place);
+            }
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.waiting.iter().map(BTreeMap::len).sum()
+        self.waiting.iter().map(VecDeque::len).sum()
     }
 
     /// The number of waiters with a message.
@@ -90,7 +110,7 @@ impl Queue {
     pub(super) fn first(&self) -> Option<PoolTicket> {
         self.waiting
             .iter()
-            .filter_map(|queue| queue.keys().next().copied())
+            .filter_map(|queue| queue.front().map(|(ticket, _)| *ticket))
             .min()
     }
 
@@ -115,22 +135,24 @@ impl Queue {
     }
 
     fn head(&self, kind: usize) -> Option<(PoolTicket, Waiting)> {
-        let head = self.waiting[kind].first_key_value();
-        head.map(|(ticket, waiting)| (*ticket, *waiting))
+        self.waiting[kind].front().copied()
     }
 
     /// The first waiter of each kind, the oldest first.
     pub(super) fn heads(&self) -> impl Iterator<Item = (PoolTicket, Waiting)> + use<> {
         let mut heads: [_; KINDS] = std::array::from_fn(|kind| self.head(kind));
-        heads.sort_by_key(|head| head.map(|(ticket, _)| ticket));
-        heads.into_iter().flatten()
+        std::iter::from_fn(move || {
+            let left = heads.iter_mut().filter(|head| head.is_some());
+            left.min_by_key(|head| head.map(|(ticket, _)| ticket))?
+                .take()
+        })
     }
 
     /// The number of waiters before this one that need a connection for themselves, at most `most`.
     pub(super) fn older_without_sharing(&self, ticket: PoolTicket, most: usize) -> usize {
         let older = self.waiting[..SHARES]
             .iter()
-            .flat_map(|queue| queue.range(..ticket));
+            .flat_map(|queue| queue.iter().take_while(|(other, _)| *other < ticket));
         older.take(most).count()
     }
 }

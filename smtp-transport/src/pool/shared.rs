@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use postwire_proto::{BodySource, Envelope, Instant, TransactionId};
 
+use super::queue::take_at;
 use super::{PoolConnectionId, PoolTicket, Waiting};
 
 /// A message of a waiter.
@@ -78,7 +79,7 @@ impl<C> SharedConnection<C> {
             .under_way
             .iter()
             .position(|message| message.transaction == transaction)?;
-        self.under_way.remove(at)
+        take_at(&mut self.under_way, at)
     }
 
     /// Closes the connection, and returns the messages without a report.

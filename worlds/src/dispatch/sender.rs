@@ -2,7 +2,6 @@
 //! connection while it reads, a thread with a second handle of the stream, or a future.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
@@ -184,7 +183,7 @@ impl Sender {
     }
 
     /// Executes the steps that are possible now.
-    pub(super) fn act(&mut self, common: &Rc<Common>) {
+    pub(super) fn act(&mut self, common: &Arc<Common>) {
         let now = common.now.get();
         if let Some((at, stop)) = self.stop
             && at <= now

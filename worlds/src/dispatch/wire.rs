@@ -1,11 +1,10 @@
 //! A connection of a transport: a real session in the adapters' flow, the reference server, and a
 //! wire that delays, blocks, breaks and falls silent, on the virtual clock of the world.
 
-use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::ops::ControlFlow;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use postwire_reference::{Dialect, LmtpFinals, Recorder};
 use postwire_transport::adapter::{Dial, Flow, Line, Move, SessionMachine};
 use postwire_transport::{Session, TransportConfig};
 
+use super::cells::{Cell, RefCell};
 use crate::choices::Choices;
 
 /// What happens to the wire.
@@ -46,7 +46,7 @@ pub(super) struct Common {
     /// The connections that are open.
     pub(super) live: Cell<usize>,
     /// The far end of every connection so far.
-    pub(super) ends: RefCell<Vec<Rc<RefCell<FarEnd>>>>,
+    pub(super) ends: RefCell<Vec<Arc<RefCell<FarEnd>>>>,
 }
 
 impl Common {
@@ -64,8 +64,8 @@ impl Common {
         self.now.get() + Duration::from_millis(milliseconds)
     }
 
-    pub(super) fn end(&self, wire: usize) -> Rc<RefCell<FarEnd>> {
-        Rc::clone(&self.ends.borrow()[wire])
+    pub(super) fn end(&self, wire: usize) -> Arc<RefCell<FarEnd>> {
+        Arc::clone(&self.ends.borrow()[wire])
     }
 }
 
@@ -182,7 +182,10 @@ impl FarEnd {
             _ => None,
         };
         let arriving = self.arriving.front().map(|(at, _)| *at);
-        let eof = self.eof.filter(|_| !self.eof_was_read);
+        // What was said before a break still arrives before the end.
+        let eof = self
+            .eof
+            .filter(|_| self.arriving.is_empty() && !self.eof_was_read);
         arriving.into_iter().chain(eof).chain(leaves).min()
     }
 
@@ -222,8 +225,8 @@ impl FarEnd {
 pub(super) struct Wire {
     number: usize,
     flow: Flow<SessionMachine>,
-    end: Rc<RefCell<FarEnd>>,
-    common: Rc<Common>,
+    end: Arc<RefCell<FarEnd>>,
+    common: Arc<Common>,
     /// The time until which the stream takes no output.
     blocked: Instant,
 }
@@ -239,7 +242,7 @@ pub(super) struct Blocked {
 
 impl Wire {
     /// Connects; the session is opened by [`drive`](Self::drive) and [`is_open`](Self::is_open).
-    pub(super) fn connect(common: &Rc<Common>) -> Result<Self, Error> {
+    pub(super) fn connect(common: &Arc<Common>) -> Result<Self, Error> {
         if common.faults > 0 && common.once_in(8 * common.faults) {
             return Err(Error::new(Stage::Connect, ErrorKind::ConnectionClosed));
         }
@@ -271,14 +274,14 @@ impl Wire {
             is_closed: false,
         };
         end.answer(common, common.latency);
-        let end = Rc::new(RefCell::new(end));
-        common.ends.borrow_mut().push(Rc::clone(&end));
+        let end = Arc::new(RefCell::new(end));
+        common.ends.borrow_mut().push(Arc::clone(&end));
         common.live.set(common.live.get() + 1);
         Ok(Self {
             number,
             flow: Flow::new(Dial::new(&common.config).session(None)),
             end,
-            common: Rc::clone(common),
+            common: Arc::clone(common),
             blocked: Instant::EPOCH,
         })
     }

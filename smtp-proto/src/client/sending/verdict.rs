@@ -87,7 +87,7 @@ impl Transaction {
 
     fn outcome(&self, error: impl FnOnce() -> Error, complete: bool) -> Outcome {
         if let Progress::Failed(error) | Progress::SourceFailed(error) = &self.progress {
-            Outcome::NotSent((**error).clone())
+            Outcome::NotSent(error.clone())
         } else if let Some(reply) = self.repeated_because_of() {
             let kind = ErrorKind::OutOfSequence(reply.clone());
             Outcome::NotSent(Error::new(Stage::Mail, kind))

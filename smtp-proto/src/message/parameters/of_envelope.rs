@@ -4,7 +4,6 @@
 //! Knows which of two parameters with the same keyword counts. Must never know what a parameter
 //! means.
 
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::{Parameter, ServerProperties};
@@ -15,8 +14,8 @@ use crate::{Capabilities, ErrorKind};
 pub(crate) struct EnvelopeParameters {
     mail: Vec<Parameter>,
     every: Vec<Parameter>,
-    /// The parameters of a single recipient, by its position.
-    single: BTreeMap<usize, Vec<Parameter>>,
+    /// The parameters of single recipients, by position. The last entry is not empty.
+    single: Vec<Vec<Parameter>>,
 }
 
 impl EnvelopeParameters {
@@ -32,17 +31,30 @@ impl EnvelopeParameters {
 
     /// Adds a parameter of one `RCPT`, replacing one with the same keyword.
     pub(crate) fn add_for(&mut self, recipient: usize, parameter: Parameter) {
-        replace_or_push(self.single.entry(recipient).or_default(), parameter);
+        if self.single.len() <= recipient {
+            self.single.resize_with(recipient + 1, Vec::new);
+        }
+        replace_or_push(&mut self.single[recipient], parameter);
     }
 
     /// The parameters for only the recipients at these positions.
     pub(crate) fn with_recipients_at(&self, recipients: &[usize]) -> Self {
-        let own = |(position, recipient)| Some((position, self.single.get(recipient)?.clone()));
+        let own = |recipient: &usize| self.of_single(*recipient);
+        let with_own = |recipient: &usize| !own(recipient).is_empty();
+        let end = recipients.iter().rposition(with_own);
+        let kept = &recipients[..end.map_or(0, |last| last + 1)];
         Self {
             mail: self.mail.clone(),
             every: self.every.clone(),
-            single: recipients.iter().enumerate().filter_map(own).collect(),
+            single: kept
+                .iter()
+                .map(|recipient| own(recipient).to_vec())
+                .collect(),
         }
+    }
+
+    fn of_single(&self, recipient: usize) -> &[Parameter] {
+        self.single.get(recipient).map_or(&[], Vec::as_slice)
     }
 
     /// The parameters of `MAIL`.
@@ -59,14 +71,14 @@ impl EnvelopeParameters {
     /// The parameters of single recipients, with their positions.
     #[cfg(feature = "serde")]
     pub(crate) fn of_single_rcpts(&self) -> impl Iterator<Item = (usize, &Parameter)> {
-        let single = self.single.iter();
-        single.flat_map(|(recipient, all)| all.iter().map(move |each| (*recipient, each)))
+        let single = self.single.iter().enumerate();
+        single.flat_map(|(recipient, all)| all.iter().map(move |each| (recipient, each)))
     }
 
     /// The parameters of one `RCPT`: the recipient's own, and those of every `RCPT` with other
     /// keywords.
     pub(crate) fn of_rcpt(&self, recipient: usize) -> impl Iterator<Item = &Parameter> {
-        let own = self.single.get(&recipient).map_or(&[][..], Vec::as_slice);
+        let own = self.of_single(recipient);
         let overridden = move |other: &&Parameter| own.iter().any(|own| same_keyword(own, other));
         let others = self.every.iter().filter(move |other| !overridden(other));
         own.iter().chain(others)
@@ -74,7 +86,7 @@ impl EnvelopeParameters {
 
     /// Checks that all parameters may be sent to this server, or left out.
     pub(crate) fn check(&self, server: ServerProperties<'_>) -> Result<(), ErrorKind> {
-        let single = self.single.values().flatten();
+        let single = self.single.iter().flatten();
         let mut all = self.mail.iter().chain(&self.every).chain(single);
         all.try_for_each(|parameter| parameter.check(server))
     }

@@ -1,14 +1,14 @@
 //! A connection of the model: a real session, and a server that fails in every way.
 
-use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Buf;
 use postwire_proto::{Endpoint, Error, Event, Instant};
 
 use super::Line;
+use super::cells::{Cell, RefCell};
 use crate::pool::model::Random;
 use crate::session::SessionMachine;
 use crate::{Session, TransportConfig};
@@ -65,7 +65,7 @@ pub(super) struct Wire {
     number: u64,
     machine: SessionMachine,
     limit: Option<Instant>,
-    common: Rc<Common>,
+    common: Arc<Common>,
     input: Vec<u8>,
     /// The sender of the message that the server receives, if there is one.
     message: Option<usize>,
@@ -85,14 +85,14 @@ pub(super) struct Wire {
 
 impl Wire {
     /// Opens a connection with a ready session.
-    pub(super) fn open(common: &Rc<Common>) -> Result<Self, Error> {
+    pub(super) fn open(common: &Arc<Common>) -> Result<Self, Error> {
         common.live.set(common.live.get() + 1);
         common.wires.set(common.wires.get() + 1);
         let mut wire = Self {
             number: common.wires.get(),
             machine: SessionMachine::opening(&common.config, None),
             limit: None,
-            common: Rc::clone(common),
+            common: Arc::clone(common),
             input: Vec::new(),
             message: None,
             in_content: false,
@@ -244,7 +244,7 @@ impl Wire {
     }
 
     fn answer(&mut self, line: &[u8]) {
-        let common = Rc::clone(&self.common);
+        let common = Arc::clone(&self.common);
         let is_content = self.in_content || line == b"(last chunk)";
         let mut says_no = common.one_in(common.habits.says_no);
         self.in_content = false;

@@ -10,6 +10,7 @@ use std::task::Waker;
 use postwire_proto::{Instant, Outcome, Report};
 
 use super::{PoolGrant, PoolShelf, Queues, Shared, State, Watch};
+use crate::pool::queue::take_at;
 use crate::pool::shared::{Joining, QueuedMessage, SharedConnection, UnderWay};
 use crate::pool::{PoolConnectionId, PoolTicket};
 
@@ -347,6 +348,8 @@ impl<C> PoolShelf<C> {
         shared.joining.retain(|joining| *joining != ticket);
         if shared.joining.len() < joining {
             self.pool.left(now, id, octets);
+            // Whoever takes the place can drive the connection.
+            self.carry_out();
         }
         let Some(shared) = self.shared.get_mut(id) else {
             return;
@@ -467,7 +470,7 @@ impl<C> PoolShelf<C> {
         let octets = waiter.waiting.octets();
         let joining = &mut self.shared.get_mut(id)?.joining;
         let at = joining.iter().position(|joining| *joining == ticket)?;
-        joining.remove(at);
+        take_at(joining, at);
         // The order matters: the waiter must not join the same connection again if it may open one.
         self.wait_again(now, ticket, None);
         self.pool.left(now, id, octets);

@@ -42,13 +42,40 @@ fn connections_go_round() {
     assert!(matches!(take(&mut shelf, late), Some(PoolGrant::Refuse)));
 }
 
+fn message() -> QueuedMessage {
+    QueuedMessage {
+        envelope: Envelope::new(None, vec!["bob@example.net".parse().unwrap()]).unwrap(),
+        body: Body::from("").into(),
+    }
+}
+
+#[test]
+fn the_next_in_the_queue_drives_a_connection_that_all_others_have_left() {
+    let mut shelf = PoolShelf::new(PoolConfig::default().max_connections(1), 2);
+    let first = shelf.request_place(NOW, None, 0, message());
+    let Some(PoolGrant::Open(id)) = take(&mut shelf, first) else {
+        panic!("nothing to open");
+    };
+    let shared = shelf.share(NOW, id, first, "the connection", false);
+    assert!(shelf.next_joining(id).is_some());
+    shelf.park(shared, first, Waker::noop());
+    let joined = shelf.request_place(NOW, None, 0, message());
+    let waiting = shelf.request_place(NOW, None, 0, message());
+    assert!(take(&mut shelf, waiting).is_none());
+    // The message of the first is under way, and keeps its place.
+    shelf.cancel(NOW, first);
+    assert!(take(&mut shelf, waiting).is_none());
+    shelf.cancel(NOW, joined);
+    assert!(shelf.effects().deserted.is_empty());
+    assert!(matches!(
+        take(&mut shelf, waiting),
+        Some(PoolGrant::Drive(_))
+    ));
+}
+
 #[test]
 fn a_deadline_of_the_session_is_observed_though_another_thread_reads() {
     let at = |seconds| Instant::from_epoch(Duration::from_secs(seconds));
-    let message = || QueuedMessage {
-        envelope: Envelope::new(None, vec!["bob@example.net".parse().unwrap()]).unwrap(),
-        body: Body::from("").into(),
-    };
     let mut shelf = PoolShelf::new(PoolConfig::default().max_connections(1), 2);
     let reader = shelf.request_place(NOW, None, 0, message());
     let Some(PoolGrant::Open(id)) = take(&mut shelf, reader) else {
