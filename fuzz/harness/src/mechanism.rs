@@ -161,7 +161,10 @@ impl Run {
     }
 
     fn client_says(&mut self, octets: &[u8], challenge: Option<&[u8]>) {
-        if !self.mechanism.reveals_secret() {
+        // The client repeats what the server sends in some places.
+        let is_echo =
+            challenge.is_some_and(|challenge| memmem::find(challenge, SECRET.as_bytes()).is_some());
+        if !self.mechanism.reveals_secret() && !is_echo {
             assert_eq!(memmem::find(octets, SECRET.as_bytes()), None);
         }
         if !self.is_modelled() {

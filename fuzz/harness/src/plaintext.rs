@@ -23,6 +23,11 @@ fn forms() -> [String; 4] {
     ]
 }
 
+pub(crate) fn has_secret(octets: &[u8]) -> bool {
+    let mut forms = forms().into_iter();
+    forms.any(|form| memmem::find(octets, form.as_bytes()).is_some())
+}
+
 pub(crate) fn assert_no_secret(octets: &[u8]) {
     for form in forms() {
         let found = memmem::find(octets, form.as_bytes());
