@@ -5,5 +5,5 @@ use postwire_worlds::secured::World;
 
 #[test]
 fn reports_match_what_the_reference_server_took_behind_tls() {
-    run_worlds(3_000, |choices| World::new(choices).run());
+    run_worlds(6_000, |choices| World::new(choices).run());
 }
