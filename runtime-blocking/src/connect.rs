@@ -4,14 +4,12 @@
 //! standard library can neither wait for several operations nor cancel one. A single address is no
 //! race.
 
-mod inbox;
-
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -20,7 +18,6 @@ use postwire_transport::proto::{Clock, Error, Instant};
 use postwire_transport::{SocketOptions, TransportConfig};
 use socket2::{Domain, Protocol, TcpKeepalive, Type};
 
-use self::inbox::inbox;
 use crate::{Socket, Stream};
 
 /// A function of the program that makes connections.
@@ -57,7 +54,7 @@ fn run<T: Send + 'static>(
     attempt: impl Fn(SocketAddr, Duration) -> io::Result<T> + Clone + Send + 'static,
     attempt_once: impl Fn(&Path, Duration) -> io::Result<T>,
 ) -> Result<T, Error> {
-    let (ended, attempts) = inbox();
+    let (ended, attempts) = mpsc::channel();
     let clock = Clock::new();
     let left = |until: Instant| until.saturating_duration_since(clock.now());
     let limit = clock.now() + limit;
@@ -77,7 +74,7 @@ fn run<T: Send + 'static>(
                 join = clock.now() + ATTEMPT_DELAY;
                 let (ended, attempt, left) = (ended.clone(), attempt.clone(), left(limit));
                 // The receiver is gone if another attempt won.
-                let start = move || ended.send((address, attempt(address, left)));
+                let start = move || drop(ended.send((address, attempt(address, left))));
                 let thread = thread::Builder::new().name("postwire-connect".to_owned());
                 if dial.is_only_address() {
                     start();
@@ -85,14 +82,14 @@ fn run<T: Send + 'static>(
                     dial.attempt_failed(address, error);
                 }
             }
-            DialStep::Wait => match attempts.receive(left(limit.min(join))) {
-                Some((address, Ok(connected))) => {
+            DialStep::Wait => match attempts.recv_timeout(left(limit.min(join))) {
+                Ok((address, Ok(connected))) => {
                     dial.connected(address);
                     return Ok(connected);
                 }
-                Some((address, Err(error))) => dial.attempt_failed(address, error),
-                None if left(limit).is_zero() => return Err(dial.timed_out()),
-                None => {
+                Ok((address, Err(error))) => dial.attempt_failed(address, error),
+                Err(_) if left(limit).is_zero() => return Err(dial.timed_out()),
+                Err(_) => {
                     join = limit;
                     dial.delay_is_over();
                 }
@@ -166,11 +163,12 @@ fn within<T: Send + 'static>(
     name: &str,
     run: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    let (answer, answered) = inbox();
+    let (answer, answered) = mpsc::sync_channel(1);
+    // The receiver is gone if the time limit has passed.
     let thread = thread::Builder::new().name(name.to_owned());
-    thread.spawn(move || answer.send(run()))?;
-    let late = || Err(io::ErrorKind::TimedOut.into());
-    answered.receive(limit).unwrap_or_else(late)
+    thread.spawn(move || drop(answer.send(run())))?;
+    let late = |_| Err(io::ErrorKind::TimedOut.into());
+    answered.recv_timeout(limit).unwrap_or_else(late)
 }
 
 #[cfg(test)]

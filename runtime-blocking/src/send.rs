@@ -108,8 +108,8 @@ impl Transport {
         body: StreamBody<impl IntoIterator<Item = io::Result<Bytes>>>,
     ) -> Result<Report, SendError> {
         let (facts, chunks) = body.into_parts();
-        let sending = self.dispatch.send_one(envelope, facts);
         let mut chunks = chunks.into_iter();
+        let sending = self.dispatch.send_one(envelope, facts);
         self.report_on(sending, envelope, &mut || chunks.next())
     }
 
@@ -119,8 +119,8 @@ impl Transport {
         envelope: &Envelope,
         next_chunk: &mut dyn FnMut() -> Option<io::Result<Bytes>>,
     ) -> Result<Report, SendError> {
-        let mut carrier = self.carrier(sending);
-        verdict(carrier.next_report(&mut || None, next_chunk), envelope)
+        let report = self.carrier(sending).next_report(&mut || None, next_chunk);
+        verdict(report, envelope)
     }
 
     fn carrier(&self, sending: Sending<Connection>) -> Carrier {
@@ -155,8 +155,7 @@ impl Transport {
     ///
     /// The error of the last address that was tried, if no session can be opened.
     pub fn test_connection(&self) -> Result<(), Error> {
-        let left = self.config().timeout();
-        self.open(left)?.quit()
+        self.open(self.config().timeout())?.quit()
     }
 
     /// The state of the transport, and what it has done since it was created.
@@ -205,9 +204,8 @@ impl<I: Iterator<Item = (Envelope, Body)>> Iterator for SendAll<I> {
     type Item = Report;
 
     fn next(&mut self) -> Option<Report> {
-        let messages = &mut self.messages;
         self.carrier
-            .next_report(&mut || messages.next(), &mut || None)
+            .next_report(&mut || self.messages.next(), &mut || None)
     }
 }
 
@@ -252,10 +250,11 @@ impl Carrier {
                         drive.give_chunk(next_chunk());
                     }
                     let is_shared = drive.is_shared();
-                    let second = is_shared.then(|| drive.line().second_handle()).flatten();
-                    if let Some(socket) = second {
-                        let read = self.read.take();
-                        let read = read.filter(|(known, ..)| Arc::ptr_eq(known, &socket));
+                    if is_shared && let Some(socket) = drive.line().second_handle() {
+                        let read = self
+                            .read
+                            .take()
+                            .filter(|(own, ..)| Arc::ptr_eq(own, &socket));
                         self.read = drive_shared(clock, drive, socket, read);
                     } else {
                         let event = drive.line().drive_to_event();

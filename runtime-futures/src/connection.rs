@@ -1,6 +1,5 @@
 //! A connection: one session over one stream. Must never know what a reply means.
 
-use std::any::Any;
 use std::future::poll_fn;
 use std::io;
 use std::ops::{ControlFlow, Deref, DerefMut};
@@ -71,7 +70,7 @@ impl<R: Runtime> Connection<R::Stream, R> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static, R: Runtime> Connection<S, R> {
     /// Opens a session like [`open`](Connection::open), wraps each socket, and reports the events
     /// of each session that is tried.
     ///
@@ -87,10 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
         config: &TransportConfig,
         around: impl FnMut(R::Stream) -> S,
         happened: impl FnMut(&Self, Event) -> ControlFlow<()>,
-    ) -> Result<Self, Error>
-    where
-        S: 'static,
-    {
+    ) -> Result<Self, Error> {
         Self::open_around(runtime, config, None, around, happened).await
     }
 
@@ -100,10 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
         time: Option<Duration>,
         mut around: impl FnMut(R::Stream) -> S,
         mut happened: impl FnMut(&Self, Event) -> ControlFlow<()>,
-    ) -> Result<Self, Error>
-    where
-        S: 'static,
-    {
+    ) -> Result<Self, Error> {
         let begun = Instant::now();
         let left = || time.map(|time| time.saturating_sub(begun.elapsed()));
         let mut dial = Dial::new(config);
@@ -111,7 +104,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
             let stream = connect(&mut dial, &runtime, config, left()).await?;
             let machine = dial.session(runtime.local_address(&stream));
             let mut connection = Self::driving(machine, around(stream), runtime.clone());
-            connection.driver.acknowledge = acknowledge_own;
             connection.limit_time(dial.share(left()));
             let mut answer = ControlFlow::Continue(());
             while !connection.driver.machine_mut().stands()
@@ -136,15 +128,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
         runtime: R,
         config: &TransportConfig,
         around: impl FnOnce(R::Stream) -> S,
-    ) -> Result<Self, Error>
-    where
-        S: 'static,
-    {
+    ) -> Result<Self, Error> {
         let stream = connect(&mut Dial::new(config), &runtime, config, None).await?;
         let machine = SessionMachine::new(config, runtime.local_address(&stream));
-        let mut connection = Self::driving(machine, around(stream), runtime);
-        connection.driver.acknowledge = acknowledge_own;
-        Ok(connection)
+        Ok(Self::driving(machine, around(stream), runtime))
     }
 
     /// Creates a session over a connected stream. The host and port of `config` are not used.
@@ -283,14 +270,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Connection<S, R> {
     }
 }
 
-/// [`Runtime::acknowledge`] for a stream that is a socket of the runtime.
-fn acknowledge_own<R: Runtime, S: 'static>(runtime: &R, stream: &S) {
-    if let Some(socket) = (stream as &dyn Any).downcast_ref() {
-        runtime.acknowledge(socket);
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Line for Connection<S, R> {
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static, R: Runtime> Line for Connection<S, R> {
     fn session(&mut self) -> &mut Session {
         self
     }
@@ -314,7 +294,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Line for Connection<S, R> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Deref for Connection<S, R> {
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static, R: Runtime> Deref for Connection<S, R> {
     type Target = Session;
 
     fn deref(&self) -> &Session {
@@ -322,7 +302,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Deref for Connection<S, R> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin, R: Runtime> DerefMut for Connection<S, R> {
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static, R: Runtime> DerefMut for Connection<S, R> {
     fn deref_mut(&mut self) -> &mut Session {
         self.driver.machine_mut().session_mut()
     }

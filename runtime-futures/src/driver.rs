@@ -1,6 +1,7 @@
 //! The drive loop: moves bytes between a state machine and a stream, in both directions
 //! concurrently, and passes the time to the machine. Must never know about SMTP or TLS.
 
+use std::any::Any;
 use std::fmt;
 use std::io::IoSlice;
 use std::pin::Pin;
@@ -24,8 +25,6 @@ pub struct Driver<E, S, R: Runtime> {
     runtime: R,
     clock: Clock,
     timer: Timer<R>,
-    /// [`Runtime::acknowledge`], or nothing for a stream that is not of the runtime.
-    pub(crate) acknowledge: fn(&R, &S),
     /// Whether octets were written and not flushed.
     unflushed: bool,
 }
@@ -38,7 +37,7 @@ impl<E: fmt::Debug, S, R: Runtime> fmt::Debug for Driver<E, S, R> {
     }
 }
 
-impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R> {
+impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin + 'static, R: Runtime> Driver<E, S, R> {
     /// Creates a driver of `machine` over `stream`.
     pub fn new(machine: E, stream: S, runtime: R) -> Self {
         Self {
@@ -47,7 +46,6 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
             runtime,
             clock: Clock::new(),
             timer: Timer::default(),
-            acknowledge: |_, _| {},
             unflushed: false,
         }
     }
@@ -86,8 +84,11 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin, R: Runtime> Driver<E, S, R>
                 next @ (Move::Read(_) | Move::Write(_)) => {
                     // A read may change the time until which to wait.
                     if !(self.poll_read(cx) | self.poll_deadline(cx)) {
-                        if matches!(next, Move::Read(_)) && self.flow.owes_acknowledgement() {
-                            (self.acknowledge)(&self.runtime, &self.stream);
+                        if matches!(next, Move::Read(_))
+                            && self.flow.owes_acknowledgement()
+                            && let Some(socket) = (&self.stream as &dyn Any).downcast_ref()
+                        {
+                            self.runtime.acknowledge(socket);
                         }
                         return Poll::Pending;
                     }

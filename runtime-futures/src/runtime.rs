@@ -57,8 +57,8 @@ pub trait Runtime: Clone + Send + Sync + Unpin + 'static {
     /// Acknowledges at once what was read from a socket, without waiting for octets to send with
     /// the acknowledgement: the peer may send more only after that.
     ///
-    /// Not called for a stream of the program, nor for a socket that the program has wrapped. A
-    /// runtime need not implement this method. Without it, a TCP peer that uses Nagle's algorithm
+    /// Called only for a stream of this type, not for one that the program has wrapped. A runtime
+    /// need not implement this method. Without it, a TCP peer that uses Nagle's algorithm
     /// may answer some 40 ms later. On Linux, the option `TCP_QUICKACK` does what is needed.
     fn acknowledge(&self, stream: &Self::Stream) {
         let _ = stream;
