@@ -7,6 +7,6 @@ use crate::Transport;
 
 impl Mailer for Transport {
     fn send(&self, envelope: &Envelope, body: Body) -> Result<Report, SendError> {
-        self.send_body(envelope, body)
+        Transport::send(self, envelope, body)
     }
 }

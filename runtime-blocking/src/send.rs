@@ -86,12 +86,7 @@ impl Transport {
     /// [`SendError`] if the message is not accepted, or not for every recipient. It contains the
     /// whole report, and says [whether to retry](SendError::retry).
     pub fn send(&self, envelope: &Envelope, body: impl Into<Body>) -> Result<Report, SendError> {
-        self.send_body(envelope, body.into())
-    }
-
-    /// Not generic, so that it is compiled once, and not in each program.
-    pub(crate) fn send_body(&self, envelope: &Envelope, body: Body) -> Result<Report, SendError> {
-        let sending = self.dispatch.send_one(envelope, body);
+        let sending = self.dispatch.send_one(envelope, body.into());
         self.report_on(sending, envelope, &mut || None)
     }
 

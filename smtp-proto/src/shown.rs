@@ -41,12 +41,22 @@ impl fmt::Display for Escaped<'_> {
 ///
 /// assert!("Gr\u{fc}\u{df}e".chars().all(is_safe_to_show));
 /// assert!(!is_safe_to_show('\u{1b}') && !is_safe_to_show('\u{202e}'));
+/// // An Arabic letter mark, a soft hyphen, and a tag.
+/// assert!(!"\u{61c}\u{ad}\u{e0041}".chars().any(is_safe_to_show));
 /// ```
 pub fn is_safe_to_show(character: char) -> bool {
     !character.is_control()
         && !matches!(
             character,
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
         )
 }
 

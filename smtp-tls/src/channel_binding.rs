@@ -11,7 +11,7 @@ use rustls::pki_types::CertificateDer;
 
 #[cfg(feature = "scram")]
 use self::server_end_point::server_end_point;
-use crate::layer::TlsSession;
+use crate::session::TlsSession;
 
 /// The channel binding of an established session. `own_certificate` is the server's.
 pub(crate) fn channel_binding(

@@ -17,14 +17,13 @@ use postwire_proto::{Endpoint, Instant, TlsInfo, TransportError};
 use rustls::pki_types::CertificateDer;
 use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 
-mod session;
 mod wire;
 
-pub(crate) use session::TlsSession;
 use wire::{Record, TlsOutput, WirePositions, pop_record_until};
 
 use crate::TlsFailure;
 use crate::channel_binding::channel_binding;
+use crate::session::TlsSession;
 
 /// The plaintext of a full record (RFC 8446 §5.1).
 const RECORD: usize = 16 * 1024;
@@ -418,7 +417,14 @@ impl Channel {
             return false;
         };
         self.failed = true;
-        let received = received.strip_suffix(b"\r").unwrap_or(&received);
+        let mut received = received.strip_suffix(b"\r").unwrap_or(&received);
+        if self.own_certificate.is_some() {
+            // A command of a client may hold a password behind its name.
+            received = received
+                .split(|octet| *octet == b' ')
+                .next()
+                .unwrap_or_default();
+        }
         let received = received.escape_ascii().to_string();
         machine.tls_failed(now, TlsFailure::plaintext(received));
         true

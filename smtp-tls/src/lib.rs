@@ -45,6 +45,7 @@ mod parameters;
 #[cfg(feature = "server")]
 mod server_connection;
 mod server_parameters;
+mod session;
 mod tls;
 mod verifier;
 

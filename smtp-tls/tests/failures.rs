@@ -68,6 +68,21 @@ fn a_server_that_speaks_plaintext_is_quoted() {
 }
 
 #[test]
+fn of_a_client_that_speaks_plaintext_only_the_command_is_quoted() {
+    let (parameters, _) = certificate("localhost", [2020, 2100]);
+    let config = Arc::new(ServerConfig::new(HelloName::localhost()));
+    let mut server = ServerConnection::new(&config, &ServerTls::Wrapper(parameters));
+    server.handle_input(Instant::EPOCH, b"AUTH PLAIN AGJvYgBzZWNyZXQ=\r\n");
+    let events: Vec<_> = std::iter::from_fn(|| server.poll_event()).collect();
+    let shown = format!("{events:?}");
+    assert!(shown.contains("AUTH"), "{shown}");
+    assert!(
+        !shown.contains("PLAIN") && !shown.contains("AGJv"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn an_endless_plaintext_line_is_not_awaited() {
     for ends in [Instant::EPOCH, Instant::from_epoch(Duration::from_secs(5))] {
         let mut client = client(anyone());

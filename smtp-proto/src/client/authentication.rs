@@ -302,7 +302,7 @@ impl<'a> Choice<'a> {
     /// The rank of the mechanism to try after this one was refused, if there is one.
     fn mechanism_after(&self, tried: Mechanism, rank: usize, code: ReplyCode) -> Option<usize> {
         let (next, mechanism) = self.usable_mechanism(rank + 1)?;
-        // A refused mechanism never leads to one that reveals the password instead.
+        // A failed binding never leads to a mechanism that reveals the password instead.
         let weaker = mechanism.reveals_secret() && !tried.reveals_secret();
         let may_follow = match code.get() {
             // The server does not support the mechanism that it offered.
