@@ -4,6 +4,7 @@
 //! program named exactly this certificate. Its dates, its name and the signature of the
 //! handshake are checked as usual. Every other certificate is left to the inner verifier.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -267,7 +268,9 @@ fn check_name(
 }
 
 fn is_named(common_name: &str, name: &str) -> bool {
-    let wildcard = common_name.strip_prefix("*.");
+    // An address has no labels.
+    let is_address = name.parse::<IpAddr>().is_ok();
+    let wildcard = common_name.strip_prefix("*.").filter(|_| !is_address);
     let parent = name.split_once('.').map(|(_, parent)| parent);
     match (wildcard, parent) {
         (Some(wildcard), Some(parent)) => wildcard.eq_ignore_ascii_case(parent),
@@ -287,6 +290,7 @@ mod tests {
             ("*.example.org", "a.mail.example.org", false),
             ("*.example.org", "example.org", false),
             ("192.0.2.1", "192.0.2.1", true),
+            ("*.0.2.1", "192.0.2.1", false),
             ("", "localhost", false),
         ] {
             assert_eq!(is_named(common_name, name), matches, "{common_name} {name}");

@@ -20,6 +20,10 @@ fn start(
     context: &SaslContext<'_>,
 ) -> Result<Box<dyn Exchange>, SaslError> {
     credentials.check_free_of(1)?;
+    // The separator in the host's name would add a field to the message.
+    if context.host.contains(['\0', '\x01']) {
+        return Err(SaslError::SeparatorInCredentials);
+    }
     // The token identifies the user; the name here is the authorization identity (RFC 7628
     // §3.1), and large providers require it to be the user.
     let identity = match credentials.authorization_identity() {

@@ -155,6 +155,7 @@ fn credentials_cannot_forge_the_message() {
         Credentials::new("a\0b", "c"),
         Credentials::new("a", "b\0c"),
         Credentials::token("a", "b\0c"),
+        Credentials::new("a", "b").with_authorization_identity("x\0y"),
         Credentials::external().with_authorization_identity("a\0b"),
         Credentials::anonymous("a\0b"),
     ] {
@@ -169,11 +170,21 @@ fn credentials_cannot_forge_the_message() {
         }
         assert_ne!(tried, 0);
     }
-    let credentials = Credentials::token("a\x01auth=Bearer x", "t");
-    for mechanism in [Mechanism::XOAUTH2, Mechanism::OAUTHBEARER] {
-        let started = mechanism.start(&credentials, &context);
-        assert_eq!(started.err(), Some(SaslError::SeparatorInCredentials));
+    for credentials in [
+        Credentials::token("a\x01auth=Bearer x", "t"),
+        Credentials::token("a", "t\x01host=evil"),
+    ] {
+        for mechanism in [Mechanism::XOAUTH2, Mechanism::OAUTHBEARER] {
+            let started = mechanism.start(&credentials, &context);
+            assert_eq!(started.err(), Some(SaslError::SeparatorInCredentials));
+        }
     }
+    let identity = Credentials::token("a", "t").with_authorization_identity("x\x01y");
+    let started = Mechanism::OAUTHBEARER.start(&identity, &context);
+    assert_eq!(started.err(), Some(SaslError::SeparatorInCredentials));
+    let context = context.host("mail.example\x01auth=Bearer x");
+    let started = Mechanism::OAUTHBEARER.start(&Credentials::token("a", "t"), &context);
+    assert_eq!(started.err(), Some(SaslError::SeparatorInCredentials));
 }
 
 #[test]

@@ -23,8 +23,12 @@ function element(name, className, text) {
   return made;
 }
 
+/** Characters that reorder the text around them: a name must not disguise the address beside it. */
+const REORDERING = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
 function person(one) {
-  return one.Name ? `${one.Name} <${one.Address}>` : one.Address;
+  const name = one.Name.replace(REORDERING, "");
+  return name ? `${name} <${one.Address}>` : one.Address;
 }
 
 const people = (all) => all.map(person).join(", ");
