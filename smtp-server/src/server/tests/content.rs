@@ -53,6 +53,20 @@ fn smuggled_line_ends_are_content_and_refused() {
 }
 
 #[test]
+fn a_surplus_carriage_return_before_the_end_is_refused_there() {
+    play(
+        config(),
+        &[
+            HELLO,
+            ENVELOPE,
+            DATA,
+            "c: x\\r\\r\\n.\\r\\nNOOP\\r\\n",
+            "S: 550 5.6.11 bare carriage return refused\nS: 250 2.0.0 ok",
+        ],
+    );
+}
+
+#[test]
 fn too_much_content_is_refused_at_its_end() {
     play(
         config().size(Some(10)),
