@@ -31,6 +31,7 @@ pub struct Connection {
 
 impl PlaintextMachine for Client {
     const DISCARDS_AT_END: bool = true;
+    const PEER_IS_CLIENT: bool = false;
 
     fn is_awaiting_tls(&self) -> bool {
         Client::is_awaiting_tls(self)

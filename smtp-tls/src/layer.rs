@@ -52,6 +52,9 @@ pub(crate) trait PlaintextMachine: Endpoint + Send {
     /// reports their messages as not sent, while a server still sends its goodbye.
     const DISCARDS_AT_END: bool;
 
+    /// Whether the peer is a client, whose first line may be a command with a password.
+    const PEER_IS_CLIENT: bool;
+
     /// Whether TLS is to be established now.
     fn is_awaiting_tls(&self) -> bool;
     fn tls_established(&mut self, now: Instant, info: TlsInfo);
@@ -418,12 +421,10 @@ impl Channel {
         };
         self.failed = true;
         let mut received = received.strip_suffix(b"\r").unwrap_or(&received);
-        if self.own_certificate.is_some() {
-            // A command of a client may hold a password behind its name.
-            received = received
-                .split(|octet| *octet == b' ')
-                .next()
-                .unwrap_or_default();
+        if E::PEER_IS_CLIENT {
+            // Only the name of the command is shown.
+            let mut words = received.split(u8::is_ascii_whitespace);
+            received = words.next().unwrap_or_default();
         }
         let received = received.escape_ascii().to_string();
         machine.tls_failed(now, TlsFailure::plaintext(received));

@@ -36,6 +36,7 @@ pub struct ServerConnection {
 
 impl PlaintextMachine for Server {
     const DISCARDS_AT_END: bool = false;
+    const PEER_IS_CLIENT: bool = true;
 
     fn is_awaiting_tls(&self) -> bool {
         Server::is_awaiting_tls(self)

@@ -5,122 +5,153 @@
 
 /// The addresses of a list of mailboxes and groups: `Bob <bob@example.net>, "a b"@example.net (A)`.
 ///
-/// Without names, comments and the routes of former times; quotes of a local part stay.
+/// Without names, comments and obsolete routes; quotes of a local part stay. An element that is not
+/// valid is returned as it is written.
 pub(super) fn addresses(list: &str) -> Vec<String> {
     let mut found = Vec::new();
-    let mut mailbox = Mailbox::default();
-    let mut characters = list.chars();
-    while let Some(character) = characters.next() {
-        match mailbox.within {
-            Within::Nothing => match character {
-                ',' | ';' => found.extend(std::mem::take(&mut mailbox).address()),
-                // The name of a group.
-                ':' => mailbox = Mailbox::default(),
-                '<' => {
-                    mailbox.text.clear();
-                    mailbox.within = Within::Brackets;
+    let mut rest = list;
+    while !rest.is_empty() {
+        let mut element = Element::default();
+        let mut characters = rest.char_indices();
+        let end = loop {
+            match characters.next() {
+                Some((at, ',' | ';')) if element.within.is_none() => break at,
+                Some((_, character)) => {
+                    let quoted = (character == '\\' && element.has_pairs())
+                        .then(|| characters.next())
+                        .flatten();
+                    element.add(character, quoted.map(|(_, quoted)| quoted));
                 }
-                '(' => mailbox.within = Within::Comment(1),
-                '"' => mailbox.quote(Within::Nothing),
-                '[' => mailbox.literal(Within::Nothing),
-                _ if mailbox.is_complete => {}
-                _ => mailbox.text.push(character),
-            },
-            Within::Brackets => match character {
-                '>' => {
-                    mailbox.within = Within::Nothing;
-                    mailbox.is_complete = true;
-                }
-                // The end of a route: <@relay.example:bob@example.net>.
-                ':' => mailbox.text.clear(),
-                '"' => mailbox.quote(Within::Brackets),
-                '[' => mailbox.literal(Within::Brackets),
-                _ => mailbox.text.push(character),
-            },
-            Within::Quotes { in_brackets } | Within::Literal { in_brackets } => {
-                mailbox.add(character);
-                let is_quoted = matches!(mailbox.within, Within::Quotes { .. });
-                match character {
-                    '\\' => characters
-                        .by_ref()
-                        .take(1)
-                        .for_each(|next| mailbox.add(next)),
-                    '"' if is_quoted => mailbox.leave(in_brackets),
-                    ']' if !is_quoted => mailbox.leave(in_brackets),
-                    _ => {}
-                }
+                None => break rest.len(),
             }
-            Within::Comment(depth) => match character {
-                '\\' => drop(characters.next()),
-                '(' => mailbox.within = Within::Comment(depth + 1),
-                ')' if depth == 1 => mailbox.within = Within::Nothing,
-                ')' => mailbox.within = Within::Comment(depth - 1),
-                _ => {}
-            },
-        }
+        };
+        found.extend(element.address(&rest[..end]));
+        rest = rest.get(end + 1..).unwrap_or_default();
     }
-    found.extend(mailbox.address());
     found
 }
 
-/// What the next character is part of.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// What the next character is part of, besides brackets.
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Within {
-    #[default]
-    Nothing,
     Brackets,
-    Quotes {
-        in_brackets: bool,
-    },
-    Literal {
-        in_brackets: bool,
-    },
+    Quotes,
+    Literal,
     /// The number of comments that are open.
     Comment(usize),
 }
 
-/// A mailbox, as far as it was read.
+/// An element of a list, as far as it was read.
 #[derive(Debug, Default)]
-struct Mailbox {
+struct Element {
     /// The address, or what may be a name before it.
     text: String,
-    within: Within,
-    /// The brackets of the address are closed: what follows is not part of it.
+    within: Option<Within>,
+    in_brackets: bool,
+    /// The brackets of the address are closed: only comments may follow.
     is_complete: bool,
+    is_invalid: bool,
 }
 
-impl Mailbox {
-    fn quote(&mut self, around: Within) {
-        self.add('"');
-        let in_brackets = around == Within::Brackets;
-        self.within = Within::Quotes { in_brackets };
+impl Element {
+    /// Whether a backslash and the next character belong together here.
+    fn has_pairs(&self) -> bool {
+        !matches!(self.within, None | Some(Within::Brackets))
     }
 
-    fn literal(&mut self, around: Within) {
-        self.add('[');
-        let in_brackets = around == Within::Brackets;
-        self.within = Within::Literal { in_brackets };
+    fn add(&mut self, character: char, quoted: Option<char>) {
+        let around = self.in_brackets.then_some(Within::Brackets);
+        match (self.within, character) {
+            (Some(Within::Comment(depth)), '(') => self.within = Some(Within::Comment(depth + 1)),
+            (Some(Within::Comment(1)), ')') => {
+                self.within = around;
+                self.push(' ');
+            }
+            (Some(Within::Comment(depth)), ')') => self.within = Some(Within::Comment(depth - 1)),
+            (Some(Within::Comment(_)), _) => {}
+            (Some(Within::Quotes), '"') | (Some(Within::Literal), ']') => {
+                self.push(character);
+                self.within = around;
+            }
+            (Some(Within::Quotes | Within::Literal), _) => {
+                self.push(character);
+                if let Some(quoted) = quoted {
+                    self.push(quoted);
+                }
+            }
+            (_, '(') => self.within = Some(Within::Comment(1)),
+            (_, '"') => {
+                self.push(character);
+                self.within = Some(Within::Quotes);
+            }
+            (_, '[') => {
+                self.push(character);
+                self.within = Some(Within::Literal);
+            }
+            (None, '<') => {
+                self.is_invalid |= self.is_complete;
+                self.text.clear();
+                self.in_brackets = true;
+                self.within = Some(Within::Brackets);
+            }
+            (Some(Within::Brackets), '>') => {
+                self.in_brackets = false;
+                self.is_complete = true;
+                self.within = None;
+            }
+            // The end of a route, <@relay.example:bob@example.net>, or of the name of a group.
+            (_, ':') => {
+                let is_route = self.text.trim_start().starts_with('@');
+                let is_name = !self.text.contains('@') && !self.is_complete;
+                self.is_invalid |= if self.in_brackets {
+                    !is_route
+                } else {
+                    !is_name
+                };
+                self.text.clear();
+            }
+            _ => self.push(character),
+        }
     }
 
-    fn leave(&mut self, in_brackets: bool) {
-        self.within = if in_brackets {
-            Within::Brackets
+    fn push(&mut self, character: char) {
+        if self.is_complete {
+            self.is_invalid |= !character.is_whitespace();
         } else {
-            Within::Nothing
-        };
-    }
-
-    fn add(&mut self, character: char) {
-        if !self.is_complete {
             self.text.push(character);
         }
     }
 
-    /// The address. `None` for an empty element of a list.
-    fn address(self) -> Option<String> {
-        let text = self.text.trim();
-        (!text.is_empty() || self.is_complete).then(|| text.to_owned())
+    /// The address, or the whole element if it is not valid. `None` for an empty element.
+    fn address(self, written: &str) -> Option<String> {
+        if self.is_invalid || self.within.is_some() {
+            return Some(written.trim().to_owned());
+        }
+        let text = without_blanks(self.text.trim());
+        (!text.is_empty() || self.is_complete).then_some(text)
     }
+}
+
+/// The address without white space beside its dots and its `@`.
+fn without_blanks(address: &str) -> String {
+    let mut text = String::with_capacity(address.len());
+    let mut is_quoted = false;
+    let mut characters = address.chars().peekable();
+    while let Some(character) = characters.next() {
+        if character == '"' && !text.ends_with('\\') {
+            is_quoted = !is_quoted;
+        }
+        let is_blank = !is_quoted && character.is_whitespace();
+        let is_beside = text.ends_with(['.', '@'])
+            || characters
+                .clone()
+                .find(|next| !next.is_whitespace())
+                .is_some_and(|next| matches!(next, '.' | '@'));
+        if !(is_blank && is_beside) {
+            text.push(character);
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -167,9 +198,40 @@ mod tests {
                 &["bob@b.example", "c@c.example"],
             ),
             ("=?utf-8?q?J=C3=B6rg?= <j@j.example>", &["j@j.example"]),
+            // Examples of RFC 5322, A.5 and A.6.3.
+            (
+                "Pete(A nice \\) chap) <pete(his account)@silly.test(his host)>",
+                &["pete@silly.test"],
+            ),
+            (
+                "Joe Q. Public <john.q.public@example.com>, jdoe@test  . example",
+                &["john.q.public@example.com", "jdoe@test.example"],
+            ),
+            ("<bob@b.example (a:carol>b)>", &["bob@b.example"]),
             // Not addresses: the caller refuses them.
             ("john doe@e.example", &["john doe@e.example"]),
-            ("Bob <bob@b.example", &["bob@b.example"]),
+            (
+                "a@a.example (A, b@b.example, c@c.example",
+                &["a@a.example (A, b@b.example, c@c.example"],
+            ),
+            (
+                "Bob <bob@b.example> Carol <carol@c.example>",
+                &["Bob <bob@b.example> Carol <carol@c.example>"],
+            ),
+            (
+                "Bob <bob@b.example> carol@c.example",
+                &["Bob <bob@b.example> carol@c.example"],
+            ),
+            ("bob(x)carol@d.example", &["bob carol@d.example"]),
+            (
+                "bob@b.example: carol@c.example",
+                &["bob@b.example: carol@c.example"],
+            ),
+            (
+                "<bob@b.example:carol@c.example>",
+                &["<bob@b.example:carol@c.example>"],
+            ),
+            ("Bob <bob@b.example", &["Bob <bob@b.example"]),
             ("Bob <>", &[""]),
             ("\"open, bob@b.example", &["\"open, bob@b.example"]),
         ] {

@@ -7,7 +7,7 @@ use mail_builder::headers::address::Address as Mailbox;
 use mail_builder::headers::date::Date;
 use mail_builder::headers::message_id::generate_message_id_header;
 use mail_parser::{HeaderName, Message, MessageParser};
-use postwire_blocking::proto::Address;
+use postwire_blocking::proto::{Address, escape_non_utf8};
 
 use super::address_list;
 use crate::send::bcc::WithoutBcc;
@@ -105,7 +105,7 @@ fn addresses_in(message: &Message<'_>, names: &[HeaderName<'_>]) -> Vec<String> 
         if names.contains(&header.name) {
             let value = header.offset_start as usize..header.offset_end as usize;
             let value = message.raw_message.get(value).unwrap_or_default();
-            found.extend(address_list::addresses(&String::from_utf8_lossy(value)));
+            found.extend(address_list::addresses(&escape_non_utf8(value)));
         }
     }
     found

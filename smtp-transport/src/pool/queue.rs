@@ -61,9 +61,18 @@ impl Waiting {
 const SHARES: usize = 2;
 const KINDS: usize = 3;
 
-/// Takes an element out of a queue, usually one of the first. `VecDeque::remove` has a lot of code
+/// Takes an element out of a queue, usually one of the first or the last. `VecDeque::remove` has a lot of code
 /// for moving many elements.
 pub(super) fn take_at<T>(queue: &mut VecDeque<T>, place: usize) -> Option<T> {
+    if place >= queue.len() {
+        return None;
+    }
+    if place > queue.len() / 2 {
+        for place in place + 1..queue.len() {
+            queue.swap(place - 1, place);
+        }
+        return queue.pop_back();
+    }
     for place in (0..place).rev() {
         queue.swap(place, place + 1);
     }

@@ -27,7 +27,7 @@ function element(name, className, text) {
 const REORDERING = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 function person(one) {
-  const name = one.Name.replace(REORDERING, "");
+  const name = (one.Name ?? "").replace(REORDERING, "");
   return name ? `${name} <${one.Address}>` : one.Address;
 }
 
