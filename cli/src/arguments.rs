@@ -23,7 +23,7 @@ use crate::arguments::manual::{CompletionsArguments, ManArguments};
 use crate::arguments::sendmail::SendmailArguments;
 use crate::arguments::serve::ServeArguments;
 use crate::print::exit::Exit;
-use crate::print::output::print_error;
+use crate::print::output::{is_written, print_error};
 use crate::send::envelope::ParameterArguments;
 
 /// Send mail over SMTP or LMTP, run a test server, inspect a server.
@@ -390,14 +390,10 @@ impl From<UsageError> for Exit {
 
 /// Prints the help or the version.
 fn print_help(error: &clap::Error) -> Exit {
-    let printed = error.print().and_then(|()| io::stdout().flush());
-    match printed {
-        // A reader that closed its end of the pipe needs no more output.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            print_error(format_args!("cannot write to standard output: {error}"));
-            Exit::System
-        }
-        _ => Exit::Accepted,
+    if is_written(error.print().and_then(|()| io::stdout().flush())) {
+        Exit::Accepted
+    } else {
+        Exit::System
     }
 }
 

@@ -10,6 +10,7 @@ use postwire_proto::{
     Envelope, Error, Event, Instant, Mechanism, Misuse, Reply, Security, TlsInfo, TransactionId,
     TransportError,
 };
+use rustls::Side;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 
@@ -30,8 +31,7 @@ pub struct Connection {
 }
 
 impl PlaintextMachine for Client {
-    const DISCARDS_AT_END: bool = true;
-    const PEER_IS_CLIENT: bool = false;
+    const ROLE: Side = Side::Client;
 
     fn is_awaiting_tls(&self) -> bool {
         Client::is_awaiting_tls(self)

@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use postwire_proto::{Endpoint, Instant, TlsInfo, TransportError};
 use rustls::pki_types::CertificateDer;
-use rustls::{CommonState, HandshakeKind, ProtocolVersion};
+use rustls::{CommonState, HandshakeKind, ProtocolVersion, Side};
 
 mod wire;
 
@@ -48,12 +48,8 @@ const SLICES: usize = 16;
 
 /// What [`TlsLayer`] needs from a plaintext machine.
 pub(crate) trait PlaintextMachine: Endpoint + Send {
-    /// Whether octets that are not handed over are discarded when the session ends: a client
-    /// reports their messages as not sent, while a server still sends its goodbye.
-    const DISCARDS_AT_END: bool;
-
-    /// Whether the peer is a client, whose first line may be a command with a password.
-    const PEER_IS_CLIENT: bool;
+    /// The role of the machine.
+    const ROLE: Side;
 
     /// Whether TLS is to be established now.
     fn is_awaiting_tls(&self) -> bool;
@@ -421,8 +417,8 @@ impl Channel {
         };
         self.failed = true;
         let mut received = received.strip_suffix(b"\r").unwrap_or(&received);
-        if E::PEER_IS_CLIENT {
-            // Only the name of the command is shown.
+        if E::ROLE == Side::Server {
+            // The command of a client may hold a password: only its name is shown.
             let mut words = received.split(u8::is_ascii_whitespace);
             received = words.next().unwrap_or_default();
         }
@@ -444,7 +440,9 @@ impl Channel {
 
     /// Refills the ciphertext once all of it is handed over.
     fn encrypt<E: PlaintextMachine>(&mut self, machine: &mut E, wire: &WirePositions) {
-        if E::DISCARDS_AT_END && machine.is_closed() && !self.pending.is_empty() {
+        // A client reports the messages of octets that are not handed over as not sent, while a server
+        // still sends its goodbye.
+        if E::ROLE == Side::Client && machine.is_closed() && !self.pending.is_empty() {
             // The content of these records is reported as not sent, and no record may follow
             // one that is left out.
             self.pending.clear();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use postwire_proto::{Endpoint, Instant, Reply, Secret, TlsInfo, TransportError};
 use postwire_server::{Server, ServerConfig, ServerEvent, ServerMisuse};
+use rustls::Side;
 use rustls::pki_types::CertificateDer;
 
 use crate::connection::nonce;
@@ -35,8 +36,7 @@ pub struct ServerConnection {
 }
 
 impl PlaintextMachine for Server {
-    const DISCARDS_AT_END: bool = false;
-    const PEER_IS_CLIENT: bool = true;
+    const ROLE: Side = Side::Server;
 
     fn is_awaiting_tls(&self) -> bool {
         Server::is_awaiting_tls(self)

@@ -4,7 +4,6 @@
 //! What was taken on all connections together is judged against the reports of all sends, those of
 //! the sends that were dropped included.
 
-mod cells;
 mod sender;
 mod wire;
 
@@ -22,9 +21,9 @@ use postwire_reference::{
 use postwire_transport::adapter::Dispatch;
 use postwire_transport::{TransportBuilder, TransportConfig};
 
-use self::cells::{Cell, RefCell};
 use self::sender::{Kind, Sender, Stop};
 use self::wire::{Common, FarEnd, Wire};
+use crate::cells::{Cell, RefCell};
 use crate::choices::Choices;
 use crate::messages::{message, reported};
 use crate::oracle::{

@@ -7,6 +7,7 @@
 //!
 //! For the tests and the fuzzers of this project.
 
+pub mod cells;
 pub mod choices;
 pub mod dispatch;
 pub mod messages;

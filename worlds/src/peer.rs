@@ -6,12 +6,14 @@ use std::sync::{Arc, OnceLock};
 
 use postwire_reference::{Dialect, Recorder};
 use postwire_tls::{Certificate, CertificateStore, TlsParameters};
-#[cfg(feature = "aws-lc-rs")]
-use rustls::crypto::aws_lc_rs as provider;
-#[cfg(not(feature = "aws-lc-rs"))]
-use rustls::crypto::ring as provider;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, version};
+
+/// The crypto provider of both sides.
+#[cfg(feature = "aws-lc-rs")]
+pub use rustls::crypto::aws_lc_rs as provider;
+#[cfg(not(feature = "aws-lc-rs"))]
+pub use rustls::crypto::ring as provider;
 
 /// The certificate of every server of this process, and its configurations.
 struct Keys {

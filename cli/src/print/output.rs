@@ -20,11 +20,18 @@ pub(crate) fn print_json(object: &impl serde::Serialize) {
 
 fn print(line: &str) {
     let mut stdout = io::stdout().lock();
-    let written = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
-    if let Err(error) = written
-        && error.kind() != io::ErrorKind::BrokenPipe
-    {
-        print_error(format_args!("cannot write to standard output: {error}"));
+    is_written(writeln!(stdout, "{line}").and_then(|()| stdout.flush()));
+}
+
+/// Whether standard output took what was written, or its reader needs no more; prints the error
+/// otherwise.
+pub(crate) fn is_written(written: io::Result<()>) -> bool {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            print_error(format_args!("cannot write to standard output: {error}"));
+            false
+        }
+        _ => true,
     }
 }
 

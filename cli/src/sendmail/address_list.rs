@@ -15,9 +15,9 @@ pub(super) fn addresses(list: &str) -> Vec<String> {
         let mut characters = rest.char_indices();
         let end = loop {
             match characters.next() {
-                Some((at, ',' | ';')) if element.within.is_none() => break at,
+                Some((at, ',' | ';')) if element.may_end() => break at,
                 Some((_, character)) => {
-                    let quoted = (character == '\\' && element.has_pairs())
+                    let quoted = (character == '\\' && element.within.is_some())
                         .then(|| characters.next())
                         .flatten();
                     element.add(character, quoted.map(|(_, quoted)| quoted));
@@ -31,10 +31,9 @@ pub(super) fn addresses(list: &str) -> Vec<String> {
     found
 }
 
-/// What the next character is part of, besides brackets.
+/// What the next character is part of.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Within {
-    Brackets,
     Quotes,
     Literal,
     /// The number of comments that are open.
@@ -54,24 +53,24 @@ struct Element {
 }
 
 impl Element {
-    /// Whether a backslash and the next character belong together here.
-    fn has_pairs(&self) -> bool {
-        !matches!(self.within, None | Some(Within::Brackets))
+    /// Whether a comma or a semicolon ends the element here.
+    fn may_end(&self) -> bool {
+        self.within.is_none() && !self.in_brackets
     }
 
+    /// Takes the next character, with the one that a backslash quotes.
     fn add(&mut self, character: char, quoted: Option<char>) {
-        let around = self.in_brackets.then_some(Within::Brackets);
         match (self.within, character) {
             (Some(Within::Comment(depth)), '(') => self.within = Some(Within::Comment(depth + 1)),
             (Some(Within::Comment(1)), ')') => {
-                self.within = around;
-                self.push(' ');
+                self.within = None;
+                self.add(' ', None);
             }
             (Some(Within::Comment(depth)), ')') => self.within = Some(Within::Comment(depth - 1)),
             (Some(Within::Comment(_)), _) => {}
             (Some(Within::Quotes), '"') | (Some(Within::Literal), ']') => {
                 self.push(character);
-                self.within = around;
+                self.within = None;
             }
             (Some(Within::Quotes | Within::Literal), _) => {
                 self.push(character);
@@ -79,28 +78,26 @@ impl Element {
                     self.push(quoted);
                 }
             }
-            (_, '(') => self.within = Some(Within::Comment(1)),
-            (_, '"') => {
+            (None, '(') => self.within = Some(Within::Comment(1)),
+            (None, '"') => {
                 self.push(character);
                 self.within = Some(Within::Quotes);
             }
-            (_, '[') => {
+            (None, '[') => {
                 self.push(character);
                 self.within = Some(Within::Literal);
             }
-            (None, '<') => {
+            (None, '<') if !self.in_brackets => {
                 self.is_invalid |= self.is_complete;
                 self.text.clear();
                 self.in_brackets = true;
-                self.within = Some(Within::Brackets);
             }
-            (Some(Within::Brackets), '>') => {
+            (None, '>') if self.in_brackets => {
                 self.in_brackets = false;
                 self.is_complete = true;
-                self.within = None;
             }
             // The end of a route, <@relay.example:bob@example.net>, or of the name of a group.
-            (_, ':') => {
+            (None, ':') => {
                 let is_route = self.text.trim_start().starts_with('@');
                 let is_name = !self.text.contains('@') && !self.is_complete;
                 self.is_invalid |= if self.in_brackets {
@@ -110,7 +107,13 @@ impl Element {
                 };
                 self.text.clear();
             }
-            _ => self.push(character),
+            // White space beside a dot or the `@` is not part of the address.
+            (None, ' ' | '\t' | '\r' | '\n') if self.text.ends_with(['.', '@']) => {}
+            (None, '.' | '@') => {
+                self.text.truncate(self.text.trim_end().len());
+                self.push(character);
+            }
+            (None, _) => self.push(character),
         }
     }
 
@@ -124,34 +127,12 @@ impl Element {
 
     /// The address, or the whole element if it is not valid. `None` for an empty element.
     fn address(self, written: &str) -> Option<String> {
-        if self.is_invalid || self.within.is_some() {
+        if self.is_invalid || !self.may_end() {
             return Some(written.trim().to_owned());
         }
-        let text = without_blanks(self.text.trim());
-        (!text.is_empty() || self.is_complete).then_some(text)
+        let text = self.text.trim();
+        (!text.is_empty() || self.is_complete).then(|| text.to_owned())
     }
-}
-
-/// The address without white space beside its dots and its `@`.
-fn without_blanks(address: &str) -> String {
-    let mut text = String::with_capacity(address.len());
-    let mut is_quoted = false;
-    let mut characters = address.chars().peekable();
-    while let Some(character) = characters.next() {
-        if character == '"' && !text.ends_with('\\') {
-            is_quoted = !is_quoted;
-        }
-        let is_blank = !is_quoted && character.is_whitespace();
-        let is_beside = text.ends_with(['.', '@'])
-            || characters
-                .clone()
-                .find(|next| !next.is_whitespace())
-                .is_some_and(|next| matches!(next, '.' | '@'));
-        if !(is_blank && is_beside) {
-            text.push(character);
-        }
-    }
-    text
 }
 
 #[cfg(test)]

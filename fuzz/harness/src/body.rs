@@ -49,9 +49,8 @@ pub fn body(octets: &[u8]) {
     };
     let mut recorder = Recorder::new(dialect);
     let report = deliver(content, refuse, piece, &mut recorder);
-    let must_be_binary = facts.nul;
     let is_possible = (!facts.eight_bit || eight_bit_mime || (chunking && binary_mime))
-        && (!must_be_binary || (chunking && binary_mime))
+        && (!facts.nul || (chunking && binary_mime))
         && (!refuse || facts.is_canonical());
     assert_eq!(recorder.offences(), [], "{}", recorder.dialogue());
     match recorder.taken() {

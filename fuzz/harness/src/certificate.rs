@@ -16,10 +16,7 @@ use postwire_proto::{
     TlsInfo, is_safe_to_show,
 };
 use postwire_tls::{Certificate, CertificateStore, Connection, Tls, TlsParameters};
-#[cfg(feature = "aws-lc-rs")]
-use rustls::crypto::aws_lc_rs as provider;
-#[cfg(not(feature = "aws-lc-rs"))]
-use rustls::crypto::ring as provider;
+use postwire_worlds::peer::provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;

@@ -66,10 +66,9 @@ fn check_error(error: &SaslError) {
 struct Run {
     mechanism: Mechanism,
     exchange: Box<dyn Exchange>,
-    /// The messages of SCRAM so far: the client's first, the server's first.
+    /// The client's first message of SCRAM.
     client_first_bare: String,
     header: String,
-    server_first: Option<String>,
     /// The signature that proves the server.
     signature: Option<String>,
     /// Whether the server sent it.
@@ -83,7 +82,6 @@ impl Run {
             exchange,
             client_first_bare: String::new(),
             header: String::new(),
-            server_first: None,
             signature: None,
             is_proved: false,
         }
@@ -105,12 +103,11 @@ impl Run {
         let mut messages = script.split(|octet| *octet == b'\n').take(8).peekable();
         while let Some(message) = messages.next() {
             let message = self.completed(message);
+            self.note_proof(&message);
             // The last message comes with the reply of success.
             if messages.peek().is_none() {
-                self.note_proof(&message);
                 return self.finish(Some(&message));
             }
-            self.note_proof(&message);
             match self.exchange.respond(&message) {
                 Err(error) => return check_error(&error),
                 Ok(response) => self.client_says(response.expose(), Some(&message)),
@@ -177,10 +174,9 @@ impl Run {
                 (text[..bare].to_owned(), text[bare..].to_owned());
             return;
         };
-        if self.server_first.is_none() && !text.is_empty() {
+        if self.signature.is_none() && !text.is_empty() {
             let challenge = core::str::from_utf8(challenge).expect("it was accepted");
             self.check_proof(challenge, text);
-            self.server_first = Some(challenge.to_owned());
         }
     }
 

@@ -5,7 +5,6 @@
 //! paused or dropped. The sessions are real. The server is a script that stores the messages that
 //! it accepts. At the end, every report is compared with the stored messages.
 
-mod cells;
 mod flights;
 mod wire;
 
@@ -18,7 +17,8 @@ use postwire_proto::{
     Body, Envelope, Error, ErrorKind, Instant, Outcome, Pipelining, Report, Stage, StreamFacts,
 };
 
-use self::cells::{Cell, RefCell};
+use postwire_worlds::cells::{Cell, RefCell};
+
 use self::wire::{Common, Habits, Wire};
 use super::{Dispatch, Line, Sending, Step, WhenBlocked, as_own};
 use crate::pool::model::{Random, Woken};

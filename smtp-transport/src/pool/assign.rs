@@ -10,9 +10,7 @@ use std::collections::BinaryHeap;
 use postwire_proto::Instant;
 
 use super::queue::{Request, Waiting};
-use super::{
-    Connection, Load, Pool, PoolAction, PoolConnectionId, PoolTicket, SHARED_OCTETS, State,
-};
+use super::{Connection, Pool, PoolAction, PoolConnectionId, PoolTicket, SHARED_OCTETS, State};
 
 impl Pool {
     pub(super) fn serve(&mut self) {
@@ -138,7 +136,10 @@ impl Pool {
             })
             .collect();
         let reserved = self.queue.older_without_sharing(ticket, shared.len());
-        let takes = |load: &Load, connection: &Connection| {
+        let takes = |connection: &&Connection| {
+            let Some(load) = connection.load() else {
+                return false;
+            };
             let sent = connection.messages.saturating_add(load.messages as u64);
             load.is_usable
                 && load.messages < self.places
@@ -147,14 +148,8 @@ impl Pool {
                 && self.now < connection.opened + self.config.max_lifetime
         };
         let by_load = std::iter::from_fn(|| Some(&self.connections[shared.pop()?.0.2]));
-        let mut found = by_load.skip(reserved);
-        found
-            .find(|connection| {
-                connection
-                    .load()
-                    .is_some_and(|load| takes(load, connection))
-            })
-            .map(|connection| connection.id)
+        let found = by_load.skip(reserved).find(takes);
+        found.map(|connection| connection.id)
     }
 
     pub(super) fn may_open(&self) -> bool {

@@ -61,8 +61,8 @@ impl Waiting {
 const SHARES: usize = 2;
 const KINDS: usize = 3;
 
-/// Takes an element out of a queue, usually one of the first or the last. `VecDeque::remove` has a lot of code
-/// for moving many elements.
+/// Takes an element out of a queue, usually one of the first or the last. `VecDeque::remove` has a
+/// lot of code for moving many elements.
 pub(super) fn take_at<T>(queue: &mut VecDeque<T>, place: usize) -> Option<T> {
     if place >= queue.len() {
         return None;

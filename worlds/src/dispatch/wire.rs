@@ -13,7 +13,7 @@ use postwire_reference::{Dialect, LmtpFinals, Recorder};
 use postwire_transport::adapter::{Dial, Flow, Line, Move, SessionMachine};
 use postwire_transport::{Session, TransportConfig};
 
-use super::cells::{Cell, RefCell};
+use crate::cells::{Cell, RefCell};
 use crate::choices::Choices;
 
 /// What happens to the wire.

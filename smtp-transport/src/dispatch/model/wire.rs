@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::Buf;
 use postwire_proto::{Endpoint, Error, Event, Instant};
+use postwire_worlds::cells::{Cell, RefCell};
 
 use super::Line;
-use super::cells::{Cell, RefCell};
 use crate::pool::model::Random;
 use crate::session::SessionMachine;
 use crate::{Session, TransportConfig};

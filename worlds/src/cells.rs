@@ -1,5 +1,5 @@
-//! `Cell` and `RefCell` of the one thread of a world, as types that a transport, which several threads
-//! may use, can hold.
+//! `Cell` and `RefCell` of the one thread of a world or a model, as types that a transport, which
+//! several threads may use, can hold.
 
 use std::sync::{
     Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError, TryLockResult,
@@ -7,36 +7,50 @@ use std::sync::{
 
 /// A value that is replaced as a whole.
 #[derive(Debug, Default)]
-pub(super) struct Cell<T>(Mutex<T>);
+pub struct Cell<T>(Mutex<T>);
 
 impl<T: Copy> Cell<T> {
-    pub(super) fn new(value: T) -> Self {
+    /// Creates a cell with this value.
+    pub fn new(value: T) -> Self {
         Self(Mutex::new(value))
     }
 
-    pub(super) fn get(&self) -> T {
+    /// The value.
+    pub fn get(&self) -> T {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn set(&self, value: T) {
+    /// Replaces the value.
+    pub fn set(&self, value: T) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = value;
     }
 }
 
 /// A value that is borrowed. Panics if it is borrowed mutably and in another way at the same time.
 #[derive(Debug, Default)]
-pub(super) struct RefCell<T>(RwLock<T>);
+pub struct RefCell<T>(RwLock<T>);
 
 impl<T> RefCell<T> {
-    pub(super) fn new(value: T) -> Self {
+    /// Creates a cell with this value.
+    pub fn new(value: T) -> Self {
         Self(RwLock::new(value))
     }
 
-    pub(super) fn borrow(&self) -> RwLockReadGuard<'_, T> {
+    /// Borrows the value.
+    ///
+    /// # Panics
+    ///
+    /// If it is borrowed mutably.
+    pub fn borrow(&self) -> RwLockReadGuard<'_, T> {
         borrowed(self.0.try_read())
     }
 
-    pub(super) fn borrow_mut(&self) -> RwLockWriteGuard<'_, T> {
+    /// Borrows the value mutably.
+    ///
+    /// # Panics
+    ///
+    /// If it is borrowed.
+    pub fn borrow_mut(&self) -> RwLockWriteGuard<'_, T> {
         borrowed(self.0.try_write())
     }
 }
