@@ -148,6 +148,14 @@ fn addressed(
     envelope::with_parameters(envelope, &parameters)
 }
 
+/// From now on Ctrl-C does not end the program without a word. If no handler can be installed, it does.
+fn end_on_ctrl_c() {
+    let _ = ctrlc::set_handler(|| {
+        print_error("interrupted: it is not known whether the message was sent");
+        std::process::exit(Exit::Temporary.code().into());
+    });
+}
+
 fn send(config: &Config, envelope: &Envelope, outgoing: Outgoing) -> Exit {
     let built = match server_options::build(config.builder.clone()) {
         Ok(built) => built,
@@ -157,6 +165,7 @@ fn send(config: &Config, envelope: &Envelope, outgoing: Outgoing) -> Exit {
         Err(error) => Report::not_sent(envelope, error),
         Ok(server) => {
             let transport = Transport::from(server);
+            end_on_ctrl_c();
             let sent = transport.send(envelope, Body::from(outgoing.into_octets()));
             transport.shutdown();
             sent.unwrap_or_else(SendError::into_report)

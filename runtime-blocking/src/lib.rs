@@ -21,6 +21,17 @@
 //! # }
 //! ```
 //!
+//! For a server with the certificate of a private authority, add
+//! `.tls_parameters(|tls| tls.add_root_certificate(root))` before `.build()`, where `root` is
+//! `tls::Certificate::from_pem(&std::fs::read("ca.pem")?)?`, and `.port(…)` unless the port is 465.
+//!
+//! [`Transport::shutdown`] ends each connection by `QUIT`, as the protocol asks for. A program that
+//! drops its transport instead loses no message that has its report.
+//!
+//! [`TransportBuilder`](transport::TransportBuilder) has the settings. The
+//! [guides](https://docs.rs/postwire-guide) say which TLS mode to choose, what to do with a message that
+//! was not accepted, how to test an application, and what each error means.
+//!
 //! This crate does not know what a reply means or when TLS begins. That is decided in
 //! `postwire-proto` and `postwire-tls`, which all adapters share.
 

@@ -12,15 +12,27 @@
 //!             Some("alice@example.org".parse()?),
 //!             vec!["bob@example.net".parse()?],
 //!         )?;
-//!         let report = transport
-//!             .send(&envelope, "Subject: hello\r\n\r\nHello, Bob.\r\n")
-//!             .await?;
-//!         println!("{report}");
+//!         match transport.send(&envelope, "Subject: hello\r\n\r\nHello, Bob.\r\n").await {
+//!             Ok(report) => println!("{report}"),
+//!             // `{error}` is a sentence for people: the stage, the server's words, advice.
+//!             Err(error) => eprintln!("{error}"),
+//!         }
 //!         transport.shutdown().await;
 //!         Ok(())
 //!     })
 //! }
 //! ```
+//!
+//! For a server with the certificate of a private authority, add
+//! `.tls_parameters(|tls| tls.add_root_certificate(root))` before `.build()`, where `root` is
+//! `tls::Certificate::from_pem(&std::fs::read("ca.pem")?)?`, and `.port(…)` unless the port is 465.
+//!
+//! `shutdown` ends each connection by `QUIT`, as the protocol asks for. A program that drops its
+//! transport instead loses no message that has its report.
+//!
+//! [`TransportBuilder`](transport::TransportBuilder) has the settings. The
+//! [guides](https://docs.rs/postwire-guide) say which TLS mode to choose, what to do with a message that
+//! was not accepted, how to test an application, and what each error means.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

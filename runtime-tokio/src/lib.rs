@@ -12,22 +12,42 @@
 //!         Some("alice@example.org".parse()?),
 //!         vec!["bob@example.net".parse()?],
 //!     )?;
-//!     let report = transport
-//!         .send(&envelope, "Subject: hello\r\n\r\nHello, Bob.\r\n")
-//!         .await?;
-//!     println!("{report}");
+//!     match transport.send(&envelope, "Subject: hello\r\n\r\nHello, Bob.\r\n").await {
+//!         Ok(report) => println!("{report}"),
+//!         // `{error}` is a sentence for people: the stage, the server's words, advice.
+//!         Err(error) => eprintln!("{error}"),
+//!     }
 //!     transport.shutdown().await;
 //!     Ok(())
 //! }
 //! ```
+//!
+//! For a server with the certificate of a private authority, add two lines before `.build()`: the
+//! certificate, and the port unless it is 465.
+//!
+//! ```no_run
+//! # use postwire_tokio::{Transport, tls::Certificate};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let root = Certificate::from_pem(&std::fs::read("ca.pem")?)?;
+//! let transport = Transport::relay("mail.example.org")?
+//!     .port(4465)
+//!     .tls_parameters(|tls| tls.add_root_certificate(root))
+//!     .build()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `shutdown` ends each connection by `QUIT`, as the protocol asks for. A program that drops its
+//! transport instead loses no message that has its report.
 //!
 //! The runtime needs I/O and time (`#[tokio::main]` has both, and so has a `Builder` after
 //! `enable_all`), on one thread or on many. As everywhere in tokio, a future that is polled outside
 //! of a runtime panics; one that is dropped there does not. A connection works only as long as the
 //! runtime in which it was opened: programs with several runtimes have a [`Transport`] for each.
 //!
-//! [`TransportBuilder`](transport::TransportBuilder) has the settings, such as the certificate of a
-//! private authority. To send through a proxy, or over another stream of the program, wrap the
+//! [`TransportBuilder`](transport::TransportBuilder) has the settings. The
+//! [guides](https://docs.rs/postwire-guide) say which TLS mode to choose, what to do with a message that
+//! was not accepted, how to test an application, and what each error means. To send through a proxy, or over another stream of the program, wrap the
 //! stream in a [`TokioIo`].
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -79,6 +79,13 @@ impl ReplyCode {
     }
 }
 
+/// So that `reply.code() == 550` can be written.
+impl PartialEq<u16> for ReplyCode {
+    fn eq(&self, other: &u16) -> bool {
+        self.0 == *other
+    }
+}
+
 impl fmt::Display for ReplyCode {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, formatter)

@@ -311,6 +311,8 @@ pub struct SaslContext<'a> {
     /// The number of hash iterations that a server may demand for a password, which bounds the
     /// time that it can make a client spend. 200,000.
     pub max_iterations: u32,
+    /// The number of hash iterations that a server must demand at least. 4,096 (RFC 7677 §4).
+    pub min_iterations: u32,
 }
 
 impl Default for SaslContext<'_> {
@@ -322,6 +324,7 @@ impl Default for SaslContext<'_> {
             port: None,
             offered: &[],
             max_iterations: 200_000,
+            min_iterations: 4_096,
         }
     }
 }
@@ -366,6 +369,13 @@ impl<'a> SaslContext<'a> {
     #[must_use]
     pub fn max_iterations(mut self, iterations: u32) -> Self {
         self.max_iterations = iterations;
+        self
+    }
+
+    /// Sets the number of hash iterations that a server must demand at least.
+    #[must_use]
+    pub fn min_iterations(mut self, iterations: u32) -> Self {
+        self.min_iterations = iterations;
         self
     }
 }

@@ -21,7 +21,11 @@ use crate::der::date;
 ///     rustls::CertificateError::UnknownIssuer,
 /// ));
 /// assert_eq!(*failure.kind(), TlsFailureKind::UnknownIssuer);
-/// assert_eq!(failure.to_string(), "the server's certificate is not signed by a trusted authority");
+/// assert_eq!(
+///     failure.to_string(),
+///     "the server's certificate is not signed by a trusted authority; to trust a private \
+///      authority, add its certificate as a root",
+/// );
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct TlsFailure {
@@ -135,6 +139,10 @@ impl fmt::Display for TlsFailure {
             Kind::Plaintext(text) if text.is_empty() => {
                 write!(f, "the {peer} speaks plaintext on this port")
             }
+            Kind::Plaintext(text) if text.starts_with("220") => write!(
+                f,
+                "the {peer} speaks plaintext on this port, where TLS begins with STARTTLS: {text}"
+            ),
             Kind::Plaintext(text) => {
                 write!(f, "the {peer} speaks plaintext on this port: {text}")
             }
@@ -159,9 +167,10 @@ impl fmt::Display for TlsFailure {
                 "the server's certificate is for {}, not for {expected}",
                 names.join(", ")
             ),
-            Kind::UnknownIssuer => {
-                f.write_str("the server's certificate is not signed by a trusted authority")
-            }
+            Kind::UnknownIssuer => f.write_str(
+                "the server's certificate is not signed by a trusted authority; to trust a private \
+                 authority, add its certificate as a root",
+            ),
             Kind::UntrustedAuthority { self_signed } => {
                 let reason = if *self_signed {
                     "it is self-signed"

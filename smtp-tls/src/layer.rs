@@ -125,7 +125,7 @@ pub struct Truncated;
 
 impl std::fmt::Display for Truncated {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the connection was closed without close_notify")
+        f.write_str("the connection was closed before the end of its TLS session (close_notify)")
     }
 }
 

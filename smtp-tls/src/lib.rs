@@ -2,7 +2,9 @@
 //!
 //! [`Connection`] is the client session of `postwire-proto` inside the rustls session that the
 //! [`Tls`] mode requires: bytes as on the wire go in and out. An adapter moves these bytes
-//! between the connection and a socket; your own event loop can do so in a dozen lines.
+//! between the connection and a socket; your own event loop can do so in a dozen lines. The guide
+//! [`embedding`](https://docs.rs/postwire-guide/latest/postwire_guide/embedding/) has a whole program that
+//! connects, logs in and sends.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -13,10 +15,11 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // With `add_root_certificate(Certificate::from_pem(pem)?)` for an authority of your own.
 //! let parameters = TlsParameters::builder("mail.example.org").build()?;
+//! // The mode of a connection is that of its `Tls`; without one the configuration's would count.
 //! let config = ClientConfig::without_hello_name(Security::Wrapper)
 //!     .credentials(Credentials::new("alice", "correct horse"));
 //! let mut connection = Connection::new(&Arc::new(config), &Tls::Wrapper(parameters));
-//! // EHLO has the socket's own address.
+//! // EHLO has this end's address of the socket: `stream.local_addr()?.ip()`.
 //! connection.set_local_address("192.0.2.1".parse()?);
 //!
 //! // What the socket is given first: the beginning of a TLS handshake.

@@ -60,8 +60,9 @@ fn a_server_that_speaks_plaintext_is_quoted() {
             let error = end(&mut client).unwrap();
             let plaintext = TlsFailureKind::Plaintext(quote.to_owned());
             assert_eq!(*failure(&error).kind(), plaintext, "{cut}");
-            let text =
-                format!("tls: TLS failed: the server speaks plaintext on this port: {quote}");
+            let text = format!(
+                "tls: the server speaks plaintext on this port, where TLS begins with STARTTLS: {quote}"
+            );
             assert_eq!(error.to_string(), text);
         }
     }
@@ -178,7 +179,7 @@ fn certificate_errors_name_their_cause() {
     let (server, _) = certificate("localhost", good);
     assert_eq!(
         handshake(server, trusting(stranger)),
-        "the server's certificate is not signed by a trusted authority"
+        "the server's certificate is not signed by a trusted authority; to trust a private authority, add its certificate as a root"
     );
     let (server, _) = certificate("localhost", good);
     let key = KeyPair::generate().unwrap();
@@ -187,7 +188,7 @@ fn certificate_errors_name_their_cause() {
     let other = Certificate::from_der(other.self_signed(&key).unwrap().der().to_vec()).unwrap();
     assert_eq!(
         handshake(server, trusting(other)),
-        "the server's certificate is not signed by a trusted authority"
+        "the server's certificate is not signed by a trusted authority; to trust a private authority, add its certificate as a root"
     );
     let (server, root) = certificate("mail.example.org", good);
     assert_eq!(
@@ -227,7 +228,7 @@ fn a_self_signed_certificate_of_a_trusted_name_has_an_unknown_issuer() {
         let client = TlsParameters::builder("localhost")
             .certificate_store(CertificateStore::None)
             .add_root_certificate(Certificate::from_pem(root.as_bytes()).unwrap());
-        let said = "the server's certificate is not signed by a trusted authority";
+        let said = "the server's certificate is not signed by a trusted authority; to trust a private authority, add its certificate as a root";
         assert_eq!(handshake(server, client), said);
     }
 }

@@ -30,9 +30,10 @@ pub enum ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InvalidHost => {
-                f.write_str("the host is neither a DNS name in ASCII nor an IP address")
-            }
+            Self::InvalidHost => f.write_str(
+                "the host is neither a DNS name in ASCII nor an IP address (a URL is given to \
+                 `from_url`)",
+            ),
             Self::InvalidPort => f.write_str("the port must not be 0"),
             Self::Url(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),

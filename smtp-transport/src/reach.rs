@@ -195,7 +195,11 @@ impl fmt::Display for ConnectError {
         }
         for (position, (address, error)) in self.tried().iter().enumerate() {
             let separator = if position == 0 { ": " } else { "; " };
-            write!(f, "{separator}{address}: {error}")?;
+            if address.ip().to_string() == self.host() {
+                write!(f, "{separator}{error}")?;
+            } else {
+                write!(f, "{separator}{address}: {error}")?;
+            }
         }
         Ok(())
     }
@@ -240,6 +244,15 @@ mod tests {
             "cannot connect to mail.example.org port 25: 127.0.0.1:25: connection refused; \
              [::1]:25: connection refused"
         );
+    }
+
+    #[test]
+    fn an_address_is_named_once() {
+        let mut error = ConnectError::new("192.0.2.1", 25);
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        error.attempt("192.0.2.1:25".parse().unwrap(), refused);
+        let said = "cannot connect to 192.0.2.1 port 25: connection refused";
+        assert_eq!(error.to_string(), said);
     }
 
     #[test]

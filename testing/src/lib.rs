@@ -24,6 +24,9 @@
 //! # }
 //! ```
 //!
+//! An async test does the same with `Transport::from_url(server.url())` of its own adapter and
+//! `.await`; where it waits for messages, [`TestServer::wait_for_async`] does not block its thread.
+//!
 //! * [`TestServer`] listens on a port of this machine: plaintext, STARTTLS or TLS from the first
 //!   octet, with a certificate authority of its own; users and passwords; SMTP or LMTP. What the
 //!   application sends goes over real sockets. Clients of any runtime, and of any library, can talk

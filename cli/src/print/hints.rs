@@ -5,8 +5,8 @@
 //! is text for people.
 
 use postwire_blocking::proto::{
-    Capabilities, Disposition, Error, ErrorKind, Flaw, Mechanism, Outcome, Protocol, Reply, Report,
-    Security, Stage, Violation,
+    Capabilities, Error, ErrorKind, Flaw, Mechanism, Outcome, Protocol, Reply, Report, Security,
+    Stage,
 };
 use postwire_blocking::tls::{TlsFailure, TlsFailureKind};
 use postwire_blocking::transport::ConnectError;
@@ -86,25 +86,15 @@ pub(crate) fn of_error(
     let stage = error.stage();
     match (error.flaw(), error.kind()) {
         (Some(Flaw::HelloName), _) => Some("set the name with --hello NAME".to_owned()),
-        (Some(Flaw::Login), ErrorKind::Refused(reply)) if is_wrong_login(reply) => {
-            of_login(error.mechanism()).map(str::to_owned)
-        }
         (_, ErrorKind::Refused(reply)) => of_refusal(stage, reply, asked, facts),
         (Some(flaw), kind) => of_flaw(flaw, kind, asked),
-        (None, kind) => match (error.disposition(), kind) {
-            (Disposition::PeerBroken, ErrorKind::Violation(Violation::Reply(_)))
-                if speaks_tls(error) =>
-            {
-                Some("this port uses TLS from the first octet: use smtps://".to_owned())
-            }
-            (_, ErrorKind::Transport(cause)) => {
-                let cause: &ConnectError = cause.downcast_ref()?;
-                of_connecting(cause.is_timeout(), asked)
-            }
-            (_, ErrorKind::TimedOut) if stage == Stage::Connect => of_connecting(true, asked),
-            (_, ErrorKind::TimedOut) => of_time(error, asked, facts),
-            _ => None,
-        },
+        (None, ErrorKind::Transport(cause)) => {
+            let cause: &ConnectError = cause.downcast_ref()?;
+            of_connecting(cause.is_timeout(), asked)
+        }
+        (None, ErrorKind::TimedOut) if stage == Stage::Connect => of_connecting(true, asked),
+        (None, ErrorKind::TimedOut) => of_time(error, asked, facts),
+        (None, _) => None,
     }
 }
 
@@ -165,30 +155,6 @@ fn of_mechanisms(
     }
 }
 
-/// Whether the reply means wrong credentials (RFC 4954 §6).
-fn is_wrong_login(reply: &Reply) -> bool {
-    let enhanced = reply.enhanced().map(|enhanced| enhanced.to_string());
-    reply.code().get() == 535 && enhanced.is_none_or(|enhanced| enhanced == "5.7.8")
-}
-
-fn of_login(mechanism: Option<Mechanism>) -> Option<&'static str> {
-    let mechanism = mechanism?;
-    let is_one_of = |others: [Mechanism; 2]| others.contains(&mechanism);
-    if is_one_of([Mechanism::EXTERNAL, Mechanism::ANONYMOUS]) {
-        None
-    } else if is_one_of([Mechanism::OAUTHBEARER, Mechanism::XOAUTH2]) {
-        Some("the token is probably wrong or expired")
-    } else {
-        Some("the user name or the password is probably wrong")
-    }
-}
-
-/// Whether the server sent a TLS alert or handshake instead of a greeting.
-fn speaks_tls(error: &Error) -> bool {
-    let quote = error.quote().unwrap_or_default();
-    quote.starts_with("\\x15\\x03") || quote.starts_with("\\x16\\x03")
-}
-
 fn of_connecting(timed_out: bool, asked: &RequestedOptions) -> Option<String> {
     (timed_out && asked.port == 25).then(|| {
         "many networks block port 25: use port 587 (smtp://HOST:587) or 465 (smtps://HOST) of \
@@ -202,9 +168,6 @@ fn of_time(error: &Error, asked: &RequestedOptions, facts: &SessionFacts) -> Opt
         return None;
     }
     match error.stage() {
-        Stage::Greeting if asked.mode != Security::Wrapper && error.quote().is_none() => {
-            Some("a silent server may expect TLS: use smtps:// (port 465)".to_owned())
-        }
         // At the final reply everything that was sent ahead is answered.
         Stage::Mail | Stage::Rcpt | Stage::Data if asked.pipelining && facts.pipelining() => {
             Some("if the server loses pipelined commands, use --pipelining off".to_owned())

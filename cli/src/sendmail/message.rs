@@ -91,12 +91,14 @@ fn write(fields: &mut Vec<u8>, field: &impl Header) {
 
 fn recipients(message: &Message<'_>) -> Vec<String> {
     use HeaderName::{Bcc, Cc, ResentBcc, ResentCc, ResentTo, To};
-    let resent = addresses_in(message, &[ResentTo, ResentCc, ResentBcc]);
-    if resent.is_empty() {
-        addresses_in(message, &[To, Cc, Bcc])
-    } else {
-        resent
-    }
+    let resent = [ResentTo, ResentCc, ResentBcc];
+    // A message that is sent again does not go to its first recipients, even if the new fields name
+    // nobody.
+    let is_resent = message
+        .headers()
+        .iter()
+        .any(|header| resent.contains(&header.name));
+    addresses_in(message, if is_resent { &resent } else { &[To, Cc, Bcc] })
 }
 
 fn addresses_in(message: &Message<'_>, names: &[HeaderName<'_>]) -> Vec<String> {
@@ -116,8 +118,7 @@ fn addresses_in(message: &Message<'_>, names: &[HeaderName<'_>]) -> Vec<String> 
 /// A text with control characters, which could stand for more than they show, or with the colon of a
 /// group, is an address that the caller refuses.
 pub(crate) fn addresses(text: &str) -> Vec<String> {
-    let before_a_literal = text.split('[').next().unwrap_or_default();
-    if text.contains(char::is_control) || before_a_literal.contains(':') {
+    if text.contains(char::is_control) || has_a_group(text) {
         return vec![text.to_owned()];
     }
     let found = address_list::addresses(text);
@@ -125,6 +126,21 @@ pub(crate) fn addresses(text: &str) -> Vec<String> {
         return vec![text.to_owned()];
     }
     found
+}
+
+/// Whether there is a colon outside quotes and address literals.
+fn has_a_group(text: &str) -> bool {
+    let (mut is_quoted, mut characters) = (false, text.chars());
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' if is_quoted => drop(characters.next()),
+            '"' => is_quoted = !is_quoted,
+            '[' if !is_quoted => return false,
+            ':' if !is_quoted => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// Whether the first line is a header field, or the empty line behind a header without fields.
@@ -223,6 +239,11 @@ mod tests {
         assert_eq!(outgoing(header).recipients(), expected);
         let resent = format!("Resent-To: zoe@z.example\n{header}");
         assert_eq!(outgoing(&resent).recipients(), ["zoe@z.example"]);
+        let resent = format!("Resent-To: \n{header}");
+        assert!(outgoing(&resent).recipients().is_empty());
+        assert_eq!(addresses("\"a:b\"@c.example"), ["\"a:b\"@c.example"]);
+        let group = "friends: a@b.example;";
+        assert_eq!(addresses(group), [group]);
         assert_eq!(
             addresses("Bob <bob@b.example>, root"),
             ["bob@b.example", "root"]

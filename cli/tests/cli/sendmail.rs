@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::run::{PASSWORD, Run, Serve, USER, finish, postwire};
+use crate::run::{PASSWORD, Run, Serve, USER, finish, interrupt, postwire};
+use crate::script::{Peer, Scripted};
 
 /// A folder with a link to the command, named `sendmail`, and a configuration.
 struct Installed {
@@ -31,6 +33,15 @@ impl Installed {
 
     fn program(&self) -> std::path::PathBuf {
         self.folder.path().join("sendmail")
+    }
+
+    /// The path of the configuration.
+    fn config(&self) -> String {
+        let path = self
+            .folder
+            .path()
+            .join("home/.config/postwire/sendmail.toml");
+        path.into_os_string().into_string().unwrap()
     }
 
     fn run(&self, arguments: &[&str], input: &[u8]) -> Run {
@@ -267,4 +278,16 @@ fn an_argument_that_could_mean_something_else_is_refused() {
         assert_eq!((run.status, &*run.stdout), (64, ""), "{run:#?}");
     }
     assert!(server.messages().is_empty());
+}
+
+/// Nothing is said for certain, and the caller tries again.
+#[test]
+fn ctrl_c_while_the_server_is_silent() {
+    let server = Scripted::play(Peer::be_silent);
+    let installed = Installed::at(&server.url(), "");
+    let config = installed.config();
+    let arguments = ["sendmail", "-C", &config, "bob@b.example"];
+    let run = interrupt(&arguments, Duration::from_millis(700));
+    assert_eq!(run.status, 75, "{run:#?}");
+    assert!(run.stderr.contains("interrupted"), "{run:#?}");
 }

@@ -89,7 +89,7 @@ impl Setup {
         limits.outstanding_replies = outstanding;
         limits.speculation = speculation;
         limits.trace_lines = 16;
-        limits.auth_iterations = 16;
+        (limits.least_auth_iterations, limits.auth_iterations) = (1, 16);
         let timeouts = Timeouts::default().overall(overall);
         let mut config = ClientConfig::new(HelloName::localhost(), security)
             .pipelining(if pipelining { ahead } else { Pipelining::Off })

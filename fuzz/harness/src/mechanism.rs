@@ -47,7 +47,8 @@ pub fn mechanism(octets: &[u8]) {
         .nonce(&NONCE)
         .host("mail.example")
         .offered(offered)
-        .max_iterations(MAX_ITERATIONS);
+        .max_iterations(MAX_ITERATIONS)
+        .min_iterations(1);
     if binds {
         context = context.channel_binding(&binding);
     }

@@ -229,6 +229,7 @@ impl<'a> Choice<'a> {
             port: config.port,
             offered: &self.offered,
             max_iterations: config.limits.auth_iterations,
+            min_iterations: config.limits.least_auth_iterations,
         }
     }
 

@@ -10,7 +10,7 @@ use super::dialogue::Dialogue;
 use super::expectation::Awaited;
 use super::opening::OpeningStep;
 use super::session::{Leaving, Phase, Session};
-use crate::{Error, ErrorKind, Event, ReplyError, ReplyRef, Stage, Violation};
+use crate::{Error, ErrorKind, Event, ReplyError, ReplyRef, Security, Stage, Violation};
 
 /// The maximum length of a quote from text that violates the protocol, in octets.
 const QUOTED: usize = 100;
@@ -118,7 +118,12 @@ impl Session {
             Some(Failing::Injected(received)) => return self.end_injected(&received),
             None => {}
         }
-        let error = self.error_at_end(kind);
+        let mut error = self.error_at_end(kind);
+        let in_plaintext = self.dialogue.config.security != Security::Wrapper;
+        let is_silence = (error.stage(), error.kind()) == (Stage::Greeting, &ErrorKind::TimedOut);
+        if is_silence && in_plaintext {
+            error = error.with_silence_in_plaintext();
+        }
         self.finish(Ending::AtOnce(error));
     }
 

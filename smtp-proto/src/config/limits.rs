@@ -25,6 +25,10 @@ pub struct Limits {
     /// processor. The calculation blocks the caller's thread: other tasks on the same executor
     /// thread wait. If a server demands more, the client does not log in.
     pub auth_iterations: u32,
+    /// The number of hash iterations that a server must demand at least for a password. Default
+    /// 4,096 (RFC 7677 §4). With fewer, whoever reads the exchange, or takes the server's place,
+    /// tries out passwords faster. If a server demands fewer, the client does not log in.
+    pub least_auth_iterations: u32,
     /// The octets of content that may be under way with `BDAT` before the client knows whether
     /// their recipients are accepted, under [`Pipelining::Bold`](crate::Pipelining::Bold). Default
     /// 256 KiB. If the connection breaks, at most this much content is in doubt.
@@ -57,6 +61,7 @@ impl Limits {
         capabilities: usize,
         auth_rounds: usize,
         auth_iterations: u32,
+        least_auth_iterations: u32,
         speculation: u64,
         recipient_reply: usize,
         outstanding_replies: usize,
@@ -72,6 +77,7 @@ impl Default for Limits {
             capabilities: 128,
             auth_rounds: 8,
             auth_iterations: 200_000,
+            least_auth_iterations: 4_096,
             speculation: 256 * 1024,
             recipient_reply: 1_024,
             outstanding_replies: 1_000,

@@ -16,6 +16,8 @@ mod error;
 
 pub use error::AddressError;
 
+use crate::is_safe_to_show;
+
 /// RFC 5321 §4.5.3.1.1, in octets.
 const MAX_LOCAL_PART: usize = 64;
 /// RFC 5321 §4.5.3.1.2, in octets.
@@ -30,8 +32,8 @@ const MAX_ADDRESS: usize = 254;
 ///
 /// The text is checked once, in the constructor; an address is cheap to clone. At most 254
 /// octets, with at most 64 in the local part, 255 in the domain and 63 in each of its labels.
-/// An address never contains CR, LF, NUL or another control character, and no blank, `<` or `>`
-/// outside a quoted local part. UTF-8 is allowed (RFC 6531 §3.3); [`is_ascii`](Self::is_ascii)
+/// An address never contains CR, LF, NUL or another control character, no character that reorders or
+/// hides text (such as U+202E), and no blank, `<` or `>` outside a quoted local part. UTF-8 is allowed (RFC 6531 §3.3); [`is_ascii`](Self::is_ascii)
 /// tells whether the address contains any. For a server without SMTPUTF8 a non-ASCII domain is
 /// converted to A-labels if the feature `idna` is on.
 ///
@@ -107,7 +109,14 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        let at = check(text)?;
+        let at = check(text).map_err(|error| {
+            let is_in_brackets = text.ends_with('>') && text.contains('<');
+            if is_in_brackets {
+                AddressError::NotBare
+            } else {
+                error
+            }
+        })?;
         Ok(Self {
             text: text.into(),
             at,
@@ -213,12 +222,12 @@ fn check_quoted_string(text: &str) -> Result<usize, AddressError> {
                 }
                 None => return Err(AddressError::UnterminatedQuote),
             },
-            _ if character.is_control() => {
+            _ if is_safe(character) => {}
+            _ => {
                 return Err(AddressError::InvalidCharacter {
                     position: position + 1,
                 });
             }
-            _ => {}
         }
     }
     Err(AddressError::UnterminatedQuote)
@@ -234,10 +243,15 @@ fn is_atext(character: char) -> bool {
     }
 }
 
-/// Whether the character is beyond ASCII and neither a control character nor whitespace of any
-/// script.
+/// Whether the character is beyond ASCII, not whitespace of any script, and safe.
 fn is_bare_text(character: char) -> bool {
-    !character.is_ascii() && !character.is_control() && !character.is_whitespace()
+    !character.is_ascii() && !character.is_whitespace() && is_safe(character)
+}
+
+/// Whether the character neither is a control character nor changes how the text around it looks:
+/// an address is shown in errors and logs. Joiners are part of how some scripts are written.
+fn is_safe(character: char) -> bool {
+    is_safe_to_show(character) || matches!(character, '\u{200c}' | '\u{200d}')
 }
 
 /// Checks a domain or address literal (RFC 5321 §4.1.2, §4.1.3; U-labels by RFC 6531 §3.3).
@@ -373,10 +387,8 @@ mod tests {
             error("a b@c"),
             AddressError::InvalidCharacter { position: 1 }
         );
-        assert_eq!(
-            error("<a@b>"),
-            AddressError::InvalidCharacter { position: 0 }
-        );
+        assert_eq!(error("<a@b>"), AddressError::NotBare);
+        assert_eq!(error("Jane Doe <a@b>"), AddressError::NotBare);
         assert_eq!(
             error("a@b>"),
             AddressError::InvalidCharacter { position: 3 }
@@ -434,6 +446,25 @@ mod tests {
             let expected = AddressError::InvalidAddressLiteral { position: 2 };
             assert_eq!(error(&format!("a@{literal}")), expected, "{literal}");
         }
+    }
+
+    #[test]
+    fn nothing_changes_how_the_text_around_it_looks() {
+        for unsafe_to_show in ['\u{202e}', '\u{2066}', '\u{200f}', '\u{ad}', '\u{feff}'] {
+            for text in [
+                format!("a{unsafe_to_show}b@c"),
+                format!("\"a{unsafe_to_show}b\"@c"),
+                format!("a@b{unsafe_to_show}c"),
+            ] {
+                let found = error(&text);
+                assert!(
+                    matches!(found, AddressError::InvalidCharacter { .. }),
+                    "{text:?}"
+                );
+            }
+        }
+        // A name in Persian, with a non-joiner.
+        assert!("\u{645}\u{6cc}\u{200c}\u{62e}@b".parse::<Address>().is_ok());
     }
 
     #[test]

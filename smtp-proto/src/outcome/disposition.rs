@@ -7,7 +7,9 @@
 
 use alloc::string::ToString as _;
 
-use crate::{Error, ErrorKind, Outcome, Reply, Report, SaslError, Stage};
+use crate::{
+    EnhancedCode, Error, ErrorKind, Mechanism, Outcome, Reply, Report, SaslError, Stage, Violation,
+};
 
 /// What a program can do about an error or a refusal.
 ///
@@ -188,6 +190,12 @@ fn is_about_name(reply: &Reply) -> bool {
     by_policy || words.iter().any(|word| text.contains(word))
 }
 
+/// Whether the reply means wrong credentials (RFC 4954 §6).
+fn is_wrong_login(reply: &Reply) -> bool {
+    let wrong = EnhancedCode::new(5, 7, 8);
+    reply.code() == 535 && (reply.enhanced().is_none() || reply.enhanced() == wrong)
+}
+
 impl Error {
     /// What the program can do about this error.
     pub fn disposition(&self) -> Disposition {
@@ -211,12 +219,23 @@ impl Error {
         self.disposition().is_transient()
     }
 
-    /// Advice from the server's reply, if it gives any: the code of a reply to a login
-    /// (RFC 4954 §6), the text of a reply to `EHLO`. `Display` includes the advice.
+    /// Advice that follows from what the server said, or did not say: the code of a reply to a
+    /// login (RFC 4954 §6), the text of a reply to `EHLO`, TLS or silence instead of a greeting.
+    /// `Display` includes the advice.
     pub fn advice(&self) -> Option<&'static str> {
-        let ErrorKind::Refused(reply) = self.kind() else {
-            return None;
-        };
+        match self.kind() {
+            ErrorKind::Refused(reply) => self.advice_on_refusal(reply),
+            ErrorKind::Violation(Violation::Reply(_)) if self.quotes_tls() => {
+                Some("this port expects TLS from the first octet (smtps://)")
+            }
+            ErrorKind::TimedOut if self.is_in_plaintext() => {
+                Some("a silent server may expect TLS from the first octet (smtps://)")
+            }
+            _ => None,
+        }
+    }
+
+    fn advice_on_refusal(&self, reply: &Reply) -> Option<&'static str> {
         match self.flaw()? {
             Flaw::Mechanism if reply.code().is_transient() => {
                 Some("this mechanism works only after one login with PLAIN over TLS")
@@ -226,8 +245,29 @@ impl Error {
             }
             Flaw::Unprotected => Some("use TLS"),
             Flaw::HelloName => Some("send a name in EHLO that this server accepts"),
+            Flaw::Login if is_wrong_login(reply) => self.advice_on_login(),
             _ => None,
         }
+    }
+
+    fn advice_on_login(&self) -> Option<&'static str> {
+        let mechanism = self.mechanism()?;
+        let is_one_of = |names: [Mechanism; 2]| names.contains(&mechanism);
+        if is_one_of([Mechanism::OAUTHBEARER, Mechanism::XOAUTH2]) {
+            Some("the token is probably wrong or expired")
+        } else if is_one_of([Mechanism::EXTERNAL, Mechanism::ANONYMOUS]) || self.detail().is_some()
+        {
+            // Either there is no secret that could be wrong, or the server gave another reason.
+            None
+        } else {
+            Some("the user name or the password is probably wrong")
+        }
+    }
+
+    /// Whether the server sent a TLS alert or handshake instead of a greeting.
+    fn quotes_tls(&self) -> bool {
+        let quote = self.quote().unwrap_or_default();
+        quote.starts_with("\\x15\\x03") || quote.starts_with("\\x16\\x03")
     }
 
     /// Whether the error means that the server accepts no more sessions at present: it refused
@@ -292,7 +332,7 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::*;
-    use crate::{EnhancedCode, ReplyCode, TransactionId, TransportError, Unsendable, Violation};
+    use crate::{ReplyCode, TransactionId, TransportError, Unsendable};
     use Disposition::{Fix, PeerBroken, Permanent, RetryAtOnce, RetryLater, ShutDown};
 
     const STAGES: [Stage; 12] = [
@@ -492,6 +532,41 @@ mod tests {
             }
             assert!(!report(Outcome::InDoubt(error)).session_was_lost());
         });
+    }
+
+    #[test]
+    fn a_refused_login_says_what_is_probably_wrong() {
+        let refused = |code, enhanced: Option<EnhancedCode>, mechanism| {
+            let reply = Reply::new(ReplyCode::new(code).unwrap(), enhanced, &["no"]);
+            let error = Error::new(Stage::Auth, ErrorKind::Refused(reply));
+            error.of_login(mechanism, "LOGIN".into())
+        };
+        let wrong = EnhancedCode::new(5, 7, 8);
+        for (error, said) in [
+            (refused(535, None, Mechanism::PLAIN), Some("password")),
+            (refused(535, wrong, Mechanism::PLAIN), Some("password")),
+            (refused(535, wrong, Mechanism::XOAUTH2), Some("token")),
+            (refused(535, wrong, Mechanism::EXTERNAL), None),
+            (
+                refused(535, EnhancedCode::new(5, 7, 3), Mechanism::PLAIN),
+                None,
+            ),
+            (refused(550, None, Mechanism::PLAIN), None),
+            (
+                refused(535, wrong, Mechanism::PLAIN).with_detail(Some("channel-binding".into())),
+                None,
+            ),
+        ] {
+            let advice = error.advice();
+            assert_eq!(advice.is_some(), said.is_some(), "{error}");
+            assert!(
+                advice
+                    .unwrap_or_default()
+                    .contains(said.unwrap_or_default())
+            );
+            let offers = error.to_string().ends_with("; it also offers LOGIN");
+            assert_eq!(offers, said.is_none(), "{error}");
+        }
     }
 
     #[test]

@@ -40,6 +40,8 @@ struct Facts {
     detail: Option<String>,
     quote: Option<String>,
     login: Option<Login>,
+    /// The server sent nothing to a client that waited in plaintext.
+    in_plaintext: bool,
 }
 
 /// The login that failed.
@@ -59,6 +61,7 @@ impl Error {
             detail: None,
             quote: None,
             login: None,
+            in_plaintext: false,
         }))
     }
 
@@ -87,6 +90,16 @@ impl Error {
     /// or of a reply whose end is missing.
     pub fn quote(&self) -> Option<&str> {
         self.0.quote.as_deref()
+    }
+
+    /// Records that the server sent nothing to a client that waited in plaintext.
+    pub(crate) fn with_silence_in_plaintext(mut self) -> Self {
+        self.facts_mut().in_plaintext = true;
+        self
+    }
+
+    pub(crate) fn is_in_plaintext(&self) -> bool {
+        self.0.in_plaintext
     }
 
     /// Sets the mechanism of the failed login and the other mechanisms that the server offers.
@@ -148,6 +161,7 @@ impl fmt::Debug for Error {
             detail,
             quote,
             login,
+            in_plaintext: _,
         } = &*self.0;
         f.debug_struct("Error")
             .field("stage", stage)

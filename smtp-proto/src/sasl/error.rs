@@ -29,6 +29,14 @@ pub enum SaslError {
         /// The highest number allowed.
         limit: u32,
     },
+    /// The server demands fewer hash iterations than the client accepts, which would make it
+    /// easier to find the password.
+    TooFewIterations {
+        /// The number that the server demands.
+        asked: u32,
+        /// The lowest number accepted.
+        least: u32,
+    },
     /// The server demands an unsupported extension of the mechanism (RFC 5802 §5.1, `m`).
     UnknownExtension,
     /// The server did not prove that it knows the password: its signature is missing or wrong.
@@ -58,6 +66,12 @@ impl fmt::Display for SaslError {
                 return write!(
                     formatter,
                     "the server demands {asked} hash iterations; at most {limit} are allowed"
+                );
+            }
+            Self::TooFewIterations { asked, least } => {
+                return write!(
+                    formatter,
+                    "the server demands only {asked} hash iterations; at least {least} are required"
                 );
             }
             Self::UnknownExtension => "the server demands an unsupported extension of the mechanism",

@@ -8,6 +8,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::RangeInclusive;
 
 use super::gs2::saslname;
 use super::{
@@ -81,7 +82,7 @@ fn start(
         channel: [header.as_bytes(), binding.octets()].concat(),
         header,
         nonce,
-        max_iterations: context.max_iterations,
+        iterations: context.min_iterations..=context.max_iterations,
         step: Step::First {
             password: Secret::from(password.as_str()),
         },
@@ -138,7 +139,8 @@ struct Scram {
     /// `gs2-header` and the channel binding data: the value that `c=` repeats.
     channel: Vec<u8>,
     nonce: String,
-    max_iterations: u32,
+    /// The allowed numbers of hash iterations.
+    iterations: RangeInclusive<u32>,
     step: Step,
     /// The server's description of its refusal.
     failure: Option<Vec<u8>>,
@@ -211,11 +213,14 @@ impl Scram {
         if fresh.is_none_or(str::is_empty) {
             return Err(SaslError::WrongNonce);
         }
-        if first.iterations > self.max_iterations {
-            return Err(SaslError::TooManyIterations {
-                asked: first.iterations,
-                limit: self.max_iterations,
-            });
+        let asked = first.iterations;
+        if asked > *self.iterations.end() {
+            let limit = *self.iterations.end();
+            return Err(SaslError::TooManyIterations { asked, limit });
+        }
+        if asked < *self.iterations.start() {
+            let least = *self.iterations.start();
+            return Err(SaslError::TooFewIterations { asked, least });
         }
         let channel = encode(&self.channel);
         let without_proof = [b"c=", channel.expose(), b",r=", first.nonce.as_bytes()].concat();

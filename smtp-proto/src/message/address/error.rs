@@ -12,6 +12,8 @@ use super::{MAX_ADDRESS, MAX_DOMAIN, MAX_LABEL, MAX_LOCAL_PART};
 #[non_exhaustive]
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum AddressError {
+    /// The text is an address in angle brackets, perhaps with a name before it.
+    NotBare,
     /// Nothing stands before the `@`.
     MissingLocalPart,
     /// There is no `@` after the local part.
@@ -66,6 +68,8 @@ pub enum AddressError {
 impl fmt::Display for AddressError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotBare => formatter
+                .write_str("only the address itself is wanted, without a name or angle brackets"),
             Self::MissingLocalPart => formatter.write_str("nothing stands before the @"),
             Self::MissingAtSign => formatter.write_str("there is no @ after the local part"),
             Self::MissingDomain => formatter.write_str("the domain is missing"),

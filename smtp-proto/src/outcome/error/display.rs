@@ -5,7 +5,7 @@
 use core::fmt;
 
 use super::{Error, ErrorKind, Stage, Violation};
-use crate::{Mechanism, Reply, SaslError};
+use crate::{Flaw, Mechanism, Reply, SaslError};
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,13 +43,14 @@ impl fmt::Display for Error {
                     Some(detail) => write!(f, "timed out: {detail}")?,
                     None => f.write_str("timed out")?,
                 }
-                self.write_begun(f)
+                self.write_begun(f)?;
+                self.write_advice(f)
             }
             ErrorKind::StartTlsNotOffered => f.write_str(
                 "STARTTLS is required and the server does not offer it; use the port for implicit TLS, \
                  or another server",
             ),
-            ErrorKind::Tls(error) => write!(f, "TLS failed: {error}"),
+            ErrorKind::Tls(error) => write!(f, "{error}"),
             ErrorKind::NoUsableMechanism {
                 offered,
                 withheld,
@@ -108,12 +109,19 @@ impl Error {
         if let Some(detail) = self.detail() {
             write!(f, " ({detail})")?;
         }
-        if let Some(advice) = self.advice() {
-            write!(f, "; {advice}")?;
-        }
+        self.write_advice(f)?;
         match self.other_mechanisms() {
+            // Another mechanism does not help against a wrong password.
+            _ if self.flaw() == Some(Flaw::Login) && self.advice().is_some() => Ok(()),
             "" => Ok(()),
             others => write!(f, "; it also offers {others}"),
+        }
+    }
+
+    fn write_advice(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.advice() {
+            Some(advice) => write!(f, "; {advice}"),
+            None => Ok(()),
         }
     }
 
@@ -124,10 +132,10 @@ impl Error {
             Some(quote) => write!(f, ": {quote}")?,
             None => {}
         }
-        match self.detail() {
-            Some(detail) => write!(f, "; the server then said {detail}"),
-            None => Ok(()),
+        if let Some(detail) = self.detail() {
+            write!(f, "; the server then said {detail}")?;
         }
+        self.write_advice(f)
     }
 
     fn write_sasl(&self, error: &SaslError, f: &mut fmt::Formatter<'_>) -> fmt::Result {

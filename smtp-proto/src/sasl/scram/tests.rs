@@ -201,6 +201,13 @@ fn iterations_are_bounded() {
     }
     assert!(answer_to(b"r=rOprNGfwEbeRWgbNEkqOx,s=W22Z,i=10000").is_ok());
     assert!(SaslContext::default().max_iterations >= 4_096);
+    for asked in [1, 4_095] {
+        let first = alloc::format!("r=rOprNGfwEbeRWgbNEkqOx,s=W22Z,i={asked}");
+        let least = 4_096;
+        let refused = SaslError::TooFewIterations { asked, least };
+        assert_eq!(answer_to(first.as_bytes()), Err(refused));
+    }
+    assert!(answer_to(b"r=rOprNGfwEbeRWgbNEkqOx,s=W22Z,i=4096").is_ok());
 }
 
 #[test]
