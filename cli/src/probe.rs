@@ -14,7 +14,7 @@ mod survey;
 mod table;
 mod target;
 
-use postwire_blocking::proto::{Credentials, Error, Mechanism, Security};
+use postwire_blocking::proto::{Credentials, Error, Mechanism, Redaction, Security};
 use postwire_blocking::transport::TransportConfig;
 
 use self::experiments::Finding;
@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
     let result = ProbeResult::new(&learnt);
     let (failure, facts) = (learnt.first.failure.as_ref(), &learnt.first.facts);
     if options.json {
-        print_json(&result);
+        print_json(&redacted(&result, &learnt.first.redaction));
     } else {
         table::print(&result, &learnt);
         if let Some(error) = failure {
@@ -76,6 +76,31 @@ pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
         return Ok(Exit::System);
     }
     Ok(failure.map_or(Exit::Accepted, Exit::of_error))
+}
+
+/// The result without secrets: a server that knows the password may repeat it anywhere, also in a later
+/// session.
+fn redacted(result: &ProbeResult<'_>, redaction: &Redaction) -> serde_json::Value {
+    fn clean(value: &mut serde_json::Value, redaction: &Redaction) {
+        match value {
+            serde_json::Value::String(text) => *text = redaction.text(text),
+            serde_json::Value::Array(values) => {
+                for value in values {
+                    clean(value, redaction);
+                }
+            }
+            serde_json::Value::Object(fields) => {
+                for (_, value) in fields {
+                    clean(value, redaction);
+                }
+            }
+            _ => {}
+        }
+    }
+    // Names of fields are strings, and no number is beyond the range of JSON.
+    let mut value = serde_json::to_value(result).unwrap_or_default();
+    clean(&mut value, redaction);
+    value
 }
 
 /// The options with a time limit. Without one, a port that expects TLS is silent for the minutes that

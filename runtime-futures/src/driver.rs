@@ -131,7 +131,12 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin + 'static, R: Runtime> Drive
     /// Reads what the peer has sent already, without waiting: the peer may have ended an idle
     /// session.
     pub fn glance(&mut self, cx: &mut Context<'_>) {
-        while !self.machine().is_closed() && self.poll_read(cx) {}
+        // A peer that sends without end is left to those who wait for it.
+        for _ in 0..ROUNDS {
+            if self.machine().is_closed() || !self.poll_read(cx) {
+                return;
+            }
+        }
     }
 
     fn next_move(&mut self, cx: &mut Context<'_>) -> Move<E::Event> {

@@ -208,14 +208,45 @@ fn collect_mechanisms(offered: &[Capability<'_>]) -> Vec<Box<str>> {
     mechanisms
 }
 
+/// The keywords that are known, and the number of the others: a server may repeat a secret in a line of
+/// its own.
 impl fmt::Debug for Capabilities {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = |capability: &Capability<'_>| {
+            let mut keywords = KEYWORDS.iter().copied();
+            keywords.find(|keyword| keyword.eq_ignore_ascii_case(capability.keyword()))
+        };
+        let found: Vec<&str> = self.iter().filter_map(|it| known(&it)).collect();
         formatter
-            .debug_list()
-            .entries(self.lines.split_terminator('\n'))
-            .finish()
+            .debug_struct("Capabilities")
+            .field("others", &(self.iter().count() - found.len()))
+            .field("known", &found)
+            .finish_non_exhaustive()
     }
 }
+
+/// The keywords that `Debug` shows.
+const KEYWORDS: [&str; 19] = [
+    "8BITMIME",
+    "AUTH",
+    "BINARYMIME",
+    "CHUNKING",
+    "DELIVERBY",
+    "DSN",
+    "ENHANCEDSTATUSCODES",
+    "ETRN",
+    "EXPN",
+    "FUTURERELEASE",
+    "HELP",
+    "LIMITS",
+    "MT-PRIORITY",
+    "PIPELINING",
+    "REQUIRETLS",
+    "SIZE",
+    "SMTPUTF8",
+    "STARTTLS",
+    "VRFY",
+];
 
 /// `sasl-mech` (RFC 4422 §3.1), in either case.
 fn is_mechanism_name(name: &str) -> bool {

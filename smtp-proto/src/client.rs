@@ -32,6 +32,7 @@ mod timers;
 mod trace;
 mod writer;
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::net::IpAddr;
 
@@ -321,6 +322,12 @@ impl Client {
         Ok(())
     }
 
+    /// The beginning of what the server sent, as an error may quote it: escaped, and without the secrets
+    /// of this session. For a TLS layer.
+    pub fn quoted(&self, octets: &[u8]) -> String {
+        self.session.dialogue.redaction.shown(octets)
+    }
+
     /// Reports that the TLS handshake failed, or that TLS failed later, and ends the session.
     pub fn handle_tls_failed(&mut self, now: Instant, error: TransportError) {
         let error = Error::new(Stage::Tls, ErrorKind::Tls(error));
@@ -413,7 +420,7 @@ impl Client {
 
     /// Whether the opening is complete and the session is not ending. Messages may be under way.
     pub fn is_ready(&self) -> bool {
-        matches!(self.session.phase, Phase::Ready(_))
+        matches!(self.session.phase, Phase::Ready(_)) && self.session.failing.is_none()
     }
 
     /// Releases the memory that only a session with several messages under way needs. Memory for
@@ -435,7 +442,6 @@ impl Client {
             && self.session.is_nothing_asked()
             && self.session.dialogue.is_nothing_awaited()
             && self.session.dialogue.output.pending() == 0
-            && self.session.failing.is_none()
             && !self.reader.is_within_reply()
     }
 }

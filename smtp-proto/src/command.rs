@@ -10,6 +10,7 @@ use core::fmt;
 
 mod wire;
 
+use crate::shown::is_safe_in_a_command;
 pub(crate) use wire::{BodyType, MailParameters, bdat, ehlo, line, mail, rcpt};
 
 /// RFC 5321 §4.5.3.1.4, CRLF included.
@@ -207,7 +208,7 @@ impl fmt::Display for Command {
 fn check(line: &str, utf8: bool, limit: usize) -> Result<(), CommandError> {
     let fits = |character: char| match character {
         ' '..='~' => true,
-        _ => utf8 && !character.is_ascii() && !character.is_control(),
+        _ => utf8 && !character.is_ascii() && is_safe_in_a_command(character),
     };
     if let Some((position, _)) = line.char_indices().find(|(_, character)| !fits(*character)) {
         return Err(CommandError::InvalidCharacter { position });

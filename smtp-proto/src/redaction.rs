@@ -381,4 +381,13 @@ mod tests {
             "535 code <redacted>"
         );
     }
+
+    #[test]
+    fn a_secret_that_is_cut_off_is_not_begun() {
+        let redaction = Redaction::of(&Credentials::new("alice", "correct horse"));
+        for cut in SHORTEST_PIECE.."correct horse".len() {
+            let said = alloc::format!("550 {}", &"correct horse"[..cut]);
+            assert_eq!(redaction.shown(said.as_bytes()), "550 <redacted>", "{cut}");
+        }
+    }
 }

@@ -57,6 +57,12 @@ impl ReplyCode {
         self.0 / 100 == 5
     }
 
+    /// `x0z` of a refusal: about the command itself, which is unknown, not implemented or out of place,
+    /// as in `500` to `504` (RFC 5321 §4.2.1).
+    pub(crate) const fn is_about_syntax(self) -> bool {
+        self.is_negative() && self.0 % 100 < 10
+    }
+
     /// `4yz` or `5yz`: refused.
     pub const fn is_negative(self) -> bool {
         self.0 / 100 >= 4

@@ -60,6 +60,13 @@ pub fn is_safe_to_show(character: char) -> bool {
         )
 }
 
+/// Whether a command may carry the character: it is no control character and does not change how the
+/// text around it looks, since commands are shown in errors and logs. Joiners are part of how some
+/// scripts are written.
+pub(crate) fn is_safe_in_a_command(character: char) -> bool {
+    is_safe_to_show(character) || matches!(character, '\u{200c}' | '\u{200d}')
+}
+
 /// Converts octets to text; octets that are not UTF-8 appear as `\x..`. The text may still hold
 /// characters that are not [safe to show](is_safe_to_show).
 ///

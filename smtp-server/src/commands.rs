@@ -139,7 +139,12 @@ impl Session {
         let name = String::from(name);
         if self.config.ask_at_opening {
             let event = ServerEvent::Hello { name: name.clone() };
-            return self.ask(Question::Hello { kind, name }, event);
+            let question = Question::Hello {
+                kind,
+                name,
+                transaction,
+            };
+            return self.ask(question, event);
         }
         self.write_extensions(kind, &name);
         self.client.hello = Some((kind, name));

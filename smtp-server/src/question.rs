@@ -22,6 +22,8 @@ pub(crate) enum Question {
     Hello {
         kind: HelloKind,
         name: String,
+        /// The open transaction, which ends if the answer is yes.
+        transaction: Option<Transaction>,
     },
     Authenticate {
         mechanism: Mechanism,
@@ -76,7 +78,7 @@ impl Session {
             None => {
                 match question {
                     Question::Greeting => self.greet(),
-                    Question::Hello { kind, name } => {
+                    Question::Hello { kind, name, .. } => {
                         let (kind, name) = (*kind, name.clone());
                         self.write_extensions(kind, &name);
                     }
@@ -135,12 +137,12 @@ impl Session {
         match question {
             Question::Greeting if yes => Phase::Command(None),
             Question::Greeting => self.closed(None),
-            Question::Hello { kind, name } => {
-                if yes {
-                    self.client.hello = Some((kind, name));
-                }
+            Question::Hello { kind, name, .. } if yes => {
+                self.client.hello = Some((kind, name));
                 Phase::Command(None)
             }
+            // RFC 5321 §4.1.4: everything stays as it was before the command.
+            Question::Hello { transaction, .. } => Phase::Command(transaction),
             Question::Authenticate { user, .. } => {
                 if yes {
                     self.client.user = Some(user);

@@ -43,7 +43,12 @@ impl PlaintextMachine for Client {
     }
 
     fn tls_failed(&mut self, now: Instant, failure: TlsFailure) {
+        let failure = failure.with_names(|name| self.quoted(name.as_bytes()));
         self.handle_tls_failed(now, Arc::new(failure));
+    }
+
+    fn quoted(&self, octets: &[u8]) -> String {
+        Client::quoted(self, octets)
     }
 
     fn handle_injection(&mut self, now: Instant, received: &[u8]) {

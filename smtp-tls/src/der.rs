@@ -19,6 +19,7 @@ const EXTENSIONS: u8 = 0xa3;
 
 const COMMON_NAME: &[u8] = b"\x55\x04\x03";
 const SUBJECT_ALTERNATIVE_NAME: &[u8] = b"\x55\x1d\x11";
+const BASIC_CONSTRAINTS: &[u8] = b"\x55\x1d\x13";
 const EXTENDED_KEY_USAGE: &[u8] = b"\x55\x1d\x25";
 const SERVER_AUTHENTICATION: &[u8] = b"\x2b\x06\x01\x05\x05\x07\x03\x01";
 
@@ -61,6 +62,9 @@ pub(crate) struct Fields<'a> {
     pub(crate) is_self_issued: bool,
     /// Whether a server may use the certificate: its extended key usage says so or is absent.
     pub(crate) allows_server_auth: bool,
+    /// Whether its key may sign certificates: it says so, or has no extensions to say anything, as in
+    /// version 1.
+    pub(crate) is_authority: bool,
     /// Whether it has alternative names, so that the common name is ignored.
     pub(crate) has_alternative_names: bool,
 }
@@ -90,6 +94,8 @@ impl<'a> Fields<'a> {
             is_self_issued: issuer == subject,
             allows_server_auth: extension(EXTENDED_KEY_USAGE, after_key)
                 .is_none_or(has_server_purpose),
+            is_authority: !has_extensions(after_key)
+                || extension(BASIC_CONSTRAINTS, after_key).is_some_and(says_authority),
             has_alternative_names: extension(SUBJECT_ALTERNATIVE_NAME, after_key).is_some(),
         })
     }
@@ -147,6 +153,23 @@ fn extension<'a>(wanted: &[u8], mut rest: &'a [u8]) -> Option<&'a [u8]> {
         rest = next;
     }
     None
+}
+
+fn has_extensions(mut rest: &[u8]) -> bool {
+    while let Some((tag, _, next)) = any_element(rest) {
+        if tag == EXTENSIONS {
+            return true;
+        }
+        rest = next;
+    }
+    false
+}
+
+/// RFC 5280 §4.2.1.9: `cA` is false unless it is there.
+fn says_authority(basic_constraints: &[u8]) -> bool {
+    let constraints = element(SEQUENCE, basic_constraints).map(|(content, _)| content);
+    let value = constraints.and_then(|content| element(BOOLEAN, content));
+    value.is_some_and(|(value, _)| value != [0])
 }
 
 fn has_server_purpose(extended_key_usage: &[u8]) -> bool {

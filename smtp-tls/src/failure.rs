@@ -111,6 +111,14 @@ impl TlsFailure {
         }
     }
 
+    /// The failure with the names of the peer's certificate as `shown` says.
+    pub(crate) fn with_names(mut self, shown: impl FnMut(&String) -> String) -> Self {
+        if let TlsFailureKind::WrongName { names, .. } = &mut self.kind {
+            *names = names.iter().map(shown).collect();
+        }
+        self
+    }
+
     /// The cause.
     pub fn kind(&self) -> &TlsFailureKind {
         &self.kind

@@ -55,6 +55,8 @@ pub(crate) trait PlaintextMachine: Endpoint + Send {
     fn is_awaiting_tls(&self) -> bool;
     fn tls_established(&mut self, now: Instant, info: TlsInfo);
     fn tls_failed(&mut self, now: Instant, failure: TlsFailure);
+    /// These octets of the peer as an error may quote them.
+    fn quoted(&self, octets: &[u8]) -> String;
     /// Reports that these plaintext octets arrived where TLS should begin.
     fn handle_injection(&mut self, now: Instant, received: &[u8]);
     /// The output to encrypt. Advancing it does not hand anything over yet.
@@ -422,7 +424,7 @@ impl Channel {
             let mut words = received.split(u8::is_ascii_whitespace);
             received = words.next().unwrap_or_default();
         }
-        let received = received.escape_ascii().to_string();
+        let received = machine.quoted(received);
         machine.tls_failed(now, TlsFailure::plaintext(received));
         true
     }

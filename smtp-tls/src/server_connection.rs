@@ -51,6 +51,10 @@ impl PlaintextMachine for Server {
         self.handle_transport_error(now, Arc::new(failure.with_a_client()));
     }
 
+    fn quoted(&self, octets: &[u8]) -> String {
+        octets.escape_ascii().to_string()
+    }
+
     fn handle_injection(&mut self, now: Instant, _said: &[u8]) {
         // The session treats any input where TLS should begin as an injection.
         self.handle_input(now, b"\0");

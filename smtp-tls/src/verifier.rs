@@ -11,13 +11,14 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
 };
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, Der, ServerName, TrustAnchor, UnixTime};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
     SignatureScheme,
 };
 
 use crate::added_certificate::AddedCertificateVerifier;
+use crate::der::Fields;
 use crate::{Certificate, CertificateStore, TlsError};
 
 /// Creates the verifier that trusts `store` and, in addition, `roots`.
@@ -81,10 +82,13 @@ fn trusting_only(
     roots: &[Certificate],
     provider: &Arc<CryptoProvider>,
 ) -> Result<Trusting, TlsError> {
-    for root in roots {
+    for root in roots.iter().filter(|root| is_authority(root)) {
         anchors
             .add(root.der())
             .map_err(TlsError::InvalidCertificate)?;
+    }
+    if anchors.is_empty() && !roots.is_empty() {
+        anchors.roots.push(nobody());
     }
     // Without revocation lists there is no other possible error.
     let verifier =
@@ -97,6 +101,22 @@ fn trusting_only(
         added: roots.to_vec(),
         provider: Arc::clone(provider),
     })
+}
+
+/// Whether an added certificate vouches for others. One of a server is trusted as it is, by
+/// [`AddedCertificateVerifier`]: whoever has its key must not be able to speak for other names.
+fn is_authority(root: &Certificate) -> bool {
+    Fields::of(&root.der()).is_none_or(|fields| fields.is_authority)
+}
+
+/// An authority that no certificate can name as its issuer: its name is not DER, and it has no key. With
+/// it, certificates that were added as they are need no authority, and errors keep their causes.
+fn nobody() -> TrustAnchor<'static> {
+    TrustAnchor {
+        subject: Der::from_slice(b"\xff"),
+        subject_public_key_info: Der::from_slice(b""),
+        name_constraints: None,
+    }
 }
 
 #[cfg(feature = "webpki-roots")]
@@ -143,7 +163,10 @@ fn platform_verifier(
     provider: Arc<CryptoProvider>,
 ) -> Result<rustls_platform_verifier::Verifier, TlsError> {
     rustls_platform_verifier::Verifier::new_with_extra_roots(
-        roots.iter().map(Certificate::der),
+        roots
+            .iter()
+            .filter(|root| is_authority(root))
+            .map(Certificate::der),
         provider,
     )
     .map_err(TlsError::PlatformStore)
@@ -312,6 +335,22 @@ mod tests {
         Certificate::from_der(generated.cert.der().to_vec()).unwrap()
     }
 
+    /// An authority, and a certificate for this name that it signed.
+    #[cfg(feature = "platform-verifier")]
+    fn authority_and(name: &str) -> (Certificate, Certificate) {
+        use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+        let (key, own) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root = authority.self_signed(&key).unwrap().der().to_vec();
+        let issuer = Issuer::new(authority, key);
+        let params = CertificateParams::new([name.to_owned()]).unwrap();
+        let leaf = params.signed_by(&own, &issuer).unwrap().der().to_vec();
+        let parse = |der| Certificate::from_der(der).unwrap();
+        (parse(root), parse(leaf))
+    }
+
     fn ask(verifier: &dyn ServerCertVerifier, shown: &Certificate, name: &str) -> bool {
         verifier
             .verify_server_cert(
@@ -411,11 +450,8 @@ mod tests {
     #[cfg(feature = "platform-verifier")]
     fn a_wrong_name_does_not_hide_an_untrusted_chain() {
         let provider = default_crypto_provider().unwrap();
-        let (known, stranger) = (
-            self_signed("mail.example.org"),
-            self_signed("mail.example.org"),
-        );
-        let inner = trusting(CertificateStore::None, slice::from_ref(&known), &provider).unwrap();
+        let [(_, stranger), (root, known)] = [0; 2].map(|_| authority_and("mail.example.org"));
+        let inner = trusting(CertificateStore::None, slice::from_ref(&root), &provider).unwrap();
         let verifier = Trusting {
             verifier: Arc::new(NameFirst(inner.verifier)),
             name_is_checked_last: false,

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::Buf;
 use postwire_tls::proto::{
-    ClientConfig, Endpoint, Error, ErrorKind, Event, HelloName, Instant, Security, Stage, Violation,
+    ClientConfig, Credentials, Endpoint, Error, ErrorKind, Event, HelloName, Instant, Security,
+    Stage, Violation,
 };
 use postwire_tls::server::ServerConfig;
 use postwire_tls::{
@@ -60,9 +61,12 @@ fn a_server_that_speaks_plaintext_is_quoted() {
             let error = end(&mut client).unwrap();
             let plaintext = TlsFailureKind::Plaintext(quote.to_owned());
             assert_eq!(*failure(&error).kind(), plaintext, "{cut}");
-            let text = format!(
-                "tls: the server speaks plaintext on this port, where TLS begins with STARTTLS: {quote}"
-            );
+            let hint = if quote.starts_with("220") {
+                ", where TLS begins with STARTTLS"
+            } else {
+                ""
+            };
+            let text = format!("tls: the server speaks plaintext on this port{hint}: {quote}");
             assert_eq!(error.to_string(), text);
         }
     }
@@ -289,4 +293,71 @@ fn a_client_certificate_is_rejected_by_every_verifier() {
         let start = "the server's certificate is not for servers: its extended key usage";
         assert!(text.starts_with(start), "{store:?}: {text}");
     }
+}
+
+#[test]
+fn plaintext_that_repeats_the_password_is_not_quoted() {
+    let config = ClientConfig::new(HelloName::localhost(), Security::Wrapper)
+        .credentials(Credentials::new("alice", "correct horse"));
+    let tls = Tls::Wrapper(anyone().build().unwrap());
+    let mut client = Connection::new(&Arc::new(config), &tls);
+    let said = b"220 correct horse, Y29ycmVjdCBob3JzZQ==\r\n";
+    client.handle_input(Instant::EPOCH, said);
+    let error = end(&mut client).unwrap();
+    let shown = format!("{error} {error:?}");
+    assert!(shown.contains("<redacted>"), "{shown}");
+    assert!(
+        !shown.contains("correct horse") && !shown.contains("Y29ycm"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_connection_that_is_cut_is_not_one_that_is_closed() {
+    let (server, root) = certificate("localhost", [2020, 2100]);
+    for says_goodbye in [false, true] {
+        let parameters = TlsParameters::builder("localhost")
+            .certificate_store(CertificateStore::None)
+            .add_root_certificate(root.clone());
+        let mut client = client(parameters);
+        let config = Arc::new(ServerConfig::new(HelloName::localhost()));
+        let mut server = ServerConnection::new(&config, &ServerTls::Wrapper(server.clone()));
+        while exchange(&mut client, &mut server) | exchange(&mut server, &mut client) {}
+        if says_goodbye {
+            // It ends the session, with the end of TLS.
+            server.handle_eof(Instant::EPOCH);
+            exchange(&mut server, &mut client);
+        }
+        client.handle_eof(Instant::EPOCH);
+        let error = end(&mut client).unwrap();
+        let is_truncated = matches!(
+            error.kind(),
+            ErrorKind::Transport(cause) if cause.is::<postwire_tls::Truncated>()
+        );
+        assert_eq!(is_truncated, !says_goodbye, "{error}");
+    }
+}
+
+#[test]
+fn a_handshake_that_drips_does_not_move_its_deadline() {
+    let (server, root) = certificate("localhost", [2020, 2100]);
+    let parameters = TlsParameters::builder("localhost")
+        .certificate_store(CertificateStore::None)
+        .add_root_certificate(root);
+    let mut client = client(parameters);
+    let config = Arc::new(ServerConfig::new(HelloName::localhost()));
+    let mut server = ServerConnection::new(&config, &ServerTls::Wrapper(server));
+    client.handle_timeout(Instant::EPOCH);
+    exchange(&mut client, &mut server);
+    client.handle_timeout(Instant::EPOCH);
+    let due = client.poll_timeout().unwrap();
+    let flight = server.output().copy_to_bytes(100);
+    for (minute, octet) in flight.chunks(1).enumerate().take(3) {
+        let now = Instant::from_epoch(Duration::from_secs(10 * minute as u64));
+        client.handle_input(now, octet);
+        assert_eq!(client.poll_timeout(), Some(due));
+    }
+    client.handle_timeout(due);
+    let error = end(&mut client).unwrap();
+    assert!(matches!(error.kind(), ErrorKind::TimedOut), "{error}");
 }

@@ -4,7 +4,7 @@
 //! recipient.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,18 +16,33 @@ use postwire_blocking::tls::rustls::{ClientConnection, StreamOwned};
 use postwire_blocking::tls::{TlsFailure, rustls};
 use postwire_blocking::transport::TransportConfig;
 
-use super::handshake::{socket_error, until_tls};
+use super::handshake::{TimedSocket, socket_error, until_tls};
 
 /// The most capabilities that are kept.
 const MAX_CAPABILITIES: usize = 100;
 
-trait ReadWrite: Read + Write {}
+/// The stream of a dialogue, whose steps have a time limit.
+trait Timed: Read + Write {
+    fn socket(&mut self) -> &mut TimedSocket;
+}
 
-impl<S: Read + Write> ReadWrite for S {}
+impl Timed for TimedSocket {
+    fn socket(&mut self) -> &mut TimedSocket {
+        self
+    }
+}
+
+impl Timed for StreamOwned<ClientConnection, TimedSocket> {
+    fn socket(&mut self) -> &mut TimedSocket {
+        &mut self.sock
+    }
+}
 
 /// A dialogue with a server whose certificate, if there is TLS, was verified.
 pub(super) struct Dialogue {
-    stream: Box<dyn ReadWrite>,
+    stream: Box<dyn Timed>,
+    /// The time limit of each command and its reply.
+    limit: Duration,
     reader: ReplyReader,
     /// What was received and is not read.
     input: Vec<u8>,
@@ -44,7 +59,7 @@ impl Dialogue {
         let mode = config.tls().security();
         let socket = until_tls(config, address, limit)?;
         let name = hello_name(config, &socket);
-        let stream: Box<dyn ReadWrite> = match config.tls().parameters() {
+        let stream: Box<dyn Timed> = match config.tls().parameters() {
             None => Box::new(socket),
             Some(parameters) => {
                 let session = ClientConnection::new(
@@ -56,6 +71,7 @@ impl Dialogue {
         };
         let mut dialogue = Self {
             stream,
+            limit,
             reader: ReplyReader::new(ReplyLimits::default()),
             input: Vec::new(),
             stage: Stage::Greeting,
@@ -78,6 +94,7 @@ impl Dialogue {
 
     /// Writes these octets at once.
     pub(super) fn say(&mut self, octets: &str) -> Result<(), Error> {
+        self.stream.socket().begin(self.limit);
         let written = self.stream.write_all(octets.as_bytes());
         written
             .and_then(|()| self.stream.flush())
@@ -92,6 +109,7 @@ impl Dialogue {
 
     /// Reads the next reply.
     pub(super) fn reply(&mut self) -> Result<Reply, Error> {
+        self.stream.socket().begin(self.limit);
         loop {
             let mut input = &self.input[..];
             let read = self.reader.read(&mut input);
@@ -126,9 +144,9 @@ impl Dialogue {
     }
 }
 
-fn hello_name(config: &TransportConfig, socket: &TcpStream) -> HelloName {
+fn hello_name(config: &TransportConfig, socket: &TimedSocket) -> HelloName {
     let own = config.client_config().hello_name.clone();
-    let local = || socket.local_addr().ok().map(|it| HelloName::from(it.ip()));
+    let local = || socket.local_address().map(HelloName::from);
     own.or_else(local).unwrap_or_else(HelloName::localhost)
 }
 

@@ -5,8 +5,8 @@
 //! its properties and ends it. No command, no password and no message can reach it, since the
 //! SMTP session that led to it is never told that TLS is established.
 
-use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -48,13 +48,10 @@ pub(super) fn show(
     };
     let inspecting = inspecting(parameters, version).map_err(tls_error)?;
     let mut socket = until_tls(config, address, limit)?;
+    socket.begin(limit);
     let mut session =
         ClientConnection::new(inspecting, parameters.server_name()).map_err(tls_error)?;
-    let until = Instant::now() + limit;
     while session.is_handshaking() {
-        if Instant::now() >= until {
-            return Err(Error::new(Stage::Tls, ErrorKind::TimedOut));
-        }
         if let Err(error) = session.complete_io(&mut socket) {
             return Err(socket_error(Stage::Tls, error));
         }
@@ -87,7 +84,7 @@ pub(super) fn until_tls(
     config: &TransportConfig,
     address: SocketAddr,
     limit: Duration,
-) -> Result<TcpStream, Error> {
+) -> Result<TimedSocket, Error> {
     let failed = |error| socket_error(Stage::Connect, error);
     let socket = TcpStream::connect_timeout(&address, limit).map_err(failed)?;
     socket.set_nodelay(true).map_err(failed)?;
@@ -112,9 +109,54 @@ pub(super) fn until_tls(
             }
         }
     }
-    socket.set_read_timeout(Some(limit)).map_err(failed)?;
-    socket.set_write_timeout(Some(limit)).map_err(failed)?;
-    Ok(socket)
+    Ok(TimedSocket {
+        socket,
+        until: Instant::now() + limit,
+    })
+}
+
+/// A socket whose reads and writes together have a time limit, so that a peer that sends an octet
+/// now and then does not prolong it.
+pub(super) struct TimedSocket {
+    socket: TcpStream,
+    until: Instant,
+}
+
+impl TimedSocket {
+    /// Starts the limit of the next step.
+    pub(super) fn begin(&mut self, limit: Duration) {
+        self.until = Instant::now() + limit;
+    }
+
+    pub(super) fn local_address(&self) -> Option<IpAddr> {
+        Some(self.socket.local_addr().ok()?.ip())
+    }
+
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(Some(left))
+    }
+}
+
+impl Read for TimedSocket {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(self.left()?)?;
+        self.socket.read(into)
+    }
+}
+
+impl Write for TimedSocket {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.socket.set_write_timeout(self.left()?)?;
+        self.socket.write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
 }
 
 /// The error of a socket, or of the TLS session on it.

@@ -273,4 +273,14 @@ mod tests {
         }
         assert_eq!(dot_line(b"a\n."), Some(2));
     }
+
+    #[test]
+    fn a_name_adds_no_field() {
+        let sender = "alice@example.org".parse().unwrap();
+        let name = Some("Al\r\nBcc: eve@e.example");
+        let message = b"Subject: x\n\nhi\n".to_vec();
+        let sent = Outgoing::new(message, "example.org", Some(&sender), name);
+        let sent = String::from_utf8(sent.into_octets()).unwrap();
+        assert!(sent.lines().all(|line| !line.starts_with("Bcc")), "{sent}");
+    }
 }

@@ -5,10 +5,38 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::run::{LOGIN, PASSWORD, Serve, USER, run, send_to, with};
-use crate::script::Scripted;
+use crate::script::{Peer, Scripted};
 
 fn plain() -> String {
     STANDARD.encode(format!("\0{USER}\0{PASSWORD}"))
+}
+
+#[test]
+fn probe_does_not_show_what_the_server_repeats() {
+    for json in [&[][..], &["--json"]] {
+        let plays = (0..4).map(|number| {
+            move |peer: &mut Peer| {
+                // The first session tells the server the password, and the others hear it.
+                let word = if number == 0 { "mx" } else { PASSWORD };
+                peer.send(&format!("220 {word}\r\n"));
+                peer.receive();
+                peer.send(&format!("250-mx {PASSWORD}\r\n250 AUTH PLAIN\r\n"));
+                if number == 0 {
+                    peer.receive();
+                    peer.send("235 welcome\r\n");
+                }
+                peer.receive();
+                peer.send(&format!("554 {PASSWORD}\r\n"));
+                peer.agree();
+            }
+        });
+        let server = Scripted::play_each(plays);
+        let url = server.url();
+        // Everything that is printed is searched for the password.
+        let arguments = [&["probe", &url, "--allow-plaintext-auth"], &LOGIN[..], json];
+        let probed = run(&arguments.concat());
+        assert!(probed.stdout.contains("<redacted>"), "{probed:#?}");
+    }
 }
 
 #[test]

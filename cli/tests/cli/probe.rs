@@ -311,6 +311,32 @@ fn a_server_that_refuses_every_session() {
 }
 
 #[test]
+fn a_handshake_that_drips_ends_in_time() {
+    let plays = (0..7).map(|_| {
+        |peer: &mut Peer| {
+            peer.send("220 mx\r\n");
+            loop {
+                match peer.receive().split(' ').next() {
+                    Some("EHLO") => peer.send("250-mx\r\n250 STARTTLS\r\n"),
+                    Some("STARTTLS") => {
+                        peer.send("220 go\r\n");
+                        peer.drip("\u{16}\u{3}\u{3}\u{40}\u{0}\u{2}");
+                        return;
+                    }
+                    Some("QUIT") => peer.send("221 bye\r\n"),
+                    _ => return,
+                }
+            }
+        }
+    });
+    let server = Scripted::play_each(plays);
+    let url = format!("127.0.0.1:{}", server.port);
+    let (probed, _) = probe(&url, &["--timeout", "0.3"]);
+    // Six sessions, each with a limit of 0.3 s; 10 s for each handshake that is waited for.
+    assert!(probed.took < Duration::from_secs(9), "{probed:#?}");
+}
+
+#[test]
 fn a_silent_server() {
     let plays = (0..3).map(|_| |peer: &mut Peer| peer.be_silent());
     let server = Scripted::play_each(plays);

@@ -116,6 +116,19 @@ impl Peer {
         while self.writer.write_all(many.as_bytes()).is_ok() {}
     }
 
+    /// Waits for something, and then sends these octets, the last one again and again, with pauses.
+    pub(crate) fn drip(&mut self, octets: &str) {
+        let _ = self.reader.fill_buf();
+        self.send(octets);
+        let last = &octets.as_bytes()[octets.len() - 1..];
+        for _ in 0..100 {
+            thread::sleep(Duration::from_millis(100));
+            if self.writer.write_all(last).is_err() {
+                return;
+            }
+        }
+    }
+
     /// Reads one line without its line end; empty once the client has closed.
     pub(crate) fn receive(&mut self) -> String {
         let mut line = Vec::new();

@@ -50,7 +50,7 @@ impl Session {
         match (self.socket.take_error(), self.socket.peer_addr()) {
             (Ok(None), Ok(_)) => {}
             (Ok(None), Err(error)) if error.kind() == io::ErrorKind::NotConnected => return false,
-            (Ok(Some(error)), _) | (Ok(None), Err(error)) | (Err(error), _) => {
+            (Ok(Some(error)) | Err(error), _) | (Ok(None), Err(error)) => {
                 self.fail(error);
                 return false;
             }

@@ -14,7 +14,6 @@ use super::ending::Ending;
 use super::expectation::Awaited;
 use super::opening::{OpeningStep, want_credentials};
 use crate::sasl::{decode, encode};
-use crate::shown::Escaped;
 use crate::{
     Capabilities, ChannelBindingPolicy, ClientConfig, Credentials, Error, ErrorKind, Exchange,
     Mechanism, Redaction, Reply, ReplyCode, ReplyRef, SaslContext, SaslError, Secret, Stage,
@@ -427,8 +426,11 @@ impl Authentication {
         }
         let detail = self.exchange.failure_detail();
         let binding_unknown = detail.is_some_and(scram_does_not_know_the_binding);
-        let detail = detail
-            .map(|octets| alloc::format!("{}", Escaped(&octets[..octets.len().min(MAX_DETAIL)])));
+        let detail = detail.map(|octets| {
+            dialogue
+                .redaction
+                .shown(&octets[..octets.len().min(MAX_DETAIL)])
+        });
         if code.is_permanent() && tried.binds_channel() && (code.get() != 535 || binding_unknown) {
             // Not about the credentials: servers without this type of binding reply 501.
             login.binding_failed |= code.get() != 504;
@@ -437,7 +439,6 @@ impl Authentication {
         if let Some(next) = choice.mechanism_after(tried, self.rank, code) {
             return login.begin(next, &self.capabilities, dialogue).map(Some);
         }
-        let detail = detail.map(|detail| dialogue.redaction.text(&detail));
         let error = self.error(ErrorKind::Refused(reply), dialogue);
         let error = error.with_detail(detail);
         if code.get() == 535 && core::mem::take(&mut login.renewable) {

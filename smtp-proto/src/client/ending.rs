@@ -77,10 +77,7 @@ impl Session {
             }
             Ending::Closing(error) => self.end_having(0, error),
             Ending::ForOneMessage(error) => {
-                let why = alloc::format!("{error}");
-                let over = Error::new(error.stage(), ErrorKind::SessionOver);
-                let over = over.with_detail(Some(why));
-                self.conclude_all(&over, taken);
+                self.conclude_all(&session_over(&error), taken);
                 self.close(Some(error));
             }
         }
@@ -227,18 +224,42 @@ impl Session {
     /// Gives a verdict to every message and command that has none. The server may have acted on
     /// the output before `taken`.
     fn conclude_all(&mut self, error: &Error, taken: u64) {
+        let of_others = self.error_of_others(error);
         let requests = &mut self.requests;
-        let events = &mut self.dialogue.events;
         let mut command = None;
         if let Some(pipeline) = self.phase.pipeline_mut() {
-            pipeline.conclude_all(requests, error, taken, events);
+            let failed = match self.dialogue.head().map(|head| head.command) {
+                Some(Awaited::Transaction(serial, _)) => Some(serial),
+                _ => None,
+            };
+            let events = &mut self.dialogue.events;
+            pipeline.conclude_all(requests, (error, failed), &of_others, taken, events);
             command = pipeline.command.take();
         }
-        requests.conclude_messages(error, events);
+        let events = &mut self.dialogue.events;
+        requests.conclude_messages(&of_others, events);
         if let Some(id) = command {
             events.push_back(Event::Reply(id, Err(error.clone())));
         }
-        requests.conclude_commands(error, events);
+        requests.conclude_commands(&of_others, events);
         self.deadlines.begin_overall_anew();
     }
+
+    /// The error of the messages that have no part in the failure of a session that was ready. That
+    /// the server was silent, or wrote what is no reply, says nothing about them: another session
+    /// can send them.
+    fn error_of_others(&self, error: &Error) -> Error {
+        match error.kind() {
+            ErrorKind::TimedOut | ErrorKind::Violation(_) if self.phase.pipeline().is_some() => {
+                session_over(error)
+            }
+            _ => error.clone(),
+        }
+    }
+}
+
+/// The error of a message in a session that ended because of `error`.
+fn session_over(error: &Error) -> Error {
+    let over = Error::new(error.stage(), ErrorKind::SessionOver);
+    over.with_detail(Some(alloc::format!("{error}")))
 }

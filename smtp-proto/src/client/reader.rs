@@ -182,7 +182,9 @@ impl Session {
             return Ok(());
         };
         let answers_nothing = matches!(head.command, Awaited::Quit | Awaited::Rset);
-        if answers_nothing && reply.code().is_negative() && pipeline.counts_finals() {
+        // That a command is unknown or not implemented is said of no content (RFC 5321 §4.2.1).
+        let is_about_content = reply.code().is_negative() && !reply.code().is_about_syntax();
+        if answers_nothing && is_about_content && pipeline.counts_finals() {
             pipeline.put_in_doubt();
             let violation = Violation::UnexpectedReply(self.dialogue.owned(reply));
             let kind = ErrorKind::Violation(violation);
@@ -345,6 +347,7 @@ impl Pipeline {
             return Err(Ending::ForOneMessage(error));
         }
         let refusal = (!yes).then(|| reply.clone());
+        let was_alone = transaction.message.portion.asked() == 1;
         let answers = &mut transaction.answers;
         if !answers.take_content(dialogue.config.protocol, yes, reply) {
             transaction.outstanding += 1;
@@ -353,7 +356,8 @@ impl Pipeline {
         }
         let (taken, begun) = (answers.content_accepted(), answers.mail_accepted());
         let is_bold = dialogue.config.pipelining == Pipelining::Bold;
-        transaction.is_unconfirmed = answers.counts_finals() && !is_bold;
+        // The one reply of a transaction with one recipient cannot be another one's.
+        transaction.is_unconfirmed = answers.counts_finals() && !is_bold && !was_alone;
         let octets = transaction.announced_octets().unwrap_or(0);
         if step == Step::EndOfData || !begun {
             self.open.change(Change::ContentAnswered, serial);

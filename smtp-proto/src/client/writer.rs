@@ -111,9 +111,14 @@ impl Pipeline {
 
     /// Takes `octets` from the budget for content that is written before the replies to `RCPT`.
     /// Returns whether the budget allows it.
+    ///
+    /// Never in LMTP: if no recipient is accepted, `BDAT` with `LAST` has no reply at all
+    /// (RFC 2033 §4.3), or a `503` of some servers.
     fn speculate(&mut self, octets: u64, dialogue: &Dialogue) -> bool {
         let speculated = self.speculated.saturating_add(octets);
-        if self.mode() != Pipelining::Bold || speculated > dialogue.config.limits.speculation {
+        let lmtp = dialogue.config.protocol == Protocol::Lmtp;
+        let is_bold = self.mode() == Pipelining::Bold;
+        if lmtp || !is_bold || speculated > dialogue.config.limits.speculation {
             return false;
         }
         self.speculated = speculated;

@@ -16,7 +16,7 @@ mod error;
 
 pub use error::AddressError;
 
-use crate::is_safe_to_show;
+use crate::shown::is_safe_in_a_command;
 
 /// RFC 5321 §4.5.3.1.1, in octets.
 const MAX_LOCAL_PART: usize = 64;
@@ -222,7 +222,7 @@ fn check_quoted_string(text: &str) -> Result<usize, AddressError> {
                 }
                 None => return Err(AddressError::UnterminatedQuote),
             },
-            _ if is_safe(character) => {}
+            _ if is_safe_in_a_command(character) => {}
             _ => {
                 return Err(AddressError::InvalidCharacter {
                     position: position + 1,
@@ -245,13 +245,7 @@ fn is_atext(character: char) -> bool {
 
 /// Whether the character is beyond ASCII, not whitespace of any script, and safe.
 fn is_bare_text(character: char) -> bool {
-    !character.is_ascii() && !character.is_whitespace() && is_safe(character)
-}
-
-/// Whether the character neither is a control character nor changes how the text around it looks:
-/// an address is shown in errors and logs. Joiners are part of how some scripts are written.
-fn is_safe(character: char) -> bool {
-    is_safe_to_show(character) || matches!(character, '\u{200c}' | '\u{200d}')
+    !character.is_ascii() && !character.is_whitespace() && is_safe_in_a_command(character)
 }
 
 /// Checks a domain or address literal (RFC 5321 §4.1.2, §4.1.3; U-labels by RFC 6531 §3.3).

@@ -385,3 +385,113 @@ fn the_dates_of_an_added_certificate_are_checked() {
         assert!(error.to_string().contains(expected), "{error}");
     }
 }
+
+#[test]
+fn an_added_server_certificate_vouches_for_nobody_else() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let host = rcgen::CertificateParams::new(["mail.example.org".to_owned()]).unwrap();
+    let added = host.self_signed(&key).unwrap();
+    let added = Certificate::from_der(added.der().to_vec()).unwrap();
+    let issuer = rcgen::Issuer::new(host, key);
+    let other_key = rcgen::KeyPair::generate().unwrap();
+    let other = rcgen::CertificateParams::new(["bank.example".to_owned()]).unwrap();
+    let other = other.signed_by(&other_key, &issuer).unwrap();
+    for store in [CertificateStore::None, CertificateStore::Default] {
+        let parameters = TlsParameters::builder("bank.example")
+            .certificate_store(store)
+            .add_root_certificate(added.clone())
+            .build()
+            .unwrap();
+        let key = other_key.serialize_der().try_into().unwrap();
+        let chain = vec![other.der().clone(), added.der().clone()];
+        let server = showing(chain, key, &version::TLS13);
+        assert!(handshake(&parameters, &server).is_err(), "{store:?}");
+    }
+}
+
+#[test]
+fn chains_that_prove_nothing_are_refused() {
+    use rcgen::{
+        BasicConstraints, CertificateParams, DnType, GeneralSubtree, IsCa, Issuer, KeyPair,
+        NameConstraints,
+    };
+    type Change = fn(&mut CertificateParams);
+    const NO_CHANGE: Change = |_| {};
+    const EXPIRED: Change = |middle| middle.not_after = rcgen::date_time_ymd(2001, 1, 1);
+    const NO_AUTHORITY: Change = |middle| middle.is_ca = IsCa::NoCa;
+    const FOR_OTHERS: Change = |middle| {
+        let other = vec![GeneralSubtree::DnsName("example.net".to_owned())];
+        middle.name_constraints = Some(NameConstraints {
+            permitted_subtrees: other,
+            excluded_subtrees: vec![],
+        });
+    };
+    let root_key = KeyPair::generate().unwrap();
+    let mut root = CertificateParams::default();
+    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let trusted = root.self_signed(&root_key).unwrap().der().to_vec();
+    let trusted = Certificate::from_der(trusted).unwrap();
+    let root = Issuer::new(root, root_key);
+    let name = "mail.example.org";
+    for (flaw, of_leaf, of_middle, shows_middle, is_accepted) in [
+        ("none", Some(name), NO_CHANGE, true, true),
+        ("a wildcard", Some("*.example.org"), NO_CHANGE, true, true),
+        (
+            "a wildcard for two labels",
+            Some("*.org"),
+            NO_CHANGE,
+            true,
+            false,
+        ),
+        (
+            "a wildcard in a label",
+            Some("m*.example.org"),
+            NO_CHANGE,
+            true,
+            false,
+        ),
+        ("a common name only", None, NO_CHANGE, true, false),
+        (
+            "an address as a name",
+            Some("192.0.2.1"),
+            NO_CHANGE,
+            true,
+            false,
+        ),
+        ("no intermediate", Some(name), NO_CHANGE, false, false),
+        (
+            "an intermediate that is no authority",
+            Some(name),
+            NO_AUTHORITY,
+            true,
+            false,
+        ),
+        (
+            "beyond the name constraints",
+            Some(name),
+            FOR_OTHERS,
+            true,
+            false,
+        ),
+        ("an expired intermediate", Some(name), EXPIRED, true, false),
+    ] {
+        let mut middle = CertificateParams::default();
+        middle.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        middle.distinguished_name.push(DnType::CommonName, "middle");
+        of_middle(&mut middle);
+        let middle_key = KeyPair::generate().unwrap();
+        let shown_middle = middle.signed_by(&middle_key, &root).unwrap().der().clone();
+        let middle = Issuer::new(middle, middle_key);
+        let names: Vec<String> = of_leaf.map(str::to_owned).into_iter().collect();
+        let mut leaf = CertificateParams::new(names).unwrap();
+        leaf.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        let mut chain = vec![leaf.signed_by(&key, &middle).unwrap().der().clone()];
+        chain.extend(shows_middle.then_some(shown_middle));
+        let key = key.serialize_der().try_into().unwrap();
+        let server = showing(chain, key, &version::TLS13);
+        let parameters = trusting_only(&trusted).build().unwrap();
+        let is_ok = handshake(&parameters, &server).is_ok();
+        assert_eq!(is_ok, is_accepted, "{flaw}");
+    }
+}

@@ -51,10 +51,16 @@ impl Transaction {
     }
 
     /// Concludes a transaction whose session ended with `error` after the driver took `taken`
-    /// octets of the output.
-    pub(in crate::client) fn conclude_at_end(mut self, error: &Error, taken: u64) -> Concluded {
+    /// octets of the output; with `if_unsent` if the end of the content is not among these.
+    pub(in crate::client) fn conclude_at_end(
+        mut self,
+        error: &Error,
+        if_unsent: &Error,
+        taken: u64,
+    ) -> Concluded {
         self.answers.refuse_what_is_due();
         let complete = self.content_end.is_some_and(|end| end <= taken);
+        let error = if complete { error } else { if_unsent };
         // If a server refuses and then closes the connection, the error is the refusal.
         let hung_up = matches!(
             error.kind(),

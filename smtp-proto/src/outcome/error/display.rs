@@ -87,7 +87,7 @@ impl fmt::Display for Error {
             ErrorKind::SessionOver => match self.detail() {
                 Some(why) => write!(
                     f,
-                    "the session ended because of another message ({why}); use another session"
+                    "the session ended before this message was sent ({why}); use another session"
                 ),
                 None => f.write_str("the session is over; use another session"),
             },
