@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
@@ -38,6 +39,8 @@ struct Script {
     content: Content,
     /// The server has sent everything, and the client has written since then.
     waits: bool,
+    /// The octets that were read after the server began to send without end.
+    flood: Option<Arc<AtomicUsize>>,
 }
 
 impl AsyncRead for Script {
@@ -46,6 +49,14 @@ impl AsyncRead for Script {
         _: &mut Context<'_>,
         into: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        if self.waits
+            && let Some(read) = &self.flood
+        {
+            // One line that never ends.
+            let octets = read.fetch_add(1, Ordering::Relaxed);
+            into[0] = *b"250-".get(octets).unwrap_or(&b'x');
+            return Poll::Ready(Ok(1));
+        }
         if self.waits {
             return Poll::Pending;
         }
@@ -130,6 +141,7 @@ fn every_event_comes_before_the_end_of_the_session() {
             says: says.into(),
             content,
             waits: false,
+            flood: None,
         };
         let mut driver = Driver::new(client, script, Hurried);
         let mut reports = Vec::new();
@@ -157,6 +169,7 @@ fn a_limit_ends_a_session_in_any_state() {
         says: says.into(),
         content: Content::IsTaken,
         waits: false,
+        flood: None,
     };
     let mut driver = Driver::new(client, script, Hurried);
     let ready = run(poll_fn(|cx| driver.poll_event(cx)));
@@ -169,4 +182,25 @@ fn a_limit_ends_a_session_in_any_state() {
     };
     assert!(error.to_string().contains("timed out"), "{error}");
     assert!(run(poll_fn(|cx| driver.poll_event(cx))).is_none());
+}
+
+#[test]
+fn a_glance_ends_though_octets_go_on_arriving() {
+    let config = ClientConfig::new(HelloName::localhost(), Security::None);
+    let client = Client::new(Arc::new(config));
+    let says: [&[u8]; 2] = [b"220 hi\r\n", b"250 hi\r\n"];
+    let read = Arc::new(AtomicUsize::new(0));
+    let script = Script {
+        says: says.into(),
+        content: Content::IsTaken,
+        waits: false,
+        flood: Some(Arc::clone(&read)),
+    };
+    let mut driver = Driver::new(client, script, Hurried);
+    let ready = run(poll_fn(|cx| driver.poll_event(cx)));
+    assert!(matches!(ready, Some(Event::Ready)), "{ready:?}");
+    let before = read.load(Ordering::Relaxed);
+    driver.glance(&mut Context::from_waker(Waker::noop()));
+    let read = read.load(Ordering::Relaxed) - before;
+    assert!((1..=64).contains(&read), "{read}");
 }

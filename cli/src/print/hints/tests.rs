@@ -99,7 +99,7 @@ fn each_cause_has_its_own_advice() {
 #[test]
 fn every_other_kind_has_advice_or_none() {
     use ErrorKind as Kind;
-    use postwire_blocking::proto::{SaslError, Unsendable};
+    use postwire_blocking::proto::{SaslError, Unsendable, Violation};
 
     let foreign = || Arc::new(std::io::Error::other("hm"));
     let reply = |code| Reply::new(ReplyCode::new(code).unwrap(), None, &["hm"]);
