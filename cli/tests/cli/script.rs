@@ -165,13 +165,6 @@ impl Peer {
         let _ = self.writer.shutdown(Shutdown::Both);
     }
 
-    /// Closes after everything that was sent, and reads what still comes: a socket with unread octets
-    /// would discard what it has sent.
-    pub(crate) fn end(&mut self) {
-        let _ = self.writer.shutdown(Shutdown::Write);
-        self.be_silent();
-    }
-
     /// Accepts every command until the client closes.
     pub(crate) fn agree(&mut self) {
         loop {

@@ -151,7 +151,7 @@ fn a_large_message_is_read_again_from_its_start() {
             peer.receive();
         }
         peer.send("421 4.3.2 closing\r\n");
-        peer.end();
+        peer.close();
     };
     let whole: Play = |peer| {
         greet(peer, "HELP");
