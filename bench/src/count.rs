@@ -80,6 +80,26 @@ fn memory(name: &str) -> Option<f64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
+/// Runs this program with these arguments under callgrind, with these options, and returns what
+/// callgrind says; `None` without valgrind.
+pub(crate) fn callgrind(options: &[&str], arguments: &[&str]) -> Result<Option<String>, Failure> {
+    let output = Command::new("valgrind")
+        .arg("--tool=callgrind")
+        .args(options)
+        .arg(std::env::current_exe()?)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output();
+    let Ok(output) = output else {
+        return Ok(None);
+    };
+    let text = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        return Err(format!("{arguments:?}: valgrind failed: {text}").into());
+    }
+    Ok(Some(text.into_owned()))
+}
+
 /// The number of system calls of a command, including its threads; `None` without `strace`.
 pub(crate) fn system_calls(command: &[String]) -> Result<Option<f64>, Failure> {
     let path = std::env::temp_dir().join(format!("postwire-bench-{}.strace", std::process::id()));

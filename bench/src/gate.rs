@@ -4,11 +4,11 @@
 //! Knows the kept file, and how much a count may rise. What each job does is in `jobs`.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::{env, fs};
+use std::process::Command;
 
-use crate::Failure;
+use crate::{Failure, count};
 
 pub(crate) mod jobs;
 mod wire;
@@ -35,7 +35,7 @@ pub(crate) fn run(kept: &Path, renew: bool) -> Result<bool, Failure> {
     page.push('\n');
     for job in JOBS {
         let _ = write!(page, "{:<44}", job.name);
-        for count in count(job)? {
+        for count in counts(job)? {
             match count {
                 Some(count) => write!(page, "{count:>14.2}")?,
                 None => write!(page, "{:>14}", "-")?,
@@ -96,7 +96,7 @@ fn split(line: &str) -> (String, Vec<&str>) {
 }
 
 /// The counts of a unit: the difference between twice as many and as many.
-fn count(job: &Job) -> Result<[Option<f64>; 4], Failure> {
+fn counts(job: &Job) -> Result<[Option<f64>; 4], Failure> {
     // Two jobs in this process, after one that fills what lives as long as the process.
     jobs::run(job, 1)?;
     let (few, many) = (jobs::run(job, job.units)?, jobs::run(job, 2 * job.units)?);
@@ -121,21 +121,12 @@ fn count(job: &Job) -> Result<[Option<f64>; 4], Failure> {
 
 /// The instructions of a process that does a job, as valgrind counts them; `None` without valgrind.
 fn instructions(job: &Job, units: usize) -> Result<Option<f64>, Failure> {
-    let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(env::current_exe()?)
-        .args(["gate-job", job.name, &units.to_string()])
-        .stdin(Stdio::null())
-        .output();
-    let Ok(output) = output else {
-        return Ok(None);
-    };
-    let text = String::from_utf8_lossy(&output.stderr);
-    if !output.status.success() {
-        return Err(format!("{}: valgrind failed: {text}", job.name).into());
-    }
-    let collected = text.lines().find_map(|line| line.split_once("Collected :"));
-    Ok(collected.and_then(|(_, count)| count.trim().parse().ok()))
+    let arguments = ["gate-job", job.name, &units.to_string()];
+    let said = count::callgrind(&["--callgrind-out-file=/dev/null"], &arguments)?;
+    Ok(said.and_then(|text| {
+        let collected = text.lines().find_map(|line| line.split_once("Collected :"));
+        collected.and_then(|(_, count)| count.trim().parse().ok())
+    }))
 }
 
 /// The compiler that the instructions depend on.

@@ -16,6 +16,8 @@ mod claims;
 mod clients;
 mod count;
 mod gate;
+mod growth_gate;
+mod in_memory;
 mod job;
 mod lab;
 mod plot;
@@ -48,6 +50,10 @@ struct Arguments {
     /// Instead of measuring, count the standard jobs, and fail if a count rose by more than 2 %.
     #[arg(long, conflicts_with_all = ["quick", "case", "results"])]
     gate: bool,
+    /// Instead of measuring, count what each operation costs with twice as many items, and fail if
+    /// that is much more than twice as much.
+    #[arg(long, conflicts_with_all = ["quick", "case", "results", "gate"])]
+    growth: bool,
     /// Keep the counts of the standard jobs.
     #[arg(long, requires = "gate")]
     renew: bool,
@@ -73,6 +79,9 @@ enum Role {
     /// Does one job of the gate.
     #[command(hide = true)]
     GateJob { name: String, units: usize },
+    /// Does works of the gate on growth.
+    #[command(hide = true)]
+    GrowthWork { names: Vec<String> },
     /// Holds many sessions and reports their memory.
     #[command(hide = true)]
     Hold(suite::HoldArguments),
@@ -85,6 +94,8 @@ fn main() -> ExitCode {
         Some(Role::Case { name }) => suite::measure(name, arguments.quick),
         Some(Role::Send(send)) => suite::send(send).map(|()| true),
         Some(Role::GateJob { name, units }) => gate::jobs::run_named(name, *units).map(|()| true),
+        Some(Role::GrowthWork { names }) => growth_gate::works::run_named(names).map(|()| true),
+        None if arguments.growth => growth_gate::run(),
         None if arguments.gate => gate::run(Path::new(COUNTS), arguments.renew),
         Some(Role::Hold(hold)) => suite::hold(hold).map(|()| true),
         None => suite::run(

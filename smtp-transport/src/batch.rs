@@ -330,8 +330,11 @@ impl Batch {
             return;
         }
         self.turned_back = 0;
+        // Those after the first new one were on no session.
+        let seen = self.first_new.saturating_sub(self.first);
+        let seen = usize::try_from(seen).unwrap_or(usize::MAX);
         self.first_new = self.first;
-        for waiting in &mut self.waiting {
+        for waiting in self.waiting.iter_mut().take(seen) {
             if matches!(waiting.state, State::TurnedBack) {
                 waiting.state = State::New;
             }

@@ -474,7 +474,8 @@ impl Pool {
             let other = (other.idle_since(), other.id);
             other.0.is_some() && other > (Some(idle_since), connection.id)
         });
-        if used_later.count() < self.config.min_idle {
+        let min_idle = self.config.min_idle;
+        if used_later.take(min_idle).count() < min_idle {
             return Some(oldest);
         }
         Some(oldest.min(idle_since + self.config.idle_timeout))
@@ -493,8 +494,9 @@ impl Pool {
 
     /// Makes the first waiter the timekeeper.
     fn appoint_timekeeper(&mut self) {
-        let deadline = self.poll_timeout();
-        let (Some(first), Some(deadline)) = (self.queue.first(), deadline) else {
+        let first = self.queue.first();
+        let appointment = first.and_then(|first| Some((first, self.poll_timeout()?)));
+        let Some((first, deadline)) = appointment else {
             // An earlier action may still wake a waiter, which is harmless.
             self.timekeeper = None;
             return;

@@ -2,16 +2,13 @@
 //!
 //! Measures the core alone, in memory, without the noise of sockets.
 
-use std::sync::Arc;
 use std::time::Instant as Now;
 
-use bytes::{Buf, Bytes};
-use postwire_proto::{
-    Body, Client, ClientConfig, Endpoint, Envelope, Event, HelloName, Instant, ReplyLimits,
-    ReplyReader, Security,
-};
+use bytes::Bytes;
+use postwire_proto::{Body, Envelope, Event, ReplyLimits, ReplyReader};
 
 use crate::Failure;
+use crate::in_memory::{Peer, config, converse, session};
 use crate::job::{self, SENDER};
 use crate::lab::Lab;
 use crate::report::{Curve, Row, Section, median};
@@ -61,67 +58,21 @@ pub(super) fn measure(lab: &mut Lab) -> Result<Section, Failure> {
     Ok(section)
 }
 
-/// A session that is ready, with a server that offers the given extensions.
-fn session(chunking: bool) -> Client {
-    let config = ClientConfig::new(HelloName::localhost(), Security::None).chunking(chunking);
-    let mut client = Client::new(Arc::new(config));
-    let offer = b"220 mx ESMTP\r\n250-mx\r\n250-CHUNKING\r\n250 PIPELINING\r\n";
-    let (greeting, offer) = offer.split_at(14);
-    client.handle_input(Instant::EPOCH, greeting);
-    drain(&mut client, |_| {});
-    client.handle_input(Instant::EPOCH, offer);
-    client
-}
-
-fn drain(client: &mut Client, mut see: impl FnMut(&[u8])) {
-    let mut output = client.output();
-    while output.has_remaining() {
-        let chunk = output.chunk();
-        see(chunk);
-        let octets = chunk.len();
-        output.advance(octets);
-    }
-}
-
-/// The replies to the client's output: one for each line that is a command. No line of the
-/// content looks like a command.
-fn converse(client: &mut Client) -> Result<usize, Failure> {
-    let mut accepted = 0;
-    let mut replies = Vec::new();
-    loop {
-        replies.clear();
-        drain(client, |chunk| {
-            for line in chunk.split_inclusive(|octet| *octet == b'\n') {
-                let reply: &[u8] = match line.get(..4) {
-                    Some(b"MAIL" | b"RCPT" | b"RSET") => b"250 ok\r\n",
-                    Some(b"BDAT") => b"250 queued\r\n",
-                    Some(b"DATA") => b"354 go\r\n",
-                    _ if line == b".\r\n" || line == b"\r\n.\r\n" => b"250 queued\r\n",
-                    _ => b"",
-                };
-                replies.extend_from_slice(reply);
-            }
-        });
-        while let Some(event) = client.poll_event() {
-            if let Event::Report(report) = event {
-                report.into_result().map(drop)?;
-                accepted += 1;
-            }
-        }
-        if replies.is_empty() {
-            return Ok(accepted);
-        }
-        client.handle_input(Instant::EPOCH, &replies);
-    }
-}
-
-fn timed(mut client: Client, letters: Vec<(Envelope, Bytes)>) -> Result<f64, Failure> {
-    let count = letters.len();
+fn timed(chunking: bool, letters: Vec<(Envelope, Bytes)>) -> Result<f64, Failure> {
+    let config = config().chunking(chunking);
+    let mut client = session(config, &["CHUNKING", "PIPELINING"]);
+    let (count, mut accepted) = (letters.len(), 0);
     let begun = Now::now();
     for (envelope, body) in letters {
         client.enqueue(envelope, Body::from(body));
     }
-    let accepted = converse(&mut client)?;
+    converse(&mut client, &mut Peer::default(), |event| {
+        if let Event::Report(report) = event {
+            report.into_result().map(drop)?;
+            accepted += 1;
+        }
+        Ok(())
+    })?;
     let seconds = begun.elapsed().as_secs_f64();
     if accepted != count {
         return Err(format!("{accepted} of {count} messages were accepted").into());
@@ -133,7 +84,7 @@ fn messages(count: usize, chunking: bool) -> Result<f64, Failure> {
     let envelope = Envelope::new(Some(SENDER.parse()?), vec!["bob@example.net".parse()?])?;
     let body = job::text(1024);
     let letters = (0..count).map(|_| (envelope.clone(), body.clone()));
-    timed(session(chunking), letters.collect())
+    timed(chunking, letters.collect())
 }
 
 fn recipients(count: usize) -> Result<f64, Failure> {
@@ -141,7 +92,7 @@ fn recipients(count: usize) -> Result<f64, Failure> {
         .map(|n| format!("bob{n}@example.net").parse())
         .collect();
     let envelope = Envelope::new(Some(SENDER.parse()?), all?)?;
-    timed(session(true), vec![(envelope, job::text(1024))])
+    timed(true, vec![(envelope, job::text(1024))])
 }
 
 fn reply_lines(count: usize) -> Result<f64, Failure> {

@@ -176,7 +176,8 @@ impl Pipeline {
         &mut self,
         id: TransactionId,
     ) -> Result<Option<&mut Message>, Misuse> {
-        let mut begun = self.begun.iter_mut();
+        // The message that is being written is the last one.
+        let mut begun = self.begun.iter_mut().rev();
         let Some(transaction) = begun.find(|transaction| transaction.message.id == id) else {
             return Ok(None);
         };

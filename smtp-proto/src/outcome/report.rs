@@ -232,8 +232,10 @@ impl Report {
             }
             return;
         }
+        // There are as many further transactions as recipients if the server accepts one at a time,
+        // so all recipients are looked at only where that has an effect.
         let mut recipients = self.recipients.iter();
-        if !recipients.any(RecipientReport::is_not_sent) {
+        if self.rest_error.is_some() && !recipients.any(RecipientReport::is_not_sent) {
             self.rest_error = None;
         }
     }

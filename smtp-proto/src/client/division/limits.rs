@@ -3,6 +3,7 @@
 //! Counts, and decides whether one more transaction fits. Must never send anything.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use crate::client::message::Message;
@@ -12,8 +13,8 @@ use crate::{ErrorKind, LimitsParameters};
 #[derive(Debug, Default)]
 pub(in crate::client) struct Used {
     transactions: u32,
-    /// The domains of the recipients, in lower case and in order; recorded only if there is a limit.
-    domains: Vec<Box<str>>,
+    /// The domains of the recipients, in lower case; recorded only if there is a limit.
+    domains: BTreeSet<Box<str>>,
 }
 
 impl Used {
@@ -34,9 +35,7 @@ impl Used {
         if fits.is_err() {
             // A message that is not sent does not count.
             for domain in &added {
-                if let Ok(place) = self.domains.binary_search(domain) {
-                    self.domains.remove(place);
-                }
+                self.domains.remove(domain);
             }
         } else {
             self.transactions = self.transactions.saturating_add(1);
@@ -71,21 +70,19 @@ impl Used {
     ) -> Result<(), ErrorKind> {
         let before = self.domains.len();
         let mut positions = Vec::new();
-        let mut without_room = Vec::new();
+        let mut without_room = BTreeSet::new();
         for position in message.portion.positions() {
             let Some(address) = message.envelope.forward_paths().get(position) else {
                 continue;
             };
             let domain = address.domain().to_ascii_lowercase().into_boxed_str();
-            if let Err(place) = self.domains.binary_search(&domain) {
+            if !self.domains.contains(&domain) {
                 if self.domains.len() == most {
-                    if let Err(place) = without_room.binary_search(&domain) {
-                        without_room.insert(place, domain);
-                    }
+                    without_room.insert(domain);
                     continue;
                 }
                 added.push(domain.clone());
-                self.domains.insert(place, domain);
+                self.domains.insert(domain);
             }
             positions.push(position);
         }
