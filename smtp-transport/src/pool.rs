@@ -74,7 +74,8 @@ pub(crate) enum PoolAction {
 /// then sent in the same flights as theirs. It joins unless a new connection is likely to be open
 /// earlier than the waiting messages are sent ([`Estimate`]). A waiter that needs a connection for
 /// itself is not delayed by those who come later: for each one, a connection takes no more messages
-/// until it is idle.
+/// until it is idle. If it needs a new one, and there are too many, a few who come later use the idle
+/// connection first; then it is closed.
 ///
 /// # Time
 ///
@@ -89,6 +90,9 @@ pub(crate) struct Pool {
     places: usize,
     connections: Vec<Connection>,
     queue: Queue,
+    /// The waiters that took an idle connection before an older one that needs a new connection,
+    /// since one of those was served.
+    overtakings: u32,
     estimate: Estimate,
     timekeeper: Option<(PoolTicket, Instant)>,
     actions: VecDeque<PoolAction>,
@@ -185,6 +189,7 @@ impl Pool {
             places,
             connections: Vec::new(),
             queue: Queue::default(),
+            overtakings: 0,
             estimate: Estimate::default(),
             timekeeper: None,
             actions: VecDeque::new(),
