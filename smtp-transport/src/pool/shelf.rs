@@ -84,19 +84,26 @@ impl<C> Waiter<C> {
         deadline: Option<Instant>,
         acquire_timeout: Option<Duration>,
     ) -> Self {
-        let own = acquire_timeout.map(|timeout| waiting.since + timeout);
-        Self {
+        let mut waiter = Self {
             waiting,
             state: State::Waiting,
             message,
             is_reused: false,
             deadline,
-            gives_up: own.into_iter().chain(deadline).min(),
+            gives_up: None,
             alarm: None,
             patience: None,
             session_deadline: None,
             waker: None,
-        }
+        };
+        waiter.limit_wait(acquire_timeout);
+        waiter
+    }
+
+    /// Limits the time in the queue.
+    fn limit_wait(&mut self, acquire_timeout: Option<Duration>) {
+        let own = acquire_timeout.map(|timeout| self.waiting.since + timeout);
+        self.gives_up = own.into_iter().chain(self.deadline).min();
     }
 
     fn register(&mut self, waker: &Waker) {

@@ -154,6 +154,8 @@ impl<C> PoolShelf<C> {
         self.carry_out();
     }
 
+    /// Returns a waiter to the queue. Its time in the queue is limited as before it joined: from the
+    /// time at which it came, so that one that joins again and again does not wait longer.
     pub(super) fn wait_again(
         &mut self,
         now: Instant,
@@ -162,6 +164,8 @@ impl<C> PoolShelf<C> {
     ) {
         if let Some(waiter) = self.waiters.get_mut(&ticket) {
             waiter.state = State::Waiting;
+            waiter.limit_wait(self.pool.config().acquire_timeout);
+            waiter.patience = None;
             if message.is_some() {
                 waiter.message = message;
             }

@@ -98,3 +98,27 @@ fn a_deadline_of_the_session_is_observed_though_another_thread_reads() {
     let observes = shelf.poll_grant(at(5), other, Waker::noop());
     assert!(matches!(observes, Ok(PoolGrant::Drive(_))));
 }
+
+#[test]
+fn a_message_that_joined_once_waits_no_longer_than_others() {
+    let at = |seconds| Instant::from_epoch(Duration::from_secs(seconds));
+    let config = PoolConfig::default()
+        .max_connections(1)
+        .acquire_timeout(Some(Duration::from_secs(10)));
+    let mut shelf = PoolShelf::new(config, 2);
+    let first = shelf.request_place(NOW, None, 0, message());
+    let Some(PoolGrant::Open(id)) = take(&mut shelf, first) else {
+        panic!("nothing to open");
+    };
+    let shared = shelf.share(NOW, id, first, "the connection", false);
+    assert!(shelf.next_joining(id).is_some());
+    // The message joins, but the session ends after the first one, which takes long.
+    let late = shelf.request_place(NOW, None, 0, message());
+    let joining = shelf.next_joining(id).expect("the message joins");
+    shelf.turn_away(at(1), id, vec![joining]);
+    shelf.park(shared, first, Waker::noop());
+    let waits = shelf.poll_grant(at(9), late, Waker::noop());
+    assert!(matches!(waits, Err(Some(until)) if until == at(10)));
+    let late = shelf.poll_grant(at(10), late, Waker::noop());
+    assert!(matches!(late, Ok(PoolGrant::TimedOut)));
+}
