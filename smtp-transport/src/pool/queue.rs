@@ -3,7 +3,7 @@
 //! Keeps apart who can be served in different ways, so that the first waiter of each kind is found
 //! without a search. Must never know the connections.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use postwire_proto::Instant;
 
@@ -82,33 +82,23 @@ pub(super) fn take_at<T>(queue: &mut VecDeque<T>, place: usize) -> Option<T> {
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// Each in the order of the tickets, which is nearly always the order in which they are
-    /// inserted.
-    waiting: [VecDeque<(PoolTicket, Waiting)>; KINDS],
+    /// Each in the order of the tickets. A waiter may leave or return anywhere.
+    waiting: [BTreeMap<PoolTicket, Waiting>; KINDS],
 }
 
 impl Queue {
     pub(super) fn insert(&mut self, ticket: PoolTicket, waiting: Waiting) {
-        let queue = &mut self.waiting[waiting.kind()];
-        queue.push_back((ticket, waiting));
-        // Only a waiter that takes its old place again is not the last one.
-        let mut place = queue.len() - 1;
-        while place > 0 && queue[place - 1].0 > ticket {
-            queue.swap(place - 1, place);
-            place -= 1;
-        }
+        self.waiting[waiting.kind()].insert(ticket, waiting);
     }
 
     pub(super) fn remove(&mut self, ticket: PoolTicket) {
         for queue in &mut self.waiting {
-            if let Ok(place) = queue.binary_search_by_key(&ticket, |(other, _)| *other) {
-                take_at(queue, place);
-            }
+            queue.remove(&ticket);
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.waiting.iter().map(VecDeque::len).sum()
+        self.waiting.iter().map(BTreeMap::len).sum()
     }
 
     /// The number of waiters with a message.
@@ -120,7 +110,7 @@ impl Queue {
     pub(super) fn first(&self) -> Option<PoolTicket> {
         self.waiting
             .iter()
-            .filter_map(|queue| queue.front().map(|(ticket, _)| *ticket))
+            .filter_map(|queue| queue.keys().next().copied())
             .min()
     }
 
@@ -150,7 +140,8 @@ impl Queue {
     }
 
     fn head(&self, kind: usize) -> Option<(PoolTicket, Waiting)> {
-        self.waiting[kind].front().copied()
+        let first = self.waiting[kind].first_key_value();
+        first.map(|(ticket, waiting)| (*ticket, *waiting))
     }
 
     /// The first waiter of each kind, the oldest first.
@@ -167,7 +158,7 @@ impl Queue {
     pub(super) fn older_without_sharing(&self, ticket: PoolTicket, most: usize) -> usize {
         let older = self.waiting[..SHARES]
             .iter()
-            .flat_map(|queue| queue.iter().take_while(|(other, _)| *other < ticket));
+            .flat_map(|queue| queue.range(..ticket));
         older.take(most).count()
     }
 }
