@@ -64,6 +64,8 @@ struct Waiter<C> {
     /// The deadline of the session on which the message is, if another thread, which waits for the
     /// stream, does not observe it.
     session_deadline: Option<Instant>,
+    /// Whether nobody polls the waiter, so that it cannot drive a connection.
+    is_paused: bool,
     waker: Option<Waker>,
 }
 
@@ -94,6 +96,7 @@ impl<C> Waiter<C> {
             alarm: None,
             patience: None,
             session_deadline: None,
+            is_paused: false,
             waker: None,
         };
         waiter.limit_wait(acquire_timeout);
@@ -107,6 +110,7 @@ impl<C> Waiter<C> {
     }
 
     fn register(&mut self, waker: &Waker) {
+        self.is_paused = false;
         match &mut self.waker {
             Some(known) => known.clone_from(waker),
             None => self.waker = Some(waker.clone()),
