@@ -413,16 +413,27 @@ impl Batch {
         self.retries += u64::from(again);
     }
 
+    /// Records that the session takes no messages after those that are queued on it. The others are
+    /// queued on the next session, rather than all on this one, which would return each of them.
+    pub(crate) fn takes_no_more(&mut self) {
+        if let Connection::Live { given, .. } = &mut self.connection {
+            *given = self.max_messages;
+        }
+    }
+
     /// Takes the number of messages that are sent over another session, since the last call.
     pub(crate) fn take_retries(&mut self) -> u64 {
         std::mem::take(&mut self.retries)
     }
 
     /// Records that the session is over, after its reports on all messages that were queued on it.
+    ///
+    /// A message without a report may have been sent: it is in doubt.
     pub fn disconnected(&mut self) {
         while let Some(number) = self.given.pop_front() {
             if let Some(message) = self.numbered(number) {
-                message.give_up(session_over());
+                let report = Report::in_doubt(&message.envelope, session_over());
+                message.take(report);
             }
         }
         self.leave();

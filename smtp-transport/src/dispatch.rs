@@ -239,19 +239,24 @@ impl AnyDispatch {
         }
     }
 
-    /// Returns a connection to the pool after `messages` messages. Only an idle one is kept: after
-    /// an early end or a lost session, client and server may be out of step. Reports that nobody
-    /// took are abandoned ones.
+    /// Returns a connection to the pool after `messages` messages. Only an idle one is kept that takes
+    /// further messages: after an early end or a lost session, client and server may be out of step.
+    /// Reports that nobody took are abandoned ones.
     fn give_back(&self, now: Instant, id: PoolConnectionId, mut line: AnyLine, messages: u64) {
         self.totals.flown(line.take_flights());
         self.abandon(line.session().end());
-        if line.session().is_idle() {
+        let (is_idle, is_full) = (line.session().is_idle(), line.session().is_full());
+        if is_idle && !is_full {
             line.limit_time(None);
             self.with_shelf(|shelf| shelf.put_back(now, id, line, messages));
+            return;
+        }
+        if is_idle {
+            line.depart();
         } else {
             drop(line);
-            self.with_shelf(|shelf| shelf.lost(now, id));
         }
+        self.with_shelf(|shelf| shelf.lost(now, id));
     }
 
     fn abandon(&self, reports: Vec<Report>) {

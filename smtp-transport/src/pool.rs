@@ -14,7 +14,7 @@ mod queue;
 mod shared;
 mod shelf;
 
-use std::collections::VecDeque;
+use std::collections::{BinaryHeap, VecDeque};
 
 use postwire_proto::Instant;
 
@@ -74,7 +74,8 @@ pub(crate) enum PoolAction {
 /// then sent in the same flights as theirs. It joins unless a new connection is likely to be open
 /// earlier than the waiting messages are sent ([`Estimate`]). A waiter that needs a connection for
 /// itself is not delayed by those who come later: for each one, a connection takes no more messages
-/// until it is idle.
+/// until it is idle. If it needs a new one, and there are too many, a few who come later use the idle
+/// connection first; then it is closed.
 ///
 /// # Time
 ///
@@ -89,6 +90,9 @@ pub(crate) struct Pool {
     places: usize,
     connections: Vec<Connection>,
     queue: Queue,
+    /// The waiters that took an idle connection before an older one that needs a new connection,
+    /// since one of those was served.
+    overtakings: u32,
     estimate: Estimate,
     timekeeper: Option<(PoolTicket, Instant)>,
     actions: VecDeque<PoolAction>,
@@ -185,6 +189,7 @@ impl Pool {
             places,
             connections: Vec::new(),
             queue: Queue::default(),
+            overtakings: 0,
             estimate: Estimate::default(),
             timekeeper: None,
             actions: VecDeque::new(),
@@ -405,7 +410,9 @@ impl Pool {
 
     /// The time at which [`handle_timeout`](Self::handle_timeout) is next needed.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let ends = self.connections.iter().filter_map(|c| self.end_of(c));
+        let kept = self.first_kept();
+        let ends = self.connections.iter();
+        let ends = ends.filter_map(|c| self.end_of(c, kept));
         let pause = self.paused_until.filter(|_| self.waiting() > 0);
         ends.chain(pause).chain(self.patience_ends()).min()
     }
@@ -462,20 +469,32 @@ impl Pool {
         self.connections.retain(|connection| connection.id != id);
     }
 
-    /// The time at which an idle connection is to be closed.
-    fn end_of(&self, connection: &Connection) -> Option<Instant> {
+    /// Of the idle connections that were used last and are kept, the one that was used first.
+    fn first_kept(&self) -> Option<(Instant, PoolConnectionId)> {
+        if self.config.min_idle == 0 {
+            return None;
+        }
+        let idle = self.connections.iter();
+        let mut idle: BinaryHeap<_> = idle
+            .filter_map(|connection| Some((connection.idle_since()?, connection.id)))
+            .collect();
+        let used_last = std::iter::from_fn(|| idle.pop());
+        used_last.take(self.config.min_idle).last()
+    }
+
+    /// The time at which an idle connection is to be closed. `kept` is the
+    /// [first that is kept](Self::first_kept), found once for all connections.
+    fn end_of(
+        &self,
+        connection: &Connection,
+        kept: Option<(Instant, PoolConnectionId)>,
+    ) -> Option<Instant> {
         let idle_since = connection.idle_since()?;
         if connection.messages >= self.config.max_messages {
             return Some(idle_since);
         }
         let oldest = connection.opened + self.config.max_lifetime;
-        // The connections that were used last are kept.
-        let used_later = self.connections.iter().filter(|other| {
-            let other = (other.idle_since(), other.id);
-            other.0.is_some() && other > (Some(idle_since), connection.id)
-        });
-        let min_idle = self.config.min_idle;
-        if used_later.take(min_idle).count() < min_idle {
+        if kept.is_some_and(|first| (idle_since, connection.id) >= first) {
             return Some(oldest);
         }
         Some(oldest.min(idle_since + self.config.idle_timeout))
@@ -512,7 +531,8 @@ impl Pool {
     }
 
     fn close_the_old(&mut self) {
-        let is_old = |c: &&Connection| self.end_of(c).is_some_and(|end| end <= self.now);
+        let kept = self.first_kept();
+        let is_old = |c: &&Connection| self.end_of(c, kept).is_some_and(|end| end <= self.now);
         let old = self.connections.iter().filter(is_old).map(|c| c.id);
         for id in old.collect::<Vec<_>>() {
             self.close(id);

@@ -37,6 +37,10 @@ pub struct Session {
     kept: KeptEvents,
     /// The error that ended the session, unless it ended by `QUIT`.
     ended_by: Option<Error>,
+    /// The number of messages that were queued.
+    messages: u32,
+    /// Whether a message was not sent because the session was full.
+    was_full: bool,
     span: SessionSpan,
 }
 
@@ -49,6 +53,8 @@ impl Session {
             fetching: None,
             kept: KeptEvents::default(),
             ended_by: None,
+            messages: 0,
+            was_full: false,
             span,
         }
     }
@@ -65,6 +71,7 @@ impl Session {
     /// another call was waiting (the last 1,024 are kept). Messages that are queued together are
     /// pipelined.
     pub fn enqueue(&mut self, envelope: Envelope, body: impl Into<BodySource>) -> TransactionId {
+        self.messages = self.messages.saturating_add(1);
         self.machine.enqueue(envelope, body)
     }
 
@@ -146,6 +153,10 @@ impl Session {
                 let source = self.credentials.as_ref();
                 self.fetching = source.map(|source| source.fetch(refused.clone()));
             }
+            Event::Report(report) => {
+                let error = report.error().map(Error::kind);
+                self.was_full |= matches!(error, Some(ErrorKind::SessionFull));
+            }
             Event::Closed(why) => {
                 self.fetching = None;
                 self.ended_by.clone_from(why);
@@ -153,6 +164,22 @@ impl Session {
             _ => {}
         }
         Some(event)
+    }
+
+    /// Whether the server takes no message after those that were queued (`MAILMAX`, RFC 9422 §4.1).
+    ///
+    /// A message that is divided counts as one here and as several at the server. The limit is then
+    /// seen when a message is not sent. With `RCPTDOMAINMAX`, that may be about the domains of this
+    /// message, and the session remains useful for others.
+    pub(crate) fn is_full(&self) -> bool {
+        if self.messages == 0 {
+            return false;
+        }
+        let Some(limits) = self.capabilities().map(Capabilities::limits) else {
+            return false;
+        };
+        let has_all = limits.mail_max.is_some_and(|most| self.messages >= most);
+        has_all || (self.was_full && limits.rcpt_domain_max.is_none())
     }
 
     /// Ends the session unless it is idle, and returns the reports that no call has taken. An

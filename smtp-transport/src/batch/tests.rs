@@ -197,8 +197,30 @@ fn what_a_session_turned_back_is_not_given_to_it_again() {
     batch.connected(false);
     assert_eq!(given(batch.next_step()), "0");
     // The send was dropped: the first message is accepted for one recipient, the other is not sent.
+    batch.reported(lost(ErrorKind::ConnectionClosed));
     let left = batch.abandon();
     assert_eq!(left.len(), 2);
     assert!(left[0].is_partial() && left[1].is_accepted());
     assert!(batch.is_done() && batch.abandon().is_empty());
+}
+
+#[test]
+fn a_message_on_a_session_that_ended_without_a_report_is_in_doubt() {
+    assert_eq!(run(batch(1, 10), &[""]), "<0D");
+}
+
+#[test]
+fn a_session_that_takes_no_more_gets_no_more() {
+    let mut batch = batch(3, 10);
+    for _ in 0..3 {
+        assert!(matches!(batch.next_step(), BatchStep::Connect));
+        batch.connected(false);
+        assert!(matches!(batch.next_step(), BatchStep::Enqueue { .. }));
+        batch.takes_no_more();
+        assert!(matches!(batch.next_step(), BatchStep::Await));
+        batch.reported(accepted());
+        assert!(matches!(batch.next_step(), BatchStep::Report(_)));
+    }
+    assert!(matches!(batch.next_step(), BatchStep::Done));
+    assert_eq!(batch.take_retries(), 0);
 }

@@ -175,6 +175,11 @@ impl AnySending {
             if self.batch.wants_more() {
                 return Next::Message;
             }
+            if let Hold::Lease(lease) = &mut self.hold
+                && lease.line.session().is_full()
+            {
+                self.batch.takes_no_more();
+            }
             match self.batch.next_step() {
                 BatchStep::Connect => self.queue_up(),
                 BatchStep::Enqueue { envelope, body, .. } => self.enqueue(envelope, body),
@@ -323,8 +328,10 @@ impl AnySending {
         debug_assert!(given.is_some(), "the only message is not the next one");
     }
 
-    /// Takes the end of a session that shared the message of this send and did not report on it.
+    /// Takes the end of a session that shared the message of this send and did not report on it,
+    /// which no session does. What became of the message is not known then.
     pub(super) fn session_is_over(&mut self) {
+        debug_assert!(false, "a session ended without a report");
         self.begin_unheld(true);
         self.batch.disconnected();
     }

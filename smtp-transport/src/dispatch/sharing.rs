@@ -28,7 +28,7 @@ impl AnySending {
             let Some(joined) = next else {
                 break;
             };
-            if !is_ready {
+            if !is_ready || shared.connection.session().is_full() {
                 turned_away.push(joined);
                 continue;
             }
@@ -87,7 +87,8 @@ impl AnySending {
             debug_assert!(false, "a report on a message that was not queued");
             return None;
         };
-        let is_usable = shared.connection.session().is_ready() && !report.session_was_lost();
+        let session = shared.connection.session();
+        let is_usable = session.is_ready() && !session.is_full() && !report.session_was_lost();
         let (own, shared) = (*own, (shared.id, is_usable));
         let delivered = self
             .dispatch

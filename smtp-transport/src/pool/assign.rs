@@ -12,16 +12,27 @@ use postwire_proto::Instant;
 use super::queue::{Request, Waiting};
 use super::{Connection, Pool, PoolAction, PoolConnectionId, PoolTicket, SHARED_OCTETS, State};
 
+/// How many waiters may take an idle connection before an older one for which it must be closed.
+///
+/// Opening takes several times as long as a message, so a connection first serves a few of those who
+/// accept it. Without a bound, a steady backlog of them would use it for ever.
+const OVERTAKINGS: u32 = 4;
+
 impl Pool {
     pub(super) fn serve(&mut self) {
         while self.reuse() || self.open_or_join() {}
     }
 
-    /// Gives an idle connection to the first waiter that accepts one.
+    /// Gives an idle connection to the first waiter that accepts one, unless an older waiter is to
+    /// be served first, for which it must be closed.
     fn reuse(&mut self) -> bool {
         let Some((ticket, waiting)) = self.queue.first_that_reuses() else {
             return false;
         };
+        let overtakes = self.overtakes(ticket);
+        if overtakes && self.overtakings >= OVERTAKINGS {
+            return false;
+        }
         let idle = self
             .connections
             .iter_mut()
@@ -36,7 +47,14 @@ impl Pool {
         self.actions
             .push_back(PoolAction::Use(ticket, used_last.id));
         self.queue.remove(ticket);
+        self.overtakings += u32::from(overtakes);
         true
+    }
+
+    /// Whether an older waiter needs a new connection, for which an idle one must be closed.
+    fn overtakes(&self, ticket: PoolTicket) -> bool {
+        let may_close = !self.may_open() && self.paused_until.is_none();
+        may_close && self.queue.first_fresh().is_some_and(|first| first < ticket)
     }
 
     /// Serves the first waiter that may open a connection or join one.
@@ -44,7 +62,7 @@ impl Pool {
         for (ticket, waiting) in self.queue.heads() {
             let joinable = self.joinable(ticket, waiting);
             if self.may_open() && self.is_worth_opening(waiting, joinable.is_some()) {
-                self.open(ticket, waiting.request);
+                self.open(ticket, waiting);
                 return true;
             }
             if let Some(id) = joinable {
@@ -63,15 +81,18 @@ impl Pool {
         false
     }
 
-    fn open(&mut self, ticket: PoolTicket, request: Request) {
+    fn open(&mut self, ticket: PoolTicket, waiting: Waiting) {
         let id = PoolConnectionId(self.next_connection);
         self.next_connection += 1;
         self.connections.push(Connection {
             id,
             opened: self.now,
             messages: 0,
-            state: State::Opening(request),
+            state: State::Opening(waiting.request),
         });
+        if waiting.fresh {
+            self.overtakings = 0;
+        }
         self.queue.remove(ticket);
         self.actions.push_back(PoolAction::Open(ticket, id));
     }

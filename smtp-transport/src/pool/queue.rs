@@ -58,6 +58,7 @@ impl Waiting {
 
 /// Those who need a connection for themselves are in the first two queues: any, or a new one. Those
 /// with a message are in the last one.
+const FRESH: usize = 1;
 const SHARES: usize = 2;
 const KINDS: usize = 3;
 
@@ -125,6 +126,11 @@ impl Queue {
             .into_iter()
             .flatten()
             .min_by_key(|(ticket, _)| *ticket)
+    }
+
+    /// The first waiter that needs a new connection.
+    pub(super) fn first_fresh(&self) -> Option<PoolTicket> {
+        self.head(FRESH).map(|(ticket, _)| ticket)
     }
 
     /// The first waiter with a message.

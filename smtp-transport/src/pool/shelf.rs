@@ -64,6 +64,8 @@ struct Waiter<C> {
     /// The deadline of the session on which the message is, if another thread, which waits for the
     /// stream, does not observe it.
     session_deadline: Option<Instant>,
+    /// Whether nobody polls the waiter, so that it cannot drive a connection.
+    is_paused: bool,
     waker: Option<Waker>,
 }
 
@@ -84,22 +86,31 @@ impl<C> Waiter<C> {
         deadline: Option<Instant>,
         acquire_timeout: Option<Duration>,
     ) -> Self {
-        let own = acquire_timeout.map(|timeout| waiting.since + timeout);
-        Self {
+        let mut waiter = Self {
             waiting,
             state: State::Waiting,
             message,
             is_reused: false,
             deadline,
-            gives_up: own.into_iter().chain(deadline).min(),
+            gives_up: None,
             alarm: None,
             patience: None,
             session_deadline: None,
+            is_paused: false,
             waker: None,
-        }
+        };
+        waiter.limit_wait(acquire_timeout);
+        waiter
+    }
+
+    /// Limits the time in the queue.
+    fn limit_wait(&mut self, acquire_timeout: Option<Duration>) {
+        let own = acquire_timeout.map(|timeout| self.waiting.since + timeout);
+        self.gives_up = own.into_iter().chain(self.deadline).min();
     }
 
     fn register(&mut self, waker: &Waker) {
+        self.is_paused = false;
         match &mut self.waker {
             Some(known) => known.clone_from(waker),
             None => self.waker = Some(waker.clone()),

@@ -390,3 +390,32 @@ fn some_idle_connections_are_kept() {
     pool.handle_timeout(at(600));
     assert_eq!(actions(&mut pool), [PoolAction::Close(b)]);
 }
+
+#[test]
+fn who_needs_a_new_connection_gets_it_whatever_the_backlog() {
+    let mut pool = pool(|config| config.max_connections = 1);
+    let mut busy = opened(&mut pool, at(0));
+    let fresh: Vec<_> = (0..3)
+        .map(|_| pool.request(at(0), Request::Connection, true))
+        .collect();
+    let mut served = Vec::new();
+    for second in 1..=20 {
+        pool.request(at(second), Request::Connection, false);
+        message(&mut pool, at(second));
+        pool.released(at(second), busy, 1);
+        for action in actions(&mut pool) {
+            match action {
+                PoolAction::Open(to, id) => {
+                    served.push(to);
+                    pool.opened(at(second), id);
+                    busy = id;
+                }
+                PoolAction::Use(_, id) => pool.found_alive(at(second), id),
+                PoolAction::Close(id) => assert_eq!(id, busy),
+                PoolAction::KeepTime(..) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert_eq!(served, fresh);
+}

@@ -154,6 +154,8 @@ impl<C> PoolShelf<C> {
         self.carry_out();
     }
 
+    /// Returns a waiter to the queue. Its time in the queue is limited as before it joined: from the
+    /// time at which it came, so that one that joins again and again does not wait longer.
     pub(super) fn wait_again(
         &mut self,
         now: Instant,
@@ -162,6 +164,8 @@ impl<C> PoolShelf<C> {
     ) {
         if let Some(waiter) = self.waiters.get_mut(&ticket) {
             waiter.state = State::Waiting;
+            waiter.limit_wait(self.pool.config().acquire_timeout);
+            waiter.patience = None;
             if message.is_some() {
                 waiter.message = message;
             }
@@ -382,6 +386,7 @@ impl<C> PoolShelf<C> {
             _ => return false,
         };
         waiter.waker = None;
+        waiter.is_paused = true;
         let drives = self
             .shared
             .get(id)
@@ -397,7 +402,8 @@ impl<C> PoolShelf<C> {
         true
     }
 
-    /// Wakes a send whose message is on this connection. Returns `false` if there is none.
+    /// Wakes a send whose message is on this connection. Returns `false` if there is none. If all of
+    /// them are paused, the connection waits for one that is polled again or that joins.
     pub(super) fn wake_a_driver(&mut self, id: PoolConnectionId) -> bool {
         self.wake_another_driver(id, None)
     }
@@ -406,12 +412,19 @@ impl<C> PoolShelf<C> {
         let Some(shared) = self.shared.get(id) else {
             return false;
         };
-        let next = {
+        let (next, is_left) = {
             let under_way = shared.parked.iter().flat_map(SharedConnection::under_way);
+            let mut is_left = false;
             let mut tickets = under_way
                 .map(|message| message.ticket)
-                .chain(shared.joining.iter().copied());
-            tickets.find(|ticket| Some(*ticket) != except && self.waiters.contains_key(ticket))
+                .chain(shared.joining.iter().copied())
+                .filter(|ticket| Some(*ticket) != except);
+            let next = tickets.find(|ticket| {
+                let waiter = self.waiters.get(ticket);
+                is_left |= waiter.is_some();
+                waiter.is_some_and(|waiter| !waiter.is_paused)
+            });
+            (next, is_left)
         };
         if let Some(shared) = self.shared.get_mut(id) {
             shared.watch = next.map_or(Watch::Nobody, Watch::Woken);
@@ -419,7 +432,7 @@ impl<C> PoolShelf<C> {
         if let Some(next) = next {
             self.wake(next);
         }
-        next.is_some()
+        is_left
     }
 
     pub(super) fn wake(&mut self, ticket: PoolTicket) {

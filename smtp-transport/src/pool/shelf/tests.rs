@@ -1,4 +1,4 @@
-use postwire_proto::{Body, Envelope};
+use postwire_proto::{Body, Envelope, Error, ErrorKind, Stage, TransactionId};
 
 use super::*;
 
@@ -97,4 +97,61 @@ fn a_deadline_of_the_session_is_observed_though_another_thread_reads() {
     assert!(matches!(waits, Err(Some(until)) if until == at(5)));
     let observes = shelf.poll_grant(at(5), other, Waker::noop());
     assert!(matches!(observes, Ok(PoolGrant::Drive(_))));
+}
+
+#[test]
+fn a_message_that_joined_once_waits_no_longer_than_others() {
+    let at = |seconds| Instant::from_epoch(Duration::from_secs(seconds));
+    let config = PoolConfig::default()
+        .max_connections(1)
+        .acquire_timeout(Some(Duration::from_secs(10)));
+    let mut shelf = PoolShelf::new(config, 2);
+    let first = shelf.request_place(NOW, None, 0, message());
+    let Some(PoolGrant::Open(id)) = take(&mut shelf, first) else {
+        panic!("nothing to open");
+    };
+    let shared = shelf.share(NOW, id, first, "the connection", false);
+    assert!(shelf.next_joining(id).is_some());
+    // The message joins, but the session ends after the first one, which takes long.
+    let late = shelf.request_place(NOW, None, 0, message());
+    let joining = shelf.next_joining(id).expect("the message joins");
+    shelf.turn_away(at(1), id, vec![joining]);
+    shelf.park(shared, first, Waker::noop());
+    let waits = shelf.poll_grant(at(9), late, Waker::noop());
+    assert!(matches!(waits, Err(Some(until)) if until == at(10)));
+    let late = shelf.poll_grant(at(10), late, Waker::noop());
+    assert!(matches!(late, Ok(PoolGrant::TimedOut)));
+}
+
+#[test]
+fn a_paused_send_is_not_chosen_to_drive() {
+    let under_way = |ticket| UnderWay {
+        transaction: TransactionId::default(),
+        ticket,
+        octets: 0,
+        is_reused: false,
+        deadline: None,
+    };
+    let mut shelf = PoolShelf::new(PoolConfig::default().max_connections(1), 2);
+    let paused = shelf.request_place(NOW, None, 0, message());
+    let Some(PoolGrant::Open(id)) = take(&mut shelf, paused) else {
+        panic!("nothing to open");
+    };
+    let mut shared = shelf.share(NOW, id, paused, "the connection", false);
+    assert!(shelf.next_joining(id).is_some());
+    shared.queued(under_way(paused));
+    shelf.park(shared, paused, Waker::noop());
+    let other = shelf.request_place(NOW, None, 0, message());
+    assert!(shelf.step_aside(paused));
+    let Some(PoolGrant::Drive(shared)) = take(&mut shelf, other) else {
+        panic!("nobody drives for the paused send");
+    };
+    let envelope = shelf.next_joining(id).expect("it joins").message.envelope;
+    let report = Report::not_sent(&envelope, Error::new(Stage::Mail, ErrorKind::SessionFull));
+    let own = shelf.reported(NOW, (id, true), other, under_way(other), report);
+    assert!(own.is_some());
+    assert!(shelf.hand_over(shared).is_none());
+    // The paused send is the only one. Whoever joins then drives for both.
+    let third = shelf.request_place(NOW, None, 0, message());
+    assert!(matches!(take(&mut shelf, third), Some(PoolGrant::Drive(_))));
 }
