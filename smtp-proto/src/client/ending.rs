@@ -226,17 +226,12 @@ impl Session {
     fn conclude_all(&mut self, error: &Error, taken: u64) {
         let of_others = self.error_of_others(error);
         let requests = &mut self.requests;
+        let events = &mut self.dialogue.events;
         let mut command = None;
         if let Some(pipeline) = self.phase.pipeline_mut() {
-            let failed = match self.dialogue.head().map(|head| head.command) {
-                Some(Awaited::Transaction(serial, _)) => Some(serial),
-                _ => None,
-            };
-            let events = &mut self.dialogue.events;
-            pipeline.conclude_all(requests, (error, failed), &of_others, taken, events);
+            pipeline.conclude_all(requests, error, &of_others, taken, events);
             command = pipeline.command.take();
         }
-        let events = &mut self.dialogue.events;
         requests.conclude_messages(&of_others, events);
         if let Some(id) = command {
             events.push_back(Event::Reply(id, Err(error.clone())));
@@ -245,14 +240,14 @@ impl Session {
         self.deadlines.begin_overall_anew();
     }
 
-    /// The error of the messages that have no part in the failure of a session that was ready. That
-    /// the server was silent, or wrote what is no reply, says nothing about them: another session
-    /// can send them.
+    /// The error of the messages that have no part in the failure. Replies come in order, so a silence
+    /// or a text that is no reply is about the first message that has begun, and says nothing about
+    /// the others: another session can send them.
     fn error_of_others(&self, error: &Error) -> Error {
+        let pipeline = self.phase.pipeline();
+        let is_ones = pipeline.is_some_and(|pipeline| pipeline.transactions().next().is_some());
         match error.kind() {
-            ErrorKind::TimedOut | ErrorKind::Violation(_) if self.phase.pipeline().is_some() => {
-                session_over(error)
-            }
+            ErrorKind::TimedOut | ErrorKind::Violation(_) if is_ones => session_over(error),
             _ => error.clone(),
         }
     }

@@ -241,21 +241,19 @@ impl Pipeline {
         has_rest
     }
 
-    /// Concludes all transactions because the session is over, with an error of the transaction of
-    /// this number, if it is one's. `of_others` is the error of the other ones. The server may have
-    /// acted on the output before the position `taken`.
+    /// Concludes all transactions because the session is over: the first with `error`, and the others
+    /// with `of_others`. The server may have acted on the output before the position `taken`.
     pub(super) fn conclude_all(
         &mut self,
         requests: &mut Requests,
-        (error, failed): (&Error, Option<Serial>),
+        error: &Error,
         of_others: &Error,
         taken: u64,
         events: &mut EventQueue,
     ) {
         self.speculated = 0;
-        for transaction in core::mem::take(&mut self.begun) {
-            let is_its_own = failed.is_none_or(|failed| failed == transaction.serial);
-            let if_unsent = if is_its_own { error } else { of_others };
+        for (place, transaction) in core::mem::take(&mut self.begun).into_iter().enumerate() {
+            let if_unsent = if place == 0 { error } else { of_others };
             let concluded = transaction.conclude_at_end(error, if_unsent, taken);
             requests.reports.conclude(concluded, false, events);
         }
