@@ -413,6 +413,14 @@ mod tests {
                  not for localhost",
             ),
             (
+                CertificateError::NotValidForNameContext {
+                    expected: ServerName::try_from("localhost").unwrap(),
+                    presented: vec!["DnsName(\"a\u{1b}[2J\u{202e}b\")".to_owned()],
+                }
+                .into(),
+                "the server's certificate is for a[2Jb, not for localhost",
+            ),
+            (
                 rustls::Error::AlertReceived(AlertDescription::ProtocolVersion),
                 "client and server have no TLS version in common",
             ),

@@ -51,6 +51,7 @@ fn a_server_that_speaks_plaintext_is_quoted() {
     for (said, quote) in [
         (line, "220 mx.example.org ESMTP"),
         ("220-mx\r\n220 mx\r\n", "220-mx"),
+        ("500 \u{1b}[2J\u{202e}\r\n", r"500 \x1b[2J\xe2\x80\xae"),
         (&long, &long[..100]),
     ] {
         for cut in [1, 3, said.len()] {
