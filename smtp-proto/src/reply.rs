@@ -460,6 +460,21 @@ mod tests {
     }
 
     #[test]
+    fn each_code_has_its_class() {
+        for number in 200..=599 {
+            let (code, class) = (code(number), number / 100);
+            assert_eq!(code.is_positive(), class == 2);
+            assert_eq!(code.is_intermediate(), class == 3);
+            assert_eq!(code.is_transient(), class == 4);
+            assert_eq!(code.is_permanent(), class == 5);
+            assert_eq!(code.is_negative(), class >= 4);
+            let about_syntax = matches!(number, 400..=409 | 500..=509);
+            assert_eq!(code.is_about_syntax(), about_syntax, "{number}");
+            assert!(code == number && code != number + 1);
+        }
+    }
+
+    #[test]
     fn codes_have_a_range_and_a_class() {
         assert_eq!(ReplyCode::new(199), None);
         assert_eq!(ReplyCode::new(600), None);
