@@ -37,7 +37,7 @@ pub(crate) fn run(kept: &Path, renew: bool) -> Result<bool, Failure> {
         let _ = write!(page, "{column:>14}");
     }
     page.push('\n');
-    let before = fs::read_to_string(kept)?;
+    let before = fs::read_to_string(kept).unwrap_or_default();
     let compares_instructions = before.contains(&compiler);
     for job in JOBS {
         let mut row = row(job)?;
