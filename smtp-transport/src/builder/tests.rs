@@ -94,6 +94,25 @@ fn a_unix_socket_takes_the_place_of_host_and_port() {
 }
 
 #[test]
+fn given_addresses_are_not_resolved() {
+    let given = [
+        "192.0.2.1:25".parse().unwrap(),
+        "[2001:db8::1]:25".parse().unwrap(),
+    ];
+    let builder = Builder::builder_dangerous("mail.example.org");
+    assert_eq!(builder.clone().build().unwrap().addresses(), None);
+    let config = builder.addresses(given).build().unwrap();
+    assert_eq!(config.addresses(), Some(&given[..]));
+}
+
+#[test]
+fn a_source_of_credentials_shows_only_its_name() {
+    let credentials = || Ok::<_, std::io::Error>(Credentials::new("alice", "hunter2"));
+    let source = CredentialsSource::new(move |_| credentials());
+    assert_eq!(format!("{source:?}"), "CredentialsSource");
+}
+
+#[test]
 fn an_address_loses_its_brackets() {
     let config = Builder::builder_dangerous("[::1]").build().unwrap();
     assert_eq!(config.host(), "::1");
