@@ -324,6 +324,7 @@ fn a_connection_that_is_cut_is_not_one_that_is_closed() {
         let config = Arc::new(ServerConfig::new(HelloName::localhost()));
         let mut server = ServerConnection::new(&config, &ServerTls::Wrapper(server.clone()));
         while exchange(&mut client, &mut server) | exchange(&mut server, &mut client) {}
+        assert!(client.is_ready() && client.is_idle());
         if says_goodbye {
             // It ends the session, with the end of TLS.
             server.handle_eof(Instant::EPOCH);
