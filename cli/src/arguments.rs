@@ -113,7 +113,8 @@ pub(crate) struct ServerArguments {
     pub(crate) ipv6: bool,
 
     /// Time limit for connecting and for each later stage: each stage, not the whole run
-    /// [default: 30 seconds to connect, and 1 to 10 minutes for a later stage, as in RFC 5321]
+    /// [default: 30 seconds to connect, and 1 to 10 minutes for a later stage, as in RFC 5321; for
+    /// `probe` 30 seconds]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) timeout: Option<String>,
 

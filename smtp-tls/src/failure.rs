@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::net::IpAddr;
 
 use postwire_proto::is_safe_to_show;
 use rustls::{AlertDescription, CertificateError, PeerIncompatible};
@@ -149,7 +150,7 @@ impl fmt::Display for TlsFailure {
             }
             Kind::Plaintext(text) if text.starts_with("220") => write!(
                 f,
-                "the {peer} speaks plaintext on this port, where TLS begins with STARTTLS: {text}"
+                "the {peer} speaks plaintext on this port, where TLS can only begin with STARTTLS: {text}"
             ),
             Kind::Plaintext(text) => {
                 write!(f, "the {peer} speaks plaintext on this port: {text}")
@@ -356,6 +357,9 @@ fn plain_name(presented: &str) -> String {
         rest.strip_suffix(')')
     });
     let name = inner.unwrap_or(presented);
+    if let Ok(address) = name.parse::<IpAddr>() {
+        return address.to_string();
+    }
     name.chars().filter(|c| is_safe_to_show(*c)).collect()
 }
 
@@ -404,12 +408,12 @@ mod tests {
                     expected,
                     presented: vec![
                         "DnsName(\"a.example.org\")".to_owned(),
-                        "IpAddress(192.0.2.1)".to_owned(),
+                        "IpAddress(0::1)".to_owned(),
                         "localhost.example".to_owned(),
                     ],
                 }
                 .into(),
-                "the server's certificate is for a.example.org, 192.0.2.1, localhost.example, \
+                "the server's certificate is for a.example.org, ::1, localhost.example, \
                  not for localhost",
             ),
             (

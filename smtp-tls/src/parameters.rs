@@ -92,16 +92,7 @@ impl TlsParameters {
     /// Creates a builder for the server with this name or IP address, which its certificate
     /// must be valid for.
     pub fn builder(domain: impl Into<String>) -> TlsParametersBuilder {
-        TlsParametersBuilder {
-            domain: domain.into(),
-            store: CertificateStore::default(),
-            roots: Vec::new(),
-            identity: None,
-            accept_invalid_certs: false,
-            accept_invalid_hostnames: false,
-            min_tls_version: TlsVersion::default(),
-            crypto_provider: None,
-        }
+        TlsParametersBuilder::new(domain)
     }
 
     /// Uses a finished rustls configuration unchanged, for the server with this name.
@@ -184,6 +175,20 @@ pub struct TlsParametersBuilder {
 }
 
 impl TlsParametersBuilder {
+    /// The same as [`TlsParameters::builder`].
+    pub fn new(domain: impl Into<String>) -> Self {
+        Self {
+            domain: domain.into(),
+            store: CertificateStore::default(),
+            roots: Vec::new(),
+            identity: None,
+            accept_invalid_certs: false,
+            accept_invalid_hostnames: false,
+            min_tls_version: TlsVersion::default(),
+            crypto_provider: None,
+        }
+    }
+
     /// Trusts this certificate in addition to the store. May be called several times.
     pub fn add_root_certificate(mut self, certificate: Certificate) -> Self {
         self.roots.push(certificate);

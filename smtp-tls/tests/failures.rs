@@ -63,7 +63,7 @@ fn a_server_that_speaks_plaintext_is_quoted() {
             let plaintext = TlsFailureKind::Plaintext(quote.to_owned());
             assert_eq!(*failure(&error).kind(), plaintext, "{cut}");
             let hint = if quote.starts_with("220") {
-                ", where TLS begins with STARTTLS"
+                ", where TLS can only begin with STARTTLS"
             } else {
                 ""
             };

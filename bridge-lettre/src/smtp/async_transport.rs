@@ -102,27 +102,36 @@ impl From<postwire_async_std::Transport> for AsyncSmtpTransport<lettre::AsyncStd
     }
 }
 
-#[async_trait]
-impl<E: Executor> lettre::AsyncTransport for AsyncSmtpTransport<E> {
-    type Ok = Response;
-    type Error = Error;
+// An implementation for each runtime, as in lettre: where there is one, a program need not name it.
+macro_rules! transport_with {
+    ($feature:literal, $executor:ty) => {
+        #[cfg(feature = $feature)]
+        #[async_trait]
+        impl lettre::AsyncTransport for AsyncSmtpTransport<$executor> {
+            type Ok = Response;
+            type Error = Error;
 
-    async fn send_raw(
-        &self,
-        envelope: &lettre::address::Envelope,
-        email: &[u8],
-    ) -> Result<Response, Error> {
-        let message = super::outgoing(envelope, email)?;
-        let sent = self.postwire()?.send(&message.envelope, message.body);
-        super::response(sent.await)
-    }
+            async fn send_raw(
+                &self,
+                envelope: &lettre::address::Envelope,
+                email: &[u8],
+            ) -> Result<Response, Error> {
+                let message = super::outgoing(envelope, email)?;
+                let sent = self.postwire()?.send(&message.envelope, message.body);
+                super::response(sent.await)
+            }
 
-    async fn shutdown(&self) {
-        if let Ok(transport) = &self.0 {
-            transport.shutdown().await;
+            async fn shutdown(&self) {
+                if let Ok(transport) = &self.0 {
+                    transport.shutdown().await;
+                }
+            }
         }
-    }
+    };
 }
+
+transport_with!("tokio1", lettre::Tokio1Executor);
+transport_with!("async-std1", lettre::AsyncStd1Executor);
 
 impl<E: Executor> Clone for AsyncSmtpTransport<E> {
     fn clone(&self) -> Self {

@@ -42,7 +42,8 @@ pub(crate) struct SendmailArguments {
     #[arg(short = 't')]
     pub(crate) from_header: bool,
 
-    /// The sender: the reverse-path, to which reports of failures go
+    /// The sender: the reverse-path, to which reports of failures go [default: `from` of the
+    /// configuration, or $LOGNAME or $USER at its `domain`, or postmaster; never the From field]
     #[arg(short = 'f', value_name = "ADDRESS", visible_short_alias = 'r')]
     pub(crate) sender: Option<String>,
 

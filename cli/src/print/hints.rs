@@ -179,7 +179,8 @@ fn of_time(error: &Error, asked: &RequestedOptions, facts: &SessionFacts) -> Opt
 fn of_tls(failure: &TlsFailure, asked: &RequestedOptions) -> Option<&'static str> {
     Some(match failure.kind() {
         TlsFailureKind::Plaintext(_) => {
-            "use smtp:// on this port, which starts TLS with STARTTLS, or smtps:// on port 465"
+            "use smtp:// if the server offers STARTTLS on this port, or smtps:// with its port for TLS \
+             (465)"
         }
         TlsFailureKind::Version => "the server must support TLS 1.2 or later",
         TlsFailureKind::Cipher => "the server must support current cipher suites",

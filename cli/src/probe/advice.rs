@@ -91,9 +91,17 @@ fn about_tls(learnt: &Learnt, advice: &mut Vec<String>) {
                 .to_owned(),
         );
     }
-    if works(Security::Required) {
+    // A certificate that is not accepted shows that TLS begins.
+    let begins_tls = |mode: Security| {
+        let mut modes = survey.modes.iter();
+        let found = modes.find(|(tried, _)| *tried == mode);
+        let failure = found.and_then(|(_, inspection)| inspection.failure.as_ref());
+        let kind = failure.and_then(tls_failure).map(TlsFailure::kind);
+        works(mode) || kind.is_some_and(|kind| !matches!(kind, TlsFailureKind::Plaintext(_)))
+    };
+    if begins_tls(Security::Required) {
         advice.push("Use smtp:// with this port, which requires STARTTLS.".to_owned());
-    } else if works(Security::Wrapper) {
+    } else if begins_tls(Security::Wrapper) {
         advice.push("Use smtps:// with this port, which uses TLS from the first octet.".to_owned());
     }
     let no_version = survey.versions.iter().all(|it| it.agreed.is_err());

@@ -23,7 +23,7 @@ fn plaintext_where_tls_should_begin() {
     ];
     let sent = run(&arguments);
     assert_eq!(sent.status, 77, "{sent:#?}");
-    let quote = "on this port, where TLS begins with STARTTLS: 220 mx.example.org ESMTP";
+    let quote = "on this port, where TLS can only begin with STARTTLS: 220 mx.example.org ESMTP";
     assert!(sent.stdout.contains(quote), "{sent:#?}");
     assert!(sent.stderr.contains("hint: use smtp://"), "{sent:#?}");
     assert!(!sent.stderr.contains("--ca"), "{sent:#?}");

@@ -228,6 +228,9 @@ impl Error {
             ErrorKind::Violation(Violation::Reply(_)) if self.quotes_tls() => {
                 Some("this port expects TLS from the first octet (smtps://)")
             }
+            ErrorKind::TimedOut if self.stage() == Stage::Tls => {
+                Some("nothing answers TLS on this port: check host, port and firewall")
+            }
             ErrorKind::TimedOut if self.is_in_plaintext() => {
                 Some("a silent server may expect TLS from the first octet (smtps://)")
             }
