@@ -420,8 +420,26 @@ mod tests {
                 rustls::Error::AlertReceived(AlertDescription::CertificateRequired),
                 "the server ended the handshake: it requires a client certificate",
             ),
+            (
+                CertificateError::Revoked.into(),
+                "the server's certificate is revoked",
+            ),
+            (
+                rustls::Error::PeerSentOversizedRecord,
+                "the server broke the TLS protocol",
+            ),
         ] {
             assert_eq!(TlsFailure::from(error).to_string(), text);
         }
+    }
+
+    #[cfg(feature = "server")]
+    #[test]
+    fn a_server_blames_the_client() {
+        let failure = TlsFailure::plaintext(String::new());
+        assert_eq!(
+            failure.with_a_client().to_string(),
+            "the client speaks plaintext on this port"
+        );
     }
 }
