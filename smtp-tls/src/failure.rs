@@ -208,7 +208,7 @@ impl fmt::Display for TlsFailure {
                 let what = what.replace("client's", &format!("{this}'s"));
                 write!(f, "the {peer} ended the handshake: {what}")
             }
-            Kind::Other(what) => f.write_str(what),
+            Kind::Other(what) => f.write_str(&what.replace("server", peer)),
         }
     }
 }
@@ -432,8 +432,29 @@ mod tests {
                 rustls::Error::AlertReceived(AlertDescription::CertificateRequired),
                 "the server ended the handshake: it requires a client certificate",
             ),
+            (
+                CertificateError::Revoked.into(),
+                "the server's certificate is revoked",
+            ),
+            (
+                rustls::Error::PeerSentOversizedRecord,
+                "the server broke the TLS protocol",
+            ),
         ] {
             assert_eq!(TlsFailure::from(error).to_string(), text);
         }
+    }
+
+    #[cfg(feature = "server")]
+    #[test]
+    fn a_server_blames_the_client() {
+        let failure = TlsFailure::plaintext(String::new());
+        assert_eq!(
+            failure.with_a_client().to_string(),
+            "the client speaks plaintext on this port"
+        );
+        let failure = TlsFailure::from(rustls::Error::PeerSentOversizedRecord);
+        let said = failure.with_a_client().to_string();
+        assert_eq!(said, "the client broke the TLS protocol");
     }
 }

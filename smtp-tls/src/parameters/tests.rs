@@ -495,3 +495,20 @@ fn chains_that_prove_nothing_are_refused() {
         assert_eq!(is_ok, is_accepted, "{flaw}");
     }
 }
+
+#[test]
+fn another_domain_is_verified_like_the_first() {
+    let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+    let root = Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
+    for accepts_invalid in [false, true] {
+        let first = TlsParameters::builder("a.example")
+            .certificate_store(CertificateStore::None)
+            .add_root_certificate(root.clone())
+            .dangerous_accept_invalid_certs(accepts_invalid)
+            .build()
+            .unwrap();
+        let other = first.for_domain("b.example").unwrap();
+        assert_eq!(first.verifies(), !accepts_invalid);
+        assert_eq!(other.verifies(), !accepts_invalid);
+    }
+}

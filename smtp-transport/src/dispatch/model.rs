@@ -312,6 +312,8 @@ impl World {
         let common = Arc::new(Common {
             now: Cell::new(Instant::EPOCH),
             live: Cell::new(0),
+            flights: Cell::new(0),
+            departed: Cell::new(0),
             random: RefCell::new(random),
             habits,
             stored: RefCell::default(),

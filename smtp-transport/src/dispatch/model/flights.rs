@@ -1,6 +1,8 @@
 //! How many flights concurrent sends need over one connection.
 
-use postwire_proto::{Body, Pipelining};
+use std::time::Duration;
+
+use postwire_proto::{Body, Instant, Pipelining};
 
 use super::wire::Habits;
 use super::{Kind, Sender, World, envelope};
@@ -45,6 +47,13 @@ fn flights(pipelining: Pipelining, chunking: bool, senders: usize) -> u64 {
     let counters = world.dispatch.counters();
     assert_eq!(counters.accepted, senders as u64);
     assert_eq!((counters.opened, counters.retries), (1, 0));
+    assert_eq!(counters.flights, world.common.flights.get());
+    // The idle connection is not dropped without a goodbye.
+    assert_eq!(world.common.departed.get(), 0);
+    world
+        .dispatch
+        .close_idle(Instant::from_epoch(Duration::from_secs(86_400)));
+    assert_eq!(world.common.departed.get(), 1);
     counters.flights
 }
 

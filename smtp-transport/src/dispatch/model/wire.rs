@@ -38,6 +38,10 @@ pub(super) struct Habits {
 pub(super) struct Common {
     pub(super) now: Cell<Instant>,
     pub(super) live: Cell<usize>,
+    /// The flights that all connections have written.
+    pub(super) flights: Cell<u64>,
+    /// The connections that said goodbye.
+    pub(super) departed: Cell<usize>,
     pub(super) random: RefCell<Random>,
     pub(super) habits: Habits,
     pub(super) stored: RefCell<HashMap<usize, usize>>,
@@ -180,7 +184,9 @@ impl Wire {
             }
             self.machine.output().advance(chunk.len());
             self.machine.handle_timeout(now);
-            self.flights += u64::from(std::mem::take(&mut self.has_read));
+            let begins = u64::from(std::mem::take(&mut self.has_read));
+            self.flights += begins;
+            self.common.flights.set(self.common.flights.get() + begins);
             self.hear(&chunk);
         }
     }
@@ -358,7 +364,9 @@ impl Line for Wire {
         event.or_else(|| self.machine.poll_event())
     }
 
-    fn depart(self) {}
+    fn depart(self) {
+        self.common.departed.set(self.common.departed.get() + 1);
+    }
 }
 
 impl Drop for Wire {
