@@ -132,11 +132,8 @@ impl<E: Endpoint, S: AsyncRead + AsyncWrite + Unpin + 'static, R: Runtime> Drive
     /// session.
     pub fn glance(&mut self, cx: &mut Context<'_>) {
         // A peer that sends without end is left to those who wait for it.
-        for _ in 0..ROUNDS {
-            if self.machine().is_closed() || !self.poll_read(cx) {
-                return;
-            }
-        }
+        let mut rounds = 0..ROUNDS;
+        while rounds.next().is_some() && !self.machine().is_closed() && self.poll_read(cx) {}
     }
 
     fn next_move(&mut self, cx: &mut Context<'_>) -> Move<E::Event> {
