@@ -53,6 +53,19 @@ pub(crate) fn drain(machine: &mut impl Endpoint, mut see: impl FnMut(&[u8])) {
     }
 }
 
+/// Lets a client and an ordinary peer talk, and counts the messages that are accepted by all.
+pub(crate) fn accepted(client: &mut impl Endpoint<Event = Event>) -> Result<usize, Failure> {
+    let mut accepted = 0;
+    converse(client, &mut Peer::default(), |event| {
+        if let Event::Report(report) = event {
+            report.into_result().map(drop)?;
+            accepted += 1;
+        }
+        Ok(())
+    })?;
+    Ok(accepted)
+}
+
 /// Lets a client and its peer talk until neither has anything to say.
 pub(crate) fn converse(
     client: &mut impl Endpoint<Event = Event>,

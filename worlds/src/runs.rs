@@ -2,6 +2,8 @@
 //!
 //! `WORLD=17` runs that world alone, `WORLDS=1000000` that many.
 
+use std::sync::Mutex;
+use std::thread;
 use std::time::Instant;
 
 use crate::choices::Choices;
@@ -43,4 +45,36 @@ pub fn run_worlds(worlds: u64, run: impl Fn(&mut Choices) -> Result<Outcomes, St
         began.elapsed()
     );
     assert_eq!(failures, 0);
+}
+
+/// Runs each of these, eight at a time: most of them wait most of the time. Returns how many failed, after
+/// the reasons of up to five are printed.
+///
+/// # Panics
+///
+/// If one panics.
+pub fn run_eight_at_a_time<T: Send>(
+    cases: impl Iterator<Item = T> + Send,
+    run: impl Fn(T) -> Result<(), String> + Sync,
+) -> usize {
+    let (cases, failures) = (Mutex::new(cases), Mutex::new(0));
+    let next = || cases.lock().ok()?.next();
+    let count = || failures.lock().map_or(0, |failures| *failures);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while count() < 5
+                    && let Some(case) = next()
+                {
+                    if let Err(why) = run(case) {
+                        println!("==== {why}");
+                        if let Ok(mut failures) = failures.lock() {
+                            *failures += 1;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    count()
 }

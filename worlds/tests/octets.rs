@@ -6,8 +6,8 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use postwire_worlds::choices::Choices;
 use postwire_worlds::messages::{Message, message, reported};
 use postwire_worlds::oracle::{check_offences, describe_reports, describe_server};
 use postwire_worlds::peer::{Peer, ServerTls, certificate};
+use postwire_worlds::runs::run_eight_at_a_time;
 use socket2::SockRef;
 
 /// Without `EVERY_OCTET`, one octet in this many.
@@ -452,26 +453,9 @@ fn a_fault_at_any_octet_leaves_every_report_true() {
         }
     }
     let all = cases.len();
-    let queue = Mutex::new(cases.into_iter());
-    let failures = Mutex::new(0);
-    // Many wait for the end of a silence.
-    thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| {
-                loop {
-                    let next = queue.lock().unwrap().next();
-                    let Some(case) = next else {
-                        return;
-                    };
-                    if let Err(why) = run(case.setting, Some(case), &messages) {
-                        println!("==== {why}");
-                        *failures.lock().unwrap() += 1;
-                        assert!(*failures.lock().unwrap() < 5, "enough failures");
-                    }
-                }
-            });
-        }
+    let failures = run_eight_at_a_time(cases.into_iter(), |case| {
+        run(case.setting, Some(case), &messages).map(drop)
     });
     println!("{all} faults");
-    assert_eq!(failures.into_inner().unwrap(), 0);
+    assert_eq!(failures, 0);
 }

@@ -16,6 +16,7 @@ use postwire_worlds::oracle::{
     check_offences, describe_dialect, describe_reports, describe_server, is_safe, sent_by,
 };
 use postwire_worlds::peer::{Peer, ServerTls, certificate};
+use postwire_worlds::runs::run_eight_at_a_time;
 use postwire_worlds::scene::protocol;
 use postwire_worlds::sockets::{Habits, Servers};
 
@@ -234,33 +235,16 @@ fn reports_of_both_adapters_match_what_the_servers_took() {
         let world: u64 = world.parse().unwrap();
         world..world + 1
     });
-    let queue = Mutex::new(worlds);
     let totals = Mutex::new((0, 0));
-    let failures = Mutex::new(Vec::new());
-    // Most worlds wait most of the time.
-    thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| {
-                loop {
-                    let next = queue.lock().unwrap().next();
-                    let Some(world) = next else {
-                        return;
-                    };
-                    match World::new(world).run() {
-                        Ok((taken, sent)) => {
-                            let mut totals = totals.lock().unwrap();
-                            *totals = (totals.0 + taken, totals.1 + sent);
-                        }
-                        Err(why) => {
-                            println!("==== world {world}: {why}");
-                            failures.lock().unwrap().push(world);
-                        }
-                    }
-                }
-            });
-        }
+    let failures = run_eight_at_a_time(worlds, |world| {
+        let (taken, sent) = World::new(world)
+            .run()
+            .map_err(|why| format!("world {world}: {why}"))?;
+        let mut totals = totals.lock().unwrap();
+        *totals = (totals.0 + taken, totals.1 + sent);
+        Ok(())
     });
     let (taken, sent) = totals.into_inner().unwrap();
     println!("{taken} contents of {sent} messages taken");
-    assert_eq!(failures.into_inner().unwrap(), [] as [u64; 0]);
+    assert_eq!(failures, 0);
 }

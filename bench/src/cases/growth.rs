@@ -5,10 +5,10 @@
 use std::time::Instant as Now;
 
 use bytes::Bytes;
-use postwire_proto::{Body, Envelope, Event, ReplyLimits, ReplyReader};
+use postwire_proto::{Body, Envelope, ReplyLimits, ReplyReader};
 
 use crate::Failure;
-use crate::in_memory::{Peer, config, converse, session};
+use crate::in_memory::{accepted, config, session};
 use crate::job::{self, SENDER};
 use crate::lab::Lab;
 use crate::report::{Curve, Row, Section, median};
@@ -61,18 +61,12 @@ pub(super) fn measure(lab: &mut Lab) -> Result<Section, Failure> {
 fn timed(chunking: bool, letters: Vec<(Envelope, Bytes)>) -> Result<f64, Failure> {
     let config = config().chunking(chunking);
     let mut client = session(config, &["CHUNKING", "PIPELINING"]);
-    let (count, mut accepted) = (letters.len(), 0);
+    let count = letters.len();
     let begun = Now::now();
     for (envelope, body) in letters {
         client.enqueue(envelope, Body::from(body));
     }
-    converse(&mut client, &mut Peer::default(), |event| {
-        if let Event::Report(report) = event {
-            report.into_result().map(drop)?;
-            accepted += 1;
-        }
-        Ok(())
-    })?;
+    let accepted = accepted(&mut client)?;
     let seconds = begun.elapsed().as_secs_f64();
     if accepted != count {
         return Err(format!("{accepted} of {count} messages were accepted").into());

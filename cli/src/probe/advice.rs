@@ -76,11 +76,12 @@ fn about_certificates(learnt: &Learnt, advice: &mut Vec<String>) {
 
 fn about_tls(learnt: &Learnt, advice: &mut Vec<String>) {
     let survey = &learnt.survey;
-    let works = |mode: Security| {
+    let tried = |mode: Security| {
         let mut modes = survey.modes.iter();
         let found = modes.find(|(tried, _)| *tried == mode);
-        found.is_some_and(|(_, inspection)| inspection.failure.is_none())
+        found.map(|(_, inspection)| inspection.failure.as_ref())
     };
+    let works = |mode| tried(mode).is_some_and(|failure| failure.is_none());
     if survey.modes.is_empty() {
         return;
     }
@@ -92,10 +93,8 @@ fn about_tls(learnt: &Learnt, advice: &mut Vec<String>) {
         );
     }
     // A certificate that is not accepted shows that TLS begins.
-    let begins_tls = |mode: Security| {
-        let mut modes = survey.modes.iter();
-        let found = modes.find(|(tried, _)| *tried == mode);
-        let failure = found.and_then(|(_, inspection)| inspection.failure.as_ref());
+    let begins_tls = |mode| {
+        let failure = tried(mode).flatten();
         let kind = failure.and_then(tls_failure).map(TlsFailure::kind);
         works(mode) || kind.is_some_and(|kind| !matches!(kind, TlsFailureKind::Plaintext(_)))
     };

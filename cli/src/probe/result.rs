@@ -6,8 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use postwire_blocking::proto::{
-    Capabilities, Capability, Error, ErrorKind, LimitsParameters, Mechanism, Redaction, SizeLimit,
-    TlsInfo,
+    Capabilities, Capability, Error, ErrorKind, LimitsParameters, Mechanism, SizeLimit, TlsInfo,
 };
 use serde::Serialize;
 
@@ -116,7 +115,6 @@ impl<'a> ProbeResult<'a> {
     pub(super) fn new(learnt: &'a Learnt) -> Self {
         let Learnt { first, survey, .. } = learnt;
         let failure = first.failure.as_ref();
-        let object = |it: &_| CapabilitiesObject::new(it, &first.redaction);
         let [with_password, with_token] = learnt.mechanisms;
         let name = |mechanism: Option<Mechanism>| mechanism.map(|it| it.name());
         Self {
@@ -128,8 +126,12 @@ impl<'a> ProbeResult<'a> {
             tls: first.facts.tls.as_ref().map(Tls::new),
             login: first.facts.login.as_ref().map(Mechanism::name),
             certificate: first.certificate.as_ref(),
-            capabilities: first.facts.capabilities.as_ref().map(object),
-            before_tls: first.in_plaintext.as_ref().map(object),
+            capabilities: first
+                .facts
+                .capabilities
+                .as_ref()
+                .map(CapabilitiesObject::new),
+            before_tls: first.in_plaintext.as_ref().map(CapabilitiesObject::new),
             mechanisms: Mechanisms {
                 with_password: name(with_password),
                 with_token: name(with_token),
@@ -252,14 +254,14 @@ pub(super) struct Limits {
 }
 
 impl CapabilitiesObject {
-    fn new(capabilities: &Capabilities, redaction: &Redaction) -> Self {
+    fn new(capabilities: &Capabilities) -> Self {
         let line = |capability: Capability<'_>| {
             let mut line = capability.keyword().to_owned();
             for parameter in capability.parameters() {
                 line.push(' ');
                 line.push_str(parameter);
             }
-            redaction.text(&line)
+            line
         };
         let LimitsParameters {
             mail_max,
@@ -270,10 +272,7 @@ impl CapabilitiesObject {
         Self {
             offered: capabilities.iter().map(line).collect(),
             malformed: capabilities.malformed(),
-            auth: capabilities
-                .auth()
-                .map(|name| redaction.text(name))
-                .collect(),
+            auth: capabilities.auth().map(str::to_owned).collect(),
             starttls: capabilities.starttls(),
             size: capabilities.size().map(|size| Size {
                 octets: match size {

@@ -310,26 +310,29 @@ fn a_server_that_refuses_every_session() {
     assert_eq!(object["advice"], json!([]));
 }
 
-#[test]
-fn a_handshake_that_drips_ends_in_time() {
-    let plays = (0..7).map(|_| {
-        |peer: &mut Peer| {
+/// A server for seven connections that offers STARTTLS, and does this where TLS should begin.
+fn server_until_tls(at_tls: impl Fn(&mut Peer) + Copy + Send + 'static) -> Scripted {
+    Scripted::play_each((0..7).map(move |_| {
+        move |peer: &mut Peer| {
             peer.send("220 mx\r\n");
             loop {
                 match peer.receive().split(' ').next() {
                     Some("EHLO") => peer.send("250-mx\r\n250 STARTTLS\r\n"),
                     Some("STARTTLS") => {
                         peer.send("220 go\r\n");
-                        peer.drip("\u{16}\u{3}\u{3}\u{40}\u{0}\u{2}");
-                        return;
+                        return at_tls(peer);
                     }
                     Some("QUIT") => peer.send("221 bye\r\n"),
                     _ => return,
                 }
             }
         }
-    });
-    let server = Scripted::play_each(plays);
+    }))
+}
+
+#[test]
+fn a_handshake_that_drips_ends_in_time() {
+    let server = server_until_tls(|peer| peer.drip("\u{16}\u{3}\u{3}\u{40}\u{0}\u{2}"));
     let url = format!("127.0.0.1:{}", server.port);
     let (probed, _) = probe(&url, &["--timeout", "0.3"]);
     // Six sessions, each with a limit of 0.3 s; 10 s for each handshake that is waited for.
@@ -361,23 +364,7 @@ fn a_name_without_an_address() {
 
 #[test]
 fn a_server_whose_tls_is_broken() {
-    let plays = (0..7).map(|_| {
-        |peer: &mut Peer| {
-            peer.send("220 mx\r\n");
-            loop {
-                match peer.receive().split(' ').next() {
-                    Some("EHLO") => peer.send("250-mx\r\n250 STARTTLS\r\n"),
-                    Some("STARTTLS") => {
-                        peer.send("220 go\r\n");
-                        return peer.close();
-                    }
-                    Some("QUIT") => peer.send("221 bye\r\n"),
-                    _ => return,
-                }
-            }
-        }
-    });
-    let server = Scripted::play_each(plays);
+    let server = server_until_tls(Peer::close);
     let (probed, object) = probe(&format!("127.0.0.1:{}", server.port), &[]);
     // The next attempt may find another state.
     assert_eq!(probed.status, 75, "{probed:#?}");

@@ -12,7 +12,7 @@ use postwire_proto::{
 
 use super::{Prepared, Work, prepared, work};
 use crate::Failure;
-use crate::in_memory::{Accepts, Peer, config, converse, drain, offer, session};
+use crate::in_memory::{Accepts, Peer, accepted, config, converse, drain, offer, session};
 use crate::job::{SENDER, text};
 
 const PIPELINED: &[&str] = &["PIPELINING"];
@@ -641,15 +641,7 @@ fn given_ahead(count: usize) -> Result<Prepared, Failure> {
             client.body_chunk(id, chunk.clone())?;
             client.body_end(id)?;
         }
-        let mut accepted = 0;
-        converse(&mut client, &mut Peer::default(), |event| {
-            if let Event::Report(report) = event {
-                report.into_result().map(drop)?;
-                accepted += 1;
-            }
-            Ok(())
-        })?;
-        Ok(accepted)
+        accepted(&mut client)
     })
 }
 
