@@ -10,6 +10,7 @@
 pub mod cells;
 pub mod choices;
 pub mod dispatch;
+pub mod meeting;
 pub mod messages;
 pub mod oracle;
 pub mod peer;

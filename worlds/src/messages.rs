@@ -2,7 +2,7 @@
 //! harm if they were read as commands.
 
 use bytes::Bytes;
-use postwire_proto::{Address, Envelope, Outcome, RecipientStatus, Recipients, Report};
+use postwire_proto::{Address, Body, Envelope, Outcome, RecipientStatus, Recipients, Report};
 use postwire_reference::{Reported, Sent, Status, Verdict};
 
 use crate::choices::Choices;
@@ -104,6 +104,29 @@ pub fn message(id: usize, choices: &mut Choices) -> Message {
     }
 }
 
+impl Message {
+    /// What a client sends.
+    pub fn parts(&self) -> (Envelope, Body) {
+        (self.envelope.clone(), self.body())
+    }
+
+    /// The content for the client.
+    pub fn body(&self) -> Body {
+        Body::from(self.content.clone())
+    }
+}
+
+/// The reports of one send, which come in the order of its messages, in the judge's words.
+pub fn paired(messages: &[Message], reports: &[Report]) -> Vec<Reported> {
+    let numbered = reports.iter().enumerate().map(|(at, report)| {
+        let id = messages
+            .get(at)
+            .map_or(usize::MAX, |message| message.sent.id);
+        reported(id, report)
+    });
+    numbered.collect()
+}
+
 /// A report in the judge's words, about the message with this number.
 pub fn reported(id: usize, report: &Report) -> Reported {
     let verdict = match report.outcome() {
@@ -125,5 +148,34 @@ pub fn reported(id: usize, report: &Report) -> Reported {
         id,
         verdict,
         recipients: recipients.collect(),
+    }
+}
+
+/// Which message a report is about: its recipients say it.
+///
+/// # Errors
+///
+/// If the report has no recipient of a [`message`].
+pub fn number_of(report: &Report) -> Result<usize, String> {
+    let first = report.recipients().first();
+    let first = first.map(|recipient| recipient.address().to_string());
+    let number = first.as_ref().and_then(|first| first.split('-').nth(1));
+    let number = number.and_then(|number| number.parse().ok());
+    number.ok_or_else(|| format!("a report is about nobody: {report:?}"))
+}
+
+/// What counts as the report on a message whose send ended without one: `NotSent`, or `InDoubt`.
+pub fn unreported(sent: &Sent, verdict: Verdict) -> Reported {
+    let status = match verdict {
+        Verdict::NotSent => Status::NotSent,
+        _ => Status::InDoubt,
+    };
+    let recipients = sent.recipients.iter();
+    Reported {
+        id: sent.id,
+        verdict,
+        recipients: recipients
+            .map(|recipient| (recipient.clone(), status))
+            .collect(),
     }
 }

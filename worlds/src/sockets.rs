@@ -3,8 +3,9 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -32,7 +33,8 @@ pub struct Habits {
 pub struct Servers {
     address: SocketAddr,
     is_over: Arc<AtomicBool>,
-    listening: JoinHandle<Vec<JoinHandle<Peer>>>,
+    serving: Arc<Mutex<Vec<JoinHandle<Peer>>>>,
+    listening: JoinHandle<()>,
 }
 
 impl Servers {
@@ -46,14 +48,18 @@ impl Servers {
         let address = listener.local_addr()?;
         let is_over = Arc::new(AtomicBool::new(false));
         let ends = Arc::clone(&is_over);
+        let serving = Arc::default();
+        let all = Arc::clone(&serving);
         let listening = thread::spawn(move || {
-            let mut serving = Vec::new();
+            let mut dialects = habits.dialects.iter().cycle();
             for stream in listener.incoming().flatten() {
                 if ends.load(Ordering::SeqCst) {
                     break;
                 }
-                let dialect = habits.dialects[serving.len() % habits.dialects.len()].clone();
-                let peer = Peer::new(dialect, habits.tls);
+                let Some(dialect) = dialects.next() else {
+                    break;
+                };
+                let peer = Peer::new(dialect.clone(), habits.tls);
                 let breaks = habits.breaks > 0 && choices.once_in(habits.breaks);
                 // Octets of both directions together.
                 let left = if breaks {
@@ -62,13 +68,14 @@ impl Servers {
                     usize::MAX
                 };
                 let ends = Arc::clone(&ends);
-                serving.push(thread::spawn(move || serve(stream, peer, left, &ends)));
+                let server = thread::spawn(move || serve(stream, peer, left, &ends));
+                lock(&all).push(server);
             }
-            serving
         });
         Ok(Self {
             address,
             is_over,
+            serving,
             listening,
         })
     }
@@ -78,7 +85,27 @@ impl Servers {
         self.address
     }
 
-    /// Waits until every connection is over, and returns the servers.
+    /// How many connections are open.
+    pub fn open(&self) -> usize {
+        let serving = lock(&self.serving);
+        serving
+            .iter()
+            .filter(|server| !server.is_finished())
+            .count()
+    }
+
+    /// The servers of the connections that are over, each of them once.
+    ///
+    /// # Panics
+    ///
+    /// If a server panicked.
+    pub fn take_ended(&self) -> Vec<Peer> {
+        let mut serving = lock(&self.serving);
+        let ended = serving.extract_if(.., |server| server.is_finished());
+        ended.map(join).collect()
+    }
+
+    /// Waits until every connection is over, and returns the servers that nobody took.
     ///
     /// # Panics
     ///
@@ -87,13 +114,22 @@ impl Servers {
         self.is_over.store(true, Ordering::SeqCst);
         // Wakes the thread that listens.
         drop(TcpStream::connect(self.address));
-        let serving = self.listening.join();
-        let peers = serving.map(|serving| serving.into_iter().map(JoinHandle::join).collect());
-        let Ok(Ok(peers)) = peers.map(|peers: thread::Result<Vec<Peer>>| peers) else {
-            panic!("a server panicked");
-        };
-        peers
+        assert!(
+            self.listening.join().is_ok(),
+            "the thread that listens panicked"
+        );
+        lock(&self.serving).drain(..).map(join).collect()
     }
+}
+
+fn lock(serving: &Mutex<Vec<JoinHandle<Peer>>>) -> MutexGuard<'_, Vec<JoinHandle<Peer>>> {
+    serving.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn join(server: JoinHandle<Peer>) -> Peer {
+    server
+        .join()
+        .unwrap_or_else(|why| panic::resume_unwind(why))
 }
 
 /// Serves one connection, which breaks when `left` octets have passed.

@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use postwire_proto::{Body, Credentials, Envelope, Pipelining, Report, Timeouts};
-use postwire_reference::{Dialect, Mechanism, Reported, Sent, Taken, judge};
+use postwire_proto::{Credentials, Pipelining, Report, Timeouts};
+use postwire_reference::{Dialect, Mechanism, Sent, Taken, judge};
 use postwire_tls::CertificateStore;
 use postwire_transport::{TransportBuilder, TransportConfig};
 use postwire_worlds::choices::Choices;
-use postwire_worlds::messages::{Message, message, reported};
+use postwire_worlds::messages::{Message, message, paired};
 use postwire_worlds::oracle::{check_offences, describe_reports, describe_server};
 use postwire_worlds::peer::{Peer, ServerTls, certificate};
 use postwire_worlds::runs::run_eight_at_a_time;
@@ -317,17 +317,10 @@ impl Line {
     }
 }
 
-fn parts(message: &Message) -> (Envelope, Body) {
-    (
-        message.envelope.clone(),
-        Body::from(message.content.clone()),
-    )
-}
-
 macro_rules! send_async {
     ($adapter:ident, $config:expr, $messages:expr) => {{
         let transport = $adapter::Transport::from($config);
-        let all: Vec<_> = $messages.iter().map(parts).collect();
+        let all: Vec<_> = $messages.iter().map(Message::parts).collect();
         let mut sending = transport.send_all(all);
         let mut reports = Vec::new();
         while let Some(report) = sending.next().await {
@@ -343,7 +336,9 @@ fn send(adapter: Adapter, config: TransportConfig, messages: &[Message]) -> Vec<
     match adapter {
         Adapter::Blocking => {
             let transport = postwire_blocking::Transport::from(config);
-            let reports = transport.send_all(messages.iter().map(parts)).collect();
+            let reports = transport
+                .send_all(messages.iter().map(Message::parts))
+                .collect();
             transport.shutdown();
             reports
         }
@@ -364,11 +359,7 @@ fn run(setting: Setting, case: Option<Case>, messages: &[Message]) -> Result<[us
     let server = Server::start(setting, case);
     let config = setting.config(server.address.port());
     let reports = send(setting.adapter, config, messages);
-    let reports: Vec<Reported> = reports
-        .iter()
-        .enumerate()
-        .map(|(id, report)| reported(id, report))
-        .collect();
+    let reports = paired(messages, &reports);
     let (peers, octets) = server.stop();
     let sent: Vec<Sent> = messages
         .iter()
