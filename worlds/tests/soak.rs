@@ -161,18 +161,13 @@ fn send_blocking(transport: &postwire_blocking::Transport, sends: &[Send]) -> Ve
         let threads = sends.iter().map(|send| {
             scope.spawn(|| {
                 let messages = &send.messages;
-                let reports = match &messages[..] {
-                    [one] => vec![report(transport.send(&one.envelope, one.body()))],
-                    _ => {
-                        let all = transport.send_all(messages.iter().map(Message::parts));
-                        // A thread drops its send between two reports.
-                        let taken = if send.dropped_after.is_some() {
-                            2
-                        } else {
-                            usize::MAX
-                        };
-                        all.take(taken).collect()
-                    }
+                let reports = if let [one] = &messages[..] {
+                    vec![report(transport.send(&one.envelope, one.body()))]
+                } else {
+                    let all = transport.send_all(messages.iter().map(Message::parts));
+                    // A thread drops its send between two reports.
+                    let taken = send.dropped_after.map_or(usize::MAX, |_| 2);
+                    all.take(taken).collect()
                 };
                 paired(messages, &reports)
             })
