@@ -47,13 +47,13 @@ pub fn run_worlds(worlds: u64, run: impl Fn(&mut Choices) -> Result<Outcomes, St
     assert_eq!(failures, 0);
 }
 
-/// Runs each of these, eight at a time: most of them wait most of the time. Returns how many failed, after
-/// the reasons of up to five are printed.
+/// Runs each of these, eight at a time, or as many as `AT_A_TIME` says: most of them wait most of the time.
+/// Returns how many failed, after the reasons of up to five are printed.
 ///
 /// # Panics
 ///
 /// If one panics.
-pub fn run_eight_at_a_time<T: Send>(
+pub fn run_side_by_side<T: Send>(
     cases: impl Iterator<Item = T> + Send,
     run: impl Fn(T) -> Result<(), String> + Sync,
 ) -> usize {
@@ -61,7 +61,7 @@ pub fn run_eight_at_a_time<T: Send>(
     let next = || cases.lock().ok()?.next();
     let count = || failures.lock().map_or(0, |failures| *failures);
     thread::scope(|scope| {
-        for _ in 0..8 {
+        for _ in 0..setting("AT_A_TIME").unwrap_or(8) {
             scope.spawn(|| {
                 while count() < 5
                     && let Some(case) = next()

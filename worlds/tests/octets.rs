@@ -1,7 +1,8 @@
 //! A fault at every octet of a session, in each direction, over real sockets: each adapter, each TLS
 //! mode, each way to send, with a login and three messages.
 //!
-//! A run takes a sample. `EVERY_OCTET=1` takes every octet, and `EVERY_OCTET=7` every seventh.
+//! A run takes a sample. `EVERY_OCTET=1` takes every octet, and `EVERY_OCTET=7` every seventh;
+//! `AT_A_TIME=40` shortens the run.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::io::{self, Read as _, Write as _};
@@ -19,7 +20,7 @@ use postwire_worlds::choices::Choices;
 use postwire_worlds::messages::{Message, message, paired};
 use postwire_worlds::oracle::{check_offences, describe_reports, describe_server};
 use postwire_worlds::peer::{Peer, ServerTls, certificate};
-use postwire_worlds::runs::run_eight_at_a_time;
+use postwire_worlds::runs::run_side_by_side;
 use socket2::SockRef;
 
 /// Without `EVERY_OCTET`, one octet in this many.
@@ -444,7 +445,7 @@ fn a_fault_at_any_octet_leaves_every_report_true() {
         }
     }
     let all = cases.len();
-    let failures = run_eight_at_a_time(cases.into_iter(), |case| {
+    let failures = run_side_by_side(cases.into_iter(), |case| {
         run(case.setting, Some(case), &messages).map(drop)
     });
     println!("{all} faults");

@@ -12,7 +12,7 @@ use postwire_transport::TransportConfig;
 use postwire_worlds::choices::Choices;
 use postwire_worlds::meeting::Meeting;
 use postwire_worlds::messages::{Message, message, paired};
-use postwire_worlds::runs::run_eight_at_a_time;
+use postwire_worlds::runs::run_side_by_side;
 use postwire_worlds::sockets::Servers;
 
 /// The sends of each adapter: some of one message, some of many.
@@ -132,7 +132,7 @@ fn reports_of_both_adapters_match_what_the_servers_took() {
         world..world + 1
     });
     let totals = Mutex::new((0, 0));
-    let failures = run_eight_at_a_time(worlds, |world| {
+    let failures = run_side_by_side(worlds, |world| {
         let (taken, sent) = World::new(world)
             .run()
             .map_err(|why| format!("world {world}: {why}"))?;
