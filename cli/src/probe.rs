@@ -14,6 +14,8 @@ mod survey;
 mod table;
 mod target;
 
+use std::io::{self, IsTerminal as _};
+
 use postwire_blocking::proto::{Credentials, Error, Mechanism, Redaction, Security};
 use postwire_blocking::transport::TransportConfig;
 
@@ -39,6 +41,9 @@ pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
     let url = target::url(&arguments.server);
     let builder = server_options::parse(("URL", &url), options)?;
     let asked = server_options::requested_options(&url, options)?;
+    if io::stderr().is_terminal() {
+        print_note("asking the server; one that does not answer takes up to a minute");
+    }
     // The dialogue shows when there is a greeting to read, and how long a flight takes.
     let config = server_options::build(builder.clone().client(|client| client.trace(true)))?;
     let learnt = match config {

@@ -16,7 +16,7 @@
 //! transport.send(&to("carol@example.net"), "Subject: hello\n\nHello!\n")?;
 //!
 //! let error = refused.unwrap_err();
-//! assert_eq!(error.to_string(), "rejected at rcpt: 550 5.1.1 no such user");
+//! assert_eq!(error.to_string(), "rejected at rcpt for bob@example.net: 550 5.1.1 no such user");
 //! let message = &server.wait_for(1)[0];
 //! assert_eq!(message.recipients[0].to_string(), "carol@example.net");
 //! assert_eq!(message.text(), "Subject: hello\r\n\r\nHello!\r\n");

@@ -32,7 +32,7 @@ use crate::rules::{Answer, Occasion, Rule, Rules, Trigger};
 ///
 /// let envelope = Envelope::new(None, vec!["bob@example.net".parse()?])?;
 /// let error = transport.send(&envelope, "Subject: hello\r\n\r\n").unwrap_err();
-/// assert_eq!(error.to_string(), "rejected at rcpt: 550 5.1.1 no such user");
+/// assert_eq!(error.to_string(), "rejected at rcpt for bob@example.net: 550 5.1.1 no such user");
 ///
 /// transport.send(&envelope, "Subject: hello\r\n\r\n")?;
 /// assert_eq!(transport.messages()[0].text(), "Subject: hello\r\n\r\n");

@@ -310,7 +310,10 @@ fn rules_apply_to_open_sessions() {
         .once()
         .reply("450 4.2.1 later");
     let error = transport.send(&to_bob(), MESSAGE).unwrap_err();
-    assert_eq!(error.to_string(), "rejected at rcpt: 450 4.2.1 later");
+    assert_eq!(
+        error.to_string(),
+        "rejected at rcpt for bob@example.net: 450 4.2.1 later"
+    );
     assert!(transport.send(&to_bob(), MESSAGE).is_ok());
     assert_eq!(server.connections(), 1);
     server.clear_messages();

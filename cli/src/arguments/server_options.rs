@@ -80,16 +80,19 @@ pub(crate) fn parse(
     add_authorities(builder, options)
 }
 
-/// The URL for a local host name, with or without a port, which are not secret.
+/// The URLs for a local host name, with or without a port, which are not secret.
 fn local_server(given: &str) -> Option<String> {
     let is_here = |host: &str| ["localhost", "127.0.0.1", "[::1]"].contains(&host);
-    let (host, port) = if is_here(given) {
-        (given, 25)
-    } else {
-        let (host, port) = given.rsplit_once(':')?;
-        (host, port.parse::<u16>().ok()?)
-    };
-    is_here(host).then(|| format!("smtp://{host}:{port}?tls=none"))
+    if is_here(given) {
+        return Some(format!("smtp://{given}:25?tls=none"));
+    }
+    let (host, port) = given.rsplit_once(':')?;
+    let port: u16 = port.parse().ok()?;
+    is_here(host).then(|| {
+        format!(
+            "smtp://{host}:{port}?tls=none, or smtps://{host}:{port} if it begins with TLS at once"
+        )
+    })
 }
 
 /// The requested settings that hints depend on.

@@ -451,10 +451,14 @@ impl SendError {
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.0.is_partial() {
-            return self.0.fmt(f);
+        match &self.0.outcome {
+            Outcome::Rejected {
+                stage: stage @ Stage::Rcpt,
+                ..
+            } => write!(f, "rejected at {stage} for ")?,
+            _ if self.0.is_partial() => f.write_str("accepted, but not for ")?,
+            _ => return self.0.fmt(f),
         }
-        f.write_str("accepted, but not for ")?;
         let recipients = self.0.recipients.iter();
         let others = recipients.filter(|recipient| !recipient.is_accepted());
         for (number, recipient) in others.clone().take(NAMED).enumerate() {
@@ -463,6 +467,7 @@ impl fmt::Display for SendError {
             match (&recipient.reply, recipient.status) {
                 (Some(reply), _) => write!(f, "{reply}")?,
                 (None, RecipientStatus::InDoubt) => f.write_str("in doubt")?,
+                (None, RecipientStatus::Refused) => f.write_str("refused")?,
                 (None, _) => f.write_str("not sent")?,
             }
         }
@@ -470,7 +475,10 @@ impl fmt::Display for SendError {
             0 => {}
             more => write!(f, "; and {more} more")?,
         }
-        self.0.write_rest_error(f)
+        if self.0.is_partial() {
+            self.0.write_rest_error(f)?;
+        }
+        Ok(())
     }
 }
 
@@ -562,8 +570,13 @@ mod tests {
             reply: reply(550),
         };
         assert_eq!(
-            report(rejected, &[550, 450]).to_string(),
+            report(rejected.clone(), &[550, 450]).to_string(),
             "rejected at rcpt: 550 hm (for 1 of 2 recipients only for now)"
+        );
+        let error = report(rejected, &[550, 450]).into_result().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "rejected at rcpt for 0@b.example: 550 hm; 1@b.example: 450 hm"
         );
     }
 }
