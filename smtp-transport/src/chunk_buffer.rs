@@ -82,6 +82,29 @@ mod tests {
     }
 
     #[test]
+    fn an_interrupted_read_is_repeated_and_an_error_is_the_end() {
+        let mut reads = [
+            Err(io::ErrorKind::Interrupted),
+            Ok(3),
+            Err(io::ErrorKind::Interrupted),
+            Err(io::ErrorKind::BrokenPipe),
+        ]
+        .into_iter();
+        let mut buffer = ChunkBuffer::default();
+        let mut next = || {
+            let read = |_: &mut [u8]| Poll::Ready(reads.next().unwrap().map_err(io::Error::from));
+            match buffer.poll_chunk(read) {
+                Poll::Ready(piece) => piece.map(|piece| piece.map_err(|error| error.kind())),
+                Poll::Pending => panic!("every read is ready"),
+            }
+        };
+        assert_eq!(next(), Some(Ok(Bytes::from_static(&[0; 3]))));
+        assert_eq!(next(), Some(Err(io::ErrorKind::BrokenPipe)));
+        // Nothing is read after an error: there are no more reads to take.
+        assert_eq!(next(), None);
+    }
+
+    #[test]
     fn pieces_that_are_kept_stay_as_they_are() {
         let mut buffer = ChunkBuffer::default();
         let mut kept = Vec::new();

@@ -82,3 +82,50 @@ impl Totals {
         counters.flights += self.flights.load(Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use postwire_proto::{Envelope, Error, ErrorKind, Stage};
+
+    use super::*;
+
+    #[test]
+    fn each_total_is_added_to_its_own_counter() {
+        let envelope = Envelope::new(None, vec!["b@b.example".parse().unwrap()]).unwrap();
+        let reply = |text: &str| text.parse().unwrap();
+        let error = || Error::new(Stage::Body, ErrorKind::ConnectionClosed);
+        let accepted = Report::accepted(&envelope, reply("250 ok"));
+        let rejected = Report::rejected(&envelope, Stage::Mail, reply("550 no"));
+        let not_sent = Report::not_sent(&envelope, error());
+        let in_doubt = Report::in_doubt(&envelope, error());
+        let totals = Totals::default();
+        let reports = [
+            (&accepted, 1),
+            (&rejected, 2),
+            (&not_sent, 3),
+            (&in_doubt, 4),
+        ];
+        for (report, times) in reports {
+            (0..times).for_each(|_| totals.reported(report));
+        }
+        totals.retried(5);
+        totals.flown(6);
+        let mut counters = Counters {
+            accepted: 10,
+            idle: 7,
+            ..Counters::default()
+        };
+        totals.add_to(&mut counters);
+        let expected = Counters {
+            accepted: 11,
+            rejected: 2,
+            not_sent: 3,
+            in_doubt: 4,
+            retries: 5,
+            flights: 6,
+            idle: 7,
+            ..Counters::default()
+        };
+        assert_eq!(counters, expected);
+    }
+}

@@ -181,11 +181,14 @@ mod tests {
         assert_eq!(race.next_step(), RaceStep::Start(address(2)));
         assert_eq!(race.next_step(), RaceStep::Wait);
         race.failed(address(1), refused());
+        assert!(!race.is_only_address());
         assert_eq!(race.next_step(), RaceStep::Start(address(3)));
         race.delay_is_over();
         assert_eq!(race.next_step(), RaceStep::Wait);
+        assert!(!race.is_only_address());
         race.failed(address(2), refused());
         assert_eq!(race.next_step(), RaceStep::Wait);
+        assert!(race.is_only_address());
         race.failed(address(3), refused());
         assert_eq!(race.next_step(), RaceStep::GiveUp);
         let error = race.error().to_string();
@@ -193,6 +196,9 @@ mod tests {
             (1..=3).all(|n| error.contains(&address(n).to_string())),
             "{error}"
         );
+        // The failures are told once, the server again.
+        let again = race.error().to_string();
+        assert!(again.contains("mail.example port 25"), "{again}");
     }
 
     #[test]
