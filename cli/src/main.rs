@@ -11,6 +11,7 @@ mod probe;
 mod send;
 mod sendmail;
 mod serve;
+mod signals;
 
 use std::path::Path;
 use std::process::ExitCode;

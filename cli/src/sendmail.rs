@@ -22,6 +22,7 @@ use crate::print::output::{print_error, print_note, print_result};
 use crate::print::text::SafeText;
 use crate::print::verbose;
 use crate::send::envelope::{self, ParameterArguments};
+use crate::signals;
 
 /// The maximum size of a message: several times what most servers accept.
 const LARGEST: u64 = 256 * 1024 * 1024;
@@ -150,7 +151,7 @@ fn addressed(
 
 /// From now on Ctrl-C does not end the program without a word. If no handler can be installed, it does.
 fn end_on_ctrl_c() {
-    let _ = ctrlc::set_handler(|| {
+    let _ = signals::on_end(|| {
         print_error("interrupted: it is not known whether the message was sent");
         std::process::exit(Exit::Temporary.code().into());
     });

@@ -42,6 +42,7 @@ use crate::print::certificate::Certificate;
 use crate::print::exit::Exit;
 use crate::print::output::{print_error, print_result};
 use crate::print::text::SafeText;
+use crate::signals;
 
 /// The time that Ctrl-C waits for a message that is being stored.
 const STORE_TIMEOUT: Duration = Duration::from_millis(700);
@@ -122,7 +123,7 @@ fn serve(
     let ender = server.ender();
 
     let (interrupt, interrupted) = mpsc::channel();
-    ctrlc::set_handler(move || {
+    signals::on_end(move || {
         // Only the first Ctrl-C matters.
         let _ = interrupt.send(());
     })

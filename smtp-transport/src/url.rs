@@ -435,7 +435,9 @@ fn decode(text: &str, part: UrlPart) -> Result<String, UrlError> {
     if !is_valid {
         return Err(UrlError::InvalidPercentEncoding(part));
     }
-    let octets: Vec<u8> = percent_decode_str(text).collect();
+    // One that grows would leave parts of a password behind.
+    let mut octets = Vec::with_capacity(text.len());
+    octets.extend(percent_decode_str(text));
     let decoded = String::from_utf8(octets).map_err(|_| UrlError::NotUtf8(part))?;
     if decoded.chars().any(char::is_control) {
         return Err(UrlError::ControlCharacter(part));

@@ -6,6 +6,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
+use crate::signals;
+
 type Action = Box<dyn FnOnce() + Send>;
 
 /// Whether Ctrl-C was pressed.
@@ -31,7 +33,7 @@ impl Interrupt {
         let interrupt = Self::default();
         let handler = interrupt.clone();
         // If no handler can be installed, Ctrl-C ends the program immediately.
-        let _ = ctrlc::set_handler(move || handler.press());
+        let _ = signals::on_end(move || handler.press());
         interrupt
     }
 

@@ -366,6 +366,33 @@ fn the_end_is_said_to_open_sessions() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_signal_that_is_ignored_stays_ignored() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let mut server = Command::new("sh")
+        .args(["-c", "trap '' HUP; exec \"$0\" serve --unix \"$1\""])
+        .arg(env!("CARGO_BIN_EXE_postwire"))
+        .arg(&socket)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    let mut stdout = BufReader::new(server.stdout.take().unwrap());
+    stdout.read_line(&mut said).unwrap();
+    let kill = |signal: &str| {
+        let process = server.id().to_string();
+        let sent = Command::new("kill").args([signal, &process]).status();
+        assert!(sent.unwrap().success());
+    };
+    kill("-HUP");
+    let url = format!("smtp+unix://{}", socket.display());
+    run(&send_to(&url)).assert_is(0, "accepted", None);
+    kill("-TERM");
+    assert_eq!(server.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn the_end_is_said_under_tls() {
     for tls in ["starttls", "wrapper"] {
         let server = Serve::start(&["--tls", tls, "--trace", "--delay", "mail:4"]);
