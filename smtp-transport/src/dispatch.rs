@@ -14,7 +14,7 @@ mod step;
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use self::sending::AnySending;
 pub use self::sending::{Sending, verdict};
 pub use self::step::{Drive, Glance, Message, Open, Step, Wait, WhenBlocked};
 use crate::pool::{Counters, PoolConnectionId, PoolEffects, PoolShelf, Totals};
+use crate::sync::{Mutex, MutexGuard};
 use crate::{Session, TransportConfig};
 
 /// A connection of an adapter: a session and its stream.
