@@ -10,10 +10,13 @@ mod model;
 mod sending;
 mod sharing;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -232,9 +235,11 @@ impl AnyDispatch {
     fn execute(&self, effects: PoolEffects<AnyLine>) {
         // A connection is closed before another send is woken, which may open one in its place.
         for line in effects.departing {
-            line.depart();
+            contained(|| line.depart());
         }
-        effects.woken.into_iter().for_each(Waker::wake);
+        for waker in effects.woken {
+            contained(|| waker.wake());
+        }
         for deserted in effects.deserted {
             self.give_back(Instant::EPOCH, deserted.id, deserted.connection, 0);
         }
@@ -253,9 +258,9 @@ impl AnyDispatch {
             return;
         }
         if is_idle {
-            line.depart();
+            contained(|| line.depart());
         } else {
-            drop(line);
+            contained(|| drop(line));
         }
         self.with_shelf(|shelf| shelf.lost(now, id));
     }
@@ -269,6 +274,15 @@ impl AnyDispatch {
             shelf.abandon(report);
         }
     }
+}
+
+/// Calls code of the program or of its runtime: a waker, or a stream that is closed. A panic ends here; the
+/// program's panic hook has been called.
+///
+/// The waker or the stream is that of another send. If the panic went on, this send would lose what the
+/// pool has just given it, such as a connection, and further sends would wait for that without end.
+fn contained<T>(call: impl FnOnce() -> T) -> Option<T> {
+    panic::catch_unwind(AssertUnwindSafe(call)).ok()
 }
 
 impl Drop for AnyDispatch {

@@ -159,6 +159,14 @@ enum Watch {
 }
 
 impl Watch {
+    /// Whether it is this send that is to be woken, or that reads.
+    fn is_by(self, ticket: PoolTicket) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Woken(by) | Self::Reading(by) | Self::Readable(by) => by == ticket,
+        }
+    }
+
     /// The thread that is to read next.
     fn reader(self) -> Option<PoolTicket> {
         match self {
