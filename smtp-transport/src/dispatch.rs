@@ -233,9 +233,11 @@ impl AnyDispatch {
     /// Executes what the pool has decided. No connection and no waker is used while the lock is
     /// held.
     fn execute(&self, effects: PoolEffects<AnyLine>) {
-        // A connection is closed before another send is woken, which may open one in its place.
-        for line in effects.departing {
+        // A connection is closed before a send, woken or not, may open one in its place.
+        for (id, line) in effects.departing {
             contained(|| line.depart());
+            // The pool ignores a time that is earlier than its last one.
+            self.with_shelf(|shelf| shelf.lost(Instant::EPOCH, id));
         }
         for waker in effects.woken {
             contained(|| waker.wake());
@@ -276,11 +278,11 @@ impl AnyDispatch {
     }
 }
 
-/// Calls code of the program or of its runtime: a waker, or a stream that is closed. A panic ends here; the
-/// program's panic hook has been called.
+/// Calls code of the program or of its runtime on behalf of other sends: a waker, or a stream that is
+/// flushed or closed. A panic ends here; the program's panic hook has been called.
 ///
-/// The waker or the stream is that of another send. If the panic went on, this send would lose what the
-/// pool has just given it, such as a connection, and further sends would wait for that without end.
+/// If the panic went on, this send would lose what the pool has just given it, such as a connection, and
+/// other sends would wait for that without end.
 fn contained<T>(call: impl FnOnce() -> T) -> Option<T> {
     panic::catch_unwind(AssertUnwindSafe(call)).ok()
 }

@@ -1,4 +1,5 @@
 use std::panic;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Wake;
 
@@ -11,17 +12,24 @@ use crate::adapter::{Dial, SessionMachine};
 const NOW: Instant = Instant::EPOCH;
 
 /// A connection whose server said that it takes one message.
-#[derive(Debug)]
 struct Scripted {
     machine: SessionMachine,
-    panics: bool,
+    /// What happens when the stream is closed.
+    closing: Box<dyn Fn() + Send + Sync>,
+}
+
+impl fmt::Debug for Scripted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Scripted")
+    }
 }
 
 impl Scripted {
-    fn open(config: &TransportConfig, panics: bool) -> Self {
+    fn open(config: &TransportConfig, closing: impl Fn() + Send + Sync + 'static) -> Self {
         let mut machine = Dial::new(config).session(None);
         machine.handle_input(NOW, b"220 server.example\r\n");
-        let mut scripted = Self { machine, panics };
+        let closing = Box::new(closing);
+        let mut scripted = Self { machine, closing };
         scripted.write_all();
         let hello = b"250-server.example\r\n250-PIPELINING\r\n250 LIMITS MAILMAX=1\r\n";
         scripted.machine.handle_input(NOW, hello);
@@ -61,10 +69,7 @@ impl Line for Scripted {
 
 impl Drop for Scripted {
     fn drop(&mut self) {
-        // Without the hook of panics, which would print this one.
-        if self.panics {
-            panic::resume_unwind(Box::new("the stream panics"));
-        }
+        (self.closing)();
     }
 }
 
@@ -100,6 +105,11 @@ fn refused() -> Error {
     Error::new(Stage::Connect, ErrorKind::ConnectionClosed)
 }
 
+/// Panics without the hook of panics, which would print it.
+fn panics() {
+    panic::resume_unwind(Box::new("as a program may"));
+}
+
 /// A waker that counts, and panics at times.
 struct Counting {
     woken: AtomicUsize,
@@ -121,7 +131,7 @@ impl Wake for Counting {
     fn wake(self: Arc<Self>) {
         self.woken.fetch_add(1, Ordering::Relaxed);
         if self.panics {
-            panic::resume_unwind(Box::new("the waker panics"));
+            panics();
         }
     }
 }
@@ -166,7 +176,7 @@ fn a_stream_that_panics_when_it_is_closed_leaves_its_place_in_the_pool() {
     let dispatch = Dispatch::new(config.clone());
     let mut sending = send(&dispatch);
     assert!(poll(&mut sending, Waker::noop()));
-    open(&mut sending, Ok(Scripted::open(&config, true)));
+    open(&mut sending, Ok(Scripted::open(&config, panics)));
     assert!(matches!(sending.next_step(NOW), Step::Drive(_)));
     assert_eq!(dispatch.counters().in_use, 1);
     // The session is in the middle of a message, so the connection is closed.
@@ -180,7 +190,7 @@ fn a_send_whose_message_is_turned_away_leaves_the_connection() {
     let dispatch = Dispatch::new(config.clone());
     let mut first = send(&dispatch);
     assert!(poll(&mut first, Waker::noop()));
-    open(&mut first, Ok(Scripted::open(&config, false)));
+    open(&mut first, Ok(Scripted::open(&config, || {})));
     match first.next_step(NOW) {
         Step::Drive(drive) => drive.park(Waker::noop()),
         step => panic!("nothing to drive: {step:?}"),
@@ -197,4 +207,24 @@ fn a_send_whose_message_is_turned_away_leaves_the_connection() {
     assert_eq!((counters.in_use, counters.opening), (0, 1));
     open(&mut second, Err(refused()));
     assert!(matches!(second.next_step(NOW), Step::Report(_)));
+}
+
+#[test]
+fn no_connection_is_opened_in_place_of_one_that_is_still_open() {
+    let config = config(1);
+    let dispatch = Dispatch::new(config.clone());
+    // While a connection is being closed, another thread wants to send.
+    let second = Arc::new(Mutex::new(send(&dispatch)));
+    let asks = Arc::clone(&second);
+    let line = Scripted::open(&config, move || {
+        assert!(!poll(&mut asks.lock().unwrap(), Waker::noop()));
+    });
+    let mut first = send(&dispatch);
+    assert!(poll(&mut first, Waker::noop()));
+    open(&mut first, Ok(line));
+    first.leave(NOW);
+    assert_eq!(dispatch.counters().idle, 1);
+    dispatch.close_idle(NOW + dispatch.config().pool().idle_timeout);
+    assert!(poll(&mut second.lock().unwrap(), Waker::noop()));
+    open(&mut second.lock().unwrap(), Err(refused()));
 }

@@ -36,7 +36,9 @@ fn connections_go_round() {
     shelf.shut_down(NOW);
     assert!(!shelf.is_drained());
     shelf.put_back(NOW, id, "the connection", 1);
-    assert_eq!(shelf.effects().departing, ["the connection"]);
+    assert_eq!(shelf.effects().departing, [(id, "the connection")]);
+    assert!(!shelf.is_drained());
+    shelf.lost(NOW, id);
     assert!(shelf.is_drained());
     let late = shelf.request(NOW, false, None);
     assert!(matches!(take(&mut shelf, late), Some(PoolGrant::Refuse)));
