@@ -12,12 +12,8 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use postwire_proto::{
-    Body, BodySource, Credentials, Instant, Mechanism, Pipelining, Report, StreamFacts,
-};
-use postwire_reference::{
-    Dialect, Protocol, Reported, Sent, Status, Taken, Verdict, judge_unordered,
-};
+use postwire_proto::{Body, BodySource, Credentials, Instant, Mechanism, Pipelining, StreamFacts};
+use postwire_reference::{Dialect, Protocol, Reported, Taken, Verdict, judge_unordered};
 use postwire_transport::adapter::Dispatch;
 use postwire_transport::{TransportBuilder, TransportConfig};
 
@@ -25,7 +21,7 @@ use self::sender::{Kind, Sender, Stop};
 use self::wire::{Common, FarEnd, Wire};
 use crate::cells::{Cell, RefCell};
 use crate::choices::Choices;
-use crate::messages::{message, reported};
+use crate::messages::{message, number_of, reported, unreported};
 use crate::oracle::{
     Outcomes, answers_everything, check_offences, describe_dialect, describe_reports,
     describe_server, is_safe, sent_by,
@@ -242,7 +238,7 @@ impl World {
             // A message without a trace was not sent.
             for left in &sender.given[sender.reports.len()..] {
                 if !reports.iter().any(|report| report.id == left.sent.id) {
-                    reports.push(not_sent(&left.sent));
+                    reports.push(unreported(&left.sent, Verdict::NotSent));
                 }
             }
         }
@@ -400,24 +396,4 @@ fn config(
             .authentication(vec![Mechanism::PLAIN, Mechanism::LOGIN]);
     }
     builder.build().unwrap()
-}
-
-/// Which message a report is about: its recipients say it.
-fn number_of(report: &Report) -> Result<usize, String> {
-    let first = report.recipients().first();
-    let first = first.map(|recipient| recipient.address().to_string());
-    let number = first.as_ref().and_then(|first| first.split('-').nth(1));
-    let number = number.and_then(|number| number.parse().ok());
-    number.ok_or_else(|| format!("a report is about nobody: {report:?}"))
-}
-
-fn not_sent(sent: &Sent) -> Reported {
-    let recipients = sent.recipients.iter();
-    Reported {
-        id: sent.id,
-        verdict: Verdict::NotSent,
-        recipients: recipients
-            .map(|recipient| (recipient.clone(), Status::NotSent))
-            .collect(),
-    }
 }

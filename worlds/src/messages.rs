@@ -127,3 +127,32 @@ pub fn reported(id: usize, report: &Report) -> Reported {
         recipients: recipients.collect(),
     }
 }
+
+/// Which message a report is about: its recipients say it.
+///
+/// # Errors
+///
+/// If the report has no recipient of a [`message`].
+pub fn number_of(report: &Report) -> Result<usize, String> {
+    let first = report.recipients().first();
+    let first = first.map(|recipient| recipient.address().to_string());
+    let number = first.as_ref().and_then(|first| first.split('-').nth(1));
+    let number = number.and_then(|number| number.parse().ok());
+    number.ok_or_else(|| format!("a report is about nobody: {report:?}"))
+}
+
+/// What counts as the report on a message whose send ended without one: `NotSent`, or `InDoubt`.
+pub fn unreported(sent: &Sent, verdict: Verdict) -> Reported {
+    let status = match verdict {
+        Verdict::NotSent => Status::NotSent,
+        _ => Status::InDoubt,
+    };
+    let recipients = sent.recipients.iter();
+    Reported {
+        id: sent.id,
+        verdict,
+        recipients: recipients
+            .map(|recipient| (recipient.clone(), status))
+            .collect(),
+    }
+}
