@@ -2,15 +2,14 @@
 //! machine. Must never know about SMTP or TLS.
 
 use std::io::{self, IoSlice};
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use postwire_transport::adapter::{Flow, Move};
-use postwire_transport::proto::{Clock, Endpoint, Instant};
+use postwire_transport::proto::{Clock, Endpoint};
 
 use crate::Stream;
+use crate::park::{park_until, unpark_this_thread};
 
 /// The time limit of one write, after which the driver reads: the peer may have sent the reason why
 /// it no longer reads, or may not read before its own output is read.
@@ -205,37 +204,6 @@ impl<E: Endpoint, S: Stream> Driver<E, S> {
 
     fn advance_clock(&mut self) {
         self.flow.handle_timeout(self.clock.now());
-    }
-}
-
-/// Sleeps until this thread is woken, or until the time `until`.
-pub(crate) fn park_until(clock: Clock, until: Option<Instant>) {
-    let left = |until: Instant| until.saturating_duration_since(clock.now());
-    thread::park_timeout(until.map_or(Duration::MAX, left));
-}
-
-thread_local! {
-    static UNPARK: Waker = new_waker();
-}
-
-/// A waker that unparks this thread.
-pub(crate) fn unpark_this_thread() -> Waker {
-    // A thread that is ending has no such variable any more.
-    UNPARK
-        .try_with(Waker::clone)
-        .unwrap_or_else(|_| new_waker())
-}
-
-fn new_waker() -> Waker {
-    Waker::from(Arc::new(Unpark(thread::current())))
-}
-
-/// Unparks a thread when woken.
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
     }
 }
 

@@ -41,6 +41,7 @@ mod connect;
 mod connection;
 mod driver;
 mod mailer;
+mod park;
 mod send;
 mod socket;
 mod stream;

@@ -11,7 +11,7 @@ use postwire_transport::proto::{Body, Clock, Envelope, Error, Report, SendError}
 use postwire_transport::{Counters, StreamBody, TransportConfig};
 
 use crate::connect::Connector;
-use crate::driver::{park_until, unpark_this_thread};
+use crate::park::{park_until, unpark_this_thread};
 use crate::{Connection, Socket, Stream};
 
 /// A transport: sends mail through one server, with a pool of connections.

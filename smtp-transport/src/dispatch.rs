@@ -10,11 +10,14 @@ mod model;
 mod sending;
 mod sharing;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -24,6 +27,7 @@ use self::sending::AnySending;
 pub use self::sending::{Sending, verdict};
 pub use self::step::{Drive, Glance, Message, Open, Step, Wait, WhenBlocked};
 use crate::pool::{Counters, PoolConnectionId, PoolEffects, PoolShelf, Totals};
+use crate::sync::{Mutex, MutexGuard};
 use crate::{Session, TransportConfig};
 
 /// A connection of an adapter: a session and its stream.
@@ -229,11 +233,15 @@ impl AnyDispatch {
     /// Executes what the pool has decided. No connection and no waker is used while the lock is
     /// held.
     fn execute(&self, effects: PoolEffects<AnyLine>) {
-        // A connection is closed before another send is woken, which may open one in its place.
-        for line in effects.departing {
-            line.depart();
+        // A connection is closed before a send, woken or not, may open one in its place.
+        for (id, line) in effects.departing {
+            contained(|| line.depart());
+            // The pool ignores a time that is earlier than its last one.
+            self.with_shelf(|shelf| shelf.lost(Instant::EPOCH, id));
         }
-        effects.woken.into_iter().for_each(Waker::wake);
+        for waker in effects.woken {
+            contained(|| waker.wake());
+        }
         for deserted in effects.deserted {
             self.give_back(Instant::EPOCH, deserted.id, deserted.connection, 0);
         }
@@ -252,9 +260,9 @@ impl AnyDispatch {
             return;
         }
         if is_idle {
-            line.depart();
+            contained(|| line.depart());
         } else {
-            drop(line);
+            contained(|| drop(line));
         }
         self.with_shelf(|shelf| shelf.lost(now, id));
     }
@@ -268,6 +276,15 @@ impl AnyDispatch {
             shelf.abandon(report);
         }
     }
+}
+
+/// Calls code of the program or of its runtime on behalf of other sends: a waker, or a stream that is
+/// flushed or closed. A panic ends here; the program's panic hook has been called.
+///
+/// If the panic went on, this send would lose what the pool has just given it, such as a connection, and
+/// other sends would wait for that without end.
+fn contained<T>(call: impl FnOnce() -> T) -> Option<T> {
+    panic::catch_unwind(AssertUnwindSafe(call)).ok()
 }
 
 impl Drop for AnyDispatch {

@@ -37,6 +37,7 @@ mod serialization;
 mod session;
 mod source;
 mod stream_body;
+mod sync;
 mod url;
 
 pub use builder::TransportBuilder;

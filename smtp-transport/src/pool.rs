@@ -52,7 +52,7 @@ pub(crate) enum PoolAction {
     Open(PoolTicket, PoolConnectionId),
     /// Queue the message of this waiter on this connection, which others are using.
     Join(PoolTicket, PoolConnectionId),
-    /// End this idle connection by `QUIT`.
+    /// End this idle connection by `QUIT`, then call [`Pool::lost`]: until then it counts as a connection.
     Close(PoolConnectionId),
     /// Refuse this waiter, because the pool is shutting down.
     Refuse(PoolTicket),
@@ -134,6 +134,8 @@ enum State {
     Idle {
         since: Instant,
     },
+    /// Being closed. No other connection is opened in its place before it is closed.
+    Closing,
 }
 
 /// The messages on a shared connection.
@@ -435,6 +437,7 @@ impl Pool {
                 State::Opening(_) => counters.opening += 1,
                 State::Idle { .. } => counters.idle += 1,
                 State::Unseen(_) | State::Alone => counters.in_use += 1,
+                State::Closing => {}
                 State::Shared(load) => {
                     counters.in_use += 1;
                     counters.queued += load.messages;
@@ -561,7 +564,9 @@ impl Pool {
     }
 
     fn close(&mut self, id: PoolConnectionId) {
-        self.forget(id);
+        if let Some(connection) = self.find(id) {
+            connection.state = State::Closing;
+        }
         self.actions.push_back(PoolAction::Close(id));
     }
 }

@@ -168,7 +168,10 @@ impl AnySending {
                 Hold::Right(_, id) => return Next::Open(id),
                 Hold::Shared(..) => {
                     self.queue_joined();
-                    return Next::Drive;
+                    if matches!(self.hold, Hold::Shared(..)) {
+                        return Next::Drive;
+                    }
+                    continue;
                 }
                 Hold::Nothing | Hold::Lease(_) => {}
             }

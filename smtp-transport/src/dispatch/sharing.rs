@@ -9,17 +9,19 @@ use std::task::Waker;
 
 use postwire_proto::{Event, Instant, Report};
 
+use super::contained;
 use super::sending::{AnySending, Hold};
 use crate::pool::{QueuedMessage, SharedConnection, UnderWay, WhenBlocked};
 
 impl AnySending {
-    /// Queues the messages that joined the connection which this send drives.
+    /// Queues the messages that joined the connection which this send drives. If its own message is turned
+    /// away, this send waits again and leaves the connection to others.
     pub(super) fn queue_joined(&mut self) {
         let now = self.now;
-        let Hold::Shared(_, shared) = &mut self.hold else {
+        let Hold::Shared(own, shared) = &mut self.hold else {
             return;
         };
-        let id = shared.id;
+        let (own, id) = (*own, shared.id);
         let is_ready = shared.connection.session().is_ready();
         let limit = shared.deadline();
         let mut turned_away = Vec::new();
@@ -43,9 +45,15 @@ impl AnySending {
             });
         }
         self.limit_shared(limit);
-        if !turned_away.is_empty() {
-            self.dispatch
-                .with_shelf(|shelf| shelf.turn_away(now, id, turned_away));
+        if turned_away.is_empty() {
+            return;
+        }
+        let is_turned_away = turned_away.iter().any(|joined| joined.ticket == own);
+        self.dispatch
+            .with_shelf(|shelf| shelf.turn_away(now, id, turned_away));
+        if is_turned_away {
+            self.put_down();
+            self.hold = Hold::Place(own);
         }
     }
 
@@ -101,8 +109,14 @@ impl AnySending {
     fn hand_over(&mut self) {
         // What the last replies allow is written now, and not when the other send is polled.
         self.queue_joined();
+        self.put_down();
+    }
+
+    /// Writes what can be written without waiting, and leaves the connection to another send whose
+    /// message is on it; without one, to the pool.
+    fn put_down(&mut self) {
         while let Hold::Shared(_, shared) = &mut self.hold
-            && let Some(event) = shared.connection.flush()
+            && let Some(event) = contained(|| shared.connection.flush()).flatten()
         {
             if let Event::Report(report) = event {
                 self.deliver(report);

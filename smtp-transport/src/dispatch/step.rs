@@ -14,7 +14,7 @@ use bytes::Bytes;
 use postwire_proto::{Body, Envelope, Error, ErrorKind, Event, Instant, Report, Stage};
 
 use super::sending::{AnySending, Hold, Next};
-use super::{AnyLine, Line, as_own};
+use super::{AnyLine, Line, as_own, contained};
 use crate::observe;
 pub use crate::pool::WhenBlocked;
 use crate::pool::{PoolConnectionId, PoolGrant, PoolShelf};
@@ -259,7 +259,7 @@ impl AnySending {
                 if line.session().is_idle() {
                     return self.lease(ticket, id, line, true);
                 }
-                drop(line);
+                contained(|| drop(line));
                 self.dispatch
                     .with_shelf(|shelf| shelf.found_dead(now, id, ticket, deadline));
                 self.hold = Hold::Place(ticket);

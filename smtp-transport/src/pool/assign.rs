@@ -72,6 +72,7 @@ impl Pool {
             if waiting.fresh
                 && !self.may_open()
                 && self.paused_until.is_none()
+                && !self.is_closing()
                 && let Some(id) = self.longest_idle()
             {
                 self.close(id);
@@ -171,6 +172,12 @@ impl Pool {
         let by_load = std::iter::from_fn(|| Some(&self.connections[shared.pop()?.0.2]));
         let found = by_load.skip(reserved).find(takes);
         found.map(|connection| connection.id)
+    }
+
+    /// Whether a connection is being closed, so that another one may be opened soon.
+    fn is_closing(&self) -> bool {
+        let mut connections = self.connections.iter();
+        connections.any(|connection| matches!(connection.state, State::Closing))
     }
 
     pub(super) fn may_open(&self) -> bool {

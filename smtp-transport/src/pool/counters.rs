@@ -1,8 +1,8 @@
 //! What a transport has done, in numbers that a program can read.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use postwire_proto::{Outcome, Report};
+
+use crate::sync::{AtomicU64, Relaxed};
 
 /// The present state of a transport, and what it has done since it was created.
 ///

@@ -180,7 +180,11 @@ impl World {
     /// Executes the effects, as an adapter does after each call.
     fn carry_out(&mut self) {
         let effects = self.shelf.effects();
-        self.live -= effects.departing.len();
+        for (id, _) in effects.departing {
+            self.live -= 1;
+            self.shelf.lost(self.now, id);
+            self.carry_out();
+        }
         effects.woken.into_iter().for_each(Waker::wake);
     }
 

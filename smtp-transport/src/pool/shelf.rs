@@ -159,6 +159,14 @@ enum Watch {
 }
 
 impl Watch {
+    /// Whether it is this send that is to be woken, or that reads.
+    fn is_by(self, ticket: PoolTicket) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Woken(by) | Self::Reading(by) | Self::Readable(by) => by == ticket,
+        }
+    }
+
     /// The thread that is to read next.
     fn reader(self) -> Option<PoolTicket> {
         match self {
@@ -192,8 +200,8 @@ pub(crate) enum PoolGrant<C> {
 #[derive(Debug)]
 #[must_use = "waiters sleep until these wakers are woken"]
 pub(crate) struct PoolEffects<C> {
-    /// Idle connections to end by `QUIT`.
-    pub(crate) departing: Vec<C>,
+    /// Idle connections to end by `QUIT`. Each is [lost](PoolShelf::lost) after that.
+    pub(crate) departing: Vec<(PoolConnectionId, C)>,
     /// Shared connections that nobody drives any more. Their sessions are to be ended, and the
     /// reports on their messages kept as abandoned ones.
     pub(crate) deserted: Vec<SharedConnection<C>>,
@@ -505,7 +513,11 @@ impl<C> PoolShelf<C> {
                 PoolAction::Open(ticket, id) => self.grant(ticket, PoolGrant::Open(id)),
                 PoolAction::Join(ticket, id) => self.join(ticket, id),
                 PoolAction::Refuse(ticket) => self.grant(ticket, PoolGrant::Refuse),
-                PoolAction::Close(id) => self.effects.departing.extend(self.idle.remove(id)),
+                PoolAction::Close(id) => {
+                    if let Some(connection) = self.idle.remove(id) {
+                        self.effects.departing.push((id, connection));
+                    }
+                }
                 PoolAction::KeepTime(ticket, at) => self.keep_time(ticket, at),
             }
         }

@@ -228,11 +228,39 @@ impl<C> PoolShelf<C> {
             debug_assert!(false, "a connection that is not shared is parked");
             return;
         };
+        let id = connection.id;
         shared.parked = Some(connection);
-        shared.watch = Watch::Woken(driver);
-        // Whoever joined meanwhile found no driver to wake.
-        if !shared.joining.is_empty() {
-            self.wake(driver);
+        if self.is_left_to_reader(id) {
+            return;
+        }
+        if let Some(shared) = self.shared.get_mut(id) {
+            shared.watch = Watch::Woken(driver);
+            // Whoever joined meanwhile found no driver to wake.
+            if !shared.joining.is_empty() {
+                self.wake(driver);
+            }
+        }
+    }
+
+    /// Whether a thread waits for the stream of this connection, which was put down just now. That thread
+    /// drives it next, except that a send which has joined may queue its message first.
+    fn is_left_to_reader(&mut self, id: PoolConnectionId) -> bool {
+        let Some(shared) = self.shared.get(id) else {
+            return false;
+        };
+        match shared.watch {
+            Watch::Reading(_) => {
+                // Whoever joined meanwhile found no connection to take.
+                if let Some(joined) = shared.joining.front().copied() {
+                    self.wake(joined);
+                }
+                true
+            }
+            Watch::Readable(reader) => {
+                self.wake(reader);
+                true
+            }
+            Watch::Nobody | Watch::Woken(_) => false,
         }
     }
 
@@ -285,21 +313,7 @@ impl<C> PoolShelf<C> {
             return Some(connection);
         };
         shared.parked = Some(connection);
-        match shared.watch {
-            Watch::Reading(_) => {
-                // Whoever joined meanwhile found no connection to take.
-                if let Some(joined) = shared.joining.front().copied() {
-                    self.wake(joined);
-                }
-                return None;
-            }
-            Watch::Readable(reader) => {
-                self.wake(reader);
-                return None;
-            }
-            Watch::Nobody | Watch::Woken(_) => {}
-        }
-        if self.wake_a_driver(id) {
+        if self.is_left_to_reader(id) || self.wake_a_driver(id) {
             return None;
         }
         self.pool.no_longer_shared(id);
@@ -358,13 +372,12 @@ impl<C> PoolShelf<C> {
         let Some(shared) = self.shared.get_mut(id) else {
             return;
         };
-        let is_parked = shared.parked.is_some();
-        let wakes_nobody = match shared.watch {
-            Watch::Nobody => true,
-            Watch::Woken(watch) | Watch::Reading(watch) | Watch::Readable(watch) => watch == ticket,
-        };
-        if is_parked
-            && wakes_nobody
+        if shared.watch.is_by(ticket) {
+            // A send that drives the connection meanwhile reads by itself from now on.
+            shared.watch = Watch::Nobody;
+        }
+        if shared.parked.is_some()
+            && shared.watch == Watch::Nobody
             && !self.wake_a_driver(id)
             && let Some(shared) = self.shared.remove(id)
         {
@@ -390,12 +403,7 @@ impl<C> PoolShelf<C> {
         let drives = self
             .shared
             .get(id)
-            .is_some_and(|shared| match shared.watch {
-                Watch::Nobody => false,
-                Watch::Woken(watch) | Watch::Reading(watch) | Watch::Readable(watch) => {
-                    watch == ticket
-                }
-            });
+            .is_some_and(|shared| shared.watch.is_by(ticket));
         if drives {
             self.wake_another_driver(id, Some(ticket));
         }

@@ -36,7 +36,9 @@ fn connections_go_round() {
     shelf.shut_down(NOW);
     assert!(!shelf.is_drained());
     shelf.put_back(NOW, id, "the connection", 1);
-    assert_eq!(shelf.effects().departing, ["the connection"]);
+    assert_eq!(shelf.effects().departing, [(id, "the connection")]);
+    assert!(!shelf.is_drained());
+    shelf.lost(NOW, id);
     assert!(shelf.is_drained());
     let late = shelf.request(NOW, false, None);
     assert!(matches!(take(&mut shelf, late), Some(PoolGrant::Refuse)));
@@ -154,4 +156,65 @@ fn a_paused_send_is_not_chosen_to_drive() {
     // The paused send is the only one. Whoever joins then drives for both.
     let third = shelf.request_place(NOW, None, 0, message());
     assert!(matches!(take(&mut shelf, third), Some(PoolGrant::Drive(_))));
+}
+
+/// A shared connection whose stream one thread waits for, while another thread has taken it.
+fn taken_while_read() -> (
+    PoolShelf<&'static str>,
+    [PoolTicket; 2],
+    SharedConnection<&'static str>,
+) {
+    let mut shelf = PoolShelf::new(PoolConfig::default().max_connections(1), 3);
+    let reader = shelf.request_place(NOW, None, 0, message());
+    let Some(PoolGrant::Open(id)) = take(&mut shelf, reader) else {
+        panic!("nothing to open");
+    };
+    let shared = shelf.share(NOW, id, reader, "the connection", false);
+    assert!(shelf.next_joining(id).is_some());
+    let parked = shelf.park_to_read(shared, reader, Waker::noop(), None);
+    assert!(matches!(parked, Ok(true)));
+    let other = shelf.request_place(NOW, None, 0, message());
+    let Some(PoolGrant::Drive(shared)) = take(&mut shelf, other) else {
+        panic!("nothing to queue a message on");
+    };
+    assert!(shelf.next_joining(id).is_some());
+    (shelf, [reader, other], shared)
+}
+
+#[test]
+fn another_thread_reads_after_the_one_that_read_has_left() {
+    for found_readable in [false, true] {
+        let (mut shelf, [reader, other], shared) = taken_while_read();
+        if found_readable {
+            assert!(take(&mut shelf, reader).is_none());
+        }
+        shelf.cancel(NOW, reader);
+        let parked = shelf.park_to_read(shared, other, Waker::noop(), None);
+        assert!(matches!(parked, Ok(true)), "{found_readable}");
+    }
+}
+
+#[test]
+fn the_thread_that_reads_goes_on_to_read_after_a_step_was_dropped() {
+    let (mut shelf, [reader, other], shared) = taken_while_read();
+    shelf.park(shared, other, Waker::noop());
+    assert!(take(&mut shelf, other).is_none());
+    let joined = shelf.request_place(NOW, None, 0, message());
+    assert!(matches!(
+        take(&mut shelf, joined),
+        Some(PoolGrant::Drive(_))
+    ));
+    assert!(take(&mut shelf, reader).is_none());
+}
+
+#[test]
+fn the_thread_that_can_read_is_woken_when_a_step_is_dropped() {
+    let (mut shelf, [reader, other], shared) = taken_while_read();
+    assert!(take(&mut shelf, reader).is_none());
+    shelf.park(shared, other, Waker::noop());
+    assert_eq!(shelf.effects().woken.len(), 1);
+    assert!(matches!(
+        take(&mut shelf, reader),
+        Some(PoolGrant::Drive(_))
+    ));
 }
