@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use postwire_blocking::proto::{Mechanism, Protocol, Redaction, Reply};
+use postwire_blocking::proto::{Endpoint as _, Mechanism, Protocol, Redaction, Reply};
 use postwire_blocking::tls::ServerConnection;
 use postwire_blocking::{Driver, Socket};
 use postwire_server::{Received, ServerEvent};
@@ -72,7 +72,7 @@ impl<'a> Conversation<'a> {
 
     /// Converses until the session is over.
     pub(crate) fn run(mut self) {
-        while let Some(event) = self.driver.next_event() {
+        while let Some(event) = self.next_event() {
             let Some((stage, mut answers)) = self.take_event(&event) else {
                 continue;
             };
@@ -104,6 +104,19 @@ impl<'a> Conversation<'a> {
                 answers -= 1;
             }
         }
+    }
+
+    /// The next event. What was refused is printed before the client is waited for, but not before the
+    /// end of a session that comes with it.
+    fn next_event(&mut self) -> Option<ServerEvent> {
+        if self.journal.has_refused() {
+            let event = self.driver.machine_mut().poll_event();
+            if event.is_some() {
+                return event;
+            }
+            self.journal.print_refusal();
+        }
+        self.driver.next_event()
     }
 
     /// Records the event. Returns the stage if it is a question, and the number of answers.

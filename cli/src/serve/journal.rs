@@ -156,7 +156,13 @@ impl Journal {
         self.print_failure("the server hung up on demand");
     }
 
-    fn print_refusal(&mut self) {
+    /// Whether a refusal is not printed yet.
+    pub(crate) fn has_refused(&self) -> bool {
+        self.refusal.is_some()
+    }
+
+    /// Prints the refusal that is not printed yet.
+    pub(crate) fn print_refusal(&mut self) {
         if let Some(refusal) = mem::take(&mut self.refusal) {
             self.print_failure(&refusal);
         }
