@@ -42,7 +42,9 @@ pub(crate) fn run(arguments: &ProbeArguments) -> Result<Exit, UsageError> {
     let builder = server_options::parse(("URL", &url), options)?;
     let asked = server_options::requested_options(&url, options)?;
     if io::stderr().is_terminal() {
-        print_note("asking the server; one that does not answer takes up to a minute");
+        print_note(
+            "asking the server; one that does not answer is waited for several times (--timeout)",
+        );
     }
     // The dialogue shows when there is a greeting to read, and how long a flight takes.
     let config = server_options::build(builder.clone().client(|client| client.trace(true)))?;

@@ -3,6 +3,7 @@
 //!
 //! Knows when Ctrl-C was pressed and which action follows. Must never know a session.
 
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -81,7 +82,11 @@ impl Interrupt {
     fn press(&self) {
         let (action, waker) = {
             let mut state = self.lock();
-            state.was_pressed = true;
+            // The action of the first one is under way; the other action is not true any more. Some
+            // programs send a signal twice, to a process and to its group.
+            if mem::replace(&mut state.was_pressed, true) {
+                return;
+            }
             let action = state.replacement.take();
             let action = action.or_else(|| state.always.take());
             (action, state.waker.take())

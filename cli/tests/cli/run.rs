@@ -83,7 +83,7 @@ pub(crate) fn finish(command: Command, input: &[u8]) -> Run {
     finish_or_interrupt(command, input, None)
 }
 
-/// Runs the command and sends Ctrl-C after a while.
+/// Runs the command and sends Ctrl-C twice after a while.
 pub(crate) fn interrupt<S: AsRef<OsStr>>(arguments: &[S], after: Duration) -> Run {
     let mut command = postwire();
     command
@@ -117,8 +117,12 @@ fn finish_or_interrupt(mut command: Command, input: &[u8], mut after: Option<Dur
         if after.is_some_and(|after| begun.elapsed() > after) {
             after = None;
             let process = child.id().to_string();
-            let sent = Command::new("kill").args(["-INT", &process]).status();
-            assert!(sent.expect("kill is installed").success());
+            // `timeout` signals a process and its group, so that it gets the signal twice. The second
+            // one may be too late.
+            let mut kill = Command::new("kill");
+            kill.args(["-INT", &process, &process]);
+            kill.stderr(Stdio::null());
+            kill.status().expect("kill is installed");
         }
         if begun.elapsed() > FAR_TOO_LONG {
             child.kill().expect("it runs");
