@@ -75,3 +75,36 @@ impl<C> StreamBody<C> {
         (self.facts, self.chunks)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_declaration_is_about_one_fact() {
+        let facts = |body: StreamBody<()>| body.into_parts().0;
+        let with = |change: fn(&mut StreamFacts)| {
+            let mut facts = StreamFacts::default();
+            change(&mut facts);
+            facts
+        };
+        let body = || StreamBody::new(());
+        assert_eq!(facts(body()), StreamFacts::default());
+        let declared = [
+            (body().size_hint(7), with(|facts| facts.size_hint = Some(7))),
+            (body().eight_bit(true), with(|facts| facts.eight_bit = true)),
+            (body().smtp_utf8(true), with(|facts| facts.smtp_utf8 = true)),
+            (body().binary(true), with(|facts| facts.binary = true)),
+            // All of them are replaced.
+            (
+                body()
+                    .binary(true)
+                    .facts(with(|facts| facts.eight_bit = true)),
+                with(|facts| facts.eight_bit = true),
+            ),
+        ];
+        for (body, expected) in declared {
+            assert_eq!(facts(body), expected);
+        }
+    }
+}

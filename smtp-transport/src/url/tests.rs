@@ -115,6 +115,7 @@ fn credentials_are_percent_decoded() {
 
 #[test]
 fn what_names_no_server() {
+    let mut said: Vec<(String, UrlError)> = Vec::new();
     use UrlPart::{HelloName, Password, Query, SocketPath, User};
     for (url, error) in [
         ("", UrlError::MissingScheme),
@@ -203,7 +204,14 @@ fn what_names_no_server() {
         // hello names
         ("smtp://h/%0d%0a", UrlError::ControlCharacter(HelloName)),
     ] {
-        assert_eq!(ServerUrl::parse(url).err(), Some(error), "{url}");
+        assert_eq!(ServerUrl::parse(url).as_ref().err(), Some(&error), "{url}");
+        // Each error has words of its own, which show nothing of the URL.
+        let words = error.to_string();
+        let other = said
+            .iter()
+            .find(|(said, other)| *said == words && *other != error);
+        assert!(words.len() > 15 && other.is_none(), "{words}: {other:?}");
+        said.push((words, error));
     }
     for url in [
         "smtp://h//",
