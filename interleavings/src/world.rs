@@ -9,7 +9,7 @@ use postwire_transport::proto::{Pipelining, Report, SendError};
 use postwire_transport::{Counters, TransportBuilder, TransportConfig, reset_clock};
 use postwire_worlds::cells::{Cell, RefCell};
 use postwire_worlds::choices::Choices;
-use postwire_worlds::messages::{Message, message};
+use postwire_worlds::messages::{self, Message, message};
 use postwire_worlds::oracle::{answers_everything, is_safe};
 use postwire_worlds::scene;
 use shuttle::rand::RngCore as _;
@@ -153,12 +153,7 @@ fn end(program: impl Program, world: &World) -> Outcomes {
 
 impl World {
     fn new(choices: &mut Choices, upsets: &[usize]) -> Self {
-        let pipelining = choices.pick(&[
-            Pipelining::Careful,
-            Pipelining::Careful,
-            Pipelining::Off,
-            Pipelining::Bold,
-        ]);
+        let pipelining = scene::pipelining(choices);
         let protocol = choices.pick(&[Protocol::Smtp, Protocol::Smtp, Protocol::Lmtp]);
         let max_connections = choices.pick(&[1, 1, 2, 3]);
         let upsets = choices.pick(upsets);
@@ -208,7 +203,7 @@ impl World {
 
     /// Records the result of sending a message.
     pub fn sent(&self, message: &Message, sent: Result<Report, SendError>) {
-        self.reported(message, &sent.unwrap_or_else(SendError::into_report));
+        self.reported(message, &messages::report(sent));
     }
 
     fn abandoned(&self, reports: &[Report]) {

@@ -26,7 +26,7 @@ use crate::oracle::{
     Outcomes, answers_everything, check_offences, describe_dialect, describe_reports,
     describe_server, is_safe, sent_by,
 };
-use crate::scene::protocol;
+use crate::scene::{pipelining, protocol};
 
 /// The longest time that a world may sleep in which every server answers and no time is limited.
 const LONGEST_SLEEP: Duration = Duration::from_secs(20);
@@ -51,12 +51,7 @@ impl World {
     ///
     /// Never: the configuration is valid.
     pub fn new(choices: &mut Choices) -> Self {
-        let pipelining = choices.pick(&[
-            Pipelining::Careful,
-            Pipelining::Careful,
-            Pipelining::Off,
-            Pipelining::Bold,
-        ]);
+        let pipelining = pipelining(choices);
         let protocol = choices.pick(&[Protocol::Smtp, Protocol::Smtp, Protocol::Lmtp]);
         let dialects = dialects(choices, protocol, pipelining);
         let is_patient = choices.once_in(2);

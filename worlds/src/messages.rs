@@ -2,7 +2,9 @@
 //! harm if they were read as commands.
 
 use bytes::Bytes;
-use postwire_proto::{Address, Body, Envelope, Outcome, RecipientStatus, Recipients, Report};
+use postwire_proto::{
+    Address, Body, Envelope, Outcome, RecipientStatus, Recipients, Report, SendError,
+};
 use postwire_reference::{Reported, Sent, Status, Verdict};
 
 use crate::choices::Choices;
@@ -114,6 +116,11 @@ impl Message {
     pub fn body(&self) -> Body {
         Body::from(self.content.clone())
     }
+}
+
+/// The report of a send of one message, whatever became of it.
+pub fn report(result: Result<Report, SendError>) -> Report {
+    result.unwrap_or_else(SendError::into_report)
 }
 
 /// The reports of one send, which come in the order of its messages, in the judge's words.

@@ -40,12 +40,7 @@ impl Scene {
         }
         // What is said in plaintext is an offence then.
         dialect.tls_demanded = security == Security::Required;
-        let pipelining = choices.pick(&[
-            Pipelining::Careful,
-            Pipelining::Careful,
-            Pipelining::Off,
-            Pipelining::Bold,
-        ]);
+        let pipelining = pipelining(choices);
         let mut config = ClientConfig::new(HelloName::localhost(), security)
             .pipelining(pipelining)
             .protocol(protocol(dialect.protocol))
@@ -91,6 +86,16 @@ impl Scene {
         *passed += piece;
         (!chunk.is_empty()).then_some(chunk)
     }
+}
+
+/// How a client sends: mostly carefully.
+pub fn pipelining(choices: &mut Choices) -> Pipelining {
+    choices.pick(&[
+        Pipelining::Careful,
+        Pipelining::Careful,
+        Pipelining::Off,
+        Pipelining::Bold,
+    ])
 }
 
 /// The protocol in the client's words.

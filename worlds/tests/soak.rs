@@ -10,12 +10,14 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use postwire_proto::{Report, SendError};
+use postwire_proto::Report;
 use postwire_reference::{Reported, Sent, Verdict};
 use postwire_transport::TransportConfig;
 use postwire_worlds::choices::Choices;
 use postwire_worlds::meeting::Meeting;
-use postwire_worlds::messages::{Message, message, number_of, paired, reported, unreported};
+use postwire_worlds::messages::{
+    Message, message, number_of, paired, report, reported, unreported,
+};
 use postwire_worlds::sockets::Servers;
 use smol::Timer;
 use smol::future::or;
@@ -52,10 +54,6 @@ enum Client {
     Tokio(tokio::runtime::Runtime, postwire_tokio::Transport),
     Smol(postwire_smol::Transport),
     AsyncStd(postwire_async_std::Transport),
-}
-
-fn report(result: Result<Report, SendError>) -> Report {
-    result.unwrap_or_else(SendError::into_report)
 }
 
 /// What each send of these reports, all of them at a time.

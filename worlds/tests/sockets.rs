@@ -6,12 +6,11 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use postwire_proto::{Report, SendError};
 use postwire_reference::{Reported, Sent};
 use postwire_transport::TransportConfig;
 use postwire_worlds::choices::Choices;
 use postwire_worlds::meeting::Meeting;
-use postwire_worlds::messages::{Message, message, paired};
+use postwire_worlds::messages::{Message, message, paired, report};
 use postwire_worlds::runs::run_side_by_side;
 use postwire_worlds::sockets::Servers;
 
@@ -61,10 +60,6 @@ impl World {
         let taken = self.meeting.judge(&sent, &reports, &servers.stop())?;
         Ok((taken, sent.len()))
     }
-}
-
-fn report(result: Result<Report, SendError>) -> Report {
-    result.unwrap_or_else(SendError::into_report)
 }
 
 fn send_blocking(config: TransportConfig, sends: Vec<Vec<Message>>) -> Vec<Reported> {
