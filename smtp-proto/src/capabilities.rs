@@ -416,6 +416,20 @@ mod tests {
         assert!(capabilities.pipelining() && capabilities.eight_bit_mime());
         assert!(!capabilities.chunking() && !capabilities.starttls());
         assert!(!capabilities.has("mx.example") && capabilities.has("help"));
+        let others = parse(&[
+            "mx.example",
+            "BINARYMIME",
+            "SMTPUTF8",
+            "DSN",
+            "enhancedstatuscodes",
+            "X=y",
+        ]);
+        assert!(others.binary_mime() && others.smtp_utf8());
+        assert!(others.dsn() && others.enhanced_status_codes());
+        assert!(!capabilities.binary_mime() && !capabilities.smtp_utf8());
+        assert!(!capabilities.dsn() && !capabilities.enhanced_status_codes());
+        // Only AUTH has a form with an equals sign.
+        assert!(!others.has("X") && others.malformed() == 1);
         assert_eq!(capabilities.size(), Some(SizeLimit::Octets(1000)));
         let thing = capabilities.get("x-thing").expect("offered");
         assert_eq!(thing.keyword(), "X-Thing");

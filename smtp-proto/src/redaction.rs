@@ -371,6 +371,38 @@ mod tests {
     }
 
     #[test]
+    fn a_short_response_is_removed_where_it_stands_alone() {
+        let mut redaction = Redaction::default();
+        redaction.add_response(&Secret::from("YQ=="));
+        for (said, shown) in [
+            ("YQ==", "<redacted>"),
+            ("bad YQ== login", "bad <redacted> login"),
+            ("xYQ==", "xYQ=="),
+            ("YQ===", "YQ==="),
+            ("see YQ==/ or (YQ==)", "see YQ==/ or (<redacted>)"),
+        ] {
+            assert_eq!(redaction.text(said), shown);
+        }
+        // One octet stands for no response, and would hide half of every text.
+        redaction.add_response(&Secret::from("="));
+        assert_eq!(redaction.text("a = b"), "a = b");
+        redaction.add_response(&Secret::from("+/"));
+        assert_eq!(redaction.text("a +/ b"), "a <redacted> b");
+    }
+
+    #[test]
+    fn a_piece_in_base64_takes_the_whole_run_with_it() {
+        let redaction = Redaction::of(&Credentials::new("svc", "correct horse"));
+        let run = encode(b"before correct horse behind");
+        let run = core::str::from_utf8(run.expose()).unwrap();
+        assert_eq!(redaction.text(run), "<redacted>");
+        assert_eq!(
+            redaction.text(&alloc::format!("{run} {run}.")),
+            "<redacted> <redacted>."
+        );
+    }
+
+    #[test]
     fn a_secret_that_looks_like_a_code_leaves_the_code() {
         let redaction = Redaction::of(&Credentials::new("a", "535"));
         let mut input = &b"535 code 535\r\n"[..];

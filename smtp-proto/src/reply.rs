@@ -475,6 +475,31 @@ mod tests {
     }
 
     #[test]
+    fn a_long_reply_is_cut_to_whole_lines() {
+        let shortened = |wire: &[u8], most| reply(wire).shortened(most);
+        let three = b"250-one\r\n250-two\r\n250 three\r\n";
+        for (most, left) in [
+            (three.len(), &three[..]),
+            (three.len() - 1, b"250-one\r\n250 two\r\n"),
+            (18, b"250-one\r\n250 two\r\n"),
+            (17, b"250 one\r\n"),
+            (9, b"250 one\r\n"),
+            (8, b"250-on\r\n"),
+            (0, b"250-\r\n"),
+        ] {
+            let mut expected = left.to_vec();
+            if most < 9 {
+                // The end of the only line that is left is cut off.
+                expected[3] = b' ';
+            }
+            assert_eq!(shortened(three, most).as_bytes(), expected, "{most}");
+        }
+        let one = b"250 a-b-c-d-e-f\r\n";
+        assert_eq!(shortened(one, 12).as_bytes(), b"250 a-b-c-\r\n");
+        assert_eq!(shortened(one, one.len()).as_bytes(), one);
+    }
+
+    #[test]
     fn codes_have_a_range_and_a_class() {
         assert_eq!(ReplyCode::new(199), None);
         assert_eq!(ReplyCode::new(600), None);

@@ -102,5 +102,6 @@ mod tests {
         assert_eq!((info.version(), info.cipher()), ("TLSv1.3", "AES"));
         assert_eq!(info.channel_binding(), Some(&binding));
         assert!(!format!("{info:?}").contains("77"));
+        assert!(!info.is_resumed() && info.with_resumed(true).is_resumed());
     }
 }

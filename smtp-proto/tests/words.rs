@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use postwire_proto::{
-    Address, Command, Disposition, Envelope, Error, ErrorKind, Flaw, HelloName, Outcome,
+    Address, CapabilitiesError, Command, Disposition, Envelope, EnvelopeId, Error, ErrorKind, Flaw,
+    HelloName, Mechanism, Misuse, MtPriority, Notify, Outcome, Parameter, Pipelining,
     RecipientReport, RecipientStatus, Reply, ReplyCode, Report, SaslError, Security, Stage,
     TransactionId, Unsendable, Violation,
 };
@@ -282,6 +283,101 @@ fn a_mistake_in_a_command_is_described() {
             "{verb}: {refused}"
         );
     }
+}
+
+/// What the other errors say, and that an error that shows another one continues its chain.
+#[test]
+fn each_other_mistake_is_described() {
+    let parameter = |text: &str| text.parse::<Parameter>().unwrap_err();
+    for (refused, description) in [
+        (
+            parameter("-X"),
+            "a keyword must consist of letters, digits and hyphens and must not begin with a hyphen",
+        ),
+        (
+            parameter("X="),
+            "a value must consist of printable ASCII characters other than a space and \"=\"",
+        ),
+        (
+            parameter("SIZE=1"),
+            "size, body and smtputf8 follow from the message and cannot be given as parameters",
+        ),
+        (
+            MtPriority::new(10).unwrap_err(),
+            "not a priority from -9 to 9",
+        ),
+        (
+            EnvelopeId::new(&"x".repeat(101)).unwrap_err(),
+            "the value is longer than 100 octets",
+        ),
+    ] {
+        assert_eq!(refused.to_string(), description);
+    }
+    let nobody = Envelope::new(None, Vec::new()).unwrap_err();
+    assert_eq!(nobody.to_string(), "the envelope has no recipients");
+    let second = envelope(&["bob@b.example"]).with_recipient_parameter(1, Notify::NEVER);
+    assert_eq!(
+        second.unwrap_err().to_string(),
+        "the envelope has no recipient at position 1"
+    );
+    let unknown = "NTLM".parse::<Mechanism>().unwrap_err();
+    assert_eq!(
+        unknown.to_string(),
+        "the authentication mechanism is not supported"
+    );
+    for (misuse, description) in [
+        (
+            Misuse::NoSuchTransaction,
+            "there is no such transaction, or it has ended",
+        ),
+        (
+            Misuse::NotStreaming,
+            "this message's body is not a stream, or has ended",
+        ),
+        (Misuse::NoHandshake, "no TLS handshake was asked for"),
+        (Misuse::NoCredentialsWanted, "no credentials were asked for"),
+    ] {
+        assert_eq!(misuse.to_string(), description);
+    }
+    let many = CapabilitiesError::TooMany { limit: 128 };
+    assert_eq!(
+        many.to_string(),
+        "the server lists more than 128 capabilities"
+    );
+    let names = [Pipelining::Off, Pipelining::Careful, Pipelining::Bold];
+    assert_eq!(
+        names.map(|name| name.to_string()),
+        ["off", "careful", "bold"]
+    );
+}
+
+#[test]
+fn the_cause_of_a_cause_is_kept() {
+    #[derive(Debug)]
+    struct Outer(std::io::Error);
+    impl std::fmt::Display for Outer {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("the store is closed")
+        }
+    }
+    impl std::error::Error for Outer {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+    let outer = || Arc::new(Outer(std::io::Error::other("the disk is gone")));
+    for kind in [
+        ErrorKind::Transport(outer()),
+        ErrorKind::Tls(outer()),
+        ErrorKind::Credentials(outer()),
+        ErrorKind::Source(outer()),
+    ] {
+        let error = Error::new(Stage::Body, kind);
+        let source = std::error::Error::source(&error).unwrap();
+        assert_eq!(source.to_string(), "the disk is gone");
+    }
+    let closed = Error::new(Stage::Body, ErrorKind::ConnectionClosed);
+    assert!(std::error::Error::source(&closed).is_none());
 }
 
 /// A report about recipients with these statuses, in this order.

@@ -270,10 +270,66 @@ mod tests {
         for der in [
             &b"\x17\x0b7001010000Z"[..],
             b"\x17\x0d701301000000Z",
+            b"\x17\x0d700101006000Z",
+            b"\x17\x0d700101000061Z",
+            b"\x17\x0d700101240000Z",
             b"\x17\x01Z",
         ] {
             assert!(time(der).is_none());
         }
+        let (leap_second, _) = time(b"\x17\x0d700101000060Z").unwrap();
+        assert_eq!(leap_second.as_secs(), 60);
+    }
+
+    fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+        [&[tag, u8::try_from(content.len()).unwrap()], content].concat()
+    }
+
+    #[test]
+    fn the_bits_of_an_rsa_key_are_counted_without_leading_zeros() {
+        let rsa = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01";
+        let pss = b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a";
+        let bits = |algorithm: &[u8], modulus: &[u8]| {
+            let numbers = [der(INTEGER, modulus), der(INTEGER, &[3])].concat();
+            let numbers = der(SEQUENCE, &numbers);
+            let algorithm = der(SEQUENCE, &der(OBJECT_IDENTIFIER, algorithm));
+            let key = der(BIT_STRING, &[&[0][..], &numbers].concat());
+            rsa_bits(&der(SEQUENCE, &[algorithm, key].concat()))
+        };
+        assert_eq!(bits(rsa, &[0x80, 0, 1]), Some(24));
+        assert_eq!(bits(rsa, &[0, 0x80, 1]), Some(16));
+        assert_eq!(bits(rsa, &[0, 1]), Some(1));
+        assert_eq!(bits(rsa, &[0]), None);
+        assert_eq!(bits(pss, &[0x80, 1]), None);
+    }
+
+    #[test]
+    fn an_authority_says_so() {
+        assert!(says_authority(&der(SEQUENCE, &der(BOOLEAN, &[0xff]))));
+        assert!(!says_authority(&der(SEQUENCE, &der(BOOLEAN, &[0]))));
+        assert!(!says_authority(&der(SEQUENCE, &[])));
+        assert!(!says_authority(b""));
+    }
+
+    #[test]
+    fn a_purpose_is_found_among_others() {
+        let other = der(OBJECT_IDENTIFIER, b"\x2a\x03");
+        let server = der(OBJECT_IDENTIFIER, SERVER_AUTHENTICATION);
+        assert!(has_server_purpose(&der(
+            SEQUENCE,
+            &[&other[..], &server].concat()
+        )));
+        assert!(!has_server_purpose(&der(SEQUENCE, &other)));
+        assert!(!has_server_purpose(b""));
+    }
+
+    #[test]
+    fn a_certificate_without_extensions_has_none() {
+        let serial = der(INTEGER, &[1]);
+        let extensions = der(EXTENSIONS, &der(SEQUENCE, &[]));
+        assert!(has_extensions(&[&serial[..], &extensions].concat()));
+        assert!(!has_extensions(&serial));
+        assert!(!has_extensions(b""));
     }
 
     #[test]

@@ -384,8 +384,10 @@ fn alert_text(alert: AlertDescription) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
+    use rustls::OtherError;
     use rustls::pki_types::{ServerName, UnixTime};
 
     use super::*;
@@ -442,6 +444,132 @@ mod tests {
             ),
         ] {
             assert_eq!(TlsFailure::from(error).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn each_fault_of_a_certificate_has_its_words() {
+        use CertificateError as Cause;
+        let other = |error: Arc<dyn Error + Send + Sync>| Cause::Other(OtherError(error));
+        for (cause, words) in [
+            (Cause::Expired, "has expired"),
+            (Cause::NotValidYet, "is not valid yet"),
+            (Cause::NotValidForName, "is for another name"),
+            (Cause::BadEncoding, "cannot be read"),
+            (
+                Cause::BadSignature,
+                "has a signature that does not match the key of its issuer",
+            ),
+            (
+                Cause::UnhandledCriticalExtension,
+                "has an unknown critical extension",
+            ),
+            (
+                Cause::UnsupportedSignatureAlgorithmContext {
+                    signature_algorithm_id: Vec::new(),
+                    supported_algorithms: Vec::new(),
+                },
+                "is signed with an algorithm that is not accepted, such as SHA-1",
+            ),
+            (
+                other(Arc::new(webpki::Error::UnsupportedCertVersion)),
+                "does not have version 3",
+            ),
+            (
+                other(Arc::new(webpki::Error::EndEntityUsedAsCa)),
+                "is signed with a certificate that does not belong to an authority",
+            ),
+            (other(Arc::new(fmt::Error)), "is not accepted"),
+            (Cause::ApplicationVerificationFailure, "is not accepted"),
+            (
+                Cause::NotValidForNameContext {
+                    expected: ServerName::try_from("localhost").unwrap(),
+                    presented: Vec::new(),
+                },
+                "is not for localhost",
+            ),
+            (
+                other(Arc::new(webpki::Error::CaUsedAsEndEntity)),
+                "is not trusted: it belongs to an authority, not to a server; to trust it, add \
+                 exactly this certificate as a root",
+            ),
+        ] {
+            let failure = TlsFailure::from(rustls::Error::from(cause));
+            let said = format!("the server's certificate {words}");
+            assert_eq!(failure.to_string(), said);
+            assert!(failure.source().is_some());
+        }
+        assert_eq!(
+            KeyTooShort { bits: 512 }.to_string(),
+            "a key of 512 bits is too short"
+        );
+        assert_eq!(
+            SelfSigned.to_string(),
+            "a self-signed certificate is not trusted"
+        );
+    }
+
+    #[test]
+    fn each_end_of_a_handshake_has_its_words() {
+        use AlertDescription as Alert;
+        use rustls::Error as Tls;
+        for (alert, words) in [
+            (
+                Alert::UnknownCA,
+                "it does not know the authority of the client's certificate",
+            ),
+            (
+                Alert::CertificateExpired,
+                "it does not accept the client's certificate",
+            ),
+            (Alert::AccessDenied, "access is denied"),
+            (
+                Alert::UnrecognisedName,
+                "it does not know the requested name",
+            ),
+            (
+                Alert::NoApplicationProtocol,
+                "client and server have no application protocol in common",
+            ),
+            (Alert::InternalError, "it has an internal error"),
+            (Alert::UserCanceled, "it was cancelled"),
+            (
+                Alert::DecodeError,
+                "it found an error in the client's messages",
+            ),
+        ] {
+            let failure = TlsFailure::from(Tls::AlertReceived(alert));
+            let said = format!("the server ended the handshake: {words}");
+            assert_eq!(failure.to_string(), said);
+        }
+        let no_cipher = "client and server have no cipher suite, key exchange or signature in \
+                         common";
+        for (error, words) in [
+            (PeerIncompatible::NoCipherSuitesInCommon.into(), no_cipher),
+            (Tls::AlertReceived(Alert::HandshakeFailure), no_cipher),
+            (
+                PeerIncompatible::ExtendedMasterSecretExtensionRequired.into(),
+                "the server lacks a required feature of TLS",
+            ),
+            (
+                Tls::NoCertificatesPresented,
+                "the server presented no certificate",
+            ),
+            (
+                Tls::DecryptError,
+                "a record from the server cannot be decrypted",
+            ),
+            (
+                Tls::FailedToGetCurrentTime,
+                "the current time is not available",
+            ),
+            (
+                Tls::FailedToGetRandomBytes,
+                "the system provides no random octets",
+            ),
+            (Tls::HandshakeNotComplete, "the TLS session failed"),
+        ] {
+            assert_eq!(TlsFailure::from(error).to_string(), words);
         }
     }
 

@@ -381,9 +381,27 @@ mod tests {
             ("X=\u{e9}", ParameterError::InvalidValue),
             ("size=1", ParameterError::Reserved),
             ("SMTPUTF8", ParameterError::Reserved),
+            (
+                &alloc::format!("X={}", "y".repeat(MAX_PARAMETER - 1)),
+                ParameterError::TooLong {
+                    limit: MAX_PARAMETER,
+                },
+            ),
         ] {
             assert_eq!(text.parse::<Parameter>(), Err(error), "{text:?}");
         }
+        let longest = alloc::format!("X={}", "y".repeat(MAX_PARAMETER - 2));
+        assert!(longest.parse::<Parameter>().is_ok());
+    }
+
+    #[test]
+    fn parameters_are_equal_only_as_a_whole() {
+        let parameter: Parameter = "X=1".parse().expect("valid");
+        assert_eq!(parameter, parameter.clone());
+        assert_ne!(parameter, "X=2".parse().expect("valid"));
+        let renamed = parameter.clone().with_extension("Y").expect("a keyword");
+        assert_ne!(parameter, renamed);
+        assert_ne!(parameter, parameter.clone().optional());
     }
 
     #[test]

@@ -564,6 +564,79 @@ mod tests {
     }
 
     #[test]
+    fn of_two_transactions_the_worse_news_decides() {
+        let accepted = || Outcome::Accepted(reply(250));
+        let doubt = || Outcome::InDoubt(Error::new(Stage::Body, ErrorKind::ConnectionClosed));
+        let not_sent = || Outcome::NotSent(Error::new(Stage::Mail, ErrorKind::ConnectionClosed));
+        let rejected = |code| Outcome::Rejected {
+            stage: Stage::Rcpt,
+            reply: reply(code),
+        };
+        for (first, further, decides) in [
+            (doubt(), accepted(), doubt()),
+            (doubt(), rejected(550), doubt()),
+            (accepted(), doubt(), doubt()),
+            (not_sent(), doubt(), doubt()),
+            (accepted(), rejected(550), accepted()),
+            (accepted(), not_sent(), accepted()),
+            (not_sent(), accepted(), accepted()),
+            (rejected(450), accepted(), accepted()),
+            (rejected(450), rejected(550), rejected(550)),
+            (rejected(450), rejected(451), rejected(450)),
+            (rejected(550), rejected(450), rejected(550)),
+            (rejected(550), rejected(551), rejected(550)),
+        ] {
+            let mut whole = report(first, &[0]);
+            whole.merge(report(further, &[0]), [0].into_iter());
+            assert_eq!(*whole.outcome(), decides);
+        }
+    }
+
+    #[test]
+    fn an_error_with_a_reply_is_kept_before_one_without() {
+        let not_sent = |kind| Outcome::NotSent(Error::new(Stage::Mail, kind));
+        let closed = || not_sent(ErrorKind::ConnectionClosed);
+        let refused = |code| not_sent(ErrorKind::Refused(reply(code)));
+        for (first, further, kept) in [
+            (closed(), refused(421), 421),
+            (refused(421), closed(), 421),
+            (refused(421), refused(450), 450),
+        ] {
+            let mut whole = report(Outcome::Accepted(reply(250)), &[250, 0]);
+            whole.merge(report(first, &[0]), [1].into_iter());
+            whole.merge(report(further, &[0]), [1].into_iter());
+            let reply = whole.error().and_then(Error::reply).unwrap();
+            assert_eq!(reply.code(), kept);
+        }
+    }
+
+    #[test]
+    fn the_error_of_a_message_that_was_not_sent_has_its_source() {
+        #[derive(Debug)]
+        struct Outer;
+        impl core::fmt::Display for Outer {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("the wire is cut")
+            }
+        }
+        impl core::error::Error for Outer {
+            fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+                Some(&crate::InvalidReply)
+            }
+        }
+        let cut = Error::new(
+            Stage::Mail,
+            ErrorKind::Transport(alloc::sync::Arc::new(Outer)),
+        );
+        let error = report(Outcome::NotSent(cut), &[0])
+            .into_result()
+            .unwrap_err();
+        assert!(error.to_string().starts_with("not sent"), "{error}");
+        let source = core::error::Error::source(&error).unwrap();
+        assert_eq!(source.to_string(), crate::InvalidReply.to_string());
+    }
+
+    #[test]
     fn a_refusal_for_now_does_not_read_as_one_for_good() {
         let rejected = Outcome::Rejected {
             stage: Stage::Rcpt,
@@ -577,6 +650,14 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "rejected at rcpt for 0@b.example: 550 hm; 1@b.example: 450 hm"
+        );
+        let for_now = Outcome::Rejected {
+            stage: Stage::Rcpt,
+            reply: reply(450),
+        };
+        assert_eq!(
+            report(for_now, &[450, 450]).to_string(),
+            "rejected at rcpt: 450 hm"
         );
     }
 }

@@ -72,6 +72,10 @@ mod tests {
             let reply: Reply = text.parse().unwrap();
             assert_eq!(reply.as_bytes(), wire.as_bytes());
         }
+        assert_eq!(
+            InvalidReply.to_string(),
+            "not a reply of one line: a code from 200 to 599, a space and text"
+        );
         let reply: Reply = "550 5.1.1 no such user".parse().unwrap();
         assert_eq!(reply.enhanced().unwrap().to_string(), "5.1.1");
         for text in [

@@ -70,11 +70,7 @@ fn plain_carries_the_authorization_identity() {
 #[test]
 fn oauthbearer_is_one_message_and_acknowledges_a_failure() {
     let token = "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==";
-    let context = SaslContext {
-        host: "server.example.com",
-        port: Some(143),
-        ..SaslContext::default()
-    };
+    let context = SaslContext::default().host("server.example.com").port(143);
     let credentials = Credentials::token("user@example.com", token);
     let mut exchange = Mechanism::OAUTHBEARER
         .start(&credentials, &context)
@@ -123,6 +119,8 @@ fn external_and_anonymous_send_no_proof() {
         assert_eq!(initial(&mut *exchange), message.as_bytes());
         assert_eq!(exchange.respond(b""), Err(SaslError::UnexpectedChallenge));
     }
+    let longest = Credentials::anonymous("\u{e9}".repeat(255));
+    assert!(Mechanism::ANONYMOUS.start(&longest, &context).is_ok());
     let endless = Credentials::anonymous("x".repeat(256));
     let started = Mechanism::ANONYMOUS.start(&endless, &context);
     assert_eq!(started.err(), Some(SaslError::WrongCredentialKind));
@@ -196,6 +194,12 @@ fn mechanisms_are_found_by_name() {
         );
     }
     assert_eq!("NTLM".parse::<Mechanism>(), Err(UnknownMechanism));
+    let hash = |mechanism: &Mechanism| {
+        use core::hash::BuildHasher as _;
+        std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default().hash_one(mechanism)
+    };
+    let hashes: std::collections::BTreeSet<_> = MECHANISMS.iter().map(hash).collect();
+    assert_eq!(hashes.len(), MECHANISMS.len());
 }
 
 #[test]

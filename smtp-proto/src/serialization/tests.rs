@@ -24,6 +24,7 @@ fn envelope() -> Envelope {
 fn envelopes_in_both_directions() {
     let soliciting: Parameter = "SOLICIT=org.example:ADV".parse().unwrap();
     let lookalike: Parameter = "RET=FULL".parse().unwrap();
+    let with_value: Parameter = "REQUIRETLS=yes".parse().unwrap();
     for (envelope, written) in [
         (
             envelope(),
@@ -70,7 +71,8 @@ fn envelopes_in_both_directions() {
         .unwrap()
         .with_recipient_parameter(1, OriginalRecipient::mailbox(&address("c@d")).unwrap())
         .unwrap();
-    for envelope in [rich, envelope().with_parameter(lookalike)] {
+    let raw = [lookalike, with_value].map(|raw| envelope().with_parameter(raw));
+    for envelope in raw.into_iter().chain([rich]) {
         let written = serde_json::to_string(&envelope).unwrap();
         assert_eq!(
             serde_json::from_str::<Envelope>(&written).unwrap(),
@@ -96,6 +98,33 @@ fn nothing_is_read_that_could_not_be_built() {
     let injected = json!([{"text": "X=1\r\nDATA", "extension": "X", "optional": true}]);
     let reserved = json!([{"text": "SIZE=1", "extension": "SIZE", "optional": true}]);
     let wrong_value = json!([{"text": "RET=SOME THING", "extension": "DSN", "optional": true}]);
+    let of_extension = |text: &str, extension: &str| {
+        let parameter = json!({"text": text, "extension": extension, "optional": true});
+        with("parameters", json!([parameter]))
+    };
+    for (text, extension) in [
+        ("RET=HALF", "DSN"),
+        ("ENVID=+zz", "DSN"),
+        ("BY=5;X", "DELIVERBY"),
+        ("HOLDFOR=0", "FUTURERELEASE"),
+        ("HOLDUNTIL=tomorrow", "FUTURERELEASE"),
+        ("MT-PRIORITY=10", "MT-PRIORITY"),
+    ] {
+        let envelope = of_extension(text, extension);
+        assert!(
+            serde_json::from_value::<Envelope>(envelope).is_err(),
+            "{text}"
+        );
+    }
+    for text in ["NOTIFY=SOMETIMES", "ORCPT=nobody"] {
+        let parameter = json!({"text": text, "extension": "DSN", "optional": true});
+        let recipients = json!([{"recipient": 0, "parameter": parameter}]);
+        let envelope = with("recipient_parameters", recipients);
+        assert!(
+            serde_json::from_value::<Envelope>(envelope).is_err(),
+            "{text}"
+        );
+    }
     let nobody = json!([{
         "recipient": 2,
         "parameter": {"text": "NOTIFY=NEVER", "extension": "DSN", "optional": false},

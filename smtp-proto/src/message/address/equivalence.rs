@@ -76,6 +76,7 @@ mod tests {
             ("A@b", "a@b"),
             ("a@b.example", "a@b.example.org"),
             ("\"a b\"@c", "ab@c"),
+            ("postmaster@c", "hostmaster@c"),
             ("a@[192.0.2.1]", "a@[192.0.2.2]"),
         ] {
             assert!(!same(one, another), "{one} {another}");

@@ -125,8 +125,10 @@ mod tests {
     fn only_a_positive_time_limit_returns_the_message() {
         let returned = DeliverBy::or_return(3_600).expect("in range");
         assert_eq!(returned.to_string(), "3600;R");
+        assert!(returned.seconds() == 3_600 && returned.is_returned());
         let late = DeliverBy::or_notify(-5).expect("in range").traced();
         assert_eq!(late.to_string(), "-5;NT");
+        assert!(late.seconds() == -5 && !late.is_returned());
         for value in ["3600;R", "-5;NT", "0;N", "999999999;RT"] {
             let parsed: DeliverBy = value.parse().expect(value);
             assert_eq!(parsed.to_string(), value);

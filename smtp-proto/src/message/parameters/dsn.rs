@@ -324,6 +324,7 @@ mod tests {
     fn notify_reasons_are_a_set() {
         let all = Notify::DELAY | Notify::FAILURE | Notify::SUCCESS;
         assert_eq!(all.to_string(), "SUCCESS,FAILURE,DELAY");
+        assert_eq!(all | Notify::DELAY, all);
         assert_eq!("delay,SUCCESS,Failure".parse(), Ok(all));
         assert_eq!("never".parse(), Ok(Notify::NEVER));
         for wrong in ["", ",", "NEVER,DELAY", "SUCCESS,", "ALWAYS"] {
@@ -347,5 +348,8 @@ mod tests {
         }
         assert!(OriginalRecipient::new("x", &"y".repeat(500)).is_err());
         assert!(OriginalRecipient::new("x", "a\r\nb").is_err());
+        assert!(OriginalRecipient::new("x", &"y".repeat(498)).is_ok());
+        assert!(OriginalRecipient::new("x", &"y".repeat(499)).is_err());
+        assert!("utf-8;a=b".parse::<OriginalRecipient>().is_err());
     }
 }

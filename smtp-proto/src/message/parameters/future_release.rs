@@ -180,6 +180,10 @@ mod tests {
             let parsed: FutureRelease = parameter.parse().expect(parameter);
             assert_eq!(parsed.to_string(), parameter);
         }
+        let interval: FutureRelease = "HOLDFOR=86400".parse().expect("valid");
+        assert_eq!(interval.seconds(), Some(86_400));
+        let date: FutureRelease = "HOLDUNTIL=2030-01-31T12:00:00Z".parse().expect("valid");
+        assert_eq!(date.seconds(), None);
         for wrong in [
             "HOLDFOR",
             "HOLDFOR=0",

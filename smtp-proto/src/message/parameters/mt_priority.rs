@@ -78,6 +78,7 @@ mod tests {
     fn a_priority_has_one_digit() {
         for number in -9..=9 {
             let priority = MtPriority::new(number).expect("in range");
+            assert_eq!(priority.get(), number);
             assert_eq!(priority.to_string().parse(), Ok(priority));
         }
         for wrong in ["", "-", "10", "-0", "+1", "x", "--1"] {

@@ -57,14 +57,12 @@ impl Default for Setup<'_> {
 impl Setup<'_> {
     fn start(&self, mechanism: Mechanism, nonce: &str) -> Result<Box<dyn Exchange>, SaslError> {
         let nonce = decode(nonce.as_bytes()).expect("base64");
-        let context = SaslContext {
-            channel_binding: self.binding.as_ref(),
-            nonce: &nonce,
-            offered: self.offered,
-            min_iterations: self.iterations[0],
-            max_iterations: self.iterations[1],
-            ..SaslContext::default()
-        };
+        let context = SaslContext::default()
+            .channel_binding(self.binding.as_ref())
+            .nonce(&nonce)
+            .offered(self.offered)
+            .min_iterations(self.iterations[0])
+            .max_iterations(self.iterations[1]);
         mechanism.start(&self.credentials, &context)
     }
 
@@ -244,6 +242,9 @@ fn malformed_messages_are_refused() {
         "r=rOprNGfwEbeRWgbNEkqOx,s=W22Z,i=01",
         "r=rOprNGfwEbeRWgbNEkqOx,s=W22Z,i=1,",
         "r=rOprNGfwEbeRWgbNEkqOx,s=W22Z,i=1,x",
+        "r=rOprNGfwEbeRWgbNEkqOx,s=W22Z,i=1,x=",
+        "r=rOprNGfwEbeRWgbNEkqOx,s=W22Z,i=1,xyz",
+        "r=rOprNGfwEbeRWgbNEkqOx,s=W22Z,i=1,1=x",
         "r=rOprNGfwEbeRWgbNEkqOx,s=,i=1",
         "r=rOprNGfwEbeRWgbNEkqOx,s=W22,i=1",
         "r=rOprNGfwEbeRWgbNEkqOx,i=1,s=W22Z",
