@@ -314,4 +314,130 @@ mod tests {
         let unknown = Error::from(CertificateError::UnknownIssuer);
         assert_eq!(with_short_key(unknown.clone(), [&short]), unknown);
     }
+
+    #[cfg(feature = "aws-lc-rs")]
+    #[test]
+    fn a_key_of_2048_bits_is_long_enough() {
+        use rcgen::{KeyPair, PKCS_RSA_SHA256, RsaKeySize};
+
+        let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap();
+        let names = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let enough = names.self_signed(&key).unwrap();
+        let wrong = || Error::from(CertificateError::BadSignature);
+        assert_eq!(with_short_key(wrong(), [enough.der()]), wrong());
+    }
+
+    /// A certificate that signed itself, and one that another signed.
+    fn own_and_foreign() -> [CertificateDer<'static>; 2] {
+        use rcgen::{CertificateParams, DnType, Issuer, KeyPair};
+
+        let key = || KeyPair::generate().unwrap();
+        let named = |name: &str| {
+            let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+            params.distinguished_name.push(DnType::CommonName, name);
+            params
+        };
+        let own = named("localhost").self_signed(&key()).unwrap();
+        let issuer = Issuer::new(named("authority"), key());
+        let foreign = named("localhost").signed_by(&key(), &issuer).unwrap();
+        [own.der().clone(), foreign.der().clone()]
+    }
+
+    #[test]
+    fn a_root_of_the_same_name_is_not_blamed() {
+        let [own, foreign] = own_and_foreign();
+        let unknown = || Error::from(CertificateError::UnknownIssuer);
+        let algorithm = |identifier: &[u8]| {
+            let length = u8::try_from(identifier.len()).unwrap();
+            [&[OBJECT_IDENTIFIER, length], identifier].concat()
+        };
+        let rsa = algorithm(b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b");
+        let rsa_key = algorithm(b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01");
+        let ecdsa = algorithm(b"\x2a\x86\x48\xce\x3d\x04\x03\x02");
+        let ec_key = algorithm(b"\x2a\x86\x48\xce\x3d\x02\x01");
+        let mismatch = |signature: &[u8], key: &[u8]| {
+            Error::from(
+                CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+                    signature_algorithm_id: signature.to_vec(),
+                    public_key_algorithm_id: key.to_vec(),
+                },
+            )
+        };
+        let wrong = || Error::from(CertificateError::BadSignature);
+        for (error, shown, precise) in [
+            // A signature of another kind than the key is not from this issuer.
+            (mismatch(&rsa, &ec_key), &foreign, unknown()),
+            (mismatch(&ecdsa, &rsa_key), &foreign, unknown()),
+            // The same kind: the algorithm is what is not accepted.
+            (mismatch(&rsa, &rsa_key), &foreign, mismatch(&rsa, &rsa_key)),
+            (
+                mismatch(&ecdsa, &ec_key),
+                &foreign,
+                mismatch(&ecdsa, &ec_key),
+            ),
+            (mismatch(&rsa, &rsa_key), &own, unknown()),
+            (wrong(), &own, unknown()),
+            (wrong(), &foreign, wrong()),
+        ] {
+            let found = with_precise_cause(error.clone(), core::iter::once(shown));
+            assert_eq!(found, precise, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_short_key_remains_the_cause() {
+        use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair};
+
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let of_a_client = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let shown = || core::iter::once(of_a_client.der());
+        let short = OtherError(Arc::new(KeyTooShort { bits: 1024 }));
+        let short = Error::from(CertificateError::Other(short));
+        let crate::TlsFailureKind::KeyTooShort { bits } =
+            *crate::TlsFailure::from(with_precise_cause(short, shown())).kind()
+        else {
+            panic!("another cause");
+        };
+        assert_eq!(bits, 1024);
+        let platform = OtherError(Arc::new(std::fmt::Error));
+        let platform = Error::from(CertificateError::Other(platform));
+        assert_eq!(
+            with_precise_cause(platform, shown()),
+            Error::from(CertificateError::InvalidPurpose)
+        );
+    }
+
+    #[test]
+    fn an_added_certificate_is_valid_from_its_first_second_to_its_last() {
+        let [own, _] = own_and_foreign();
+        let fields = Fields::of(&own).unwrap();
+        let provider = crate::parameters::default_crypto_provider().unwrap();
+        let added = Certificate::from_der(own.to_vec()).unwrap();
+        let verifier = AddedCertificateVerifier::new(
+            &[added],
+            &provider,
+            false,
+            Arc::new(crate::verifier::AnyCertificate::new(&provider)),
+        );
+        let name = ServerName::try_from("localhost").unwrap();
+        let ask = |now| verifier.verify_server_cert(&own, &[], &name, &[], now);
+        let one = core::time::Duration::from_secs(1);
+        let at = |since| UnixTime::since_unix_epoch(since);
+        let since = |time: UnixTime| core::time::Duration::from_secs(time.as_secs());
+        let (from, to) = (since(fields.not_before), since(fields.not_after));
+        assert!(ask(at(from)).is_ok() && ask(at(to)).is_ok());
+        assert!(matches!(
+            ask(at(from - one)),
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidYetContext { .. }
+            ))
+        ));
+        assert!(matches!(
+            ask(at(to + one)),
+            Err(Error::InvalidCertificate(
+                CertificateError::ExpiredContext { .. }
+            ))
+        ));
+    }
 }

@@ -142,6 +142,54 @@ fn plaintext_after_starttls_is_quoted_however_it_is_cut() {
     }
 }
 
+#[test]
+fn each_setting_that_cannot_be_used_is_described() {
+    let name = || vec!["mail.example.org".to_owned()];
+    let made = rcgen::generate_simple_self_signed(name()).unwrap();
+    let other = rcgen::generate_simple_self_signed(name()).unwrap();
+    let (chain, key) = (made.cert.pem(), other.signing_key.serialize_pem());
+    let identity =
+        |chain: &str, key: &str| Identity::from_pem(chain.as_bytes(), key.as_bytes()).map(|_| ());
+    let trusting = |store| {
+        let parameters = TlsParameters::builder("mail.example.org").certificate_store(store);
+        parameters.build().map(|_| ())
+    };
+    let pem = |text: &str| Certificate::from_pem(text.as_bytes()).map(|_| ());
+    for (refused, description) in [
+        (
+            TlsParameters::builder("two words").build().map(|_| ()),
+            "the server's name is neither a DNS name in ASCII nor an IP address",
+        ),
+        (
+            trusting(CertificateStore::None),
+            "no certificate store and no root certificate: no server could be trusted",
+        ),
+        (pem("hello"), "the PEM text contains no certificate"),
+        (
+            pem(&format!("{chain}{chain}")),
+            "the PEM text contains several certificates where one was expected",
+        ),
+        (
+            pem("-----BEGIN CERTIFICATE-----\n!\n"),
+            "the text is not valid PEM: ",
+        ),
+        (
+            Certificate::from_der(vec![0x30, 0]).map(|_| ()),
+            "the certificate cannot be used: ",
+        ),
+        (identity("", &key), "the PEM text contains no certificate"),
+        (identity(&chain, ""), "the PEM text contains no private key"),
+        (
+            ServerTlsParameters::from_pem(chain.as_bytes(), key.as_bytes()).map(|_| ()),
+            "the certificate chain and the private key cannot be used together: ",
+        ),
+    ] {
+        let said = refused.unwrap_err().to_string();
+        assert!(said.starts_with(description), "{said}");
+        assert!(!description.ends_with(": ") || said.len() > description.len());
+    }
+}
+
 /// A server's certificate, and the root that makes it trusted.
 fn certificate(name: &str, years: [i32; 2]) -> (ServerTlsParameters, Certificate) {
     let key = KeyPair::generate().unwrap();

@@ -98,9 +98,31 @@ impl Peer {
     }
 
     fn output(&mut self, most: usize) -> Vec<u8> {
-        let mut output = self.connection.output();
-        let octets = output.remaining().min(most);
-        output.copy_to_bytes(octets).to_vec()
+        take(&mut self.connection, 0, most)
+    }
+}
+
+/// Takes at most `most` octets of the output in one of the ways that a driver has.
+fn take(endpoint: &mut impl Endpoint, way: u64, most: usize) -> Vec<u8> {
+    match way {
+        0 => {
+            let mut output = endpoint.output();
+            let octets = output.remaining().min(most);
+            output.copy_to_bytes(octets).to_vec()
+        }
+        1 => {
+            let mut output = endpoint.output();
+            let mut taken = vec![0; output.remaining().min(most)];
+            output.copy_to_slice(&mut taken);
+            taken
+        }
+        2 => {
+            let chunk = endpoint.output_chunk();
+            let taken = chunk[..chunk.len().min(most)].to_vec();
+            endpoint.advance_output(taken.len());
+            taken
+        }
+        _ => endpoint.next_chunk(most).to_vec(),
     }
 }
 
@@ -159,12 +181,10 @@ fn some(queue: &mut VecDeque<u8>, most: usize) -> Vec<u8> {
 
 impl Run {
     fn hand_over(&mut self) {
-        let most = self.random.octets();
-        let mut output = self.client.output();
-        let octets = output.remaining().min(most);
-        let taken = output.copy_to_bytes(octets);
+        let (way, most) = (self.random.below(4), self.random.octets());
+        let taken = take(&mut self.client, way, most);
+        self.handed_over += taken.len();
         self.held.extend(taken);
-        self.handed_over += octets;
     }
 
     /// Writes octets, as the operating system does at some later time.
@@ -201,8 +221,8 @@ impl Run {
                 self.arrive(most);
             }
             5 => {
-                let most = self.random.octets();
-                let octets = self.peer.output(most);
+                let (way, most) = (self.random.below(4), self.random.octets());
+                let octets = take(&mut self.peer.connection, way, most);
                 self.back.extend(octets);
             }
             6 => {

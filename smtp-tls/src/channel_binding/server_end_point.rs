@@ -132,8 +132,26 @@ mod tests {
         let by_default = [&pss[..], b"\x30\x00"].concat();
         assert_eq!(signed_by(&by_default), Some(Hash::Sha256));
         let sha_512 = b"\x30\x0f\xa0\x0d\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x03";
-        let with_sha_512 = [&pss[..], sha_512].concat();
-        assert_eq!(signed_by(&with_sha_512), Some(Hash::Sha512));
+        for (last, hash) in [
+            (1, Some(Hash::Sha256)),
+            (2, Some(Hash::Sha384)),
+            (3, Some(Hash::Sha512)),
+            (4, Some(Hash::Sha224)),
+            (5, None),
+        ] {
+            let mut named = [&pss[..], sha_512].concat();
+            *named.last_mut().unwrap() = last;
+            assert_eq!(signed_by(&named), hash, "{last}");
+        }
+        let sha_1 = b"\x30\x0b\xa0\x09\x30\x07\x06\x05\x2b\x0e\x03\x02\x1a";
+        let with_sha_1 = [&pss[..], sha_1].concat();
+        assert_eq!(signed_by(&with_sha_1), Some(Hash::Sha256));
+        for sha_224 in [
+            &b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0e\x05\x00"[..],
+            b"\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x01",
+        ] {
+            assert_eq!(signed_by(sha_224), Some(Hash::Sha224));
+        }
     }
 
     #[test]
