@@ -124,4 +124,62 @@ mod tests {
             check(&ConfigError::Url(ServerUrl::parse(url).unwrap_err()));
         }
     }
+
+    /// An error that shows its inner error, and continues with what is behind that one.
+    #[derive(Debug)]
+    struct Outer;
+
+    impl fmt::Display for Outer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("no route")
+        }
+    }
+
+    impl Error for Outer {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&ConfigError::InvalidPort)
+        }
+    }
+
+    #[test]
+    fn an_error_that_shows_another_continues_its_chain() {
+        let mut connect = ConnectError::new("mail.example", 25);
+        connect.attempt("192.0.2.1:25".parse().unwrap(), io::Error::other(Outer));
+        let pem = postwire_tls::Certificate::from_pem(b"-----BEGIN CERTIFICATE-----\n!\n");
+        let Err(pem) = pem else {
+            panic!("no certificate");
+        };
+        let behind_pem = pem.source().map(ToString::to_string);
+        let config = ConfigError::Tls(pem);
+        assert_eq!(config.source().map(ToString::to_string), behind_pem);
+        let source = connect.source().unwrap();
+        assert_eq!(source.to_string(), ConfigError::InvalidPort.to_string());
+        assert!(ConfigError::InvalidPort.source().is_none());
+    }
+
+    #[test]
+    fn each_setting_that_cannot_be_used_is_described() {
+        for (error, description) in [
+            (
+                ConfigError::InvalidHost,
+                "the host is neither a DNS name in ASCII nor an IP address (a URL is given to \
+                 `from_url`)",
+            ),
+            (ConfigError::InvalidPort, "the port must not be 0"),
+            (
+                ConfigError::TlsAlreadyFinished,
+                "root certificates and other TLS settings cannot be added to finished TLS \
+                 parameters",
+            ),
+            (
+                ConfigError::Tls(TlsError::NoPrivateKey),
+                "the PEM text contains no private key",
+            ),
+        ] {
+            assert_eq!(error.to_string(), description);
+        }
+        let url = ServerUrl::parse("ftp://mail.example").unwrap_err();
+        let said = url.to_string();
+        assert_eq!(ConfigError::Url(url).to_string(), said);
+    }
 }

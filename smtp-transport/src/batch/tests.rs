@@ -210,6 +210,97 @@ fn a_message_on_a_session_that_ended_without_a_report_is_in_doubt() {
 }
 
 #[test]
+fn a_batch_holds_so_many_messages_and_octets() {
+    let mut batch = Batch::new(10);
+    for _ in 0..MESSAGES {
+        assert!(batch.wants_more());
+        batch.add(envelope(), "x".into());
+    }
+    assert!(!batch.wants_more());
+
+    let mut batch = Batch::new(10);
+    let half = || "x".repeat((OCTETS / 2) as usize);
+    batch.add(envelope(), half().into());
+    assert!(batch.wants_more());
+    batch.add(envelope(), half().into());
+    assert!(!batch.wants_more());
+    // A message that has its report leaves.
+    assert!(matches!(batch.next_step(), BatchStep::Connect));
+    batch.connected(false);
+    for _ in 0..2 {
+        assert!(matches!(batch.next_step(), BatchStep::Enqueue { .. }));
+    }
+    batch.reported(accepted());
+    assert!(matches!(batch.next_step(), BatchStep::Report(_)));
+    assert!(batch.wants_more() && !batch.is_empty());
+    batch.end();
+    assert!(!batch.wants_more());
+}
+
+#[test]
+fn what_is_sent_again_is_counted_once() {
+    let mut batch = batch(2, 10);
+    assert!(matches!(batch.next_step(), BatchStep::Connect));
+    batch.connected(true);
+    for _ in 0..2 {
+        assert!(matches!(batch.next_step(), BatchStep::Enqueue { .. }));
+    }
+    batch.reported(lost(ErrorKind::ConnectionClosed));
+    batch.reported(lost(ErrorKind::ConnectionClosed));
+    assert_eq!((batch.take_retries(), batch.take_retries()), (2, 0));
+}
+
+#[test]
+fn a_stream_that_was_touched_is_not_sent_again() {
+    for touched in [false, true] {
+        let mut batch = Batch::new(10);
+        batch.add(envelope(), postwire_proto::StreamFacts::default().into());
+        batch.end();
+        assert!(matches!(batch.next_step(), BatchStep::Connect));
+        batch.connected(true);
+        assert!(matches!(batch.next_step(), BatchStep::Enqueue { .. }));
+        if touched {
+            batch.stream_was_touched();
+        }
+        batch.reported(lost(ErrorKind::ConnectionClosed));
+        batch.disconnected();
+        let next = batch.next_step();
+        assert_eq!(matches!(next, BatchStep::Report(_)), touched, "{next:?}");
+    }
+}
+
+#[test]
+fn a_report_that_is_known_beforehand_keeps_its_place() {
+    let mut batch = Batch::new(10);
+    let refused = lost(ErrorKind::SessionOver);
+    batch.add_settled(envelope(), "x".into(), refused.clone());
+    batch.end();
+    assert!(matches!(batch.next_step(), BatchStep::Report(report) if report == refused));
+    assert!(matches!(batch.next_step(), BatchStep::Done));
+}
+
+/// The server's own words explain more than that no connection could be opened.
+#[test]
+fn a_message_that_is_given_up_has_the_servers_words() {
+    let given_up = |last: ErrorKind| {
+        let mut batch = batch(1, 10);
+        assert!(matches!(batch.next_step(), BatchStep::Connect));
+        batch.connected(true);
+        assert!(matches!(batch.next_step(), BatchStep::Enqueue { .. }));
+        batch.reported(lost(ErrorKind::Refused(reply(421))));
+        batch.disconnected();
+        assert!(matches!(batch.next_step(), BatchStep::Connect));
+        batch.failed(Error::new(Stage::Greeting, last));
+        let BatchStep::Report(report) = batch.next_step() else {
+            panic!("no report");
+        };
+        report.error().and_then(Error::reply).unwrap().code().get()
+    };
+    assert_eq!(given_up(ErrorKind::TimedOut), 421);
+    assert_eq!(given_up(ErrorKind::Refused(reply(554))), 554);
+}
+
+#[test]
 fn a_session_that_takes_no_more_gets_no_more() {
     let mut batch = batch(3, 10);
     for _ in 0..3 {

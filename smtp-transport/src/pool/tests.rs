@@ -143,6 +143,50 @@ fn a_server_without_room_is_left_alone_ever_longer() {
 }
 
 #[test]
+fn connections_and_waiters_are_counted() {
+    let mut pool = pool(|config| config.max_connections = 3);
+    let idle = opened(&mut pool, at(0));
+    let shared = opened_for_a_message(&mut pool, at(0));
+    let joined = message(&mut pool, at(1));
+    assert_eq!(actions(&mut pool), [PoolAction::Join(joined, shared)]);
+    let lost = pool.request(at(1), Request::Connection, false);
+    let [PoolAction::Open(to, id)] = actions(&mut pool)[..] else {
+        panic!("nothing opened");
+    };
+    assert_eq!(to, lost);
+    pool.open_failed(at(1), id, false);
+    let opening = pool.request(at(1), Request::Connection, false);
+    assert!(matches!(actions(&mut pool)[..], [PoolAction::Open(to, _)] if to == opening));
+    pool.request(at(1), Request::Connection, false);
+    pool.request(at(1), Request::Connection, false);
+    pool.released(at(2), idle, 1);
+    let [PoolAction::Use(..)] = actions(&mut pool)[..] else {
+        panic!("given to nobody");
+    };
+    let counters = pool.counters();
+    let expected = Counters {
+        opening: 1,
+        in_use: 2,
+        queued: 2,
+        waiting: 1,
+        opened: 2,
+        failed_to_open: 1,
+        ..Counters::default()
+    };
+    assert_eq!(counters, expected);
+}
+
+#[test]
+fn a_connection_that_one_send_took_is_not_joined() {
+    let mut pool = pool(|config| config.max_connections = 1);
+    let id = opened_for_a_message(&mut pool, at(0));
+    pool.no_longer_shared(id);
+    message(&mut pool, at(1));
+    assert_eq!(actions(&mut pool), []);
+    assert_eq!(pool.counters().in_use, 1);
+}
+
+#[test]
 fn what_was_given_to_one_who_left_goes_back() {
     let mut pool = pool(|config| config.max_connections = 1);
     let ticket = pool.request(at(0), Request::Connection, false);
