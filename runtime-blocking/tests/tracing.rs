@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::io::{self, Write};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
-use postwire_blocking::Transport;
 use postwire_blocking::proto::{Credentials, Envelope};
 use postwire_blocking::tls::ServerTls;
-use postwire_blocking::transport::TransportBuilder;
+use postwire_blocking::transport::{TransportBuilder, TransportConfig};
+use postwire_blocking::{Connection, Transport};
 use postwire_scenarios::server::{Embedded, PASSWORD, USER, config_with_all_extensions};
 use tracing::Level;
 use tracing::subscriber::with_default;
@@ -29,15 +30,7 @@ impl Write for Kept {
 /// The events at this level, one line each, of a program that sends two messages: one that is
 /// accepted, and one with a recipient that is refused.
 fn events(level: Level) -> String {
-    let kept = Kept::default();
-    let writer = kept.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_ansi(false)
-        .without_time()
-        .with_writer(move || writer.clone())
-        .finish();
-    with_default(subscriber, || {
+    events_of(level, || {
         let config = config_with_all_extensions().auth_in_plaintext(true);
         let server = Embedded::start(config, ServerTls::None);
         let transport: Transport = TransportBuilder::builder_dangerous("127.0.0.1")
@@ -51,8 +44,22 @@ fn events(level: Level) -> String {
             let envelope = Envelope::new(None, vec![to.parse().unwrap()]).unwrap();
             let _ = transport.send(&envelope, "Subject: hello\r\n\r\n");
         }
+        transport.test_connection().unwrap();
         transport.shutdown();
-    });
+    })
+}
+
+/// The events of this program at this level, one line each.
+fn events_of(level: Level, program: impl FnOnce()) -> String {
+    let kept = Kept::default();
+    let writer = kept.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_ansi(false)
+        .without_time()
+        .with_writer(move || writer.clone())
+        .finish();
+    with_default(subscriber, program);
     let kept = kept.0.lock().unwrap();
     String::from_utf8(kept.clone()).unwrap()
 }
@@ -70,6 +77,7 @@ fn a_subscriber_sees_connections_sessions_and_messages() {
         "message concluded smtp.outcome=\"rejected\"",
         "WARN postwire: message not accepted for every recipient recipients=1 refused=1 \
          smtp.outcome=\"rejected\" smtp.reply.code=550 smtp.stage=rcpt",
+        "session closed",
     ] {
         let found = rest.find(expected);
         let found = found.unwrap_or_else(|| panic!("{expected} is missing:\n{events}"));
@@ -95,6 +103,28 @@ fn the_dialogue_is_at_the_finest_level_and_without_secrets() {
     assert!(!events.contains(PASSWORD), "{events}");
     let response = base64(format!("\0{USER}\0{PASSWORD}").as_bytes());
     assert!(!events.contains(&response), "{events}");
+}
+
+#[test]
+fn a_subscriber_sees_why_a_session_was_lost() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"554 not today\r\n").unwrap();
+    });
+    let events = events_of(Level::DEBUG, || {
+        let config: TransportConfig = TransportBuilder::builder_dangerous("127.0.0.1")
+            .port(port)
+            .tls(postwire_blocking::tls::Tls::None)
+            .build()
+            .unwrap();
+        let mut connection = Connection::connect(&config).unwrap();
+        while connection.next_event().is_some() {}
+    });
+    server.join().unwrap();
+    let lost = "session lost error=greeting: the server refused: 554 not today";
+    assert!(events.contains(lost), "{events}");
 }
 
 fn base64(octets: &[u8]) -> String {
