@@ -494,6 +494,47 @@ mod tests {
         assert!(latin1.eight_bit && !latin1.utf8_header);
     }
 
+    #[test]
+    fn a_cut_anywhere_makes_no_difference() {
+        for content in [
+            "Subject: u\r\n\r\n\u{fc}",
+            "Subject: \u{fc}\r\n\r\nx",
+            "Subject: u\r\nTo: \u{fc}\r\n",
+            "\r\n\u{fc}\r\n",
+            "a\r\n\r\n\r\n\u{fc}",
+            "a\n\n\u{fc}",
+            "\u{20ac}\u{fc}\u{1f600}\r\n\r\n\u{20ac}",
+        ] {
+            let content = content.as_bytes();
+            let whole = naive(content);
+            for first in 0..=content.len() {
+                for second in first..=content.len() {
+                    let mut scanner = BodyScanner::default();
+                    for piece in [0..first, first..second, second..content.len()] {
+                        scanner.feed(&content[piece]);
+                    }
+                    let found = scanner.finish();
+                    assert_eq!(found.measured, Some(whole.clone()), "{first} {second}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_scanned_is_declared_as_it_is_sent() {
+        for (content, octets, binary) in [
+            ("", 0, false),
+            ("a", 3, false),
+            ("a\r\n", 3, false),
+            ("a\n\0", 6, true),
+        ] {
+            let mut scanner = BodyScanner::default();
+            scanner.feed(content.as_bytes());
+            let found = scanner.finish();
+            assert_eq!((found.size_hint, found.binary), (Some(octets), binary));
+        }
+    }
+
     proptest! {
         #[test]
         fn agrees_with_the_naive_scan(content in "[\r\n.a\0\u{fc}]{0,40}") {
