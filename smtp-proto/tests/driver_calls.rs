@@ -196,7 +196,7 @@ fn what_is_set_is_read() {
     let most = 512 - "VRFY \r\n".len();
     let fits = format!("{bob}{}", "x".repeat(most - bob.len()));
     assert!(Command::vrfy(&fits).is_ok());
-    assert!(Command::vrfy(&format!("{fits}x")).is_err());
+    assert!(Command::vrfy(format!("{fits}x")).is_err());
 }
 
 #[test]
