@@ -30,7 +30,7 @@ pub(crate) struct Message<'a> {
 #[derive(Serialize)]
 struct Recipient<'a> {
     address: &'a str,
-    /// `None` if it is unknown.
+    /// `None` if nobody knows.
     accepted: Option<bool>,
     reply: Option<ReplyObject>,
 }
@@ -81,7 +81,7 @@ impl<'a> Message<'a> {
     pub(crate) fn unread(position: usize, error: String, recipients: &'a [Address]) -> Self {
         let not_allowed = |address: &'a Address| Recipient {
             address: address.as_str(),
-            accepted: None,
+            accepted: Some(false),
             reply: None,
         };
         Self {
@@ -103,7 +103,7 @@ impl<'a> Recipient<'a> {
             address: report.address().as_str(),
             accepted: match report.status() {
                 RecipientStatus::Accepted => Some(true),
-                RecipientStatus::Refused => Some(false),
+                RecipientStatus::Refused | RecipientStatus::NotSent => Some(false),
                 _ => None,
             },
             reply: report.reply().map(ReplyObject::new),
@@ -186,7 +186,7 @@ mod tests {
         let tls = TlsInfo::new("TLSv1.3", "X");
         assert_eq!(
             line(&Message::new(3, &report, Some(&tls), Some(Mechanism::PLAIN))),
-            r#"{"message":3,"outcome":"not_sent","stage":"auth","reply":{"code":535,"enhanced":"5.7.8","text":["no","\u009breally"]},"error":"auth: the server refused: 535 5.7.8 no / \\x9breally","recipients":[{"address":"a@b","accepted":null,"reply":null}],"tls":{"version":"TLSv1.3","cipher":"X"},"auth":"PLAIN"}"#
+            r#"{"message":3,"outcome":"not_sent","stage":"auth","reply":{"code":535,"enhanced":"5.7.8","text":["no","\u009breally"]},"error":"auth: the server refused: 535 5.7.8 no / \\x9breally","recipients":[{"address":"a@b","accepted":false,"reply":null}],"tls":{"version":"TLSv1.3","cipher":"X"},"auth":"PLAIN"}"#
                 .replace("\\\\x9b", "\\\\xc2\\\\x9b")
         );
     }
@@ -196,7 +196,7 @@ mod tests {
         let recipients = [address("a@b"), address("a@b")];
         assert_eq!(
             line(&Message::unread(0, "no".to_owned(), &recipients)),
-            r#"{"message":0,"outcome":"not_sent","stage":null,"reply":null,"error":"no","recipients":[{"address":"a@b","accepted":null,"reply":null},{"address":"a@b","accepted":null,"reply":null}],"tls":null,"auth":null}"#
+            r#"{"message":0,"outcome":"not_sent","stage":null,"reply":null,"error":"no","recipients":[{"address":"a@b","accepted":false,"reply":null},{"address":"a@b","accepted":false,"reply":null}],"tls":null,"auth":null}"#
         );
     }
 }

@@ -338,7 +338,11 @@ impl Pipeline {
         let Some(transaction) = self.transaction_mut(serial) else {
             return Ok(());
         };
-        let is_unknown = matches!(reply.code().get(), 500 | 502 | 503);
+        // After a refused chunk the server refuses the rest, often as out of sequence: the first
+        // refusal is the verdict (RFC 3030 §2).
+        let was_refused = transaction.answers.content_refusal();
+        let was_refused = was_refused.is_some_and(|earlier| !is_about_the_command(earlier));
+        let is_unknown = is_about_the_command(&reply) && !was_refused;
         if is_unknown && sent_ahead && transaction.answers.has_accepted_recipient() {
             // It is unknown whether the server read the octets, so the two sides may be out of
             // step.
@@ -410,6 +414,11 @@ fn reset_refused(dialogue: &Dialogue, reply: ReplyRef<'_>) -> Ending {
     } else {
         Ending::AtOnce(error)
     }
+}
+
+/// Whether the reply says that the server does not know the command, or not at this point.
+fn is_about_the_command(reply: &Reply) -> bool {
+    matches!(reply.code().get(), 500 | 502 | 503)
 }
 
 /// Ends the session after a refused `BDAT` whose content was written already, except under

@@ -338,7 +338,7 @@ impl Pipeline {
 
     /// Whether it is still unknown if the server reads the octets that a `BDAT` announces.
     fn needs_bdat_probe(&self, dialogue: &Dialogue) -> bool {
-        self.bdat == Bdat::Unproven && dialogue.config.pipelining != Pipelining::Bold
+        self.bdat != Bdat::Proven && dialogue.config.pipelining != Pipelining::Bold
     }
 
     /// Writes the first `BDAT` of the session, with a single octet. If the server does not read

@@ -168,6 +168,14 @@ impl Answers {
         self.content.of_message()
     }
 
+    /// The first refusal of the content, or of a chunk.
+    pub(in crate::client) fn content_refusal(&self) -> Option<&Reply> {
+        match self.content.of_message() {
+            Answer::No(reply) => Some(reply),
+            _ => None,
+        }
+    }
+
     pub(super) fn data_refusal(&self) -> Option<&Reply> {
         match &self.data {
             Answer::No(reply) => Some(reply),

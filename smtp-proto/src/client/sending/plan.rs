@@ -56,7 +56,7 @@ pub(in crate::client) enum Bdat {
     Asked,
     /// The server accepted a `BDAT`.
     Proven,
-    /// The server refused a `BDAT` after it accepted a recipient.
+    /// The server refused a `BDAT` after it accepted a recipient: text is sent with `DATA`.
     Refused,
 }
 
@@ -83,11 +83,13 @@ impl Message {
             self.in_ascii = self.envelope.with_a_labels().map(Box::new);
         }
         let international = utf8_header || !self.sent_envelope().is_ascii();
-        let chunking = config.chunking && capabilities.chunking() && bdat != Bdat::Refused;
-
+        let chunking = config.chunking && capabilities.chunking();
         if binary && !(capabilities.binary_mime() && chunking) {
             return Err(ErrorKind::ExtensionNotOffered("BINARYMIME"));
         }
+        // Text can be sent with DATA after a refused `BDAT`. Binary content cannot: the server may
+        // take this message where it refused another.
+        let chunking = chunking && (binary || bdat != Bdat::Refused);
         let eight_bit_known = capabilities.eight_bit_mime();
         if eight_bit && !binary && !eight_bit_known && !config.allow_8bit_without_8bitmime {
             return Err(ErrorKind::ExtensionNotOffered("8BITMIME"));
