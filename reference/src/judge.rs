@@ -10,6 +10,8 @@ use crate::{canonical::canonical, recorder::Taken};
 pub struct Sent {
     /// A number of its own.
     pub id: usize,
+    /// The address of the sender, without angle brackets.
+    pub reverse_path: String,
     /// The recipients, in order.
     pub recipients: Vec<String>,
     /// The content as the program gave it.
@@ -61,10 +63,11 @@ pub struct Reported {
 ///
 /// - Each message is reported once, and the reports come in the order of `sent`.
 /// - A report lists each recipient of the message once, in order.
-/// - A recipient that is `Accepted` was taken exactly once, with the content of the
-///   message; one that is `Refused` or `NotSent` was not taken; one that is `InDoubt`
+/// - A recipient that is `Accepted` was taken exactly once, with the sender and content of
+///   the message; one that is `Refused` or `NotSent` was not taken; one that is `InDoubt`
 ///   was taken at most once.
-/// - A verdict `Accepted` has an accepted recipient; `Rejected` and `NotSent` have none.
+/// - A verdict `Accepted` has an accepted recipient, and `InDoubt` one in doubt; `Rejected`
+///   and `NotSent` have neither, since a program may send such a message again.
 /// - A message that is all or nothing was taken for all recipients or for none.
 /// - Nothing was taken that nobody sent.
 ///
@@ -154,11 +157,11 @@ fn check_report(message: &Sent, report: &Reported) -> Result<(), String> {
             message.recipients
         ));
     }
-    let accepted = report
-        .recipients
-        .iter()
-        .filter(|(_, status)| *status == Status::Accepted)
-        .count();
+    let count = |wanted: Status| {
+        let recipients = report.recipients.iter();
+        recipients.filter(|(_, status)| *status == wanted).count()
+    };
+    let (accepted, in_doubt) = (count(Status::Accepted), count(Status::InDoubt));
     match report.verdict {
         Verdict::Accepted if accepted == 0 => Err(format!(
             "message {id} is reported as accepted, but none of its recipients is"
@@ -166,6 +169,13 @@ fn check_report(message: &Sent, report: &Reported) -> Result<(), String> {
         Verdict::Rejected | Verdict::NotSent if accepted > 0 => Err(format!(
             "message {id} is reported as {:?}, but {accepted} of its recipients are accepted",
             report.verdict
+        )),
+        Verdict::Rejected | Verdict::NotSent if in_doubt > 0 => Err(format!(
+            "message {id} is reported as {:?}, but {in_doubt} of its recipients are in doubt",
+            report.verdict
+        )),
+        Verdict::InDoubt if in_doubt == 0 => Err(format!(
+            "message {id} is reported as in doubt, but none of its recipients is"
         )),
         _ => Ok(()),
     }
@@ -217,6 +227,12 @@ impl<'run> Case<'run> {
         if is_binary && content.content != self.message.content {
             return Err(format!(
                 "message {id} was taken as binary, but not octet by octet"
+            ));
+        }
+        if content.reverse_path != self.message.reverse_path {
+            return Err(format!(
+                "message {id} of <{}> was taken from <{}>",
+                self.message.reverse_path, content.reverse_path
             ));
         }
         for recipient in &content.recipients {

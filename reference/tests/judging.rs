@@ -9,6 +9,7 @@ const BEN: &str = "ben@server.example";
 fn sent(id: usize, recipients: &[&str], content: &str) -> Sent {
     Sent {
         id,
+        reverse_path: "a@client.example".to_owned(),
         recipients: recipients.iter().map(ToString::to_string).collect(),
         content: content.into(),
         all_or_nothing: false,
@@ -115,6 +116,29 @@ fn each_recipient_is_listed_once_and_in_order() {
         let content = taken(&[ANN, BEN], "one\r\n");
         found(&sent, &[accepted(1, wrong)], &[&content], "lists");
     }
+}
+
+#[test]
+fn a_message_is_taken_from_its_own_sender() {
+    let sent = [sent(1, &[ANN], "one")];
+    let mut content = taken(&[ANN], "one\r\n");
+    content.reverse_path = "b@client.example".to_owned();
+    let words = "of <a@client.example> was taken from <b@client.example>";
+    found(&sent, &[accepted(1, &[ANN])], &[&content], words);
+}
+
+#[test]
+fn a_verdict_fits_its_recipients() {
+    let sent = [sent(1, &[ANN, BEN], "one")];
+    let report = |verdict, ann, ben| [reported(1, verdict, &[(ANN, ann), (BEN, ben)])];
+    for verdict in [Verdict::Rejected, Verdict::NotSent] {
+        let doubtful = report(verdict, Status::NotSent, Status::InDoubt);
+        found(&sent, &doubtful, &[], "1 of its recipients are in doubt");
+    }
+    let sure = report(Verdict::InDoubt, Status::NotSent, Status::Refused);
+    found(&sent, &sure, &[], "in doubt, but none of its recipients is");
+    let doubtful = report(Verdict::InDoubt, Status::NotSent, Status::InDoubt);
+    assert_eq!(judge(&sent, &doubtful, &[]), Ok(()));
 }
 
 #[test]

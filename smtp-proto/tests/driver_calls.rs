@@ -134,7 +134,7 @@ fn deadlines_count_from_what_is_written() {
     let mut client = client();
     client.handle_input(at(0), REPLIES[0].as_bytes());
     let taken = client.next_chunk(usize::MAX);
-    // Nothing is written yet: the write deadline begins anew with each octet.
+    // As long as something is unwritten, the write deadline begins anew with each octet.
     client.handle_written(at(10), 1);
     assert_eq!(client.poll_timeout(), Some(at(10) + write));
     client.handle_timeout(at(50));

@@ -421,7 +421,7 @@ mod tests {
             (
                 CertificateError::NotValidForNameContext {
                     expected: ServerName::try_from("localhost").unwrap(),
-                    presented: vec!["DnsName(\"a\u{1b}[2J\u{202e}b\")".to_owned()],
+                    presented: vec!["DnsName(\"a\0\u{1b}[2J\u{202e}b\")".to_owned()],
                 }
                 .into(),
                 "the server's certificate is for a[2Jb, not for localhost",

@@ -158,6 +158,51 @@ fn a_client_certificate_is_known_once_it_is_verified() {
     assert!(in_plaintext().peer_certificates().is_none());
 }
 
+/// The configuration of the client names a mode as well; that of TLS must win, so that nothing is
+/// sent in plaintext by mistake.
+#[test]
+fn the_mode_of_tls_counts_whatever_the_client_is_told() {
+    for told in [
+        Security::None,
+        Security::Opportunistic,
+        Security::Required,
+        Security::Wrapper,
+    ] {
+        let (identity, root) = certificate("localhost");
+        let server = ServerTlsParameters::new(identity).unwrap();
+        let parameters = TlsParameters::builder("localhost")
+            .certificate_store(CertificateStore::None)
+            .add_root_certificate(root)
+            .build()
+            .unwrap();
+        for (tls, server_tls) in [
+            (
+                Tls::Required(parameters.clone()),
+                ServerTls::StartTls(server.clone()),
+            ),
+            (Tls::Wrapper(parameters), ServerTls::Wrapper(server)),
+        ] {
+            let config = Arc::new(ClientConfig::new(HelloName::localhost(), told));
+            let mut client = Connection::new(&config, &tls);
+            let mut server = ServerConnection::new(&server_config(), &server_tls);
+            while exchange(&mut client, &mut server) | exchange(&mut server, &mut client) {}
+            assert!(client.is_ready() && server.tls().is_some(), "{told:?}");
+        }
+        // A server that does not offer STARTTLS gets nothing.
+        let (_, root) = certificate("localhost");
+        let parameters = TlsParameters::builder("localhost")
+            .certificate_store(CertificateStore::None)
+            .add_root_certificate(root)
+            .build()
+            .unwrap();
+        let config = Arc::new(ClientConfig::new(HelloName::localhost(), told));
+        let mut client = Connection::new(&config, &Tls::Required(parameters));
+        let mut server = in_plaintext();
+        while exchange(&mut client, &mut server) | exchange(&mut server, &mut client) {}
+        assert!(!client.is_ready() && client.is_closed(), "{told:?}");
+    }
+}
+
 /// What follows the command STARTTLS in plaintext could be from someone else (CVE-2011-0411).
 #[test]
 fn plaintext_behind_starttls_ends_the_session() {

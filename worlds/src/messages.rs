@@ -98,6 +98,7 @@ pub fn message(id: usize, choices: &mut Choices) -> Message {
         envelope,
         sent: Sent {
             id,
+            reverse_path: sender,
             recipients,
             content: content.clone(),
             all_or_nothing,

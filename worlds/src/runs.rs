@@ -17,7 +17,8 @@ fn setting(name: &str) -> Option<u64> {
 ///
 /// # Panics
 ///
-/// If a world fails, after up to five of them are printed.
+/// If a world fails, after up to five of them are printed, or if a hundred worlds or more reach
+/// too little.
 pub fn run_worlds(worlds: u64, run: impl Fn(&mut Choices) -> Result<Outcomes, String>) {
     let began = Instant::now();
     let worlds = match setting("WORLD") {
@@ -45,6 +46,12 @@ pub fn run_worlds(worlds: u64, run: impl Fn(&mut Choices) -> Result<Outcomes, St
         began.elapsed()
     );
     assert_eq!(failures, 0);
+    // A client that sends nothing breaks no rule, nor does an oracle that looks at nothing.
+    let count = worlds.end - worlds.start;
+    if count >= 100 {
+        assert!(judged as u64 * 2 > count, "too few worlds are judged");
+        assert!(taken * 10 > messages, "too little is sent");
+    }
 }
 
 /// Runs each of these, eight at a time, or as many as `AT_A_TIME` says: most of them wait most of the time.

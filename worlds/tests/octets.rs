@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use postwire_proto::{Credentials, Pipelining, Report, Timeouts};
-use postwire_reference::{Dialect, Mechanism, Sent, Taken, judge};
+use postwire_reference::{Dialect, Mechanism, Reported, Sent, Taken, Verdict, judge};
 use postwire_tls::CertificateStore;
 use postwire_transport::{TransportBuilder, TransportConfig};
 use postwire_worlds::choices::Choices;
@@ -380,6 +380,11 @@ fn run(setting: Setting, case: Option<Case>, messages: &[Message]) -> Result<[us
             .flat_map(|peer| peer.recorder().taken())
             .collect();
         judge(&sent, &reports, &taken)?;
+        let is_sure =
+            |report: &Reported| matches!(report.verdict, Verdict::Accepted | Verdict::Rejected);
+        if case.is_none() && (taken.is_empty() || !reports.iter().all(is_sure)) {
+            return Err("without a fault a message has no clear verdict".to_owned());
+        }
         if setting.mode != Mode::Plaintext && taken.iter().any(|taken| !taken.under_tls) {
             return Err("a message was sent in plaintext".to_owned());
         }

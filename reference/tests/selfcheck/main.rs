@@ -18,6 +18,7 @@ fn message(id: usize, variant: usize) -> Sent {
     let line = ["", "X-Refuse: 550\n", "\n"][(variant + id) % 3];
     Sent {
         id,
+        reverse_path: "a@client.example".to_owned(),
         recipients: people[id..id + 3]
             .iter()
             .map(|name| format!("{name}@server.example"))
@@ -138,6 +139,7 @@ fn a_careless_client_is_condemned() {
         let server = send_carelessly(content);
         let sent = Sent {
             id: 1,
+            reverse_path: "a@client.example".to_owned(),
             recipients: vec!["ann@server.example".to_owned()],
             content: content.as_bytes().to_vec(),
             all_or_nothing: false,
