@@ -133,10 +133,11 @@ impl Table<'_> {
             name = "";
         }
         if capabilities.malformed > 0 {
-            self.row(
-                "",
-                &format!("and {} malformed lines", capabilities.malformed),
-            );
+            let lines = match capabilities.malformed {
+                1 => "and 1 malformed line".to_owned(),
+                malformed => format!("and {malformed} malformed lines"),
+            };
+            self.row("", &lines);
         }
         match capabilities.auth.as_slice() {
             [] => self.row("auth", "none"),

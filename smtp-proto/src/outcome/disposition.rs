@@ -240,9 +240,10 @@ impl Error {
 
     fn advice_on_refusal(&self, reply: &Reply) -> Option<&'static str> {
         match self.flaw()? {
-            Flaw::Mechanism if reply.code().is_transient() => {
-                Some("this mechanism works only after one login with PLAIN over TLS")
-            }
+            // RFC 4954 §6: 432 asks for one login with PLAIN, so it means something else about PLAIN.
+            Flaw::Mechanism if reply.code().is_transient() => (self.mechanism()
+                != Some(Mechanism::PLAIN))
+            .then_some("this mechanism works only after one login with PLAIN over TLS"),
             Flaw::Mechanism => {
                 Some("use a stronger mechanism, or a password that the provider makes for programs")
             }
@@ -570,6 +571,24 @@ mod tests {
             let offers = error.to_string().ends_with("; it also offers LOGIN");
             assert_eq!(offers, said.is_none(), "{error}");
         }
+    }
+
+    #[test]
+    fn a_login_that_is_refused_for_now_has_no_flaw() {
+        for (code, flaw) in [
+            (454, None),
+            (432, Some(Flaw::Mechanism)),
+            (535, Some(Flaw::Login)),
+        ] {
+            let error = Error::new(Stage::Auth, ErrorKind::Refused(reply(code)));
+            assert_eq!(error.flaw(), flaw, "{code}");
+        }
+        let transition = Error::new(Stage::Auth, ErrorKind::Refused(reply(432)));
+        let too_weak = Error::new(Stage::Auth, ErrorKind::Refused(reply(534)));
+        assert_ne!(transition.advice(), too_weak.advice());
+        let plain = Error::new(Stage::Auth, ErrorKind::Refused(reply(432)));
+        let plain = plain.of_login(Mechanism::PLAIN, String::new());
+        assert_eq!(plain.advice(), None);
     }
 
     #[test]

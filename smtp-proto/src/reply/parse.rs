@@ -76,6 +76,13 @@ mod tests {
             InvalidReply.to_string(),
             "not a reply of one line: a code from 200 to 599, a space and text"
         );
+        // Where a text follows the enhanced code, the two are apart.
+        for text in ["550 5.1.1", "450 4.7.1 ", "250 2.0.0 ok"] {
+            let reply: Reply = text.parse().unwrap();
+            assert!(reply.enhanced().is_some(), "{text}");
+            let words: alloc::vec::Vec<_> = reply.text_lines().collect();
+            assert_eq!(words, [text.get(10..).unwrap_or("").as_bytes()]);
+        }
         let reply: Reply = "550 5.1.1 no such user".parse().unwrap();
         assert_eq!(reply.enhanced().unwrap().to_string(), "5.1.1");
         for text in [
