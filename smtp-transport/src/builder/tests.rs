@@ -110,6 +110,24 @@ fn a_source_of_credentials_shows_only_its_name() {
     let credentials = || Ok::<_, std::io::Error>(Credentials::new("alice", "hunter2"));
     let source = CredentialsSource::new(move |_| credentials());
     assert_eq!(format!("{source:?}"), "CredentialsSource");
+    let builder = || Builder::builder_dangerous("mail.example.org");
+    assert!(builder().build().unwrap().late_credentials().is_none());
+    let config = builder().late_credentials(source).build().unwrap();
+    assert!(config.late_credentials().is_some());
+}
+
+#[test]
+fn socket_options_are_kept() {
+    let idle = std::time::Duration::from_secs(30);
+    let local = "192.0.2.7".parse().unwrap();
+    let builder = Builder::builder_dangerous("mail.example.org");
+    let config = builder
+        .socket(|socket| socket.local_address(Some(local)).keep_alive(Some(idle)))
+        .build()
+        .unwrap();
+    let socket = config.socket_options();
+    assert_eq!(socket.local_address, Some(local));
+    assert_eq!(socket.keep_alive, Some(idle));
 }
 
 #[test]

@@ -176,3 +176,39 @@ impl Default for PoolConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_setting_is_kept() {
+        let seconds = Duration::from_secs;
+        let config = PoolConfig::default()
+            .max_connections(1)
+            .max_idle(2)
+            .min_idle(3)
+            .max_queued(4)
+            .max_messages(5)
+            .first_pause(seconds(6))
+            .longest_pause(seconds(7))
+            .idle_timeout(seconds(8))
+            .max_lifetime(seconds(9))
+            .acquire_timeout(Some(seconds(10)))
+            .shutdown_timeout(seconds(11));
+        let expected = PoolConfig {
+            max_connections: 1,
+            max_idle: 2,
+            min_idle: 3,
+            max_queued: 4,
+            max_messages: 5,
+            first_pause: seconds(6),
+            longest_pause: seconds(7),
+            idle_timeout: seconds(8),
+            max_lifetime: seconds(9),
+            acquire_timeout: Some(seconds(10)),
+            shutdown_timeout: seconds(11),
+        };
+        assert_eq!(config, expected);
+    }
+}

@@ -161,3 +161,28 @@ impl Queue {
         older.take(most).count()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_element_is_taken_and_the_others_keep_their_order() {
+        for length in 0..7 {
+            for place in 0..=length {
+                let mut queue: VecDeque<usize> = (0..length).collect();
+                let mut expected = queue.clone();
+                assert_eq!(take_at(&mut queue, place), expected.remove(place));
+                assert_eq!(queue, expected, "{place} of {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_message_has_octets() {
+        let now = Instant::EPOCH;
+        let octets = |request| Waiting::new(request, false, now).octets();
+        assert_eq!(octets(Request::Message { octets: 7 }), 7);
+        assert_eq!(octets(Request::Connection), 0);
+    }
+}

@@ -177,6 +177,23 @@ fn connections_and_waiters_are_counted() {
 }
 
 #[test]
+fn a_message_is_patient_for_as_long_as_a_connection_takes_to_open() {
+    let mut pool = pool(|config| config.max_connections = 2);
+    assert_eq!(pool.patience(), None);
+    // Opening takes 100 ms.
+    let id = opened_for_a_message(&mut pool, at(0));
+    let opening = Duration::from_millis(100);
+    assert_eq!(pool.patience(), Some(at(0) + opening + opening));
+    let joined = message(&mut pool, at(1));
+    assert_eq!(actions(&mut pool), [PoolAction::Join(joined, id)]);
+    assert_eq!(pool.patience(), Some(at(1) + opening));
+    message(&mut pool, at(1));
+    assert!(matches!(actions(&mut pool)[..], [PoolAction::Open(..)]));
+    // No other connection may be opened.
+    assert_eq!(pool.patience(), None);
+}
+
+#[test]
 fn a_connection_that_one_send_took_is_not_joined() {
     let mut pool = pool(|config| config.max_connections = 1);
     let id = opened_for_a_message(&mut pool, at(0));

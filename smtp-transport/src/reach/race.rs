@@ -172,6 +172,31 @@ mod tests {
         Error::new(Stage::Greeting, ErrorKind::Refused(reply))
     }
 
+    /// The end of the whole time limit: what the last server said explains more than the time-out.
+    #[test]
+    fn a_race_that_times_out_has_the_best_reason() {
+        let mut never_begun = race(1);
+        let error = never_begun.timed_out();
+        assert_eq!(
+            (error.stage(), error.kind()),
+            (Stage::Connect, &ErrorKind::TimedOut)
+        );
+        assert_eq!(error.detail(), None);
+
+        let mut silent = race(1);
+        assert_eq!(silent.next_step(), RaceStep::Start(address(1)));
+        let error = silent.timed_out();
+        assert_eq!(error.kind(), &ErrorKind::TimedOut);
+        assert!(error.to_string().contains("192.0.2.1:25"), "{error}");
+
+        let mut refused = race(2);
+        assert_eq!(refused.next_step(), RaceStep::Start(address(1)));
+        refused.connected(address(1));
+        refused.session_failed(greeted_with(554)).unwrap();
+        let error = refused.timed_out();
+        assert!(error.to_string().contains("554 no"), "{error}");
+    }
+
     #[test]
     fn the_next_joins_when_the_last_failed_or_had_its_time() {
         let mut race = race(3);
