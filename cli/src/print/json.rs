@@ -32,6 +32,7 @@ struct Recipient<'a> {
     address: &'a str,
     /// `None` if nobody knows.
     accepted: Option<bool>,
+    status: &'static str,
     reply: Option<ReplyObject>,
 }
 
@@ -82,6 +83,7 @@ impl<'a> Message<'a> {
         let not_allowed = |address: &'a Address| Recipient {
             address: address.as_str(),
             accepted: Some(false),
+            status: "not_sent",
             reply: None,
         };
         Self {
@@ -99,13 +101,16 @@ impl<'a> Message<'a> {
 
 impl<'a> Recipient<'a> {
     fn new(report: &'a RecipientReport) -> Self {
+        let (accepted, status) = match report.status() {
+            RecipientStatus::Accepted => (Some(true), "accepted"),
+            RecipientStatus::Refused => (Some(false), "refused"),
+            RecipientStatus::NotSent => (Some(false), "not_sent"),
+            _ => (None, "in_doubt"),
+        };
         Self {
             address: report.address().as_str(),
-            accepted: match report.status() {
-                RecipientStatus::Accepted => Some(true),
-                RecipientStatus::Refused | RecipientStatus::NotSent => Some(false),
-                _ => None,
-            },
+            accepted,
+            status,
             reply: report.reply().map(ReplyObject::new),
         }
     }
@@ -186,7 +191,7 @@ mod tests {
         let tls = TlsInfo::new("TLSv1.3", "X");
         assert_eq!(
             line(&Message::new(3, &report, Some(&tls), Some(Mechanism::PLAIN))),
-            r#"{"message":3,"outcome":"not_sent","stage":"auth","reply":{"code":535,"enhanced":"5.7.8","text":["no","\u009breally"]},"error":"auth: the server refused: 535 5.7.8 no / \\x9breally","recipients":[{"address":"a@b","accepted":false,"reply":null}],"tls":{"version":"TLSv1.3","cipher":"X"},"auth":"PLAIN"}"#
+            r#"{"message":3,"outcome":"not_sent","stage":"auth","reply":{"code":535,"enhanced":"5.7.8","text":["no","\u009breally"]},"error":"auth: the server refused: 535 5.7.8 no / \\x9breally","recipients":[{"address":"a@b","accepted":false,"status":"not_sent","reply":null}],"tls":{"version":"TLSv1.3","cipher":"X"},"auth":"PLAIN"}"#
                 .replace("\\\\x9b", "\\\\xc2\\\\x9b")
         );
     }
@@ -196,7 +201,7 @@ mod tests {
         let recipients = [address("a@b"), address("a@b")];
         assert_eq!(
             line(&Message::unread(0, "no".to_owned(), &recipients)),
-            r#"{"message":0,"outcome":"not_sent","stage":null,"reply":null,"error":"no","recipients":[{"address":"a@b","accepted":false,"reply":null},{"address":"a@b","accepted":false,"reply":null}],"tls":null,"auth":null}"#
+            r#"{"message":0,"outcome":"not_sent","stage":null,"reply":null,"error":"no","recipients":[{"address":"a@b","accepted":false,"status":"not_sent","reply":null},{"address":"a@b","accepted":false,"status":"not_sent","reply":null}],"tls":null,"auth":null}"#
         );
     }
 }

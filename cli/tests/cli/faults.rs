@@ -215,7 +215,7 @@ fn the_servers_reply_is_kept() {
     assert_eq!(object["reply"], reply);
     assert_eq!(object["error"], serde_json::Value::Null);
     let recipient = serde_json::json!(
-        {"address": "bob@example.net", "accepted": false, "reply": reply}
+        {"address": "bob@example.net", "accepted": false, "status": "refused", "reply": reply}
     );
     assert_eq!(object["recipients"], serde_json::json!([recipient]));
 
@@ -223,7 +223,8 @@ fn the_servers_reply_is_kept() {
     let reply = serde_json::json!({"code": 554, "enhanced": null, "text": ["go away"]});
     assert_eq!(object["reply"], reply);
     assert_eq!(object["error"], "greeting: the server refused: 554 go away");
-    assert_eq!(object["recipients"][0]["accepted"], serde_json::Value::Null);
+    assert_eq!(object["recipients"][0]["accepted"], false);
+    assert_eq!(object["recipients"][0]["status"], "not_sent");
 }
 
 #[test]

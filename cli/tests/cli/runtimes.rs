@@ -124,6 +124,7 @@ fn the_server_closes_the_connection() {
     });
     let object = sent.assert_is(75, "in_doubt", Some("body"));
     assert!(object["recipients"][0]["accepted"].is_null());
+    assert_eq!(object["recipients"][0]["status"], "in_doubt");
     assert!(sent.stderr.contains("C: DATA\n"), "{sent:#?}");
 
     against_each("5", Peer::close).assert_is(75, "not_sent", Some("greeting"));

@@ -415,7 +415,7 @@ fn an_unreadable_file_is_named() {
         assert_eq!(object["outcome"], "not_sent");
         assert_eq!(object["stage"], serde_json::Value::Null);
         assert_eq!(object["recipients"][1]["address"], "c@b.example");
-        assert_eq!(object["recipients"][1]["accepted"], serde_json::Value::Null);
+        assert_eq!(object["recipients"][1]["status"], "not_sent");
         assert!(object["error"].as_str().unwrap().contains("/no/such/file"));
     }
     let sent = run(&arguments(false));
