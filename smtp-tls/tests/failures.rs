@@ -385,6 +385,8 @@ fn a_connection_that_is_cut_is_not_one_that_is_closed() {
             ErrorKind::Transport(cause) if cause.is::<postwire_tls::Truncated>()
         );
         assert_eq!(is_truncated, !says_goodbye, "{error}");
+        let words = "closed before the end of its TLS session (close_notify)";
+        assert_eq!(error.to_string().contains(words), is_truncated, "{error}");
     }
 }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Buf as _;
-use postwire_tls::proto::{ClientConfig, Endpoint, HelloName, Instant, Security};
+use postwire_tls::proto::{
+    ClientConfig, Endpoint, Envelope, Event, HelloName, Instant, Security, StreamFacts,
+};
 use postwire_tls::server::{ServerConfig, ServerEvent};
 use postwire_tls::{
     Certificate, CertificateStore, Connection, Identity, ServerConnection, ServerTls,
@@ -156,6 +158,49 @@ fn a_client_certificate_is_known_once_it_is_verified() {
             .is_some_and(|greeting| greeting.code() == 220)
     );
     assert!(in_plaintext().peer_certificates().is_none());
+}
+
+/// The content of a stream, as an iterator gives it: pieces, and the end or an error.
+#[test]
+fn a_stream_is_given_piece_by_piece() {
+    for fails in [false, true] {
+        let (mut client, mut server) = under_tls(false);
+        let recipient = "bob@b.example".parse().unwrap();
+        let envelope = Envelope::new(None, vec![recipient]).unwrap();
+        let id = client.enqueue(envelope, StreamFacts::default());
+        let broken = || io::Error::other("no disk");
+        let mut pieces = if fails {
+            vec![Some(Err(broken())), Some(Ok("one\r\n".into()))]
+        } else {
+            vec![None, Some(Ok("two\r\n".into())), Some(Ok("one\r\n".into()))]
+        };
+        let (mut report, mut taken) = (None, Vec::new());
+        while exchange(&mut client, &mut server) | exchange(&mut server, &mut client) {
+            while let Some(event) = server.poll_event() {
+                if let ServerEvent::Message(message) = &event {
+                    taken.push(message.content.clone());
+                }
+                let _ = server.accept();
+            }
+            while let Some(event) = client.poll_event() {
+                match event {
+                    Event::BodyWanted(_) => client.body_next(id, pieces.pop().unwrap()).unwrap(),
+                    Event::Report(told) => report = Some(told),
+                    _ => {}
+                }
+            }
+        }
+        let report = report.unwrap();
+        assert_eq!(report.is_accepted(), !fails, "{report}");
+        assert_eq!(taken.len(), usize::from(!fails));
+        if fails {
+            assert!(report.to_string().contains("no disk"), "{report}");
+        } else {
+            assert_eq!(taken[0], "one\r\ntwo\r\n");
+        }
+        assert!(client.body_next(id, None).is_err());
+        assert!(client.body_failed(id, Arc::new(broken())).is_err());
+    }
 }
 
 /// The configuration of the client names a mode as well; that of TLS must win, so that nothing is

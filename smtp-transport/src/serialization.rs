@@ -135,6 +135,10 @@ mod tests {
             (json!({"server": "smtp://a:secret horse@b"}), "octet 15"),
             (json!({"server": "secret://b"}), "smtp"),
             (
+                json!({"server": 25}),
+                "the URL of a server, such as smtps://mail.example.org",
+            ),
+            (
                 json!({"server": "smtp://b", "pool": {"max_connection": 2}}),
                 "unknown field",
             ),

@@ -169,3 +169,48 @@ impl Endpoint for SessionMachine {
         self.session.is_idle()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::TransportBuilder;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_epoch(Duration::from_secs(seconds))
+    }
+
+    fn greeted(local: Option<IpAddr>) -> SessionMachine {
+        let builder = TransportBuilder::<TransportConfig>::builder_dangerous("mail.example");
+        let mut machine = SessionMachine::new(&builder.build().unwrap(), local);
+        machine.handle_input(at(0), b"220 mail.example\r\n");
+        machine
+    }
+
+    #[test]
+    fn a_driver_that_writes_later_reports_what_is_written() {
+        let mut machine = greeted(Some("192.0.2.7".parse().unwrap()));
+        let hello = machine.next_chunk(usize::MAX);
+        assert_eq!(hello, "EHLO [192.0.2.7]\r\n");
+        machine.handle_written(at(1), 1);
+        let unwritten = machine.poll_timeout().unwrap();
+        machine.handle_written(at(5), hello.len() - 1);
+        assert!(machine.poll_timeout().unwrap() > unwritten);
+        assert!(!machine.is_idle());
+        machine.handle_input(at(5), b"250 mail.example\r\n");
+        assert!(machine.stands() && machine.is_idle());
+    }
+
+    #[test]
+    fn a_connection_that_fails_is_the_error_of_the_session() {
+        let mut machine = greeted(None);
+        let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        machine.handle_transport_error(at(1), Arc::new(reset));
+        assert!(machine.is_closed());
+        while machine.poll_event().is_some() {}
+        let said = machine.error().to_string();
+        assert!(said.contains("connection reset"), "{said}");
+    }
+}
