@@ -50,3 +50,29 @@ impl EventQueue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::String;
+
+    use super::*;
+    use crate::Speaker;
+
+    #[test]
+    fn events_and_lines_come_in_the_order_of_their_arrival() {
+        let line = |text| TraceLine::new(Speaker::Client, text);
+        let mut queue = EventQueue::default();
+        queue.trace(line("EHLO"), 9);
+        queue.push_back(Event::Ready);
+        queue.push_back(Event::Closed(None));
+        queue.trace(line("MAIL"), 9);
+        queue.trace(line("QUIT"), 9);
+        queue.push_back(Event::Ready);
+        let order = core::iter::from_fn(|| queue.pop_front()).map(|event| match event {
+            Event::Trace(_) => 't',
+            Event::Closed(_) => 'c',
+            _ => 'r',
+        });
+        assert_eq!(order.collect::<String>(), "trcttr");
+    }
+}
