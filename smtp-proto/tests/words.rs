@@ -375,6 +375,12 @@ fn the_cause_of_a_cause_is_kept() {
         let error = Error::new(Stage::Body, kind);
         let source = std::error::Error::source(&error).unwrap();
         assert_eq!(source.to_string(), "the disk is gone");
+        // The error of a send shows that of the session, too.
+        let not_sent = Report::not_sent(&envelope(&["bob@b.example"]), error);
+        let error = not_sent.into_result().unwrap_err();
+        assert!(error.to_string().starts_with("not sent"), "{error}");
+        let source = std::error::Error::source(&error).unwrap();
+        assert_eq!(source.to_string(), "the disk is gone");
     }
     let closed = Error::new(Stage::Body, ErrorKind::ConnectionClosed);
     assert!(std::error::Error::source(&closed).is_none());

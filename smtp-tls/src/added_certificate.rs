@@ -281,6 +281,7 @@ fn is_named(common_name: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::der::tests::der;
 
     #[test]
     fn a_common_name_matches_whole_labels() {
@@ -347,10 +348,7 @@ mod tests {
     fn a_root_of_the_same_name_is_not_blamed() {
         let [own, foreign] = own_and_foreign();
         let unknown = || Error::from(CertificateError::UnknownIssuer);
-        let algorithm = |identifier: &[u8]| {
-            let length = u8::try_from(identifier.len()).unwrap();
-            [&[OBJECT_IDENTIFIER, length], identifier].concat()
-        };
+        let algorithm = |identifier: &[u8]| der(OBJECT_IDENTIFIER, identifier);
         let rsa = algorithm(b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b");
         let rsa_key = algorithm(b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01");
         let ecdsa = algorithm(b"\x2a\x86\x48\xce\x3d\x04\x03\x02");

@@ -251,7 +251,7 @@ pub(crate) fn date(time: UnixTime) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     #[test]
@@ -281,7 +281,8 @@ mod tests {
         assert_eq!(leap_second.as_secs(), 60);
     }
 
-    fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+    /// An element of less than 128 octets.
+    pub(crate) fn der(tag: u8, content: &[u8]) -> Vec<u8> {
         [&[tag, u8::try_from(content.len()).unwrap()], content].concat()
     }
 

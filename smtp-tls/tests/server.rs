@@ -13,7 +13,7 @@ use postwire_tls::proto::{
 use postwire_tls::server::{ServerConfig, ServerEvent};
 use postwire_tls::{
     Certificate, CertificateStore, Connection, Identity, ServerConnection, ServerTls,
-    ServerTlsParameters, Tls, TlsParameters,
+    ServerTlsParameters, Tls, TlsParameters, TlsParametersBuilder,
 };
 use rcgen::{CertificateParams, KeyPair};
 
@@ -42,18 +42,19 @@ fn under_tls(asks: bool) -> (Connection, ServerConnection) {
     } else {
         ServerTlsParameters::new(server)
     };
-    let parameters = TlsParameters::builder("localhost")
-        .certificate_store(CertificateStore::None)
-        .add_root_certificate(server_root)
-        .identify_with(client)
-        .build()
-        .unwrap();
+    let parameters = trusting(server_root).identify_with(client).build().unwrap();
     let config = ClientConfig::new(HelloName::localhost(), Security::Wrapper);
     let mut client = Connection::new(&Arc::new(config), &Tls::Wrapper(parameters));
     let mut server = ServerConnection::new(&server_config(), &ServerTls::Wrapper(server.unwrap()));
-    while exchange(&mut client, &mut server) | exchange(&mut server, &mut client) {}
+    while exchange_both(&mut client, &mut server) {}
     assert!(client.is_ready());
     (client, server)
+}
+
+/// The parameters of a client that trusts nothing else.
+fn trusting(root: Certificate) -> TlsParametersBuilder {
+    let builder = TlsParameters::builder("localhost").certificate_store(CertificateStore::None);
+    builder.add_root_certificate(root)
 }
 
 fn server_config() -> Arc<ServerConfig> {
@@ -65,6 +66,11 @@ fn exchange(from: &mut impl Endpoint, to: &mut impl Endpoint) -> bool {
     let octets = from.next_chunk(usize::MAX);
     to.handle_input(at(0), &octets);
     !octets.is_empty()
+}
+
+/// Exchanges octets in both directions. Returns whether there were any.
+fn exchange_both(client: &mut Connection, server: &mut ServerConnection) -> bool {
+    exchange(client, server) | exchange(server, client)
 }
 
 fn in_plaintext() -> ServerConnection {
@@ -175,7 +181,7 @@ fn a_stream_is_given_piece_by_piece() {
             vec![None, Some(Ok("two\r\n".into())), Some(Ok("one\r\n".into()))]
         };
         let (mut report, mut taken) = (None, Vec::new());
-        while exchange(&mut client, &mut server) | exchange(&mut server, &mut client) {
+        while exchange_both(&mut client, &mut server) {
             while let Some(event) = server.poll_event() {
                 if let ServerEvent::Message(message) = &event {
                     taken.push(message.content.clone());
@@ -215,11 +221,7 @@ fn the_mode_of_tls_counts_whatever_the_client_is_told() {
     ] {
         let (identity, root) = certificate("localhost");
         let server = ServerTlsParameters::new(identity).unwrap();
-        let parameters = TlsParameters::builder("localhost")
-            .certificate_store(CertificateStore::None)
-            .add_root_certificate(root)
-            .build()
-            .unwrap();
+        let parameters = trusting(root).build().unwrap();
         for (tls, server_tls) in [
             (
                 Tls::Required(parameters.clone()),
@@ -230,20 +232,16 @@ fn the_mode_of_tls_counts_whatever_the_client_is_told() {
             let config = Arc::new(ClientConfig::new(HelloName::localhost(), told));
             let mut client = Connection::new(&config, &tls);
             let mut server = ServerConnection::new(&server_config(), &server_tls);
-            while exchange(&mut client, &mut server) | exchange(&mut server, &mut client) {}
+            while exchange_both(&mut client, &mut server) {}
             assert!(client.is_ready() && server.tls().is_some(), "{told:?}");
         }
         // A server that does not offer STARTTLS gets nothing.
         let (_, root) = certificate("localhost");
-        let parameters = TlsParameters::builder("localhost")
-            .certificate_store(CertificateStore::None)
-            .add_root_certificate(root)
-            .build()
-            .unwrap();
+        let parameters = trusting(root).build().unwrap();
         let config = Arc::new(ClientConfig::new(HelloName::localhost(), told));
         let mut client = Connection::new(&config, &Tls::Required(parameters));
         let mut server = in_plaintext();
-        while exchange(&mut client, &mut server) | exchange(&mut server, &mut client) {}
+        while exchange_both(&mut client, &mut server) {}
         assert!(!client.is_ready() && client.is_closed(), "{told:?}");
     }
 }

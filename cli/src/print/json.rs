@@ -72,7 +72,7 @@ impl<'a> Message<'a> {
             stage: report.stage().map(Stage::as_str),
             reply: report.reply().map(ReplyObject::new),
             error: report.error().map(ToString::to_string),
-            recipients: report.recipients().iter().map(Recipient::new).collect(),
+            recipients: report.recipients().iter().map(Recipient::of).collect(),
             tls: tls.map(Tls::new),
             auth: login.as_ref().map(Mechanism::name),
         }
@@ -80,19 +80,14 @@ impl<'a> Message<'a> {
 
     /// The result of a message that was never sent, since the files could not be read.
     pub(crate) fn unread(position: usize, error: String, recipients: &'a [Address]) -> Self {
-        let not_allowed = |address: &'a Address| Recipient {
-            address: address.as_str(),
-            accepted: Some(false),
-            status: "not_sent",
-            reply: None,
-        };
+        let not_sent = |address| Recipient::new(address, RecipientStatus::NotSent, None);
         Self {
             position,
             outcome: "not_sent",
             stage: None,
             reply: None,
             error: Some(error),
-            recipients: recipients.iter().map(not_allowed).collect(),
+            recipients: recipients.iter().map(not_sent).collect(),
             tls: None,
             auth: None,
         }
@@ -100,18 +95,22 @@ impl<'a> Message<'a> {
 }
 
 impl<'a> Recipient<'a> {
-    fn new(report: &'a RecipientReport) -> Self {
-        let (accepted, status) = match report.status() {
+    fn of(report: &'a RecipientReport) -> Self {
+        Self::new(report.address(), report.status(), report.reply())
+    }
+
+    fn new(address: &'a Address, status: RecipientStatus, reply: Option<&Reply>) -> Self {
+        let (accepted, status) = match status {
             RecipientStatus::Accepted => (Some(true), "accepted"),
             RecipientStatus::Refused => (Some(false), "refused"),
             RecipientStatus::NotSent => (Some(false), "not_sent"),
             _ => (None, "in_doubt"),
         };
         Self {
-            address: report.address().as_str(),
+            address: address.as_str(),
             accepted,
             status,
-            reply: report.reply().map(ReplyObject::new),
+            reply: reply.map(ReplyObject::new),
         }
     }
 }

@@ -340,8 +340,8 @@ impl Pipeline {
         };
         // After a refused chunk the server refuses the rest, often as out of sequence: the first
         // refusal is the verdict (RFC 3030 §2).
-        let was_refused = transaction.answers.content_refusal();
-        let was_refused = was_refused.is_some_and(|earlier| !is_about_the_command(earlier));
+        let earlier = transaction.answers.content_refusal();
+        let was_refused = earlier.is_some_and(|earlier| !is_about_the_command(earlier));
         let is_unknown = is_about_the_command(&reply) && !was_refused;
         if is_unknown && sent_ahead && transaction.answers.has_accepted_recipient() {
             // It is unknown whether the server read the octets, so the two sides may be out of

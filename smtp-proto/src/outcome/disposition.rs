@@ -241,9 +241,14 @@ impl Error {
     fn advice_on_refusal(&self, reply: &Reply) -> Option<&'static str> {
         match self.flaw()? {
             // RFC 4954 §6: 432 asks for one login with PLAIN, so it means something else about PLAIN.
-            Flaw::Mechanism if reply.code().is_transient() => (self.mechanism()
-                != Some(Mechanism::PLAIN))
-            .then_some("this mechanism works only after one login with PLAIN over TLS"),
+            Flaw::Mechanism
+                if reply.code().is_transient() && self.mechanism() == Some(Mechanism::PLAIN) =>
+            {
+                None
+            }
+            Flaw::Mechanism if reply.code().is_transient() => {
+                Some("this mechanism works only after one login with PLAIN over TLS")
+            }
             Flaw::Mechanism => {
                 Some("use a stronger mechanism, or a password that the provider makes for programs")
             }

@@ -611,32 +611,6 @@ mod tests {
     }
 
     #[test]
-    fn the_error_of_a_message_that_was_not_sent_has_its_source() {
-        #[derive(Debug)]
-        struct Outer;
-        impl core::fmt::Display for Outer {
-            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("the wire is cut")
-            }
-        }
-        impl core::error::Error for Outer {
-            fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-                Some(&crate::InvalidReply)
-            }
-        }
-        let cut = Error::new(
-            Stage::Mail,
-            ErrorKind::Transport(alloc::sync::Arc::new(Outer)),
-        );
-        let error = report(Outcome::NotSent(cut), &[0])
-            .into_result()
-            .unwrap_err();
-        assert!(error.to_string().starts_with("not sent"), "{error}");
-        let source = core::error::Error::source(&error).unwrap();
-        assert_eq!(source.to_string(), crate::InvalidReply.to_string());
-    }
-
-    #[test]
     fn a_refusal_for_now_does_not_read_as_one_for_good() {
         let rejected = Outcome::Rejected {
             stage: Stage::Rcpt,

@@ -82,6 +82,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::der::tests::der;
 
     fn certificate(algorithm: &'static SignatureAlgorithm) -> CertificateDer<'static> {
         let key = KeyPair::generate_for(algorithm).unwrap();
@@ -111,13 +112,9 @@ mod tests {
 
     /// `SEQUENCE { SEQUENCE {} SEQUENCE { OID … } }`: the part of a certificate that is read.
     fn signed_by(algorithm: &[u8]) -> Option<Hash> {
-        let wrap = |tag: u8, content: &[u8]| {
-            let length = u8::try_from(content.len()).unwrap();
-            [&[tag, length], content].concat()
-        };
-        let algorithm = wrap(SEQUENCE, algorithm);
-        let der = wrap(SEQUENCE, &[&wrap(SEQUENCE, b""), &algorithm[..]].concat());
-        signature_algorithm(&der)
+        let algorithm = der(SEQUENCE, algorithm);
+        let certificate = [der(SEQUENCE, b""), algorithm].concat();
+        signature_algorithm(&der(SEQUENCE, &certificate))
     }
 
     #[test]

@@ -18,12 +18,18 @@ enum Step {
 
 use Step::{NoOctets, Owes, Read, Write};
 
-fn replay(steps: &[Step]) {
+fn flow() -> Flow<Client> {
     let config = ClientConfig::new(HelloName::localhost(), Security::None);
-    let mut client = Client::new(Arc::new(config));
-    let envelope = Envelope::new(None, vec!["a@b.example".parse().unwrap()]).unwrap();
-    client.enqueue(envelope, "x\r\n");
-    let mut flow = Flow::new(client);
+    Flow::new(Client::new(Arc::new(config)))
+}
+
+fn envelope() -> Envelope {
+    Envelope::new(None, vec!["a@b.example".parse().unwrap()]).unwrap()
+}
+
+fn replay(steps: &[Step]) {
+    let mut flow = flow();
+    flow.machine_mut().enqueue(envelope(), "x\r\n");
     let now = || Instant::EPOCH;
     for (number, step) in steps.iter().enumerate() {
         match step {
@@ -102,11 +108,6 @@ fn the_rest_of_a_flight_may_wait_for_it_once_for_each_read() {
     ]);
 }
 
-fn flow() -> Flow<Client> {
-    let config = ClientConfig::new(HelloName::localhost(), Security::None);
-    Flow::new(Client::new(Arc::new(config)))
-}
-
 /// Passes the greeting, so that `EHLO` is to be written.
 fn greeted() -> Flow<Client> {
     let mut flow = flow();
@@ -157,8 +158,7 @@ fn a_write_that_fails_is_the_reason_once_nothing_more_is_read() {
     };
     for fail in [by_write as fn(&mut Flow<Client>), by_flush] {
         let mut flow = greeted();
-        let envelope = Envelope::new(None, vec!["a@b.example".parse().unwrap()]).unwrap();
-        flow.machine_mut().enqueue(envelope, "x\r\n");
+        flow.machine_mut().enqueue(envelope(), "x\r\n");
         assert!(flow.can_write());
         fail(&mut flow);
         assert!(!flow.can_write());

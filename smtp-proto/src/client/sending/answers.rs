@@ -24,6 +24,15 @@ pub(in crate::client) enum Answer {
     OutOfSequence(Reply),
 }
 
+impl Answer {
+    fn refusal(&self) -> Option<&Reply> {
+        match self {
+            Self::No(reply) => Some(reply),
+            _ => None,
+        }
+    }
+}
+
 /// The answers to one transaction.
 #[derive(Debug, Default)]
 pub(in crate::client) struct Answers {
@@ -170,17 +179,11 @@ impl Answers {
 
     /// The first refusal of the content, or of a chunk.
     pub(in crate::client) fn content_refusal(&self) -> Option<&Reply> {
-        match self.content.of_message() {
-            Answer::No(reply) => Some(reply),
-            _ => None,
-        }
+        self.content.of_message().refusal()
     }
 
     pub(super) fn data_refusal(&self) -> Option<&Reply> {
-        match &self.data {
-            Answer::No(reply) => Some(reply),
-            _ => None,
-        }
+        self.data.refusal()
     }
 
     /// Whether replies to the content are outstanding for some recipients.
